@@ -1,0 +1,147 @@
+// Package config is the one contract between infrastructure and server: everything that the server reads from its
+// environment. The server parses it, the stacks render it into the instance's environment file, and the lab renders it
+// for local processes, so that no variable name is spelled twice.
+package config
+
+import (
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// Store names a place where sessions live.
+type Store string
+
+// The stores that the server can be told to use.
+const (
+	StoreMemory   Store = "memory"   // this process; only for one server, or behind sticky sessions
+	StoreValkey   Store = "valkey"   // ElastiCache for Valkey or Redis OSS, or any server of the kind
+	StoreDynamoDB Store = "dynamodb" // an Amazon DynamoDB table
+)
+
+// Stores lists every Store, in the order in which messages name them.
+func Stores() []Store { return []Store{StoreDynamoDB, StoreValkey, StoreMemory} }
+
+// Config is what the server reads from its environment. The tag env is the variable, envDefault its default, and
+// allowed says what a value must be; Parse reports values that are not.
+type Config struct {
+	// Addr is where the web server listens.
+	Addr string `env:"ADDR" envDefault:":8080" allowed:"host:port or :port"`
+	// AdminAddr is where /metrics is served. It must be loopback: metrics are no visitor's business.
+	AdminAddr string `env:"ADMIN_ADDR" envDefault:"127.0.0.1:9090" allowed:"a loopback host:port"`
+	// ServerName is the value of X-Served-By. It defaults to the host name.
+	ServerName string `env:"SERVER_NAME" allowed:"1 to 64 letters, digits, dots and hyphens"`
+	// Zone is the availability zone that the page shows.
+	Zone string `env:"ZONE" envDefault:"local" allowed:"1 to 64 letters, digits, dots and hyphens"`
+
+	// Store is where sessions live.
+	Store Store `env:"SESSION_STORE" envDefault:"memory" allowed:"dynamodb, valkey or memory"`
+	// IdleTimeout ends a session that nobody has used for that long.
+	IdleTimeout time.Duration `env:"SESSION_IDLE_TIMEOUT" envDefault:"30m" allowed:"a duration from 1s to 720h, at most SESSION_LIFETIME, such as 30m"`
+	// Lifetime ends a session that long after its start, used or not.
+	Lifetime time.Duration `env:"SESSION_LIFETIME" envDefault:"24h" allowed:"a duration from 1s to 8760h, such as 24h"`
+	// StoreTimeout bounds each operation on the store; after it the visitor gets a 503.
+	StoreTimeout time.Duration `env:"STORE_TIMEOUT" envDefault:"800ms" allowed:"a duration from 10ms to 30s, such as 800ms"`
+	// PlainHTTP says that visitors reach the server without TLS: the session cookie loses __Host- and Secure.
+	PlainHTTP bool `env:"PLAIN_HTTP" envDefault:"false" allowed:"true or false"`
+
+	// ValkeyAddress is the endpoint of the Valkey or Redis server: the configuration endpoint of a cluster, else the primary.
+	ValkeyAddress string `env:"VALKEY_ADDRESS" allowed:"host:port; required when SESSION_STORE=valkey"`
+	// ValkeyTLS turns on TLS to the Valkey server.
+	ValkeyTLS bool `env:"VALKEY_TLS" envDefault:"false" allowed:"true or false"`
+	// ValkeyUser is the ElastiCache user of IAM authentication; empty means no authentication.
+	ValkeyUser string `env:"VALKEY_USER" allowed:"an ElastiCache user id; needs VALKEY_CACHE_NAME, AWS_REGION and VALKEY_TLS=true"`
+	// ValkeyCacheName is the replication group or serverless cache that IAM authentication signs for.
+	ValkeyCacheName string `env:"VALKEY_CACHE_NAME" allowed:"the name of a replication group or serverless cache"`
+
+	// DynamoDBTable is the name of the table.
+	DynamoDBTable string `env:"DYNAMODB_TABLE" allowed:"a table name; required when SESSION_STORE=dynamodb"`
+	// DynamoDBEndpoint replaces the region's endpoint, for DynamoDB Local.
+	DynamoDBEndpoint string `env:"DYNAMODB_ENDPOINT" allowed:"an http:// or https:// address"`
+	// DynamoDBEventualReads halves the price of reads and gives up read-your-writes.
+	DynamoDBEventualReads bool `env:"DYNAMODB_EVENTUAL_READS" envDefault:"false" allowed:"true or false"`
+	// Region is the AWS region of the store; required for dynamodb, and for valkey with IAM authentication.
+	Region string `env:"AWS_REGION" allowed:"an AWS region such as eu-west-1; required when SESSION_STORE=dynamodb"`
+
+	// KeepAlive is how long the server keeps an idle connection. It must exceed the load balancer's idle timeout (60 s on
+	// an ALB), or the balancer sends requests into connections that the server is closing, which visitors see as 502.
+	KeepAlive time.Duration `env:"KEEP_ALIVE" envDefault:"75s" allowed:"a duration from 1s to 4000s, such as 75s"`
+	// ShutdownDelay is how long the server goes on accepting requests after SIGTERM, with /readyz false, so that whoever
+	// watches readiness stops sending.
+	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"1s" allowed:"a duration from 0s to 60s, below DRAIN_TIMEOUT"`
+	// DrainTimeout is the longest time from SIGTERM to exit. Requests in flight have until then to finish.
+	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT" envDefault:"40s" allowed:"a duration from 1s to 3600s, such as 40s"`
+
+	// AllowDelay honours ?delay= on /api/ routes, for drills that need slow requests. Never on in production.
+	AllowDelay bool `env:"ALLOW_DELAY" envDefault:"false" allowed:"true or false"`
+}
+
+var (
+	nameForm   = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
+	regionForm = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+	urlForm    = regexp.MustCompile(`^https?://[^/\s]+/?$`)
+	tableForm  = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
+)
+
+// Parse reads the environment (KEY=value strings, as of os.Environ). Variables that it doesn't know are not its
+// business. The error is a Problems, which has every bad value at once.
+func Parse(environment []string) (Config, error) {
+	c, problems := decode(environment)
+	if c.ServerName == "" && !problems.has("SERVER_NAME") {
+		if name, err := os.Hostname(); err == nil && nameForm.MatchString(name) {
+			c.ServerName = name
+		}
+	}
+	c.check(&problems)
+	if len(problems) > 0 {
+		return Config{}, problems
+	}
+	return c, nil
+}
+
+// check adds a problem for every value that parsed but is not allowed.
+func (c *Config) check(problems *Problems) {
+	require := func(ok bool, field string) {
+		if !ok {
+			problems.add(c, field)
+		}
+	}
+	between := func(d, low, high time.Duration) bool { return low <= d && d <= high }
+
+	require(isAddress(c.Addr), "Addr")
+	require(isLoopback(c.AdminAddr), "AdminAddr")
+	require(nameForm.MatchString(c.ServerName), "ServerName")
+	require(nameForm.MatchString(c.Zone), "Zone")
+	require(slices.Contains(Stores(), c.Store), "Store")
+	require(between(c.Lifetime, time.Second, 8760*time.Hour), "Lifetime")
+	require(between(c.IdleTimeout, time.Second, min(720*time.Hour, c.Lifetime)), "IdleTimeout")
+	require(between(c.StoreTimeout, 10*time.Millisecond, 30*time.Second), "StoreTimeout")
+	require(between(c.KeepAlive, time.Second, 4000*time.Second), "KeepAlive")
+	require(between(c.DrainTimeout, time.Second, time.Hour), "DrainTimeout")
+	require(between(c.ShutdownDelay, 0, time.Minute) && c.ShutdownDelay < c.DrainTimeout, "ShutdownDelay")
+
+	valkey, dynamodb := c.Store == StoreValkey, c.Store == StoreDynamoDB
+	require(isAddress(c.ValkeyAddress) || c.ValkeyAddress == "" && !valkey, "ValkeyAddress")
+	iam := valkey && c.ValkeyUser != ""
+	require(!iam || c.ValkeyTLS, "ValkeyUser")
+	require(!iam || c.ValkeyCacheName != "", "ValkeyCacheName")
+	require(tableForm.MatchString(c.DynamoDBTable) || c.DynamoDBTable == "" && !dynamodb, "DynamoDBTable")
+	require(c.DynamoDBEndpoint == "" || urlForm.MatchString(c.DynamoDBEndpoint), "DynamoDBEndpoint")
+	require(regionForm.MatchString(c.Region) || c.Region == "" && !dynamodb && !iam, "Region")
+}
+
+func isAddress(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err == nil
+}
+
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && isAddress(addr) && (host == "localhost" || net.ParseIP(host).IsLoopback())
+}

@@ -1,0 +1,106 @@
+package config
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDefaultsAreAllowed(t *testing.T) {
+	c, err := Parse([]string{"SERVER_NAME=a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Store != StoreMemory || c.IdleTimeout != 30*time.Minute || c.KeepAlive != 75*time.Second {
+		t.Errorf("defaults: %+v", c)
+	}
+}
+
+func TestEveryBadValueIsReportedAtOnce(t *testing.T) {
+	_, err := Parse([]string{
+		"SERVER_NAME=a", "SESSION_STORE=nosuch", "SESSION_IDLE_TIMEOUT=soon", "ALLOW_DELAY=perhaps", "ADMIN_ADDR=0.0.0.0:9090",
+		"SESSION_LIFETIME=2h", "DRAIN_TIMEOUT=0s",
+	})
+	var problems Problems
+	if !errors.As(err, &problems) {
+		t.Fatalf("got %v", err)
+	}
+	var got []string
+	for _, p := range problems {
+		got = append(got, p.Variable+"="+p.Value)
+		if p.Allowed == "" {
+			t.Errorf("%s: nothing said of what is allowed", p.Variable)
+		}
+	}
+	slices.Sort(got)
+	want := []string{"ADMIN_ADDR=0.0.0.0:9090", "ALLOW_DELAY=perhaps", "DRAIN_TIMEOUT=0s", "SESSION_IDLE_TIMEOUT=soon", "SESSION_STORE=nosuch", "SHUTDOWN_DELAY=1s"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if lines := strings.Split(err.Error(), "\n"); len(lines) != len(want) {
+		t.Errorf("%d lines for %d problems:\n%s", len(lines), len(want), err)
+	}
+}
+
+func TestWhatAStoreNeeds(t *testing.T) {
+	tests := []struct {
+		name        string
+		environment []string
+		want        string // the variables reported
+	}{
+		{"valkey without an address", []string{"SESSION_STORE=valkey"}, "VALKEY_ADDRESS"},
+		{"valkey", []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=localhost:6379"}, ""},
+		{"valkey with IAM and nothing else", []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=c:6379", "VALKEY_USER=u"}, "VALKEY_USER VALKEY_CACHE_NAME AWS_REGION"},
+		{"dynamodb without anything", []string{"SESSION_STORE=dynamodb"}, "DYNAMODB_TABLE AWS_REGION"},
+		{"dynamodb", []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=sessions", "AWS_REGION=eu-west-1"}, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Parse(append(test.environment, "SERVER_NAME=a"))
+			var problems Problems
+			errors.As(err, &problems)
+			var got []string
+			for _, p := range problems {
+				got = append(got, p.Variable)
+			}
+			if strings.Join(got, " ") != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestRenderedEnvironmentParsesBack(t *testing.T) {
+	want := Default()
+	want.ServerName, want.Store, want.ValkeyAddress, want.ValkeyTLS = "server-1", StoreValkey, "127.0.0.1:6379", true
+	want.IdleTimeout, want.ShutdownDelay, want.AllowDelay = 90*time.Second, 0, true
+	got, err := Parse(want.Environment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != want {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	if n := len(want.Environment()); n != 7 {
+		t.Errorf("%d variables rendered, want only the 7 that differ from the defaults", n)
+	}
+}
+
+func TestEnvironmentFileQuotes(t *testing.T) {
+	c := Default()
+	c.Zone = `a "b" \c`
+	if got, want := c.EnvironmentFile(), "ZONE=\"a \\\"b\\\" \\\\c\"\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestEveryFieldSaysWhatItIs(t *testing.T) {
+	for f := range reflect.TypeFor[Config]().Fields() {
+		if f.Tag.Get("env") == "" || f.Tag.Get("allowed") == "" {
+			t.Errorf("%s lacks its tag env or allowed", f.Name)
+		}
+	}
+}
