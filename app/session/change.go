@@ -1,0 +1,118 @@
+package session
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// An Op says what a Change does to its key.
+type Op uint8
+
+// The operations that every store applies.
+const (
+	OpSet    Op = iota + 1 // the key gets the value
+	OpRemove               // the key goes
+	OpAdd                  // the key's integer grows by N; a key that isn't there counts as 0
+)
+
+// A Change is one operation on one key of a session. Changes of different keys commute.
+type Change struct {
+	Op    Op
+	Key   string
+	Value string // of OpSet: JSON
+	N     int64  // of OpAdd
+}
+
+// MaxCounter bounds the absolute value of a counter and of what is added to it: the range in which integers are exact
+// in every store and in JSON (RFC 8259, section 6). A change that would leave it fails with ErrCounter.
+const MaxCounter = 1 << 53
+
+// maxKey bounds the length of a key in bytes.
+const maxKey = 128
+
+// Apply returns values with the changes applied, or ErrCounter. It doesn't modify values. It is for stores that work in
+// the process, and says what the others must do.
+func Apply(values map[string]string, changes []Change) (map[string]string, error) {
+	next := make(map[string]string, len(values)+len(changes))
+	for key, value := range values {
+		next[key] = value
+	}
+	for _, c := range changes {
+		switch c.Op {
+		case OpSet:
+			next[c.Key] = c.Value
+		case OpRemove:
+			delete(next, c.Key)
+		case OpAdd:
+			n, err := counter(next[c.Key])
+			if err == nil {
+				n, err = add(n, c.N)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("add to %q: %w", c.Key, err)
+			}
+			next[c.Key] = strconv.FormatInt(n, 10)
+		default:
+			return nil, fmt.Errorf("unknown operation %d on %q", c.Op, c.Key)
+		}
+	}
+	return next, nil
+}
+
+// counter reads the value of a counter; none is 0.
+func counter(value string) (int64, error) {
+	if value == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || !inCounterRange(n) {
+		return 0, ErrCounter
+	}
+	return n, nil
+}
+
+func add(a, b int64) (int64, error) {
+	if !inCounterRange(b) || !inCounterRange(a+b) {
+		return 0, ErrCounter
+	}
+	return a + b, nil
+}
+
+func inCounterRange(n int64) bool { return -MaxCounter <= n && n <= MaxCounter }
+
+// record appends a change to a list that has at most one change a key, so that a store may apply the list in any order,
+// or in one expression.
+func record(changes []Change, c Change) ([]Change, error) {
+	for i, earlier := range changes {
+		if earlier.Key != c.Key {
+			continue
+		}
+		merged, err := merge(earlier, c)
+		if err != nil {
+			return changes, err
+		}
+		changes[i] = merged
+		return changes, nil
+	}
+	return append(changes, c), nil
+}
+
+// merge returns the one change that does what earlier and then later would.
+func merge(earlier, later Change) (Change, error) {
+	if later.Op != OpAdd {
+		return later, nil
+	}
+	base := ""
+	switch earlier.Op {
+	case OpSet:
+		base = earlier.Value
+	case OpAdd:
+		n, err := add(earlier.N, later.N)
+		return Change{Op: OpAdd, Key: later.Key, N: n}, err
+	}
+	n, err := counter(base)
+	if err == nil {
+		n, err = add(n, later.N)
+	}
+	return Change{Op: OpSet, Key: later.Key, Value: strconv.FormatInt(n, 10)}, err
+}

@@ -1,0 +1,143 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Options configure a Manager. The zero value of each field means its default.
+type Options struct {
+	// IdleTimeout ends a session that nobody has used for that long; default 30 minutes, at least 1 second.
+	IdleTimeout time.Duration
+	// Lifetime ends a session, used or not; default 24 hours, at least IdleTimeout.
+	Lifetime time.Duration
+	// StoreTimeout bounds every store operation; default 800 ms, so that a visitor waits less than a second for a 503.
+	StoreTimeout time.Duration
+	// CookieName is the cookie's name after the prefix __Host-; default "session".
+	CookieName string
+	// PlainHTTP is for visitors that come without TLS: the cookie has neither the prefix __Host- nor Secure, since browsers
+	// would drop it. New logs that once.
+	PlainHTTP bool
+	// ErrorHandler answers a request whose changes couldn't be stored, instead of its handler. Nothing was sent yet.
+	// Default: plain text with StatusCode(err), and Retry-After when that is 503.
+	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
+	// Observer is told of every store operation; default nobody.
+	Observer Observer
+	// Logger gets what an operator should know; default slog.Default().
+	Logger *slog.Logger
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+}
+
+// A Manager gives each request its Session, and sends the session's changes before the first byte of the response.
+type Manager struct {
+	store    Store
+	promises Promises
+	options  Options
+	cookie   string
+}
+
+// New returns a Manager of the sessions in store, or an error that says which option is not allowed.
+func New(store Store, options Options) (*Manager, error) {
+	setDefault(&options.IdleTimeout, 30*time.Minute)
+	setDefault(&options.Lifetime, max(24*time.Hour, options.IdleTimeout))
+	setDefault(&options.StoreTimeout, 800*time.Millisecond)
+	setDefault(&options.CookieName, "session")
+	setDefault(&options.Logger, slog.Default())
+	if options.ErrorHandler == nil {
+		options.ErrorHandler = answerError
+	}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.IdleTimeout < time.Second {
+		return nil, fmt.Errorf("session option IdleTimeout is %v: allowed is 1s or more", options.IdleTimeout)
+	}
+	if options.Lifetime < options.IdleTimeout {
+		return nil, fmt.Errorf("session option Lifetime is %v: allowed is IdleTimeout (%v) or more", options.Lifetime, options.IdleTimeout)
+	}
+	if options.StoreTimeout < 0 {
+		return nil, fmt.Errorf("session option StoreTimeout is %v: allowed is a positive duration", options.StoreTimeout)
+	}
+	m := &Manager{store: store, promises: store.Promises(), options: options, cookie: "__Host-" + options.CookieName}
+	if options.PlainHTTP {
+		m.cookie = options.CookieName
+		options.Logger.Warn("session cookies are sent without Secure and __Host-: visitors come over plain HTTP", "cookie", m.cookie)
+	}
+	if err := (&http.Cookie{Name: m.cookie, Value: "x"}).Valid(); err != nil {
+		return nil, fmt.Errorf("session option CookieName is %q: %w", options.CookieName, err)
+	}
+	return m, nil
+}
+
+func setDefault[T comparable](option *T, value T) {
+	var zero T
+	if *option == zero {
+		*option = value
+	}
+}
+
+// Promises tells what the Manager's store keeps.
+func (m *Manager) Promises() Promises { return m.promises }
+
+// Ping asks the store whether it answers, within StoreTimeout.
+func (m *Manager) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, m.options.StoreTimeout)
+	defer cancel()
+	if err := m.store.Ping(ctx); err != nil {
+		return fmt.Errorf("%w: ping %s: %w", ErrUnavailable, m.promises.Name, err)
+	}
+	return nil
+}
+
+// EndUserSessions ends every session of a user, for administrators; ErrUnsupported where the store can't tell them.
+func (m *Manager) EndUserSessions(ctx context.Context, user string) error {
+	sessions, err := m.userSessions(ctx, user)
+	if err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		if err := m.end(ctx, s.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StatusCode returns the HTTP status that answers an error of this package: 409 for a session that has ended meanwhile,
+// 413 for one too large, 422 for a counter out of range, 501 for what the store can't do, else 503.
+func StatusCode(err error) int {
+	switch {
+	case errors.Is(err, ErrEnded):
+		return http.StatusConflict
+	case errors.Is(err, ErrTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, ErrCounter):
+		return http.StatusUnprocessableEntity
+	case errors.Is(err, ErrUnsupported):
+		return http.StatusNotImplemented
+	default:
+		return http.StatusServiceUnavailable
+	}
+}
+
+func answerError(w http.ResponseWriter, _ *http.Request, err error) {
+	status := StatusCode(err)
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	http.Error(w, http.StatusText(status), status)
+}
+
+// idleExpires is when a session used now ends unless it is used again.
+func (m *Manager) idleExpires(now time.Time) time.Time { return now.Add(m.options.IdleTimeout) }
+
+// needsTouch tells whether a session that was only read should be extended. To save writes, that is at most once per
+// tenth of the idle timeout, so that a session may end up to a tenth early.
+func (m *Manager) needsTouch(r Record, now time.Time) bool {
+	return m.idleExpires(now).Sub(r.IdleExpires) >= m.options.IdleTimeout/10
+}

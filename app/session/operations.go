@@ -1,0 +1,121 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The calls of the store: each within its own time, observed, and with an error that handlers know.
+
+func (m *Manager) load(ctx context.Context, id ID) (record Record, err error) {
+	err = m.observe(ctx, "load", &record, func(ctx context.Context) (err error) {
+		record, err = m.store.Load(ctx, id, m.options.Now())
+		return err
+	})
+	return record, err
+}
+
+func (m *Manager) create(ctx context.Context, id ID, record Record) error {
+	if record.Size() > m.promises.MaxBytes {
+		return fmt.Errorf("create: %w: %d bytes, allowed are %d", ErrTooLarge, record.Size(), m.promises.MaxBytes)
+	}
+	return m.observe(context.WithoutCancel(ctx), "create", &record, func(ctx context.Context) error {
+		return m.store.Create(ctx, id, record)
+	})
+}
+
+// update sends changes; known is the state they meet, if the caller has read it.
+func (m *Manager) update(ctx context.Context, id ID, changes []Change, known *Record) (record Record, err error) {
+	now := m.options.Now()
+	update := Update{Now: now, IdleExpires: m.idleExpires(now), Changes: changes}
+	if err := m.checkSize(update, known); err != nil {
+		return Record{}, err
+	}
+	name := "update"
+	if len(changes) == 0 {
+		name = "touch"
+	}
+	err = m.observe(context.WithoutCancel(ctx), name, &record, func(ctx context.Context) (err error) {
+		record, err = m.store.Update(ctx, id, update)
+		return err
+	})
+	return record, err
+}
+
+// checkSize spares the store what can't fit. What isn't known here, the store checks.
+func (m *Manager) checkSize(u Update, known *Record) error {
+	size := u.Size()
+	if known != nil && known.Size()+size > m.promises.MaxBytes {
+		values, err := Apply(known.Values, u.Changes)
+		if err != nil {
+			return err
+		}
+		size = Record{Values: values, User: known.User, UserAgent: known.UserAgent}.Size()
+	}
+	if size > m.promises.MaxBytes {
+		return fmt.Errorf("update: %w: %d bytes, allowed are %d", ErrTooLarge, size, m.promises.MaxBytes)
+	}
+	return nil
+}
+
+// end ends a session; one that is gone already is fine.
+func (m *Manager) end(ctx context.Context, id ID) error {
+	_, err := m.take(ctx, id)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrEnded) {
+		return nil
+	}
+	return err
+}
+
+// take ends a session and returns its last state.
+func (m *Manager) take(ctx context.Context, id ID) (record Record, err error) {
+	err = m.observe(context.WithoutCancel(ctx), "end", &record, func(ctx context.Context) (err error) {
+		record, err = m.store.End(ctx, id, m.options.Now())
+		return err
+	})
+	return record, err
+}
+
+func (m *Manager) userSessions(ctx context.Context, user string) (sessions []UserSession, err error) {
+	users, ok := m.store.(UserStore)
+	if !ok || !m.promises.ByUser {
+		return nil, fmt.Errorf("list the sessions of a user: %w (%s)", ErrUnsupported, m.promises.Name)
+	}
+	err = m.observe(ctx, "list", &Record{}, func(ctx context.Context) (err error) {
+		sessions, err = users.UserSessions(ctx, user, m.options.Now())
+		return err
+	})
+	return sessions, err
+}
+
+// observe makes one call of the store. What isn't an answer becomes ErrUnavailable.
+func (m *Manager) observe(ctx context.Context, name string, record *Record, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, m.options.StoreTimeout)
+	defer cancel()
+	start := time.Now()
+	err := call(ctx)
+	if m.options.Observer != nil {
+		m.options.Observer.ObserveOperation(Operation{
+			Store: m.promises.Name, Name: name, Outcome: outcome(err), Duration: time.Since(start), Bytes: record.Size(),
+		})
+	}
+	switch {
+	case err == nil:
+		return nil
+	case isAnswer(err):
+		return fmt.Errorf("%s session: %w", name, err)
+	default:
+		return fmt.Errorf("%s session: %w: %w", name, ErrUnavailable, err)
+	}
+}
+
+func isAnswer(err error) bool {
+	for _, answer := range []error{ErrNotFound, ErrEnded, ErrTooLarge, ErrCounter, ErrUnsupported} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,249 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// ErrResponseStarted: the response has begun, so that a change could no longer be acknowledged by it.
+var ErrResponseStarted = errors.New("the response has started: session changes come before its first byte")
+
+// errNoSession says what is missing when a handler runs without the middleware.
+var errNoSession = errors.New("no session in the context: wrap the handler with Manager.Handler")
+
+// A Session is a request's view of its visitor's session. Its methods and those of the keys are safe for concurrent use.
+//
+// Nothing is asked of the store until a handler reads, and changes wait until the handler reads again, calls Apply, or
+// begins its response. A visitor without a session gets one with the first change.
+type Session struct {
+	manager *Manager
+	request *http.Request
+	header  http.Header
+
+	mu       sync.Mutex
+	token    token
+	has      bool // the visitor presented a token, or was given one in this request
+	parsed   bool // the cookie was looked at
+	asked    bool // the store was asked: record, live and ended are known
+	live     bool
+	ended    bool   // the store remembers that the session was ended
+	updated  bool   // extended by a change in this request, so that no touch is needed
+	record   Record // when live
+	failed   error  // of the last read: the store is asked once a request
+	changes  []Change
+	unstored error // changes were lost: whatever the handler answers, it must not be a success
+	started  bool  // the response has begun
+}
+
+type contextKey struct{}
+
+// From returns the Session of the request that ctx belongs to. Without Manager.Handler around the handler, every method
+// of what it returns fails.
+func From(ctx context.Context) *Session {
+	if s, ok := ctx.Value(contextKey{}).(*Session); ok {
+		return s
+	}
+	return &Session{failed: errNoSession, asked: true, parsed: true}
+}
+
+// Info describes a session.
+type Info struct {
+	ID        ID
+	User      string // empty: nobody is logged in
+	UserAgent string
+	Created   time.Time
+	Expires   time.Time // unless it is used before, or at the latest
+	LastSeen  time.Time // to a tenth of the idle timeout
+	Current   bool      // it is the request's own
+}
+
+// Info returns the session's description, and false when the visitor has none.
+func (s *Session) Info(ctx context.Context) (Info, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.read(ctx); err != nil || !s.live {
+		return Info{}, false, err
+	}
+	return s.manager.info(s.token.id(), s.record, true), true, nil
+}
+
+// User returns who is logged in, or "".
+func (s *Session) User(ctx context.Context) (string, error) {
+	info, _, err := s.Info(ctx)
+	return info.User, err
+}
+
+// Apply sends the recorded changes now instead of with the first byte of the response.
+func (s *Session) Apply(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.apply(ctx)
+}
+
+// value returns the JSON of a key, "" when it isn't there.
+func (s *Session) value(ctx context.Context, key string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.read(ctx); err != nil {
+		return "", err
+	}
+	return s.record.Values[key], nil
+}
+
+// values returns the session's values, which must not be modified.
+func (s *Session) values(ctx context.Context) (map[string]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.read(ctx)
+	return s.record.Values, err
+}
+
+func (s *Session) change(c Change) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.manager == nil {
+		return errNoSession
+	}
+	if s.started {
+		return ErrResponseStarted
+	}
+	if err := checkKey(c.Key); err != nil {
+		return err
+	}
+	changes, err := record(s.changes, c)
+	s.changes = changes
+	return err
+}
+
+// read makes the session's state known. Changes that wait are sent, and bring it back with them.
+func (s *Session) read(ctx context.Context) error {
+	if len(s.changes) > 0 {
+		return s.apply(ctx)
+	}
+	return s.ask(ctx)
+}
+
+// ask reads the session from the store, once a request.
+func (s *Session) ask(ctx context.Context) error {
+	if s.asked {
+		return s.failed
+	}
+	s.asked = true
+	if !s.present() {
+		return nil
+	}
+	record, err := s.manager.load(ctx, s.token.id())
+	switch {
+	case err == nil:
+		s.record, s.live = record, true
+	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, ErrEnded):
+		s.ended = true
+	default:
+		s.failed = err
+	}
+	return s.failed
+}
+
+// present tells whether the visitor has a token of the right form.
+func (s *Session) present() bool {
+	if s.parsed {
+		return s.has
+	}
+	s.parsed = true
+	for _, cookie := range s.request.CookiesNamed(s.manager.cookie) {
+		if s.token, s.has = parseToken(cookie.Value); s.has {
+			break
+		}
+	}
+	return s.has
+}
+
+// apply sends the recorded changes. If that fails they are dropped, and no answer of the handler's can be a success.
+func (s *Session) apply(ctx context.Context) error {
+	if len(s.changes) == 0 {
+		return nil
+	}
+	changes := s.changes
+	s.changes = nil
+	if err := s.store(ctx, changes); err != nil {
+		s.unstored = err
+		return err
+	}
+	return nil
+}
+
+func (s *Session) store(ctx context.Context, changes []Change) error {
+	if s.ended {
+		return ErrEnded
+	}
+	if !s.present() || s.asked && s.failed == nil && !s.live {
+		return s.start(ctx, "", nil, changes)
+	}
+	var known *Record
+	if s.live {
+		known = &s.record
+	}
+	record, err := s.manager.update(ctx, s.token.id(), changes, known)
+	switch {
+	case err == nil:
+		s.record, s.live, s.asked, s.updated, s.failed = record, true, true, true, nil
+		return nil
+	case errors.Is(err, ErrNotFound) && !s.live:
+		return s.start(ctx, "", nil, changes) // the cookie outlived its session
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrEnded):
+		// It ended while this request was using it. The cookie stays as it is: a login in another tab may just have
+		// replaced it.
+		s.record, s.live, s.asked, s.ended = Record{}, false, true, true
+		return ErrEnded
+	default:
+		return err
+	}
+}
+
+// start gives the visitor a new session with the values, changed by changes.
+func (s *Session) start(ctx context.Context, user string, values map[string]string, changes []Change) error {
+	values, err := Apply(values, changes)
+	if err != nil {
+		return err
+	}
+	now := s.manager.options.Now()
+	record := Record{
+		Values: values, User: user, UserAgent: shorten(s.request.UserAgent()),
+		Created: now, Expires: now.Add(s.manager.options.Lifetime), IdleExpires: s.manager.idleExpires(now),
+	}
+	fresh := newToken()
+	if err := s.manager.create(ctx, fresh.id(), record); err != nil {
+		return err
+	}
+	s.token, s.has, s.parsed = fresh, true, true
+	s.record, s.live, s.asked, s.updated, s.failed, s.ended = record, true, true, true, nil, false
+	s.setCookie(string(fresh), int(s.manager.options.Lifetime/time.Second))
+	return nil
+}
+
+func (s *Session) setCookie(value string, maxAge int) {
+	s.removeCookie()
+	cookie := http.Cookie{
+		Name: s.manager.cookie, Value: value, Path: "/", MaxAge: maxAge,
+		Secure: !s.manager.options.PlainHTTP, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+	s.header.Add("Set-Cookie", cookie.String())
+}
+
+// shorten cuts a user agent to 200 bytes, on a character.
+func shorten(agent string) string {
+	const most = 200
+	if len(agent) <= most {
+		return agent
+	}
+	cut := most
+	for cut > 0 && !utf8.RuneStart(agent[cut]) {
+		cut--
+	}
+	return agent[:cut]
+}
