@@ -1,0 +1,252 @@
+//go:build unix
+
+package process
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The test binary plays the children itself: PROCESS_TEST_ROLE says which.
+func TestMain(m *testing.M) {
+	switch os.Getenv("PROCESS_TEST_ROLE") {
+	case "":
+		os.Exit(m.Run())
+	case "speak":
+		fmt.Println("first")
+		fmt.Fprintln(os.Stderr, "last")
+		os.Exit(3)
+	case "obey":
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM)
+		fmt.Println("ready")
+		<-stop
+		os.Exit(0)
+	case "refuse":
+		signal.Ignore(syscall.SIGTERM)
+		fmt.Println("ready")
+		time.Sleep(time.Minute)
+	case "parent":
+		child, err := Start(Command{Name: "child", Path: os.Args[0], Env: role("refuse")})
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		// The thread that runs main ends up idle or gone; the child must not care.
+		for range 100 {
+			go func() { runtime.LockOSThread() }()
+		}
+		fmt.Println(child.Pid())
+		time.Sleep(time.Minute)
+	}
+}
+
+func role(name string) []string { return append(os.Environ(), "PROCESS_TEST_ROLE="+name) }
+
+func start(t *testing.T, name string) *Process {
+	t.Helper()
+	p, err := Start(Command{Name: name, Path: os.Args[0], Env: role(name)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	return p
+}
+
+// eventually polls condition for at most ten seconds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for range 1000 {
+		if condition() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("not within ten seconds: %s", what)
+}
+
+func ready(p *Process) func() bool { return func() bool { return p.Tail() == "ready\n" } }
+
+func TestEndedSaysHowAndTheLastLine(t *testing.T) {
+	p := start(t, "speak")
+	<-p.Done()
+	if got, want := p.Ended().Error(), "speak ended: exit status 3: last"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := p.Tail(), "first\nlast\n"; got != want {
+		t.Errorf("tail: got %q, want %q", got, want)
+	}
+}
+
+func TestOutputGoesToTheWriterAsWell(t *testing.T) {
+	var output strings.Builder
+	p, err := Start(Command{Name: "speak", Path: os.Args[0], Env: role("speak"), Output: &output})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.Done()
+	if got, want := output.String(), "first\nlast\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTailKeepsTheEnd(t *testing.T) {
+	var kept tail
+	for i := range 10_000 {
+		fmt.Fprintln(&kept, i)
+	}
+	if n := len(kept.String()); n != tailSize {
+		t.Errorf("%d bytes kept, want %d", n, tailSize)
+	}
+	if got := kept.lastLine(); got != "9999" {
+		t.Errorf("last line %q", got)
+	}
+}
+
+func TestStartOfNothing(t *testing.T) {
+	_, err := Start(Command{Name: "server-1", Path: "/nonexistent/program"})
+	if err == nil || !strings.Contains(err.Error(), "starting server-1") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStop(t *testing.T) {
+	tests := []struct {
+		role   string
+		paused bool
+		killed bool // rather than ended by itself
+	}{
+		{"obey", false, false},
+		{"obey", true, false},
+		{"refuse", false, true},
+		{"refuse", true, true},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprintf("%s paused=%v", test.role, test.paused), func(t *testing.T) {
+			p := start(t, test.role)
+			eventually(t, "ready", ready(p))
+			if test.paused {
+				if err := p.Pause(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			bound := time.Minute
+			if test.killed {
+				bound = 100 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), bound)
+			defer cancel()
+			if err := p.Stop(ctx); (err != nil) != test.killed {
+				t.Errorf("Stop: %v", err)
+			}
+			if p.Ended() == nil {
+				t.Error("still running")
+			}
+			if err := p.Stop(ctx); err != nil {
+				t.Errorf("a second Stop: %v", err)
+			}
+		})
+	}
+}
+
+func TestPauseAndResume(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("reads /proc")
+	}
+	p := start(t, "refuse")
+	eventually(t, "ready", ready(p))
+	if err := p.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "paused", func() bool { return state(p.Pid()) == "T" })
+	if err := p.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "resumed", func() bool { return state(p.Pid()) != "T" })
+	p.Kill()
+	if err := p.Pause(); err == nil {
+		t.Error("paused a dead process")
+	}
+}
+
+func TestChildHasItsOwnProcessGroup(t *testing.T) {
+	p := start(t, "refuse")
+	group, err := syscall.Getpgid(p.Pid())
+	if err != nil || group != p.Pid() {
+		t.Errorf("group %d of process %d, %v", group, p.Pid(), err)
+	}
+}
+
+func TestChildDiesWithAKilledParent(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has a parent-death signal")
+	}
+	parent := exec.Command(os.Args[0])
+	parent.Env = role("parent")
+	output, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = parent.Process.Kill()
+		_ = parent.Wait()
+	}()
+	line, err := bufio.NewReader(output).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatalf("the parent said %q", line)
+	}
+	if s := state(child); s == "" {
+		t.Fatal("the child is gone before its parent")
+	}
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the child is gone", func() bool { s := state(child); return s == "" || s == "Z" })
+}
+
+// state is the letter of /proc/pid/stat: R, S, T (stopped), Z (zombie); empty when there is no such process.
+func state(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return rest[:1]
+}
+
+func TestFreePortCanBeBound(t *testing.T) {
+	seen := map[int]bool{}
+	for range 50 {
+		port, err := FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[port] {
+			t.Errorf("port %d handed out twice", port)
+		}
+		seen[port] = true
+		listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener.Close()
+	}
+}
