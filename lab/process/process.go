@@ -96,6 +96,14 @@ func (p *Process) Ended() error {
 	return fmt.Errorf("%s ended: %s", p.name, how)
 }
 
+// ExitCode is the child's exit status once it has ended by itself; -1 while it runs and after a signal ended it.
+func (p *Process) ExitCode() int {
+	if !p.ended() {
+		return -1
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
 // Stop asks the child to end (SIGTERM) and waits for that. When ctx ends first, it kills the child and returns an error.
 func (p *Process) Stop(ctx context.Context) error {
 	if p.ended() {

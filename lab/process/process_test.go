@@ -84,6 +84,9 @@ func TestEndedSaysHowAndTheLastLine(t *testing.T) {
 	if got, want := p.Ended().Error(), "speak ended: exit status 3: last"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	if p.ExitCode() != 3 {
+		t.Errorf("exit code %d, want 3", p.ExitCode())
+	}
 	if got, want := p.Tail(), "first\nlast\n"; got != want {
 		t.Errorf("tail: got %q, want %q", got, want)
 	}

@@ -1,0 +1,137 @@
+package storeserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+
+	"stateless-servers/lab/process"
+)
+
+// pom is the project that Maven resolves; it pins the version of DynamoDB Local.
+//
+//go:embed dynamodb/pom.xml
+var pom []byte
+
+// assembly is how Jetty puts the server together. DynamoDB Local's own command line listens on every address of the
+// machine and reports usage to Amazon; this one listens on 127.0.0.1 and reports nothing.
+//
+//go:embed dynamodb/server.xml
+var assembly []byte
+
+const dynaliteVersion = "4.0.0"
+
+// DynamoDB starts Amazon DynamoDB Local, which Maven fetches once into the user's cache folder, and which needs Java 17;
+// where it can't be had, dynalite, which npm fetches once and which needs Node 20. Both keep their tables in memory and
+// take any region and credentials. DYNAMODB_TEST_ENDPOINT (http://host:port) names a running server instead.
+// ctx bounds the start, with the fetching, not the life of the server.
+func DynamoDB(ctx context.Context, list ...Option) (*Server, error) {
+	o, err := apply("dynamodb", list)
+	if err != nil {
+		return nil, err
+	}
+	l := launch{name: "DynamoDB", http: true, answered: answersHTTP}
+	if endpoint := os.Getenv("DYNAMODB_TEST_ENDPOINT"); endpoint != "" {
+		u, err := url.Parse(endpoint)
+		if err != nil || u.Host == "" {
+			return nil, fmt.Errorf("DYNAMODB_TEST_ENDPOINT=%q: allowed is an http:// or https:// address", endpoint)
+		}
+		return foreign(ctx, "DYNAMODB_TEST_ENDPOINT", u.Host, l)
+	}
+	var failed []error
+	for _, provide := range []func(context.Context, options) (launch, error){dynamoDBLocal, dynalite} {
+		l, err := provide(ctx, o)
+		if err == nil {
+			var s *Server
+			if s, err = start(ctx, l); err == nil {
+				return s, nil
+			}
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		failed = append(failed, err)
+	}
+	return nil, fmt.Errorf("no DynamoDB: install Java 17 and Maven, or Node 20 with npm, or set DYNAMODB_TEST_ENDPOINT "+
+		"to a running one (%w; %w)", failed[0], failed[1])
+}
+
+func dynamoDBLocal(ctx context.Context, o options) (launch, error) {
+	if runtime.GOOS == "linux" && runtime.GOARCH != "amd64" {
+		return launch{}, errors.New("DynamoDB Local: Maven Central has no SQLite for this processor")
+	}
+	java, err := exec.LookPath("java")
+	if err != nil {
+		return launch{}, errors.New("DynamoDB Local: no java in the PATH")
+	}
+	// A folder for each state of the two files: a cached one never holds older versions.
+	state := sha256.Sum256(append(bytes.Clone(pom), assembly...))
+	dir, err := cached(ctx, fmt.Sprintf("dynamodb-local-%x", state[:6]), func(ctx context.Context, dir string) error {
+		o.progress("Fetching DynamoDB Local with Maven, once; this takes about a minute")
+		err := errors.Join(
+			os.WriteFile(filepath.Join(dir, "pom.xml"), pom, 0o644),
+			os.WriteFile(filepath.Join(dir, "server.xml"), assembly, 0o644))
+		if err != nil {
+			return err
+		}
+		return run(ctx, dir, "mvn", "-q", "-B", "-Dstyle.color=never",
+			"dependency:copy-dependencies", "-DoutputDirectory=lib")
+	})
+	if err != nil {
+		return launch{}, fmt.Errorf("DynamoDB Local: %w", err)
+	}
+	libraries := filepath.Join(dir, "lib")
+	return launch{name: "DynamoDB Local", http: true, answered: answersHTTP,
+		command: func(port int, _ string) process.Command {
+			return process.Command{Path: java, Args: []string{
+				"-Djava.library.path=" + libraries, "-cp", filepath.Join(libraries, "*"),
+				"org.eclipse.jetty.xml.XmlConfiguration", "port=" + strconv.Itoa(port), filepath.Join(dir, "server.xml"),
+			}}
+		}}, nil
+}
+
+func dynalite(ctx context.Context, o options) (launch, error) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return launch{}, errors.New("dynalite: no node in the PATH")
+	}
+	dir, err := cached(ctx, "dynalite-"+dynaliteVersion, func(ctx context.Context, dir string) error {
+		o.progress("Fetching dynalite " + dynaliteVersion + " with npm, once")
+		return run(ctx, dir, "npm", "install", "--prefix", ".", "--no-audit", "--no-fund", "--loglevel=error",
+			"dynalite@"+dynaliteVersion)
+	})
+	if err != nil {
+		return launch{}, fmt.Errorf("dynalite: %w", err)
+	}
+	return launch{name: "dynalite", http: true, answered: answersHTTP,
+		command: func(port int, _ string) process.Command {
+			return process.Command{Path: node, Args: []string{
+				filepath.Join(dir, "node_modules", "dynalite", "cli.js"), "--host", "127.0.0.1", "--port", strconv.Itoa(port),
+				"--createTableMs", "0", "--deleteTableMs", "0", "--updateTableMs", "0",
+			}}
+		}}, nil
+}
+
+// answersHTTP returns nil when the server answers an HTTP request, whatever it says.
+func answersHTTP(ctx context.Context, addr string, _ int) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+	if err != nil {
+		return err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
+}

@@ -1,0 +1,297 @@
+package storeserver
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"stateless-servers/lab/process"
+)
+
+// holding is one kind of server with how to put something into it and look for it.
+type holding struct {
+	name  string
+	start func(context.Context, ...Option) (*Server, error)
+	put   func(ctx context.Context, s *Server) error
+	holds func(ctx context.Context, s *Server) (bool, error)
+}
+
+func kinds() []holding {
+	return []holding{
+		{"valkey", Valkey, putKey, holdsKey},
+		{"dynamodb", DynamoDB, putTable, holdsTable},
+		{"dynalite", onlyDynalite, putTable, holdsTable},
+	}
+}
+
+func onlyDynalite(ctx context.Context, list ...Option) (*Server, error) {
+	o, err := apply("dynalite", list)
+	if err != nil {
+		return nil, err
+	}
+	l, err := dynalite(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, l)
+}
+
+func TestPauseResumeKillRestart(t *testing.T) {
+	for _, kind := range kinds() {
+		t.Run(kind.name, func(t *testing.T) {
+			s := ForTest(t, kind.start)
+			t.Logf("%s at %s", s.Name, s.Endpoint)
+			if host, _, _ := net.SplitHostPort(s.Addr); host != "127.0.0.1" {
+				t.Errorf("listens at %s", s.Addr)
+			}
+			must(t, kind.put(t.Context(), s))
+			if holds, err := kind.holds(t.Context(), s); err != nil || !holds {
+				t.Fatalf("after a put: %v, %v", holds, err)
+			}
+
+			must(t, s.Pause())
+			short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if _, err := kind.holds(short, s); err == nil {
+				t.Error("a paused server answered")
+			}
+			must(t, s.Resume())
+			if holds, err := kind.holds(t.Context(), s); err != nil || !holds {
+				t.Errorf("after a pause: %v, %v", holds, err)
+			}
+
+			must(t, s.Kill())
+			if conn, err := net.Dial("tcp", s.Addr); err == nil {
+				conn.Close()
+				t.Error("a killed server accepts connections")
+			}
+			addr := s.Addr
+			must(t, s.Restart(t.Context()))
+			if s.Addr != addr {
+				t.Errorf("restarted at %s, was at %s", s.Addr, addr)
+			}
+			if holds, err := kind.holds(t.Context(), s); err != nil || holds {
+				t.Errorf("after a restart: %v, %v; want it empty", holds, err)
+			}
+
+			dir := s.dir
+			must(t, s.Close())
+			if exists(dir) {
+				t.Errorf("%s is still there", dir)
+			}
+			if s.process.Ended() == nil {
+				t.Error("still running")
+			}
+		})
+	}
+}
+
+func TestForeignServer(t *testing.T) {
+	own := ForTest(t, Valkey)
+	t.Setenv("VALKEY_TEST_ADDRESS", own.Addr)
+	s, err := Valkey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Addr != own.Addr || s.Endpoint != own.Addr {
+		t.Errorf("got %s, %s", s.Addr, s.Endpoint)
+	}
+	for name, do := range map[string]func() error{
+		"pause": s.Pause, "resume": s.Resume, "kill": s.Kill, "restart": func() error { return s.Restart(t.Context()) },
+	} {
+		if err := do(); err == nil {
+			t.Errorf("%s of a server that was not started here", name)
+		}
+	}
+	must(t, s.Close())
+	must(t, PingValkey(t.Context(), own.Addr))
+}
+
+func TestWhatCannotBeHadIsOneLine(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	tests := []struct {
+		name        string
+		start       func(context.Context, ...Option) (*Server, error)
+		environment map[string]string
+		want        []string
+	}{
+		{"no valkey", Valkey, map[string]string{"PATH": ""},
+			[]string{"install valkey-server or redis-server", "VALKEY_TEST_ADDRESS"}},
+		{"no java, no node", DynamoDB, map[string]string{"PATH": ""},
+			[]string{"install Java 17 and Maven, or Node 20 with npm", "DYNAMODB_TEST_ENDPOINT"}},
+		{"nothing at the address", Valkey, map[string]string{"VALKEY_TEST_ADDRESS": closed.Addr().String()},
+			[]string{"VALKEY_TEST_ADDRESS=", closed.Addr().String()}},
+		{"nothing at the endpoint", DynamoDB, map[string]string{"DYNAMODB_TEST_ENDPOINT": "http://" + closed.Addr().String()},
+			[]string{"DYNAMODB_TEST_ENDPOINT=", closed.Addr().String()}},
+		{"not an endpoint", DynamoDB, map[string]string{"DYNAMODB_TEST_ENDPOINT": "somewhere"},
+			[]string{`DYNAMODB_TEST_ENDPOINT="somewhere"`, "allowed is"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for key, value := range test.environment {
+				t.Setenv(key, value)
+			}
+			s, err := test.start(t.Context())
+			if err == nil {
+				s.Close()
+				t.Fatal("it started")
+			}
+			for _, part := range test.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%q does not say %q", err, part)
+				}
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("more than one line: %q", err)
+			}
+		})
+	}
+}
+
+// A launch that ends at once, as one that finds its port taken does, is tried on other ports, a bounded number of times.
+func TestPortTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	program, err := ValkeyProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		always bool
+	}{{"once", false}, {"always", true}} {
+		t.Run(test.name, func(t *testing.T) {
+			tried := 0
+			l := launch{name: "Valkey", answered: answersInfo}
+			l.command = func(port int, dir string) process.Command {
+				if tried++; tried == 1 || test.always {
+					port = taken.Addr().(*net.TCPAddr).Port
+				}
+				return valkeyCommand(program)(port, dir)
+			}
+			s, err := start(t.Context(), l)
+			if test.always {
+				if err == nil || tried != attempts {
+					t.Fatalf("%d attempts, %v", tried, err)
+				}
+				return
+			}
+			must(t, err)
+			defer s.Close()
+			if tried != 2 {
+				t.Errorf("%d attempts, want 2", tried)
+			}
+		})
+	}
+}
+
+func TestSkipNeedsTheName(t *testing.T) {
+	for list, want := range map[string]bool{"": false, "dynamodb": false, "valkey": true, "dynamodb,valkey": true} {
+		t.Setenv("SKIP_STORES", list)
+		_, err := apply("valkey", []Option{func(o *options) { o.skippable = true }})
+		if (err != nil) != want {
+			t.Errorf("SKIP_STORES=%q: %v", list, err)
+		}
+		if _, err := apply("valkey", nil); err != nil {
+			t.Errorf("SKIP_STORES=%q outside a test: %v", list, err)
+		}
+	}
+}
+
+func TestCacheFetchesOnce(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	fetched := 0
+	fetch := func(fails bool) func(context.Context, string) error {
+		return func(_ context.Context, dir string) error {
+			fetched++
+			if fails {
+				return os.ErrDeadlineExceeded
+			}
+			return os.WriteFile(dir+"/file", nil, 0o644)
+		}
+	}
+	if _, err := cached(t.Context(), "thing", fetch(true)); err == nil {
+		t.Fatal("a failed fetch was taken")
+	}
+	errs := make(chan error)
+	for range 4 {
+		go func() {
+			dir, err := cached(t.Context(), "thing", fetch(false))
+			if err == nil && !exists(dir+"/file") {
+				err = os.ErrNotExist
+			}
+			errs <- err
+		}()
+	}
+	for range 4 {
+		must(t, <-errs)
+	}
+	if fetched != 2 {
+		t.Errorf("%d fetches, want the failed one and one more", fetched)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func putKey(ctx context.Context, s *Server) error {
+	_, err := command(ctx, s, "SET here 1")
+	return err
+}
+
+func holdsKey(ctx context.Context, s *Server) (bool, error) {
+	line, err := command(ctx, s, "EXISTS here")
+	return line == ":1\r\n", err
+}
+
+func command(ctx context.Context, s *Server, line string) (string, error) {
+	var reply *bufio.Reader
+	reply, err := ask(ctx, s.Addr, line)
+	if err != nil {
+		return "", err
+	}
+	return reply.ReadString('\n')
+}
+
+func client(s *Server) *dynamodb.Client {
+	return dynamodb.New(dynamodb.Options{
+		Region: "eu-west-1", BaseEndpoint: aws.String(s.Endpoint), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+	})
+}
+
+func putTable(ctx context.Context, s *Server) error {
+	_, err := client(s).CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName: aws.String("here"), BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: "S"}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("id"), KeyType: types.KeyTypeHash}},
+	})
+	return err
+}
+
+func holdsTable(ctx context.Context, s *Server) (bool, error) {
+	tables, err := client(s).ListTables(ctx, &dynamodb.ListTablesInput{})
+	return err == nil && fmt.Sprint(tables.TableNames) == "[here]", err
+}

@@ -1,0 +1,109 @@
+package storeserver
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"stateless-servers/lab/process"
+)
+
+// Valkey starts valkey-server, or redis-server where there is no such program in the PATH, with no persistence.
+// VALKEY_TEST_ADDRESS (host:port) names a running server instead. ctx bounds the start, not the life of the server.
+func Valkey(ctx context.Context, list ...Option) (*Server, error) {
+	if _, err := apply("valkey", list); err != nil {
+		return nil, err
+	}
+	l := launch{name: "Valkey", answered: answersInfo}
+	if s, err := foreign(ctx, "VALKEY_TEST_ADDRESS", os.Getenv("VALKEY_TEST_ADDRESS"), l); s != nil || err != nil {
+		return s, err
+	}
+	program, err := ValkeyProgram()
+	if err != nil {
+		return nil, err
+	}
+	l.command = valkeyCommand(program)
+	return start(ctx, l)
+}
+
+func valkeyCommand(program string) func(port int, dir string) process.Command {
+	return func(port int, dir string) process.Command {
+		return process.Command{Path: program, Args: []string{
+			"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--appendonly", "no",
+		}}
+	}
+}
+
+// ValkeyProgram returns the path of the server program that Valkey starts, or an error that says what to install.
+func ValkeyProgram() (string, error) {
+	for _, name := range []string{"valkey-server", "redis-server"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("no Valkey: install valkey-server or redis-server, or set VALKEY_TEST_ADDRESS to a running one")
+}
+
+// PingValkey returns nil when a Valkey or Redis server answers a PING at addr.
+func PingValkey(ctx context.Context, addr string) error {
+	reply, err := ask(ctx, addr, "PING")
+	if err != nil {
+		return err
+	}
+	if line, _ := reply.ReadString('\n'); line != "+PONG\r\n" {
+		return fmt.Errorf("asked PING, %s answered %q", addr, strings.TrimSpace(line))
+	}
+	return nil
+}
+
+// answersInfo returns nil when the server answers and is the process pid; any process, if pid is 0. Another server may
+// have taken the port first.
+func answersInfo(ctx context.Context, addr string, pid int) error {
+	if pid == 0 {
+		return PingValkey(ctx, addr)
+	}
+	reply, err := ask(ctx, addr, "INFO server")
+	if err != nil {
+		return err
+	}
+	for {
+		line, err := reply.ReadString('\n')
+		if err != nil {
+			return fmt.Errorf("asked INFO, %s said nothing of its process: %w", addr, err)
+		}
+		if value, found := strings.CutPrefix(strings.TrimSpace(line), "process_id:"); found {
+			if value != strconv.Itoa(pid) {
+				return fmt.Errorf("another server, process %s, answers at %s", value, addr)
+			}
+			return nil
+		}
+	}
+}
+
+// ask sends one inline command and QUIT, and returns what comes back until the server closes the connection.
+func ask(ctx context.Context, addr, command string) (*bufio.Reader, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := fmt.Fprintf(conn, "%s\r\nQUIT\r\n", command); err != nil {
+		return nil, err
+	}
+	var reply strings.Builder
+	if _, err := bufio.NewReader(conn).WriteTo(&reply); err != nil {
+		return nil, err
+	}
+	return bufio.NewReader(strings.NewReader(reply.String())), nil
+}
