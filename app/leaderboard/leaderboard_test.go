@@ -1,0 +1,164 @@
+package leaderboard_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/valkey-io/valkey-go"
+
+	"stateless-servers/app/leaderboard"
+	"stateless-servers/app/session/dynamodb"
+	"stateless-servers/lab/storeserver"
+)
+
+// boards are the implementations, each with how to get an empty one on a real server.
+var boards = []struct {
+	name string
+	open func(*testing.T) leaderboard.Board
+}{
+	{"memory", func(*testing.T) leaderboard.Board { return leaderboard.NewMemory() }},
+	{"valkey", func(t *testing.T) leaderboard.Board { return leaderboard.NewValkey(valkeyClient(t)) }},
+	{"dynamodb", func(t *testing.T) leaderboard.Board { return dynamodbBoard(t) }},
+}
+
+func TestBoards(t *testing.T) {
+	for _, b := range boards {
+		t.Run(b.name, func(t *testing.T) {
+			board := b.open(t)
+			if entries := top(t, board); entries == nil || len(entries) > 0 {
+				t.Errorf("an empty board has %#v, want an empty list", entries)
+			}
+
+			record(t, board, "ann", 30)
+			record(t, board, "bob", 50)
+			record(t, board, "ann", 20) // worse: the 30 stands
+			record(t, board, "Zoë <b>#", 30)
+			record(t, board, "cy", 0)
+			record(t, board, "bob", 1_000_000_000)
+			expect(t, board, []leaderboard.Entry{{"bob", 1_000_000_000}, {"Zoë <b>#", 30}, {"ann", 30}, {"cy", 0}})
+
+			for i := range int64(12) {
+				record(t, board, fmt.Sprintf("player-%02d", i), 100+i)
+			}
+			entries := top(t, board)
+			if len(entries) != leaderboard.Places {
+				t.Fatalf("%d entries, want %d", len(entries), leaderboard.Places)
+			}
+			if first, last := entries[0], entries[9]; first.Name != "bob" || last != (leaderboard.Entry{Name: "player-03", Score: 103}) {
+				t.Errorf("from %v to %v", first, last)
+			}
+		})
+	}
+}
+
+// Whatever order overlapping scores of one name arrive in, the best one stays.
+func TestOverlappingScoresKeepTheBest(t *testing.T) {
+	for _, b := range boards {
+		t.Run(b.name, func(t *testing.T) {
+			board := b.open(t)
+			var players sync.WaitGroup
+			for score := range int64(40) {
+				players.Go(func() {
+					if err := board.Record(t.Context(), "ann", score); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			players.Wait()
+			expect(t, board, []leaderboard.Entry{{"ann", 39}})
+		})
+	}
+}
+
+func TestValkeyKeepsTheBestOnly(t *testing.T) {
+	client := valkeyClient(t)
+	board := leaderboard.NewValkey(client)
+	for i := range int64(1005) {
+		record(t, board, fmt.Sprintf("player-%04d", i), i)
+	}
+	c, err := client(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := c.Do(t.Context(), c.B().Zrange().Key("leaderboard").Min("0").Max("-1").Build()).AsStrSlice()
+	if err != nil || len(names) != 1000 || slices.Contains(names, "player-0004") {
+		t.Errorf("the sorted set has %d members (%v), want the best 1000", len(names), err)
+	}
+}
+
+func TestFailuresAreReported(t *testing.T) {
+	down := func(context.Context) (valkey.Client, error) { return nil, valkey.ErrClosing }
+	boards := map[string]leaderboard.Board{
+		"valkey":   leaderboard.NewValkey(down),
+		"dynamodb": leaderboard.NewDynamoDB(dynamodb.NewClient(awsConfig(), "http://127.0.0.1:1"), "nosuch"),
+	}
+	for name, board := range boards {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		if err := board.Record(ctx, "ann", 1); err == nil {
+			t.Errorf("%s: a score was recorded by a store that is down", name)
+		}
+		if _, err := board.Top(ctx); err == nil {
+			t.Errorf("%s: a store that is down gave a leaderboard", name)
+		}
+		cancel()
+	}
+}
+
+func record(t *testing.T, board leaderboard.Board, name string, score int64) {
+	t.Helper()
+	if err := board.Record(t.Context(), name, score); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func top(t *testing.T, board leaderboard.Board) []leaderboard.Entry {
+	t.Helper()
+	entries, err := board.Top(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+func expect(t *testing.T, board leaderboard.Board, want []leaderboard.Entry) {
+	t.Helper()
+	if got := top(t, board); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func valkeyClient(t *testing.T) func(context.Context) (valkey.Client, error) {
+	t.Helper()
+	server := storeserver.ForTest(t, storeserver.Valkey)
+	client, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	// A server that was there before the test may hold a board.
+	if err := client.Do(t.Context(), client.B().Del().Key("leaderboard").Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	return func(context.Context) (valkey.Client, error) { return client, nil }
+}
+
+func dynamodbBoard(t *testing.T) leaderboard.Board {
+	t.Helper()
+	server := storeserver.ForTest(t, storeserver.DynamoDB)
+	client := dynamodb.NewClient(awsConfig(), server.Endpoint)
+	table := fmt.Sprintf("leaderboard-%d", time.Now().UnixNano()) // a server that was there before may hold tables
+	if err := dynamodb.CreateTable(t.Context(), client, table); err != nil {
+		t.Fatal(err)
+	}
+	return leaderboard.NewDynamoDB(client, table)
+}
+
+func awsConfig() aws.Config {
+	return aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")}
+}
