@@ -25,9 +25,9 @@ type Change struct {
 
 // MaxCounter bounds the absolute value of a counter and of what is added to it: the range in which integers are exact
 // in every store and in JSON (RFC 8259, section 6). A change that would leave it fails with ErrCounter.
-const MaxCounter = 1 << 53
+const MaxCounter = 1<<53 - 1
 
-// maxKey bounds the length of a key in bytes.
+// maxKey bounds the length of a key in bytes. Keys that begin with "@" are left to the stores.
 const maxKey = 128
 
 // Apply returns values with the changes applied, or ErrCounter. It doesn't modify values. It is for stores that work in
@@ -59,13 +59,13 @@ func Apply(values map[string]string, changes []Change) (map[string]string, error
 	return next, nil
 }
 
-// counter reads the value of a counter; none is 0.
+// counter reads the value of a counter, in its one spelling; none is 0.
 func counter(value string) (int64, error) {
 	if value == "" {
 		return 0, nil
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || !inCounterRange(n) {
+	if err != nil || !inCounterRange(n) || strconv.FormatInt(n, 10) != value {
 		return 0, ErrCounter
 	}
 	return n, nil

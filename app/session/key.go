@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// A Key is the name of a value of type T in a session, at most 128 bytes of UTF-8:
+// A Key is the name of a value of type T in a session, at most 128 bytes of UTF-8 that don't begin with "@":
 //
 //	const theme = session.Key[string]("theme")
 //
@@ -91,8 +91,8 @@ func (c Counters) All(ctx context.Context, s *Session) (map[string]int64, error)
 }
 
 func checkKey(key string) error {
-	if key == "" || len(key) > maxKey || !utf8.ValidString(key) {
-		return fmt.Errorf("session key %q: allowed are 1 to %d bytes of UTF-8", key, maxKey)
+	if key == "" || len(key) > maxKey || key[0] == '@' || !utf8.ValidString(key) {
+		return fmt.Errorf("session key %q: allowed are 1 to %d bytes of UTF-8 that don't begin with @", key, maxKey)
 	}
 	return nil
 }

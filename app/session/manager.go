@@ -95,14 +95,21 @@ func (m *Manager) Ping(ctx context.Context) error {
 }
 
 // EndUserSessions ends every session of a user, for administrators; ErrUnsupported where the store can't tell them.
+// Sessions that start meanwhile may stay.
 func (m *Manager) EndUserSessions(ctx context.Context, user string) error {
-	sessions, err := m.userSessions(ctx, user)
-	if err != nil {
-		return err
-	}
-	for _, s := range sessions {
-		if err := m.end(ctx, s.ID); err != nil {
+	const mostRounds = 100 // of MaxUserSessions each
+	for range mostRounds {
+		sessions, err := m.userSessions(ctx, user)
+		if err != nil {
 			return err
+		}
+		for _, s := range sessions {
+			if err := m.end(ctx, s.ID); err != nil {
+				return err
+			}
+		}
+		if len(sessions) < MaxUserSessions {
+			break
 		}
 	}
 	return nil

@@ -1,0 +1,66 @@
+package dynamodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// NewClient returns a client fit for many parallel requests. The endpoint replaces the region's own when it isn't empty,
+// for DynamoDB Local.
+func NewClient(config aws.Config, endpoint string) *dynamodb.Client {
+	return dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
+		// The SDK keeps 10 idle connections to a host; beyond that each request would shake hands anew.
+		o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConnsPerHost = 512
+			t.MaxIdleConns = 512
+		})
+		if endpoint != "" {
+			o.BaseEndpoint = aws.String(endpoint)
+		}
+	})
+}
+
+// once sends a write at most once. The SDK would repeat one whose answer it lost, and an addition would count twice.
+// Only what DynamoDB says it throttled, and so didn't do, is repeated.
+func once() func(*dynamodb.Options) {
+	retryer := retry.NewStandard(func(o *retry.StandardOptions) {
+		o.Retryables = []retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}}
+	})
+	return func(o *dynamodb.Options) { o.Retryer = retryer }
+}
+
+// CreateTable makes a table as the Store needs it, for DynamoDB Local; a table that exists is fine. In AWS,
+// infrastructure as code makes it, with the same keys and index.
+func CreateTable(ctx context.Context, client *dynamodb.Client, table string) error {
+	_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName:   aws.String(table),
+		BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: aws.String(attributeID), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String(attributeOwner), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String(attributePosition), AttributeType: types.ScalarAttributeTypeN},
+		},
+		KeySchema: []types.KeySchemaElement{{AttributeName: aws.String(attributeID), KeyType: types.KeyTypeHash}},
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{{
+			IndexName: aws.String(ownerIndex),
+			KeySchema: []types.KeySchemaElement{
+				{AttributeName: aws.String(attributeOwner), KeyType: types.KeyTypeHash},
+				{AttributeName: aws.String(attributePosition), KeyType: types.KeyTypeRange},
+			},
+			Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
+		}},
+	})
+	var exists *types.ResourceInUseException
+	if err != nil && !errors.As(err, &exists) {
+		return fmt.Errorf("create table %s: %w", table, err)
+	}
+	return nil
+}

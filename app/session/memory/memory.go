@@ -1,0 +1,138 @@
+// Package memory keeps sessions in the process: for tests, and for the sticky baseline that shared stores are compared
+// with. A second server knows nothing of them, and they end with the process.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"stateless-servers/app/session"
+)
+
+// maxBytes is the limit of DynamoDB, the smallest of the shared stores: what fits here fits there.
+const maxBytes = 400_000
+
+// Store keeps sessions in a map. Create one with New.
+type Store struct {
+	mu       sync.Mutex
+	sessions map[session.ID]entry
+}
+
+// An entry is a session, or the memory of one that ended.
+type entry struct {
+	record session.Record
+	forget time.Time // when not zero: the session has ended, and is remembered until then
+}
+
+var _ session.UserStore = (*Store)(nil)
+
+// New returns an empty Store.
+func New() *Store { return &Store{sessions: map[session.ID]entry{}} }
+
+// Promises declares that one process keeps everything but its sessions' being shared.
+func (s *Store) Promises() session.Promises {
+	return session.Promises{
+		Name: "memory", NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, ByUser: true, MaxBytes: maxBytes,
+	}
+}
+
+// Ping always succeeds.
+func (s *Store) Ping(context.Context) error { return nil }
+
+// Create stores a new session.
+func (s *Store) Create(_ context.Context, id session.ID, record session.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep(record.Created)
+	if _, ok := s.sessions[id]; ok {
+		return fmt.Errorf("session %s exists", id)
+	}
+	s.sessions[id] = entry{record: record}
+	return nil
+}
+
+// Load returns a live session.
+func (s *Store) Load(_ context.Context, id session.ID, now time.Time) (session.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live(id, now)
+}
+
+// Update applies the changes to a live session.
+func (s *Store) Update(_ context.Context, id session.ID, update session.Update) (session.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record, err := s.live(id, update.Now)
+	if err != nil {
+		return session.Record{}, err
+	}
+	if record.Values, err = session.Apply(record.Values, update.Changes); err != nil {
+		return session.Record{}, err
+	}
+	if record.Size() > maxBytes {
+		return session.Record{}, session.ErrTooLarge
+	}
+	record.IdleExpires = update.IdleExpires
+	s.sessions[id] = entry{record: record}
+	return record, nil
+}
+
+// End ends a session and remembers that it did.
+func (s *Store) End(_ context.Context, id session.ID, now time.Time) (session.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record, err := s.live(id, now)
+	if err != nil {
+		return session.Record{}, err
+	}
+	s.sessions[id] = entry{forget: now.Add(session.EndedFor)}
+	return record, nil
+}
+
+// UserSessions looks through all sessions: this store is small.
+func (s *Store) UserSessions(_ context.Context, user string, now time.Time) ([]session.UserSession, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []session.UserSession
+	for id, e := range s.sessions {
+		if e.record.User == user && user != "" && e.record.Live(now) {
+			e.record.Values = nil
+			list = append(list, session.UserSession{ID: id, Record: e.record})
+		}
+	}
+	slices.SortFunc(list, func(a, b session.UserSession) int {
+		return cmp.Or(b.Record.Created.Compare(a.Record.Created), cmp.Compare(a.ID.String(), b.ID.String()))
+	})
+	return list[:min(len(list), session.MaxUserSessions)], nil
+}
+
+func (s *Store) live(id session.ID, now time.Time) (session.Record, error) {
+	e, ok := s.sessions[id]
+	switch {
+	case ok && now.Before(e.forget):
+		return session.Record{}, session.ErrEnded
+	case ok && e.record.Live(now):
+		return e.record, nil
+	default:
+		return session.Record{}, session.ErrNotFound
+	}
+}
+
+// sweep forgets a few expired sessions. It looks at more entries than a Create adds, and at random ones, as Go's maps
+// are ranged over: what has expired goes sooner or later, without a goroutine that somebody must stop.
+func (s *Store) sweep(now time.Time) {
+	const looks = 4
+	looked := 0
+	for id, e := range s.sessions {
+		if !e.record.Live(now) && !now.Before(e.forget) {
+			delete(s.sessions, id)
+		}
+		if looked++; looked == looks {
+			return
+		}
+	}
+}

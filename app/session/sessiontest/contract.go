@@ -1,0 +1,300 @@
+package sessiontest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"stateless-servers/app/session"
+)
+
+// contractChecks are what the comments of session.Store say of one caller at a time.
+func contractChecks() []Check {
+	return []Check{
+		{Name: "what is created is loaded", Run: checkRoundTrip},
+		{Name: "a session that nobody created", Run: checkUnknown},
+		{Name: "an update changes what it names", Run: checkUpdate},
+		{Name: "keys and values of every form", Run: checkForms},
+		{Name: "an integer that was set can be added to", Run: checkSetThenAdd},
+		{Name: "a failed addition leaves everything as it was", Run: checkCounter},
+		{Name: "too large leaves everything as it was", Run: checkTooLarge},
+		{Name: "expiry is checked by the reader", Run: checkExpiry},
+		{Name: "an update extends, up to the absolute expiry", Run: checkExtension},
+		{Name: "an ended session stays ended", Run: checkEnd},
+		{Name: "sessions of a user", Promised: func(p session.Promises) bool { return p.ByUser }, Run: checkUser},
+	}
+}
+
+func checkRoundTrip(ctx context.Context, store session.Store) error {
+	id, want := newID(), newRecord(map[string]string{"a": `"x"`, "b": `{"c":[1,2]}`, "n": "7"})
+	want.User, want.UserAgent = "ada", "Browser/1.0 (ünïcode)"
+	want.Created = want.Created.Add(123 * time.Millisecond)
+	want.Expires, want.IdleExpires = want.Expires.Add(time.Millisecond), want.IdleExpires.Add(time.Millisecond)
+	if err := store.Create(ctx, id, want); err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	got, err := store.Load(ctx, id, want.Created)
+	if err := expectValues("load", got, err, want.Values); err != nil {
+		return err
+	}
+	if got.User != want.User || got.UserAgent != want.UserAgent {
+		return fmt.Errorf("load: got user %q, agent %q, want %q, %q", got.User, got.UserAgent, want.User, want.UserAgent)
+	}
+	for _, times := range [][2]time.Time{{got.Created, want.Created}, {got.Expires, want.Expires}, {got.IdleExpires, want.IdleExpires}} {
+		if late := times[0].Sub(times[1]); late < 0 || late >= time.Second {
+			return fmt.Errorf("load: got time %v for %v: allowed is up to a second later", times[0], times[1])
+		}
+	}
+	if err := store.Create(ctx, id, want); err == nil {
+		return fmt.Errorf("a second create of the same id succeeded")
+	}
+	return nil
+}
+
+func checkUnknown(ctx context.Context, store session.Store) error {
+	id, record := newID(), newRecord(nil)
+	_, err := store.Load(ctx, id, record.Created)
+	if err := expectError("load", err, session.ErrNotFound); err != nil {
+		return err
+	}
+	_, err = store.Update(ctx, id, change(record, set("a", "1")))
+	if err := expectError("update", err, session.ErrNotFound); err != nil {
+		return err
+	}
+	_, err = store.End(ctx, id, record.Created)
+	if err := expectError("end", err, session.ErrNotFound); err != nil {
+		return err
+	}
+	_, err = store.Load(ctx, id, record.Created)
+	return expectError("load after an update", err, session.ErrNotFound)
+}
+
+func checkUpdate(ctx context.Context, store session.Store) error {
+	id, record, err := created(ctx, store, map[string]string{"kept": `"k"`, "gone": "true", "n": "5"})
+	if err != nil {
+		return err
+	}
+	want := map[string]string{"kept": `"k"`, "n": "2", "new": `"v"`, "m": "4"}
+	changes := []session.Change{set("new", `"v"`), remove("gone"), remove("never there"), add("n", -3), add("m", 4)}
+	got, err := store.Update(ctx, id, change(record, changes...))
+	if err := expectValues("update", got, err, want); err != nil {
+		return err
+	}
+	got, err = store.Update(ctx, id, change(record)) // a touch
+	if err := expectValues("touch", got, err, want); err != nil {
+		return err
+	}
+	got, err = store.Load(ctx, id, record.Created)
+	return expectValues("load", got, err, want)
+}
+
+func checkForms(ctx context.Context, store session.Store) error {
+	values := map[string]string{}
+	keys := []string{"a.b", "#k0", ":v0", "values", "ttl", "x/y", "with space", "Ключ", "\x00", `"`, "%d", "-", "0", "id", strings.Repeat("k", 128)}
+	forms := []string{`""`, `"\u0000"`, `"ünïcode 🛒"`, "null", "true", "[]", "{}", "0", "-0", "007", "1e3", "1.0", "-5", "9007199254740991", "9007199254740993", "123456789012345678901234567890", "+1"}
+	for i, key := range keys {
+		values[key] = forms[i%len(forms)]
+	}
+	for i, form := range forms {
+		values[fmt.Sprint("form ", i)] = form
+	}
+	created, record, err := created(ctx, store, values)
+	if err != nil {
+		return err
+	}
+	got, err := store.Load(ctx, created, record.Created)
+	if err := expectValues("load what was created", got, err, values); err != nil {
+		return err
+	}
+	empty := newID()
+	if err := store.Create(ctx, empty, newRecord(nil)); err != nil {
+		return err
+	}
+	var changes []session.Change
+	for key, value := range values {
+		changes = append(changes, set(key, value))
+	}
+	got, err = store.Update(ctx, empty, change(record, changes...))
+	return expectValues("set them all", got, err, values)
+}
+
+func checkSetThenAdd(ctx context.Context, store session.Store) error {
+	id, record, err := created(ctx, store, map[string]string{"created": "41"})
+	if err != nil {
+		return err
+	}
+	if _, err := store.Update(ctx, id, change(record, set("set", "41"))); err != nil {
+		return fmt.Errorf("set: %w", err)
+	}
+	got, err := store.Update(ctx, id, change(record, add("created", 1), add("set", 1)))
+	return expectValues("add", got, err, map[string]string{"created": "42", "set": "42"})
+}
+
+func checkCounter(ctx context.Context, store session.Store) error {
+	const most = "9007199254740991" // session.MaxCounter
+	before := map[string]string{"text": `"x"`, "float": "1.5", "padded": "007", "most": most, "least": "-" + most, "n": "1"}
+	id, record, err := created(ctx, store, before)
+	if err != nil {
+		return err
+	}
+	for _, bad := range []session.Change{add("text", 1), add("float", 1), add("padded", 1), add("most", 1), add("least", -1), add("n", session.MaxCounter)} {
+		_, err := store.Update(ctx, id, change(record, set("other", "1"), add("z", 1), bad))
+		if err := expectError(fmt.Sprintf("add %d to %s", bad.N, before[bad.Key]), err, session.ErrCounter); err != nil {
+			return err
+		}
+	}
+	got, err := store.Load(ctx, id, record.Created)
+	if err := expectValues("load", got, err, before); err != nil {
+		return err
+	}
+	got, err = store.Update(ctx, id, change(record, add("most", -session.MaxCounter), add("least", session.MaxCounter), add("n", -1)))
+	before["most"], before["least"], before["n"] = "0", "0", "0"
+	return expectValues("add up to the bounds", got, err, before)
+}
+
+func checkTooLarge(ctx context.Context, store session.Store) error {
+	half := `"` + strings.Repeat("x", store.Promises().MaxBytes*6/10) + `"`
+	before := map[string]string{"a": half, "n": "1"}
+	id, record, err := created(ctx, store, before)
+	if err != nil {
+		return err
+	}
+	_, err = store.Update(ctx, id, change(record, set("b", half), add("n", 1)))
+	if err := expectError("grow beyond MaxBytes", err, session.ErrTooLarge); err != nil {
+		return err
+	}
+	got, err := store.Load(ctx, id, record.Created)
+	if err := expectValues("load", got, err, before); err != nil {
+		return err
+	}
+	got, err = store.Update(ctx, id, change(record, remove("a"), set("b", half)))
+	return expectValues("replace within MaxBytes", got, err, map[string]string{"b": half, "n": "1"})
+}
+
+func checkExpiry(ctx context.Context, store session.Store) error {
+	for name, expire := range map[string]func(*session.Record, time.Time){
+		"absolutely": func(r *session.Record, at time.Time) { r.Expires = at },
+		"by idling":  func(r *session.Record, at time.Time) { r.IdleExpires = at },
+	} {
+		id, record := newID(), newRecord(map[string]string{"n": "1"})
+		end := record.Created.Add(5 * time.Minute)
+		expire(&record, end)
+		if err := store.Create(ctx, id, record); err != nil {
+			return fmt.Errorf("create: %w", err)
+		}
+		if _, err := store.Load(ctx, id, end.Add(-time.Millisecond)); err != nil {
+			return fmt.Errorf("load before it expires %s: %w", name, err)
+		}
+		_, err := store.Load(ctx, id, end)
+		if err := expectError("load when it has expired "+name, err, session.ErrNotFound); err != nil {
+			return err
+		}
+		late := session.Update{Now: end, IdleExpires: end.Add(time.Hour), Changes: []session.Change{add("n", 1)}}
+		_, err = store.Update(ctx, id, late)
+		if err := expectError("update when it has expired "+name, err, session.ErrNotFound); err != nil {
+			return err
+		}
+		_, err = store.End(ctx, id, end)
+		if err := expectError("end when it has expired "+name, err, session.ErrNotFound); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkExtension(ctx context.Context, store session.Store) error {
+	id, record, err := created(ctx, store, map[string]string{"n": "1"})
+	if err != nil {
+		return err
+	}
+	at := record.Created
+	for at.Before(record.Expires) {
+		got, err := store.Update(ctx, id, session.Update{Now: at, IdleExpires: at.Add(20 * time.Minute)})
+		if err != nil {
+			return fmt.Errorf("touch after %v: %w", at.Sub(record.Created), err)
+		}
+		if want := at.Add(20 * time.Minute); !got.IdleExpires.Equal(want) || !got.Expires.Equal(record.Expires) {
+			return fmt.Errorf("touch: got expiries %v and %v, want %v and %v", got.IdleExpires, got.Expires, want, record.Expires)
+		}
+		at = at.Add(15 * time.Minute)
+	}
+	_, err = store.Load(ctx, id, record.Expires)
+	return expectError("load at the absolute expiry", err, session.ErrNotFound)
+}
+
+func checkEnd(ctx context.Context, store session.Store) error {
+	id, record, err := created(ctx, store, map[string]string{"n": "1"})
+	if err != nil {
+		return err
+	}
+	last, err := store.End(ctx, id, record.Created)
+	if err := expectValues("end", last, err, record.Values); err != nil {
+		return err
+	}
+	for after, want := range map[time.Duration]error{
+		0: session.ErrEnded, session.EndedFor - time.Second: session.ErrEnded, session.EndedFor + time.Second: session.ErrNotFound,
+	} {
+		at := record.Created.Add(after)
+		_, err := store.Load(ctx, id, at)
+		if err := expectError(fmt.Sprintf("load %v after the end", after), err, want); err != nil {
+			return err
+		}
+		_, err = store.Update(ctx, id, session.Update{Now: at, IdleExpires: at.Add(time.Minute), Changes: []session.Change{set("a", "1")}})
+		if err := expectError(fmt.Sprintf("update %v after the end", after), err, want); err != nil {
+			return err
+		}
+		_, err = store.End(ctx, id, at)
+		if err := expectError(fmt.Sprintf("end %v after the end", after), err, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkUser(ctx context.Context, store session.Store) error {
+	users, ok := store.(session.UserStore)
+	if !ok {
+		return fmt.Errorf("it promises ByUser and is no session.UserStore")
+	}
+	ada, other := "ada "+newID().String(), "bob "+newID().String()
+	var ids []session.ID
+	base := newRecord(map[string]string{"n": "1"})
+	for i, user := range []string{ada, ada, ada, other, ""} {
+		id, record := newID(), base
+		record.User, record.Created = user, base.Created.Add(time.Duration(i)*time.Millisecond)
+		if err := store.Create(ctx, id, record); err != nil {
+			return fmt.Errorf("create: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	expect := func(when, user string, now time.Time, want ...session.ID) error {
+		list, err := users.UserSessions(ctx, user, now)
+		if err != nil {
+			return fmt.Errorf("%s: %w", when, err)
+		}
+		if len(list) != len(want) {
+			return fmt.Errorf("%s: got %d sessions, want %d", when, len(list), len(want))
+		}
+		for i, s := range list {
+			if s.ID != want[i] || s.Record.User != user || s.Record.UserAgent != base.UserAgent || s.Record.Values != nil {
+				return fmt.Errorf("%s: session %d is %v %+v, want %v", when, i, s.ID, s.Record, want[i])
+			}
+		}
+		return nil
+	}
+	now := base.Created.Add(time.Second)
+	if err := expect("list", ada, now, ids[2], ids[1], ids[0]); err != nil {
+		return err
+	}
+	if _, err := store.End(ctx, ids[1], now); err != nil {
+		return fmt.Errorf("end: %w", err)
+	}
+	if err := expect("list after one ended", ada, now, ids[2], ids[0]); err != nil {
+		return err
+	}
+	if err := expect("list of another user", other, now, ids[3]); err != nil {
+		return err
+	}
+	return expect("list when all have expired", ada, base.Expires)
+}

@@ -1,0 +1,243 @@
+// Package valkey keeps sessions in Valkey or Redis OSS (6.2 or newer), on one node or a cluster: a hash a session, and
+// one script of one key an update. Amazon ElastiCache has both, with nodes or serverless.
+package valkey
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	client "github.com/valkey-io/valkey-go"
+
+	"stateless-servers/app/session"
+)
+
+// maxBytes bounds a session. Valkey would take far more, but a large hash holds up every other command of its node.
+const maxBytes = 400_000
+
+// The fields of a session's hash. Its values are fields of their own names, which don't begin with "@". Times are in
+// milliseconds of the Unix epoch.
+const (
+	fieldCreated = "@created"
+	fieldExpires = "@expires"
+	fieldIdle    = "@idle"
+	fieldUser    = "@user"
+	fieldAgent   = "@agent"
+	fieldEnded   = "@ended" // the only field of a session that has ended: until when that is remembered
+)
+
+// What the scripts answer instead of a session.
+const (
+	answerMissing  = "missing"
+	answerEnded    = "ended"
+	answerTooLarge = "too large"
+	answerCounter  = "counter"
+	answerExists   = "exists"
+)
+
+var (
+	//go:embed create.lua
+	createScript string
+	//go:embed update.lua
+	updateScript string
+	//go:embed end.lua
+	endScript string
+	//go:embed remember.lua
+	rememberScript string
+)
+
+// Store keeps sessions in Valkey. Create one with New.
+type Store struct {
+	prefix                        string
+	connector                     *connector
+	create, update, end, remember *client.Lua
+}
+
+var _ session.UserStore = (*Store)(nil)
+
+// New returns a Store that connects when it is first used. Close it after use.
+func New(o Options) *Store {
+	if o.Prefix == "" {
+		o.Prefix = "session:"
+	}
+	return &Store{
+		prefix: o.Prefix, connector: newConnector(o),
+		create: client.NewLuaScript(createScript), update: client.NewLuaScript(updateScript),
+		end: client.NewLuaScript(endScript), remember: client.NewLuaScript(rememberScript),
+	}
+}
+
+// Close closes the store's connections.
+func (s *Store) Close() { s.connector.close() }
+
+// Client returns the store's client, for what an application keeps beside its sessions.
+func (s *Store) Client(ctx context.Context) (client.Client, error) { return s.connector.client(ctx) }
+
+// Promises declares that every promise is kept, as far as the server keeps what it acknowledged: replication is
+// asynchronous, so that a failover may lose the last moments' changes.
+func (s *Store) Promises() session.Promises {
+	return session.Promises{
+		Name: "valkey", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, ByUser: true,
+		MaxBytes: maxBytes,
+	}
+}
+
+// Ping asks the server.
+func (s *Store) Ping(ctx context.Context) error {
+	c, err := s.Client(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Do(ctx, c.B().Ping().Build()).Error()
+}
+
+// Create stores a new session, then enters it in its user's list. Nobody has the id before both are done.
+func (s *Store) Create(ctx context.Context, id session.ID, r session.Record) error {
+	args := []string{
+		millis(earlier(r.Expires, r.IdleExpires)),
+		fieldCreated, millis(r.Created), fieldExpires, millis(r.Expires), fieldIdle, millis(r.IdleExpires),
+	}
+	if r.User != "" {
+		args = append(args, fieldUser, r.User)
+	}
+	if r.UserAgent != "" {
+		args = append(args, fieldAgent, r.UserAgent)
+	}
+	for key, value := range r.Values {
+		args = append(args, key, value)
+	}
+	if _, err := s.run(ctx, s.create, s.key(id), args); err != nil {
+		return err
+	}
+	if r.User == "" {
+		return nil
+	}
+	_, err := s.run(ctx, s.remember, s.userKey(r.User), []string{millis(r.Created), millis(r.Expires), id.String()})
+	return err
+}
+
+// Load returns a live session: one HGETALL, of the primary.
+func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	c, err := s.Client(ctx)
+	if err != nil {
+		return session.Record{}, err
+	}
+	fields, err := c.Do(ctx, c.B().Hgetall().Key(s.key(id)).Build()).AsStrMap()
+	if err != nil {
+		return session.Record{}, err
+	}
+	return decode(fields, now)
+}
+
+// Update applies the changes in one script.
+func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	args := make([]string, 0, 3+3*len(u.Changes))
+	args = append(args, millis(u.Now), millis(u.IdleExpires), strconv.Itoa(maxBytes))
+	for _, change := range u.Changes {
+		switch change.Op {
+		case session.OpSet:
+			args = append(args, "set", change.Key, change.Value)
+		case session.OpRemove:
+			args = append(args, "remove", change.Key, "")
+		case session.OpAdd:
+			args = append(args, "add", change.Key, strconv.FormatInt(change.N, 10))
+		}
+	}
+	fields, err := s.run(ctx, s.update, s.key(id), args)
+	if err != nil {
+		return session.Record{}, err
+	}
+	return decode(fields, u.Now)
+}
+
+// End replaces a session by the memory of its end, then strikes it off its user's list.
+func (s *Store) End(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	fields, err := s.run(ctx, s.end, s.key(id), []string{millis(now), millis(now.Add(session.EndedFor))})
+	if err != nil {
+		return session.Record{}, err
+	}
+	record, err := decode(fields, now)
+	if err == nil && record.User != "" {
+		// A list may name a session that is gone: UserSessions looks, and strikes it off.
+		s.forget(ctx, record.User, id.String())
+	}
+	return record, err
+}
+
+// run executes a script of one key. It answers with the fields of a hash, or with one of the words above.
+func (s *Store) run(ctx context.Context, script *client.Lua, key string, args []string) (map[string]string, error) {
+	c, err := s.Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := script.Exec(ctx, c, []string{key}, args).ToMessage()
+	if err != nil {
+		return nil, err
+	}
+	if !answer.IsString() {
+		return answer.AsStrMap()
+	}
+	word, err := answer.ToString()
+	switch {
+	case err != nil:
+		return nil, err
+	case word == answerMissing:
+		return nil, session.ErrNotFound
+	case word == answerEnded:
+		return nil, session.ErrEnded
+	case word == answerTooLarge:
+		return nil, session.ErrTooLarge
+	case word == answerCounter:
+		return nil, session.ErrCounter
+	case word == answerExists:
+		return nil, fmt.Errorf("%s exists", key)
+	default:
+		return nil, nil
+	}
+}
+
+func (s *Store) key(id session.ID) string { return s.prefix + id.String() }
+
+// decode turns a session's hash into a Record, and keeps the map for its values.
+func decode(fields map[string]string, now time.Time) (session.Record, error) {
+	if len(fields) == 0 {
+		return session.Record{}, session.ErrNotFound
+	}
+	if ended, ok := fields[fieldEnded]; ok {
+		if until, err := parseMillis(ended); err != nil || now.Before(until) {
+			return session.Record{}, session.ErrEnded
+		}
+		return session.Record{}, session.ErrNotFound
+	}
+	record := session.Record{User: fields[fieldUser], UserAgent: fields[fieldAgent], Values: fields}
+	var errs [3]error
+	record.Created, errs[0] = parseMillis(fields[fieldCreated])
+	record.Expires, errs[1] = parseMillis(fields[fieldExpires])
+	record.IdleExpires, errs[2] = parseMillis(fields[fieldIdle])
+	if err := errors.Join(errs[:]...); err != nil {
+		return session.Record{}, fmt.Errorf("decode a session's times: %w", err)
+	}
+	if !record.Live(now) {
+		return session.Record{}, session.ErrNotFound
+	}
+	maps.DeleteFunc(fields, func(field, _ string) bool { return field[0] == '@' })
+	return record, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
+
+func parseMillis(text string) (time.Time, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return time.UnixMilli(n), err
+}
