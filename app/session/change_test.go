@@ -1,0 +1,73 @@
+package session
+
+import (
+	"errors"
+	"maps"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func anyChange(t *rapid.T) Change {
+	return Change{
+		Op:    rapid.SampledFrom([]Op{OpSet, OpRemove, OpAdd}).Draw(t, "op"),
+		Key:   rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key"),
+		Value: rapid.SampledFrom([]string{`"x"`, "1", "-0", "9007199254740991", "1.5"}).Draw(t, "value"),
+		N:     rapid.OneOf(rapid.Int64Range(-3, 3), rapid.SampledFrom([]int64{MaxCounter, -MaxCounter, MaxCounter + 1})).Draw(t, "n"),
+	}
+}
+
+// What a request records is at most one change a key, and does what its changes one after the other would.
+func TestRecordedChangesDoWhatTheirSequenceDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		start := map[string]string{"a": "1", "b": `"text"`}
+		want, wantErr := maps.Clone(start), error(nil)
+		var recorded []Change
+		var recordErr error
+		for _, c := range rapid.SliceOfN(rapid.Custom(anyChange), 0, 8).Draw(t, "changes") {
+			if recorded, recordErr = record(recorded, c); recordErr != nil {
+				// Refused when it's recorded: the sequence must fail there too, whatever it started from.
+				if _, err := Apply(want, []Change{c}); wantErr == nil && err == nil {
+					t.Fatalf("%+v was refused and could be applied to %v", c, want)
+				}
+				return
+			}
+			if wantErr == nil {
+				want, wantErr = Apply(want, []Change{c})
+			}
+		}
+		seen := map[string]bool{}
+		for _, c := range recorded {
+			if seen[c.Key] {
+				t.Fatalf("two changes of %q: %+v", c.Key, recorded)
+			}
+			seen[c.Key] = true
+		}
+		got, err := Apply(start, recorded)
+		if wantErr == nil && (err != nil || !maps.Equal(got, want)) {
+			t.Fatalf("got %v, %v, want %v", got, err, want)
+		}
+		if err != nil && !errors.Is(err, ErrCounter) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func FuzzToken(f *testing.F) {
+	f.Add(string(newToken()))
+	f.Add("")
+	f.Add("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB")
+	f.Fuzz(func(t *testing.T, value string) {
+		token, ok := parseToken(value)
+		if !ok {
+			return
+		}
+		if len(value) != tokenLength || string(token) != value {
+			t.Fatalf("%q was taken for the token %q", value, token)
+		}
+		id, ok := ParseID(value)
+		if !ok || id.String() != value {
+			t.Fatalf("%q has more than one spelling: %q", value, id)
+		}
+	})
+}
