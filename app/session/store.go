@@ -130,6 +130,8 @@ type Promises struct {
 	ReadYourWrites bool
 	// ByUser: the sessions of a user can be listed and ended. Such a store is a UserStore.
 	ByUser bool
+	// Changes: a session can change after its start. Without it, what login stored can only be read.
+	Changes bool
 	// MaxBytes is the largest Record.Size that the store takes; more is ErrTooLarge.
 	MaxBytes int
 }

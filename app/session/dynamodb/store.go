@@ -59,7 +59,8 @@ func New(api API, options Options) *Store {
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "dynamodb", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: !s.options.EventualReads,
-		ByUser: true, MaxBytes: maxBytes,
+		ByUser: true, Changes: true,
+		MaxBytes: maxBytes,
 	}
 }
 

@@ -36,7 +36,8 @@ func New() *Store { return &Store{sessions: map[session.ID]entry{}} }
 // Promises declares that one process keeps everything but its sessions' being shared.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
-		Name: "memory", NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, ByUser: true, MaxBytes: maxBytes,
+		Name: "memory", NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, ByUser: true, Changes: true,
+		MaxBytes: maxBytes,
 	}
 }
 

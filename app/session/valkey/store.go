@@ -81,7 +81,7 @@ func (s *Store) Client(ctx context.Context) (client.Client, error) { return s.co
 // asynchronous, so that a failover may lose the last moments' changes.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
-		Name: "valkey", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, ByUser: true,
+		Name: "valkey", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, ByUser: true, Changes: true,
 		MaxBytes: maxBytes,
 	}
 }
