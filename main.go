@@ -1,0 +1,38 @@
+// The CDK app: reads the context, builds the server, and synthesizes the stacks. "npx cdk" runs it; see cdk.json.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+
+	"stateless-servers/stacks"
+)
+
+func main() {
+	stderr := os.Stderr
+	err := synthesize(context.Background())
+	stacks.CloseKernel()
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		os.Exit(1)
+	}
+}
+
+func synthesize(ctx context.Context) error {
+	app := awscdk.NewApp(nil)
+	config, err := stacks.ParseConfig(app.Node().GetAllContext(nil).(map[string]any))
+	if err != nil {
+		return err
+	}
+	server, err := stacks.BuildServer(ctx, os.Stderr, ".", "./app", ".build/server.bin")
+	if err != nil {
+		return err
+	}
+	network := stacks.NewNetwork(app, "StatelessNetwork", &stacks.NetworkProps{Config: config})
+	stacks.NewLab(app, "StatelessLab", &stacks.LabProps{Config: config, Vpc: network.Vpc, Server: server})
+	app.Synth(nil)
+	return nil
+}

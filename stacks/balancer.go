@@ -1,0 +1,134 @@
+package stacks
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscertificatemanager"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+const (
+	// idleTimeout is how long the load balancer keeps an idle connection, to a visitor or to a server. The server must
+	// keep it for longer (see serverTimings), or the balancer sends a request into a connection that is just closing.
+	idleTimeout = 60 * time.Second
+	// deregistrationDelay is how long a server that leaves may finish what it was sent. The server drains for longer.
+	deregistrationDelay = 30 * time.Second
+)
+
+// BalancerProps are the inputs of NewBalancer.
+type BalancerProps struct {
+	Vpc awsec2.IVpc
+	// Stage turns on deletion protection in production, and keeps access logs for a year instead of a month.
+	Stage Stage
+	// CertificateARN turns on HTTPS, with a redirect from HTTP; empty means plain HTTP.
+	CertificateARN string
+	// ServerPort is where the servers listen.
+	ServerPort int
+}
+
+// Balancer is an Application Load Balancer with one target group.
+type Balancer struct {
+	LoadBalancer elb.ApplicationLoadBalancer
+	TargetGroup  elb.ApplicationTargetGroup
+	Listener     elb.ApplicationListener
+	URL          string // a token
+}
+
+// NewBalancer defines the load balancer. It never sends a visitor to the same server on purpose: any may take any
+// request. Its health check is /healthz, which doesn't ask the session store, because an outage of the store must not
+// empty the target group.
+func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Balancer {
+	scope = constructs.NewConstruct(scope, jsii.String(id))
+	logs := newLogBucket(scope, props.Stage)
+	balancer := elb.NewApplicationLoadBalancer(scope, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
+		Vpc:                     props.Vpc,
+		VpcSubnets:              &awsec2.SubnetSelection{SubnetGroupName: jsii.String(balancerSubnets)},
+		InternetFacing:          jsii.Bool(true),
+		IdleTimeout:             duration(idleTimeout),
+		DropInvalidHeaderFields: jsii.Bool(true),
+		DeletionProtection:      jsii.Bool(props.Stage == StageProduction),
+	})
+	// Not LogAccessLogs, which needs to know the region: its policy names an AWS account of the region.
+	balancer.SetAttribute(jsii.String("access_logs.s3.enabled"), jsii.String("true"))
+	balancer.SetAttribute(jsii.String("access_logs.s3.bucket"), logs.BucketName())
+	balancer.Node().AddDependency(logs.Policy()) // the bucket is tried when logging is turned on
+
+	targets := elb.NewApplicationTargetGroup(scope, jsii.String("TargetGroup"), &elb.ApplicationTargetGroupProps{
+		Vpc:                 props.Vpc,
+		TargetType:          elb.TargetType_INSTANCE,
+		Protocol:            elb.ApplicationProtocol_HTTP,
+		Port:                jsii.Number(props.ServerPort),
+		DeregistrationDelay: duration(deregistrationDelay),
+		HealthCheck: &elb.HealthCheck{
+			Path:                    jsii.String("/healthz"),
+			HealthyHttpCodes:        jsii.String("200"),
+			Interval:                duration(10 * time.Second),
+			Timeout:                 duration(5 * time.Second),
+			HealthyThresholdCount:   jsii.Number(2),
+			UnhealthyThresholdCount: jsii.Number(3),
+		},
+	})
+	targets.SetAttribute(jsii.String("stickiness.enabled"), jsii.String("false"))
+
+	listener, scheme := addListeners(balancer, targets, props.CertificateARN)
+	return Balancer{balancer, targets, listener, scheme + "://" + *balancer.LoadBalancerDnsName()}
+}
+
+// addListeners opens the load balancer to the internet and returns the listener that forwards to the targets.
+func addListeners(balancer elb.ApplicationLoadBalancer, targets elb.ApplicationTargetGroup, certificate string) (
+	listener elb.ApplicationListener, scheme string) {
+	forward := &[]elb.IApplicationTargetGroup{targets}
+	if certificate == "" {
+		return balancer.AddListener(jsii.String("Http"), &elb.BaseApplicationListenerProps{
+			Port: jsii.Number(80), Protocol: elb.ApplicationProtocol_HTTP, DefaultTargetGroups: forward,
+		}), "http"
+	}
+	balancer.AddRedirect(nil) // port 80 to 443, permanently
+	arn := awscertificatemanager.Certificate_FromCertificateArn(balancer, jsii.String("Certificate"), jsii.String(certificate))
+	return balancer.AddListener(jsii.String("Https"), &elb.BaseApplicationListenerProps{
+		Port: jsii.Number(443), Protocol: elb.ApplicationProtocol_HTTPS, DefaultTargetGroups: forward,
+		Certificates: &[]elb.IListenerCertificate{elb.ListenerCertificate_FromCertificateManager(arn)},
+		// TLS 1.3, and 1.2 with forward secrecy and authenticated ciphers only; key exchange that a quantum computer
+		// doesn't break for those who offer it.
+		SslPolicy: elb.SslPolicy_TLS13_12_RES_PQ,
+	}), "https"
+}
+
+// newLogBucket defines the bucket of access logs. It outlives the stack, because CloudFormation can't delete a bucket
+// with logs in it; what it holds expires. SSE-S3 is the only encryption that the load balancer writes.
+func newLogBucket(scope constructs.Construct, stage Stage) awss3.Bucket {
+	days := 30
+	if stage == StageProduction {
+		days = 365
+	}
+	bucket := awss3.NewBucket(scope, jsii.String("AccessLogs"), &awss3.BucketProps{
+		Encryption:        awss3.BucketEncryption_S3_MANAGED,
+		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
+		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
+		EnforceSSL:        jsii.Bool(true),
+		MinimumTLSVersion: jsii.Number(1.2),
+		RemovalPolicy:     awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE,
+		LifecycleRules: &[]*awss3.LifecycleRule{{
+			Expiration:                          awscdk.Duration_Days(jsii.Number(days)),
+			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
+		}},
+	})
+	bucket.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Principals: &[]awsiam.IPrincipal{
+			awsiam.NewServicePrincipal(jsii.String("logdelivery.elasticloadbalancing.amazonaws.com"), nil),
+		},
+		Actions:   jsii.Strings("s3:PutObject"),
+		Resources: &[]*string{bucket.ArnForObjects(jsii.String("AWSLogs/" + *awscdk.Aws_ACCOUNT_ID() + "/*"))},
+	}))
+	return bucket
+}
+
+func duration(d time.Duration) awscdk.Duration {
+	return awscdk.Duration_Millis(jsii.Number(d.Milliseconds()))
+}

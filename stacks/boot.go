@@ -1,0 +1,68 @@
+package stacks
+
+import (
+	"embed"
+	"strings"
+	"text/template"
+	"time"
+
+	"stateless-servers/app/config"
+)
+
+//go:embed boot
+var bootFiles embed.FS
+
+const (
+	// serverName names the binary, the systemd unit and the folder of the environment file.
+	serverName = "stateless-server"
+	// healthyWithin bounds the wait for the target group: download, start and two health checks take about a minute.
+	healthyWithin = 5 * time.Minute
+	// signalTimeout is how long CloudFormation waits for a server: launch, boot, and healthyWithin.
+	signalTimeout = healthyWithin + 3*time.Minute
+
+	// What an instance learns about itself at boot stands in the environment file as a mark until then.
+	instanceMark = "@INSTANCE_ID@"
+	zoneMark     = "@ZONE@"
+)
+
+// boot is what the first boot of a server needs to know. Strings may be CDK tokens.
+type boot struct {
+	Region, Stack, Group string // which CloudFormation resource hears of success or failure
+	TargetGroup          string // ARN of the target group that decides
+	Port                 int    // where it finds the server
+	Bucket, Key          string // the binary in S3
+	Server               config.Config
+}
+
+// script renders the user data: boot/boot.sh with the unit boot/server.service and the environment file in it.
+func (b boot) script() string {
+	server := b.Server
+	server.ServerName, server.Zone = instanceMark, zoneMark
+	values := struct {
+		boot
+		Name, Environment, Unit, InstanceMark, ZoneMark string
+		HealthySeconds, StopSeconds                     int
+	}{
+		boot: b, Name: serverName, Environment: server.EnvironmentFile(),
+		InstanceMark: instanceMark, ZoneMark: zoneMark,
+		HealthySeconds: int(healthyWithin.Seconds()),
+		StopSeconds:    int((server.DrainTimeout + 10*time.Second).Seconds()),
+	}
+	files := template.Must(template.New("boot").Option("missingkey=error").ParseFS(bootFiles, "boot/*"))
+	render := func(file string) string {
+		var text strings.Builder
+		if err := files.ExecuteTemplate(&text, file, values); err != nil {
+			panic(err) // a mistake in a template that is part of the program
+		}
+		return text.String()
+	}
+	values.Unit = render("server.service")
+	return render("boot.sh")
+}
+
+// serverTimings makes the server outlast the load balancer: it keeps idle connections for longer, and when it is told to
+// end, it drains for longer than requests keep coming.
+func serverTimings(server *config.Config) {
+	server.KeepAlive = idleTimeout + 15*time.Second
+	server.DrainTimeout = deregistrationDelay + 10*time.Second
+}

@@ -1,0 +1,64 @@
+#!/bin/bash
+# First boot of one server: fetch the binary, write what it reads, start it, and tell CloudFormation how that went.
+# Uses what Amazon Linux 2023 has; installs nothing from anywhere else. A Go template: stacks/boot.go fills it in.
+set -euo pipefail
+
+export AWS_DEFAULT_REGION='{{.Region}}'
+export AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=8
+
+metadata() {
+  local token
+  token=$(curl --silent --show-error --fail --retry 5 --max-time 5 --request PUT \
+    --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)
+  curl --silent --show-error --fail --retry 5 --max-time 5 \
+    --header "X-aws-ec2-metadata-token: $token" "http://169.254.169.254/latest/meta-data/$1"
+}
+
+instance_id=$(metadata instance-id)
+
+# CloudFormation listens during a deploy only. A server that scaling launched is refused, and that's fine.
+signal() {
+  local status=SUCCESS
+  (($1 == 0)) || status=FAILURE
+  aws cloudformation signal-resource --stack-name '{{.Stack}}' --logical-resource-id '{{.Group}}' \
+    --unique-id "$instance_id" --status "$status" || echo "boot: signal $status not taken" >&2
+}
+trap 'signal $?' EXIT
+
+# The permissions of a new role may take seconds to arrive.
+fetch() {
+  for _ in {1..12}; do
+    aws s3 cp --only-show-errors 's3://{{.Bucket}}/{{.Key}}' "$1" && return
+    sleep 5
+  done
+  echo 'boot: the server could not be fetched' >&2
+  return 1
+}
+fetch /run/{{.Name}}
+install -m 0755 /run/{{.Name}} /usr/local/bin/{{.Name}}
+rm /run/{{.Name}}
+
+install -d -m 0755 /etc/{{.Name}}
+install -m 0600 /dev/stdin /etc/{{.Name}}/environment <<'ENVIRONMENT'
+{{.Environment}}ENVIRONMENT
+zone=$(metadata placement/availability-zone)
+sed -i "s/{{.InstanceMark}}/$instance_id/; s/{{.ZoneMark}}/$zone/" /etc/{{.Name}}/environment
+
+install -m 0644 /dev/stdin /etc/systemd/system/{{.Name}}.service <<'UNIT'
+{{.Unit}}UNIT
+systemctl daemon-reload
+systemctl enable --now {{.Name}}.service
+
+# The load balancer decides whether the server works.
+deadline=$((SECONDS + {{.HealthySeconds}}))
+state=unknown
+until [[ $state == healthy ]]; do
+  if ((SECONDS > deadline)); then
+    echo "boot: the target group says $state after {{.HealthySeconds}} s" >&2
+    systemctl status --no-pager --lines 20 {{.Name}}.service >&2 || true
+    exit 1
+  fi
+  sleep 5
+  state=$(aws elbv2 describe-target-health --target-group-arn '{{.TargetGroup}}' --targets "Id=$instance_id,Port={{.Port}}" \
+    --query 'TargetHealthDescriptions[0].TargetHealth.State' --output text) || state=unknown
+done

@@ -1,0 +1,186 @@
+// Package stacks defines what AWS gets: the network, and the lab with its session store, load balancer, fleet and
+// dashboard.
+//
+// Both stacks are environment-agnostic: they synthesize without credentials and take the account and the region of
+// whoever deploys them.
+package stacks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"stateless-servers/app/config"
+)
+
+// Stage says how much the deployed data is worth.
+type Stage string
+
+// The stages.
+const (
+	// StageLab is for trying things: destroying the stacks removes the sessions, and nothing is kept twice.
+	StageLab Stage = "lab"
+	// StageProduction protects sessions, load balancer and stacks from deletion, backs the store up continuously
+	// (DynamoDB) or daily (Valkey), keeps access logs for a year and gives every zone its own NAT gateway.
+	StageProduction Stage = "production"
+)
+
+// Egress says how the servers reach AWS services outside the VPC. S3 and DynamoDB have free gateway endpoints and never
+// leave the network. Prices are of us-east-1, on demand, for a month of 730 hours.
+type Egress string
+
+// The ways out.
+const (
+	// EgressNATGateway is a way out to the internet: 33 USD a month for each gateway and 0.045 USD a GB. A lab has one
+	// gateway, production one a zone.
+	EgressNATGateway Egress = "nat-gateway"
+	// EgressEndpointsOnly leaves the servers no route to the internet, only the four AWS APIs that they call: 7.30 USD a
+	// month for each API and zone (58 USD in two zones) and 0.01 USD a GB.
+	EgressEndpointsOnly Egress = "endpoints-only"
+)
+
+// Config is what an operator chooses, with a key of the CDK context for each field: -c key=value, or "context" in
+// cdk.json.
+type Config struct {
+	// Store (store) is where sessions live: dynamodb, the default because it costs nothing at rest, or valkey.
+	Store config.Store
+	// Stage (stage) is lab, the default so that a first try leaves nothing behind that costs money, or production.
+	Stage Stage
+	// CertificateARN (certificateArn) is a certificate of AWS Certificate Manager in the region of the deployment. It
+	// turns on HTTPS. There is no default: without it visitors and load balancer speak plain HTTP, and an output says so.
+	CertificateARN string
+	// InstanceType (instanceType) is the size of a server, of an ARM family: the server is built for arm64. The default
+	// t4g.small, at 12.26 USD a month, is the smallest that serves a load test for more than minutes.
+	InstanceType string
+	// MinServers (minServers) is the size of the quiet fleet, from 1 to 100. The default is 2: one in each zone.
+	MinServers int
+	// MaxServers (maxServers) bounds what scaling may launch, above MinServers and at most 100. The default is 6. A deploy
+	// runs the fleet at MaxServers for its minutes: see NewFleet.
+	MaxServers int
+	// Zones (zones) is the number of availability zones, 2 or 3. The default is 2, the least that an Application Load
+	// Balancer takes. It may grow later; to shrink it, destroy the lab first, because it stands in the zone that goes.
+	Zones int
+	// Egress (egress) is nat-gateway, the default because it is the cheaper one in a lab, or endpoints-only.
+	Egress Egress
+}
+
+var (
+	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
+	// Graviton families have a g after the generation: t4g, c8gn, im4gn. (G4dn, a GPU family for x86, has not.)
+	armForm = regexp.MustCompile(`^[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)$`)
+)
+
+// A setting is one key of the context.
+type setting struct {
+	key      string
+	fallback string // the value of a key that isn't given; "" leaves the field empty
+	allowed  string
+	set      func(value string) bool // false when the value isn't allowed
+}
+
+func (c *Config) settings() []setting {
+	return []setting{
+		choice("store", &c.Store, config.StoreDynamoDB, config.StoreValkey),
+		choice("stage", &c.Stage, StageLab, StageProduction),
+		form("certificateArn", &c.CertificateARN, "", certificateForm, "the ARN of an ACM certificate"),
+		form("instanceType", &c.InstanceType, "t4g.small", armForm, "an ARM (Graviton) instance type such as t4g.small"),
+		number("minServers", &c.MinServers, 2, 1, 100),
+		number("maxServers", &c.MaxServers, 6, 2, 100),
+		number("zones", &c.Zones, 2, 2, 3),
+		choice("egress", &c.Egress, EgressNATGateway, EgressEndpointsOnly),
+	}
+}
+
+// ParseConfig reads the CDK context. A value may be a string, as -c gives it, or the JSON of cdk.json. The error has one
+// line for every key that isn't known and every value that isn't allowed. Keys with a colon or a slash are the CDK's own
+// (feature flags, cached lookups) and not looked at.
+func ParseConfig(context map[string]any) (Config, error) {
+	var c Config
+	settings := c.settings()
+	problems := unknownKeys(context, settings)
+	for _, s := range settings {
+		value, given := context[s.key]
+		switch text := text(value); {
+		case !given && s.fallback != "":
+			s.set(s.fallback)
+		case given && !s.set(text):
+			problems = append(problems, fmt.Errorf("context %s=%q: allowed is %s", s.key, text, s.allowed))
+		}
+	}
+	if c.MaxServers != 0 && c.MaxServers <= c.MinServers {
+		problems = append(problems, fmt.Errorf("context maxServers=\"%d\": allowed is a number above minServers (%d), "+
+			"so that a deploy has room for one server more", c.MaxServers, c.MinServers))
+	}
+	if len(problems) > 0 {
+		return Config{}, errors.Join(problems...)
+	}
+	return c, nil
+}
+
+func unknownKeys(context map[string]any, settings []setting) []error {
+	var known []string
+	for _, s := range settings {
+		known = append(known, s.key)
+	}
+	var unknown []string
+	for key := range context {
+		if !slices.Contains(known, key) && !strings.ContainsAny(key, ":/") && key != "cdk-migrate" {
+			unknown = append(unknown, key)
+		}
+	}
+	slices.Sort(unknown)
+	var problems []error
+	for _, key := range unknown {
+		problems = append(problems, fmt.Errorf("context %s=%q: no such key; allowed are %s",
+			key, text(context[key]), strings.Join(known, ", ")))
+	}
+	return problems
+}
+
+// choice is a setting with a few values, the first of which is the default.
+func choice[T ~string](key string, field *T, values ...T) setting {
+	var names []string
+	for _, v := range values {
+		names = append(names, string(v))
+	}
+	return setting{key, names[0], strings.Join(names, " or "), func(value string) bool {
+		*field = T(value)
+		return slices.Contains(values, T(value))
+	}}
+}
+
+func form(key string, field *string, fallback string, form *regexp.Regexp, allowed string) setting {
+	return setting{key, fallback, allowed, func(value string) bool {
+		*field = value
+		return form.MatchString(value)
+	}}
+}
+
+// number leaves the field at zero when the value isn't allowed.
+func number(key string, field *int, fallback, low, high int) setting {
+	allowed := fmt.Sprintf("a whole number from %d to %d", low, high)
+	return setting{key, strconv.Itoa(fallback), allowed, func(value string) bool {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < low || n > high {
+			return false
+		}
+		*field = n
+		return true
+	}}
+}
+
+// text is a context value as somebody would type it after -c.
+func text(value any) string {
+	if s, ok := value.(string); ok {
+		return s
+	}
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+	return string(encoded)
+}

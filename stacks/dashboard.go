@@ -1,0 +1,114 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/interfaces/interfacesawscloudwatch"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// An Alarm is a metric that somebody should hear about.
+type Alarm struct {
+	ID          string
+	Description string // what happens to whom
+	Metric      awscloudwatch.IMetric
+	Threshold   float64 // the alarm goes off at this value or above
+	Minutes     float64 // that many in a row
+}
+
+// DashboardProps are the inputs of NewDashboard.
+type DashboardProps struct {
+	Balancer Balancer
+	Fleet    Fleet
+	Store    SessionStore
+}
+
+// NewDashboard defines the dashboard and the alarms of balancer, fleet and store. Alarms show on the dashboard; they
+// notify nobody.
+func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) awscloudwatch.Dashboard {
+	balancer, targets := props.Balancer.LoadBalancer.Metrics(), props.Balancer.TargetGroup.Metrics()
+	latency := func(statistic string) awscloudwatch.IMetric {
+		return targets.TargetResponseTime(&awscloudwatch.MetricOptions{
+			Statistic: jsii.String(statistic), Label: jsii.String(statistic), Period: minute(),
+		})
+	}
+	requests := sum(balancer.RequestCount, "requests")
+	refused := balancer.HttpCodeElb(elb.HttpCodeElb_ELB_5XX_COUNT, perMinute("of the load balancer"))
+	failed := targets.HttpCodeTarget(elb.HttpCodeTarget_TARGET_5XX_COUNT, perMinute("of servers"))
+	unhealthy := targets.UnhealthyHostCount(&awscloudwatch.MetricOptions{
+		Statistic: jsii.String("Maximum"), Label: jsii.String("unhealthy"), Period: minute(),
+	})
+	healthy := targets.HealthyHostCount(&awscloudwatch.MetricOptions{
+		Statistic: jsii.String("Minimum"), Label: jsii.String("healthy"), Period: minute(),
+	})
+	cpu := awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace: jsii.String("AWS/EC2"), MetricName: jsii.String("CPUUtilization"), Period: minute(), Label: jsii.String("CPU"),
+		DimensionsMap: &map[string]*string{"AutoScalingGroupName": props.Fleet.Group.AutoScalingGroupName()},
+	})
+
+	alarms := append([]Alarm{
+		// A count, not a share: the load balancer counts as a request only what it had a server for.
+		{"RefusedRequests", "The load balancer answers 5xx by itself: no server took the request.", refused, 1, 3},
+		{"ServerErrors", "More than one request in a hundred fails in a server.", percentage(failed, requests), 1, 3},
+		{"UnhealthyServers", "A server fails its health checks and is about to be replaced.", unhealthy, 1, 3},
+		{"SlowResponses", "One request in a hundred takes a second or longer.", latency("p99"), 1, 5},
+	}, props.Store.Alarms()...)
+	dashboard := awscloudwatch.NewDashboard(scope, jsii.String(id), &awscloudwatch.DashboardProps{
+		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
+	})
+	dashboard.AddWidgets(awscloudwatch.NewAlarmStatusWidget(&awscloudwatch.AlarmStatusWidgetProps{
+		Title: jsii.String("Alarms"), Alarms: newAlarms(scope, alarms), Width: jsii.Number(24),
+	}))
+	servers := graph("Servers, and their CPU (%)", healthy, unhealthy)
+	servers.AddRightMetric(cpu)
+	dashboard.AddWidgets(
+		graph("Requests a minute", requests),
+		graph("Latency (s)", latency("p50"), latency("p90"), latency("p99")),
+		graph("5xx a minute", refused, failed),
+		servers,
+	)
+	dashboard.AddWidgets(props.Store.Graphs()...)
+	return dashboard
+}
+
+func newAlarms(scope constructs.Construct, alarms []Alarm) *[]interfacesawscloudwatch.IAlarmRef {
+	var refs []interfacesawscloudwatch.IAlarmRef
+	for _, a := range alarms {
+		refs = append(refs, awscloudwatch.NewAlarm(scope, jsii.String(a.ID), &awscloudwatch.AlarmProps{
+			AlarmDescription:   jsii.String(a.Description),
+			Metric:             a.Metric,
+			Threshold:          jsii.Number(a.Threshold),
+			EvaluationPeriods:  jsii.Number(a.Minutes),
+			ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+			TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING, // no requests, no news
+		}))
+	}
+	return &refs
+}
+
+func percentage(part, whole awscloudwatch.IMetric) awscloudwatch.IMetric {
+	return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
+		Expression:   jsii.String("100 * part / whole"),
+		UsingMetrics: &map[string]awscloudwatch.IMetric{"part": part, "whole": whole}, Period: minute(),
+	})
+}
+
+// graph is a widget a quarter of the dashboard wide, with metrics on its left axis.
+func graph(title string, metrics ...awscloudwatch.IMetric) awscloudwatch.GraphWidget {
+	return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
+		Title: jsii.String(title), Left: &metrics, Width: jsii.Number(6),
+	})
+}
+
+// sum is a metric of events, counted by the minute.
+func sum(metric func(*awscloudwatch.MetricOptions) awscloudwatch.Metric, label string) awscloudwatch.IMetric {
+	return metric(perMinute(label))
+}
+
+func perMinute(label string) *awscloudwatch.MetricOptions {
+	return &awscloudwatch.MetricOptions{Statistic: jsii.String("Sum"), Label: jsii.String(label), Period: minute()}
+}
+
+func minute() awscdk.Duration { return awscdk.Duration_Minutes(jsii.Number(1)) }

@@ -1,0 +1,161 @@
+package stacks
+
+import (
+	"strings"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsautoscaling"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/app/config"
+)
+
+const (
+	// requestsPerMinute is what scaling aims at for each server: 500 a second, a fraction of what a t4g.small does, so
+	// that the fleet has grown before anybody notices.
+	requestsPerMinute = 30_000
+	// cpuPercent is the second opinion, for requests that cost more.
+	cpuPercent = 50
+)
+
+// FleetProps are the inputs of NewFleet.
+type FleetProps struct {
+	Vpc      awsec2.IVpc
+	Balancer Balancer
+	Store    SessionStore
+	// Server is the environment of each server, before the store and the boot add what they know.
+	Server config.Config
+	// Binary is the path of the compiled server.
+	Binary                 string
+	InstanceType           string
+	MinServers, MaxServers int
+}
+
+// Fleet is the Auto Scaling group of web servers.
+type Fleet struct {
+	Group         awsautoscaling.AutoScalingGroup
+	Role          awsiam.Role
+	SecurityGroup awsec2.SecurityGroup
+}
+
+// NewFleet defines the servers behind the balancer and admits them to the store.
+//
+// A deploy replaces servers without ever having fewer than before it. CloudFormation holds MinInstancesInService while
+// it rolls, and can't hold "as many as there are"; with the size of the quiet fleet it would cut down a fleet that has
+// scaled out. So a deploy first fills the group up to MaxServers with new servers, then takes the old ones out one by
+// one, and in the end restores the desired capacity that it found. (A group that is at MaxServers already runs one short
+// while each is replaced.) Scaling is suspended meanwhile, and the group at its largest. A new server counts when the
+// target group calls it healthy; one that isn't in time undoes the deploy.
+//
+// The template states no desired capacity, so that a deploy doesn't undo what scaling has done. After a deploy that
+// failed the group may be left at MaxServers; scaling takes it down.
+func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
+	scope = constructs.NewConstruct(scope, jsii.String(id))
+	binary := awss3assets.NewAsset(scope, jsii.String("Server"), &awss3assets.AssetProps{Path: jsii.String(props.Binary)})
+	userData := awsec2.UserData_ForLinux(nil)
+	fleet := Fleet{Role: newServerRole(scope, binary), SecurityGroup: newServerSecurityGroup(scope, props.Vpc)}
+	fleet.Group = newGroup(scope, fleet, userData, props)
+	props.Store.Configure(&props.Server)
+	props.Store.Admit(fleet.Role, fleet.SecurityGroup)
+
+	stack := awscdk.Stack_Of(scope)
+	group := fleet.Group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup)
+	script := boot{
+		Region: *stack.Region(), Stack: *stack.StackId(), Group: *stack.GetLogicalId(group),
+		TargetGroup: *props.Balancer.TargetGroup.TargetGroupArn(), Port: port(props.Server),
+		Bucket: *binary.S3BucketName(), Key: *binary.S3ObjectKey(), Server: props.Server,
+	}.script()
+	userData.AddCommands(jsii.String(strings.TrimPrefix(script, "#!/bin/bash\n"))) // UserData begins with one of its own
+
+	fleet.Group.AttachToApplicationTargetGroup(props.Balancer.TargetGroup)
+	fleet.Group.ScaleOnRequestCount(jsii.String("Requests"), &awsautoscaling.RequestCountScalingProps{
+		TargetRequestsPerMinute: jsii.Number(requestsPerMinute),
+	})
+	fleet.Group.ScaleOnCpuUtilization(jsii.String("Cpu"), &awsautoscaling.CpuUtilizationScalingProps{
+		TargetUtilizationPercent: jsii.Number(cpuPercent),
+	})
+	// A server that boots needs its permissions, and a listener: without one, a target group calls no server healthy.
+	fleet.Group.Node().AddDependency(fleet.Role, fleet.SecurityGroup, props.Balancer.Listener)
+	return fleet
+}
+
+// newServerRole may fetch the one binary, ask for its own health, signal its stack and be reached by Session Manager.
+func newServerRole(scope constructs.Construct, binary awss3assets.Asset) awsiam.Role {
+	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
+		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
+		Description: jsii.String("The web servers"),
+	})
+	object := *binary.Bucket().ArnForObjects(binary.S3ObjectKey())
+	grant(role, []*string{jsii.String(object)}, "s3:GetObject")
+	grant(role, []*string{awscdk.Aws_STACK_ID()}, "cloudformation:SignalResource")
+	// These know no resources (Service Authorization Reference). For Session Manager it is the whole list: the managed
+	// policy AmazonSSMManagedInstanceCore may read every parameter of the account besides.
+	grant(role, []*string{jsii.String("*")}, "elasticloadbalancing:DescribeTargetHealth",
+		"ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
+		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel")
+	return role
+}
+
+// newServerSecurityGroup lets nobody in (the load balancer adds itself) and HTTPS out, to the APIs of AWS.
+func newServerSecurityGroup(scope constructs.Construct, vpc awsec2.IVpc) awsec2.SecurityGroup {
+	group := awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"), &awsec2.SecurityGroupProps{
+		Vpc: vpc, Description: jsii.String("The web servers"), AllowAllOutbound: jsii.Bool(false),
+	})
+	group.AddEgressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_HTTPS(), jsii.String("AWS APIs"), nil)
+	return group
+}
+
+func newGroup(scope constructs.Construct, fleet Fleet, userData awsec2.UserData, props *FleetProps) awsautoscaling.AutoScalingGroup {
+	machine := awsec2.NewLaunchTemplate(scope, jsii.String("LaunchTemplate"), &awsec2.LaunchTemplateProps{
+		InstanceType: awsec2.NewInstanceType(jsii.String(props.InstanceType)),
+		// The newest image at each deploy: patches come by deploying.
+		MachineImage: awsec2.MachineImage_LatestAmazonLinux2023(&awsec2.AmazonLinux2023ImageSsmParameterProps{
+			CpuType: awsec2.AmazonLinuxCpuType_ARM_64,
+		}),
+		Role:                    fleet.Role,
+		SecurityGroup:           fleet.SecurityGroup,
+		UserData:                userData,
+		RequireImdsv2:           jsii.Bool(true),
+		HttpPutResponseHopLimit: jsii.Number(1),  // nothing behind a bridge asks for credentials
+		DetailedMonitoring:      jsii.Bool(true), // CPU by the minute, not by five; 2.10 USD a month and server
+		BlockDevices: &[]*awsec2.BlockDevice{{
+			DeviceName: jsii.String("/dev/xvda"),
+			Volume: awsec2.BlockDeviceVolume_Ebs(jsii.Number(8), &awsec2.EbsDeviceOptions{
+				VolumeType: awsec2.EbsDeviceVolumeType_GP3, Encrypted: jsii.Bool(true),
+			}),
+		}},
+	})
+	awscdk.Tags_Of(machine).Add(jsii.String("Name"), jsii.String(serverName), nil)
+	return awsautoscaling.NewAutoScalingGroup(scope, jsii.String("Group"), &awsautoscaling.AutoScalingGroupProps{
+		Vpc:            props.Vpc,
+		VpcSubnets:     &awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)},
+		LaunchTemplate: machine,
+		MinCapacity:    jsii.Number(props.MinServers),
+		MaxCapacity:    jsii.Number(props.MaxServers),
+		HealthChecks: awsautoscaling.HealthChecks_WithAdditionalChecks(&awsautoscaling.AdditionalHealthChecksOptions{
+			AdditionalTypes: &[]awsautoscaling.AdditionalHealthCheckType{awsautoscaling.AdditionalHealthCheckType_ELB},
+			GracePeriod:     duration(healthyWithin),
+		}),
+		DefaultInstanceWarmup: duration(90 * time.Second), // the first minute of a boot says nothing about load
+		Signals: awsautoscaling.Signals_WaitForMinCapacity(&awsautoscaling.SignalsOptions{
+			Timeout: duration(signalTimeout), MinSuccessPercentage: jsii.Number(100),
+		}),
+		UpdatePolicy: awsautoscaling.UpdatePolicy_RollingUpdate(&awsautoscaling.RollingUpdateOptions{
+			MinInstancesInService: jsii.Number(props.MaxServers - 1), // the most that CloudFormation takes
+			MaxBatchSize:          jsii.Number(1),
+			MinSuccessPercentage:  jsii.Number(100),
+			WaitOnResourceSignals: jsii.Bool(true),
+			PauseTime:             duration(signalTimeout),
+			SuspendProcesses: &[]awsautoscaling.ScalingProcess{
+				awsautoscaling.ScalingProcess_ALARM_NOTIFICATION, awsautoscaling.ScalingProcess_AZ_REBALANCE,
+				awsautoscaling.ScalingProcess_HEALTH_CHECK, awsautoscaling.ScalingProcess_REPLACE_UNHEALTHY,
+				awsautoscaling.ScalingProcess_SCHEDULED_ACTIONS,
+			},
+		}),
+	})
+}

@@ -1,0 +1,75 @@
+package stacks
+
+import (
+	"net"
+	"strconv"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/app/config"
+)
+
+// LabProps are the inputs of NewLab.
+type LabProps struct {
+	awscdk.StackProps
+	Config Config
+	Vpc    awsec2.IVpc
+	// Server is the path of the compiled server: see BuildServer.
+	Server string
+}
+
+// NewLab defines the session store, the load balancer, the fleet and the dashboard. It is one flat stack, so that cdk
+// diff shows everything and CloudFormation switches stores in one update: the new store first, then the servers, and the
+// old store last.
+func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack {
+	c := props.Config
+	props.TerminationProtection = jsii.Bool(c.Stage == StageProduction)
+	stack := awscdk.NewStack(scope, jsii.String(id), &props.StackProps)
+
+	server := config.Default()
+	server.Region = *stack.Region()
+	server.PlainHTTP = c.CertificateARN == ""
+	serverTimings(&server)
+
+	store := NewSessionStore(stack, props.Vpc, c)
+	balancer := NewBalancer(stack, "Balancer", &BalancerProps{
+		Vpc: props.Vpc, Stage: c.Stage, CertificateARN: c.CertificateARN, ServerPort: port(server),
+	})
+	fleet := NewFleet(stack, "Fleet", &FleetProps{
+		Vpc: props.Vpc, Balancer: balancer, Store: store, Server: server, Binary: props.Server,
+		InstanceType: c.InstanceType, MinServers: c.MinServers, MaxServers: c.MaxServers,
+	})
+	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet, Store: store})
+
+	output(stack, "URL", "Where the lab answers", balancer.URL)
+	output(stack, "Store", "Where sessions live", string(c.Store))
+	output(stack, "DashboardURL", "Graphs and alarms of the lab", "https://"+*stack.Region()+
+		".console.aws.amazon.com/cloudwatch/home?region="+*stack.Region()+"#dashboards:name="+*dashboard.DashboardName())
+	if server.PlainHTTP {
+		output(stack, "Warning", "About transport", "Plain HTTP: anybody on the way reads along and can take over "+
+			"sessions. For a lab only. Deploy with -c certificateArn=... for HTTPS.")
+	}
+	return stack
+}
+
+// port is where the server listens.
+func port(server config.Config) int {
+	_, text, err := net.SplitHostPort(server.Addr)
+	if err != nil {
+		panic(err) // the default address is part of the program
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func output(stack awscdk.Stack, id, description, value string) {
+	awscdk.NewCfnOutput(stack, jsii.String(id), &awscdk.CfnOutputProps{
+		Description: jsii.String(description), Value: jsii.String(value),
+	})
+}

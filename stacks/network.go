@@ -1,0 +1,104 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// The subnet groups of the network.
+const (
+	balancerSubnets = "balancer" // public: the load balancer, and the NAT gateways
+	fleetSubnets    = "fleet"    // private: the servers; the way out is Config.Egress
+	storeSubnets    = "store"    // no route beyond the VPC: session stores that live in it
+)
+
+// NetworkProps are the inputs of NewNetwork.
+type NetworkProps struct {
+	awscdk.StackProps
+	Config Config
+}
+
+// Network is the stack of what rarely changes: the VPC.
+type Network struct {
+	awscdk.Stack
+	Vpc awsec2.Vpc
+}
+
+// NewNetwork defines a VPC of three subnets a zone, with free gateway endpoints for S3 and DynamoDB and the way out that
+// the Config asks for.
+func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Network {
+	props.TerminationProtection = jsii.Bool(props.Config.Stage == StageProduction)
+	stack := awscdk.NewStack(scope, jsii.String(id), &props.StackProps)
+
+	subnets, gateways := awsec2.SubnetType_PRIVATE_WITH_EGRESS, 1
+	switch {
+	case props.Config.Egress == EgressEndpointsOnly:
+		subnets, gateways = awsec2.SubnetType_PRIVATE_ISOLATED, 0
+	case props.Config.Stage == StageProduction:
+		gateways = props.Config.Zones // so that a zone that fails takes nobody else's way out with it
+	}
+	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
+		AvailabilityZones: zones(props.Config.Zones),
+		// Addresses for three zones are set aside, so that a second and a third one don't renumber each other.
+		ReservedAzs: jsii.Number(3 - props.Config.Zones),
+		NatGateways: jsii.Number(gateways),
+		SubnetConfiguration: &[]*awsec2.SubnetConfiguration{
+			{Name: jsii.String(balancerSubnets), SubnetType: awsec2.SubnetType_PUBLIC, CidrMask: jsii.Number(24),
+				MapPublicIpOnLaunch: jsii.Bool(false)},
+			{Name: jsii.String(fleetSubnets), SubnetType: subnets, CidrMask: jsii.Number(20)},
+			{Name: jsii.String(storeSubnets), SubnetType: awsec2.SubnetType_PRIVATE_ISOLATED, CidrMask: jsii.Number(24)},
+		},
+		GatewayEndpoints: &map[string]*awsec2.GatewayVpcEndpointOptions{
+			"S3":       {Service: awsec2.GatewayVpcEndpointAwsService_S3()},
+			"DynamoDB": {Service: awsec2.GatewayVpcEndpointAwsService_DYNAMODB()},
+		},
+		// Nothing uses the default security group. Emptying it takes a custom resource with a Lambda function of its own.
+		RestrictDefaultSecurityGroup: jsii.Bool(false),
+	})
+	if props.Config.Egress == EgressEndpointsOnly {
+		addInterfaceEndpoints(vpc)
+	}
+	exportSubnets(stack, vpc)
+	return Network{stack, vpc}
+}
+
+// exportSubnets exports all that the lab may import, whatever it imports today. The CDK by itself would take back the
+// export of the store's subnets together with the store, before the lab has let go of it, which CloudFormation refuses.
+func exportSubnets(stack awscdk.Stack, vpc awsec2.Vpc) {
+	for _, group := range []string{balancerSubnets, fleetSubnets, storeSubnets} {
+		for _, id := range *vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetGroupName: jsii.String(group)}).SubnetIds {
+			stack.ExportValue(id, nil)
+		}
+	}
+}
+
+// addInterfaceEndpoints brings the APIs that a server calls into the VPC: those of its boot (boot/boot.sh) and of
+// Session Manager.
+func addInterfaceEndpoints(vpc awsec2.Vpc) {
+	for _, endpoint := range []struct {
+		id      string
+		service awsec2.InterfaceVpcEndpointAwsService
+	}{
+		{"CloudFormation", awsec2.InterfaceVpcEndpointAwsService_CLOUDFORMATION()},
+		{"ElasticLoadBalancing", awsec2.InterfaceVpcEndpointAwsService_ELASTIC_LOAD_BALANCING()},
+		{"Ssm", awsec2.InterfaceVpcEndpointAwsService_SSM()},
+		{"SsmMessages", awsec2.InterfaceVpcEndpointAwsService_SSM_MESSAGES()},
+	} {
+		vpc.AddInterfaceEndpoint(jsii.String(endpoint.id), &awsec2.InterfaceVpcEndpointOptions{
+			Service: endpoint.service,
+			Subnets: &awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)},
+		})
+	}
+}
+
+// zones are the first n availability zones of whichever region the stack is deployed to. (Without names of its own, an
+// environment-agnostic stack never has more than two.)
+func zones(n int) *[]*string {
+	names := make([]*string, n)
+	for i := range names {
+		names[i] = awscdk.Fn_Select(jsii.Number(i), awscdk.Fn_GetAzs(nil))
+	}
+	return &names
+}
