@@ -1,0 +1,56 @@
+package stacks
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestApp runs the CDK app as "npx cdk" does, with the validation of the CDK on, on a module with a small server.
+func TestApp(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "cdk-app")
+	if said, err := exec.Command("go", "build", "-o", program, "stateless-servers").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	tests := []struct {
+		name   string
+		server string // what it does
+		keys   map[string]any
+		said   string // the end of what goes to stderr
+		code   int
+	}{
+		{"defaults", "part.Say()", nil, "", 0},
+		{"valkey in production", "part.Say()", variants["valkey-production"], "", 0},
+		{"bad context", "part.Say()", map[string]any{"sotre": "valkey", "store": "nosuch"},
+			"context sotre=\"valkey\": no such key; allowed are store, stage, certificateArn, instanceType, minServers, " +
+				"maxServers, zones, egress\ncontext store=\"nosuch\": allowed is dynamodb or valkey\n", 1},
+		{"a server that doesn't compile", "part.Sing()", nil,
+			"undefined: part.Sing\nbuilding the server ./app for linux/arm64: exit status 1\n", 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			context, err := json.Marshal(cdkContext(t, test.keys))
+			if err != nil {
+				t.Fatal(err)
+			}
+			app := exec.CommandContext(t.Context(), program)
+			app.Dir = module(t, test.server)
+			app.Env = append(os.Environ(), "CDK_VALIDATION=true", "CDK_CONTEXT_JSON="+string(context), "CDK_OUTDIR=cdk.out")
+			var said strings.Builder
+			app.Stderr = &said
+			if err := app.Run(); app.ProcessState.ExitCode() != test.code {
+				t.Fatalf("%v, want exit code %d\n%s", err, test.code, &said)
+			}
+			if !strings.HasSuffix(said.String(), test.said) || strings.Contains(said.String(), "goroutine") {
+				t.Errorf("got:\n%s\nwant at the end:\n%s", &said, test.said)
+			}
+			templates, err := filepath.Glob(filepath.Join(app.Dir, "cdk.out", "*.template.json"))
+			if err != nil || len(templates) != 2*(1-test.code) {
+				t.Errorf("templates %q, %v", templates, err)
+			}
+		})
+	}
+}

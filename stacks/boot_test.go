@@ -1,0 +1,241 @@
+package stacks
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+
+	"stateless-servers/app/config"
+)
+
+// userData is the script of the launch template, with something plausible for what CloudFormation puts in.
+func userData(t *testing.T, lab assertions.Template) string {
+	t.Helper()
+	parts := dig(t, only(t, lab, "AWS::EC2::LaunchTemplate"),
+		"Properties", "LaunchTemplateData", "UserData", "Fn::Base64", "Fn::Join", 1).([]any)
+	var script strings.Builder
+	for _, part := range parts {
+		switch part := part.(type) {
+		case string:
+			script.WriteString(part)
+		case map[string]any:
+			if part["Ref"] == "AWS::Region" {
+				script.WriteString("eu-west-1")
+			} else {
+				script.WriteString("sample")
+			}
+		}
+	}
+	return script.String()
+}
+
+// between returns what stands between two markers.
+func between(t *testing.T, text, start, end string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(text, start)
+	inner, _, ends := strings.Cut(rest, end)
+	if !found || !ends {
+		t.Fatalf("no %q … %q in:\n%s", start, end, text)
+	}
+	return inner
+}
+
+// environment is the environment file that the boot writes.
+func environment(t *testing.T, lab assertions.Template) string {
+	t.Helper()
+	return between(t, userData(t, lab), "<<'ENVIRONMENT'\n", "ENVIRONMENT\n")
+}
+
+// unit is the systemd unit that the boot writes.
+func unit(t *testing.T, lab assertions.Template) string {
+	t.Helper()
+	return between(t, userData(t, lab), "<<'UNIT'\n", "UNIT\n")
+}
+
+// parse reads an environment file as systemd and the server do.
+func parse(t *testing.T, file string) config.Config {
+	t.Helper()
+	var variables []string
+	for line := range strings.Lines(file) {
+		key, quoted, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		value, err := strconv.Unquote(quoted)
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		variables = append(variables, key+"="+value)
+	}
+	c, err := config.Parse(variables)
+	if err != nil {
+		t.Fatalf("the server would refuse its environment:\n%v\n%s", err, file)
+	}
+	return c
+}
+
+func TestScripts(t *testing.T) {
+	shellcheck := tool(t, "shellcheck", "https://github.com/koalaman/shellcheck#installing")
+	for name, keys := range variants {
+		_, lab := synth(t, keys)
+		script := filepath.Join(t.TempDir(), "boot.sh")
+		if err := os.WriteFile(script, []byte(userData(t, lab)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, check := range []*exec.Cmd{exec.Command("bash", "-n", script), exec.Command(shellcheck, script)} {
+			if said, err := check.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v: %v\n%s", name, check.Args, err, said)
+			}
+		}
+		if size := len(userData(t, lab)); size > 16<<10 {
+			t.Errorf("%s: %d bytes of user data; EC2 takes 16 KB", name, size)
+		}
+	}
+}
+
+func TestUnit(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("no systemd here: ", err)
+	}
+	_, lab := synth(t, nil)
+	file := filepath.Join(t.TempDir(), serverName+".service")
+	here := strings.Replace(unit(t, lab), "/usr/local/bin/"+serverName, "/bin/true", 1) // it must exist
+	if err := os.WriteFile(file, []byte(here), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := exec.Command(analyze, "verify", file).CombinedOutput(); err != nil || len(said) != 0 {
+		t.Errorf("verify: %v\n%s", err, said)
+	}
+	// The exposure level is from 0 (nothing) to 100 (everything).
+	said, err := exec.Command(analyze, "security", "--offline=true", "--threshold=15", "--no-pager", file).CombinedOutput()
+	if err != nil {
+		t.Errorf("security: %v\n%s", err, said)
+	}
+}
+
+func TestServerOutlastsTheBalancer(t *testing.T) {
+	seconds := func(text string) time.Duration {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(n) * time.Second
+	}
+	_, lab := synth(t, nil)
+	server := parse(t, marked(environment(t, lab)))
+	idle := seconds(attribute(t, only(t, lab, loadBalancer), "LoadBalancerAttributes", "idle_timeout.timeout_seconds"))
+	if server.KeepAlive <= idle {
+		t.Errorf("the server keeps connections for %v, the balancer for %v: 502s", server.KeepAlive, idle)
+	}
+	delay := seconds(attribute(t, only(t, lab, targetGroup), "TargetGroupAttributes", "deregistration_delay.timeout_seconds"))
+	if delay >= server.DrainTimeout {
+		t.Errorf("a server drains for %v, but requests may take %v", server.DrainTimeout, delay)
+	}
+	stop := seconds(between(t, unit(t, lab), "TimeoutStopSec=", "\n"))
+	if stop <= server.DrainTimeout {
+		t.Errorf("systemd kills a server after %v, which drains for %v", stop, server.DrainTimeout)
+	}
+}
+
+// marked gives the marks of an environment file the values of an instance.
+func marked(file string) string {
+	return strings.NewReplacer(instanceMark, "i-0123456789abcdef0", zoneMark, "eu-west-1a").Replace(file)
+}
+
+func TestServerGetsWhatItNeeds(t *testing.T) {
+	want := config.Default()
+	want.ServerName, want.Zone, want.Region, want.PlainHTTP = "i-0123456789abcdef0", "eu-west-1a", "eu-west-1", true
+	dynamodb, valkey := want, want
+	dynamodb.Store, dynamodb.DynamoDBTable = config.StoreDynamoDB, "sample"
+	valkey.Store, valkey.ValkeyAddress, valkey.ValkeyTLS = config.StoreValkey, "sample:6379", true
+	valkey.ValkeyUser, valkey.ValkeyCacheName = valkeyUser, "sample"
+	for _, want := range []config.Config{dynamodb, valkey} {
+		_, lab := synth(t, map[string]any{"store": string(want.Store)})
+		if got := parse(t, marked(environment(t, lab))); got != want {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	}
+}
+
+// TestBoot runs the user data in a folder that stands for the root, with commands that stand for AWS and systemd.
+func TestBoot(t *testing.T) {
+	_, lab := synth(t, nil)
+	script := userData(t, lab)
+	tests := []struct {
+		name   string
+		broken string // a command that fails
+		signal string
+		code   int
+	}{
+		{"healthy", "", "SUCCESS", 0},
+		{"no binary", "s3", "FAILURE", 1},
+		{"never healthy", "elbv2", "FAILURE", 1},
+		{"a signal that nobody waits for", "cloudformation", "SUCCESS", 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			root := t.TempDir()
+			journal := filepath.Join(root, "journal")
+			write := func(name, text string) {
+				path := filepath.Join(root, name)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write("bin/aws", "#!/bin/bash\necho \"aws $*\" >> "+journal+"\n[[ $1 != '"+test.broken+"' ]] || exit 1\n"+
+				"case $1 in s3) echo binary > \"${@: -1}\" ;; elbv2) echo healthy ;; esac\n")
+			write("bin/curl", "#!/bin/bash\ncase ${@: -1} in */api/token) echo t ;; */instance-id) echo i-0123456789abcdef0 ;;\n"+
+				"*/availability-zone) echo eu-west-1a ;; *) exit 22 ;; esac\n")
+			write("bin/systemctl", "#!/bin/bash\necho \"systemctl $*\" >> "+journal+"\n")
+			write("bin/sleep", "#!/bin/bash\n")
+			for _, folder := range []string{"run", "etc/systemd/system", "usr/local/bin"} {
+				if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			here := regexp.MustCompile(`([ "])/(run|etc|usr)/`).ReplaceAllString(script, "${1}"+root+"/${2}/")
+			here = strings.ReplaceAll(here, "SECONDS + 300", "SECONDS")
+
+			boot := exec.CommandContext(t.Context(), "bash", "-c", here)
+			boot.Env = []string{"PATH=" + filepath.Join(root, "bin") + ":/usr/bin:/bin"}
+			said, _ := boot.CombinedOutput()
+			if code := boot.ProcessState.ExitCode(); code != test.code {
+				t.Fatalf("exit code %d, want %d\n%s", code, test.code, said)
+			}
+			did, err := os.ReadFile(journal)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signals := regexp.MustCompile(`signal-resource .* --unique-id i-0123456789abcdef0 --status (\w+)\n`).
+				FindAllStringSubmatch(string(did), -1)
+			if len(signals) != 1 || signals[0][1] != test.signal {
+				t.Errorf("signals %v, want one of %s\n%s", signals, test.signal, did)
+			}
+			if test.code != 0 {
+				return
+			}
+			if !strings.Contains(string(did), "systemctl enable --now "+serverName+".service\n") {
+				t.Errorf("not started:\n%s", did)
+			}
+			file, err := os.ReadFile(filepath.Join(root, "etc", serverName, "environment"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(file) != marked(environment(t, lab)) {
+				t.Errorf("the environment file:\n%s", file)
+			}
+			info, err := os.Stat(filepath.Join(root, "usr/local/bin", serverName))
+			if err != nil || info.Mode().Perm() != 0o755 {
+				t.Errorf("the binary: %v, %v", info, err)
+			}
+		})
+	}
+}

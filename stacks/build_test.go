@@ -1,0 +1,79 @@
+package stacks
+
+import (
+	"bytes"
+	"debug/elf"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// module writes a Go module whose program ./app has the main function and returns its folder.
+func module(t *testing.T, main string) string {
+	t.Helper()
+	folder := t.TempDir()
+	files := map[string]string{
+		"go.mod":          "module example\n\ngo 1.26\n",
+		"app/main.go":     "package main\n\nimport \"example/part\"\n\nfunc main() { " + main + " }\n",
+		"part/part.go":    "package part\n\nfunc Say() { panic(\"with a file name in it\") }\n",
+		"app/main_x86.go": "//go:build amd64\n\npackage main\n\nfunc main() {}\n", // breaks any other target
+	}
+	for name, text := range files {
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+func TestBuildServerIsReproducible(t *testing.T) {
+	build := func() []byte {
+		folder := module(t, "part.Say()")
+		path, err := BuildServer(t.Context(), io.Discard, folder, "./app", filepath.Join(folder, "out", "server.bin"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		binary, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return binary
+	}
+	first := build()
+	t.Setenv("GOFLAGS", "-tags=other") // somebody else's machine
+	if !bytes.Equal(first, build()) {
+		t.Error("the same source in two folders gave two binaries: each deploy would roll the fleet")
+	}
+
+	binary, err := elf.NewFile(bytes.NewReader(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if binary.Machine != elf.EM_AARCH64 {
+		t.Errorf("built for %v", binary.Machine)
+	}
+	if libraries, err := binary.ImportedLibraries(); err != nil || len(libraries) != 0 {
+		t.Errorf("not static: %v, %v", libraries, err)
+	}
+}
+
+func TestBuildServerSaysWhatFails(t *testing.T) {
+	folder := module(t, "part.Sing()")
+	var log strings.Builder
+	path, err := BuildServer(t.Context(), &log, folder, "./app", filepath.Join(folder, "server.bin"))
+	if err == nil || path != "" {
+		t.Fatalf("got %q, %v", path, err)
+	}
+	if want := "building the server ./app for linux/arm64: exit status 1"; err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
+	}
+	if !strings.Contains(log.String(), "undefined: part.Sing") {
+		t.Errorf("the compiler's words are missing: %q", log.String())
+	}
+}

@@ -1,0 +1,242 @@
+package stacks
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+	"github.com/aws/jsii-runtime-go"
+)
+
+const (
+	loadBalancer = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+	listener     = "AWS::ElasticLoadBalancingV2::Listener"
+	targetGroup  = "AWS::ElasticLoadBalancingV2::TargetGroup"
+	scalingGroup = "AWS::AutoScaling::AutoScalingGroup"
+)
+
+func TestBalancer(t *testing.T) {
+	_, lab := synth(t, nil)
+	targets := only(t, lab, targetGroup)
+	if got := attribute(t, targets, "TargetGroupAttributes", "stickiness.enabled"); got != "false" {
+		t.Errorf("stickiness.enabled is %s", got)
+	}
+	for path, want := range map[string]any{"HealthCheckPath": "/healthz", "Port": 8080.0, "Protocol": "HTTP"} {
+		if got := dig(t, targets, "Properties", path); got != want {
+			t.Errorf("%s is %v, want %v", path, got, want)
+		}
+	}
+	balancer := only(t, lab, loadBalancer)
+	for key, want := range map[string]string{
+		"idle_timeout.timeout_seconds":                    "60",
+		"routing.http.drop_invalid_header_fields.enabled": "true",
+		"access_logs.s3.enabled":                          "true",
+		"deletion_protection.enabled":                     "false",
+	} {
+		if got := attribute(t, balancer, "LoadBalancerAttributes", key); got != want {
+			t.Errorf("%s is %s, want %s", key, got, want)
+		}
+	}
+	expectProperties(t, lab, "AWS::S3::Bucket", map[string]any{
+		"PublicAccessBlockConfiguration": map[string]any{"BlockPublicAcls": true, "BlockPublicPolicy": true,
+			"IgnorePublicAcls": true, "RestrictPublicBuckets": true},
+	})
+}
+
+func TestTransport(t *testing.T) {
+	t.Run("without a certificate", func(t *testing.T) {
+		_, lab := synth(t, nil)
+		expectProperties(t, lab, listener, map[string]any{"Port": 80, "Protocol": "HTTP",
+			"DefaultActions": []any{map[string]any{"Type": "forward"}}})
+		expect(t, func() {
+			lab.ResourceCountIs(jsii.String(listener), jsii.Number(1))
+			lab.HasOutput(jsii.String("Warning"), map[string]any{
+				"Value": assertions.Match_StringLikeRegexp(jsii.String("^Plain HTTP")),
+			})
+		})
+		if environment := environment(t, lab); !strings.Contains(environment, "PLAIN_HTTP=\"true\"\n") {
+			t.Errorf("the server isn't told: %s", environment)
+		}
+	})
+	t.Run("with a certificate", func(t *testing.T) {
+		_, lab := synth(t, map[string]any{"certificateArn": certificate})
+		expectProperties(t, lab, listener, map[string]any{"Port": 443, "Protocol": "HTTPS",
+			"SslPolicy":      assertions.Match_StringLikeRegexp(jsii.String("^ELBSecurityPolicy-TLS13-1-2-")),
+			"Certificates":   []any{map[string]any{"CertificateArn": certificate}},
+			"DefaultActions": []any{map[string]any{"Type": "forward"}}})
+		expectProperties(t, lab, listener, map[string]any{"Port": 80, "Protocol": "HTTP",
+			"DefaultActions": []any{map[string]any{"Type": "redirect", "RedirectConfig": map[string]any{
+				"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}}}})
+		expect(t, func() {
+			lab.ResourceCountIs(jsii.String(listener), jsii.Number(2))
+			if found := *lab.FindOutputs(jsii.String("Warning"), nil); len(found) != 0 {
+				t.Error("a warning of plain HTTP")
+			}
+		})
+		if environment := environment(t, lab); strings.Contains(environment, "PLAIN_HTTP") {
+			t.Errorf("the server is told of plain HTTP: %s", environment)
+		}
+	})
+}
+
+func TestFleet(t *testing.T) {
+	_, lab := synth(t, map[string]any{"minServers": "3", "maxServers": "7", "instanceType": "c7g.large"})
+	expectProperties(t, lab, "AWS::EC2::LaunchTemplate", map[string]any{"LaunchTemplateData": map[string]any{
+		"InstanceType":    "c7g.large",
+		"MetadataOptions": map[string]any{"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
+		"KeyName":         assertions.Match_Absent(),
+		"BlockDeviceMappings": []any{map[string]any{"DeviceName": "/dev/xvda",
+			"Ebs": map[string]any{"Encrypted": true, "VolumeType": "gp3"}}},
+	}})
+	expect(t, func() {
+		lab.HasParameter(jsii.String("*"), map[string]any{
+			"Default": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-6.1-arm64"})
+		lab.HasResource(jsii.String(scalingGroup), map[string]any{
+			"CreationPolicy": map[string]any{
+				"ResourceSignal":            map[string]any{"Count": 3, "Timeout": "PT8M"},
+				"AutoScalingCreationPolicy": map[string]any{"MinSuccessfulInstancesPercent": 100}},
+			"UpdatePolicy": map[string]any{
+				"AutoScalingRollingUpdate": map[string]any{"MinInstancesInService": 6, "MaxBatchSize": 1,
+					"MinSuccessfulInstancesPercent": 100, "WaitOnResourceSignals": true, "PauseTime": "PT8M",
+					"SuspendProcesses": []any{"AlarmNotification", "AZRebalance", "HealthCheck", "ReplaceUnhealthy",
+						"ScheduledActions"}},
+				"AutoScalingScheduledAction": map[string]any{"IgnoreUnmodifiedGroupSizeProperties": true}},
+		})
+	})
+	expectProperties(t, lab, scalingGroup, map[string]any{"MinSize": "3", "MaxSize": "7", "HealthCheckType": "ELB",
+		"HealthCheckGracePeriod": 300,
+		"DesiredCapacity":        assertions.Match_Absent()}) // a redeploy must not undo what scaling did
+	for _, metric := range []string{"ALBRequestCountPerTarget", "ASGAverageCPUUtilization"} {
+		expectProperties(t, lab, "AWS::AutoScaling::ScalingPolicy", map[string]any{
+			"TargetTrackingConfiguration": map[string]any{
+				"PredefinedMetricSpecification": map[string]any{"PredefinedMetricType": metric}}})
+	}
+}
+
+// A target group that no listener uses calls no server healthy: a group that starts first would wait for ever.
+func TestFleetWaitsForWhatItNeeds(t *testing.T) {
+	_, lab := synth(t, nil)
+	needs := fmt.Sprint(only(t, lab, scalingGroup)["DependsOn"])
+	for _, kind := range []string{listener, "AWS::IAM::Policy"} {
+		for id := range *lab.FindResources(jsii.String(kind), nil) {
+			if !strings.Contains(needs, id) {
+				t.Errorf("the group doesn't wait for %s", id)
+			}
+		}
+	}
+}
+
+func TestServersHaveTheFewestPermissions(t *testing.T) {
+	boot := []string{
+		`"*": elasticloadbalancing:DescribeTargetHealth, ssm:UpdateInstanceInformation, ` +
+			`ssmmessages:CreateControlChannel, ssmmessages:CreateDataChannel, ` +
+			`ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel`,
+		`the binary: s3:GetObject`,
+		`{"Ref":"AWS::StackId"}: cloudformation:SignalResource`,
+	}
+	tests := map[string][]string{
+		"dynamodb": {
+			`{"Fn::GetAtt":["Sessions8896A56D","Arn"]}: ` +
+				`dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
+			`{"Fn::Join":["",[{"Fn::GetAtt":["Sessions8896A56D","Arn"]},"/index/owner"]]}: dynamodb:Query`,
+		},
+		"valkey": {
+			`[{"Fn::GetAtt":["CacheUser72FA2B22","Arn"]},{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":elasticache:",` +
+				`{"Ref":"AWS::Region"},":",{"Ref":"AWS::AccountId"},":replicationgroup:",` +
+				`{"Ref":"CacheReplicationGroupBFE59FF3"}]]}]: elasticache:Connect`,
+		},
+	}
+	for store, more := range tests {
+		t.Run(store, func(t *testing.T) {
+			_, lab := synth(t, map[string]any{"store": store})
+			role := only(t, lab, "AWS::IAM::Role")
+			if managed, has := role["Properties"].(map[string]any)["ManagedPolicyArns"]; has {
+				t.Errorf("managed policies: %v", managed)
+			}
+			got := permissions(t, only(t, lab, "AWS::IAM::Policy"))
+			want := slices.Sorted(slices.Values(append(more, boot...)))
+			if !slices.Equal(got, want) {
+				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+// permissions renders each statement of a policy as "resource: actions", sorted. The binary's key is a hash.
+func permissions(t *testing.T, policy map[string]any) []string {
+	t.Helper()
+	var list []string
+	for _, statement := range dig(t, policy, "Properties", "PolicyDocument", "Statement").([]any) {
+		if effect := dig(t, statement, "Effect"); effect != "Allow" {
+			t.Errorf("effect %v", effect)
+		}
+		var actions []string
+		switch action := dig(t, statement, "Action").(type) {
+		case string:
+			actions = []string{action}
+		case []any:
+			for _, a := range action {
+				actions = append(actions, a.(string))
+			}
+		}
+		resource, err := json.Marshal(dig(t, statement, "Resource"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := string(resource)
+		if strings.Contains(name, ":s3:::") && strings.Contains(name, ".bin") && !strings.Contains(name, "*") {
+			name = "the binary"
+		}
+		list = append(list, name+": "+strings.Join(actions, ", "))
+	}
+	slices.Sort(list)
+	return list
+}
+
+func TestDashboardShowsTheStore(t *testing.T) {
+	for store, words := range map[string][]string{
+		"dynamodb": {"DynamoDB: throttled", "DynamoDB: latency (ms)"},
+		"valkey":   {"Valkey: evictions", "Valkey: memory (%)"},
+	} {
+		_, lab := synth(t, map[string]any{"store": store})
+		body, err := json.Marshal(dig(t, only(t, lab, "AWS::CloudWatch::Dashboard"), "Properties", "DashboardBody"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range append(words, "Alarms", "5xx a minute") {
+			if !strings.Contains(string(body), word) {
+				t.Errorf("%s: no %q on the dashboard", store, word)
+			}
+		}
+		for id := range *lab.FindResources(jsii.String("AWS::CloudWatch::Alarm"), nil) {
+			if !strings.Contains(string(body), id) {
+				t.Errorf("%s: the alarm %s is not on the dashboard", store, id)
+			}
+		}
+	}
+}
+
+func TestProductionIsProtected(t *testing.T) {
+	keys := func(store string) map[string]any { return map[string]any{"store": store, "stage": "production"} }
+	_, lab := synth(t, keys("dynamodb"))
+	if got := attribute(t, only(t, lab, loadBalancer), "LoadBalancerAttributes", "deletion_protection.enabled"); got != "true" {
+		t.Errorf("deletion protection of the load balancer: %s", got)
+	}
+	expect(t, func() {
+		lab.HasResource(jsii.String("AWS::DynamoDB::Table"), map[string]any{
+			"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain",
+			"Properties": map[string]any{"DeletionProtectionEnabled": true,
+				"PointInTimeRecoverySpecification": map[string]any{"PointInTimeRecoveryEnabled": true}},
+		})
+	})
+	_, lab = synth(t, keys("valkey"))
+	expect(t, func() {
+		lab.HasResource(jsii.String("AWS::ElastiCache::ReplicationGroup"), map[string]any{
+			"DeletionPolicy": "Snapshot", "UpdateReplacePolicy": "Snapshot",
+			"Properties": map[string]any{"SnapshotRetentionLimit": 7},
+		})
+	})
+}

@@ -1,0 +1,71 @@
+package stacks
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/aws/jsii-runtime-go"
+)
+
+func TestNetwork(t *testing.T) {
+	tests := []struct {
+		name                                 string
+		keys                                 map[string]any
+		subnets, gateways, endpoints, routes float64
+	}{
+		{"lab", nil, 6, 1, 0, 4},
+		{"production", map[string]any{"stage": "production", "zones": "3"}, 9, 3, 0, 6},
+		{"endpoints only", map[string]any{"egress": "endpoints-only"}, 6, 0, 4, 2},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			network, _ := synth(t, test.keys)
+			expect(t, func() {
+				network.ResourceCountIs(jsii.String("AWS::EC2::Subnet"), &test.subnets)
+				network.ResourceCountIs(jsii.String("AWS::EC2::NatGateway"), &test.gateways)
+				network.ResourceCountIs(jsii.String("AWS::EC2::Route"), &test.routes)
+				network.ResourcePropertiesCountIs(jsii.String("AWS::EC2::VPCEndpoint"),
+					map[string]any{"VpcEndpointType": "Interface"}, &test.endpoints)
+				network.ResourcePropertiesCountIs(jsii.String("AWS::EC2::VPCEndpoint"),
+					map[string]any{"VpcEndpointType": "Gateway"}, jsii.Number(2))
+				network.ResourceCountIs(jsii.String("AWS::Lambda::Function"), jsii.Number(0))
+			})
+		})
+	}
+}
+
+// CloudFormation refuses to take back an export that is in use, and the network is deployed before the lab.
+func TestNetworkIsTheSameForEveryStore(t *testing.T) {
+	var templates []string
+	for _, store := range []string{"dynamodb", "valkey"} {
+		network, _ := synth(t, map[string]any{"store": store})
+		text, err := json.Marshal(network.ToJSON())
+		if err != nil {
+			t.Fatal(err)
+		}
+		templates = append(templates, string(text))
+	}
+	if templates[0] != templates[1] {
+		t.Error("the network differs between stores: a switch of stores would fail on exports in use")
+	}
+}
+
+func TestZonesGrowWithoutRenumbering(t *testing.T) {
+	blocks := func(zones string) map[string]any {
+		network, _ := synth(t, map[string]any{"zones": zones})
+		found := map[string]any{}
+		for id, subnet := range *network.FindResources(jsii.String("AWS::EC2::Subnet"), nil) {
+			found[id] = dig(t, *subnet, "Properties", "CidrBlock")
+		}
+		return found
+	}
+	two, three := blocks("2"), blocks("3")
+	if len(two) != 6 || len(three) != 9 {
+		t.Fatalf("%d and %d subnets, want 6 and 9", len(two), len(three))
+	}
+	for id, block := range two {
+		if three[id] != block {
+			t.Errorf("%s is %v with two zones and %v with three", id, block, three[id])
+		}
+	}
+}

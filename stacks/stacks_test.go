@@ -1,0 +1,200 @@
+package stacks
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+	"github.com/aws/jsii-runtime-go"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden templates in testdata")
+
+// The CDK runs in one Node process for the whole test binary. Its protocol knows no concurrency: no t.Parallel here.
+func TestMain(m *testing.M) {
+	os.Setenv("CDK_VALIDATION", "false") // most of the time of a synthesis; TestApp has it on
+	code := m.Run()
+	CloseKernel()
+	os.Exit(code)
+}
+
+const certificate = "arn:aws:acm:eu-west-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
+
+// variants are the configurations whose templates are kept and linted.
+var variants = map[string]map[string]any{
+	"dynamodb": {},
+	"valkey":   {"store": "valkey"},
+	"dynamodb-production": {"stage": "production", "certificateArn": certificate, "zones": "3",
+		"egress": "endpoints-only"},
+	"valkey-production": {"store": "valkey", "stage": "production", "certificateArn": certificate},
+}
+
+// synth defines both stacks as main does, with the feature flags of cdk.json, keys of the context on top, and a file
+// instead of a server.
+func synth(t *testing.T, keys map[string]any) (network, lab assertions.Template) {
+	t.Helper()
+	folder := t.TempDir()
+	binary := filepath.Join(folder, "server.bin")
+	if err := os.WriteFile(binary, []byte("a server\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	context := cdkContext(t, keys)
+	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: jsii.String(filepath.Join(folder, "out"))})
+	c, err := ParseConfig(app.Node().GetAllContext(nil).(map[string]any))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := NewNetwork(app, "StatelessNetwork", &NetworkProps{Config: c})
+	l := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: n.Vpc, Server: binary})
+	return assertions.Template_FromStack(n.Stack, nil), assertions.Template_FromStack(l, nil)
+}
+
+// cdkContext is the context of cdk.json with keys on top.
+func cdkContext(t *testing.T, keys map[string]any) map[string]any {
+	t.Helper()
+	var file struct{ Context map[string]any }
+	text, err := os.ReadFile("../cdk.json")
+	if err == nil {
+		err = json.Unmarshal(text, &file)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(file.Context, keys)
+	return file.Context
+}
+
+// expect turns the panic of a failed CDK assertion into a failure of the test.
+func expect(t *testing.T, assertion func()) {
+	t.Helper()
+	defer func() {
+		t.Helper()
+		if failed := recover(); failed != nil {
+			t.Fatal(failed)
+		}
+	}()
+	assertion()
+}
+
+// expectProperties wants a resource of the type with at least these properties.
+func expectProperties(t *testing.T, template assertions.Template, kind string, properties map[string]any) {
+	t.Helper()
+	expect(t, func() { template.HasResourceProperties(jsii.String(kind), properties) })
+}
+
+// only returns the one resource of a type, as JSON.
+func only(t *testing.T, template assertions.Template, kind string) map[string]any {
+	t.Helper()
+	found := *template.FindResources(jsii.String(kind), nil)
+	if len(found) != 1 {
+		t.Fatalf("%d resources of type %s, want 1", len(found), kind)
+	}
+	for _, resource := range found {
+		return *resource
+	}
+	panic("unreachable")
+}
+
+// dig follows keys (strings) and indexes (ints) into JSON.
+func dig(t *testing.T, value any, path ...any) any {
+	t.Helper()
+	for i, step := range path {
+		switch step := step.(type) {
+		case string:
+			object, _ := value.(map[string]any)
+			value = object[step]
+		case int:
+			list, _ := value.([]any)
+			if step >= len(list) {
+				t.Fatalf("nothing at %v", path[:i+1])
+			}
+			value = list[step]
+		}
+		if value == nil {
+			t.Fatalf("nothing at %v", path[:i+1])
+		}
+	}
+	return value
+}
+
+// attribute returns the value that a load balancer or target group has for a key.
+func attribute(t *testing.T, resource map[string]any, list, key string) string {
+	t.Helper()
+	for _, entry := range dig(t, resource, "Properties", list).([]any) {
+		if dig(t, entry, "Key") == key {
+			return fmt.Sprint(dig(t, entry, "Value"))
+		}
+	}
+	t.Fatalf("no attribute %s", key)
+	return ""
+}
+
+func TestGoldenTemplates(t *testing.T) {
+	for name, keys := range variants {
+		t.Run(name, func(t *testing.T) {
+			network, lab := synth(t, keys)
+			checkGolden(t, name+".StatelessNetwork.json", network)
+			checkGolden(t, name+".StatelessLab.json", lab)
+		})
+	}
+}
+
+func checkGolden(t *testing.T, name string, template assertions.Template) {
+	t.Helper()
+	got, err := json.MarshalIndent(template.ToJSON(), "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) == string(want) {
+		return
+	}
+	gotLines, wantLines := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+	for i := range gotLines {
+		if i >= len(wantLines) || gotLines[i] != wantLines[i] {
+			t.Fatalf("%s differs from line %d on: got %s\nIf that is meant: go test ./stacks -run Golden -update",
+				file, i+1, strings.TrimSpace(gotLines[i]))
+		}
+	}
+	t.Fatalf("%s has more lines than the template", file)
+}
+
+func TestCfnLintFindsNoErrors(t *testing.T) {
+	lint := tool(t, "cfn-lint", "pip install cfn-lint==1.51.0")
+	templates, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(templates) != 2*len(variants) {
+		t.Fatalf("templates to lint: %q, %v", templates, err)
+	}
+	said, err := exec.Command(lint, append([]string{"--non-zero-exit-code", "error", "--"}, templates...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+}
+
+// tool finds a program that a test needs.
+func tool(t *testing.T, name, install string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("this test needs %s: %s", name, install)
+	}
+	return path
+}
