@@ -1,0 +1,363 @@
+package balancer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRoundRobin(t *testing.T) {
+	b := newBench(t, Options{}, newStub(t, "a", nil), newStub(t, "b", nil), newStub(t, "c", nil))
+	if got, want := b.served(t, 30), map[string]int{"a": 10, "b": 10, "c": 10}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for _, target := range b.Targets() {
+		if target.Requests != 10 || target.State != StateHealthy {
+			t.Errorf("%+v, want 10 requests and healthy", target)
+		}
+	}
+}
+
+func TestStatesBecomeWhatChecksSay(t *testing.T) {
+	tests := []struct {
+		name   string
+		checks string // + or -, in the order made
+		want   string // the state after each: i, h or u
+	}{
+		{"one success is enough at first", "+", "h"},
+		{"failures before any success", "---", "iuu"},
+		{"one failure is none", "+-+-", "hhhh"},
+		{"two in a row", "+--", "hhu"},
+		{"three are needed to come back", "--+++", "iuuuh"},
+		{"a failure starts the count anew", "--++-+++", "iuuuuuuh"},
+	}
+	b := New(Options{HealthyThreshold: 3, UnhealthyThreshold: 2})
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			state, succeeded, failed, got := StateInitial, 0, 0, ""
+			for _, check := range test.checks {
+				if check == '+' {
+					succeeded, failed = succeeded+1, 0
+				} else {
+					succeeded, failed = 0, failed+1
+				}
+				state = b.judge(state, succeeded, failed)
+				got += string(state[0])
+			}
+			if got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestUnhealthyTargetGetsNoRequestsUntilItIsWell(t *testing.T) {
+	well, sick := newStub(t, "well", nil), newStub(t, "sick", nil)
+	b := newBench(t, Options{}, well, sick)
+	sick.sick.Store(true)
+	eventually(t, "unhealthy", func() bool { return b.state("sick") == StateUnhealthy })
+	if got, want := b.served(t, 10), map[string]int{"well": 10}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	sick.sick.Store(false)
+	eventually(t, "healthy", func() bool { return b.state("sick") == StateHealthy })
+	if got, want := b.served(t, 10), map[string]int{"well": 5, "sick": 5}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	want := []Change{
+		{"well", StateInitial, StateHealthy, ""}, {"sick", StateInitial, StateHealthy, ""},
+		{"sick", StateHealthy, StateUnhealthy, "GET /healthz answered 500"}, {"sick", StateUnhealthy, StateHealthy, ""},
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !reflect.DeepEqual(b.changes, want) {
+		t.Errorf("changes: got %v, want %v", b.changes, want)
+	}
+}
+
+func TestInitialTargetGetsNoRequests(t *testing.T) {
+	well, late := newStub(t, "well", nil), newStub(t, "late", nil)
+	late.sick.Store(true)
+	b := newBench(t, Options{HealthInterval: time.Hour}, well)
+	if err := b.Register(late.name, late.address()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.served(t, 10), map[string]int{"well": 10}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if state := b.state("late"); state != StateInitial {
+		t.Errorf("%s after one failed check, want initial", state)
+	}
+}
+
+func TestHungHealthCheckFails(t *testing.T) {
+	hung := newStub(t, "hung", nil)
+	b := newBench(t, Options{HealthInterval: 10 * time.Millisecond, HealthTimeout: 200 * time.Millisecond}, hung)
+	hung.hung.Store(true)
+	eventually(t, "unhealthy", func() bool { return b.state("hung") == StateUnhealthy })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if last := b.changes[len(b.changes)-1]; last.Reason != "no answer in time" {
+		t.Errorf("reason %q", last.Reason)
+	}
+}
+
+func TestKilledTargetIs502UntilChecksNotice(t *testing.T) {
+	tests := []struct {
+		name     string
+		interval time.Duration
+		want     map[string]int
+	}{
+		{"before", time.Hour, map[string]int{"alive": 5, "status 502": 5}},
+		{"after", 10 * time.Millisecond, map[string]int{"alive": 10}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			alive, dead := newStub(t, "alive", nil), newStub(t, "dead", nil)
+			b := newBench(t, Options{HealthInterval: test.interval}, alive, dead)
+			dead.CloseClientConnections()
+			dead.Listener.Close()
+			if test.name == "after" {
+				eventually(t, "unhealthy", func() bool { return b.state("dead") == StateUnhealthy })
+			}
+			before := b.Errors()
+			if got := b.served(t, 10); !maps.Equal(got, test.want) {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+			after := b.Errors()
+			if got, want := after.BadGateway-before.BadGateway, int64(test.want["status 502"]); got != want {
+				t.Errorf("%d counted as 502, want %d", got, want)
+			}
+			for _, target := range b.Targets() {
+				if target.Name == "dead" && target.Requests != 0 {
+					t.Errorf("%d requests counted as served by a dead target", target.Requests)
+				}
+			}
+		})
+	}
+}
+
+func TestNoTarget(t *testing.T) {
+	b := newBench(t, Options{})
+	status, body, response := b.get(t, "/")
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "503") {
+		t.Errorf("%d %s", status, body)
+	}
+	if got := response.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
+		t.Errorf("Content-Type %q", got)
+	}
+	if got, want := b.Errors(), (Errors{ServiceUnavailable: 1}); got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
+}
+
+func TestAllUnhealthyFailsOpen(t *testing.T) {
+	stubs := []*stub{newStub(t, "a", nil), newStub(t, "b", nil)}
+	b := newBench(t, Options{}, stubs...)
+	for _, s := range stubs {
+		s.sick.Store(true)
+		eventually(t, "unhealthy", func() bool { return b.state(s.name) == StateUnhealthy })
+	}
+	if got, want := b.served(t, 10), map[string]int{"a": 5, "b": 5}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestDraining(t *testing.T) {
+	tests := []struct {
+		name   string
+		delay  time.Duration
+		finish bool // the request in flight, rather than being cut
+		want   int
+	}{
+		{"in time", time.Minute, true, http.StatusOK},
+		{"cut after the delay", 100 * time.Millisecond, false, http.StatusBadGateway},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			arrived, finish := make(chan struct{}, 1), make(chan struct{})
+			old := newStub(t, "old", func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/slow" {
+					arrived <- struct{}{}
+					<-finish
+				}
+				fmt.Fprint(w, "old")
+			})
+			b := newBench(t, Options{DeregistrationDelay: test.delay}, old)
+			inFlight := make(chan int, 1)
+			go func() {
+				status, _, _ := b.get(t, "/slow")
+				inFlight <- status
+			}()
+			<-arrived
+			b.add(t, newStub(t, "new", nil))
+
+			gone := make(chan error, 1)
+			go func() { gone <- b.Deregister(t.Context(), "old") }()
+			eventually(t, "draining or gone", func() bool { return b.state("old") != StateHealthy })
+			if got, want := b.served(t, 10), map[string]int{"new": 10}; !maps.Equal(got, want) {
+				t.Errorf("while draining: got %v, want %v", got, want)
+			}
+			if test.finish {
+				if state := b.state("old"); state != StateDraining {
+					t.Errorf("%q with a request in flight, want draining", state)
+				}
+				close(finish)
+			} else {
+				defer close(finish)
+			}
+			if got := <-inFlight; got != test.want {
+				t.Errorf("the request in flight got %d, want %d", got, test.want)
+			}
+			if err := <-gone; err != nil {
+				t.Error(err)
+			}
+			if state := b.state("old"); state != "" {
+				t.Errorf("still registered, %s", state)
+			}
+			if err := b.Deregister(t.Context(), "old"); !errors.Is(err, ErrNoTarget) {
+				t.Errorf("deregistering it again: %v", err)
+			}
+		})
+	}
+}
+
+func TestOnlyDrainingTargetsAre503(t *testing.T) {
+	arrived, finish := make(chan struct{}), make(chan struct{})
+	last := newStub(t, "last", func(http.ResponseWriter, *http.Request) { arrived <- struct{}{}; <-finish })
+	b := newBench(t, Options{}, last)
+	inFlight := make(chan int, 1)
+	go func() {
+		status, _, _ := b.get(t, "/")
+		inFlight <- status
+	}()
+	<-arrived
+	gone := make(chan error, 1)
+	go func() { gone <- b.Deregister(t.Context(), "last") }()
+	eventually(t, "draining", func() bool { return b.state("last") == StateDraining })
+	if status, _, _ := b.get(t, "/"); status != http.StatusServiceUnavailable {
+		t.Errorf("got %d, want 503", status)
+	}
+	close(finish)
+	if err := <-gone; err != nil {
+		t.Error(err)
+	}
+	if status := <-inFlight; status != http.StatusOK {
+		t.Errorf("the request in flight got %d", status)
+	}
+}
+
+// Servers come and go under load: no request may meet one that drains or is gone.
+func TestNoRequestIsLostWhileTargetsRoll(t *testing.T) {
+	b := newBench(t, Options{}, newStub(t, "0", nil), newStub(t, "1", nil))
+	ctx, cancel := context.WithCancel(t.Context())
+	failures := make(chan string, 4)
+	for range cap(failures) {
+		go func() {
+			for ctx.Err() == nil {
+				if got := b.served(t, 1); got["status 502"]+got["status 503"] > 0 {
+					failures <- fmt.Sprint(got)
+					return
+				}
+			}
+			failures <- ""
+		}()
+	}
+	for i := range 20 {
+		b.add(t, newStub(t, fmt.Sprint(i+2), nil))
+		if err := b.Deregister(t.Context(), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	for range cap(failures) {
+		if failure := <-failures; failure != "" {
+			t.Error(failure)
+		}
+	}
+}
+
+func TestNamesAreUnique(t *testing.T) {
+	s := newStub(t, "a", nil)
+	b := newBench(t, Options{}, s)
+	if err := b.Register("a", s.address()); err == nil {
+		t.Error("registered twice")
+	}
+}
+
+func TestSticky(t *testing.T) {
+	cookieOf := func(t *testing.T, response *http.Response) *http.Cookie {
+		t.Helper()
+		i := slices.IndexFunc(response.Cookies(), func(c *http.Cookie) bool { return c.Name == stickyCookie })
+		if i < 0 {
+			t.Fatal("no cookie AWSALB")
+		}
+		return response.Cookies()[i]
+	}
+	tests := []struct {
+		name string
+		lose func(t *testing.T, b *bench, s *stub)
+	}{
+		{"unhealthy", func(t *testing.T, b *bench, s *stub) {
+			s.sick.Store(true)
+			eventually(t, "unhealthy", func() bool { return b.state(s.name) == StateUnhealthy })
+		}},
+		{"gone", func(t *testing.T, b *bench, s *stub) {
+			if err := b.Deregister(t.Context(), s.name); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"draining", func(t *testing.T, b *bench, s *stub) {
+			b.setState(b.find(s.name), StateDraining, "")
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			stubs := map[string]*stub{"a": newStub(t, "a", nil), "b": newStub(t, "b", nil)}
+			b := newBench(t, Options{Sticky: true}, stubs["a"], stubs["b"])
+			_, first, response := b.get(t, "/")
+			cookie := cookieOf(t, response)
+			if cookie.Path != "/" || time.Until(cookie.Expires) < 6*24*time.Hour {
+				t.Errorf("cookie %v", cookie)
+			}
+			for range 10 {
+				if _, body, _ := b.get(t, "/", cookie); body != first {
+					t.Fatalf("pinned to %s, served by %s", first, body)
+				}
+			}
+			test.lose(t, b, stubs[first])
+			_, second, response := b.get(t, "/", cookie)
+			if second == first {
+				t.Fatalf("still served by %s", first)
+			}
+			for range 10 {
+				if _, body, _ := b.get(t, "/", cookieOf(t, response)); body != second {
+					t.Fatalf("pinned anew to %s, served by %s", second, body)
+				}
+			}
+		})
+	}
+	t.Run("off", func(t *testing.T) {
+		b := newBench(t, Options{}, newStub(t, "a", nil), newStub(t, "b", nil))
+		_, _, response := b.get(t, "/")
+		if len(response.Cookies()) > 0 {
+			t.Errorf("cookies %v without sticky sessions", response.Cookies())
+		}
+		pinned := &http.Cookie{Name: stickyCookie, Value: "a"}
+		got := map[string]int{}
+		for range 10 {
+			_, body, _ := b.get(t, "/", pinned)
+			got[body]++
+		}
+		if got["a"] != 5 {
+			t.Errorf("a cookie of old moved requests: %v", got)
+		}
+	})
+}

@@ -1,0 +1,211 @@
+package balancer
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// stub is a server behind the balancer. It answers its name; /healthz by whether it is well.
+type stub struct {
+	*httptest.Server
+	name    string
+	sick    atomic.Bool // answers checks with 500
+	hung    atomic.Bool // does not answer checks
+	handler http.HandlerFunc
+}
+
+func newStub(t *testing.T, name string, handler http.HandlerFunc) *stub {
+	t.Helper()
+	if handler == nil {
+		handler = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) }
+	}
+	s := &stub{name: name, handler: handler}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path != healthPath:
+			s.handler(w, r)
+		case s.hung.Load():
+			<-r.Context().Done()
+		case s.sick.Load():
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *stub) address() string { return s.Listener.Addr().String() }
+
+// bench is a balancer on a listener of its own.
+type bench struct {
+	*Balancer
+	server  *httptest.Server
+	mu      sync.Mutex
+	changes []Change
+}
+
+// newBench has short times, unless options say otherwise.
+func newBench(t *testing.T, options Options, stubs ...*stub) *bench {
+	t.Helper()
+	b := &bench{}
+	options.OnChange = func(change Change) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.changes = append(b.changes, change)
+	}
+	if options.HealthInterval == 0 {
+		options.HealthInterval = 10 * time.Millisecond
+		options.HealthTimeout = 5 * time.Second
+	}
+	b.Balancer = New(options)
+	t.Cleanup(b.Close)
+	b.server = httptest.NewServer(b)
+	t.Cleanup(b.server.Close)
+	for _, s := range stubs {
+		b.add(t, s)
+	}
+	return b
+}
+
+func (b *bench) add(t *testing.T, s *stub) {
+	t.Helper()
+	if err := b.Register(s.name, s.address()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := b.AwaitHealthy(ctx, s.name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// get returns status and body.
+func (b *bench) get(t *testing.T, path string, cookies ...*http.Cookie) (int, string, *http.Response) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.server.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cookie := range cookies {
+		request.AddCookie(cookie)
+	}
+	return do(t, request)
+}
+
+func do(t *testing.T, request *http.Request) (int, string, *http.Response) {
+	t.Helper()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body), response
+}
+
+// served makes n requests and counts who answered; a status other than 200 counts as "status N".
+func (b *bench) served(t *testing.T, n int) map[string]int {
+	t.Helper()
+	counts := map[string]int{}
+	for range n {
+		status, body, _ := b.get(t, "/")
+		if status != http.StatusOK {
+			body = fmt.Sprintf("status %d", status)
+		}
+		counts[body]++
+	}
+	return counts
+}
+
+func (b *bench) state(name string) State {
+	for _, target := range b.Targets() {
+		if target.Name == name {
+			return target.State
+		}
+	}
+	return ""
+}
+
+// eventually polls condition for at most ten seconds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for range 2000 {
+		if condition() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("not within ten seconds: %s", what)
+}
+
+// rawServer is a listener whose connections the test handles byte by byte: serve gets each request in turn.
+// It is well. requests counts those other than health checks.
+type rawServer struct {
+	net.Listener
+	connections, requests atomic.Int64
+}
+
+func newRawServer(t *testing.T, serve func(nth int64, conn net.Conn, request *http.Request) (keep bool)) *rawServer {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &rawServer{Listener: listener}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer conn.Close()
+				s.handle(conn, serve)
+			})
+		}
+	})
+	t.Cleanup(func() { listener.Close(); running.Wait() })
+	return s
+}
+
+func (s *rawServer) handle(conn net.Conn, serve func(int64, net.Conn, *http.Request) bool) {
+	reader := bufio.NewReader(conn)
+	counted := false
+	for {
+		request, err := http.ReadRequest(reader)
+		if err != nil {
+			return
+		}
+		if request.URL.Path == healthPath {
+			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			continue
+		}
+		if !counted {
+			counted = true
+			s.connections.Add(1)
+		}
+		if _, err := io.Copy(io.Discard, request.Body); err != nil {
+			return
+		}
+		if !serve(s.requests.Add(1), conn, request) {
+			return
+		}
+	}
+}
+
+func reply(conn net.Conn, body string) {
+	fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
