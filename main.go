@@ -7,14 +7,16 @@ import (
 	"os"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
 
 	"stateless-servers/stacks"
 )
 
 func main() {
-	stderr := os.Stderr
 	err := synthesize(context.Background())
-	stacks.CloseKernel()
+	stderr := os.Stderr
+	os.Stderr = nil // jsii waits for its Node process in two places, and the second one complains there about nothing
+	jsii.Close()
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		os.Exit(1)

@@ -19,10 +19,17 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden templates in testdata")
 
 // The CDK runs in one Node process for the whole test binary. Its protocol knows no concurrency: no t.Parallel here.
+// The process ends when this one does. Closing it earlier is a data race within jsii, so its files are removed here.
 func TestMain(m *testing.M) {
 	os.Setenv("CDK_VALIDATION", "false") // most of the time of a synthesis; TestApp has it on
+	folder, err := os.MkdirTemp("", "stacks")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Setenv("TMPDIR", folder)
 	code := m.Run()
-	CloseKernel()
+	os.RemoveAll(folder)
 	os.Exit(code)
 }
 
