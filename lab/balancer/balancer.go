@@ -88,8 +88,9 @@ type Balancer struct {
 	options Options
 	checker *http.Client
 
-	mu      sync.Mutex // guards targets, their state, and writes of routable
-	targets []*target  // in the order of registration
+	mu      sync.Mutex    // guards targets, their state, changed, and writes of routable
+	targets []*target     // in the order of registration
+	changed chan struct{} // closed, and replaced, whenever targets or their state change
 
 	routable atomic.Pointer[[]*target] // those that get new requests
 	turn     atomic.Uint64             // counts them off
@@ -99,7 +100,7 @@ type Balancer struct {
 
 // New returns a Balancer without targets.
 func New(options Options) *Balancer {
-	b := &Balancer{options: options.withDefaults()}
+	b := &Balancer{options: options.withDefaults(), changed: make(chan struct{})}
 	b.checker = newChecker(b.options.HealthTimeout)
 	b.routable.Store(new([]*target))
 	return b
@@ -150,19 +151,24 @@ func (b *Balancer) Register(name, address string) error {
 	return nil
 }
 
-// AwaitHealthy returns when the target has been healthy once.
-func (b *Balancer) AwaitHealthy(ctx context.Context, name string) error {
-	t, err := b.lookup(name)
-	if err != nil {
-		return err
-	}
-	select {
-	case <-t.passed:
-		return nil
-	case <-t.removed:
-		return fmt.Errorf("waiting for %s: it was deregistered", name)
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for %s to be healthy: %w", name, ctx.Err())
+// Await returns when the target is in the state. The error is ErrNoTarget once it is deregistered.
+func (b *Balancer) Await(ctx context.Context, name string, state State) error {
+	for {
+		b.mu.Lock()
+		t, changed := b.find(name), b.changed
+		reached := t != nil && t.state == state
+		b.mu.Unlock()
+		if t == nil {
+			return fmt.Errorf("%s: %w", name, ErrNoTarget)
+		}
+		if reached {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s to be %s: %w", name, state, ctx.Err())
+		}
 	}
 }
 
@@ -238,10 +244,7 @@ func (b *Balancer) setState(t *target, state State, reason string) {
 	t.state = state
 	b.reroute()
 	b.mu.Unlock()
-	switch state {
-	case StateHealthy:
-		t.pass()
-	case StateDraining:
+	if state == StateDraining {
 		t.drain()
 	}
 	b.options.OnChange(Change{Target: t.name, From: from, To: state, Reason: reason})
@@ -255,8 +258,9 @@ func (b *Balancer) remove(t *target) {
 	t.close()
 }
 
-// reroute chooses who gets new requests: the healthy targets; when there is none, all that aren't draining ("fail
-// open"), for health checks may be wrong about all of them at once. The caller holds mu.
+// reroute follows a change of targets or their state: it wakes who awaits one and chooses who gets new
+// requests: the healthy targets; when there is none, all that aren't draining ("fail open"), for health checks may be
+// wrong about all of them at once. The caller holds mu.
 func (b *Balancer) reroute() {
 	var healthy, others []*target
 	for _, t := range b.targets {
@@ -271,4 +275,6 @@ func (b *Balancer) reroute() {
 		healthy = others
 	}
 	b.routable.Store(&healthy)
+	close(b.changed)
+	b.changed = make(chan struct{})
 }

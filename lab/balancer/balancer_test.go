@@ -284,6 +284,28 @@ func TestNoRequestIsLostWhileTargetsRoll(t *testing.T) {
 	}
 }
 
+func TestAwait(t *testing.T) {
+	s := newStub(t, "a", nil)
+	b := newBench(t, Options{}, s)
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := b.Await(short, "a", StateUnhealthy); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a healthy target: %v", err)
+	}
+	s.sick.Store(true)
+	if err := b.Await(t.Context(), "a", StateUnhealthy); err != nil {
+		t.Error(err)
+	}
+	awaited := make(chan error, 1)
+	go func() { awaited <- b.Await(t.Context(), "a", StateHealthy) }()
+	if err := b.Deregister(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+	if err := <-awaited; !errors.Is(err, ErrNoTarget) {
+		t.Errorf("a target that is gone: %v", err)
+	}
+}
+
 func TestNamesAreUnique(t *testing.T) {
 	s := newStub(t, "a", nil)
 	b := newBench(t, Options{}, s)

@@ -45,7 +45,7 @@ func TestNoRequestIsTriedTwice(t *testing.T) {
 				if err := b.Register("raw", server.Addr().String()); err != nil {
 					t.Fatal(err)
 				}
-				if err := b.AwaitHealthy(t.Context(), "raw"); err != nil {
+				if err := b.Await(t.Context(), "raw", StateHealthy); err != nil {
 					t.Fatal(err)
 				}
 				if status, _, _ := b.get(t, "/"); status != http.StatusOK {

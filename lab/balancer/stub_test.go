@@ -83,7 +83,7 @@ func (b *bench) add(t *testing.T, s *stub) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := b.AwaitHealthy(ctx, s.name); err != nil {
+	if err := b.Await(ctx, s.name, StateHealthy); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -30,17 +30,16 @@ type target struct {
 	requests, inFlight atomic.Int64
 	draining           atomic.Bool
 
-	stopChecks               context.CancelFunc
-	passed, drained, removed chan struct{} // closed when it first is healthy, has nothing in flight, is gone
-	pass, finish, close      func()        // close them, once; close also cuts the connections
+	stopChecks       context.CancelFunc
+	drained, removed chan struct{} // closed when nothing is in flight any more, when it is gone
+	finish, close    func()        // close them, once; close also cuts the connections
 }
 
 func (b *Balancer) newTarget(name, address string, stopChecks context.CancelFunc) *target {
 	t := &target{
 		name: name, address: address, state: StateInitial, stopChecks: stopChecks,
-		passed: make(chan struct{}), drained: make(chan struct{}), removed: make(chan struct{}),
+		drained: make(chan struct{}), removed: make(chan struct{}),
 	}
-	t.pass = sync.OnceFunc(func() { close(t.passed) })
 	t.finish = sync.OnceFunc(func() { close(t.drained) })
 	t.close = sync.OnceFunc(func() { stopChecks(); close(t.removed); t.connections.close() })
 	t.transport = &http.Transport{

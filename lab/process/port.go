@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 )
 
 // FreePort returns a TCP port of 127.0.0.1 for a child to listen on. It leaves a connection of that port in TIME_WAIT,
@@ -40,4 +41,10 @@ func reservePort() (int, error) {
 		return 0, err
 	}
 	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// PortTaken reports whether the child ended because another process listens on its port, by what it last said.
+func (p *Process) PortTaken() bool {
+	said := strings.ToLower(p.Tail())
+	return p.ended() && (strings.Contains(said, "address already in use") || strings.Contains(said, "eaddrinuse"))
 }

@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		fmt.Println("first")
 		fmt.Fprintln(os.Stderr, "last")
 		os.Exit(3)
+	case "listen":
+		_, err := net.Listen("tcp4", os.Getenv("PROCESS_TEST_ADDRESS"))
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	case "obey":
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
@@ -233,6 +237,24 @@ func state(pid int) string {
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return rest[:1]
+}
+
+func TestPortTaken(t *testing.T) {
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for address, want := range map[string]bool{taken.Addr().String(): true, "127.0.0.1:0": false} {
+		p, err := Start(Command{Name: "listen", Path: os.Args[0], Env: append(role("listen"), "PROCESS_TEST_ADDRESS="+address)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-p.Done()
+		if p.PortTaken() != want {
+			t.Errorf("%s: %v after %q", address, p.PortTaken(), p.Tail())
+		}
+	}
 }
 
 func TestFreePortCanBeBound(t *testing.T) {

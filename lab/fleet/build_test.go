@@ -1,0 +1,65 @@
+package fleet
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// module makes a module called path with an ./app of the given source, and goes into a folder of it.
+func module(t *testing.T, path, source string) (root string) {
+	t.Helper()
+	root = t.TempDir()
+	for name, content := range map[string]string{
+		"go.mod": "module " + path + "\n\ngo 1.26\n", "app/main.go": source, "some/where/file": "",
+	} {
+		name = filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(filepath.Join(root, "some", "where"))
+	return root
+}
+
+func TestBuild(t *testing.T) {
+	root := module(t, "stateless-servers", "package main\n\nfunc main() {}\n")
+	program, err := Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if filepath.Dir(filepath.Dir(program)) != root {
+		t.Errorf("%s is not in %s/.build", program, root)
+	}
+	before, err := os.Stat(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(program); err != nil || !os.SameFile(before, after) {
+		t.Errorf("a program that was up to date was written again: %v", err)
+	}
+}
+
+func TestBuildFails(t *testing.T) {
+	tests := []struct{ name, module, source, want string }{
+		{"does not compile", "stateless-servers", "package main\n\nfunc main() { undefined() }\n",
+			"the server does not build: app/main.go:3:15: undefined: undefined (all of it: go build ./app)"},
+		{"another module", "elsewhere", "package main\n\nfunc main() {}\n", "is not in the repository"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			module(t, test.module, test.source)
+			_, err := Build(t.Context())
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+}

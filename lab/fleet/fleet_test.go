@@ -1,0 +1,423 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/process"
+)
+
+// stub is the path of the program in testdata/stub, built once for all tests.
+var stub string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "fleet-test-")
+	if err == nil {
+		stub = filepath.Join(dir, "stub")
+		var output []byte
+		if output, err = exec.Command("go", "build", "-o", stub, "./testdata/stub").CombinedOutput(); err != nil {
+			err = fmt.Errorf("%w: %s", err, output)
+		}
+	}
+	code := 1
+	if err == nil {
+		code = m.Run()
+	} else {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// bench is a fleet on a listener, with what it reported.
+type bench struct {
+	*Fleet
+	url   string
+	mu    sync.Mutex
+	lines []string
+}
+
+func newBench(t *testing.T, options Options) *bench {
+	t.Helper()
+	b := &bench{}
+	options.Config = config.Default()
+	if options.Program == "" {
+		options.Program = stub
+	}
+	if options.Balancer.HealthInterval == 0 {
+		options.Balancer.HealthInterval, options.Balancer.HealthTimeout = 20*time.Millisecond, 5*time.Second
+	}
+	options.LogDir = t.TempDir()
+	options.Report = func(line string) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.lines = append(b.lines, line)
+	}
+	f, err := New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Fleet = f
+	t.Cleanup(f.Close)
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	b.url = server.URL
+	return b
+}
+
+func (b *bench) launch(t *testing.T, n int) []Server {
+	t.Helper()
+	servers, err := b.Launch(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return servers
+}
+
+func (b *bench) reported(part string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.lines, func(line string) bool { return strings.Contains(line, part) })
+}
+
+func (b *bench) process(t *testing.T, name string) *process.Process {
+	t.Helper()
+	p, err := b.Process(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (b *bench) names() string {
+	var names []string
+	for _, s := range b.Servers() {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func (b *bench) served(t *testing.T, n int) map[string]int {
+	t.Helper()
+	counts := map[string]int{}
+	for range n {
+		status, body := get(t, b.url)
+		if status != http.StatusOK {
+			body = fmt.Sprint(status)
+		}
+		counts[body]++
+	}
+	return counts
+}
+
+// eventually polls condition for at most ten seconds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for range 1000 {
+		if condition() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("not within ten seconds: %s", what)
+}
+
+func TestLaunch(t *testing.T) {
+	b := newBench(t, Options{})
+	servers := b.launch(t, 4)
+	seen := map[string]bool{}
+	for i, s := range servers {
+		if want := fmt.Sprintf("server-%d", i+1); s.Name != want {
+			t.Errorf("%s, want %s", s.Name, want)
+		}
+		if want := string("abca"[i]); s.Zone != want {
+			t.Errorf("%s in zone %s, want %s", s.Name, s.Zone, want)
+		}
+		if s.State != balancer.StateHealthy || s.PID == 0 || seen[s.Address] || !strings.HasPrefix(s.Address, "127.0.0.1:") {
+			t.Errorf("%+v", s)
+		}
+		seen[s.Address] = true
+		if want := fmt.Sprintf("%s added: %s, zone %s, process %d", s.Name, s.Address, s.Zone, s.PID); !b.reported(want) {
+			t.Errorf("nothing reported like %q", want)
+		}
+	}
+	want := map[string]int{"server-1": 2, "server-2": 2, "server-3": 2, "server-4": 2}
+	if got := b.served(t, 8); !maps.Equal(got, want) {
+		t.Errorf("served by %v, want %v", got, want)
+	}
+	for _, s := range b.Servers() {
+		if s.Requests != 2 {
+			t.Errorf("%+v, want 2 requests", s)
+		}
+	}
+	added, err := b.Add(t.Context())
+	if err != nil || added.Name != "server-5" || added.Zone != "b" {
+		t.Errorf("added %+v, %v", added, err)
+	}
+	log, err := os.ReadFile(filepath.Join(b.options.LogDir, "server-5.log"))
+	if want := "serving " + added.Address + "\n"; err != nil || string(log) != want {
+		t.Errorf("log %q, %v, want %q", log, err, want)
+	}
+}
+
+func TestServersSeeNothingOfTheLabsEnvironment(t *testing.T) {
+	t.Setenv("LAB_SECRET", "1")
+	b := newBench(t, Options{})
+	b.launch(t, 1)
+	_, body := get(t, b.url+"/environment")
+	lines := strings.Split(body, "\n")
+	if len(lines) != 4 || strings.Contains(body, "LAB_SECRET") {
+		t.Errorf("got %q, want name, zone and the two addresses", lines)
+	}
+}
+
+func TestKilledServer(t *testing.T) {
+	b := newBench(t, Options{
+		Balancer: balancer.Options{HealthInterval: time.Second}, RemoveDead: 200 * time.Millisecond,
+	})
+	b.launch(t, 2)
+	victim := b.process(t, "server-1")
+	if err := b.Kill("server-1"); err != nil {
+		t.Fatal(err)
+	}
+	if victim.Ended() == nil {
+		t.Error("the process lives")
+	}
+	if server, _ := b.Server("server-1"); server.State != balancer.StateHealthy {
+		t.Errorf("%s before a health check, want healthy", server.State)
+	}
+	if got := b.served(t, 4); !maps.Equal(got, map[string]int{"server-2": 2, "502": 2}) {
+		t.Errorf("before health checks noticed: %v", got)
+	}
+	if err := b.Kill("server-1"); !errors.Is(err, ErrEnded) {
+		t.Errorf("killed twice: %v", err)
+	}
+	eventually(t, "unhealthy", func() bool {
+		server, _ := b.Server("server-1")
+		return server.State == balancer.StateUnhealthy
+	})
+	if got := b.served(t, 4); !maps.Equal(got, map[string]int{"server-2": 4}) {
+		t.Errorf("after health checks noticed: %v", got)
+	}
+	eventually(t, "removed", func() bool { return b.names() == "server-2" })
+	for _, want := range []string{"server-1 killed", "server-1 unhealthy: connection refused", "server-1 stopped and removed"} {
+		eventually(t, want, func() bool { return b.reported(want) })
+	}
+}
+
+func TestCrashIsReported(t *testing.T) {
+	b := newBench(t, Options{RemoveDead: time.Hour})
+	b.launch(t, 1)
+	get(t, b.url+"/crash")
+	eventually(t, "the report", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
+	eventually(t, "unhealthy", func() bool { return b.reported("server-1 unhealthy: connection refused") })
+	stopped, err := b.Stop("server-1") // one need not wait for the removal
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-stopped
+	if names := b.names(); names != "" {
+		t.Errorf("left: %s", names)
+	}
+}
+
+func TestStopLosesNoRequest(t *testing.T) {
+	b := newBench(t, Options{})
+	old := b.launch(t, 1)[0]
+	leaving := b.process(t, "server-1")
+	held := make(chan int, 1)
+	go func() {
+		status, _ := get(t, b.url+"/hold")
+		held <- status
+	}()
+	get(t, "http://"+old.Address+"/holding")
+	b.launch(t, 1)
+
+	stopped, err := b.Stop("server-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if server, err := b.Server("server-1"); err != nil || server.State != balancer.StateDraining {
+		t.Errorf("%+v, %v, want it draining", server, err)
+	}
+	if _, err := b.Stop("server-1"); !errors.Is(err, ErrStopping) {
+		t.Errorf("stopped twice: %v", err)
+	}
+	eventually(t, "no new requests", func() bool { return maps.Equal(b.served(t, 4), map[string]int{"server-2": 4}) })
+	if leaving.Ended() != nil {
+		t.Error("ended with a request in flight")
+	}
+	get(t, "http://"+old.Address+"/release")
+	if status := <-held; status != http.StatusOK {
+		t.Errorf("the request in flight got %d", status)
+	}
+	<-stopped
+	if leaving.ExitCode() != 0 {
+		t.Errorf("%v, want exit status 0", leaving.Ended())
+	}
+	if names := b.names(); names != "server-2" {
+		t.Errorf("left: %s", names)
+	}
+	for _, want := range []string{"server-1 draining", "server-1 stopped and removed"} {
+		if !b.reported(want) {
+			t.Errorf("nothing reported like %q in %q", want, b.lines)
+		}
+	}
+}
+
+func TestUnknownNames(t *testing.T) {
+	b := newBench(t, Options{})
+	b.launch(t, 1)
+	_, stop := b.Stop("server-2")
+	_, server := b.Server("server-2")
+	_, process := b.Process("server-2")
+	for _, err := range []error{b.Kill("server-2"), stop, server, process} {
+		if !errors.Is(err, ErrNoServer) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func script(t *testing.T, lines string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+lines+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLaunchFails(t *testing.T) {
+	tests := []struct {
+		name, program, want string
+	}{
+		{"ends at once", script(t, "echo first; echo no such store >&2; exit 3"), "server-1 ended: exit status 3: no such store"},
+		{"ends well", script(t, "exit 0"), "server-1 ended: exit status 0"},
+		{"never answers", script(t, "exec sleep 60"), "starting server-1: context deadline exceeded"},
+		{"is not there", filepath.Join(t.TempDir(), "nothing"), "starting server-1: "},
+		{"always finds its port taken", script(t, "echo address already in use; exit 1"),
+			"server-1 ended: exit status 1: address already in use"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t, Options{Program: test.program})
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			_, err := b.Add(ctx)
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+			if names := b.names(); names != "" {
+				t.Errorf("left: %s", names)
+			}
+		})
+	}
+}
+
+func TestPortTakenOnceIsTriedAgain(t *testing.T) {
+	marker := filepath.Join(t.TempDir(), "tried")
+	b := newBench(t, Options{Program: script(t, fmt.Sprintf(
+		"[ -e %[1]s ] && exec %[2]s; touch %[1]s; echo bind: address already in use; exit 1", marker, stub))})
+	b.launch(t, 1)
+	if _, err := os.Stat(marker); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneOfSeveralFails(t *testing.T) {
+	marker := filepath.Join(t.TempDir(), "first")
+	b := newBench(t, Options{Program: script(t, fmt.Sprintf("mkdir %s 2>/dev/null && exit 1; exec %s", marker, stub))})
+	if _, err := b.Launch(t.Context(), 3); err == nil || !strings.Contains(err.Error(), "ended: exit status 1") {
+		t.Errorf("got %v", err)
+	}
+	if n := len(b.Servers()); n != 2 {
+		t.Errorf("%d servers left, want 2", n)
+	}
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	b := newBench(t, Options{})
+	b.launch(t, 3)
+	var processes []*process.Process
+	for _, s := range b.Servers() {
+		processes = append(processes, b.process(t, s.Name))
+	}
+	if err := processes[1].Pause(); err != nil { // one that hangs
+		t.Fatal(err)
+	}
+	if err := b.Kill("server-3"); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	for i, p := range processes {
+		if p.Ended() == nil {
+			t.Errorf("server-%d lives", i+1)
+		}
+	}
+	if _, err := b.Add(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("added to a closed fleet: %v", err)
+	}
+	if _, err := b.Stop("server-1"); !errors.Is(err, ErrClosed) {
+		t.Errorf("stopped of a closed fleet: %v", err)
+	}
+	if status, _ := get(t, b.url); status != http.StatusServiceUnavailable {
+		t.Errorf("a closed fleet answers %d", status)
+	}
+}
+
+func TestCloseAmidALaunch(t *testing.T) {
+	b := newBench(t, Options{Program: script(t, "exec sleep 60")})
+	launched := make(chan error, 1)
+	go func() { _, err := b.Launch(t.Context(), 2); launched <- err }()
+	eventually(t, "two processes", func() bool { return len(b.Servers()) == 2 })
+	processes := []*process.Process{b.process(t, "server-1"), b.process(t, "server-2")}
+	b.Close()
+	if err := <-launched; err == nil {
+		t.Error("launched nonetheless")
+	}
+	for _, p := range processes {
+		if p.Ended() == nil {
+			t.Error("a process lives")
+		}
+	}
+}
+
+func TestConfigThatServersWouldRefuse(t *testing.T) {
+	c := config.Default()
+	c.Store, c.KeepAlive = config.StoreValkey, 0
+	_, err := New(Options{Program: stub, Config: c})
+	var problems config.Problems
+	if !errors.As(err, &problems) || len(problems) != 2 {
+		t.Errorf("got %v", err)
+	}
+}

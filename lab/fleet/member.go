@@ -1,0 +1,189 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/process"
+)
+
+const (
+	attempts  = 5                    // ports tried when others take them first
+	readyPoll = 5 * time.Millisecond // between two questions to a server that is starting
+)
+
+// environment renders what the server called name is started with, and nothing else: what the variables of the lab's own
+// environment say is no concern of the servers.
+func environment(shared config.Config, name, zone, address, admin string) []string {
+	shared.ServerName, shared.Zone, shared.Addr, shared.AdminAddr = name, zone, address, admin
+	return shared.Environment()
+}
+
+// launch starts the server, waits until it answers, registers it and waits until it is healthy. When that fails, the
+// process has ended.
+func (f *Fleet) launch(ctx context.Context, m *member) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("%s did not answer within %v", m.name, readyWithin))
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		if err := f.start(m); err != nil {
+			return err
+		}
+		err := answers(ctx, m)
+		if err == nil {
+			break
+		}
+		m.process.Kill()
+		if !m.process.PortTaken() || attempt == attempts {
+			return err
+		}
+	}
+	err := f.balancer.Register(m.name, m.address)
+	if err == nil {
+		err = f.balancer.Await(ctx, m.name, balancer.StateHealthy)
+	}
+	if err == nil {
+		err = context.Cause(ctx) // the fleet may have been closed meanwhile
+	}
+	if err != nil {
+		m.process.Kill()
+		_ = f.balancer.Deregister(ctx, m.name) // at once: its process is gone
+		return err
+	}
+	f.options.Report(fmt.Sprintf("%s added: %s, zone %s, process %d", m.name, m.address, m.zone, m.process.Pid()))
+	f.running.Go(func() { f.follow(m) })
+	return nil
+}
+
+// start starts the process on free ports.
+func (f *Fleet) start(m *member) error {
+	var addresses [2]string
+	for i := range addresses {
+		port, err := process.FreePort()
+		if err != nil {
+			return fmt.Errorf("starting %s: %w", m.name, err)
+		}
+		addresses[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	}
+	output, closeLog, err := f.openLog(m.name)
+	if err != nil {
+		return fmt.Errorf("starting %s: %w", m.name, err)
+	}
+	p, err := process.Start(process.Command{
+		Name: m.name, Path: f.options.Program, Output: output,
+		Env: environment(f.options.Config, m.name, m.zone, addresses[0], addresses[1]),
+	})
+	if err != nil {
+		closeLog()
+		return err
+	}
+	go func() { <-p.Done(); closeLog() }()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m.address, m.process = addresses[0], p
+	return nil
+}
+
+// openLog returns where the output of a server goes; nil for nowhere.
+func (f *Fleet) openLog(name string) (output io.Writer, closeLog func(), err error) {
+	if f.options.LogDir == "" {
+		return f.options.Output, func() {}, nil
+	}
+	file, err := os.OpenFile(filepath.Join(f.options.LogDir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	output = file
+	if f.options.Output != nil {
+		output = io.MultiWriter(file, f.options.Output)
+	}
+	return output, func() { file.Close() }, nil
+}
+
+// answers waits until the server, and no other that has taken its port, answers a health check.
+func answers(ctx context.Context, m *member) error {
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	ticker := time.NewTicker(readyPoll)
+	defer ticker.Stop()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.address+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	for {
+		response, err := client.Do(request)
+		if err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK && response.Header.Get("X-Served-By") == m.name {
+				return nil
+			}
+		}
+		select {
+		case <-ticker.C:
+		case <-m.process.Done():
+			return m.process.Ended()
+		case <-ctx.Done():
+			return fmt.Errorf("starting %s: %w", m.name, context.Cause(ctx))
+		}
+	}
+}
+
+// follow waits for the end of the server's process. One that nobody stopped is removed some time after health checks
+// have noticed.
+func (f *Fleet) follow(m *member) {
+	select {
+	case <-m.process.Done():
+	case <-f.ctx.Done():
+		return
+	}
+	f.mu.Lock()
+	killed, stopping := m.killed, m.stopping
+	f.mu.Unlock()
+	switch {
+	case stopping:
+		return
+	case killed:
+		f.options.Report(m.name + " killed")
+	default:
+		f.options.Report(m.process.Ended().Error())
+	}
+	if err := f.balancer.Await(f.ctx, m.name, balancer.StateUnhealthy); err != nil {
+		return // it was stopped, or the fleet closes
+	}
+	select {
+	case <-time.After(f.options.RemoveDead):
+	case <-f.ctx.Done():
+		return
+	}
+	f.mu.Lock()
+	stopping, m.stopping = m.stopping, true
+	f.mu.Unlock()
+	if !stopping {
+		f.stop(m)
+	}
+}
+
+// stop drains the server, ends its process and takes it off the list.
+func (f *Fleet) stop(m *member) {
+	// Its only error is that the target is not registered, or no more.
+	_ = f.balancer.Deregister(f.ctx, m.name)
+	ctx, cancel := context.WithTimeout(context.Background(), f.options.Config.DrainTimeout+stopWithin)
+	defer cancel()
+	err := m.process.Stop(ctx)
+	f.drop(m)
+	if f.ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		f.options.Report(err.Error())
+		return
+	}
+	f.options.Report(m.name + " stopped and removed")
+}
