@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/app/config"
+)
+
+// serve starts a server on free ports and returns its addresses. Ending stops it and returns what run returned.
+func serve(t *testing.T, change func(*config.Config)) (web, admin string, end func() error) {
+	t.Helper()
+	c := config.Default()
+	c.ServerName, c.PlainHTTP, c.AllowDelay = "server-1", true, true
+	c.Addr, c.AdminAddr, c.ShutdownDelay = "127.0.0.1:0", "127.0.0.1:0", 0
+	change(&c)
+	reader, writer := io.Pipe()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		defer writer.Close()
+		s, err := newServer(c, slog.New(slog.NewJSONHandler(writer, nil)))
+		if err == nil {
+			err = s.run(ctx)
+		}
+		ended <- err
+	}()
+	var line struct{ Msg, Addr, Admin string }
+	for lines := json.NewDecoder(reader); line.Msg != "serving"; {
+		if err := lines.Decode(&line); err != nil {
+			t.Fatalf("the server said nothing: %v", err)
+		}
+	}
+	go io.Copy(io.Discard, reader)
+	end = func() error { cancel(); return <-ended }
+	t.Cleanup(cancel)
+	return "http://" + line.Addr, "http://" + line.Admin, end
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func TestServes(t *testing.T) {
+	web, admin, end := serve(t, func(*config.Config) {})
+	for _, path := range []string{"/", "/healthz", "/readyz", "/none", "/api/session"} {
+		if status, body := get(t, web+path); status != http.StatusOK {
+			t.Errorf("GET %s: %d %s", path, status, body)
+		}
+	}
+	if response, err := http.Post(web+"/api/visits", "", nil); err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("POST /api/visits: %v %v", response, err)
+	}
+	_, metrics := get(t, admin+"/metrics")
+	for _, want := range []string{
+		`session_store_operation_seconds_count{operation="create",outcome="ok",store="memory"} 1`,
+		`http_requests_total{code="200",method="get"} 5`, "http_requests_in_flight 0", "go_goroutines",
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	if status, _ := get(t, web+"/metrics"); status != http.StatusNotFound {
+		t.Errorf("visitors get /metrics: %d", status)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	web, _, end := serve(t, func(c *config.Config) { c.ShutdownDelay = 300 * time.Millisecond })
+	inFlight := make(chan int, 1)
+	go func() {
+		status := 0
+		if response, err := http.Get(web + "/api/session?delay=800ms"); err == nil {
+			status = response.StatusCode
+			response.Body.Close()
+		}
+		inFlight <- status
+	}()
+	time.Sleep(100 * time.Millisecond) // the request is on its way
+	ended := make(chan error, 1)
+	go func() { ended <- end() }()
+	notReady := 0
+	for range 100 { // while the server still accepts connections
+		response, err := http.Get(web + "/readyz")
+		if err != nil {
+			break
+		}
+		response.Body.Close()
+		if response.StatusCode == http.StatusServiceUnavailable {
+			notReady++
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if notReady == 0 {
+		t.Error("/readyz never said that the server is shutting down")
+	}
+	if status := <-inFlight; status != http.StatusOK {
+		t.Errorf("the request in flight was answered %d", status)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDrainIsBounded(t *testing.T) {
+	web, _, end := serve(t, func(c *config.Config) { c.DrainTimeout = 200 * time.Millisecond })
+	go http.Get(web + "/api/session?delay=2s")
+	time.Sleep(100 * time.Millisecond)
+	if err := end(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want that requests were still in flight", err)
+	}
+}
+
+func TestAStoreThatIsDownHoldsUpOnlyWhatNeedsIt(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close() // nobody is there
+	web, _, end := serve(t, func(c *config.Config) { c.Store, c.ValkeyAddress = config.StoreValkey, address })
+	// Only a visitor with a cookie has a session to ask for.
+	request, _ := http.NewRequest(http.MethodGet, web+"/api/session", nil)
+	request.AddCookie(&http.Cookie{Name: "session", Value: strings.Repeat("A", 43)})
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+		t.Errorf("GET /api/session: %d %v", response.StatusCode, response.Header)
+	}
+	for path, want := range map[string]int{"/none": 200, "/healthz": 200, "/readyz": 503} {
+		if status, body := get(t, web+path); status != want {
+			t.Errorf("GET %s: %d %s, want %d", path, status, body, want)
+		}
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBadStartsEndWithOneMessage(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	tests := []struct {
+		name        string
+		environment []string
+		want        []string
+	}{
+		{"bad values", []string{"SESSION_STORE=nosuch", "KEEP_ALIVE=never"}, []string{"SESSION_STORE", `"nosuch"`, "dynamodb, valkey or memory", "KEEP_ALIVE", `"never"`}},
+		{"port in use", []string{"ADDR=" + taken.Addr().String(), "ADMIN_ADDR=127.0.0.1:0"}, []string{"web server", taken.Addr().String(), "address already in use"}},
+		{"admin port in use", []string{"ADMIN_ADDR=" + taken.Addr().String(), "ADDR=127.0.0.1:0"}, []string{"admin server", taken.Addr().String(), "address already in use"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			err := run(t.Context(), append(test.environment, "SERVER_NAME=a"))
+			if err == nil {
+				t.Fatal("it started")
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q lacks %q", err, want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"stateless-servers/app/config"
+	"stateless-servers/app/session"
+	"stateless-servers/app/web"
+)
+
+// Bounds on what a client may take; the longest answer of the application waits 2 s (?delay=) and for its store.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = time.Minute
+	maxHeaderBytes    = 32 << 10 // an ALB passes on 64 KB at most; cookies of 4 KB and the rest fit well
+)
+
+// A server is the web server and, for metrics, the admin server.
+type server struct {
+	config       config.Config
+	log          *slog.Logger
+	web, admin   *http.Server
+	storage      storage
+	shuttingDown atomic.Bool
+}
+
+func newServer(c config.Config, logger *slog.Logger) (*server, error) {
+	storage := openStorage(c)
+	metrics := newMetrics()
+	sessions, err := session.New(storage.sessions, session.Options{
+		IdleTimeout: c.IdleTimeout, Lifetime: c.Lifetime, StoreTimeout: c.StoreTimeout, PlainHTTP: c.PlainHTTP,
+		ErrorHandler: web.ErrorHandler(logger), Observer: metrics, Logger: logger,
+	})
+	if err != nil {
+		storage.close()
+		return nil, err
+	}
+	s := &server{config: c, log: logger, storage: storage}
+	handler := web.New(web.Options{
+		Server: c.ServerName, Zone: c.Zone, Sessions: sessions, Board: storage.board, BoardTimeout: c.StoreTimeout,
+		Ready: s.ready, AllowDelay: c.AllowDelay, Logger: logger,
+	})
+	errorLog := slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
+	s.web = &http.Server{
+		Handler: metrics.instrument(handler), ErrorLog: errorLog, MaxHeaderBytes: maxHeaderBytes,
+		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: c.KeepAlive,
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.handler())
+	s.admin = &http.Server{Handler: mux, ErrorLog: errorLog, ReadHeaderTimeout: readHeaderTimeout}
+	return s, nil
+}
+
+// ready is false from the moment the server was told to stop.
+func (s *server) ready(context.Context) error {
+	if s.shuttingDown.Load() {
+		return errors.New("the server is shutting down")
+	}
+	return nil
+}
+
+// run listens and serves until ctx ends or listening fails, then drains.
+func (s *server) run(ctx context.Context) error {
+	defer s.storage.close()
+	web, err := net.Listen("tcp", s.config.Addr)
+	if err != nil {
+		return fmt.Errorf("web server: %w", err)
+	}
+	admin, err := net.Listen("tcp", s.config.AdminAddr)
+	if err != nil {
+		web.Close()
+		return fmt.Errorf("admin server: %w", err)
+	}
+	failed := make(chan error, 2)
+	go func() { failed <- s.web.Serve(web) }()
+	go func() { failed <- s.admin.Serve(admin) }()
+	defer s.admin.Close()
+	s.log.Info("serving", "addr", web.Addr().String(), "admin", admin.Addr().String(), "store", string(s.config.Store), "zone", s.config.Zone)
+
+	select {
+	case err := <-failed:
+		s.web.Close()
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+		return s.drain()
+	}
+}
+
+// drain says that the server isn't ready, gives watchers time to see it, and lets requests in flight finish.
+func (s *server) drain() error {
+	s.shuttingDown.Store(true)
+	s.log.Info("draining", "at_most", s.config.DrainTimeout.String())
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
+	defer cancel()
+	time.Sleep(s.config.ShutdownDelay)
+	if err := s.web.Shutdown(ctx); err != nil {
+		s.web.Close()
+		return fmt.Errorf("requests were still in flight after %v: %w", s.config.DrainTimeout, err)
+	}
+	s.log.Info("stopped")
+	return nil
+}
