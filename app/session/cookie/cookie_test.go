@@ -84,8 +84,9 @@ func TestWhatIsSealedIsOpenedByEveryServer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		offset := rapid.Int64Range(0, int64(time.Hour))
 		want := session.Record{
-			Values: rapid.MapOfN(text, text, 0, 60).Draw(t, "values"),
-			User:   rapid.StringN(0, 40, -1).Draw(t, "user"), UserAgent: string(rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "agent")),
+			Values:      rapid.MapOfN(text, text, 0, 60).Draw(t, "values"),
+			User:        rapid.StringN(0, 40, -1).Draw(t, "user"),
+			UserAgent:   string(rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "agent")),
 			Created:     start.Add(-time.Duration(offset.Draw(t, "created"))),
 			Expires:     start.Add(1 + time.Duration(offset.Draw(t, "expires"))),
 			IdleExpires: start.Add(1 + time.Duration(offset.Draw(t, "idle"))),
@@ -108,7 +109,9 @@ func TestWhatIsSealedIsOpenedByEveryServer(t *testing.T) {
 		if gotID != wantID || !maps.Equal(got.Values, want.Values) || got.User != want.User || got.UserAgent != want.UserAgent {
 			t.Fatalf("got %v %+v, want %v %+v", gotID, got, wantID, want)
 		}
-		for _, times := range [][2]time.Time{{got.Created, want.Created}, {got.Expires, want.Expires}, {got.IdleExpires, want.IdleExpires}} {
+		for _, times := range [][2]time.Time{
+			{got.Created, want.Created}, {got.Expires, want.Expires}, {got.IdleExpires, want.IdleExpires},
+		} {
 			if late := times[0].Sub(times[1]); late < 0 || late >= time.Millisecond {
 				t.Fatalf("got time %v for %v", times[0], times[1])
 			}
@@ -184,8 +187,9 @@ func TestNothingButWhatWasSealedOpens(t *testing.T) {
 		t.Error("the cookie shows what is in it")
 	}
 	for _, other := range []string{
-		value + "A", value + "==", value + value, value + "\n", base64.StdEncoding.EncodeToString(raw), strings.Repeat("A", 1<<20),
-		base64.RawURLEncoding.EncodeToString(append([]byte{version + 1}, raw[1:]...)), base64.RawURLEncoding.EncodeToString(raw[1:]),
+		value + "A", value + "==", value + value, value + "\n", base64.StdEncoding.EncodeToString(raw),
+		strings.Repeat("A", 1<<20), base64.RawURLEncoding.EncodeToString(raw[1:]),
+		base64.RawURLEncoding.EncodeToString(append([]byte{version + 1}, raw[1:]...)),
 		base64.RawURLEncoding.EncodeToString(make([]byte, sealing.MaxValue*3/4)),
 	} {
 		isMissing(t, s, other)
@@ -255,7 +259,8 @@ func TestExpiry(t *testing.T) {
 		{absolute, 24*time.Hour - 1, true}, {absolute, 24 * time.Hour, false},
 	}
 	for i, test := range tests {
-		if _, _, err := s.Open(test.value, start.Add(test.after)); (err == nil) != test.live || !test.live && err != session.ErrNotFound {
+		_, _, err := s.Open(test.value, start.Add(test.after))
+		if (err == nil) != test.live || !test.live && err != session.ErrNotFound {
 			t.Errorf("%d: after %v: %v, want live %v", i, test.after, err, test.live)
 		}
 	}
@@ -342,7 +347,8 @@ func TestNewSaysWhatIsNotAllowed(t *testing.T) {
 
 func TestPromises(t *testing.T) {
 	got := fmt.Sprintf("%+v", newSealer(t, "a", "session").Promises())
-	const want = "{Name:cookie Shared:true NoLostUpdate:false LogoutIsFinal:false ReadYourWrites:false ByUser:false Changes:true MaxBytes:2555}"
+	const want = "{Name:cookie Shared:true NoLostUpdate:false LogoutIsFinal:false ReadYourWrites:false ByUser:false " +
+		"Changes:true MaxBytes:2555}"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -61,7 +61,7 @@ func ParseKeys(text string) (Keys, error) {
 			return Keys{}, fmt.Errorf("session keys: key %d of %d is no padded standard base64: %s", i+1, len(words), allowed)
 		}
 		if len(secret) != keyBytes {
-			return Keys{}, fmt.Errorf("session keys: key %d of %d has %d bytes instead of %d: %s", i+1, len(words), len(secret), keyBytes, allowed)
+			return Keys{}, fmt.Errorf("session keys: key %d of %d has %d bytes: %s", i+1, len(words), len(secret), allowed)
 		}
 		key := [keyBytes]byte(secret)
 		same := func(other func() [keyBytes]byte) bool { return other() == key }

@@ -1,0 +1,452 @@
+package token
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"pgregory.net/rapid"
+
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/sealing"
+)
+
+var (
+	start   = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	id      = session.ID{1, 2, 3, 31: 32}
+	options = Options{Issuer: "https://shop.example", Audience: "shop"}
+)
+
+func newRecord(values map[string]string) session.Record {
+	return session.Record{
+		Values: values, User: "ada", UserAgent: "Browser/1.0",
+		Created: start, Expires: start.Add(24 * time.Hour), IdleExpires: start.Add(30 * time.Minute),
+	}
+}
+
+// parseKeys returns keys in which each letter of names stands for one.
+func parseKeys(t fataler, names string) sealing.Keys {
+	t.Helper()
+	var words []string
+	for _, name := range names {
+		words = append(words, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte(string(name)), 32)))
+	}
+	keys, err := sealing.ParseKeys(strings.Join(words, ","))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+type fataler interface {
+	Helper()
+	Fatal(...any)
+}
+
+func newSealer(t fataler, names string) *Sealer {
+	t.Helper()
+	s, err := New(parseKeys(t, names), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func seal(t fataler, s *Sealer, record session.Record) string {
+	t.Helper()
+	value, err := s.Seal(id, record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func isMissing(t *testing.T, name string, s *Sealer, value string) {
+	t.Helper()
+	gotID, got, err := s.Open(value, start)
+	if err != session.ErrNotFound || gotID != (session.ID{}) || got.Values != nil || got.User != "" {
+		t.Errorf("%s: %.60q… (%d bytes): got %+v, %v, want ErrNotFound and nothing else", name, value, len(value), got, err)
+	}
+}
+
+func TestWhatIsSignedIsOpenedByEveryServer(t *testing.T) {
+	signer, other := newSealer(t, "a"), newSealer(t, "a")
+	value := rapid.Custom(func(t *rapid.T) string {
+		kinds := []any{
+			rapid.String().Draw(t, "text"), rapid.Int64().Draw(t, "number"), nil, true, []any{1, "<a>"}, map[string]any{"b": 1.5},
+		}
+		text, err := json.Marshal(rapid.SampledFrom(kinds).Draw(t, "value"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	})
+	most := signer.Promises().MaxBytes
+	rapid.Check(t, func(t *rapid.T) {
+		want := session.Record{
+			Values: rapid.MapOfN(rapid.StringN(1, 50, 128), value, 0, 30).Draw(t, "values"),
+			User:   rapid.StringN(1, 40, -1).Draw(t, "user"), UserAgent: rapid.StringN(0, 200, 200).Draw(t, "agent"),
+			Created: start.Add(-time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "created"))),
+			Expires: start.Add(1 + time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "expires"))),
+		}
+		wantID := session.ID(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "id"))
+		value, err := signer.Seal(wantID, want)
+		if errors.Is(err, session.ErrTooLarge) && want.Size() > most/7 { // every byte escaped, and punctuation
+			return
+		}
+		if err != nil || len(value) > sealing.MaxValue {
+			t.Fatalf("%d bytes: a token of %d, %v", want.Size(), len(value), err)
+		}
+		gotID, got, err := other.Open(value, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if gotID != wantID || !maps.Equal(got.Values, want.Values) || got.User != want.User || got.UserAgent != want.UserAgent {
+			t.Fatalf("got %v %+v, want %v %+v", gotID, got, wantID, want)
+		}
+		for _, times := range [][2]time.Time{
+			{got.Created, want.Created}, {got.Expires, want.Expires}, {got.IdleExpires, want.Expires},
+		} {
+			if late := times[0].Sub(times[1]); late < 0 || late >= time.Second {
+				t.Fatalf("got time %v for %v", times[0], times[1])
+			}
+		}
+	})
+}
+
+// TestClaims fixes what others read in a token.
+func TestClaims(t *testing.T) {
+	s := newSealer(t, "a")
+	parts := strings.Split(seal(t, s, newRecord(map[string]string{"role": `"<clerk>"`, "shop": "7"})), ".")
+	var got []string
+	for _, part := range parts[:2] {
+		text, err := base64.RawURLEncoding.DecodeString(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(text))
+	}
+	want := []string{
+		fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID),
+		fmt.Sprintf(`{"iss":"https://shop.example","sub":"ada","aud":"shop","exp":%d,"nbf":%d,"iat":%d,"jti":%q,`+
+			`"agent":"Browser/1.0","values":{"role":"<clerk>","shop":7}}`, start.Unix()+86400, start.Unix(), start.Unix(), id),
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("got  %s\nwant %s", got[i], want[i])
+		}
+	}
+	if len(s.keys.Keys[0].KeyID) != 11 || s.keys.Keys[0].KeyID == newSealer(t, "b").keys.Keys[0].KeyID {
+		t.Errorf("kid %q", s.keys.Keys[0].KeyID)
+	}
+}
+
+func TestNothingButWhatWasSignedOpens(t *testing.T) {
+	s := newSealer(t, "ab")
+	value := seal(t, s, newRecord(map[string]string{"role": `"clerk"`}))
+	if _, _, err := s.Open(value, start); err != nil {
+		t.Fatal(err)
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for i := range value {
+		isMissing(t, "cut", s, value[:i])
+		if at := strings.IndexByte(alphabet, value[i]); at >= 0 {
+			for _, bits := range []int{1, 2, 4, 8, 16, 32} {
+				isMissing(t, "flipped", s, value[:i]+string(alphabet[at^bits])+value[i+1:])
+			}
+		}
+		for _, added := range []string{"A", "\n", "\r", "=", " ", "."} {
+			isMissing(t, "inserted", s, value[:i]+added+value[i:])
+		}
+	}
+	isMissing(t, "extended", s, value+"A")
+	isMissing(t, "oversized", s, value+strings.Repeat("A", 1<<20))
+	isMissing(t, "nested", s, base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte("["), 2900))+"..")
+	parts := strings.Split(value, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, to := range map[string]string{`"sub":"ada"`: `"sub":"eve"`, `"clerk"`: `"owner"`, `"aud":"shop"`: `"aud":"bank"`} {
+		tampered := bytes.Replace(payload, []byte(from), []byte(to), 1)
+		if bytes.Equal(tampered, payload) {
+			t.Fatalf("no %s in %s", from, payload)
+		}
+		isMissing(t, to, s, parts[0]+"."+base64.RawURLEncoding.EncodeToString(tampered)+"."+parts[2])
+	}
+}
+
+// sign builds a token by hand.
+func sign(header, payload string, mac func(text []byte) []byte) string {
+	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac([]byte(text)))
+}
+
+func hs256(key []byte) func([]byte) []byte {
+	return func(text []byte) []byte {
+		mac := hmac.New(sha256.New, key)
+		mac.Write(text)
+		return mac.Sum(nil)
+	}
+}
+
+// payload returns the claims of a good token, with some replaced; those replaced by nil are left out.
+func payload(replaced map[string]any) string {
+	claims := map[string]any{
+		"iss": options.Issuer, "aud": options.Audience, "sub": "ada", "jti": id.String(),
+		"iat": start.Unix(), "nbf": start.Unix(), "exp": start.Unix() + 3600,
+	}
+	for claim, value := range replaced {
+		claims[claim] = value
+		if value == nil {
+			delete(claims, claim)
+		}
+	}
+	text, err := json.Marshal(claims)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+func TestAlgorithmsAndKeys(t *testing.T) {
+	s := newSealer(t, "ab")
+	secret, kid := s.keys.Keys[0].Key.([]byte), s.keys.Keys[0].KeyID
+	header := func(alg, kid string) string { return fmt.Sprintf(`{"alg":%q,"kid":%q}`, alg, kid) }
+	good := sign(header("HS256", kid), payload(nil), hs256(secret))
+	if _, got, err := s.Open(good, start); err != nil || got.User != "ada" {
+		t.Fatalf("a token made by hand: %+v, %v", got, err)
+	}
+
+	none := func([]byte) []byte { return nil }
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eddsa := func(text []byte) []byte { return ed25519.Sign(private, text) }
+	hs512 := func(text []byte) []byte {
+		mac := hmac.New(sha512.New, secret)
+		mac.Write(text)
+		return mac.Sum(nil)
+	}
+	embedded, err := (&jose.JSONWebKey{Key: public, KeyID: kid}).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ name, token string }{
+		{"none, unsigned", sign(header("none", kid), payload(nil), none)},
+		{"None, unsigned", sign(header("None", kid), payload(nil), none)},
+		{"none, signed", sign(header("none", kid), payload(nil), hs256(secret))},
+		{"HS256, unsigned", sign(header("HS256", kid), payload(nil), none)},
+		{"HS256, signed by EdDSA", sign(header("HS256", kid), payload(nil), eddsa)},
+		{"EdDSA", sign(header("EdDSA", kid), payload(nil), eddsa)},
+		{"EdDSA, signed by HMAC", sign(header("EdDSA", kid), payload(nil), hs256(secret))},
+		{"HS256 with a public key", sign(header("HS256", kid), payload(nil), hs256(public))},
+		{"a key of its own", sign(fmt.Sprintf(`{"alg":"EdDSA","kid":%q,"jwk":%s}`, kid, embedded), payload(nil), eddsa)},
+		{"HS512 with the key", sign(header("HS512", kid), payload(nil), hs512)},
+		{"hs256", sign(header("hs256", kid), payload(nil), hs256(secret))},
+		{"no algorithm", sign(fmt.Sprintf(`{"kid":%q}`, kid), payload(nil), hs256(secret))},
+		{"another key", sign(header("HS256", kid), payload(nil), hs256(bytes.Repeat([]byte("x"), 32)))},
+		{"an empty key", sign(header("HS256", kid), payload(nil), hs256(nil))},
+		{"the name of the second key", sign(header("HS256", s.keys.Keys[1].KeyID), payload(nil), hs256(secret))},
+		{"the key itself, not what is derived", sign(header("HS256", kid), payload(nil), hs256(bytes.Repeat([]byte("a"), 32)))},
+		{"an unknown kid", sign(header("HS256", "unknown"), payload(nil), hs256(secret))},
+		{"an empty kid", sign(header("HS256", ""), payload(nil), hs256(secret))},
+		{"no kid", sign(`{"alg":"HS256"}`, payload(nil), hs256(secret))},
+		{"kid of another type", sign(`{"alg":"HS256","kid":7}`, payload(nil), hs256(secret))},
+		{"an unknown critical extension",
+			sign(fmt.Sprintf(`{"alg":"HS256","crit":["x"],"kid":%q,"x":1}`, kid), payload(nil), hs256(secret))},
+		{"no header", sign("", payload(nil), hs256(secret))},
+		{"no payload", sign(header("HS256", kid), "", hs256(secret))},
+		{"a payload of another form", sign(header("HS256", kid), `["ada"]`, hs256(secret))},
+		{"another spelling of the header", sign(fmt.Sprintf(`{"kid":%q, "alg":"HS256"}`, kid), payload(nil), hs256(secret))},
+		{"JSON serialization", `{"payload":"` + strings.Split(good, ".")[1] + `","signatures":[]}`},
+	}
+	for _, test := range tests {
+		isMissing(t, test.name, s, test.token)
+	}
+}
+
+func TestClaimsAreChecked(t *testing.T) {
+	s := newSealer(t, "a")
+	header := fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID)
+	now := start.Unix()
+	tests := []struct {
+		claim string
+		value any
+		good  bool
+	}{
+		{"iss", "https://shop.example", true}, {"iss", "https://bank.example", false}, {"iss", "", false}, {"iss", nil, false},
+		{"aud", []string{"shop", "bank"}, true}, {"aud", "bank", false}, {"aud", []string{}, false}, {"aud", nil, false},
+		{"exp", now + 1, true}, {"exp", now, false}, {"exp", now - 1, false}, {"exp", now - 86400, false}, {"exp", 0, false},
+		{"exp", 1e300, false}, {"exp", "tomorrow", false}, {"exp", nil, false},
+		{"nbf", now - 86400, true}, {"nbf", now + 30, true}, {"nbf", now + 31, false}, {"nbf", nil, false},
+		{"iat", now - 86400, true}, {"iat", now + 30, true}, {"iat", now + 31, false}, {"iat", nil, false},
+		{"jti", id.String(), true}, {"jti", "1", false}, {"jti", id.String() + "A", false}, {"jti", nil, false},
+		{"values", map[string]any{"role": "clerk"}, true}, {"values", "clerk", false},
+		{"future", map[string]any{"of": "newer servers"}, true},
+	}
+	for _, test := range tests {
+		token := sign(header, payload(map[string]any{test.claim: test.value}), hs256(s.keys.Keys[0].Key.([]byte)))
+		if test.good {
+			if gotID, got, err := s.Open(token, start); err != nil || got.User != "ada" || gotID != id {
+				t.Errorf("%s %v: got %+v, %v", test.claim, test.value, got, err)
+			}
+			continue
+		}
+		isMissing(t, fmt.Sprint(test.claim, " ", test.value), s, token)
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	s := newSealer(t, "a")
+	value := seal(t, s, newRecord(nil))
+	for after, live := range map[time.Duration]bool{
+		-31 * time.Second: false, -30 * time.Second: true, 0: true, 2 * time.Hour: true, // idling ends nothing
+		24*time.Hour - 1: true, 24 * time.Hour: false, 24*time.Hour + time.Second: false, 1000 * time.Hour: false,
+	} {
+		if _, _, err := s.Open(value, start.Add(after)); (err == nil) != live || !live && err != session.ErrNotFound {
+			t.Errorf("after %v: %v, want live %v", after, err, live)
+		}
+	}
+}
+
+func TestRotation(t *testing.T) {
+	tests := []struct {
+		signer, opener string
+		opens          bool
+	}{
+		{"o", "on", true}, {"on", "o", true}, // first deployment: before and after
+		{"on", "no", true}, {"no", "on", true}, // second
+		{"no", "n", true}, // third
+		{"o", "no", true}, {"abcdefgh", "hgfedcba", true},
+		{"on", "n", false}, {"o", "n", false},
+		{"no", "o", false}, // the order that package sealing warns of
+	}
+	for _, test := range tests {
+		_, got, err := newSealer(t, test.opener).Open(seal(t, newSealer(t, test.signer), newRecord(nil)), start)
+		if (err == nil) != test.opens || test.opens != (got.User == "ada") || !test.opens && err != session.ErrNotFound {
+			t.Errorf("signed with %q, opened with %q: got %q, %v", test.signer, test.opener, got.User, err)
+		}
+	}
+}
+
+func TestServersOfOtherOptionsShareNothing(t *testing.T) {
+	value := seal(t, newSealer(t, "a"), newRecord(nil))
+	for _, other := range []Options{
+		{"https://shop.example", "bank"}, {"https://bank.example", "shop"}, {"shop", "https://shop.example"},
+	} {
+		s, err := New(parseKeys(t, "a"), other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		isMissing(t, fmt.Sprint(other), s, value)
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	s := newSealer(t, "a")
+	most := s.Promises().MaxBytes
+	if most < 2500 {
+		t.Errorf("%d bytes fit: the package says about 2.5 KB", most)
+	}
+	record := newRecord(map[string]string{"k": ""})
+	fill := func(size int) session.Record {
+		record.Values["k"] = `"` + strings.Repeat("x", size-len(record.User+record.UserAgent)-3) + `"`
+		return record
+	}
+	if value := seal(t, s, fill(most-50)); len(value) > sealing.MaxValue { // "agent", "values" and their punctuation
+		t.Errorf("a token of %d bytes", len(value))
+	}
+	for _, size := range []int{most + 1, most + 1000, 1 << 20} {
+		if value, err := s.Seal(id, fill(size)); !errors.Is(err, session.ErrTooLarge) || value != "" {
+			t.Errorf("%d bytes: a token of %d, %v, want ErrTooLarge", size, len(value), err)
+		}
+	}
+}
+
+func TestWhatCannotBeSealed(t *testing.T) {
+	s := newSealer(t, "a")
+	for _, value := range []string{"", "x", `{"a":`, "1 2"} {
+		if sealed, err := s.Seal(id, newRecord(map[string]string{"k": value})); err == nil || sealed != "" {
+			t.Errorf("the value %q, which is no JSON, was sealed", value)
+		}
+	}
+	record := newRecord(nil)
+	record.User = "\xff"
+	if _, err := s.Seal(id, record); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+		t.Errorf("a user that is no UTF-8: %v", err)
+	}
+	record.User, record.UserAgent = "ada", "\xff"
+	if _, got, err := s.Open(seal(t, s, record), start); err != nil || got.UserAgent != "\ufffd" {
+		t.Errorf("a user agent that is no UTF-8: %q, %v", got.UserAgent, err)
+	}
+}
+
+func TestNewSaysWhatIsNotAllowed(t *testing.T) {
+	tests := []struct {
+		options Options
+		says    string
+	}{
+		{Options{}, "Issuer"}, {Options{Issuer: "i"}, "Audience"}, {Options{Audience: "a"}, "Issuer"},
+		{Options{strings.Repeat("i", 201), "a"}, "Issuer"}, {Options{"i", "\xff"}, "Audience"},
+	}
+	for _, test := range tests {
+		_, err := New(parseKeys(t, "a"), test.options)
+		if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "allowed are") {
+			t.Errorf("%+v: %v, want a word of %s", test.options, err, test.says)
+		}
+	}
+	if _, err := New(sealing.Keys{}, options); err == nil || !strings.Contains(err.Error(), "ParseKeys") {
+		t.Errorf("no keys: %v", err)
+	}
+	if _, err := New(parseKeys(t, "a"), Options{strings.Repeat("\x00", 200), strings.Repeat("\x00", 200)}); err != nil {
+		t.Errorf("the longest options: %v", err)
+	}
+}
+
+func TestPromises(t *testing.T) {
+	got := newSealer(t, "a").Promises()
+	got.MaxBytes = 0 // TestTooLarge
+	if want := (session.Promises{Name: "token", Shared: true, ReadYourWrites: true}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// FuzzOpen gives Open what it never signed, and payloads of any form that were signed.
+func FuzzOpen(f *testing.F) {
+	s := newSealer(f, "a")
+	sealed := seal(f, s, newRecord(map[string]string{"role": `"clerk"`}))
+	header, key := fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID), s.keys.Keys[0].Key.([]byte)
+	f.Add(sealed, payload(nil))
+	f.Add(strings.Replace(sealed, ".", "..", 1), payload(map[string]any{"values": map[string]any{"a": 1}}))
+	f.Fuzz(func(t *testing.T, value, payload string) {
+		if value != sealed {
+			isMissing(t, "forged", s, value)
+		}
+		_, record, err := s.Open(sign(header, payload, hs256(key)), start)
+		if err != nil {
+			if err != session.ErrNotFound {
+				t.Fatal(err)
+			}
+			return
+		}
+		if !record.Live(start) {
+			t.Fatalf("expired: %+v", record)
+		}
+		if _, err := s.Seal(id, record); err != nil && !errors.Is(err, session.ErrTooLarge) {
+			t.Fatalf("%+v opens and can't be sealed: %v", record, err)
+		}
+	})
+}
