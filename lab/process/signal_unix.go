@@ -16,8 +16,25 @@ func terminate(p *os.Process) {
 	_ = syscall.Kill(-p.Pid, syscall.SIGCONT)
 }
 
-func kill(p *os.Process) { _ = syscall.Kill(-p.Pid, syscall.SIGKILL) }
+// kill pauses first, so that nothing starts while it looks for what there is.
+func kill(p *os.Process) {
+	_ = pause(p.Pid)
+	for _, group := range groups(p.Pid) {
+		_ = syscall.Kill(-group, syscall.SIGKILL)
+	}
+}
 
-func pause(pid int) error { return syscall.Kill(-pid, syscall.SIGSTOP) }
+func pause(pid int) error {
+	err := syscall.Kill(-pid, syscall.SIGSTOP)
+	for _, group := range groups(pid)[1:] {
+		_ = syscall.Kill(-group, syscall.SIGSTOP)
+	}
+	return err
+}
 
-func resume(pid int) error { return syscall.Kill(-pid, syscall.SIGCONT) }
+func resume(pid int) error {
+	for _, group := range groups(pid)[1:] {
+		_ = syscall.Kill(-group, syscall.SIGCONT)
+	}
+	return syscall.Kill(-pid, syscall.SIGCONT)
+}

@@ -56,6 +56,7 @@ var errForeign = errors.New("this server was not started here, so it can't be pa
 type launch struct {
 	name     string
 	http     bool
+	endpoint func(addr string) string // of clients, where that is neither the address nor http://address
 	command  func(port int, dir string) process.Command
 	answered func(ctx context.Context, addr string, pid int) error // nil once the server answers, and is that process
 }
@@ -143,6 +144,9 @@ func (s *Server) startOn(ctx context.Context, port int) error {
 	s.Endpoint = s.Addr
 	if s.launch.http {
 		s.Endpoint = "http://" + s.Addr
+	}
+	if s.launch.endpoint != nil {
+		s.Endpoint = s.launch.endpoint(s.Addr)
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)

@@ -31,6 +31,7 @@ func kinds() []holding {
 		{"valkey", Valkey, putKey, holdsKey},
 		{"dynamodb", DynamoDB, putTable, holdsTable},
 		{"dynalite", onlyDynalite, putTable, holdsTable},
+		{"postgres", Postgres, putRow, holdsRow},
 	}
 }
 
@@ -133,6 +134,9 @@ func TestWhatCannotBeHadIsOneLine(t *testing.T) {
 			[]string{"install valkey-server or redis-server", "VALKEY_TEST_ADDRESS"}},
 		{"no java, no node", DynamoDB, map[string]string{"PATH": ""},
 			[]string{"install Java 17 and Maven, or Node 20 with npm", "DYNAMODB_TEST_ENDPOINT"}},
+		{"not a connection string", Postgres, map[string]string{"POSTGRES_TEST_URL": "postgres://u:secret@h:x/"}, []string{"POSTGRES_TEST_URL"}},
+		{"nothing at the connection string", Postgres, map[string]string{"POSTGRES_TEST_URL": "postgres://" + closed.Addr().String()},
+			[]string{"POSTGRES_TEST_URL", closed.Addr().String()}},
 		{"nothing at the address", Valkey, map[string]string{"VALKEY_TEST_ADDRESS": closed.Addr().String()},
 			[]string{"VALKEY_TEST_ADDRESS=", closed.Addr().String()}},
 		{"nothing at the endpoint", DynamoDB, map[string]string{"DYNAMODB_TEST_ENDPOINT": "http://" + closed.Addr().String()},

@@ -1,0 +1,115 @@
+package storeserver
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// A Forwarder passes connections on to a server, for tests of what networks do.
+type Forwarder struct {
+	Addr string // host:port where it listens
+
+	listener net.Listener
+	running  sync.WaitGroup
+
+	mu       sync.Mutex
+	to       string
+	muted    bool
+	accepted int
+	open     map[net.Conn]bool
+}
+
+// Forward listens on a free loopback port until the test ends, and passes connections on to the address.
+func Forward(t testing.TB, to string) *Forwarder {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Forwarder{Addr: listener.Addr().String(), listener: listener, to: to, open: map[net.Conn]bool{}}
+	f.running.Go(f.accept)
+	t.Cleanup(func() {
+		listener.Close()
+		f.Cut()
+		f.running.Wait()
+	})
+	return f
+}
+
+// To has connections from now on passed to another address. Those that are open stay where they are.
+func (f *Forwarder) To(addr string) { f.set(func() { f.to = addr }) }
+
+// Mute swallows what servers say, until it is called with false. What clients say goes on.
+func (f *Forwarder) Mute(muted bool) { f.set(func() { f.muted = muted }) }
+
+// Cut closes every open connection.
+func (f *Forwarder) Cut() {
+	f.set(func() {
+		for conn := range f.open {
+			conn.Close()
+		}
+	})
+}
+
+// Accepted tells how many connections there have been.
+func (f *Forwarder) Accepted() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.accepted
+}
+
+func (f *Forwarder) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+func (f *Forwarder) accept() {
+	for {
+		client, err := f.listener.Accept()
+		if err != nil {
+			return
+		}
+		var to string
+		f.set(func() { f.accepted++; f.open[client] = true; to = f.to })
+		f.running.Go(func() { f.pass(client, to) })
+	}
+}
+
+func (f *Forwarder) pass(client net.Conn, to string) {
+	defer f.forget(client)
+	server, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	f.set(func() { f.open[server] = true })
+	defer f.forget(server)
+	f.running.Go(func() {
+		defer client.Close()
+		io.Copy(answers{f, client}, server)
+	})
+	io.Copy(server, client)
+}
+
+func (f *Forwarder) forget(conn net.Conn) {
+	conn.Close()
+	f.set(func() { delete(f.open, conn) })
+}
+
+// answers writes to a client what its server says, unless the Forwarder is muted.
+type answers struct {
+	forwarder *Forwarder
+	client    net.Conn
+}
+
+func (a answers) Write(b []byte) (int, error) {
+	a.forwarder.mu.Lock()
+	muted := a.forwarder.muted
+	a.forwarder.mu.Unlock()
+	if muted {
+		return len(b), nil
+	}
+	return a.client.Write(b)
+}

@@ -1,0 +1,71 @@
+package storeserver
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A server process of PostgreSQL leads its own process group: pausing and killing must reach it all the same.
+func TestPostgresProcesses(t *testing.T) {
+	s := ForTest(t, Postgres)
+	conn, err := pgx.Connect(t.Context(), s.Endpoint)
+	must(t, err)
+	must(t, s.Pause())
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := conn.Ping(short); err == nil {
+		t.Error("a connection to a paused server answered")
+	}
+	must(t, s.Kill())
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Skip("there is no /proc to look for processes in")
+	}
+	for _, entry := range entries {
+		if dir, err := os.Readlink("/proc/" + entry.Name() + "/cwd"); err == nil && strings.HasPrefix(dir, s.dir) {
+			t.Errorf("process %s outlived the server", entry.Name())
+		}
+	}
+}
+
+func TestPostgresURL(t *testing.T) {
+	own := ForTest(t, Postgres)
+	t.Setenv("POSTGRES_TEST_URL", own.Endpoint)
+	s, err := Postgres(t.Context())
+	must(t, err)
+	if s.Addr != own.Addr || s.Endpoint != own.Endpoint {
+		t.Errorf("got %s, %s", s.Addr, s.Endpoint)
+	}
+	if err := s.Kill(); err == nil {
+		t.Error("killed a server that was not started here")
+	}
+	must(t, s.Close())
+	must(t, sql(t.Context(), own, "SELECT 1"))
+}
+
+func putRow(ctx context.Context, s *Server) error {
+	return sql(ctx, s, "CREATE TABLE here ()")
+}
+
+func holdsRow(ctx context.Context, s *Server) (bool, error) {
+	err := sql(ctx, s, "SELECT FROM here")
+	if err != nil && strings.Contains(err.Error(), "does not exist") {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func sql(ctx context.Context, s *Server, statement string) error {
+	conn, err := pgx.Connect(ctx, s.Endpoint)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, statement)
+	return err
+}
