@@ -3,8 +3,10 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // Login makes user the one who is logged in. The visitor gets a new session id, with the values of the old one, and the
@@ -56,14 +58,14 @@ func (s *Session) renew(ctx context.Context, user string) error {
 	if !s.live {
 		return s.start(ctx, user, nil, changes)
 	}
-	old, before := s.token.id(), s.record
+	old, before := s.ref, s.record
 	cookies := slices.Clone(s.header["Set-Cookie"])
 	if err := s.start(ctx, user, before.Values, changes); err != nil {
 		return err
 	}
 	undo := func(err error) error {
 		s.header["Set-Cookie"] = cookies
-		s.manager.end(ctx, s.token.id())
+		s.manager.end(ctx, s.ref)
 		s.record, s.live = Record{}, false
 		return err
 	}
@@ -81,10 +83,11 @@ func (s *Session) renew(ctx context.Context, user string) error {
 	if err != nil {
 		return undo(err)
 	}
-	s.record, err = s.manager.update(ctx, s.token.id(), difference(s.record.Values, values), &s.record)
+	ref, record, err := s.manager.update(ctx, s.ref, difference(s.record.Values, values), &s.record)
 	if err != nil {
 		return undo(err)
 	}
+	s.become(ref, record)
 	return nil
 }
 
@@ -120,12 +123,12 @@ func (s *Session) logout(ctx context.Context) error {
 	}
 	s.changes = nil
 	if s.present() {
-		if err := s.manager.end(ctx, s.token.id()); err != nil {
+		if err := s.manager.end(ctx, s.ref); err != nil {
 			return s.keep(err)
 		}
 	}
-	s.setCookie("", -1)
-	s.token, s.has, s.parsed = "", false, true
+	s.setCookie("", -time.Second)
+	s.ref, s.has, s.parsed = reference{}, false, true
 	s.record, s.live, s.asked, s.ended, s.failed = Record{}, false, true, false, nil
 	return nil
 }
@@ -160,7 +163,7 @@ func (s *Session) UserSessions(ctx context.Context) ([]Info, error) {
 	}
 	list := make([]Info, len(sessions))
 	for i, other := range sessions {
-		list[i] = s.manager.info(other.ID, other.Record, other.ID == s.token.id())
+		list[i] = s.manager.info(other.ID, other.Record, other.ID == s.ref.id)
 	}
 	return list, nil
 }
@@ -172,14 +175,17 @@ func (s *Session) LogoutOther(ctx context.Context, id ID) error {
 	if err := s.read(ctx); err != nil {
 		return err
 	}
-	other, err := s.manager.load(ctx, id)
+	if !s.manager.promises.ByUser {
+		return fmt.Errorf("end a session of a user: %w (%s)", ErrUnsupported, s.manager.promises.Name)
+	}
+	_, other, err := s.manager.load(ctx, reference{id: id})
 	if err != nil {
 		return err
 	}
 	if !s.live || s.record.User == "" || other.User != s.record.User {
 		return ErrNotFound
 	}
-	return s.manager.end(ctx, id)
+	return s.manager.end(ctx, reference{id: id})
 }
 
 func (m *Manager) info(id ID, r Record, current bool) Info {

@@ -35,7 +35,7 @@ type Options struct {
 
 // A Manager gives each request its Session, and sends the session's changes before the first byte of the response.
 type Manager struct {
-	store    Store
+	backend  backend
 	promises Promises
 	options  Options
 	cookie   string
@@ -43,6 +43,19 @@ type Manager struct {
 
 // New returns a Manager of the sessions in store, or an error that says which option is not allowed.
 func New(store Store, options Options) (*Manager, error) {
+	if users, ok := store.(UserStore); ok {
+		return newManager(inUserStore{inStore{store}, users}, store.Promises(), options)
+	}
+	return newManager(inStore{store}, store.Promises(), options)
+}
+
+// NewSealed returns a Manager of sessions that are with their visitors, or an error that says which option is not
+// allowed. StoreTimeout has no meaning for it.
+func NewSealed(sealer Sealer, options Options) (*Manager, error) {
+	return newManager(sealed{sealer}, sealer.Promises(), options)
+}
+
+func newManager(backend backend, promises Promises, options Options) (*Manager, error) {
 	setDefault(&options.IdleTimeout, 30*time.Minute)
 	setDefault(&options.Lifetime, max(24*time.Hour, options.IdleTimeout))
 	setDefault(&options.StoreTimeout, 800*time.Millisecond)
@@ -63,7 +76,7 @@ func New(store Store, options Options) (*Manager, error) {
 	if options.StoreTimeout < 0 {
 		return nil, fmt.Errorf("session option StoreTimeout is %v: allowed is a positive duration", options.StoreTimeout)
 	}
-	m := &Manager{store: store, promises: store.Promises(), options: options, cookie: "__Host-" + options.CookieName}
+	m := &Manager{backend: backend, promises: promises, options: options, cookie: "__Host-" + options.CookieName}
 	if options.PlainHTTP {
 		m.cookie = options.CookieName
 		options.Logger.Warn("session cookies are sent without Secure and __Host-: visitors come over plain HTTP", "cookie", m.cookie)
@@ -88,7 +101,7 @@ func (m *Manager) Promises() Promises { return m.promises }
 func (m *Manager) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, m.options.StoreTimeout)
 	defer cancel()
-	if err := m.store.Ping(ctx); err != nil {
+	if err := m.backend.ping(ctx); err != nil {
 		return fmt.Errorf("%w: ping %s: %w", ErrUnavailable, m.promises.Name, err)
 	}
 	return nil
@@ -104,7 +117,7 @@ func (m *Manager) EndUserSessions(ctx context.Context, user string) error {
 			return err
 		}
 		for _, s := range sessions {
-			if err := m.end(ctx, s.ID); err != nil {
+			if err := m.end(ctx, reference{id: s.ID}); err != nil {
 				return err
 			}
 		}
@@ -140,11 +153,20 @@ func answerError(w http.ResponseWriter, _ *http.Request, err error) {
 	http.Error(w, http.StatusText(status), status)
 }
 
+// expiries are those of a session that starts now. One that can't change can't be extended either.
+func (m *Manager) expiries(now time.Time) (absolute, idle time.Time) {
+	absolute = now.Add(m.options.Lifetime)
+	if !m.promises.Changes {
+		return absolute, absolute
+	}
+	return absolute, m.idleExpires(now)
+}
+
 // idleExpires is when a session used now ends unless it is used again.
 func (m *Manager) idleExpires(now time.Time) time.Time { return now.Add(m.options.IdleTimeout) }
 
 // needsTouch tells whether a session that was only read should be extended. To save writes, that is at most once per
 // tenth of the idle timeout, so that a session may end up to a tenth early.
 func (m *Manager) needsTouch(r Record, now time.Time) bool {
-	return m.idleExpires(now).Sub(r.IdleExpires) >= m.options.IdleTimeout/10
+	return m.promises.Changes && m.idleExpires(now).Sub(r.IdleExpires) >= m.options.IdleTimeout/10
 }

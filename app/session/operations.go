@@ -7,41 +7,44 @@ import (
 	"time"
 )
 
-// The calls of the store: each within its own time, observed, and with an error that handlers know.
+// The calls of the backend: each within its own time, observed, and with an error that handlers know. Writes are
+// detached from the client's cancellation.
 
-func (m *Manager) load(ctx context.Context, id ID) (record Record, err error) {
+func (m *Manager) load(ctx context.Context, ref reference) (found reference, record Record, err error) {
 	err = m.observe(ctx, "load", &record, func(ctx context.Context) (err error) {
-		record, err = m.store.Load(ctx, id, m.options.Now())
+		found, record, err = m.backend.load(ctx, ref, m.options.Now())
 		return err
 	})
-	return record, err
+	return found, record, err
 }
 
-func (m *Manager) create(ctx context.Context, id ID, record Record) error {
+func (m *Manager) create(ctx context.Context, record Record) (ref reference, err error) {
 	if record.Size() > m.promises.MaxBytes {
-		return fmt.Errorf("create: %w: %d bytes, allowed are %d", ErrTooLarge, record.Size(), m.promises.MaxBytes)
+		return ref, fmt.Errorf("create: %w: %d bytes, allowed are %d", ErrTooLarge, record.Size(), m.promises.MaxBytes)
 	}
-	return m.observe(context.WithoutCancel(ctx), "create", &record, func(ctx context.Context) error {
-		return m.store.Create(ctx, id, record)
+	err = m.observe(context.WithoutCancel(ctx), "create", &record, func(ctx context.Context) (err error) {
+		ref, err = m.backend.create(ctx, record)
+		return err
 	})
+	return ref, err
 }
 
 // update sends changes; known is the state they meet, if the caller has read it.
-func (m *Manager) update(ctx context.Context, id ID, changes []Change, known *Record) (record Record, err error) {
+func (m *Manager) update(ctx context.Context, ref reference, changes []Change, known *Record) (next reference, record Record, err error) {
 	now := m.options.Now()
 	update := Update{Now: now, IdleExpires: m.idleExpires(now), Changes: changes}
 	if err := m.checkSize(update, known); err != nil {
-		return Record{}, err
+		return ref, Record{}, err
 	}
 	name := "update"
 	if len(changes) == 0 {
 		name = "touch"
 	}
 	err = m.observe(context.WithoutCancel(ctx), name, &record, func(ctx context.Context) (err error) {
-		record, err = m.store.Update(ctx, id, update)
+		next, record, err = m.backend.update(ctx, ref, update)
 		return err
 	})
-	return record, err
+	return next, record, err
 }
 
 // checkSize spares the store what can't fit. What isn't known here, the store checks.
@@ -61,8 +64,8 @@ func (m *Manager) checkSize(u Update, known *Record) error {
 }
 
 // end ends a session; one that is gone already is fine.
-func (m *Manager) end(ctx context.Context, id ID) error {
-	_, err := m.take(ctx, id)
+func (m *Manager) end(ctx context.Context, ref reference) error {
+	_, err := m.take(ctx, ref)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrEnded) {
 		return nil
 	}
@@ -70,21 +73,21 @@ func (m *Manager) end(ctx context.Context, id ID) error {
 }
 
 // take ends a session and returns its last state.
-func (m *Manager) take(ctx context.Context, id ID) (record Record, err error) {
+func (m *Manager) take(ctx context.Context, ref reference) (record Record, err error) {
 	err = m.observe(context.WithoutCancel(ctx), "end", &record, func(ctx context.Context) (err error) {
-		record, err = m.store.End(ctx, id, m.options.Now())
+		record, err = m.backend.end(ctx, ref, m.options.Now())
 		return err
 	})
 	return record, err
 }
 
 func (m *Manager) userSessions(ctx context.Context, user string) (sessions []UserSession, err error) {
-	users, ok := m.store.(UserStore)
+	users, ok := m.backend.(userBackend)
 	if !ok || !m.promises.ByUser {
 		return nil, fmt.Errorf("list the sessions of a user: %w (%s)", ErrUnsupported, m.promises.Name)
 	}
 	err = m.observe(ctx, "list", &Record{}, func(ctx context.Context) (err error) {
-		sessions, err = users.UserSessions(ctx, user, m.options.Now())
+		sessions, err = users.userSessions(ctx, user, m.options.Now())
 		return err
 	})
 	return sessions, err

@@ -97,7 +97,9 @@ func (w *responseWriter) begin(status int) bool {
 	}
 	if s.live && !s.updated && s.manager.needsTouch(s.record, s.manager.options.Now()) {
 		// Nothing was promised to anybody yet: if it fails, the session ends when it would have.
-		s.manager.update(s.request.Context(), s.token.id(), nil, &s.record)
+		if ref, record, err := s.manager.update(s.request.Context(), s.ref, nil, &s.record); err == nil {
+			s.become(ref, record)
+		}
 	}
 	if s.asked {
 		s.header.Add("Vary", "Cookie")

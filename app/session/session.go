@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -25,8 +26,8 @@ type Session struct {
 	header  http.Header
 
 	mu       sync.Mutex
-	token    token
-	has      bool // the visitor presented a token, or was given one in this request
+	ref      reference
+	has      bool // the visitor presented a reference, or was given one in this request
 	parsed   bool // the cookie was looked at
 	asked    bool // the store was asked: record, live and ended are known
 	live     bool
@@ -68,7 +69,7 @@ func (s *Session) Info(ctx context.Context) (Info, bool, error) {
 	if err := s.read(ctx); err != nil || !s.live {
 		return Info{}, false, err
 	}
-	return s.manager.info(s.token.id(), s.record, true), true, nil
+	return s.manager.info(s.ref.id, s.record, true), true, nil
 }
 
 // User returns who is logged in, or "".
@@ -136,10 +137,10 @@ func (s *Session) ask(ctx context.Context) error {
 	if !s.present() {
 		return nil
 	}
-	record, err := s.manager.load(ctx, s.token.id())
+	ref, record, err := s.manager.load(ctx, s.ref)
 	switch {
 	case err == nil:
-		s.record, s.live = record, true
+		s.ref, s.record, s.live = ref, record, true
 	case errors.Is(err, ErrNotFound):
 	case errors.Is(err, ErrEnded):
 		s.ended = true
@@ -149,14 +150,14 @@ func (s *Session) ask(ctx context.Context) error {
 	return s.failed
 }
 
-// present tells whether the visitor has a token of the right form.
+// present tells whether the visitor has a cookie of the right form.
 func (s *Session) present() bool {
 	if s.parsed {
 		return s.has
 	}
 	s.parsed = true
 	for _, cookie := range s.request.CookiesNamed(s.manager.cookie) {
-		if s.token, s.has = parseToken(cookie.Value); s.has {
+		if s.ref, s.has = s.manager.backend.refer(cookie.Value); s.has {
 			break
 		}
 	}
@@ -178,6 +179,9 @@ func (s *Session) apply(ctx context.Context) error {
 }
 
 func (s *Session) store(ctx context.Context, changes []Change) error {
+	if !s.manager.promises.Changes {
+		return fmt.Errorf("change a session after its start: %w (%s)", ErrUnsupported, s.manager.promises.Name)
+	}
 	if s.ended {
 		return ErrEnded
 	}
@@ -188,10 +192,10 @@ func (s *Session) store(ctx context.Context, changes []Change) error {
 	if s.live {
 		known = &s.record
 	}
-	record, err := s.manager.update(ctx, s.token.id(), changes, known)
+	ref, record, err := s.manager.update(ctx, s.ref, changes, known)
 	switch {
 	case err == nil:
-		s.record, s.live, s.asked, s.updated, s.failed = record, true, true, true, nil
+		s.become(ref, record)
 		return nil
 	case errors.Is(err, ErrNotFound) && !s.live:
 		return s.start(ctx, "", nil, changes) // the cookie outlived its session
@@ -212,24 +216,29 @@ func (s *Session) start(ctx context.Context, user string, values map[string]stri
 		return err
 	}
 	now := s.manager.options.Now()
-	record := Record{
-		Values: values, User: user, UserAgent: shorten(s.request.UserAgent()),
-		Created: now, Expires: now.Add(s.manager.options.Lifetime), IdleExpires: s.manager.idleExpires(now),
-	}
-	fresh := newToken()
-	if err := s.manager.create(ctx, fresh.id(), record); err != nil {
+	record := Record{Values: values, User: user, UserAgent: shorten(s.request.UserAgent()), Created: now}
+	record.Expires, record.IdleExpires = s.manager.expiries(now)
+	ref, err := s.manager.create(ctx, record)
+	if err != nil {
 		return err
 	}
-	s.token, s.has, s.parsed = fresh, true, true
-	s.record, s.live, s.asked, s.updated, s.failed, s.ended = record, true, true, true, nil, false
-	s.setCookie(string(fresh), int(s.manager.options.Lifetime/time.Second))
+	s.become(ref, record)
 	return nil
 }
 
-func (s *Session) setCookie(value string, maxAge int) {
+// become makes a session that was just written the request's own. The visitor gets its cookie where that is new.
+func (s *Session) become(ref reference, record Record) {
+	if ref.value != s.ref.value {
+		s.setCookie(ref.value, record.Expires.Sub(s.manager.options.Now()))
+	}
+	s.ref, s.has, s.parsed = ref, true, true
+	s.record, s.live, s.asked, s.updated, s.failed, s.ended = record, true, true, true, nil, false
+}
+
+func (s *Session) setCookie(value string, lifetime time.Duration) {
 	s.removeCookie()
 	cookie := http.Cookie{
-		Name: s.manager.cookie, Value: value, Path: "/", MaxAge: maxAge,
+		Name: s.manager.cookie, Value: value, Path: "/", MaxAge: int(lifetime / time.Second),
 		Secure: !s.manager.options.PlainHTTP, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 	s.header.Add("Set-Cookie", cookie.String())
