@@ -1,4 +1,4 @@
-// Package valkey keeps sessions in Valkey or Redis OSS (6.2 or newer), on one node or a cluster: a hash a session, and
+// Package valkey keeps sessions in Valkey or Redis OSS (6 or newer), on one node or a cluster: a hash a session, and
 // one script of one key an update. Amazon ElastiCache has both, with nodes or serverless.
 package valkey
 

@@ -20,8 +20,8 @@ func (s *Store) UserSessions(ctx context.Context, user string, now time.Time) ([
 	if err != nil {
 		return nil, err
 	}
-	ids, err := c.Do(ctx, c.B().Zrange().Key(s.userKey(user)).Min("+inf").Max("("+millis(now)).
-		Byscore().Rev().Limit(0, session.MaxUserSessions).Build()).AsStrSlice()
+	ids, err := c.Do(ctx, c.B().Zrevrangebyscore().Key(s.userKey(user)).Max("+inf").Min("("+millis(now)).
+		Limit(0, session.MaxUserSessions).Build()).AsStrSlice()
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,30 @@
+# make test does all of its own set-up. make help lists what else there is.
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GO_FOLDERS  := main.go app lab stacks test
+
+# What test/setup couldn't find on the PATH it puts here.
+export PATH := $(CURDIR)/.build/tools/bin:$(PATH)
+# The CDK works with Node 20, and says at length that it is old.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
+
+.PHONY: test
+test: setup lint unit ## install what is missing, then check everything
+
+.PHONY: setup
+setup: ## install what the tests need and this machine lacks
+	@test/setup
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck
+	@unformatted=$$(gofmt -l $(GO_FOLDERS)); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+.PHONY: unit
+unit: ## the tests, with the race detector
+	go test -race -timeout 20m ./...
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
