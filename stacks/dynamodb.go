@@ -60,10 +60,12 @@ func (s DynamoDBStore) Configure(server *config.Config) {
 }
 
 // Admit implements SessionStore: four actions on items, and the query by owner. No scan, no batch, no stream.
-func (s DynamoDBStore) Admit(role awsiam.IGrantable, _ awsec2.IConnectable) {
-	grant(role, []*string{s.table.TableArn()},
-		"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
-	grant(role, []*string{jsii.String(*s.table.TableArn() + "/index/" + s.index)}, "dynamodb:Query")
+func (s DynamoDBStore) Admit(role awsiam.IRole, _ awsec2.IConnectable) constructs.IDependable {
+	index := jsii.String(*s.table.TableArn() + "/index/" + s.index)
+	return newStorePolicy(s.table, role,
+		allow([]*string{s.table.TableArn()},
+			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
+		allow([]*string{index}, "dynamodb:Query"))
 }
 
 // Graphs implements SessionStore.

@@ -61,7 +61,7 @@ func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 	fleet := Fleet{Role: newServerRole(scope, binary), SecurityGroup: newServerSecurityGroup(scope, props.Vpc)}
 	fleet.Group = newGroup(scope, fleet, userData, props)
 	props.Store.Configure(&props.Server)
-	props.Store.Admit(fleet.Role, fleet.SecurityGroup)
+	access := props.Store.Admit(fleet.Role, fleet.SecurityGroup)
 
 	stack := awscdk.Stack_Of(scope)
 	group := fleet.Group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup)
@@ -80,24 +80,24 @@ func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 		TargetUtilizationPercent: jsii.Number(cpuPercent),
 	})
 	// A server that boots needs its permissions, and a listener: without one, a target group calls no server healthy.
-	fleet.Group.Node().AddDependency(fleet.Role, fleet.SecurityGroup, props.Balancer.Listener)
+	fleet.Group.Node().AddDependency(fleet.Role, fleet.SecurityGroup, access, props.Balancer.Listener)
 	return fleet
 }
 
-// newServerRole may fetch the one binary, ask for its own health, signal its stack and be reached by Session Manager.
+// newServerRole may fetch the one binary, ask for its own health and be reached by Session Manager. The Auto Scaling
+// group adds that it may signal its stack.
 func newServerRole(scope constructs.Construct, binary awss3assets.Asset) awsiam.Role {
 	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
 		Description: jsii.String("The web servers"),
 	})
-	object := *binary.Bucket().ArnForObjects(binary.S3ObjectKey())
-	grant(role, []*string{jsii.String(object)}, "s3:GetObject")
-	grant(role, []*string{awscdk.Aws_STACK_ID()}, "cloudformation:SignalResource")
+	object := binary.Bucket().ArnForObjects(binary.S3ObjectKey())
+	role.AddToPolicy(allow([]*string{object}, "s3:GetObject"))
 	// These know no resources (Service Authorization Reference). For Session Manager it is the whole list: the managed
 	// policy AmazonSSMManagedInstanceCore may read every parameter of the account besides.
-	grant(role, []*string{jsii.String("*")}, "elasticloadbalancing:DescribeTargetHealth",
+	role.AddToPolicy(allow([]*string{jsii.String("*")}, "elasticloadbalancing:DescribeTargetHealth",
 		"ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
-		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel")
+		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"))
 	return role
 }
 

@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
@@ -66,4 +67,26 @@ func TestOnlyServersReachTheCache(t *testing.T) {
 	})
 	rules["SourceSecurityGroupId"], rules["FromPort"], rules["ToPort"] = groupID(fleet), 6379, 6379
 	expectProperties(t, lab, "AWS::EC2::SecurityGroupIngress", rules)
+}
+
+// While the fleet rolls from one store to another, its old servers still use the old store.
+func TestServersKeepTheOldStoreUntilTheyAreGone(t *testing.T) {
+	policies := map[string]string{} // logical id to store
+	for _, store := range []string{"dynamodb", "valkey"} {
+		_, lab := synth(t, map[string]any{"store": store})
+		for id, policy := range *lab.FindResources(jsii.String("AWS::IAM::Policy"), nil) {
+			for _, statement := range permissions(t, *policy) {
+				if !strings.Contains(statement, " dynamodb:") && !strings.Contains(statement, " elasticache:") {
+					continue
+				}
+				if other := policies[id]; other != "" && other != store {
+					t.Errorf("%s gives access to %s or to %s: an update would take the old access away first", id, other, store)
+				}
+				policies[id] = store
+			}
+		}
+	}
+	if len(policies) != 2 {
+		t.Errorf("policies with access to a store: %v, want one a store", policies)
+	}
 }

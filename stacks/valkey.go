@@ -34,6 +34,7 @@ type ValkeyStoreProps struct {
 // ValkeyStore keeps sessions in Amazon ElastiCache for Valkey: a primary, and a replica in another zone that takes over.
 // Sessions are in memory: a failover loses what hadn't reached the replica yet.
 type ValkeyStore struct {
+	scope         constructs.Construct
 	cache         awselasticache.CfnReplicationGroup
 	user          awselasticache.CfnUser
 	securityGroup awsec2.SecurityGroup
@@ -98,7 +99,7 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 		cache.SetSnapshotRetentionLimit(jsii.Number(7))
 		cache.ApplyRemovalPolicy(awscdk.RemovalPolicy_SNAPSHOT, nil)
 	}
-	return ValkeyStore{cache, user, securityGroup}
+	return ValkeyStore{scope, cache, user, securityGroup}
 }
 
 // Configure implements SessionStore.
@@ -111,13 +112,14 @@ func (s ValkeyStore) Configure(server *config.Config) {
 }
 
 // Admit implements SessionStore.
-func (s ValkeyStore) Admit(role awsiam.IGrantable, servers awsec2.IConnectable) {
+func (s ValkeyStore) Admit(role awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
 	servers.Connections().AllowTo(s.securityGroup, awsec2.Port_Tcp(jsii.Number(valkeyPort)), jsii.String("sessions"))
 	cache := awscdk.Stack_Of(s.cache).FormatArn(&awscdk.ArnComponents{
 		Service: jsii.String("elasticache"), Resource: jsii.String("replicationgroup"), ResourceName: s.cache.Ref(),
 		ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
 	})
-	grant(role, []*string{cache, s.user.AttrArn()}, "elasticache:Connect")
+	policy := newStorePolicy(s.scope, role, allow([]*string{cache, s.user.AttrArn()}, "elasticache:Connect"))
+	return constructs.NewDependencyGroup(policy, s.securityGroup)
 }
 
 // Graphs implements SessionStore.
