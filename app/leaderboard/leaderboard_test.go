@@ -50,8 +50,9 @@ func TestBoards(t *testing.T) {
 			if len(entries) != leaderboard.Places {
 				t.Fatalf("%d entries, want %d", len(entries), leaderboard.Places)
 			}
-			if first, last := entries[0], entries[9]; first.Name != "bob" || last != (leaderboard.Entry{Name: "player-03", Score: 103}) {
-				t.Errorf("from %v to %v", first, last)
+			last := leaderboard.Entry{Name: "player-03", Score: 103}
+			if entries[0].Name != "bob" || entries[9] != last {
+				t.Errorf("from %v to %v", entries[0], entries[9])
 			}
 		})
 	}

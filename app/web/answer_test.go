@@ -1,0 +1,87 @@
+package web_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// An answer is a response that was read.
+type answer struct {
+	*http.Response
+	body string
+}
+
+// expect checks the status and the exact body, where one is given.
+func (a answer) expect(t *testing.T, status int, body ...string) answer {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Errorf("%s %s: status %d, want %d\n%.300s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.body)
+	}
+	if len(body) > 0 && strings.TrimSpace(a.body) != body[0] {
+		t.Errorf("%s %s\n got %s\nwant %s", a.Request.Method, a.Request.URL.Path, a.body, body[0])
+	}
+	return a
+}
+
+// contains checks that the body holds each text.
+func (a answer) contains(t *testing.T, texts ...string) answer {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(a.body, text) {
+			t.Errorf("%s %s lacks %q", a.Request.Method, a.Request.URL.Path, text)
+		}
+	}
+	return a
+}
+
+func (a answer) lacks(t *testing.T, texts ...string) answer {
+	t.Helper()
+	for _, text := range texts {
+		if strings.Contains(a.body, text) {
+			t.Errorf("%s %s has %q", a.Request.Method, a.Request.URL.Path, text)
+		}
+	}
+	return a
+}
+
+// problem checks that the answer is a problem document of that status, whole, whose detail has the text.
+func (a answer) problem(t *testing.T, status int, text string) answer {
+	t.Helper()
+	a.expect(t, status)
+	var document map[string]any
+	if err := json.Unmarshal([]byte(a.body), &document); err != nil {
+		t.Fatalf("%s %s: %v\n%s", a.Request.Method, a.Request.URL.Path, err, a.body)
+	}
+	detail, _ := document["detail"].(string)
+	if a.Header.Get("Content-Type") != "application/problem+json" || len(document) != 5 ||
+		document["type"] != "about:blank" || document["title"] != http.StatusText(status) ||
+		document["status"] != float64(status) ||
+		document["instance"] != a.Request.URL.EscapedPath() || detail == "" || !strings.Contains(detail, text) {
+		t.Errorf("%s %s: not the problem that was expected (%d, %q): %s",
+			a.Request.Method, a.Request.URL.Path, status, text, a.body)
+	}
+	return a
+}
+
+// page checks that the answer is an error page of that status with the text.
+func (a answer) page(t *testing.T, status int, text string) answer {
+	t.Helper()
+	a.expect(t, status).contains(t, "<!doctype html>", http.StatusText(status), text)
+	if got := a.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
+		t.Errorf("%s %s: content type %q", a.Request.Method, a.Request.URL.Path, got)
+	}
+	return a
+}
+
+// cookies are the names of the cookies that the answer sets.
+func (a answer) cookies() string {
+	var names []string
+	for _, cookie := range a.Cookies() {
+		names = append(names, cookie.Name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}

@@ -1,0 +1,33 @@
+package web
+
+import "slices"
+
+// A product is something that the cart takes. That there are few bounds what a stranger can store.
+type product struct {
+	SKU   string
+	Name  string
+	Emoji string
+	Cents int64
+}
+
+// catalogue returns what the shop sells, in the order of the page.
+func catalogue() []product {
+	return []product{
+		{"rubber-duck", "Rubber duck", "🦆", 450},
+		{"coffee", "Coffee", "☕", 320},
+		{"pager", "Pager", "📟", 8900},
+		{"cactus", "Desk cactus", "🌵", 1250},
+		{"socks", "Socks", "🧦", 780},
+		{"umbrella", "Umbrella", "☂️", 2400},
+	}
+}
+
+func skus() []string {
+	var list []string
+	for _, p := range catalogue() {
+		list = append(list, p.SKU)
+	}
+	return list
+}
+
+func sold(sku string) bool { return slices.Contains(skus(), sku) }

@@ -1,0 +1,237 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"stateless-servers/app/leaderboard"
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/memory"
+	"stateless-servers/app/web"
+)
+
+var errDown = errors.New("down")
+
+// A store is one in memory that can be down, and that can lack promises.
+type store struct {
+	session.UserStore
+	down    atomic.Bool
+	promise func(*session.Promises)
+	updated atomic.Pointer[func()] // when not nil, it runs once, before whoever did the next update hears of it
+}
+
+func newStore() *store { return &store{UserStore: memory.New(), promise: func(*session.Promises) {}} }
+
+func (s *store) err() error {
+	if s.down.Load() {
+		return errDown
+	}
+	return nil
+}
+
+func (s *store) Promises() session.Promises {
+	p := s.UserStore.Promises()
+	s.promise(&p)
+	return p
+}
+
+func (s *store) Ping(context.Context) error { return s.err() }
+
+func (s *store) Create(ctx context.Context, id session.ID, r session.Record) error {
+	if err := s.err(); err != nil {
+		return err
+	}
+	return s.UserStore.Create(ctx, id, r)
+}
+
+func (s *store) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	if err := s.err(); err != nil {
+		return session.Record{}, err
+	}
+	return s.UserStore.Load(ctx, id, now)
+}
+
+func (s *store) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	if err := s.err(); err != nil {
+		return session.Record{}, err
+	}
+	record, err := s.UserStore.Update(ctx, id, u)
+	if updated := s.updated.Swap(nil); updated != nil {
+		(*updated)()
+	}
+	return record, err
+}
+
+func (s *store) End(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	if err := s.err(); err != nil {
+		return session.Record{}, err
+	}
+	return s.UserStore.End(ctx, id, now)
+}
+
+// operations are the names of the store operations since they were last asked for.
+type operations struct {
+	mu    sync.Mutex
+	names []string
+}
+
+func (o *operations) ObserveOperation(operation session.Operation) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.names = append(o.names, operation.Name)
+}
+
+func (o *operations) since() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	names := strings.Join(o.names, " ")
+	o.names = nil
+	return names
+}
+
+// A board answers through functions, where they are set.
+type board struct {
+	leaderboard.Board
+	top func(context.Context) ([]leaderboard.Entry, error)
+}
+
+func (b *board) Top(ctx context.Context) ([]leaderboard.Entry, error) {
+	if b.top != nil {
+		return b.top(ctx)
+	}
+	return b.Board.Top(ctx)
+}
+
+// A fleet is one server, or several on one store.
+type fleet struct {
+	store      *store
+	board      *board
+	operations *operations
+	log        *strings.Builder
+	options    web.Options
+}
+
+func newFleet(t *testing.T) *fleet {
+	t.Helper()
+	f := &fleet{
+		store: newStore(), board: &board{Board: leaderboard.NewMemory()}, operations: &operations{}, log: &strings.Builder{},
+	}
+	f.options = web.Options{Zone: "zone-a", Board: f.board, Logger: slog.New(slog.NewJSONHandler(f.log, nil))}
+	return f
+}
+
+// start starts a server of that name and returns its address.
+func (f *fleet) start(t *testing.T, name string) string {
+	t.Helper()
+	options := f.options
+	options.Server = name
+	manager, err := session.New(f.store, session.Options{
+		PlainHTTP: true, ErrorHandler: web.ErrorHandler(options.Logger), Observer: f.operations,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Sessions = manager
+	server := httptest.NewServer(web.New(options))
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// A visitor keeps cookies and doesn't follow redirects.
+type visitor struct {
+	t      *testing.T
+	server string
+	client *http.Client
+}
+
+func newVisitor(t *testing.T, server string) *visitor {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &visitor{t, server, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}}
+}
+
+// oneServer is a fleet of one server and a visitor.
+func oneServer(t *testing.T, change ...func(*fleet)) (*fleet, *visitor) {
+	t.Helper()
+	f := newFleet(t)
+	for _, c := range change {
+		c(f)
+	}
+	return f, newVisitor(t, f.start(t, "server-1"))
+}
+
+// do sends a request; headers are "Name: value".
+func (v *visitor) do(method, path, body string, headers ...string) answer {
+	v.t.Helper()
+	a, err := v.try(v.t.Context(), method, path, body, headers...)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return a
+}
+
+func (v *visitor) try(ctx context.Context, method, path, body string, headers ...string) (answer, error) {
+	request, err := http.NewRequestWithContext(ctx, method, v.server+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		request.Header.Set(name, value)
+	}
+	response, err := v.client.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return answer{response, string(text)}, err
+}
+
+func (v *visitor) get(path string, headers ...string) answer {
+	v.t.Helper()
+	return v.do(http.MethodGet, path, "", headers...)
+}
+
+func (v *visitor) post(path, body string, headers ...string) answer {
+	v.t.Helper()
+	return v.do(http.MethodPost, path, body, headers...)
+}
+
+// cookie is the visitor's cookie of that name, or "".
+func (v *visitor) cookie(name string) string {
+	v.t.Helper()
+	u, err := url.Parse(v.server)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for _, cookie := range v.client.Jar.Cookies(u) {
+		if cookie.Name == name {
+			return cookie.Value
+		}
+	}
+	return ""
+}
+
+const html = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8" // as browsers send it

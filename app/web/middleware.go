@@ -1,0 +1,97 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"stateless-servers/app/session"
+)
+
+// policy lets the page use this server alone, and nothing that is written in the page itself.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// identify says on every response who served it, and gives it the security headers.
+func (s *server) identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Served-By", s.Server)
+		h.Set("X-Served-Zone", s.Zone)
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// recover turns a panic into a 500, or into a broken connection when the response has begun.
+func (s *server) recover(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		response := &startedWriter{ResponseWriter: w}
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			if cause == http.ErrAbortHandler {
+				panic(cause)
+			}
+			s.Logger.ErrorContext(r.Context(), "panic", "method", r.Method, "path", r.URL.Path,
+				"cause", cause, slog.String("stack", string(debug.Stack())))
+			if response.started {
+				panic(http.ErrAbortHandler)
+			}
+			refuse(w, r, http.StatusInternalServerError, "Something went wrong in this server.")
+		}()
+		next.ServeHTTP(response, r)
+	})
+}
+
+// A startedWriter knows whether the response has begun.
+type startedWriter struct {
+	http.ResponseWriter
+	started bool
+}
+
+// Unwrap is for http.ResponseController.
+func (w *startedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *startedWriter) WriteHeader(status int) {
+	w.started = true
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *startedWriter) Write(p []byte) (int, error) {
+	w.started = true
+	return w.ResponseWriter.Write(p)
+}
+
+// longestDelay bounds ?delay=.
+const longestDelay = 2 * time.Second
+
+// delayed honours ?delay=, where that is allowed. The session is read before the time passes, so that requests overlap
+// in the way that loses updates: each changes a state that it read before the other's change. The time passes in full
+// even when the client leaves, for drills that cut clients off.
+func (s *server) delayed(next http.HandlerFunc) http.HandlerFunc {
+	if !s.AllowDelay {
+		return next
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if query := r.URL.Query(); query.Has("delay") {
+			delay, err := time.ParseDuration(query.Get("delay"))
+			if err != nil || delay < 0 || delay > longestDelay {
+				refuse(w, r, http.StatusBadRequest, badValue("query parameter delay", query.Get("delay"),
+					"a duration from 0s to "+longestDelay.String()+", such as 200ms"))
+				return
+			}
+			if _, _, err := session.From(r.Context()).Info(r.Context()); err != nil {
+				s.sessionError(w, r, err)
+				return
+			}
+			time.Sleep(delay)
+		}
+		next(w, r)
+	}
+}

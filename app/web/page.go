@@ -1,0 +1,162 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"stateless-servers/app/leaderboard"
+	"stateless-servers/app/session"
+)
+
+type errorPage struct {
+	Status int
+	Title  string
+	Detail string
+	Server string
+}
+
+// homePage is what templates/home.html shows.
+type homePage struct {
+	sessionState
+	Hero      answer   // this page's
+	Answers   []answer // servedLength of them, the oldest first
+	Legend    []answer // the servers among Answers
+	StoreName string
+	Meaning   string // of the store
+	Missing   string // what the store can't do; empty when nothing
+	ByUser    bool   // the store can tell a user's sessions
+	Products  []cartLine
+	Total     int64 // cents
+
+	Player     string // the visitor's name on the board; empty without a session
+	LastScore  int64
+	HasScore   bool
+	MaxScore   int64
+	Board      []leaderboard.Entry
+	BoardFails bool
+
+	Sessions      []userSession
+	SessionsFails bool
+}
+
+// An answer is one that the visitor got lately, or in a legend all of one server's.
+type answer struct {
+	Server string // empty: there was none yet
+	Slot   int
+	Count  int
+}
+
+// Colour is the class of the answer's server.
+func (a answer) Colour() int { return a.Slot % colours }
+
+// Letter tells the answer's server apart without colour.
+func (a answer) Letter() string { return string(rune('A' + a.Slot)) }
+
+// A cartLine is a product and how many pieces of it the cart holds.
+type cartLine struct {
+	product
+	Quantity int64
+}
+
+// page shows everything. It reads the session, and writes nothing to it.
+func (s *server) page(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	state, err := s.state(ctx)
+	if err != nil {
+		s.sessionError(w, r, err)
+		return
+	}
+	visitor := session.From(ctx)
+	info, found, err := visitor.Info(ctx)
+	if err != nil {
+		s.sessionError(w, r, err)
+		return
+	}
+	home := homePage{sessionState: state, MaxScore: maxScore}
+	if found {
+		home.Player = playerName(info)
+		// A score that another version of this program wrote differently is no reason to fail.
+		home.LastScore, home.HasScore, _ = lastScore.Get(ctx, visitor)
+	}
+	home.setAnswers(remember(w, r, s.Server))
+	home.setStore(s.Sessions.Promises())
+	home.setCart(state.Cart)
+	if home.Board, err = s.top(ctx); err != nil {
+		home.BoardFails = true
+		s.logFailure(ctx, "read the leaderboard for the page", err)
+	}
+	if home.Authenticated && home.ByUser {
+		infos, err := visitor.UserSessions(ctx)
+		if err != nil {
+			home.SessionsFails = true
+			s.logFailure(ctx, "list a user's sessions for the page", err)
+		}
+		home.Sessions = userSessions(infos)
+	}
+	writePage(w, http.StatusOK, "home.html", home)
+}
+
+// logFailure logs what the page can do without.
+func (s *server) logFailure(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		s.Logger.ErrorContext(ctx, what, "error", err)
+	}
+}
+
+func (h *homePage) setAnswers(names []string) {
+	slots := slots(names)
+	h.Hero = answer{Server: h.Server, Slot: slots[h.Server]}
+	h.Answers = make([]answer, servedLength-len(names))
+	counts := map[string]int{}
+	for _, name := range names {
+		h.Answers = append(h.Answers, answer{Server: name, Slot: slots[name]})
+		counts[name]++
+	}
+	for name, count := range counts {
+		h.Legend = append(h.Legend, answer{name, slots[name], count})
+	}
+	slices.SortFunc(h.Legend, func(a, b answer) int { return strings.Compare(a.Server, b.Server) })
+}
+
+func (h *homePage) setCart(lines map[string]int64) {
+	for _, p := range catalogue() {
+		h.Products = append(h.Products, cartLine{p, lines[p.SKU]})
+		h.Total += p.Cents * lines[p.SKU]
+	}
+}
+
+func (h *homePage) setStore(p session.Promises) {
+	switch p.Name {
+	case "memory":
+		h.StoreName = "Server memory"
+		h.Meaning = "Each server keeps the sessions that it started, in its own memory, until it stops."
+	case "valkey":
+		h.StoreName = "Valkey"
+		h.Meaning = "All servers share one fast store in memory, so any of them can answer you, and any of them can go."
+	case "dynamodb":
+		h.StoreName = "Amazon DynamoDB"
+		h.Meaning = "All servers share one durable table, so any of them can answer you, and any of them can go."
+	default:
+		h.StoreName = p.Name
+		h.Meaning = "This is where your session lives between two requests."
+	}
+	h.ByUser = p.ByUser
+	var missing []string
+	for _, promise := range []struct {
+		kept bool
+		what string
+	}{
+		{p.Shared, "let another server go on with your session"},
+		{p.NoLostUpdate, "keep every one of several changes made at once"},
+		{p.LogoutIsFinal, "make sure that a session is over after logout"},
+		{p.ReadYourWrites, "show your change to the very next request"},
+		{p.ByUser, "list or end all sessions of a user"},
+	} {
+		if !promise.kept {
+			missing = append(missing, promise.what)
+		}
+	}
+	h.Missing = strings.Join(missing, "; ")
+}

@@ -1,0 +1,174 @@
+package web_test
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/app/leaderboard"
+	"stateless-servers/app/session"
+)
+
+func TestPage(t *testing.T) {
+	f, v := oneServer(t)
+	a := v.get("/").expect(t, 200).contains(t, "<!doctype html>", `<html lang="en">`, "server-1", "zone-a",
+		"Server memory", "<b>It can’t</b> let another server go on with your session.", "You have no session yet",
+		`id="board-fails" hidden>`, `id="board-empty">`,
+		`action="/login"`, `action="/api/visits"`, `action="/api/cart/coffee"`, `action="/api/scores"`, "Skip to the content")
+	forbidden := regexp.MustCompile(`(?i) style=| on[a-z]+=|<style|javascript:|<script>|(src|href)="(https?:)?//`)
+	if inline := forbidden.FindString(a.body); inline != "" {
+		t.Errorf("the page has %q, which its policy forbids", inline)
+	}
+	v.post("/api/visits", "")
+	v.post("/api/cart/coffee", "quantity=2")
+	v.post("/api/scores", "score=77")
+	v.post("/login", "user=ann")
+	v.get("/").expect(t, 200).contains(t, "Logged in as <b>ann</b>", `data-quantity>2<`, `<span id="total">6.40</span>`,
+		"Your last score: 77", `<p class="figure" id="visits">1</p>`, "Log out everywhere").lacks(t, "It can’t</b> list")
+	if f.log.Len() > 0 {
+		t.Errorf("logged: %s", f.log)
+	}
+}
+
+func TestPageOfASharedStoreHasNothingMissing(t *testing.T) {
+	for name, title := range map[string]string{"valkey": "Valkey", "dynamodb": "Amazon DynamoDB", "postgres": "postgres"} {
+		_, v := oneServer(t, func(f *fleet) {
+			f.store.promise = func(p *session.Promises) { p.Name, p.Shared = name, true }
+		})
+		v.get("/").expect(t, 200).contains(t, `<p class="store">`+title+`</p>`, "It loses no update").lacks(t, "It can’t")
+		v.get("/api/session").contains(t, `"store":"`+name+`"`)
+	}
+}
+
+func TestNamesAreEscaped(t *testing.T) {
+	_, v := oneServer(t)
+	v.post("/login", `user=%3Cscript%3Ealert(1)%3C/script%3E"'`, `User-Agent: <img src=x onerror=alert(2)>`).expect(t, 200)
+	v.post("/api/scores", "score=1").expect(t, 200)
+	a := v.get("/").expect(t, 200).lacks(t, "<script>alert", "<img src=x")
+	if n := strings.Count(a.body, "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;"); n != 3 {
+		t.Errorf("the name is there %d times, want 3: login, leaderboard, attribute", n)
+	}
+	v.get("/api/session").contains(t, `\u003cscript\u003e`)
+	v.get("/%3Cb%3E").page(t, 404, "nothing at this address").lacks(t, "<b>")
+}
+
+func TestLastAnswersAreTheBrowsers(t *testing.T) {
+	f := newFleet(t)
+	f.store.promise = func(p *session.Promises) { p.Shared = true }
+	v := newVisitor(t, f.start(t, "server-1"))
+	other := &visitor{t, f.start(t, "server-2"), v.client}
+	for range 15 {
+		v.get("/")
+	}
+	for range 8 {
+		other.get("/")
+	}
+	a := other.get("/").expect(t, 200)
+	if got, want := strings.Count(a.body, `data-server="server-1"`), 11; got != want {
+		t.Errorf("%d tiles of server-1, want %d", got, want)
+	}
+	if got, want := strings.Count(a.body, `data-server="server-2"`), 9; got != want {
+		t.Errorf("%d tiles of server-2, want %d", got, want)
+	}
+	want := strings.Repeat("server-1~", 11) + strings.Repeat("server-2~", 8) + "server-2"
+	if got := v.cookie("served"); got != want {
+		t.Errorf("the cookie is %s", got)
+	}
+
+	// The cookie is the visitor's, and may hold anything.
+	for cookie, want := range map[string]string{
+		"":                        "server-1",
+		"~~~":                     "server-1",
+		"ok~<i>~server-9":         "ok~server-9~server-1",
+		"a b~c;d":                 "c~server-1",
+		strings.Repeat("x", 65):   "server-1",
+		strings.Repeat("a~", 999): strings.Repeat("a~", 19) + "server-1",
+	} {
+		stranger := newVisitor(t, v.server)
+		a := stranger.get("/", "Cookie: served="+cookie).expect(t, 200)
+		if n := strings.Count(a.body, `data-server="`); n != strings.Count(want, "~")+1 {
+			t.Errorf("%.20s: %d tiles", cookie, n)
+		}
+		if got := stranger.cookie("served"); got != want {
+			t.Errorf("%.20s: the cookie became %s", cookie, got)
+		}
+	}
+}
+
+func TestPageWithoutLeaderboard(t *testing.T) {
+	f, v := oneServer(t, func(f *fleet) {
+		f.options.BoardTimeout = 20 * time.Millisecond
+		f.board.top = func(ctx context.Context) ([]leaderboard.Entry, error) {
+			<-ctx.Done() // it hangs: only its time limit ends it
+			return nil, ctx.Err()
+		}
+	})
+	v.get("/").expect(t, 200).contains(t, `id="board-fails">`, `id="board-empty" hidden>`, "Count a visit")
+	a := v.get("/api/leaderboard").problem(t, 503, "The leaderboard doesn't answer")
+	if a.Header.Get("Retry-After") != "1" {
+		t.Error("no Retry-After")
+	}
+	if n := strings.Count(f.log.String(), "\n"); n != 2 {
+		t.Errorf("%d lines in the log, want 2:\n%s", n, f.log)
+	}
+}
+
+func TestStoreDown(t *testing.T) {
+	f, v := oneServer(t)
+	v.post("/login", "user=ann").expect(t, 200)
+	f.store.down.Store(true)
+	answers := []answer{
+		v.get("/api/session").problem(t, 503, "The session store doesn't answer"),
+		v.get("/api/sessions").problem(t, 503, "The session store"),
+		v.post("/api/visits", "").problem(t, 503, "The session store"),
+		v.post("/api/visits", "", html).page(t, 503, "The session store"),
+		v.post("/api/cart/coffee", "quantity=1").problem(t, 503, "The session store"),
+		v.post("/api/scores", "score=1").problem(t, 503, "The session store"),
+		v.post("/login", "user=bob").page(t, 503, "The session store"),
+		v.post("/logout", "").page(t, 503, "The session store"),
+		v.get("/").page(t, 503, "The session store"),
+		v.get("/readyz").page(t, 503, "The session store"),
+	}
+	for _, a := range answers {
+		if a.Header.Get("Retry-After") != "1" || a.Header.Get("X-Served-By") != "server-1" {
+			t.Errorf("%s %s: headers %v", a.Request.Method, a.Request.URL.Path, a.Header)
+		}
+	}
+	if got := strings.Count(f.log.String(), `"error":`); got != len(answers) {
+		t.Errorf("%d errors in the log, want %d:\n%s", got, len(answers), f.log)
+	}
+	for _, path := range []string{"/none", "/healthz", "/api/leaderboard", "/static/style.css"} {
+		v.get(path).expect(t, 200)
+	}
+	f.store.down.Store(false)
+	v.get("/").expect(t, 200).contains(t, "Logged in as <b>ann</b>")
+	v.get("/readyz").expect(t, 200)
+}
+
+func TestAssets(t *testing.T) {
+	_, v := oneServer(t)
+	page := v.get("/").body
+	contentTypes := map[string]string{
+		"style.css": "text/css; charset=utf-8", "script.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
+	}
+	for name, contentType := range contentTypes {
+		path := regexp.MustCompile(`/static/` + regexp.QuoteMeta(name) + `\?v=[0-9a-f]{16}`).FindString(page)
+		if path == "" {
+			t.Fatalf("the page doesn't refer to %s", name)
+		}
+		a := v.get(path).expect(t, 200)
+		if a.Header.Get("Content-Type") != contentType || !strings.Contains(a.Header.Get("Cache-Control"), "immutable") {
+			t.Errorf("%s: headers %v", name, a.Header)
+		}
+		v.get(path, "If-None-Match: "+a.Header.Get("Etag")).expect(t, http.StatusNotModified)
+		// A page of another version gets what there is, but may not keep it.
+		if a := v.get("/static/"+name+"?v=0").expect(t, 200); a.Header.Get("Cache-Control") != "no-cache" {
+			t.Errorf("%s of another version: %v", name, a.Header)
+		}
+	}
+	v.get("/static/nosuch.css").page(t, 404, "nothing at this address")
+	v.get("/static/").page(t, 404, "nothing at this address")
+}

@@ -1,0 +1,78 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"path"
+	"time"
+)
+
+//go:embed static templates
+var files embed.FS
+
+// An asset is a file that the page refers to.
+type asset struct {
+	content     []byte
+	contentType string
+	hash        string
+}
+
+var assets = loadAssets()
+
+func loadAssets() map[string]asset {
+	contentTypes := map[string]string{
+		".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+	}
+	entries, err := files.ReadDir("static")
+	if err != nil {
+		panic(err) // the binary was built without them
+	}
+	loaded := map[string]asset{}
+	for _, entry := range entries {
+		content, err := files.ReadFile("static/" + entry.Name())
+		if err != nil {
+			panic(err)
+		}
+		hash := fmt.Sprintf("%x", sha256.Sum256(content))[:16]
+		loaded[entry.Name()] = asset{content, contentTypes[path.Ext(entry.Name())], hash}
+	}
+	return loaded
+}
+
+// assetURL has the hash of the content in it, so that browsers may keep the asset for good.
+func assetURL(name string) string { return "/static/" + name + "?v=" + assets[name].hash }
+
+// serveAsset answers with this server's version, also when asked for another: during a deployment, a page of a newer
+// server finds an older one here. Only the version that was asked for may be kept.
+func serveAsset(w http.ResponseWriter, r *http.Request) {
+	file, found := assets[r.PathValue("name")]
+	if !found {
+		refuse(w, r, http.StatusNotFound, "There is nothing at this address.")
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", file.contentType)
+	h.Set("Etag", `"`+file.hash+`"`)
+	h.Set("Cache-Control", "no-cache")
+	if r.URL.Query().Get("v") == file.hash {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.content))
+}
+
+var templates = template.Must(template.New("").
+	Funcs(template.FuncMap{"asset": assetURL, "money": money, "moment": moment, "iso": iso}).
+	ParseFS(files, "templates/*.html"))
+
+// money writes an amount of cents.
+func money(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }
+
+// moment writes a time for people.
+func moment(t time.Time) string { return t.UTC().Format("2 Jan, 15:04 UTC") }
+
+// iso writes a time for programs.
+func iso(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,123 @@
+// Package web is the sample application that every server of the fleet runs: a page and a small API on top of package
+// session. No handler keeps anything in the server, so any server may take any request.
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"stateless-servers/app/leaderboard"
+	"stateless-servers/app/session"
+)
+
+// Options say what the application stands on. Server, Zone, Sessions and Board are required.
+type Options struct {
+	// Server is the name of this server, the value of X-Served-By.
+	Server string
+	// Zone is where the server runs, such as an availability zone; the value of X-Served-Zone.
+	Zone string
+	// Sessions gives each request its session. Its options should have ErrorHandler, so that errors look alike.
+	Sessions *session.Manager
+	// Board keeps the scores.
+	Board leaderboard.Board
+	// BoardTimeout bounds each question to Board; default 800 ms, so that a visitor waits less than a second for a 503.
+	BoardTimeout time.Duration
+	// Ready, when not nil, is asked by /readyz before the session store is: its error makes the server not ready, and is
+	// shown. It is how a server says that it is shutting down.
+	Ready func(context.Context) error
+	// AllowDelay honours ?delay= on the routes below /api/, for drills that need slow requests.
+	AllowDelay bool
+	// Logger gets errors; default slog.Default().
+	Logger *slog.Logger
+}
+
+// server has the handlers.
+type server struct {
+	Options
+	mux          *http.ServeMux
+	sessionError func(http.ResponseWriter, *http.Request, error)
+}
+
+// New returns the application's handler.
+func New(options Options) http.Handler {
+	if options.BoardTimeout == 0 {
+		options.BoardTimeout = 800 * time.Millisecond
+	}
+	if options.Logger == nil {
+		options.Logger = slog.Default()
+	}
+	s := &server{Options: options, mux: http.NewServeMux(), sessionError: ErrorHandler(options.Logger)}
+	s.routes()
+
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, r, http.StatusForbidden, "The request was sent by a page of another site.")
+	}))
+	return s.identify(s.recover(protection.Handler(s.mux)))
+}
+
+func (s *server) routes() {
+	s.mux.HandleFunc("GET /none", s.none)
+	s.mux.HandleFunc("GET /healthz", s.none)
+	s.mux.HandleFunc("GET /readyz", s.ready)
+	s.mux.HandleFunc("GET /static/{name}", serveAsset)
+	s.mux.HandleFunc("/", s.unmatched)
+
+	withSession := func(pattern string, handle http.HandlerFunc) {
+		s.mux.Handle(pattern, s.Sessions.Handler(handle))
+	}
+	withSession("GET /{$}", s.page)
+	withSession("POST /login", s.login)
+	withSession("POST /logout", s.logout)
+	withSession("POST /logout/everywhere", s.logoutEverywhere)
+
+	withSession("GET /api/session", s.delayed(s.getSession))
+	withSession("GET /api/sessions", s.delayed(s.getSessions))
+	withSession("POST /api/visits", s.delayed(s.addVisit))
+	withSession("POST /api/cart/{sku}", s.delayed(s.changeCart))
+	withSession("POST /api/scores", s.delayed(s.addScore))
+	withSession("GET /api/leaderboard", s.delayed(s.getLeaderboard))
+}
+
+// none answers without asking any store: for the load test's zero line, and for the load balancer, which must not take
+// every server out of service when it is the store that fails.
+func (s *server) none(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, struct {
+		Server string `json:"server"`
+	}{s.Server})
+}
+
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	if s.Ready != nil {
+		if err := s.Ready(r.Context()); err != nil {
+			refuse(w, r, http.StatusServiceUnavailable, "Not ready: "+err.Error()+".")
+			return
+		}
+	}
+	if err := s.Sessions.Ping(r.Context()); err != nil {
+		s.sessionError(w, r, err)
+		return
+	}
+	s.none(w, r)
+}
+
+// unmatched answers what no route takes: 405 where another method would do, else 404.
+func (s *server) unmatched(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		other := r.WithContext(r.Context())
+		other.Method = method
+		if _, pattern := s.mux.Handler(other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		refuse(w, r, http.StatusMethodNotAllowed, "This address doesn't take the method "+r.Method+".")
+		return
+	}
+	refuse(w, r, http.StatusNotFound, "There is nothing at this address.")
+}

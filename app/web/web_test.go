@@ -1,0 +1,183 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"stateless-servers/app/leaderboard"
+)
+
+func TestEveryResponseSaysWhoServedIt(t *testing.T) {
+	_, v := oneServer(t)
+	for _, request := range []struct {
+		method, path string
+		status       int
+	}{
+		{"GET", "/", 200}, {"HEAD", "/", 200}, {"GET", "/api/session", 200}, {"HEAD", "/api/session", 200},
+		{"GET", "/none", 200}, {"GET", "/healthz", 200}, {"GET", "/readyz", 200}, {"GET", "/static/script.js", 200},
+		{"GET", "/nosuch", 404}, {"GET", "/api/nosuch", 404}, {"PUT", "/", 405}, {"DELETE", "/api/visits", 405},
+		{"GET", "//none", 307},
+	} {
+		a := v.do(request.method, request.path, "").expect(t, request.status)
+		for name, want := range map[string]string{
+			"X-Served-By": "server-1", "X-Served-Zone": "zone-a",
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
+		} {
+			if got := a.Header.Get(name); got != want {
+				t.Errorf("%s %s: %s is %q, want %q", request.method, request.path, name, got, want)
+			}
+		}
+		policy := a.Header.Get("Content-Security-Policy")
+		if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+			t.Errorf("%s %s: policy %q", request.method, request.path, policy)
+		}
+	}
+}
+
+func TestWhatNoRouteTakes(t *testing.T) {
+	_, v := oneServer(t)
+	v.get("/api/nosuch").problem(t, 404, "nothing at this address")
+	v.get("/api/").problem(t, 404, "nothing at this address")
+	v.get("/api/sp%20ace").problem(t, 404, "nothing at this address")
+	v.get("/nosuch").page(t, 404, "nothing at this address")
+	for _, wrong := range []struct{ method, path, allow string }{
+		{"POST", "/api/session", "GET, HEAD"}, {"GET", "/api/visits", "POST"}, {"PATCH", "/api/cart/coffee", "POST"},
+		{"DELETE", "/api/leaderboard", "GET, HEAD"},
+	} {
+		if a := v.do(wrong.method, wrong.path, "").problem(t, 405, wrong.method); a.Header.Get("Allow") != wrong.allow {
+			t.Errorf("%s %s: Allow is %q, want %q", wrong.method, wrong.path, a.Header.Get("Allow"), wrong.allow)
+		}
+	}
+	v.get("/login").page(t, 405, "GET")
+	v.do("PUT", "/", "").page(t, 405, "PUT")
+}
+
+func TestOtherSitesCannotPost(t *testing.T) {
+	f, v := oneServer(t)
+	for _, header := range []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site",
+		"Origin: https://evil.example"} {
+		v.post("/api/visits", "", header).problem(t, 403, "another site")
+		v.post("/api/cart/coffee", "quantity=1", header).problem(t, 403, "another site")
+		for _, path := range []string{"/login", "/logout", "/logout/everywhere"} {
+			v.post(path, "user=ann", header).page(t, 403, "another site")
+		}
+		v.get("/", header).expect(t, 200) // a link from there is fine
+	}
+	if got := f.operations.since(); got != "" {
+		t.Errorf("refused requests cost the store: %s", got)
+	}
+	v.post("/api/visits", "", "Sec-Fetch-Site: same-origin").expect(t, 200)
+	v.post("/api/visits", "", "Origin: "+v.server).expect(t, 200)
+}
+
+func TestReady(t *testing.T) {
+	var stopping atomic.Bool
+	f, v := oneServer(t, func(f *fleet) {
+		f.options.Ready = func(context.Context) error {
+			if stopping.Load() {
+				return errors.New("the server is shutting down")
+			}
+			return nil
+		}
+	})
+	v.get("/readyz").expect(t, 200, `{"server":"server-1"}`)
+	stopping.Store(true)
+	v.get("/readyz").page(t, 503, "Not ready: the server is shutting down.")
+	v.get("/healthz").expect(t, 200)
+	v.post("/api/visits", "").expect(t, 200) // until the balancer has noticed
+	if f.log.Len() > 0 {
+		t.Errorf("logged: %s", f.log)
+	}
+}
+
+func TestDelay(t *testing.T) {
+	f, v := oneServer(t, func(f *fleet) { f.options.AllowDelay = true })
+	v.post("/api/visits", "").expect(t, 200)
+	f.operations.since()
+
+	start := time.Now()
+	v.post("/api/visits?delay=50ms", "").expect(t, 200, `{"visits":2,"server":"server-1"}`)
+	if took := time.Since(start); took < 50*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+	if got := f.operations.since(); got != "load update" {
+		t.Errorf("a delayed visit cost %q, want the session to be read first", got)
+	}
+	for _, path := range []string{"/api/session", "/api/leaderboard"} {
+		start := time.Now()
+		v.get(path+"?delay=50ms").expect(t, 200)
+		if took := time.Since(start); took < 50*time.Millisecond {
+			t.Errorf("%s took %v", path, took)
+		}
+	}
+	for _, delay := range []string{"", "x", "200", "-1ms", "2001ms", "1h"} {
+		v.post("/api/visits?delay="+delay, "").problem(t, 400, "a duration from 0s to 2s")
+	}
+	v.get("/api/session?delay=0s").contains(t, `"visits":2`)
+
+	f.store.down.Store(true)
+	v.get("/api/session?delay=2s").problem(t, 503, "The session store")
+}
+
+// A client that leaves during the delay doesn't stop its visit from counting.
+func TestDelayOutlastsTheClient(t *testing.T) {
+	f, v := oneServer(t, func(f *fleet) { f.options.AllowDelay = true })
+	v.post("/api/visits", "").expect(t, 200)
+	f.operations.since()
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() {
+		_, err := v.try(ctx, http.MethodPost, "/api/visits?delay=1s", "")
+		left <- err
+	}()
+	eventually(t, "the visit has begun", func() bool { return f.operations.since() == "load" })
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Fatalf("the client didn't leave: %v", err)
+	}
+	eventually(t, "the visit counts", func() bool {
+		return strings.Contains(v.get("/api/session").body, `"visits":2`)
+	})
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for range 500 {
+		if holds() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("not so within 5 s: %s", what)
+}
+
+func TestDelayIsIgnoredWhereItIsNotAllowed(t *testing.T) {
+	f, v := oneServer(t)
+	v.get("/api/session?delay=nonsense").expect(t, 200, noSession)
+	v.post("/api/visits?delay=2s", "").expect(t, 200)
+	if got := f.operations.since(); got != "create" {
+		t.Errorf("it cost %q", got)
+	}
+}
+
+func TestPanics(t *testing.T) {
+	var cause any = "boom"
+	f, v := oneServer(t, func(f *fleet) {
+		f.board.top = func(context.Context) ([]leaderboard.Entry, error) { panic(cause) }
+	})
+	v.get("/api/leaderboard").problem(t, 500, "Something went wrong")
+	v.get("/").page(t, 500, "Something went wrong").lacks(t, "boom")
+	if got := f.log.String(); strings.Count(got, `"cause":"boom"`) != 2 || !strings.Contains(got, "web_test.go") {
+		t.Errorf("the log lacks the cause or the stack: %s", got)
+	}
+
+	cause = http.ErrAbortHandler
+	if a, err := v.try(t.Context(), http.MethodGet, "/api/leaderboard", ""); err == nil {
+		t.Errorf("an aborted handler answered %d", a.StatusCode)
+	}
+}
