@@ -95,13 +95,14 @@ func TestSessionsOfAUser(t *testing.T) {
 
 func TestStoreThatCannotTellSessions(t *testing.T) {
 	f, v := oneServer(t, func(f *fleet) {
-		f.store.promise = func(p *session.Promises) { p.ByUser, p.LogoutIsFinal = false, false }
+		f.store.promise = func(p *session.Promises) { p.ByUser, p.LogoutIsFinal, p.Changes = false, false, false }
 	})
 	v.post("/login", "user=ann").expect(t, 200)
 	v.get("/api/sessions").problem(t, 501, "not supported by this session store (memory)")
 	v.post("/logout/everywhere", "").page(t, 501, "not supported by this session store (memory)")
 	v.get("/").expect(t, 200).contains(t, "Logged in as", "This store can’t tell which sessions a user has",
-		"let another server go on with your session; make sure that a session is over after logout; list or end").
+		"let another server go on with your session; make sure that a session is over after logout; "+
+			"list or end all sessions of a user; change a session after its start.").
 		lacks(t, "Log out everywhere")
 	if f.log.Len() > 0 {
 		t.Errorf("logged: %s", f.log)

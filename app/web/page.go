@@ -153,6 +153,7 @@ func (h *homePage) setStore(p session.Promises) {
 		{p.LogoutIsFinal, "make sure that a session is over after logout"},
 		{p.ReadYourWrites, "show your change to the very next request"},
 		{p.ByUser, "list or end all sessions of a user"},
+		{p.Changes, "change a session after its start"},
 	} {
 		if !promise.kept {
 			missing = append(missing, promise.what)
