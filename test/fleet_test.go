@@ -1,0 +1,211 @@
+package test
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// quickHealth has the balancer notice a dead server within two seconds.
+var quickHealth = []string{"--health-interval", "1s", "--health-threshold", "2"}
+
+// On a shared store any server serves any visitor, and a killed server loses no acknowledged visit.
+func TestSharedStores(t *testing.T) {
+	for _, store := range []string{"valkey", "dynamodb"} {
+		t.Run(store, func(t *testing.T) {
+			l := labUp(t, 3, append(quickHealth, "--store", store)...)
+			v := l.visitor()
+
+			served := map[string]int{}
+			for range 60 {
+				served[v.post("/api/visits").Server]++
+			}
+			for name, n := range served {
+				if n != 20 || len(served) != 3 {
+					t.Errorf("%s served %d of 60 visits: %v", name, n, served)
+				}
+			}
+			if got := v.get("/api/session"); got.Visits != 60 {
+				t.Fatalf("after 60 visits the counter says %d", got.Visits)
+			}
+
+			acknowledged, failed := 60, map[int]int{}
+			for i := range 60 {
+				if i == 10 {
+					l.act("/_lab/servers/server-2/kill")
+				}
+				if a := v.post("/api/visits"); a.status == http.StatusOK {
+					acknowledged++
+				} else {
+					failed[a.status]++
+				}
+			}
+			if failed[http.StatusBadGateway] == 0 || len(failed) != 1 {
+				t.Errorf("until the health check notices, some answers are 502: got %v", failed)
+			}
+			l.await("server-2 out of service", func(fleet []server) bool {
+				for _, s := range fleet {
+					if s.Name == "server-2" && s.State == "healthy" {
+						return false
+					}
+				}
+				return true
+			})
+			for range 30 {
+				if a := v.post("/api/visits"); a.status == http.StatusOK {
+					acknowledged++
+				} else {
+					t.Errorf("after the health check noticed: %d", a.status)
+				}
+			}
+			if got := v.get("/api/session"); got.Visits != acknowledged {
+				t.Errorf("%d visits were acknowledged, the counter says %d", acknowledged, got.Visits)
+			}
+		})
+	}
+}
+
+// In the servers' own memory, sessions need sticky cookies, and end with their server.
+func TestMemory(t *testing.T) {
+	t.Run("without sticky sessions the count breaks", func(t *testing.T) {
+		v := labUp(t, 3, "--store", "memory").visitor()
+		for range 60 {
+			v.post("/api/visits")
+		}
+		if got := v.get("/api/session"); got.Visits >= 60 {
+			t.Errorf("the counter says %d", got.Visits)
+		}
+	})
+	t.Run("with sticky sessions it holds until that server is killed", func(t *testing.T) {
+		l := labUp(t, 3, append(quickHealth, "--store", "memory", "--sticky")...)
+		v := l.visitor()
+		served := map[string]int{}
+		for i := range 60 {
+			a := v.post("/api/visits")
+			served[a.Server]++
+			if a.Visits != i+1 {
+				t.Fatalf("visit %d says %d", i+1, a.Visits)
+			}
+		}
+		if len(served) != 1 {
+			t.Fatalf("a pinned visitor was served by %v", served)
+		}
+		for name := range served {
+			l.act("/_lab/servers/" + name + "/kill")
+			l.await("the killed server out of service", func(fleet []server) bool {
+				for _, s := range fleet {
+					if s.Name == name && s.State == "healthy" {
+						return false
+					}
+				}
+				return true
+			})
+		}
+		if got := v.get("/api/session"); got.status != http.StatusOK || got.Visits != 0 {
+			t.Errorf("after the server's death: %+v, want an empty session", got)
+		}
+	})
+}
+
+// 1000 visits of one session, 16 at a time over two servers, all count.
+func TestParallelVisits(t *testing.T) {
+	for _, store := range []string{"valkey", "dynamodb"} {
+		t.Run(store, func(t *testing.T) {
+			const visits, atATime = 1000, 16
+			v := labUp(t, 2, "--store", store).visitor()
+			v.post("/api/visits")
+			var next, refused atomic.Int64
+			next.Store(1)
+			var group sync.WaitGroup
+			for range atATime {
+				group.Go(func() {
+					for next.Add(1) <= visits {
+						if a := v.post("/api/visits"); a.status != http.StatusOK {
+							refused.Add(1)
+						}
+					}
+				})
+			}
+			group.Wait()
+			if got := v.get("/api/session"); got.Visits != visits || refused.Load() != 0 {
+				t.Errorf("the counter says %d of %d; %d refused", got.Visits, visits, refused.Load())
+			}
+		})
+	}
+}
+
+// A request in flight on one server doesn't bring back a session that another server has ended.
+func TestLogoutIsFinal(t *testing.T) {
+	for _, store := range []string{"valkey", "dynamodb"} {
+		t.Run(store, func(t *testing.T) {
+			l := labUp(t, 2, "--store", store)
+			v := l.visitor()
+			if a := v.post("/login?user=ada"); a.status != http.StatusOK || !a.Authenticated {
+				t.Fatalf("login: %+v", a)
+			}
+			inFlight := v.twin()
+			answered := make(chan answer)
+			go func() { answered <- inFlight.post("/api/visits?delay=500ms") }()
+			time.Sleep(150 * time.Millisecond) // it has read the session, and waits
+			out := v.post("/logout")
+			late := <-answered
+			if late.status != http.StatusConflict || out.Server == late.Server {
+				t.Errorf("the visit in flight was answered %+v, the logout %+v; want a 409 of the other server", late, out)
+			}
+			for range 4 {
+				if a := inFlight.get("/api/session"); a.Authenticated || a.Visits != 0 {
+					t.Errorf("after logout: %+v", a)
+				}
+			}
+		})
+	}
+}
+
+// A server that is stopped leaves the fleet without a failed request, and one that is added gets its share.
+func TestStopAndAdd(t *testing.T) {
+	l := labUp(t, 2)
+	v := l.visitor()
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	var failed atomic.Int64
+	for range 4 {
+		group.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					if a := v.post("/api/visits?delay=20ms"); a.status != http.StatusOK {
+						failed.Add(1)
+					}
+				}
+			}
+		})
+	}
+	l.act("/_lab/servers")
+	l.await("three healthy servers", func(fleet []server) bool {
+		healthy := 0
+		for _, s := range fleet {
+			if s.State == "healthy" && s.Requests > 0 {
+				healthy++
+			}
+		}
+		return healthy == 3
+	})
+	l.act("/_lab/servers/server-1/stop")
+	l.await("server-1 gone", func(fleet []server) bool {
+		for _, s := range fleet {
+			if s.Name == "server-1" && s.State != "stopped" {
+				return false
+			}
+		}
+		return true
+	})
+	close(stop)
+	group.Wait()
+	if failed.Load() != 0 {
+		t.Errorf("%d requests failed", failed.Load())
+	}
+}

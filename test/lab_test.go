@@ -1,0 +1,223 @@
+// Package test has the tests that span the rooms: the lab's own program with a fleet of real servers, the CDK's command
+// line, and what infrastructure and server must agree on.
+package test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// root is the module's folder, seen from this package.
+const root = ".."
+
+// labProgram builds the lab's command line once for all tests.
+var labProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "lab-test-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "lab")
+	build := exec.Command("go", "build", "-o", program, "./lab")
+	build.Dir = root
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the lab: %w\n%s", err, output)
+	}
+	return program, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if program, err := labProgram(); err == nil {
+		os.RemoveAll(filepath.Dir(program))
+	}
+	os.Exit(code)
+}
+
+// A lab is a running `lab up`.
+type lab struct {
+	t       *testing.T
+	url     string
+	command *exec.Cmd
+	output  *bytes.Buffer
+	exited  chan error
+}
+
+// A server is one line of GET /_lab/fleet.
+type server struct {
+	Name     string `json:"name"`
+	Zone     string `json:"zone"`
+	PID      int    `json:"pid"`
+	Address  string `json:"address"`
+	State    string `json:"state"`
+	Requests int    `json:"requests"`
+}
+
+// labUp runs `lab up` and waits until its servers are healthy. The test's end interrupts it, as Ctrl-C does, and checks
+// that no process is left.
+func labUp(t *testing.T, servers int, args ...string) *lab {
+	t.Helper()
+	program, err := labProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := freeAddr(t)
+	l := &lab{t: t, url: "http://" + addr, output: &bytes.Buffer{}, exited: make(chan error, 1)}
+	l.command = exec.Command(program, append([]string{"up", "--no-browser", "--addr", addr, "--servers", fmt.Sprint(servers)}, args...)...)
+	l.command.Dir, l.command.Stdout, l.command.Stderr = root, l.output, l.output
+	l.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := l.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { l.exited <- l.command.Wait() }()
+	t.Cleanup(l.end)
+	l.await("all servers healthy", func(fleet []server) bool {
+		return len(fleet) == servers && !slices.ContainsFunc(fleet, func(s server) bool { return s.State != "healthy" })
+	})
+	return l
+}
+
+func freeAddr(t *testing.T) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// end interrupts the lab and checks that it and its servers are gone.
+func (l *lab) end() {
+	fleet, _ := l.fleet()
+	l.command.Process.Signal(os.Interrupt)
+	select {
+	case err := <-l.exited:
+		if err != nil {
+			l.t.Errorf("the lab ended with %v:\n%s", err, l.output)
+		}
+	case <-time.After(30 * time.Second):
+		l.command.Process.Kill()
+		l.t.Errorf("the lab didn't end within 30 s of Ctrl-C:\n%s", <-l.exited)
+	}
+	for _, s := range fleet {
+		if err := syscall.Kill(s.PID, 0); s.PID > 0 && !errors.Is(err, syscall.ESRCH) {
+			l.t.Errorf("%s (pid %d) outlived the lab", s.Name, s.PID)
+		}
+	}
+}
+
+func (l *lab) fleet() ([]server, error) {
+	response, err := http.Get(l.url + "/_lab/fleet")
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	var fleet struct{ Servers []server }
+	err = json.NewDecoder(response.Body).Decode(&fleet)
+	return fleet.Servers, err
+}
+
+// await polls the fleet until it's as wanted.
+func (l *lab) await(what string, as func([]server) bool) {
+	l.t.Helper()
+	var fleet []server
+	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		select {
+		case err := <-l.exited:
+			l.exited <- err
+			l.t.Fatalf("the lab ended early with %v:\n%s", err, l.output)
+		default:
+		}
+		var err error
+		if fleet, err = l.fleet(); err == nil && as(fleet) {
+			return
+		}
+	}
+	l.t.Fatalf("waited in vain for %s: %+v", what, fleet)
+}
+
+// act posts to a route of the lab's own.
+func (l *lab) act(path string) {
+	l.t.Helper()
+	response, err := http.Post(l.url+path, "", nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, _ := io.ReadAll(response.Body); response.StatusCode >= 300 {
+		l.t.Fatalf("POST %s: %d %s", path, response.StatusCode, body)
+	}
+}
+
+// A visitor is a browser with its cookies.
+type visitor struct {
+	lab *lab
+	http.Client
+}
+
+func (l *lab) visitor() *visitor {
+	jar, _ := cookiejar.New(nil)
+	return &visitor{l, http.Client{Jar: jar, Timeout: 30 * time.Second}}
+}
+
+// An answer is what the API says: of each route's keys, those that the tests look at.
+type answer struct {
+	status        int
+	Server        string
+	Visits        int
+	Authenticated bool
+}
+
+func (v *visitor) get(path string) answer { return v.send(http.MethodGet, path) }
+
+func (v *visitor) post(path string) answer { return v.send(http.MethodPost, path) }
+
+func (v *visitor) send(method, path string) answer {
+	v.lab.t.Helper()
+	path, query, _ := strings.Cut(path, "?")
+	request, err := http.NewRequestWithContext(context.Background(), method, v.lab.url+path, nil)
+	if err != nil {
+		v.lab.t.Fatal(err)
+	}
+	request.URL.RawQuery = query
+	response, err := v.Do(request)
+	if err != nil {
+		v.lab.t.Error(err)
+		return answer{}
+	}
+	defer response.Body.Close()
+	a := answer{status: response.StatusCode}
+	if response.StatusCode == http.StatusOK {
+		if err := json.NewDecoder(response.Body).Decode(&a); err != nil {
+			v.lab.t.Errorf("%s %s: %v", method, path, err)
+		}
+	}
+	if a.Server == "" {
+		a.Server = response.Header.Get("X-Served-By")
+	}
+	return a
+}
+
+// twin returns another browser with the same cookies.
+func (v *visitor) twin() *visitor {
+	other := v.lab.visitor()
+	address, _ := url.Parse(v.lab.url)
+	other.Jar.SetCookies(address, v.Jar.Cookies(address))
+	return other
+}

@@ -1,0 +1,78 @@
+package test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"stateless-servers/app/session/dynamodb"
+	"stateless-servers/app/session/sessiontest"
+	"stateless-servers/lab/storeserver"
+)
+
+// The table that the stack deploys is one that the session library works on: it is made in DynamoDB Local from the
+// template's own keys and indexes, and passes the conformance suite.
+func TestTheDeployedTableHoldsSessions(t *testing.T) {
+	template, err := os.ReadFile(filepath.Join(root, "stacks", "testdata", "dynamodb.StatelessLab.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stack struct {
+		Resources map[string]struct {
+			Type       string
+			Properties json.RawMessage
+		}
+	}
+	if err := json.Unmarshal(template, &stack); err != nil {
+		t.Fatal(err)
+	}
+	server := storeserver.ForTest(t, storeserver.DynamoDB)
+	client := dynamodb.NewClient(aws.Config{
+		Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+	}, server.Endpoint)
+	tables := 0
+	for _, resource := range stack.Resources {
+		if resource.Type != "AWS::DynamoDB::Table" && resource.Type != "AWS::DynamoDB::GlobalTable" {
+			continue
+		}
+		tables++
+		var properties struct {
+			AttributeDefinitions   []types.AttributeDefinition
+			KeySchema              []types.KeySchemaElement
+			GlobalSecondaryIndexes []struct {
+				IndexName  string
+				KeySchema  []types.KeySchemaElement
+				Projection types.Projection
+			}
+			TimeToLiveSpecification types.TimeToLiveSpecification
+		}
+		if err := json.Unmarshal(resource.Properties, &properties); err != nil {
+			t.Fatal(err)
+		}
+		if ttl := properties.TimeToLiveSpecification; aws.ToString(ttl.AttributeName) != "ttl" || !aws.ToBool(ttl.Enabled) {
+			t.Errorf("time to live: %s", resource.Properties)
+		}
+		input := awsdynamodb.CreateTableInput{
+			TableName: aws.String("sessions"), BillingMode: types.BillingModePayPerRequest,
+			AttributeDefinitions: properties.AttributeDefinitions, KeySchema: properties.KeySchema,
+		}
+		for _, index := range properties.GlobalSecondaryIndexes {
+			input.GlobalSecondaryIndexes = append(input.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
+				IndexName: &index.IndexName, KeySchema: index.KeySchema, Projection: &index.Projection,
+			})
+		}
+		if _, err := client.CreateTable(t.Context(), &input); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tables != 1 {
+		t.Fatalf("the template has %d tables, want 1", tables)
+	}
+	sessiontest.Run(t, dynamodb.New(client, dynamodb.Options{Table: "sessions"}))
+}
