@@ -90,10 +90,11 @@ func addListeners(balancer elb.ApplicationLoadBalancer, targets elb.ApplicationT
 		}), "http"
 	}
 	balancer.AddRedirect(nil) // port 80 to 443, permanently
-	arn := awscertificatemanager.Certificate_FromCertificateArn(balancer, jsii.String("Certificate"), jsii.String(certificate))
+	imported := awscertificatemanager.Certificate_FromCertificateArn(balancer, jsii.String("Certificate"),
+		jsii.String(certificate))
 	return balancer.AddListener(jsii.String("Https"), &elb.BaseApplicationListenerProps{
 		Port: jsii.Number(443), Protocol: elb.ApplicationProtocol_HTTPS, DefaultTargetGroups: forward,
-		Certificates: &[]elb.IListenerCertificate{elb.ListenerCertificate_FromCertificateManager(arn)},
+		Certificates: &[]elb.IListenerCertificate{elb.ListenerCertificate_FromCertificateManager(imported)},
 		// TLS 1.3, and 1.2 with forward secrecy and authenticated ciphers only; key exchange that a quantum computer
 		// doesn't break for those who offer it.
 		SslPolicy: elb.SslPolicy_TLS13_12_RES_PQ,

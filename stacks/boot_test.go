@@ -112,8 +112,8 @@ func TestUnit(t *testing.T) {
 		t.Errorf("verify: %v\n%s", err, said)
 	}
 	// The exposure level is from 0 (nothing) to 100 (everything).
-	said, err := exec.Command(analyze, "security", "--offline=true", "--threshold=15", "--no-pager", file).CombinedOutput()
-	if err != nil {
+	security := exec.Command(analyze, "security", "--offline=true", "--threshold=15", "--no-pager", file)
+	if said, err := security.CombinedOutput(); err != nil {
 		t.Errorf("security: %v\n%s", err, said)
 	}
 }
@@ -132,7 +132,8 @@ func TestServerOutlastsTheBalancer(t *testing.T) {
 	if server.KeepAlive <= idle {
 		t.Errorf("the server keeps connections for %v, the balancer for %v: 502s", server.KeepAlive, idle)
 	}
-	delay := seconds(attribute(t, only(t, lab, targetGroup), "TargetGroupAttributes", "deregistration_delay.timeout_seconds"))
+	targets := only(t, lab, targetGroup)
+	delay := seconds(attribute(t, targets, "TargetGroupAttributes", "deregistration_delay.timeout_seconds"))
 	if delay >= server.DrainTimeout {
 		t.Errorf("a server drains for %v, but requests may take %v", server.DrainTimeout, delay)
 	}

@@ -22,7 +22,8 @@ func BuildServer(ctx context.Context, log io.Writer, folder, pkg, output string)
 		"-o", output, pkg)
 	build.Dir, build.Stdout, build.Stderr = folder, log, log
 	// Settings of the person who builds must not reach the binary.
-	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "GOARM64=v8.0", "CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=")
+	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "GOARM64=v8.0", "CGO_ENABLED=0",
+		"GOFLAGS=", "GOEXPERIMENT=")
 	if err := build.Run(); err != nil {
 		return "", fmt.Errorf("building the server %s for linux/arm64: %w", pkg, err)
 	}

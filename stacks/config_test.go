@@ -70,12 +70,14 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 		}},
 		{"a certificate that a script left empty", map[string]any{"certificateArn": ""},
 			[]string{`context certificateArn="": allowed is the ARN of an ACM certificate`}},
-		{"an x86 server", map[string]any{"instanceType": "t3.small"}, []string{`context instanceType="t3.small": allowed is ` + arm}},
+		{"an x86 server", map[string]any{"instanceType": "t3.small"},
+			[]string{`context instanceType="t3.small": allowed is ` + arm}},
 		{"an x86 server with a g", map[string]any{"instanceType": "g4dn.xlarge"},
 			[]string{`context instanceType="g4dn.xlarge": allowed is ` + arm}},
 		{"no room for a deploy", map[string]any{"minServers": "6"}, []string{`context maxServers="6": allowed is a number ` +
 			`above minServers (6), so that a deploy has room for one server more`}},
-		{"a list", map[string]any{"store": []any{"valkey"}}, []string{`context store="[\"valkey\"]": allowed is dynamodb or valkey`}},
+		{"a list", map[string]any{"store": []any{"valkey"}},
+			[]string{`context store="[\"valkey\"]": allowed is dynamodb or valkey`}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -44,8 +44,9 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 		Statistic: jsii.String("Minimum"), Label: jsii.String("healthy"), Period: minute(),
 	})
 	cpu := awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-		Namespace: jsii.String("AWS/EC2"), MetricName: jsii.String("CPUUtilization"), Period: minute(), Label: jsii.String("CPU"),
+		Namespace: jsii.String("AWS/EC2"), MetricName: jsii.String("CPUUtilization"),
 		DimensionsMap: &map[string]*string{"AutoScalingGroupName": props.Fleet.Group.AutoScalingGroupName()},
+		Label:         jsii.String("CPU"), Period: minute(),
 	})
 
 	alarms := append([]Alarm{

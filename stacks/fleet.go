@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// requestsPerMinute is what scaling aims at for each server: 500 a second, a fraction of what a t4g.small does, so
-	// that the fleet has grown before anybody notices.
+	// requestsPerMinute is what scaling aims at for each server: 500 a second, so that a load test of a few thousand
+	// makes the fleet grow.
 	requestsPerMinute = 30_000
 	// cpuPercent is the second opinion, for requests that cost more.
 	cpuPercent = 50
@@ -60,15 +60,16 @@ func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 	userData := awsec2.UserData_ForLinux(nil)
 	fleet := Fleet{Role: newServerRole(scope, binary), SecurityGroup: newServerSecurityGroup(scope, props.Vpc)}
 	fleet.Group = newGroup(scope, fleet, userData, props)
-	props.Store.Configure(&props.Server)
+	server := props.Server
+	props.Store.Configure(&server)
 	access := props.Store.Admit(fleet.Role, fleet.SecurityGroup)
 
 	stack := awscdk.Stack_Of(scope)
 	group := fleet.Group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup)
 	script := boot{
 		Region: *stack.Region(), Stack: *stack.StackId(), Group: *stack.GetLogicalId(group),
-		TargetGroup: *props.Balancer.TargetGroup.TargetGroupArn(), Port: port(props.Server),
-		Bucket: *binary.S3BucketName(), Key: *binary.S3ObjectKey(), Server: props.Server,
+		TargetGroup: *props.Balancer.TargetGroup.TargetGroupArn(), Port: port(server),
+		Bucket: *binary.S3BucketName(), Key: *binary.S3ObjectKey(), Server: server,
 	}.script()
 	userData.AddCommands(jsii.String(strings.TrimPrefix(script, "#!/bin/bash\n"))) // UserData begins with one of its own
 
@@ -110,7 +111,8 @@ func newServerSecurityGroup(scope constructs.Construct, vpc awsec2.IVpc) awsec2.
 	return group
 }
 
-func newGroup(scope constructs.Construct, fleet Fleet, userData awsec2.UserData, props *FleetProps) awsautoscaling.AutoScalingGroup {
+func newGroup(scope constructs.Construct, fleet Fleet, userData awsec2.UserData,
+	props *FleetProps) awsautoscaling.AutoScalingGroup {
 	machine := awsec2.NewLaunchTemplate(scope, jsii.String("LaunchTemplate"), &awsec2.LaunchTemplateProps{
 		InstanceType: awsec2.NewInstanceType(jsii.String(props.InstanceType)),
 		// The newest image at each deploy: patches come by deploying.

@@ -26,8 +26,9 @@ type LabProps struct {
 // old store last.
 func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack {
 	c := props.Config
-	props.TerminationProtection = jsii.Bool(c.Stage == StageProduction)
-	stack := awscdk.NewStack(scope, jsii.String(id), &props.StackProps)
+	stackProps := props.StackProps
+	stackProps.TerminationProtection = jsii.Bool(c.Stage == StageProduction)
+	stack := awscdk.NewStack(scope, jsii.String(id), &stackProps)
 
 	server := config.Default()
 	server.Region = *stack.Region()

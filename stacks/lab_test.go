@@ -225,7 +225,8 @@ func TestDashboardShowsTheStore(t *testing.T) {
 func TestProductionIsProtected(t *testing.T) {
 	keys := func(store string) map[string]any { return map[string]any{"store": store, "stage": "production"} }
 	_, lab := synth(t, keys("dynamodb"))
-	if got := attribute(t, only(t, lab, loadBalancer), "LoadBalancerAttributes", "deletion_protection.enabled"); got != "true" {
+	balancer := only(t, lab, loadBalancer)
+	if got := attribute(t, balancer, "LoadBalancerAttributes", "deletion_protection.enabled"); got != "true" {
 		t.Errorf("deletion protection of the load balancer: %s", got)
 	}
 	expect(t, func() {

@@ -29,8 +29,9 @@ type Network struct {
 // NewNetwork defines a VPC of three subnets a zone, with free gateway endpoints for S3 and DynamoDB and the way out that
 // the Config asks for.
 func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Network {
-	props.TerminationProtection = jsii.Bool(props.Config.Stage == StageProduction)
-	stack := awscdk.NewStack(scope, jsii.String(id), &props.StackProps)
+	stackProps := props.StackProps
+	stackProps.TerminationProtection = jsii.Bool(props.Config.Stage == StageProduction)
+	stack := awscdk.NewStack(scope, jsii.String(id), &stackProps)
 
 	subnets, gateways := awsec2.SubnetType_PRIVATE_WITH_EGRESS, 1
 	switch {

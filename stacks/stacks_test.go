@@ -190,8 +190,8 @@ func TestCfnLintFindsNoErrors(t *testing.T) {
 	if err != nil || len(templates) != 2*len(variants) {
 		t.Fatalf("templates to lint: %q, %v", templates, err)
 	}
-	said, err := exec.Command(lint, append([]string{"--non-zero-exit-code", "error", "--"}, templates...)...).CombinedOutput()
-	if err != nil {
+	arguments := append([]string{"--non-zero-exit-code", "error", "--"}, templates...)
+	if said, err := exec.Command(lint, arguments...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
 }
