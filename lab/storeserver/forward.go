@@ -1,6 +1,7 @@
 package storeserver
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -17,6 +18,7 @@ type Forwarder struct {
 	mu       sync.Mutex
 	to       string
 	muted    bool
+	word     []byte // mutes, when a server says it
 	accepted int
 	open     map[net.Conn]bool
 }
@@ -42,7 +44,10 @@ func Forward(t testing.TB, to string) *Forwarder {
 func (f *Forwarder) To(addr string) { f.set(func() { f.to = addr }) }
 
 // Mute swallows what servers say, until it is called with false. What clients say goes on.
-func (f *Forwarder) Mute(muted bool) { f.set(func() { f.muted = muted }) }
+func (f *Forwarder) Mute(muted bool) { f.set(func() { f.muted, f.word = muted, nil }) }
+
+// MuteAfter mutes once a server says the word, and swallows that too.
+func (f *Forwarder) MuteAfter(word string) { f.set(func() { f.word = []byte(word) }) }
 
 // Cut closes every open connection.
 func (f *Forwarder) Cut() {
@@ -105,9 +110,11 @@ type answers struct {
 }
 
 func (a answers) Write(b []byte) (int, error) {
-	a.forwarder.mu.Lock()
-	muted := a.forwarder.muted
-	a.forwarder.mu.Unlock()
+	f, muted := a.forwarder, false
+	f.set(func() {
+		f.muted = f.muted || f.word != nil && bytes.Contains(b, f.word)
+		muted = f.muted
+	})
 	if muted {
 		return len(b), nil
 	}

@@ -32,6 +32,7 @@ func kinds() []holding {
 		{"dynamodb", DynamoDB, putTable, holdsTable},
 		{"dynalite", onlyDynalite, putTable, holdsTable},
 		{"postgres", Postgres, putRow, holdsRow},
+		{"memcached", Memcached, putItem, holdsItem},
 	}
 }
 
@@ -134,6 +135,9 @@ func TestWhatCannotBeHadIsOneLine(t *testing.T) {
 			[]string{"install valkey-server or redis-server", "VALKEY_TEST_ADDRESS"}},
 		{"no java, no node", DynamoDB, map[string]string{"PATH": ""},
 			[]string{"install Java 17 and Maven, or Node 20 with npm", "DYNAMODB_TEST_ENDPOINT"}},
+		{"no memcached", Memcached, map[string]string{"PATH": ""}, []string{"install memcached", "MEMCACHED_TEST_ADDRESS"}},
+		{"nothing at memcached's address", Memcached, map[string]string{"MEMCACHED_TEST_ADDRESS": closed.Addr().String()},
+			[]string{"MEMCACHED_TEST_ADDRESS=", closed.Addr().String()}},
 		{"not a connection string", Postgres, map[string]string{"POSTGRES_TEST_URL": "postgres://u:secret@h:x/"}, []string{"POSTGRES_TEST_URL"}},
 		{"nothing at the connection string", Postgres, map[string]string{"POSTGRES_TEST_URL": "postgres://" + closed.Addr().String()},
 			[]string{"POSTGRES_TEST_URL", closed.Addr().String()}},
