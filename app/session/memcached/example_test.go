@@ -1,0 +1,31 @@
+package memcached_test
+
+import (
+	"log/slog"
+	"net/http"
+
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/memcached"
+)
+
+// A server with sessions on two nodes of Amazon ElastiCache.
+func Example() {
+	store, err := memcached.New(memcached.Options{
+		Addresses: []string{
+			"sessions.abc.0001.euw1.cache.amazonaws.com:11211",
+			"sessions.abc.0002.euw1.cache.amazonaws.com:11211",
+		},
+		TLS: true,
+	})
+	if err != nil {
+		slog.Error("sessions", "error", err)
+		return
+	}
+	defer store.Close()
+	manager, err := session.New(store, session.Options{})
+	if err != nil {
+		slog.Error("sessions", "error", err)
+		return
+	}
+	http.ListenAndServe(":8080", manager.Handler(http.NotFoundHandler()))
+}
