@@ -12,10 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/chacha20poly1305"
 	"pgregory.net/rapid"
 
 	"stateless-servers/app/session"
 	"stateless-servers/app/session/sealing"
+	"stateless-servers/app/session/sealing/sealingtest"
 )
 
 var (
@@ -23,7 +25,7 @@ var (
 	id    = session.ID{1, 2, 3, 31: 32}
 )
 
-// sealed is newRecord(theme dark), sealed for the name "session" with the key "a" of keyText.
+// sealed is newRecord(theme dark), sealed for the name "session" with the key "a" of sealingtest.Keys.
 const sealed = "AYtpbT1rbt98ljbXDJH8xjEm_GTLrVQQMlZ6ZA3UhUd0Q4yssLBmgP63Cs6wYblYNsstoDd1gj2qYyyMj5jBXvNUsWb36jbd6Z4S" +
 	"L9qJI5cpHR9vXHkTqZSbSU8yACO_3TtcssSFIEcnfdAxBU9CJQdYIU-Pq3Tu-4_vOZN1"
 
@@ -34,34 +36,16 @@ func newRecord(values map[string]string) session.Record {
 	}
 }
 
-// keyText returns keys in which each letter of names stands for one.
-func keyText(names string) string {
-	var words []string
-	for _, name := range names {
-		words = append(words, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte(string(name)), 32)))
-	}
-	return strings.Join(words, ",")
-}
-
-type fataler interface {
-	Helper()
-	Fatal(...any)
-}
-
-func newSealer(t fataler, names, name string) *Sealer {
+func newSealer(t testing.TB, names, name string) *Sealer {
 	t.Helper()
-	keys, err := sealing.ParseKeys(keyText(names))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(keys, name)
+	s, err := New(sealingtest.Keys(t, names), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func seal(t fataler, s *Sealer, record session.Record) string {
+func seal(t testing.TB, s *Sealer, record session.Record) string {
 	t.Helper()
 	value, err := s.Seal(id, record)
 	if err != nil {
@@ -196,6 +180,31 @@ func TestNothingButWhatWasSealedOpens(t *testing.T) {
 	}
 }
 
+// TestWhatIsTooLongIsNotDecrypted: not even when it was sealed with the key.
+func TestWhatIsTooLongIsNotDecrypted(t *testing.T) {
+	s := newSealer(t, "a", "session")
+	const most = sealing.MaxValue * 3 / 4
+	for _, size := range []int{most, most + 1, 2 * most} {
+		record := newRecord(nil)
+		record.UserAgent = strings.Repeat("x", size-overhead-len(record.User)+1) // its user's length takes one byte, not two
+		plain, err := encode(id, record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nonce := make([]byte, chacha20poly1305.NonceSizeX)
+		sealed := s.aeads[0].Seal(append([]byte{version}, nonce...), nonce, plain, s.bound)
+		if len(sealed) != size {
+			t.Fatalf("%d bytes, want %d", len(sealed), size)
+		}
+		value := encoding.EncodeToString(sealed)
+		if size > most {
+			isMissing(t, s, value)
+		} else if _, _, err := s.Open(value, start); err != nil || len(value) != sealing.MaxValue {
+			t.Errorf("%d bytes: %v", len(value), err)
+		}
+	}
+}
+
 // TestEveryValueHasOneSpelling seals values of all lengths: those of two thirds have bits to spare in their last letter.
 func TestEveryValueHasOneSpelling(t *testing.T) {
 	s := newSealer(t, "a", "session")
@@ -299,6 +308,39 @@ func TestFormat(t *testing.T) {
 	}
 }
 
+func TestMalformed(t *testing.T) {
+	head := make([]byte, 32+3*8)
+	for name, rest := range map[string][]byte{
+		"nothing":                  nil,
+		"a user cut off":           {3, 'a'},
+		"a length cut off":         {0x80},
+		"a length beyond an int":   {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1},
+		"a length beyond 64 bits":  {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1},
+		"no agent":                 {0},
+		"ends without text":        {0, 0, 0},
+		"too many ends":            {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+		"a key without its value":  {0, 0, 1, 'k'},
+		"a value without its end":  {0, 0, 1, 'k', 'v'},
+		"text after the last end":  {0, 0, 3, 'k', 'v', 'w'},
+		"no end":                   {0, 0, 0, 'k', 'v'},
+		"an end beyond the text":   {0, 0, 4, 'k', 'v'},
+		"a key of all of the text": {0, 0, 2, 'k', 'v'},
+	} {
+		gotID, record, err := decode(append(head, rest...))
+		if err != errMalformed || gotID != (session.ID{}) || record.Values != nil {
+			t.Errorf("%s: got %+v, %v", name, record, err)
+		}
+	}
+	for i := range head {
+		if _, _, err := decode(head[:i]); err != errMalformed {
+			t.Errorf("%d bytes: %v", i, err)
+		}
+	}
+	if _, got, err := decode(append(head, 0, 0, 3, 'k', 'v')); err != nil || got.Values["k"] != "v" {
+		t.Errorf("what is well formed: %+v, %v", got, err)
+	}
+}
+
 func TestNothingIsDroppedInSilence(t *testing.T) {
 	s := newSealer(t, "a", "session")
 	for _, values := range []map[string]string{{"": "1"}, {"k": ""}} {
@@ -331,12 +373,8 @@ func TestEverySealIsNew(t *testing.T) {
 }
 
 func TestNewSaysWhatIsNotAllowed(t *testing.T) {
-	keys, err := sealing.ParseKeys(keyText("a"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range []string{"", strings.Repeat("n", 61)} {
-		if _, err := New(keys, name); err == nil || !strings.Contains(err.Error(), "allowed are 1 to 60 bytes") {
+		if _, err := New(sealingtest.Keys(t, "a"), name); err == nil || !strings.Contains(err.Error(), "allowed are 1 to 60 bytes") {
 			t.Errorf("name of %d bytes: %v", len(name), err)
 		}
 	}

@@ -4,48 +4,54 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"time"
+	"net/http"
+	"net/http/httptest"
 
 	"stateless-servers/app/session"
 	"stateless-servers/app/session/cookie"
 	"stateless-servers/app/session/sealing"
 )
 
-// Two servers share nothing but the keys. What one seals, the other opens.
+// newServer returns a web server that counts visits.
+func newServer(secrets string) (http.Handler, error) {
+	keys, err := sealing.ParseKeys(secrets)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := cookie.New(keys, "session")
+	if err != nil {
+		return nil, err
+	}
+	manager, err := session.NewSealed(sealer, session.Options{CookieName: "session"})
+	if err != nil {
+		return nil, err
+	}
+	return manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := session.From(r.Context())
+		visits.Add(s, 1)
+		n, err := visits.Get(r.Context(), s)
+		fmt.Println(n, err)
+	})), nil
+}
+
+// Two servers share nothing but the key, and a visitor goes from one to the other.
 func Example() {
 	secret := make([]byte, 32)
 	rand.Read(secret)
-	keys, err := sealing.ParseKeys(base64.StdEncoding.EncodeToString(secret)) // in earnest: from the environment
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	one, err := cookie.New(keys, "session")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	other, err := cookie.New(keys, "session")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	secrets := base64.StdEncoding.EncodeToString(secret) // in earnest: from the servers' environment
 
-	now := time.Now()
-	value, err := one.Seal(session.ID{1}, session.Record{
-		Values: map[string]string{"theme": `"dark"`}, User: "ada",
-		Created: now, Expires: now.Add(24 * time.Hour), IdleExpires: now.Add(30 * time.Minute),
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
+	visit := httptest.NewRequest(http.MethodGet, "/", nil)
+	for range 2 {
+		server, err := newServer(secrets)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		response := httptest.NewRecorder()
+		server.ServeHTTP(response, visit)
+		visit.AddCookie(response.Result().Cookies()[0])
 	}
-
-	_, record, err := other.Open(value, now)
-	fmt.Println(record.User, record.Values["theme"], err)
-	_, _, err = other.Open(value, now.Add(time.Hour))
-	fmt.Println(err)
 	// Output:
-	// ada "dark" <nil>
-	// session not found
+	// 1 <nil>
+	// 2 <nil>
 }

@@ -20,6 +20,7 @@ import (
 
 	"stateless-servers/app/session"
 	"stateless-servers/app/session/sealing"
+	"stateless-servers/app/session/sealing/sealingtest"
 )
 
 var (
@@ -35,35 +36,16 @@ func newRecord(values map[string]string) session.Record {
 	}
 }
 
-// parseKeys returns keys in which each letter of names stands for one.
-func parseKeys(t fataler, names string) sealing.Keys {
+func newSealer(t testing.TB, names string) *Sealer {
 	t.Helper()
-	var words []string
-	for _, name := range names {
-		words = append(words, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte(string(name)), 32)))
-	}
-	keys, err := sealing.ParseKeys(strings.Join(words, ","))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
-}
-
-type fataler interface {
-	Helper()
-	Fatal(...any)
-}
-
-func newSealer(t fataler, names string) *Sealer {
-	t.Helper()
-	s, err := New(parseKeys(t, names), options)
+	s, err := New(sealingtest.Keys(t, names), options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func seal(t fataler, s *Sealer, record session.Record) string {
+func seal(t testing.TB, s *Sealer, record session.Record) string {
 	t.Helper()
 	value, err := s.Seal(id, record)
 	if err != nil {
@@ -146,6 +128,10 @@ func TestClaims(t *testing.T) {
 		if got[i] != want[i] {
 			t.Errorf("got  %s\nwant %s", got[i], want[i])
 		}
+	}
+	secret := base64.RawURLEncoding.EncodeToString(s.keys.Keys[0].Key.([]byte))
+	if kid := s.keys.Keys[0].KeyID; strings.HasPrefix(secret, kid[:8]) {
+		t.Errorf("the kid %s shows the key", kid)
 	}
 	if len(s.keys.Keys[0].KeyID) != 11 || s.keys.Keys[0].KeyID == newSealer(t, "b").keys.Keys[0].KeyID {
 		t.Errorf("kid %q", s.keys.Keys[0].KeyID)
@@ -276,6 +262,31 @@ func TestAlgorithmsAndKeys(t *testing.T) {
 	for _, test := range tests {
 		isMissing(t, test.name, s, test.token)
 	}
+	for _, algorithm := range []string{"none", "None", "EdDSA", "RS256", "ES256", "PS256", "HS384", "HS512", "hs256", ""} {
+		var refused *jose.ErrUnexpectedSignatureAlgorithm // before any key is looked at
+		if _, err := s.verify(sign(header(algorithm, kid), payload(nil), hs256(secret)), start); !errors.As(err, &refused) {
+			t.Errorf("%q: %v", algorithm, err)
+		}
+	}
+}
+
+// TestWhatIsTooLongIsNotRead: not even when it was signed with the key.
+func TestWhatIsTooLongIsNotRead(t *testing.T) {
+	s := newSealer(t, "a")
+	header := fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID)
+	longest := 0
+	for agent := 2500; agent < 2900; agent++ {
+		token := sign(header, payload(map[string]any{"agent": strings.Repeat("x", agent)}), hs256(s.keys.Keys[0].Key.([]byte)))
+		_, _, err := s.Open(token, start)
+		if fits := len(token) <= sealing.MaxValue; fits != (err == nil) {
+			t.Fatalf("%d bytes: %v", len(token), err)
+		} else if fits {
+			longest = len(token)
+		}
+	}
+	if longest < sealing.MaxValue-2 {
+		t.Errorf("the longest that opened has %d bytes", longest)
+	}
 }
 
 func TestClaimsAreChecked(t *testing.T) {
@@ -347,7 +358,7 @@ func TestServersOfOtherOptionsShareNothing(t *testing.T) {
 	for _, other := range []Options{
 		{"https://shop.example", "bank"}, {"https://bank.example", "shop"}, {"shop", "https://shop.example"},
 	} {
-		s, err := New(parseKeys(t, "a"), other)
+		s, err := New(sealingtest.Keys(t, "a"), other)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -403,7 +414,7 @@ func TestNewSaysWhatIsNotAllowed(t *testing.T) {
 		{Options{strings.Repeat("i", 201), "a"}, "Issuer"}, {Options{"i", "\xff"}, "Audience"},
 	}
 	for _, test := range tests {
-		_, err := New(parseKeys(t, "a"), test.options)
+		_, err := New(sealingtest.Keys(t, "a"), test.options)
 		if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "allowed are") {
 			t.Errorf("%+v: %v, want a word of %s", test.options, err, test.says)
 		}
@@ -411,7 +422,7 @@ func TestNewSaysWhatIsNotAllowed(t *testing.T) {
 	if _, err := New(sealing.Keys{}, options); err == nil || !strings.Contains(err.Error(), "ParseKeys") {
 		t.Errorf("no keys: %v", err)
 	}
-	if _, err := New(parseKeys(t, "a"), Options{strings.Repeat("\x00", 200), strings.Repeat("\x00", 200)}); err != nil {
+	if _, err := New(sealingtest.Keys(t, "a"), Options{strings.Repeat("\x00", 200), strings.Repeat("\x00", 200)}); err != nil {
 		t.Errorf("the longest options: %v", err)
 	}
 }
