@@ -1,0 +1,37 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+
+	"github.com/mattn/go-isatty"
+)
+
+// terminal reports whether w is one, and so somebody is likely to watch.
+func terminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(file.Fd())
+}
+
+// openBrowser opens the address in the default browser, if there is one. The browser is the one process that the lab
+// starts and doesn't end.
+func openBrowser(url string) {
+	var c *exec.Cmd
+	switch runtime.GOOS {
+	case "darwin":
+		c = exec.Command("open", url)
+	case "windows":
+		c = exec.Command("rundll32", "url.dll,FileProtocolHandler", url)
+	default:
+		if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+			return // xdg-open would take the terminal
+		}
+		c = exec.Command("xdg-open", url)
+	}
+	detach(c)
+	if c.Start() == nil {
+		go func() { _ = c.Wait() }()
+	}
+}

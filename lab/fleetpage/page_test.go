@@ -1,0 +1,226 @@
+package fleetpage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/fleet"
+)
+
+// fake is a fleet of two servers that notes what it was asked for.
+type fake struct {
+	servers []fleet.Server
+	asked   []string
+	err     error // of whatever is asked
+}
+
+func newFake() *fake {
+	return &fake{servers: []fleet.Server{
+		{Name: "server-1", Zone: "a", PID: 11, Address: "127.0.0.1:1001", State: balancer.StateHealthy, Requests: 7},
+		{Name: "server-2", Zone: "b", PID: 12, Address: "127.0.0.1:1002", State: balancer.StateUnhealthy},
+	}}
+}
+
+func (f *fake) Servers() []fleet.Server { return f.servers }
+
+func (f *fake) Server(name string) (fleet.Server, error) {
+	for _, s := range f.servers {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return fleet.Server{}, fmt.Errorf("%s: %w", name, fleet.ErrNoServer)
+}
+
+func (f *fake) Add(context.Context) (fleet.Server, error) {
+	f.asked = append(f.asked, "add")
+	return fleet.Server{Name: "server-3", Zone: "c", PID: 13, Address: "127.0.0.1:1003", State: balancer.StateHealthy}, f.err
+}
+
+func (f *fake) Kill(name string) error {
+	f.asked = append(f.asked, "kill "+name)
+	return f.err
+}
+
+func (f *fake) Stop(name string) (<-chan struct{}, error) {
+	f.asked = append(f.asked, "stop "+name)
+	return nil, f.err
+}
+
+const html = "text/html,application/xhtml+xml,*/*;q=0.8"
+
+func ask(t *testing.T, f Fleet, method, path string, header map[string]string) *httptest.ResponseRecorder {
+	t.Helper()
+	handler, err := New(Info{Store: "valkey", Address: "127.0.0.1:8080", Sticky: true}, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := httptest.NewRequest(method, path, nil)
+	request.Host = "127.0.0.1:8080"
+	for key, value := range header {
+		if key == "Host" {
+			request.Host = value
+		} else {
+			request.Header.Set(key, value)
+		}
+	}
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, request)
+	return recorder
+}
+
+func TestFleetAsJSON(t *testing.T) {
+	got := ask(t, newFake(), "GET", "/_lab/fleet", nil)
+	want := `{"store":"valkey","address":"127.0.0.1:8080","sticky":true,"servers":[` +
+		`{"name":"server-1","zone":"a","pid":11,"address":"127.0.0.1:1001","state":"healthy","requests":7},` +
+		`{"name":"server-2","zone":"b","pid":12,"address":"127.0.0.1:1002","state":"unhealthy","requests":0}]}`
+	if body := strings.TrimSpace(got.Body.String()); got.Code != 200 || body != want {
+		t.Errorf("got %d %s\nwant %s", got.Code, body, want)
+	}
+	if empty := ask(t, &fake{servers: []fleet.Server{}}, "GET", "/_lab/fleet", nil); !strings.Contains(empty.Body.String(), `"servers":[]`) {
+		t.Errorf("an empty fleet: %s", empty.Body)
+	}
+}
+
+func TestChanges(t *testing.T) {
+	tests := []struct {
+		name, path, accept string
+		err                error
+		status             int
+		asked              string
+		body               string // part of it
+	}{
+		{"add", "/_lab/servers", "", nil, 201, "add", `"name":"server-3"`},
+		{"add by a form", "/_lab/servers", html, nil, 303, "add", ""},
+		{"add fails", "/_lab/servers", "", errors.New("no room"), 503, "add", `"detail":"no room"`},
+		{"kill", "/_lab/servers/server-1/kill", "", nil, 200, "kill server-1", `"pid":11`},
+		{"kill by a form", "/_lab/servers/server-1/kill", html, nil, 303, "kill server-1", ""},
+		{"kill the dead", "/_lab/servers/server-1/kill", "", fleet.ErrEnded, 409, "kill server-1", "ended already"},
+		{"stop", "/_lab/servers/server-2/stop", "application/json", nil, 202, "stop server-2", `"pid":12`},
+		{"stop by a form", "/_lab/servers/server-2/stop", html, nil, 303, "stop server-2", ""},
+		{"stop twice", "/_lab/servers/server-2/stop", "", fleet.ErrStopping, 409, "stop server-2", "stopped already"},
+		{"kill nobody", "/_lab/servers/server-9/kill", "", nil, 404, "", `"allowed":["server-1","server-2"]`},
+		{"stop nobody", "/_lab/servers/server-9/stop", "", nil, 404, "", `"allowed":["server-1","server-2"]`},
+		{"stop nobody by a form", "/_lab/servers/server-9/stop", html, nil, 404, "", "<li>server-2</li>"},
+		{"something else", "/_lab/servers/server-1/promote", "", nil, 404, "", `"POST /_lab/servers"`},
+		{"no server", "/_lab/nothing", "", nil, 404, "", `"GET /_lab/fleet"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFake()
+			f.err = test.err
+			got := ask(t, f, "POST", test.path, map[string]string{"Accept": test.accept})
+			if got.Code != test.status || !strings.Contains(got.Body.String(), test.body) {
+				t.Errorf("got %d %s\nwant %d with %s", got.Code, got.Body, test.status, test.body)
+			}
+			if asked := strings.Join(f.asked, ", "); asked != test.asked {
+				t.Errorf("the fleet was asked %q, want %q", asked, test.asked)
+			}
+			if test.status == http.StatusSeeOther && got.Header().Get("Location") != "/_lab" {
+				t.Errorf("sent to %q", got.Header().Get("Location"))
+			}
+			if test.status >= 400 && test.accept != html {
+				var p problem
+				if err := json.Unmarshal(got.Body.Bytes(), &p); err != nil || p.Status != test.status || p.Title == "" || p.Type != "about:blank" {
+					t.Errorf("not a problem: %s, %v", got.Body, err)
+				}
+				if kind := got.Header().Get("Content-Type"); kind != "application/problem+json" {
+					t.Errorf("Content-Type %s", kind)
+				}
+			}
+		})
+	}
+}
+
+func TestWhoMayAsk(t *testing.T) {
+	tests := []struct {
+		name   string
+		header map[string]string
+		may    bool
+	}{
+		{"curl", nil, true},
+		{"the page", map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:8080"}, true},
+		{"another site", map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, false},
+		{"another site of an old browser", map[string]string{"Origin": "https://evil.example"}, false},
+		{"another port", map[string]string{"Origin": "http://127.0.0.1:9090"}, false},
+		{"a name that leads here", map[string]string{"Host": "evil.example:8080"}, false},
+		{"a name that begins well", map[string]string{"Host": "localhost.evil.example"}, false},
+		{"an address of the network", map[string]string{"Host": "192.0.2.1:8080"}, false},
+		{"no name", map[string]string{"Host": ""}, false},
+		{"localhost", map[string]string{"Host": "LOCALHOST:8080"}, true},
+		{"localhost without a port", map[string]string{"Host": "localhost"}, true},
+		{"IPv6", map[string]string{"Host": "[::1]:8080"}, true},
+		{"IPv6 without a port", map[string]string{"Host": "[::1]"}, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFake()
+			got := ask(t, f, "POST", "/_lab/servers/server-1/kill", test.header)
+			if may := got.Code == 200 && len(f.asked) == 1; may != test.may {
+				t.Errorf("got %d, the fleet was asked %q", got.Code, f.asked)
+			}
+			if !test.may && got.Code != http.StatusForbidden {
+				t.Errorf("got %d, want 403", got.Code)
+			}
+		})
+	}
+	// A foreign host may not even look.
+	if got := ask(t, newFake(), "GET", "/_lab/fleet", map[string]string{"Host": "evil.example"}); got.Code != http.StatusForbidden {
+		t.Errorf("GET with a foreign Host: %d", got.Code)
+	}
+}
+
+func TestPage(t *testing.T) {
+	f := newFake()
+	f.servers[1].Name = `<script>alert("1")</script>`
+	got := ask(t, f, "GET", "/_lab", nil)
+	page := got.Body.String()
+	for _, part := range []string{
+		"server-1", "healthy", "unhealthy", "127.0.0.1:1001", ">valkey<", "a visitor stays with one server",
+		`action="/_lab/servers/server-1/kill"`, `action="/_lab/servers/server-1/stop"`, `action="/_lab/servers"`,
+		`aria-label="Kill server-1"`, `<html lang="en">`, `role="status"`, `scope="row"`, "&lt;script&gt;",
+	} {
+		if !strings.Contains(page, part) {
+			t.Errorf("the page lacks %s", part)
+		}
+	}
+	if inline := regexp.MustCompile(`<script>|<style| style=| on[a-z]+="`).FindString(page); inline != "" {
+		t.Errorf("inline code that the policy forbids: %s", inline)
+	}
+	policy := got.Header().Get("Content-Security-Policy")
+	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+		t.Errorf("Content-Security-Policy %q", policy)
+	}
+}
+
+func TestEveryFileOfThePageIsServed(t *testing.T) {
+	page := ask(t, newFake(), "GET", "/_lab", nil).Body.String()
+	kinds := map[string]string{".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+	links := regexp.MustCompile(`(?:href|src)="(/_lab/[^"]+)"`).FindAllStringSubmatch(page, -1)
+	if len(links) != len(kinds) {
+		t.Errorf("%d links to files, want %d", len(links), len(kinds))
+	}
+	for _, link := range links {
+		got := ask(t, newFake(), "GET", link[1], nil)
+		want := kinds[link[1][strings.LastIndex(link[1], "."):]]
+		if kind := got.Header().Get("Content-Type"); got.Code != 200 || !strings.HasPrefix(kind, want) {
+			t.Errorf("%s: %d, %s, want %s", link[1], got.Code, kind, want)
+		}
+	}
+}
+
+func TestContains(t *testing.T) {
+	for path, want := range map[string]bool{"/_lab": true, "/_lab/": true, "/_lab/fleet": true, "/_labs": false, "/": false, "//_lab": false} {
+		if Contains(path) != want {
+			t.Errorf("%s: %v", path, !want)
+		}
+	}
+}

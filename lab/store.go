@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"stateless-servers/app/config"
+	"stateless-servers/app/session/dynamodb"
+	"stateless-servers/lab/storeserver"
+)
+
+const (
+	pingWithin = 3 * time.Second // a store that the user named has this long to answer
+	expiryTick = 100 * time.Millisecond
+
+	// What the table of DynamoDB Local is called and where it pretends to be: any name and region would do.
+	localTable  = "sessions"
+	localRegion = "us-east-1"
+)
+
+// store is where the fleet's sessions live.
+type store struct {
+	description string // for people: what it is and where
+	close       func() error
+}
+
+// startStore starts the store of the given kind, or checks the one at addr, and sets in c what the servers need to know.
+func startStore(ctx context.Context, kind config.Store, addr string, c *config.Config, progress func(string)) (store, error) {
+	c.Store = kind
+	switch {
+	case kind == config.StoreMemory:
+		return store{"each server's own memory", func() error { return nil }}, nil
+	case kind == config.StoreDynamoDB:
+		return startDynamoDB(ctx, c, progress)
+	case addr != "":
+		c.ValkeyAddress = addr
+		return store{"Valkey at " + addr, func() error { return nil }}, ping(ctx, addr)
+	}
+	if program, err := storeserver.ValkeyProgram(); err == nil {
+		server, err := storeserver.Valkey(ctx, storeserver.WithProgress(progress))
+		if err != nil {
+			return store{}, err
+		}
+		c.ValkeyAddress = server.Addr
+		return store{fmt.Sprintf("%s at %s", filepath.Base(program), server.Addr), server.Close}, nil
+	}
+	return startEmbedded(c)
+}
+
+func ping(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, pingWithin)
+	defer cancel()
+	if err := storeserver.PingValkey(ctx, addr); err != nil {
+		return fmt.Errorf("--store-addr=%q: no Valkey or Redis server answers there: %w", addr, err)
+	}
+	return nil
+}
+
+// startEmbedded runs a Valkey work-alike inside the lab, for machines without a Valkey or Redis.
+func startEmbedded(c *config.Config) (store, error) {
+	server := miniredis.NewMiniRedis()
+	if err := server.StartAddr("127.0.0.1:0"); err != nil {
+		return store{}, fmt.Errorf("starting the embedded store: %w", err)
+	}
+	// Its clock for expiry stands still unless told to go on.
+	ended := make(chan struct{})
+	go func() {
+		ticker := time.NewTicker(expiryTick)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				server.FastForward(expiryTick)
+			case <-ended:
+				return
+			}
+		}
+	}()
+	c.ValkeyAddress = server.Addr()
+	return store{"miniredis in this process, at " + server.Addr(), func() error {
+		close(ended)
+		server.Close()
+		return nil
+	}}, nil
+}
+
+func startDynamoDB(ctx context.Context, c *config.Config, progress func(string)) (store, error) {
+	server, err := storeserver.DynamoDB(ctx, storeserver.WithProgress(progress))
+	if err != nil {
+		return store{}, err
+	}
+	c.DynamoDBTable, c.DynamoDBEndpoint, c.Region = localTable, server.Endpoint, localRegion
+	client := dynamodb.NewClient(aws.Config{
+		Region: localRegion, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+	}, server.Endpoint)
+	if err := dynamodb.CreateTable(ctx, client, localTable); err != nil {
+		return store{}, errors.Join(err, server.Close())
+	}
+	return store{fmt.Sprintf("%s at %s", server.Name, server.Endpoint), server.Close}, nil
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"stateless-servers/app/config"
+	"stateless-servers/app/session/dynamodb"
+	"stateless-servers/lab/storeserver"
+)
+
+func TestEmbeddedStoreExpires(t *testing.T) {
+	c := config.Default()
+	s, err := startEmbedded(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", c.ValkeyAddress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	reader := bufio.NewReader(conn)
+	ask := func(command string) string {
+		fmt.Fprintf(conn, "*%d\r\n", len(strings.Fields(command)))
+		for _, word := range strings.Fields(command) {
+			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(word), word)
+		}
+		line, err := reader.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(line)
+	}
+	if got := ask("SET k v PX 300"); got != "+OK" {
+		t.Fatalf("SET: %s", got)
+	}
+	if got := ask("EXISTS k"); got != ":1" {
+		t.Errorf("EXISTS: %s", got)
+	}
+	expired := false
+	for range 500 {
+		if expired = ask("EXISTS k") == ":0"; expired {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if !expired {
+		t.Error("a key of 300 ms lives after 5 s")
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+	if conn, err := net.Dial("tcp", c.ValkeyAddress); err == nil {
+		conn.Close()
+		t.Error("it still listens")
+	}
+}
+
+func TestValkeyThatRunsIsUsed(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Valkey)
+	c := config.Default()
+	s, err := startStore(t.Context(), config.StoreValkey, server.Addr, &c, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.ValkeyAddress != server.Addr || c.Store != config.StoreValkey {
+		t.Errorf("got %+v", c)
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+	if err := storeserver.PingValkey(t.Context(), server.Addr); err != nil {
+		t.Errorf("a server that was not the lab's: %v", err)
+	}
+}
+
+func TestDynamoDBHasItsTable(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.DynamoDB)
+	t.Setenv("DYNAMODB_TEST_ENDPOINT", server.Endpoint)
+	for range 2 { // the second time the table is there
+		c := config.Default()
+		s, err := startStore(t.Context(), config.StoreDynamoDB, "", &c, func(string) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := dynamodb.NewClient(aws.Config{
+			Region: c.Region, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+		}, c.DynamoDBEndpoint)
+		if _, err := client.DescribeTable(t.Context(), &sdk.DescribeTableInput{TableName: &c.DynamoDBTable}); err != nil {
+			t.Error(err)
+		}
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/fleetpage"
+)
+
+// keepAliveMargin is how much longer than the balancer the servers keep idle connections: were it the other way round,
+// the balancer would send requests into connections that a server is closing.
+const keepAliveMargin = 15 * time.Second
+
+// upOptions are the flags of lab up.
+type upOptions struct {
+	servers   int
+	store     config.Store
+	storeAddr string
+	addr      string
+	balancer  balancer.Options
+	threshold int
+	noBrowser bool
+	verbose   bool
+}
+
+func newUp(build func(context.Context) (string, error)) *cobra.Command {
+	o := upOptions{
+		servers: 3, store: config.StoreValkey, addr: "127.0.0.1:8080", threshold: 2,
+		balancer: balancer.Options{
+			HealthInterval: 5 * time.Second, IdleTimeout: time.Minute, DeregistrationDelay: 30 * time.Second,
+		},
+	}
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Run a fleet, its load balancer and its store until Ctrl-C",
+		Long: "Up builds the server, starts a session store and a fleet of servers, and a load balancer in front of them.\n" +
+			"The page /_lab shows the fleet; there you add servers, stop them as a deployment does, and kill them.\n" +
+			"Ctrl-C ends everything that it started.\n\n" +
+			"The store valkey is valkey-server or redis-server from the PATH, or else one embedded in the lab; dynamodb is\n" +
+			"DynamoDB Local, fetched once (Java 17 and Maven) or dynalite (Node 20); memory is each server's own, which shows\n" +
+			"what goes wrong without a shared store, and with --sticky what goes wrong when a server dies.",
+		Example: "  lab up\n" +
+			"  lab up --store dynamodb --servers 5\n" +
+			"  lab up --store memory --sticky\n" +
+			"  lab up --store-addr cache.internal:6379 --addr 127.0.0.1:9000\n" +
+			"  curl -X POST http://127.0.0.1:8080/_lab/servers/server-2/kill",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.storeAddr != "" && o.store != config.StoreValkey {
+				return notAllowed("store-addr", o.storeAddr, "nothing unless the store is valkey")
+			}
+			return up(c.Context(), o, c.OutOrStdout(), c.ErrOrStderr(), build)
+		},
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	number(&o.servers, 1, 50).add(flags, "servers", "servers to start")
+	oneOf(&o.store, config.StoreValkey, config.StoreDynamoDB, config.StoreMemory).add(flags, "store", "where sessions live")
+	address(&o.storeAddr).add(flags, "store-addr", "a running Valkey or Redis to use")
+	loopback(&o.addr).add(flags, "addr", "where the load balancer listens")
+	flags.BoolVar(&o.balancer.Sticky, "sticky", false, "pin each visitor to one server (cookie AWSALB)")
+	duration(&o.balancer.HealthInterval, 100*time.Millisecond, 5*time.Minute).
+		add(flags, "health-interval", "time between two health checks of a server")
+	number(&o.threshold, 1, 10).add(flags, "health-threshold", "checks in a row that make a server unhealthy, or healthy again")
+	duration(&o.balancer.IdleTimeout, time.Second, time.Hour).
+		add(flags, "idle-timeout", "how long a server may take to begin an answer before it is a 504")
+	duration(&o.balancer.DeregistrationDelay, 0, time.Hour).
+		add(flags, "deregistration-delay", "how long a server that is stopped may take to finish its requests")
+	flags.BoolVar(&o.noBrowser, "no-browser", false, "don't open the application in the browser")
+	flags.BoolVar(&o.verbose, "verbose", false, "show what the servers log")
+	return c
+}
+
+// up runs the lab until ctx ends. However it returns, everything that it started has ended.
+func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(context.Context) (string, error)) (err error) {
+	started := time.Now()
+	out := &printer{w: stdout}
+	listener, err := listen(o.addr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	defer func() {
+		if ctx.Err() != nil && err != nil {
+			err = errors.New("interrupted before the fleet was up")
+		}
+	}()
+
+	c := config.Default()
+	c.AllowDelay, c.PlainHTTP, c.ShutdownDelay = true, true, 0
+	c.KeepAlive = o.balancer.IdleTimeout + keepAliveMargin
+	out.line("Starting the store")
+	store, err := startStore(ctx, o.store, o.storeAddr, &c, out.line)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.close()) }()
+	out.line("Building the server")
+	program, err := build(ctx)
+	if err != nil {
+		return err
+	}
+
+	logs, err := os.MkdirTemp("", "stateless-servers-logs-")
+	if err != nil {
+		return fmt.Errorf("making a folder for the servers' logs: %w", err)
+	}
+	o.balancer.HealthyThreshold, o.balancer.UnhealthyThreshold = o.threshold, o.threshold
+	o.balancer.DeregistrationDelay = max(o.balancer.DeregistrationDelay, time.Nanosecond) // 0 would be the default
+	options := fleet.Options{Program: program, Config: c, Balancer: o.balancer, LogDir: logs, Report: out.event}
+	if o.verbose {
+		options.Output = &printer{w: stderr}
+	}
+	f, err := fleet.New(options)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	out.line(fmt.Sprintf("Starting %d servers", o.servers))
+	if _, err := f.Launch(ctx, o.servers); err != nil {
+		return err
+	}
+
+	server, err := serve(listener, f, fleetpage.Info{Store: string(o.store), Address: listener.Addr().String(), Sticky: o.balancer.Sticky})
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	url := "http://" + listener.Addr().String()
+	out.line("")
+	out.line("Application  " + url)
+	out.line("Fleet        " + url + fleetpage.Path)
+	out.line("Store        " + store.description)
+	out.line("Logs         " + filepath.Join(logs, "server-*.log"))
+	out.line(fmt.Sprintf("Ready in %.1f s. Ctrl-C ends everything.", time.Since(started).Seconds()))
+	out.line("")
+	if !o.noBrowser && terminal(stdout) {
+		openBrowser(url)
+	}
+	<-ctx.Done()
+	out.line("Stopping")
+	return nil
+}
+
+// listen fails before anything else is started.
+func listen(addr string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("--addr=%q: another program listens there; end it or choose another port", addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--addr=%q: %w", addr, err)
+	}
+	return listener, nil
+}
+
+// serve answers on the listener: the fleet's page itself, everything else by a server of the fleet.
+func serve(listener net.Listener, f *fleet.Fleet, info fleetpage.Info) (*http.Server, error) {
+	page, err := fleetpage.New(info, f)
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{
+		// Not a ServeMux, which would redirect paths like //a that are the servers' business.
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if fleetpage.Contains(r.URL.Path) {
+				page.ServeHTTP(w, r)
+				return
+			}
+			f.ServeHTTP(w, r)
+		}),
+		ReadHeaderTimeout: time.Minute,
+		IdleTimeout:       time.Hour, // an ALB's client keep-alive
+		ErrorLog:          log.New(io.Discard, "", 0),
+	}
+	go func() { _ = server.Serve(listener) }()
+	return server, nil
+}
+
+// printer writes whole lines, from several goroutines.
+type printer struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (p *printer) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.w.Write(b)
+}
+
+func (p *printer) line(text string) { fmt.Fprintln(p, text) }
+
+// event is a line with the time of day.
+func (p *printer) event(text string) { p.line(time.Now().Format(time.TimeOnly) + " " + text) }

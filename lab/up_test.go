@@ -1,0 +1,365 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// programVariable makes the test binary the lab itself, with the named program as its server.
+const programVariable = "LAB_TEST_PROGRAM"
+
+// stub is the path of the fleet's test server, built once for all tests.
+var stub string
+
+func TestMain(m *testing.M) {
+	if program := os.Getenv(programVariable); program != "" {
+		os.Exit(runUntilSignal(os.Args[1:], built(program)))
+	}
+	dir, err := os.MkdirTemp("", "lab-test-")
+	if err == nil {
+		stub = filepath.Join(dir, "stub")
+		var output []byte
+		if output, err = exec.Command("go", "build", "-o", stub, "./fleet/testdata/stub").CombinedOutput(); err != nil {
+			err = fmt.Errorf("%w: %s", err, output)
+		}
+	}
+	code := 1
+	if err == nil {
+		code = m.Run()
+	} else {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func built(program string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return program, nil }
+}
+
+func script(t *testing.T, lines string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+lines+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestRefusedArguments(t *testing.T) {
+	tests := []struct {
+		args string
+		want []string
+	}{
+		{"nope", []string{`"nope" is no command`, "up"}},
+		{"up extra", []string{`"extra"`, "flags only"}},
+		{"up --nope", []string{"--nope", "--servers", "--store-addr"}},
+		{"up --servers", []string{"--servers needs a value", "1 to 50"}},
+		{"up --servers 0", []string{`--servers="0"`, "1 to 50"}},
+		{"up --servers 51", []string{`--servers="51"`, "1 to 50"}},
+		{"up --servers many", []string{`--servers="many"`, "1 to 50"}},
+		{"up --store mysql", []string{`--store="mysql"`, "valkey, dynamodb or memory"}},
+		{"up --store-addr here", []string{`--store-addr="here"`, "host:port"}},
+		{"up --store-addr :6379", []string{`--store-addr=":6379"`, "host:port"}},
+		{"up --store dynamodb --store-addr a:1", []string{`--store-addr="a:1"`, "valkey"}},
+		{"up --addr 0.0.0.0:8080", []string{`--addr="0.0.0.0:8080"`, "loopback"}},
+		{"up --addr 8080", []string{`--addr="8080"`, "loopback"}},
+		{"up --addr 127.0.0.1:http", []string{`--addr="127.0.0.1:http"`, "loopback"}},
+		{"up --sticky=perhaps", []string{`--sticky="perhaps"`, "true or false"}},
+		{"up --health-interval 5", []string{`--health-interval="5"`, "100ms to 5m"}},
+		{"up --health-threshold 0", []string{`--health-threshold="0"`, "1 to 10"}},
+		{"up --idle-timeout 2h", []string{`--idle-timeout="2h"`, "1s to 1h"}},
+		{"up --deregistration-delay -1s", []string{`--deregistration-delay="-1s"`, "0s to 1h"}},
+	}
+	for _, test := range tests {
+		t.Run(test.args, func(t *testing.T) {
+			var stdout, stderr strings.Builder
+			build := func(context.Context) (string, error) { t.Error("something was started"); return "", errors.New("no") }
+			code := run(t.Context(), strings.Fields(test.args), &stdout, &stderr, build)
+			oneLine(t, code, stdout.String(), stderr.String(), test.want)
+			if stdout.Len() > 0 {
+				t.Errorf("on stdout: %q", stdout.String())
+			}
+		})
+	}
+}
+
+// oneLine checks the shape of every failure: exit status 1 and one line that says what is wrong.
+func oneLine(t *testing.T, code int, stdout, stderr string, want []string) {
+	t.Helper()
+	if code != 1 {
+		t.Errorf("exit status %d, want 1", code)
+	}
+	if strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "lab: ") {
+		t.Errorf("want one line that begins with lab:, got %q", stderr)
+	}
+	for _, part := range want {
+		if !strings.Contains(stderr, part) {
+			t.Errorf("%q does not say %q", stderr, part)
+		}
+	}
+	if strings.Contains(stdout+stderr, "Usage:") {
+		t.Error("a usage dump")
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, test := range []struct {
+		args string
+		want []string
+	}{
+		{"", []string{"lab up", "up "}},
+		{"up --help", []string{"--servers", "--store", "--store-addr", "--addr", "--sticky", "--no-browser", "--health-interval",
+			"--health-threshold", "--idle-timeout", "--deregistration-delay", "--verbose", "(default 127.0.0.1:8080)", "(default 5s)",
+			"(default 1m)", "from 0s to 1h", "Examples:"}},
+	} {
+		var stdout, stderr strings.Builder
+		if code := run(t.Context(), strings.Fields(test.args), &stdout, &stderr, nil); code != 0 || stderr.Len() > 0 {
+			t.Errorf("lab %s: exit status %d, %q", test.args, code, stderr.String())
+		}
+		for _, part := range test.want {
+			if test.args != "" && !strings.Contains(stdout.String(), part) {
+				t.Errorf("lab %s does not say %q:\n%s", test.args, part, stdout.String())
+			}
+		}
+	}
+}
+
+func TestWhatStopsTheStart(t *testing.T) {
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	go func() { // something that is no Valkey
+		for {
+			conn, err := taken.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprint(conn, "hello\r\n")
+			conn.Close()
+		}
+	}()
+	closed, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	program := script(t, "echo no such store >&2; exit 1")
+	tests := []struct {
+		name  string
+		args  []string
+		build func(context.Context) (string, error)
+		want  []string
+	}{
+		{"port in use", []string{"--addr", taken.Addr().String()}, nil, []string{taken.Addr().String(), "another program listens there"}},
+		{"no store there", []string{"--store-addr", closed.Addr().String()}, nil, []string{closed.Addr().String(), "no Valkey or Redis"}},
+		{"no such store there", []string{"--store-addr", taken.Addr().String()}, nil, []string{taken.Addr().String(), "no Valkey or Redis"}},
+		{"does not build", nil, func(context.Context) (string, error) { return "", errors.New("app/main.go:3: undefined: x") },
+			[]string{"app/main.go:3: undefined: x"}},
+		{"ends at once", []string{"--store", "memory"}, built(program), []string{"server-", "ended: exit status 1: no such store"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			before := children(os.Getpid())
+			args := append([]string{"up", "--no-browser", "--addr", "127.0.0.1:0"}, test.args...)
+			code := run(t.Context(), args, &stdout, &stderr, test.build)
+			oneLine(t, code, stdout.String(), stderr.String(), test.want)
+			if after := children(os.Getpid()); !slices.Equal(after, before) {
+				t.Errorf("processes left: %v, before %v", after, before)
+			}
+		})
+	}
+}
+
+func TestInterruptedStart(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	var stdout, stderr bytes.Buffer
+	before := children(os.Getpid())
+	code := run(ctx, []string{"up", "--addr", "127.0.0.1:0"}, &stdout, &stderr, func(ctx context.Context) (string, error) {
+		interrupt()
+		<-ctx.Done()
+		return "", ctx.Err()
+	})
+	oneLine(t, code, stdout.String(), stderr.String(), []string{"interrupted"})
+	if after := children(os.Getpid()); !slices.Equal(after, before) {
+		t.Errorf("processes left: %v, before %v", after, before)
+	}
+}
+
+// runningLab is lab up as a process of its own.
+type runningLab struct {
+	command *exec.Cmd
+	url     string
+	lines   []string // until it was ready
+}
+
+func startLab(t *testing.T, args ...string) *runningLab {
+	t.Helper()
+	lab := &runningLab{command: exec.Command(os.Args[0], append([]string{"up", "--addr", "127.0.0.1:0"}, args...)...)}
+	lab.command.Env = append(os.Environ(), programVariable+"="+stub)
+	lab.command.Stderr = os.Stderr
+	stdout, err := lab.command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lab.command.Process.Kill() })
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		lab.lines = append(lab.lines, lines.Text())
+		if url, found := strings.CutPrefix(lines.Text(), "Application  "); found {
+			lab.url = url
+		}
+		if strings.HasPrefix(lines.Text(), "Ready in ") {
+			go func() { _, _ = io.Copy(io.Discard, stdout) }()
+			return lab
+		}
+	}
+	t.Fatalf("the lab ended before it was ready, after %q", lab.lines)
+	return nil
+}
+
+func (lab *runningLab) fleet(t *testing.T) (state struct {
+	Store, Address string
+	Sticky         bool
+	Servers        []struct {
+		Name, Zone, Address, State string
+		PID                        int
+		Requests                   int
+	}
+}) {
+	t.Helper()
+	response, err := http.Get(lab.url + "/_lab/fleet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&state); err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+func TestUp(t *testing.T) {
+	lab := startLab(t, "--servers", "2", "--store", "memory", "--sticky")
+	state := lab.fleet(t)
+	if state.Store != "memory" || !state.Sticky || "http://"+state.Address != lab.url || len(state.Servers) != 2 {
+		t.Errorf("got %+v", state)
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for path, proxied := range map[string]bool{"/": true, "//_lab": true, "/_labs": true, "/_lab": false, "/_lab/nothing": false} {
+		response, err := client.Get(lab.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if server := response.Header.Get("X-Served-By"); (server != "") != proxied {
+			t.Errorf("GET %s: served by %q", path, server)
+		}
+	}
+	requests := 0
+	for _, server := range lab.fleet(t).Servers {
+		requests += server.Requests
+	}
+	if requests != 3 {
+		t.Errorf("%d requests served by the fleet, want 3: none for the page", requests)
+	}
+}
+
+func TestSignalsEndEverything(t *testing.T) {
+	tests := []struct {
+		signal syscall.Signal
+		exit   int // -1: by the signal
+	}{
+		{syscall.SIGINT, 0}, {syscall.SIGTERM, 0}, {syscall.SIGHUP, 0}, {syscall.SIGKILL, -1},
+	}
+	for _, test := range tests {
+		t.Run(test.signal.String(), func(t *testing.T) {
+			if test.signal == syscall.SIGKILL && runtime.GOOS != "linux" {
+				t.Skip("only Linux has a parent-death signal")
+			}
+			lab := startLab(t)
+			pids := children(lab.command.Process.Pid)
+			for _, server := range lab.fleet(t).Servers {
+				if !slices.Contains(pids, server.PID) {
+					t.Errorf("%s, process %d, is not among the lab's children %v", server.Name, server.PID, pids)
+				}
+			}
+			if err := lab.command.Process.Signal(test.signal); err != nil {
+				t.Fatal(err)
+			}
+			_ = lab.command.Wait()
+			if exit := lab.command.ProcessState.ExitCode(); exit != test.exit {
+				t.Errorf("exit status %d, want %d", exit, test.exit)
+			}
+			for _, pid := range pids {
+				gone(t, pid, test.signal != syscall.SIGKILL)
+			}
+		})
+	}
+}
+
+// gone waits for the end of a process; at most not at all if the lab itself has waited for it.
+func gone(t *testing.T, pid int, waited bool) {
+	t.Helper()
+	for range 1000 {
+		if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) || zombie(pid) {
+			return
+		}
+		if waited {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("process %d lives", pid)
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// children lists the processes that pid started, in order; none where there is no ps.
+func children(pid int) []int {
+	output, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,comm=").Output()
+	if err != nil {
+		return nil
+	}
+	var list []int
+	for line := range strings.Lines(string(output)) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || fields[1] != strconv.Itoa(pid) || fields[2] == "ps" {
+			continue
+		}
+		if child, err := strconv.Atoi(fields[0]); err == nil {
+			list = append(list, child)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func zombie(pid int) bool {
+	output, _ := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+	return strings.HasPrefix(string(output), "Z")
+}
