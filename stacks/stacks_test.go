@@ -19,7 +19,8 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden templates in testdata")
 
 // The CDK runs in one Node process for the whole test binary. Its protocol knows no concurrency: no t.Parallel here.
-// The process ends when this one does. Closing it earlier is a data race within jsii, so its files are removed here.
+// The process ends when this one does. To close it then is a data race within jsii, so its files go where they can be
+// removed instead: jsii made itself a folder when it was loaded, gives it up when closed, and makes another.
 func TestMain(m *testing.M) {
 	os.Setenv("CDK_VALIDATION", "false") // most of the time of a synthesis; TestApp has it on
 	folder, err := os.MkdirTemp("", "stacks")
@@ -27,6 +28,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	jsii.Close()
 	os.Setenv("TMPDIR", folder)
 	code := m.Run()
 	os.RemoveAll(folder)
