@@ -142,7 +142,7 @@ func TestLogoutIsFinal(t *testing.T) {
 		t.Run(store, func(t *testing.T) {
 			l := labUp(t, 2, "--store", store)
 			v := l.visitor()
-			if a := v.post("/login?user=ada"); a.status != http.StatusOK || !a.Authenticated {
+			if a := v.post("/login", "user", "ada"); a.status != http.StatusOK || !a.Authenticated {
 				t.Fatalf("login: %+v", a)
 			}
 			inFlight := v.twin()

@@ -184,18 +184,24 @@ type answer struct {
 	Authenticated bool
 }
 
-func (v *visitor) get(path string) answer { return v.send(http.MethodGet, path) }
+func (v *visitor) get(path string) answer { return v.send(http.MethodGet, path, nil) }
 
-func (v *visitor) post(path string) answer { return v.send(http.MethodPost, path) }
+// post sends a form; it is a list of names and values.
+func (v *visitor) post(path string, form ...string) answer {
+	fields := url.Values{}
+	for i := 0; i < len(form); i += 2 {
+		fields.Set(form[i], form[i+1])
+	}
+	return v.send(http.MethodPost, path, strings.NewReader(fields.Encode()))
+}
 
-func (v *visitor) send(method, path string) answer {
+func (v *visitor) send(method, path string, form io.Reader) answer {
 	v.lab.t.Helper()
-	path, query, _ := strings.Cut(path, "?")
-	request, err := http.NewRequestWithContext(context.Background(), method, v.lab.url+path, nil)
+	request, err := http.NewRequestWithContext(context.Background(), method, v.lab.url+path, form)
 	if err != nil {
 		v.lab.t.Fatal(err)
 	}
-	request.URL.RawQuery = query
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	response, err := v.Do(request)
 	if err != nil {
 		v.lab.t.Error(err)

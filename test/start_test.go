@@ -29,7 +29,7 @@ func TestStartsThatFail(t *testing.T) {
 		{"unknown flag", []string{"--sotre", "valkey"}, []string{"--sotre"}},
 		{"no servers", []string{"--servers", "0"}, []string{"--servers", "0"}},
 		{"a word where a number belongs", []string{"--servers", "many"}, []string{"--servers", "many"}},
-		{"port in use", []string{"--store", "memory", "--addr", taken.Addr().String()}, []string{taken.Addr().String(), "in use"}},
+		{"port in use", []string{"--store", "memory", "--addr", taken.Addr().String()}, []string{taken.Addr().String(), "listens there"}},
 		{"no store there", []string{"--store-addr", nobody}, []string{nobody}},
 	}
 	for _, test := range tests {

@@ -238,7 +238,7 @@ func (s *Session) become(ref reference, record Record) {
 func (s *Session) setCookie(value string, lifetime time.Duration) {
 	s.removeCookie()
 	cookie := http.Cookie{
-		Name: s.manager.cookie, Value: value, Path: "/", MaxAge: int(lifetime / time.Second),
+		Name: s.manager.cookie, Value: value, Path: "/", MaxAge: int(lifetime.Round(time.Second) / time.Second),
 		Secure: !s.manager.options.PlainHTTP, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 	s.header.Add("Set-Cookie", cookie.String())
