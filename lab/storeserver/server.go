@@ -117,8 +117,7 @@ func start(ctx context.Context, l launch) (*Server, error) {
 		if port, err = process.FreePort(); err != nil {
 			break
 		}
-		// Only one that ended by itself is worth another port: it may have found this one taken.
-		if err = s.startOn(ctx, port); err == nil || s.process == nil || s.process.Ended() == nil {
+		if err = s.startOn(ctx, port); err == nil || s.process == nil || !s.process.PortTaken() {
 			break
 		}
 	}

@@ -48,7 +48,18 @@ func onlyDynalite(ctx context.Context, list ...Option) (*Server, error) {
 	return start(ctx, l)
 }
 
+// startHere has servers started here, even where the environment names running ones.
+func startHere(t *testing.T) {
+	t.Helper()
+	for _, pair := range os.Environ() {
+		if variable, _, _ := strings.Cut(pair, "="); strings.Contains(variable, "_TEST_") {
+			t.Setenv(variable, "")
+		}
+	}
+}
+
 func TestPauseResumeKillRestart(t *testing.T) {
+	startHere(t)
 	for _, kind := range kinds() {
 		t.Run(kind.name, func(t *testing.T) {
 			s := ForTest(t, kind.start)
@@ -99,6 +110,7 @@ func TestPauseResumeKillRestart(t *testing.T) {
 }
 
 func TestForeignServer(t *testing.T) {
+	startHere(t)
 	own := ForTest(t, Valkey)
 	t.Setenv("VALKEY_TEST_ADDRESS", own.Addr)
 	s, err := Valkey(t.Context())
@@ -120,6 +132,7 @@ func TestForeignServer(t *testing.T) {
 }
 
 func TestWhatCannotBeHadIsOneLine(t *testing.T) {
+	startHere(t)
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -170,29 +183,30 @@ func TestWhatCannotBeHadIsOneLine(t *testing.T) {
 	}
 }
 
-// A launch that ends at once, as one that finds its port taken does, is tried on other ports, a bounded number of times.
+// A server that finds its port taken is tried on other ports, a bounded number of times.
 func TestPortTaken(t *testing.T) {
+	startHere(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	program, err := ValkeyProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
+	tests := []struct {
 		name   string
+		server func(context.Context, ...Option) (*Server, error)
 		always bool
-	}{{"once", false}, {"always", true}} {
+	}{
+		{"Valkey once", Valkey, false}, {"Valkey always", Valkey, true}, {"DynamoDB once", DynamoDB, false}, {"dynalite once", onlyDynalite, false},
+	}
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			tried := 0
-			l := launch{name: "Valkey", answered: answersInfo}
+			l := ForTest(t, test.server).launch
+			command, tried := l.command, 0
 			l.command = func(port int, dir string) process.Command {
 				if tried++; tried == 1 || test.always {
 					port = taken.Addr().(*net.TCPAddr).Port
 				}
-				return valkeyCommand(program)(port, dir)
+				return command(port, dir)
 			}
 			s, err := start(t.Context(), l)
 			if test.always {
