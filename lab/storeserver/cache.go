@@ -16,7 +16,7 @@ const fetchWithin = 10 * time.Minute
 
 // cached returns the folder called name in the user's cache, which fetch fills the first time. A fetch that fails leaves
 // nothing; of several at once, one fetches and the others wait.
-func cached(ctx context.Context, name string, fetch func(ctx context.Context, dir string) error) (string, error) {
+func cached(ctx context.Context, o options, name string, fetch func(ctx context.Context, dir string) error) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
@@ -29,7 +29,9 @@ func cached(ctx context.Context, name string, fetch func(ctx context.Context, di
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := lock(filepath.Join(base, name+".lock"))
+	unlock, err := lock(ctx, filepath.Join(base, name+".lock"), func() {
+		o.progress("Waiting for another process that fetches " + name)
+	})
 	if err != nil {
 		return "", err
 	}

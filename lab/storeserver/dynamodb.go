@@ -76,7 +76,7 @@ func dynamoDBLocal(ctx context.Context, o options) (launch, error) {
 	}
 	// A folder for each state of the two files: a cached one never holds older versions.
 	state := sha256.Sum256(append(bytes.Clone(pom), assembly...))
-	dir, err := cached(ctx, fmt.Sprintf("dynamodb-local-%x", state[:6]), func(ctx context.Context, dir string) error {
+	dir, err := cached(ctx, o, fmt.Sprintf("dynamodb-local-%x", state[:6]), func(ctx context.Context, dir string) error {
 		o.progress("Fetching DynamoDB Local with Maven, once; this takes about a minute")
 		err := errors.Join(
 			os.WriteFile(filepath.Join(dir, "pom.xml"), pom, 0o644),
@@ -105,7 +105,7 @@ func dynalite(ctx context.Context, o options) (launch, error) {
 	if err != nil {
 		return launch{}, errors.New("dynalite: no node in the PATH")
 	}
-	dir, err := cached(ctx, "dynalite-"+dynaliteVersion, func(ctx context.Context, dir string) error {
+	dir, err := cached(ctx, o, "dynalite-"+dynaliteVersion, func(ctx context.Context, dir string) error {
 		o.progress("Fetching dynalite " + dynaliteVersion + " with npm, once")
 		return run(ctx, dir, "npm", "install", "--prefix", ".", "--no-audit", "--no-fund", "--loglevel=error",
 			"dynalite@"+dynaliteVersion)
