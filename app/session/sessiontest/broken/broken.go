@@ -1,0 +1,115 @@
+// Package broken has session stores that are wrong on purpose, each in one way in which session libraries commonly are.
+// Whatever checks stores must find them, or it checks nothing.
+package broken
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"stateless-servers/app/session"
+)
+
+// WriteBack returns a store that reads a session, changes it and stores all of it, as stores of serialized sessions do:
+// it loses updates.
+func WriteBack(store session.Store) session.Store { return writeBack{store} }
+
+// Recreate returns a store whose updates bring sessions back that have ended, as a plain "set" does.
+func Recreate(store session.Store) session.Store {
+	return &recreating{Store: store, ghosts: map[session.ID]session.Record{}}
+}
+
+// Stale returns a store that reads what was true before the last update, as a lagging replica or a cache does.
+func Stale(store session.Store) session.Store {
+	return &stale{Store: store, before: map[session.ID]session.Record{}}
+}
+
+type writeBack struct{ session.Store }
+
+// overlap is long enough for another request to come between reading and writing.
+const overlap = time.Millisecond
+
+func (s writeBack) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	record, err := s.Load(ctx, id, u.Now)
+	if err != nil {
+		return record, err
+	}
+	values, err := session.Apply(record.Values, u.Changes)
+	if err != nil {
+		return session.Record{}, err
+	}
+	time.Sleep(overlap)
+	if record, err = s.Load(ctx, id, u.Now); err != nil {
+		return record, err
+	}
+	u.Changes = nil
+	for key := range record.Values {
+		if _, kept := values[key]; !kept {
+			u.Changes = append(u.Changes, session.Change{Op: session.OpRemove, Key: key})
+		}
+	}
+	for key, value := range values {
+		u.Changes = append(u.Changes, session.Change{Op: session.OpSet, Key: key, Value: value})
+	}
+	return s.Store.Update(ctx, id, u)
+}
+
+type recreating struct {
+	session.Store
+	mu     sync.Mutex
+	ghosts map[session.ID]session.Record
+}
+
+func (s *recreating) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	record, err := s.Store.Update(ctx, id, u)
+	if !errors.Is(err, session.ErrEnded) && !errors.Is(err, session.ErrNotFound) {
+		return record, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	values, err := session.Apply(s.ghosts[id].Values, u.Changes)
+	if err != nil {
+		return session.Record{}, err
+	}
+	record = session.Record{Values: values, User: "ghost", Created: u.Now, Expires: u.IdleExpires, IdleExpires: u.IdleExpires}
+	s.ghosts[id] = record
+	return record, nil
+}
+
+func (s *recreating) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	s.mu.Lock()
+	ghost := s.ghosts[id]
+	s.mu.Unlock()
+	if ghost.Live(now) {
+		return ghost, nil
+	}
+	return s.Store.Load(ctx, id, now)
+}
+
+type stale struct {
+	session.Store
+	mu     sync.Mutex
+	before map[session.ID]session.Record
+}
+
+func (s *stale) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	before, err := s.Store.Load(ctx, id, u.Now)
+	if err != nil {
+		return before, err
+	}
+	s.mu.Lock()
+	s.before[id] = before
+	s.mu.Unlock()
+	return s.Store.Update(ctx, id, u)
+}
+
+func (s *stale) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	s.mu.Lock()
+	before, updated := s.before[id]
+	s.mu.Unlock()
+	if updated {
+		return before, nil
+	}
+	return s.Store.Load(ctx, id, now)
+}
