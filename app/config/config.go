@@ -16,13 +16,22 @@ type Store string
 
 // The stores that the server can be told to use.
 const (
-	StoreMemory   Store = "memory"   // this process; only for one server, or behind sticky sessions
-	StoreValkey   Store = "valkey"   // ElastiCache for Valkey or Redis OSS, or any server of the kind
-	StoreDynamoDB Store = "dynamodb" // an Amazon DynamoDB table
+	StoreDynamoDB  Store = "dynamodb"  // an Amazon DynamoDB table
+	StoreValkey    Store = "valkey"    // ElastiCache for Valkey or Redis OSS, or any server of the kind
+	StoreMemcached Store = "memcached" // ElastiCache for Memcached, or any server of the kind
+	StorePostgres  Store = "postgres"  // Aurora or RDS for PostgreSQL, or any server of the kind
+	StoreCookie    Store = "cookie"    // the visitor's sealed cookie
+	StoreToken     Store = "token"     // a signed token that is only read after login
+	StoreMemory    Store = "memory"    // this process; only for one server, or behind sticky sessions
 )
 
 // Stores lists every Store, in the order in which messages name them.
-func Stores() []Store { return []Store{StoreDynamoDB, StoreValkey, StoreMemory} }
+func Stores() []Store {
+	return []Store{StoreDynamoDB, StoreValkey, StoreMemcached, StorePostgres, StoreCookie, StoreToken, StoreMemory}
+}
+
+// OnServers tells whether sessions are kept on servers, so that they can move to another such store.
+func (s Store) OnServers() bool { return s != StoreCookie && s != StoreToken }
 
 // Config is what the server reads from its environment. The tag env is the variable, envDefault its default, and
 // allowed says what a value must be; Parse reports values that are not.
@@ -37,7 +46,12 @@ type Config struct {
 	Zone string `env:"ZONE" envDefault:"local" allowed:"1 to 64 letters, digits, dots and hyphens"`
 
 	// Store is where sessions live.
-	Store Store `env:"SESSION_STORE" envDefault:"memory" allowed:"dynamodb, valkey or memory"`
+	Store Store `env:"SESSION_STORE" envDefault:"memory" allowed:"dynamodb, valkey, memcached, postgres, cookie, token or memory"`
+	// MigrateFrom is the store that sessions move away from, each when it is next used; Store is where they go. It is the
+	// second step of a move between stores (package migrate).
+	MigrateFrom Store `env:"SESSION_MIGRATE_FROM" allowed:"a store on servers other than SESSION_STORE, or empty"`
+	// MigrateTo is the store that sessions will move to; until then they stay in Store. It is the first step of a move.
+	MigrateTo Store `env:"SESSION_MIGRATE_TO" allowed:"a store on servers other than SESSION_STORE, or empty; not with SESSION_MIGRATE_FROM"`
 	// IdleTimeout ends a session that nobody has used for that long.
 	IdleTimeout time.Duration `env:"SESSION_IDLE_TIMEOUT" envDefault:"30m" allowed:"a duration from 1s to 720h, at most SESSION_LIFETIME, such as 30m"`
 	// Lifetime ends a session that long after its start, used or not.
@@ -62,8 +76,22 @@ type Config struct {
 	DynamoDBEndpoint string `env:"DYNAMODB_ENDPOINT" allowed:"an http:// or https:// address"`
 	// DynamoDBEventualReads halves the price of reads and gives up read-your-writes.
 	DynamoDBEventualReads bool `env:"DYNAMODB_EVENTUAL_READS" envDefault:"false" allowed:"true or false"`
-	// Region is the AWS region of the store; required for dynamodb, and for valkey with IAM authentication.
-	Region string `env:"AWS_REGION" allowed:"an AWS region such as eu-west-1; required when SESSION_STORE=dynamodb"`
+	// MemcachedAddresses are the nodes; every server must have the same list.
+	MemcachedAddresses []string `env:"MEMCACHED_ADDRESSES" allowed:"host:port,host:port…; required when SESSION_STORE=memcached"`
+	// MemcachedTLS turns on TLS to the nodes.
+	MemcachedTLS bool `env:"MEMCACHED_TLS" envDefault:"false" allowed:"true or false"`
+
+	// PostgresURL is a connection string of libpq, without a password where IAM authentication is on.
+	PostgresURL string `env:"POSTGRES_URL" secret:"true" allowed:"postgres://user@host:port/database?sslmode=verify-full…; required when SESSION_STORE=postgres"`
+	// PostgresIAM makes the password of each connection an IAM authentication token.
+	PostgresIAM bool `env:"POSTGRES_IAM" envDefault:"false" allowed:"true or false; true needs AWS_REGION"`
+
+	// SessionKeys seal cookies and sign tokens: the first seals, all open. Rotate in three deployments: old,new, then
+	// new,old, then new.
+	SessionKeys string `env:"SESSION_KEYS" secret:"true" allowed:"1 to 8 keys of 32 bytes in base64, separated by commas; required when SESSION_STORE is cookie or token"`
+
+	// Region is the AWS region of the store; required for dynamodb, and with IAM authentication.
+	Region string `env:"AWS_REGION" allowed:"an AWS region such as eu-west-1; required when SESSION_STORE=dynamodb, and with IAM authentication"`
 
 	// KeepAlive is how long the server keeps an idle connection. It must exceed the load balancer's idle timeout (60 s on
 	// an ALB), or the balancer sends requests into connections that the server is closing, which visitors see as 502.
@@ -122,14 +150,32 @@ func (c *Config) check(problems *Problems) {
 	require(between(c.DrainTimeout, time.Second, time.Hour), "DrainTimeout")
 	require(between(c.ShutdownDelay, 0, time.Minute) && c.ShutdownDelay < c.DrainTimeout, "ShutdownDelay")
 
-	valkey, dynamodb := c.Store == StoreValkey, c.Store == StoreDynamoDB
+	require(c.MigrateFrom == "" || c.movesWith(c.MigrateFrom), "MigrateFrom")
+	require(c.MigrateTo == "" || c.movesWith(c.MigrateTo) && c.MigrateFrom == "", "MigrateTo")
+
+	valkey := c.Uses(StoreValkey)
 	require(isAddress(c.ValkeyAddress) || c.ValkeyAddress == "" && !valkey, "ValkeyAddress")
-	iam := valkey && c.ValkeyUser != ""
-	require(!iam || c.ValkeyTLS, "ValkeyUser")
-	require(!iam || c.ValkeyCacheName != "", "ValkeyCacheName")
+	valkeyIAM := valkey && c.ValkeyUser != ""
+	require(!valkeyIAM || c.ValkeyTLS, "ValkeyUser")
+	require(!valkeyIAM || c.ValkeyCacheName != "", "ValkeyCacheName")
+	dynamodb := c.Uses(StoreDynamoDB)
 	require(tableForm.MatchString(c.DynamoDBTable) || c.DynamoDBTable == "" && !dynamodb, "DynamoDBTable")
 	require(c.DynamoDBEndpoint == "" || urlForm.MatchString(c.DynamoDBEndpoint), "DynamoDBEndpoint")
+	require(!slices.ContainsFunc(c.MemcachedAddresses, func(a string) bool { return !isAddress(a) }) &&
+		(len(c.MemcachedAddresses) > 0 || !c.Uses(StoreMemcached)), "MemcachedAddresses")
+	require(c.PostgresURL != "" || !c.Uses(StorePostgres), "PostgresURL")
+	require(c.SessionKeys != "" || c.Store.OnServers(), "SessionKeys")
+	iam := valkeyIAM || c.Uses(StorePostgres) && c.PostgresIAM
 	require(regionForm.MatchString(c.Region) || c.Region == "" && !dynamodb && !iam, "Region")
+}
+
+// Uses tells whether sessions are in the store, or move to or from it.
+func (c Config) Uses(store Store) bool {
+	return store == c.Store || store == c.MigrateFrom || store == c.MigrateTo
+}
+
+func (c Config) movesWith(other Store) bool {
+	return slices.Contains(Stores(), other) && other != c.Store && other.OnServers() && c.Store.OnServers()
 }
 
 func isAddress(addr string) bool {

@@ -55,6 +55,15 @@ func TestWhatAStoreNeeds(t *testing.T) {
 		{"valkey", []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=localhost:6379"}, ""},
 		{"valkey with IAM and nothing else", []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=c:6379", "VALKEY_USER=u"}, "VALKEY_USER VALKEY_CACHE_NAME AWS_REGION"},
 		{"dynamodb without anything", []string{"SESSION_STORE=dynamodb"}, "DYNAMODB_TABLE AWS_REGION"},
+		{"memcached without a node", []string{"SESSION_STORE=memcached"}, "MEMCACHED_ADDRESSES"},
+		{"memcached with a node of no address", []string{"SESSION_STORE=memcached", "MEMCACHED_ADDRESSES=a:1,b"}, "MEMCACHED_ADDRESSES"},
+		{"memcached", []string{"SESSION_STORE=memcached", "MEMCACHED_ADDRESSES=a:1,b:2"}, ""},
+		{"postgres without a database", []string{"SESSION_STORE=postgres", "POSTGRES_IAM=true"}, "POSTGRES_URL AWS_REGION"},
+		{"cookie without keys", []string{"SESSION_STORE=cookie"}, "SESSION_KEYS"},
+		{"a move to a store that isn't set up", []string{"SESSION_STORE=memory", "SESSION_MIGRATE_TO=valkey"}, "VALKEY_ADDRESS"},
+		{"a move to itself", []string{"SESSION_MIGRATE_TO=memory"}, "SESSION_MIGRATE_TO"},
+		{"a move from cookies", []string{"SESSION_MIGRATE_FROM=cookie"}, "SESSION_MIGRATE_FROM"},
+		{"a move both ways", []string{"SESSION_MIGRATE_FROM=valkey", "SESSION_MIGRATE_TO=valkey", "VALKEY_ADDRESS=a:1"}, "SESSION_MIGRATE_TO"},
 		{"dynamodb", []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=sessions", "AWS_REGION=eu-west-1"}, ""},
 	}
 	for _, test := range tests {
@@ -76,16 +85,17 @@ func TestWhatAStoreNeeds(t *testing.T) {
 func TestRenderedEnvironmentParsesBack(t *testing.T) {
 	want := Default()
 	want.ServerName, want.Store, want.ValkeyAddress, want.ValkeyTLS = "server-1", StoreValkey, "127.0.0.1:6379", true
+	want.MemcachedAddresses = []string{"a:1", "b:2"}
 	want.IdleTimeout, want.ShutdownDelay, want.AllowDelay = 90*time.Second, 0, true
 	got, err := Parse(want.Environment())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
-	if n := len(want.Environment()); n != 7 {
-		t.Errorf("%d variables rendered, want only the 7 that differ from the defaults", n)
+	if n := len(want.Environment()); n != 8 {
+		t.Errorf("%d variables rendered, want only the 8 that differ from the defaults", n)
 	}
 }
 

@@ -42,7 +42,11 @@ func (p *Problems) add(c *Config, field string) {
 	if p.has(f.Tag.Get("env")) {
 		return
 	}
-	*p = append(*p, Problem{f.Tag.Get("env"), format(reflect.ValueOf(*c).FieldByIndex(f.Index)), f.Tag.Get("allowed")})
+	value := format(reflect.ValueOf(*c).FieldByIndex(f.Index))
+	if f.Tag.Get("secret") != "" && value != "" {
+		value = "(not shown)"
+	}
+	*p = append(*p, Problem{f.Tag.Get("env"), value, f.Tag.Get("allowed")})
 }
 
 // decode fills a Config from the environment and reports every value that doesn't parse. Those fields keep their

@@ -40,10 +40,14 @@ func Default() Config {
 }
 
 func format(v reflect.Value) string {
-	if d, ok := v.Interface().(time.Duration); ok {
-		return d.String()
+	switch value := v.Interface().(type) {
+	case time.Duration:
+		return value.String()
+	case []string:
+		return strings.Join(value, ",")
+	default:
+		return fmt.Sprint(value)
 	}
-	return fmt.Sprint(v.Interface())
 }
 
 // formatted gives a default its canonical form: "30m" is written "30m0s".
