@@ -29,7 +29,7 @@ func run(ctx context.Context, environment []string) error {
 		return err
 	}
 	logger := slog.New(slog.NewJSONHandler(os.Stdout, nil)).With("server", c.ServerName)
-	s, err := newServer(c, logger)
+	s, err := newServer(ctx, c, logger)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func serve(t *testing.T, change func(*config.Config)) (web, admin string, end fu
 	ended := make(chan error, 1)
 	go func() {
 		defer writer.Close()
-		s, err := newServer(c, slog.New(slog.NewJSONHandler(writer, nil)))
+		s, err := newServer(ctx, c, slog.New(slog.NewJSONHandler(writer, nil)))
 		if err == nil {
 			err = s.run(ctx)
 		}
@@ -172,7 +172,7 @@ func TestBadStartsEndWithOneMessage(t *testing.T) {
 		environment []string
 		want        []string
 	}{
-		{"bad values", []string{"SESSION_STORE=nosuch", "KEEP_ALIVE=never"}, []string{"SESSION_STORE", `"nosuch"`, "dynamodb, valkey or memory", "KEEP_ALIVE", `"never"`}},
+		{"bad values", []string{"SESSION_STORE=nosuch", "KEEP_ALIVE=never"}, []string{"SESSION_STORE", `"nosuch"`, "dynamodb, valkey", "KEEP_ALIVE", `"never"`}},
 		{"port in use", []string{"ADDR=" + taken.Addr().String(), "ADMIN_ADDR=127.0.0.1:0"}, []string{"web server", taken.Addr().String(), "address already in use"}},
 		{"admin port in use", []string{"ADMIN_ADDR=" + taken.Addr().String(), "ADDR=127.0.0.1:0"}, []string{"admin server", taken.Addr().String(), "address already in use"}},
 	}

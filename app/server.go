@@ -28,15 +28,18 @@ type server struct {
 	config       config.Config
 	log          *slog.Logger
 	web, admin   *http.Server
-	storage      storage
+	storage      *storage
 	shuttingDown atomic.Bool
 }
 
-func newServer(c config.Config, logger *slog.Logger) (*server, error) {
-	storage := openStorage(c)
+func newServer(ctx context.Context, c config.Config, logger *slog.Logger) (*server, error) {
+	storage, err := openStorage(context.WithoutCancel(ctx), c, logger)
+	if err != nil {
+		return nil, err
+	}
 	metrics := newMetrics()
-	sessions, err := session.New(storage.sessions, session.Options{
-		IdleTimeout: c.IdleTimeout, Lifetime: c.Lifetime, StoreTimeout: c.StoreTimeout, PlainHTTP: c.PlainHTTP,
+	sessions, err := storage.sessions(session.Options{
+		CookieName: cookieName, IdleTimeout: c.IdleTimeout, Lifetime: c.Lifetime, StoreTimeout: c.StoreTimeout, PlainHTTP: c.PlainHTTP,
 		ErrorHandler: web.ErrorHandler(logger), Observer: metrics, Logger: logger,
 	})
 	if err != nil {

@@ -1,68 +1,89 @@
 package main
 
 import (
-	"os"
-	"strings"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"context"
+	"log/slog"
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/leaderboard"
 	"stateless-servers/app/session"
-	"stateless-servers/app/session/dynamodb"
+	"stateless-servers/app/session/cookie"
 	"stateless-servers/app/session/memory"
-	"stateless-servers/app/session/valkey"
+	"stateless-servers/app/session/migrate"
+	"stateless-servers/app/session/sealing"
+	"stateless-servers/app/session/token"
 )
 
-// storage is where the server keeps what outlives a request.
+// storage is where the server keeps what outlives a request. It doesn't connect until it is used: a server may start
+// before its store does.
 type storage struct {
-	sessions session.Store
-	board    leaderboard.Board
-	close    func()
+	sessions func(session.Options) (*session.Manager, error)
+	board    leaderboard.Board // nil where nothing is kept on servers
+	closers  []func()
 }
 
-// openStorage sets up the configured store. It doesn't connect: a server may start before its store does.
-func openStorage(c config.Config) storage {
-	switch c.Store {
+func (s *storage) close() {
+	for _, closer := range s.closers {
+		closer()
+	}
+}
+
+// cookieName is the session cookie's, without its prefix.
+const cookieName = "session"
+
+// openStorage sets up the configured store, and the other one while sessions move. What the stores do in the background
+// ends with close.
+func openStorage(ctx context.Context, c config.Config, logger *slog.Logger) (*storage, error) {
+	s := &storage{}
+	if !c.Store.OnServers() {
+		sealer, err := newSealer(c)
+		s.sessions = func(o session.Options) (*session.Manager, error) { return session.NewSealed(sealer, o) }
+		return s, err
+	}
+	store, board, err := s.open(ctx, c.Store, c, logger)
+	if err != nil {
+		return nil, err
+	}
+	s.board = board
+	if other := c.MigrateFrom + c.MigrateTo; other != "" { // at most one is set
+		second, _, err := s.open(ctx, other, c, logger)
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		if c.MigrateFrom != "" {
+			store = migrate.From(second, store)
+		} else {
+			store = migrate.Prepare(store, second)
+		}
+	}
+	s.sessions = func(o session.Options) (*session.Manager, error) { return session.New(store, o) }
+	return s, nil
+}
+
+func newSealer(c config.Config) (session.Sealer, error) {
+	keys, err := sealing.ParseKeys(c.SessionKeys)
+	if err != nil {
+		return nil, err
+	}
+	if c.Store == config.StoreToken {
+		return token.New(keys, token.Options{Issuer: "stateless-servers", Audience: "stateless-servers"})
+	}
+	return cookie.New(keys, cookieName)
+}
+
+// open sets up a store on servers, and the leaderboard that goes with it.
+func (s *storage) open(ctx context.Context, name config.Store, c config.Config, logger *slog.Logger) (session.Store, leaderboard.Board, error) {
+	switch name {
 	case config.StoreValkey:
-		return openValkey(c)
+		return s.openValkey(c)
 	case config.StoreDynamoDB:
-		return openDynamoDB(c)
+		return s.openDynamoDB(c)
+	case config.StoreMemcached:
+		return s.openMemcached(c)
+	case config.StorePostgres:
+		return s.openPostgres(ctx, c, logger)
 	default:
-		return storage{memory.New(), leaderboard.NewMemory(), func() {}}
+		return memory.New(), leaderboard.NewMemory(), nil
 	}
-}
-
-func openValkey(c config.Config) storage {
-	options := valkey.Options{Address: c.ValkeyAddress, TLS: c.ValkeyTLS}
-	if c.ValkeyUser != "" {
-		aws := awsConfig(c)
-		options.Credentials = valkey.IAM(aws.Credentials, c.Region, c.ValkeyUser, c.ValkeyCacheName)
-	}
-	store := valkey.New(options)
-	return storage{store, leaderboard.NewValkey(store.Client), store.Close}
-}
-
-func openDynamoDB(c config.Config) storage {
-	aws := awsConfig(c)
-	if strings.HasPrefix(c.DynamoDBEndpoint, "http://") {
-		// DynamoDB Local takes any credentials; those of the environment must not be sent in the clear.
-		aws.Credentials = credentials.NewStaticCredentialsProvider("local", "local", "")
-	}
-	client := dynamodb.NewClient(aws, c.DynamoDBEndpoint)
-	store := dynamodb.New(client, dynamodb.Options{Table: c.DynamoDBTable, EventualReads: c.DynamoDBEventualReads})
-	return storage{store, leaderboard.NewDynamoDB(client, c.DynamoDBTable), func() {}}
-}
-
-// awsConfig takes credentials from the variables that every AWS tool knows, or else from the instance's role. The SDK's
-// whole chain (profiles, single sign-on, web identity, containers) would be a sixth of the server's size, for nothing that
-// a fleet uses.
-func awsConfig(c config.Config) aws.Config {
-	var provider aws.CredentialsProvider = ec2rolecreds.New()
-	if key := os.Getenv("AWS_ACCESS_KEY_ID"); key != "" {
-		provider = credentials.NewStaticCredentialsProvider(key, os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN"))
-	}
-	return aws.Config{Region: c.Region, Credentials: aws.NewCredentialsCache(provider)}
 }

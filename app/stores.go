@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/feature/rds/auth"
+	"github.com/jackc/pgx/v5"
+
+	"stateless-servers/app/config"
+	"stateless-servers/app/leaderboard"
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/dynamodb"
+	"stateless-servers/app/session/memcached"
+	"stateless-servers/app/session/postgres"
+	"stateless-servers/app/session/valkey"
+)
+
+// sweepInterval is how often expired rows are looked for in PostgreSQL, which deletes nothing by itself.
+const sweepInterval = 10 * time.Minute
+
+func (s *storage) openValkey(c config.Config) (session.Store, leaderboard.Board, error) {
+	options := valkey.Options{Address: c.ValkeyAddress, TLS: c.ValkeyTLS}
+	if c.ValkeyUser != "" {
+		options.Credentials = valkey.IAM(awsConfig(c).Credentials, c.Region, c.ValkeyUser, c.ValkeyCacheName)
+	}
+	store := valkey.New(options)
+	s.closers = append(s.closers, store.Close)
+	return store, leaderboard.NewValkey(store.Client), nil
+}
+
+func (s *storage) openDynamoDB(c config.Config) (session.Store, leaderboard.Board, error) {
+	aws := awsConfig(c)
+	if strings.HasPrefix(c.DynamoDBEndpoint, "http://") {
+		// DynamoDB Local takes any credentials; those of the environment must not be sent in the clear.
+		aws.Credentials = credentials.NewStaticCredentialsProvider("local", "local", "")
+	}
+	client := dynamodb.NewClient(aws, c.DynamoDBEndpoint)
+	store := dynamodb.New(client, dynamodb.Options{Table: c.DynamoDBTable, EventualReads: c.DynamoDBEventualReads})
+	return store, leaderboard.NewDynamoDB(client, c.DynamoDBTable), nil
+}
+
+func (s *storage) openMemcached(c config.Config) (session.Store, leaderboard.Board, error) {
+	store, err := memcached.New(memcached.Options{Addresses: c.MemcachedAddresses, TLS: c.MemcachedTLS, Timeout: c.StoreTimeout})
+	if err != nil {
+		return nil, nil, err
+	}
+	s.closers = append(s.closers, func() { store.Close() })
+	return store, leaderboard.NewMemory(), nil
+}
+
+func (s *storage) openPostgres(ctx context.Context, c config.Config, logger *slog.Logger) (session.Store, leaderboard.Board, error) {
+	options := postgres.Options{URL: c.PostgresURL}
+	if c.PostgresIAM {
+		connection, err := pgx.ParseConfig(c.PostgresURL)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read the connection string of PostgreSQL: %w", err)
+		}
+		endpoint := net.JoinHostPort(connection.Host, strconv.Itoa(int(connection.Port)))
+		keys := awsConfig(c).Credentials
+		options.Password = func(ctx context.Context) (string, error) {
+			return auth.BuildAuthToken(ctx, endpoint, c.Region, connection.User, keys)
+		}
+	}
+	store, err := postgres.New(options)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	swept := make(chan struct{})
+	go func() {
+		defer close(swept)
+		store.Run(ctx, sweepInterval, func(err error) { logger.Warn("maintaining the session table", "error", err) })
+	}()
+	s.closers = append(s.closers, func() { stop(); <-swept; store.Close() })
+	return store, leaderboard.NewMemory(), nil
+}
+
+// awsConfig takes credentials from the variables that every AWS tool knows, or else from the instance's role. The SDK's
+// whole chain (profiles, single sign-on, web identity, containers) would be a sixth of the server's size, for nothing that
+// a fleet uses.
+func awsConfig(c config.Config) aws.Config {
+	var provider aws.CredentialsProvider = ec2rolecreds.New()
+	if key := os.Getenv("AWS_ACCESS_KEY_ID"); key != "" {
+		provider = credentials.NewStaticCredentialsProvider(key, os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN"))
+	}
+	return aws.Config{Region: c.Region, Credentials: aws.NewCredentialsCache(provider)}
+}
