@@ -153,7 +153,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 		openBrowser(url)
 	}
 	<-ctx.Done()
-	out.line("Stopping")
+	out.line("Stopping; the logs stay in " + logs)
 	return nil
 }
 

@@ -19,7 +19,7 @@ import (
 // Options of a Balancer. Zero fields take the defaults.
 type Options struct {
 	HealthInterval     time.Duration // between two health checks of a target; default 5 s, the shortest on an ALB
-	HealthTimeout      time.Duration // after which a check has failed; default 2 s, or the interval where that is shorter
+	HealthTimeout      time.Duration // after which a check has failed; default the interval, but from 1 s to 2 s
 	HealthyThreshold   int           // checks in a row that must succeed before an unhealthy target is healthy; default 2
 	UnhealthyThreshold int           // checks in a row that must fail before a target is unhealthy; default 2
 	// IdleTimeout is how long a target may take to begin its answer, after which the visitor gets a 504, and how long an
@@ -36,7 +36,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.HealthInterval = cmp.Or(o.HealthInterval, 5*time.Second)
-	o.HealthTimeout = cmp.Or(o.HealthTimeout, min(2*time.Second, o.HealthInterval))
+	o.HealthTimeout = cmp.Or(o.HealthTimeout, min(2*time.Second, max(time.Second, o.HealthInterval)))
 	o.HealthyThreshold = cmp.Or(o.HealthyThreshold, 2)
 	o.UnhealthyThreshold = cmp.Or(o.UnhealthyThreshold, 2)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)

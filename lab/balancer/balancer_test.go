@@ -3,11 +3,9 @@ package balancer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -170,120 +168,6 @@ func TestAllUnhealthyFailsOpen(t *testing.T) {
 	}
 }
 
-func TestDraining(t *testing.T) {
-	tests := []struct {
-		name   string
-		delay  time.Duration
-		finish bool // the request in flight, rather than being cut
-		want   int
-	}{
-		{"in time", time.Minute, true, http.StatusOK},
-		{"cut after the delay", 100 * time.Millisecond, false, http.StatusBadGateway},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			arrived, finish := make(chan struct{}, 1), make(chan struct{})
-			old := newStub(t, "old", func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/slow" {
-					arrived <- struct{}{}
-					<-finish
-				}
-				fmt.Fprint(w, "old")
-			})
-			b := newBench(t, Options{DeregistrationDelay: test.delay}, old)
-			inFlight := make(chan int, 1)
-			go func() {
-				status, _, _ := b.get(t, "/slow")
-				inFlight <- status
-			}()
-			<-arrived
-			b.add(t, newStub(t, "new", nil))
-
-			gone := make(chan error, 1)
-			go func() { gone <- b.Deregister(t.Context(), "old") }()
-			eventually(t, "draining or gone", func() bool { return b.state("old") != StateHealthy })
-			if got, want := b.served(t, 10), map[string]int{"new": 10}; !maps.Equal(got, want) {
-				t.Errorf("while draining: got %v, want %v", got, want)
-			}
-			if test.finish {
-				if state := b.state("old"); state != StateDraining {
-					t.Errorf("%q with a request in flight, want draining", state)
-				}
-				close(finish)
-			} else {
-				defer close(finish)
-			}
-			if got := <-inFlight; got != test.want {
-				t.Errorf("the request in flight got %d, want %d", got, test.want)
-			}
-			if err := <-gone; err != nil {
-				t.Error(err)
-			}
-			if state := b.state("old"); state != "" {
-				t.Errorf("still registered, %s", state)
-			}
-			if err := b.Deregister(t.Context(), "old"); !errors.Is(err, ErrNoTarget) {
-				t.Errorf("deregistering it again: %v", err)
-			}
-		})
-	}
-}
-
-func TestOnlyDrainingTargetsAre503(t *testing.T) {
-	arrived, finish := make(chan struct{}), make(chan struct{})
-	last := newStub(t, "last", func(http.ResponseWriter, *http.Request) { arrived <- struct{}{}; <-finish })
-	b := newBench(t, Options{}, last)
-	inFlight := make(chan int, 1)
-	go func() {
-		status, _, _ := b.get(t, "/")
-		inFlight <- status
-	}()
-	<-arrived
-	gone := make(chan error, 1)
-	go func() { gone <- b.Deregister(t.Context(), "last") }()
-	eventually(t, "draining", func() bool { return b.state("last") == StateDraining })
-	if status, _, _ := b.get(t, "/"); status != http.StatusServiceUnavailable {
-		t.Errorf("got %d, want 503", status)
-	}
-	close(finish)
-	if err := <-gone; err != nil {
-		t.Error(err)
-	}
-	if status := <-inFlight; status != http.StatusOK {
-		t.Errorf("the request in flight got %d", status)
-	}
-}
-
-// Servers come and go under load: no request may meet one that drains or is gone.
-func TestNoRequestIsLostWhileTargetsRoll(t *testing.T) {
-	b := newBench(t, Options{}, newStub(t, "0", nil), newStub(t, "1", nil))
-	ctx, cancel := context.WithCancel(t.Context())
-	failures := make(chan string, 4)
-	for range cap(failures) {
-		go func() {
-			for ctx.Err() == nil {
-				if got := b.served(t, 1); got["status 502"]+got["status 503"] > 0 {
-					failures <- fmt.Sprint(got)
-					return
-				}
-			}
-			failures <- ""
-		}()
-	}
-	for i := range 20 {
-		b.add(t, newStub(t, fmt.Sprint(i+2), nil))
-		if err := b.Deregister(t.Context(), fmt.Sprint(i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cancel()
-	for range cap(failures) {
-		if failure := <-failures; failure != "" {
-			t.Error(failure)
-		}
-	}
-}
-
 func TestAwait(t *testing.T) {
 	s := newStub(t, "a", nil)
 	b := newBench(t, Options{}, s)
@@ -312,74 +196,4 @@ func TestNamesAreUnique(t *testing.T) {
 	if err := b.Register("a", s.address()); err == nil {
 		t.Error("registered twice")
 	}
-}
-
-func TestSticky(t *testing.T) {
-	cookieOf := func(t *testing.T, response *http.Response) *http.Cookie {
-		t.Helper()
-		i := slices.IndexFunc(response.Cookies(), func(c *http.Cookie) bool { return c.Name == stickyCookie })
-		if i < 0 {
-			t.Fatal("no cookie AWSALB")
-		}
-		return response.Cookies()[i]
-	}
-	tests := []struct {
-		name string
-		lose func(t *testing.T, b *bench, s *stub)
-	}{
-		{"unhealthy", func(t *testing.T, b *bench, s *stub) {
-			s.sick.Store(true)
-			eventually(t, "unhealthy", func() bool { return b.state(s.name) == StateUnhealthy })
-		}},
-		{"gone", func(t *testing.T, b *bench, s *stub) {
-			if err := b.Deregister(t.Context(), s.name); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		{"draining", func(t *testing.T, b *bench, s *stub) {
-			b.setState(b.find(s.name), StateDraining, "")
-		}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			stubs := map[string]*stub{"a": newStub(t, "a", nil), "b": newStub(t, "b", nil)}
-			b := newBench(t, Options{Sticky: true}, stubs["a"], stubs["b"])
-			_, first, response := b.get(t, "/")
-			cookie := cookieOf(t, response)
-			if cookie.Path != "/" || time.Until(cookie.Expires) < 6*24*time.Hour {
-				t.Errorf("cookie %v", cookie)
-			}
-			for range 10 {
-				if _, body, _ := b.get(t, "/", cookie); body != first {
-					t.Fatalf("pinned to %s, served by %s", first, body)
-				}
-			}
-			test.lose(t, b, stubs[first])
-			_, second, response := b.get(t, "/", cookie)
-			if second == first {
-				t.Fatalf("still served by %s", first)
-			}
-			for range 10 {
-				if _, body, _ := b.get(t, "/", cookieOf(t, response)); body != second {
-					t.Fatalf("pinned anew to %s, served by %s", second, body)
-				}
-			}
-		})
-	}
-	t.Run("off", func(t *testing.T) {
-		b := newBench(t, Options{}, newStub(t, "a", nil), newStub(t, "b", nil))
-		_, _, response := b.get(t, "/")
-		if len(response.Cookies()) > 0 {
-			t.Errorf("cookies %v without sticky sessions", response.Cookies())
-		}
-		pinned := &http.Cookie{Name: stickyCookie, Value: "a"}
-		got := map[string]int{}
-		for range 10 {
-			_, body, _ := b.get(t, "/", pinned)
-			got[body]++
-		}
-		if got["a"] != 5 {
-			t.Errorf("a cookie of old moved requests: %v", got)
-		}
-	})
 }
