@@ -1,0 +1,117 @@
+// Command matrix writes the README's table of what each store promises, from what the stores declare.
+package main
+
+//go:generate go run .
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/cookie"
+	"stateless-servers/app/session/dynamodb"
+	"stateless-servers/app/session/memcached"
+	"stateless-servers/app/session/memory"
+	"stateless-servers/app/session/postgres"
+	"stateless-servers/app/session/sealing"
+	"stateless-servers/app/session/token"
+	"stateless-servers/app/session/valkey"
+)
+
+const (
+	begin = "<!-- begin: go generate ./test/matrix -->\n"
+	end   = "<!-- end -->\n"
+)
+
+func main() {
+	if err := run(filepath.Join("..", "..", "README.md")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run replaces the table in a file.
+func run(file string) error {
+	old, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	next, err := replace(old)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return os.WriteFile(file, next, 0o644)
+}
+
+func replace(text []byte) ([]byte, error) {
+	before, rest, found := bytes.Cut(text, []byte(begin))
+	_, after, closed := bytes.Cut(rest, []byte(end))
+	if !found || !closed {
+		return nil, fmt.Errorf("there is no table between %q and %q", begin, end)
+	}
+	declared, err := promises()
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Join([][]byte{before, []byte(begin), []byte(table(declared)), []byte(end), after}, nil), nil
+}
+
+// promises asks every store what it keeps. None of them connects for that.
+func promises() ([]session.Promises, error) {
+	database, err := postgres.New(postgres.Options{URL: "postgres://localhost"})
+	if err != nil {
+		return nil, err
+	}
+	defer database.Close()
+	cache, err := memcached.New(memcached.Options{Addresses: []string{"localhost:11211"}})
+	if err != nil {
+		return nil, err
+	}
+	defer cache.Close()
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	keys, err := sealing.ParseKeys(base64.StdEncoding.EncodeToString(secret))
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := cookie.New(keys, "session")
+	if err != nil {
+		return nil, err
+	}
+	signed, err := token.New(keys, token.Options{Issuer: "matrix", Audience: "matrix"})
+	if err != nil {
+		return nil, err
+	}
+	eventual := dynamodb.New(nil, dynamodb.Options{EventualReads: true}).Promises()
+	eventual.Name += ", eventual reads"
+	return []session.Promises{
+		dynamodb.New(nil, dynamodb.Options{}).Promises(), eventual, valkey.New(valkey.Options{}).Promises(),
+		database.Promises(), cache.Promises(), sealed.Promises(), signed.Promises(), memory.New().Promises(),
+	}, nil
+}
+
+func table(list []session.Promises) string {
+	var text strings.Builder
+	text.WriteString("| store | shared by all servers | no lost update | logout is final | read your writes | sessions by user | changes after login | largest session |\n")
+	text.WriteString("|---|---|---|---|---|---|---|---|\n")
+	for _, p := range list {
+		fmt.Fprintf(&text, "| %s |", p.Name)
+		for _, kept := range []bool{p.Shared, p.NoLostUpdate, p.LogoutIsFinal, p.ReadYourWrites, p.ByUser, p.Changes} {
+			text.WriteString(map[bool]string{true: " yes |", false: " **no** |"}[kept])
+		}
+		fmt.Fprintf(&text, " %s |\n", size(p.MaxBytes))
+	}
+	return text.String()
+}
+
+func size(bytes int) string {
+	if bytes < 10_000 {
+		return fmt.Sprintf("%.1f KB", float64(bytes)/1000)
+	}
+	return fmt.Sprintf("%d KB", bytes/1000)
+}

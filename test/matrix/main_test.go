@@ -1,0 +1,22 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestTheReadmeSaysWhatStoresDeclare(t *testing.T) {
+	old, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := replace(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(old, next) {
+		t.Error("the table in README.md is out of date: go generate ./test/matrix")
+	}
+}
