@@ -3,8 +3,14 @@ package memory_test
 import (
 	"testing"
 
+	"stateless-servers/app/session"
 	"stateless-servers/app/session/memory"
 	"stateless-servers/app/session/sessiontest"
 )
 
 func TestStore(t *testing.T) { sessiontest.Run(t, memory.New()) }
+
+// TestServers gives each server a memory of its own, as it is without sticky sessions.
+func TestServers(t *testing.T) {
+	sessiontest.RunServers(t, func(o session.Options) (*session.Manager, error) { return session.New(memory.New(), o) })
+}

@@ -2,161 +2,66 @@ package sessiontest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
-	"net/http/cookiejar"
-	"net/http/httptest"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"stateless-servers/app/session"
 )
 
-// serverChecks run a whole session library on the store: two servers that share it, and visitors over HTTP.
-func serverChecks() []Check {
-	shared := func(p session.Promises) bool { return p.ReadYourWrites }
-	return []Check{
-		{Name: "servers: every acknowledged visit counts", Promised: func(p session.Promises) bool { return p.NoLostUpdate }, Run: checkVisits},
-		{Name: "servers: each write is read on the next server", Promised: shared, Run: checkReadYourWrites},
-		{Name: "servers: login renews the id", Promised: func(p session.Promises) bool { return p.LogoutIsFinal }, Run: checkLogin},
-		{Name: "servers: a login loses nothing", Promised: func(p session.Promises) bool { return p.NoLostUpdate }, Run: checkLoginRace},
-		{Name: "servers: logout is final for requests in flight", Promised: func(p session.Promises) bool { return p.LogoutIsFinal }, Run: checkLogoutRace},
-		{Name: "servers: a client that hangs up loses no change", Run: checkHangUp},
-		{Name: "servers: logout everywhere", Promised: func(p session.Promises) bool { return p.ByUser }, Run: checkLogoutEverywhere},
+// An Opener opens one server's sessions. Two managers that it opens are two servers.
+type Opener func(session.Options) (*session.Manager, error)
+
+// A ServerCheck is one thing that visitors of two servers may rely on, or not.
+type ServerCheck struct {
+	Name     string
+	Promised func(session.Promises) bool
+	Run      func(ctx context.Context, open Opener) error
+}
+
+// ServerChecks run a whole session library: two servers, and visitors over HTTP.
+func ServerChecks() []ServerCheck {
+	shared := func(p session.Promises) bool { return p.Shared }
+	noLostUpdate := func(p session.Promises) bool { return p.Shared && p.NoLostUpdate }
+	final := func(p session.Promises) bool { return p.Shared && p.LogoutIsFinal }
+	return []ServerCheck{
+		{"servers: all see a session", shared, checkShared},
+		{"servers: a session changes after login", func(p session.Promises) bool { return p.Shared && p.Changes }, checkChanges},
+		{"servers: every acknowledged visit counts", noLostUpdate, checkVisits},
+		{"servers: each write is read on the next server", func(p session.Promises) bool { return p.Shared && p.ReadYourWrites && p.Changes }, checkReadYourWrites},
+		{"servers: login renews the id", final, checkLogin},
+		{"servers: a login loses nothing", noLostUpdate, checkLoginRace},
+		{"servers: logout is final for requests in flight", final, checkLogoutRace},
+		{"servers: a client that hangs up loses no change", noLostUpdate, checkHangUp},
+		{"servers: logout everywhere", func(p session.Promises) bool { return p.Shared && p.ByUser }, checkLogoutEverywhere},
 	}
 }
 
-const (
-	visits = session.Counter("visits")
-	cart   = session.Counters("cart")
-)
-
-// A lab is two servers on one store, which handlers may hold up.
-type lab struct {
-	servers [2]*httptest.Server
-	arrived chan struct{} // /held sends when it has read its session
-	release chan struct{} // and then waits for this
-}
-
-func newLab(store session.Store) (*lab, error) {
-	l := &lab{arrived: make(chan struct{}, 8), release: make(chan struct{})}
-	for i := range l.servers {
-		manager, err := session.New(store, session.Options{
-			PlainHTTP: true, Logger: slog.New(slog.DiscardHandler), StoreTimeout: 20 * time.Second,
-		})
-		if err != nil {
-			l.close()
-			return nil, err
-		}
-		l.servers[i] = httptest.NewServer(manager.Handler(l.routes()))
+// RunServers runs every server check: what is promised must be kept, and what isn't must be seen to be broken, so that
+// no declaration is idle.
+func RunServers(t *testing.T, open Opener) {
+	manager, err := open(labOptions())
+	if err != nil {
+		t.Fatal(err)
 	}
-	return l, nil
-}
-
-func (l *lab) close() {
-	for _, server := range l.servers {
-		if server != nil {
-			server.Close()
-		}
-	}
-}
-
-// A state is what every route answers.
-type state struct {
-	Visits int64            `json:"visits"`
-	User   string           `json:"user"`
-	Cart   map[string]int64 `json:"cart"`
-}
-
-func (l *lab) routes() http.Handler {
-	mux := http.NewServeMux()
-	handle := func(route string, f func(ctx context.Context, s *session.Session, r *http.Request) error) {
-		mux.HandleFunc("POST "+route, func(w http.ResponseWriter, r *http.Request) {
-			s := session.From(r.Context())
-			if err := f(r.Context(), s, r); err != nil {
-				http.Error(w, err.Error(), session.StatusCode(err))
-				return
+	for _, check := range ServerChecks() {
+		t.Run(check.Name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), mostTime)
+			defer cancel()
+			err := check.Run(ctx, open)
+			if promised := check.Promised(manager.Promises()); promised && err != nil {
+				t.Error(err)
+			} else if !promised && err == nil {
+				t.Error("not promised, and kept all the same")
 			}
-			if route == "/blind" {
-				return
-			}
-			n, err := visits.Get(r.Context(), s)
-			user, _ := s.User(r.Context())
-			lines, _ := cart.All(r.Context(), s)
-			if err != nil {
-				http.Error(w, err.Error(), session.StatusCode(err))
-				return
-			}
-			json.NewEncoder(w).Encode(state{n, user, lines})
 		})
 	}
-	handle("/visit", func(_ context.Context, s *session.Session, _ *http.Request) error { return visits.Add(s, 1) })
-	handle("/blind", func(_ context.Context, s *session.Session, _ *http.Request) error { return visits.Add(s, 1) })
-	handle("/cart", func(_ context.Context, s *session.Session, r *http.Request) error {
-		return cart.Counter(r.FormValue("sku")).Add(s, 1)
-	})
-	handle("/read", func(context.Context, *session.Session, *http.Request) error { return nil })
-	handle("/login", func(ctx context.Context, s *session.Session, r *http.Request) error {
-		return s.Login(ctx, r.FormValue("user"))
-	})
-	handle("/logout", func(ctx context.Context, s *session.Session, _ *http.Request) error { return s.Logout(ctx) })
-	handle("/logout/everywhere", func(ctx context.Context, s *session.Session, _ *http.Request) error {
-		return s.LogoutEverywhere(ctx)
-	})
-	handle("/held", func(ctx context.Context, s *session.Session, _ *http.Request) error {
-		if _, _, err := s.Info(ctx); err != nil {
-			return err
-		}
-		l.arrived <- struct{}{}
-		<-l.release
-		return visits.Add(s, 1)
-	})
-	return mux
 }
 
-// A visitor is a browser: a cookie jar.
-type visitor struct {
-	lab    *lab
-	client http.Client
-}
-
-func (l *lab) visitor() *visitor {
-	jar, _ := cookiejar.New(nil)
-	return &visitor{l, http.Client{Jar: jar, Timeout: 30 * time.Second}}
-}
-
-// post asks a server and returns the status and, of a 200, the state.
-func (v *visitor) post(ctx context.Context, server int, path string) (got state, status int, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, v.lab.servers[server%2].URL+path, nil)
-	if err != nil {
-		return got, 0, err
-	}
-	response, err := v.client.Do(request)
-	if err != nil {
-		return got, 0, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode == http.StatusOK && len(body) > 0 {
-		err = json.Unmarshal(body, &got)
-	}
-	return got, response.StatusCode, err
-}
-
-// must posts and wants a 200.
-func (v *visitor) must(ctx context.Context, server int, path string) (state, error) {
-	got, status, err := v.post(ctx, server, path)
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("POST %s: status %d", path, status)
-	}
-	return got, err
-}
-
-func checkVisits(ctx context.Context, store session.Store) error {
-	l, err := newLab(store)
+func checkVisits(ctx context.Context, open Opener) error {
+	l, err := newLab(open)
 	if err != nil {
 		return err
 	}
@@ -184,8 +89,45 @@ func checkVisits(ctx context.Context, store session.Store) error {
 	return err
 }
 
-func checkReadYourWrites(ctx context.Context, store session.Store) error {
-	l, err := newLab(store)
+// checkShared logs in on one server and asks the other.
+func checkShared(ctx context.Context, open Opener) error {
+	l, err := newLab(open)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	v := l.visitor()
+	if _, err := v.must(ctx, 0, "/login?user=ada"); err != nil {
+		return err
+	}
+	got, err := v.must(ctx, 1, "/read")
+	if err == nil && got.User != "ada" {
+		err = fmt.Errorf("the other server says that %q is logged in, want ada", got.User)
+	}
+	return err
+}
+
+func checkChanges(ctx context.Context, open Opener) error {
+	l, err := newLab(open)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	v := l.visitor()
+	for server, path := range []string{"/login?user=ada", "/visit", "/cart?sku=tea"} {
+		if _, err := v.must(ctx, server, path); err != nil {
+			return err
+		}
+	}
+	got, err := v.must(ctx, 1, "/read")
+	if err == nil && (got.Visits != 1 || got.Cart["tea"] != 1) {
+		err = fmt.Errorf("got %+v, want 1 visit and 1 line in the cart", got)
+	}
+	return err
+}
+
+func checkReadYourWrites(ctx context.Context, open Opener) error {
+	l, err := newLab(open)
 	if err != nil {
 		return err
 	}
@@ -203,11 +145,38 @@ func checkReadYourWrites(ctx context.Context, store session.Store) error {
 			return fmt.Errorf("after visit %d the other server says %d", i+1, got.Visits)
 		}
 	}
-	return nil
+	return l.overtake(ctx, v, 30)
 }
 
-func checkLogin(ctx context.Context, store session.Store) error {
-	l, err := newLab(store)
+// overtake has a visit acknowledged while an earlier request is still under way: once that has ended too, both count.
+func (l *lab) overtake(ctx context.Context, v *visitor, before int64) error {
+	held := make(chan error, 1)
+	go func() {
+		_, err := v.must(ctx, 0, "/held")
+		held <- err
+	}()
+	select {
+	case <-l.arrived:
+	case err := <-held:
+		return fmt.Errorf("the held request ended early: %w", err)
+	}
+	_, err := v.must(ctx, 1, "/visit")
+	close(l.release)
+	if heldErr := <-held; err == nil {
+		err = heldErr
+	}
+	if err != nil {
+		return err
+	}
+	got, err := v.must(ctx, 1, "/read")
+	if err == nil && got.Visits != before+2 {
+		err = fmt.Errorf("after two overlapping visits to %d, the counter says %d", before, got.Visits)
+	}
+	return err
+}
+
+func checkLogin(ctx context.Context, open Opener) error {
+	l, err := newLab(open)
 	if err != nil {
 		return err
 	}
@@ -240,8 +209,8 @@ func checkLogin(ctx context.Context, store session.Store) error {
 }
 
 // checkLoginRace logs in while the old id is still being written to: what was acknowledged is in the new session.
-func checkLoginRace(ctx context.Context, store session.Store) error {
-	l, err := newLab(store)
+func checkLoginRace(ctx context.Context, open Opener) error {
+	l, err := newLab(open)
 	if err != nil {
 		return err
 	}
@@ -280,8 +249,8 @@ func checkLoginRace(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkLogoutRace(ctx context.Context, store session.Store) error {
-	l, err := newLab(store)
+func checkLogoutRace(ctx context.Context, open Opener) error {
+	l, err := newLab(open)
 	if err != nil {
 		return err
 	}
@@ -321,8 +290,8 @@ func checkLogoutRace(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkHangUp(ctx context.Context, store session.Store) error {
-	l, err := newLab(store)
+func checkHangUp(ctx context.Context, open Opener) error {
+	l, err := newLab(open)
 	if err != nil {
 		return err
 	}
@@ -337,7 +306,12 @@ func checkHangUp(ctx context.Context, store session.Store) error {
 		v.post(gone, 0, "/held")
 		close(answered)
 	}()
-	<-l.arrived
+	select {
+	case <-l.arrived:
+	case <-answered:
+		hangUp()
+		return fmt.Errorf("the held request ended early")
+	}
 	hangUp()
 	<-answered
 	close(l.release)
@@ -350,8 +324,8 @@ func checkHangUp(ctx context.Context, store session.Store) error {
 	return fmt.Errorf("the change of a client that hung up is lost")
 }
 
-func checkLogoutEverywhere(ctx context.Context, store session.Store) error {
-	l, err := newLab(store)
+func checkLogoutEverywhere(ctx context.Context, open Opener) error {
+	l, err := newLab(open)
 	if err != nil {
 		return err
 	}
@@ -369,19 +343,11 @@ func checkLogoutEverywhere(ctx context.Context, store session.Store) error {
 		return err
 	}
 	for i, v := range visitors {
-		if got, err := v.must(ctx, i+1, "/read"); err != nil || got.User != "" {
-			return fmt.Errorf("after logout everywhere, visitor %d: got %+v, %v, want nobody logged in", i, got, err)
+		for server := range 2 {
+			if got, err := v.must(ctx, server, "/read"); err != nil || got.User != "" {
+				return fmt.Errorf("after logout everywhere, visitor %d: got %+v, %v, want nobody logged in", i, got, err)
+			}
 		}
 	}
 	return nil
-}
-
-// copyJar returns a jar with the visitor's cookies of now.
-func copyJar(v *visitor, l *lab) http.CookieJar {
-	jar, _ := cookiejar.New(nil)
-	for _, server := range l.servers {
-		request, _ := http.NewRequest(http.MethodGet, server.URL, nil)
-		jar.SetCookies(request.URL, v.client.Jar.Cookies(request.URL))
-	}
-	return jar
 }

@@ -1,7 +1,13 @@
-// Package sessiontest checks that a session.Store keeps its contract and every promise it declares. Whoever writes a
-// store runs it against the real server:
+// Package sessiontest checks that a session.Store keeps its contract and every promise it declares, and breaks those that
+// it doesn't. Whoever writes a store runs it against the real server:
 //
 //	func TestStore(t *testing.T) { sessiontest.Run(t, mystore.New(…)) }
+//
+//	func TestServers(t *testing.T) {
+//		sessiontest.RunServers(t, func(o session.Options) (*session.Manager, error) {
+//			return session.New(mystore.New(…), o)
+//		})
+//	}
 package sessiontest
 
 import (
@@ -25,9 +31,22 @@ type Check struct {
 	Run func(ctx context.Context, store session.Store) error
 }
 
-// Checks returns all checks, the simplest first.
+// Checks returns all checks of one store, the simplest first: of its calls, then of two servers that share it.
 func Checks() []Check {
-	return append(append(contractChecks(), promiseChecks()...), serverChecks()...)
+	checks := append(contractChecks(), promiseChecks()...)
+	for _, check := range ServerChecks() {
+		checks = append(checks, Check{
+			Name: check.Name,
+			Promised: func(p session.Promises) bool {
+				p.Shared = true // they do share this one
+				return check.Promised(p)
+			},
+			Run: func(ctx context.Context, store session.Store) error {
+				return check.Run(ctx, func(o session.Options) (*session.Manager, error) { return session.New(store, o) })
+			},
+		})
+	}
+	return checks
 }
 
 // mostTime bounds one check.
