@@ -25,6 +25,14 @@ lint: ## gofmt, vet, staticcheck
 unit: ## the tests, with the race detector
 	go test -race -timeout 20m ./...
 
+FUZZ_TIME := 30s
+
+.PHONY: fuzz
+fuzz: ## every fuzz target, for FUZZ_TIME each
+	@grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' app lab | sed 's/:func / /' | while read -r file target; do \
+		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ_TIME) "./$$(dirname "$$file")" || exit 1; \
+	done
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
