@@ -22,7 +22,9 @@ func holdsItem(_ context.Context, s *Server) (bool, error) {
 }
 
 func TestServersWithTLS(t *testing.T) {
-	for name, start := range map[string]func(context.Context, ...Option) (*Server, error){"memcached": MemcachedTLS} {
+	for name, start := range map[string]func(context.Context, ...Option) (*Server, error){
+		"memcached": MemcachedTLS, "valkey": ValkeyTLS,
+	} {
 		t.Run(name, func(t *testing.T) {
 			s := ForTest(t, start)
 			roots, err := s.RootCAs()

@@ -12,6 +12,7 @@ import (
 
 // A server process of PostgreSQL leads its own process group: pausing and killing must reach it all the same.
 func TestPostgresProcesses(t *testing.T) {
+	startHere(t)
 	s := ForTest(t, Postgres)
 	conn, err := pgx.Connect(t.Context(), s.Endpoint)
 	must(t, err)
@@ -34,6 +35,7 @@ func TestPostgresProcesses(t *testing.T) {
 }
 
 func TestPostgresURL(t *testing.T) {
+	startHere(t)
 	own := ForTest(t, Postgres)
 	t.Setenv("POSTGRES_TEST_URL", own.Endpoint)
 	s, err := Postgres(t.Context())

@@ -152,8 +152,10 @@ func TestWhatCannotBeHadIsOneLine(t *testing.T) {
 		{"no memcached", Memcached, map[string]string{"PATH": ""}, []string{"install memcached", "MEMCACHED_TEST_ADDRESS"}},
 		{"nothing at memcached's address", Memcached, map[string]string{"MEMCACHED_TEST_ADDRESS": closed.Addr().String()},
 			[]string{"MEMCACHED_TEST_ADDRESS=", closed.Addr().String()}},
-		{"not a connection string", Postgres, map[string]string{"POSTGRES_TEST_URL": "postgres://u:secret@h:x/"}, []string{"POSTGRES_TEST_URL"}},
-		{"nothing at the connection string", Postgres, map[string]string{"POSTGRES_TEST_URL": "postgres://" + closed.Addr().String()},
+		{"not a connection string", Postgres, map[string]string{"POSTGRES_TEST_URL": "postgres://u:secret@h:x/"},
+			[]string{"POSTGRES_TEST_URL"}},
+		{"nothing at the connection string", Postgres,
+			map[string]string{"POSTGRES_TEST_URL": "postgres://" + closed.Addr().String()},
 			[]string{"POSTGRES_TEST_URL", closed.Addr().String()}},
 		{"nothing at the address", Valkey, map[string]string{"VALKEY_TEST_ADDRESS": closed.Addr().String()},
 			[]string{"VALKEY_TEST_ADDRESS=", closed.Addr().String()}},
@@ -197,7 +199,9 @@ func TestPortTaken(t *testing.T) {
 		server func(context.Context, ...Option) (*Server, error)
 		always bool
 	}{
-		{"Valkey once", Valkey, false}, {"Valkey always", Valkey, true}, {"DynamoDB once", DynamoDB, false}, {"dynalite once", onlyDynalite, false},
+		{"Valkey once", Valkey, false}, {"Valkey always", Valkey, true}, {"Valkey with TLS once", ValkeyTLS, false},
+		{"Valkey node once", valkeyNode, false}, {"DynamoDB once", DynamoDB, false}, {"dynalite once", onlyDynalite, false},
+		{"PostgreSQL once", Postgres, false}, {"Memcached once", Memcached, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
