@@ -3,8 +3,10 @@ package valkey
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +21,8 @@ type Options struct {
 	Address string
 	// TLS turns on TLS.
 	TLS bool
+	// RootCAs, when not nil, are the certificate authorities that TLS trusts instead of the system's.
+	RootCAs *x509.CertPool
 	// Credentials, when not nil, authenticate each new connection. See IAM.
 	Credentials Credentials
 	// Prefix begins every key; default "session:".
@@ -29,22 +33,34 @@ type Options struct {
 type Credentials func(ctx context.Context) (user, password string, err error)
 
 const (
-	// connectionLifetime is below the 12 hours after which ElastiCache cuts connections that authenticated by IAM
+	// clientLifetime is below the 12 hours after which ElastiCache cuts connections that authenticated by IAM
 	// (Amazon ElastiCache User Guide, "Authenticating with IAM", limitations).
-	connectionLifetime = 11 * time.Hour
+	clientLifetime     = 11 * time.Hour
 	dialTimeout        = 2 * time.Second
 	credentialsTimeout = 5 * time.Second
+	// A client that is replaced stays open that long, for those who use it still: more than any request has for one
+	// operation.
+	closeAfter = 30 * time.Second
+	// A client of an old primary is replaced once in that time at most, until the address leads to the new one.
+	replaceAfter = time.Second
 )
 
 // A connector makes the client when it's first needed, and tries again when that fails, so that a server may start
-// before its store does.
+// before its store does. It makes another in place of one that has grown old, or that is connected to the wrong server.
 type connector struct {
-	option client.ClientOption
-	ready  atomic.Pointer[client.Client]
+	option   client.ClientOption
+	lifetime time.Duration // of a client; 0 is for ever
+	ready    atomic.Pointer[connected]
+	done     chan struct{} // closed by close
 
 	mu      sync.Mutex
 	attempt *attempt // under way
 	closed  bool
+}
+
+type connected struct {
+	client.Client
+	since time.Time
 }
 
 type attempt struct {
@@ -53,36 +69,49 @@ type attempt struct {
 	err error
 }
 
-func newConnector(o Options) *connector {
-	option := client.ClientOption{
+func newConnector(o Options, lifetime time.Duration) *connector {
+	c := &connector{done: make(chan struct{}), option: client.ClientOption{
 		InitAddress:  []string{o.Address},
 		DisableCache: true, // client-side caching would serve stale sessions
 		Dialer:       net.Dialer{Timeout: dialTimeout},
-	}
+		// One connection, which pipelines. Several may lead to different servers after a failover, of which a ping notices
+		// one. A cluster has one to a node in any case.
+		PipelineMultiplex: -1,
+	}}
 	if o.TLS {
-		option.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		c.option.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs}
 	}
 	if o.Credentials != nil {
-		option.ConnLifetime = connectionLifetime
-		option.AuthCredentialsFn = func(client.AuthCredentialsContext) (client.AuthCredentials, error) {
+		// The client's own ConnLifetime would repeat a write whose answer was late when its connection expired.
+		c.lifetime = lifetime
+		c.option.AuthCredentialsFn = func(client.AuthCredentialsContext) (client.AuthCredentials, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), credentialsTimeout)
 			defer cancel()
 			user, password, err := o.Credentials(ctx)
 			return client.AuthCredentials{Username: user, Password: password}, err
 		}
 	}
-	return &connector{option: option}
+	return c
 }
 
 // client returns the connected client, or why there is none yet.
 func (c *connector) client(ctx context.Context) (client.Client, error) {
-	if ready := c.ready.Load(); ready != nil {
-		return *ready, nil
+	ready := c.ready.Load()
+	if ready != nil && c.lifetime > 0 && time.Since(ready.since) > c.lifetime {
+		c.replace(ready)
+		ready = nil
+	}
+	if ready != nil {
+		return ready.Client, nil
 	}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return nil, client.ErrClosing
+	}
+	if ready := c.ready.Load(); ready != nil { // made since
+		c.mu.Unlock()
+		return ready.Client, nil
 	}
 	current := c.attempt
 	if current == nil {
@@ -111,16 +140,46 @@ func (c *connector) connect(a *attempt) {
 		a.Client.Close()
 		a.Client, a.err = nil, client.ErrClosing
 	default:
-		c.ready.Store(&a.Client)
+		c.ready.Store(&connected{a.Client, time.Now()})
 	}
 	close(a.done)
+}
+
+// check looks at the error of a write. A server that only reads was the primary until a failover, and keeps its
+// connections, while the address leads to the new one: the next call connects anew. It wrote nothing.
+func (c *connector) check(used client.Client, err error) {
+	answer, ok := client.IsValkeyErr(err)
+	if !ok || !strings.Contains(answer.Error(), "READONLY") {
+		return
+	}
+	if ready := c.ready.Load(); ready != nil && ready.Client == used && time.Since(ready.since) > replaceAfter {
+		c.replace(ready)
+	}
+}
+
+// replace has the next call connect anew, if old is still the client.
+func (c *connector) replace(old *connected) {
+	if !c.ready.CompareAndSwap(old, nil) {
+		return
+	}
+	go func() {
+		select {
+		case <-time.After(closeAfter):
+		case <-c.done:
+		}
+		old.Close()
+	}()
 }
 
 func (c *connector) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
 	c.closed = true
-	if ready := c.ready.Load(); ready != nil {
-		(*ready).Close()
+	close(c.done)
+	if ready := c.ready.Swap(nil); ready != nil {
+		ready.Close()
 	}
 }

@@ -1,5 +1,8 @@
 // Package valkey keeps sessions in Valkey or Redis OSS (6 or newer), on one node or a cluster: a hash a session, and
 // one script of one key an update. Amazon ElastiCache has both, with nodes or serverless.
+//
+// Reads and writes go to the primary. After a failover the store follows by itself: on a cluster by the redirections of
+// its nodes, without one by connecting to its address anew once a server refuses to write.
 package valkey
 
 import (
@@ -60,12 +63,14 @@ type Store struct {
 var _ session.UserStore = (*Store)(nil)
 
 // New returns a Store that connects when it is first used. Close it after use.
-func New(o Options) *Store {
+func New(o Options) *Store { return newStore(o, clientLifetime) }
+
+func newStore(o Options, lifetime time.Duration) *Store {
 	if o.Prefix == "" {
 		o.Prefix = "session:"
 	}
 	return &Store{
-		prefix: o.Prefix, connector: newConnector(o),
+		prefix: o.Prefix, connector: newConnector(o, lifetime),
 		create: client.NewLuaScript(createScript), update: client.NewLuaScript(updateScript),
 		end: client.NewLuaScript(endScript), remember: client.NewLuaScript(rememberScript),
 	}
@@ -74,7 +79,8 @@ func New(o Options) *Store {
 // Close closes the store's connections.
 func (s *Store) Close() { s.connector.close() }
 
-// Client returns the store's client, for what an application keeps beside its sessions.
+// Client returns the store's client, for what an application keeps beside its sessions. It may be another one every time:
+// it is not to be kept beyond a request, nor closed.
 func (s *Store) Client(ctx context.Context) (client.Client, error) { return s.connector.client(ctx) }
 
 // Promises declares that every promise is kept, as far as the server keeps what it acknowledged: replication is
@@ -86,13 +92,15 @@ func (s *Store) Promises() session.Promises {
 	}
 }
 
-// Ping asks the server.
+// Ping writes, without an effect: a server that was the primary until a failover would answer everything else.
 func (s *Store) Ping(ctx context.Context) error {
 	c, err := s.Client(ctx)
 	if err != nil {
 		return err
 	}
-	return c.Do(ctx, c.B().Ping().Build()).Error()
+	err = c.Do(ctx, c.B().Del().Key(s.prefix+"ping").Build()).Error()
+	s.connector.check(c, err)
+	return err
 }
 
 // Create stores a new session, then enters it in its user's list. Nobody has the id before both are done.
@@ -176,6 +184,7 @@ func (s *Store) run(ctx context.Context, script *client.Lua, key string, args []
 	}
 	answer, err := script.Exec(ctx, c, []string{key}, args).ToMessage()
 	if err != nil {
+		s.connector.check(c, err)
 		return nil, err
 	}
 	if !answer.IsString() {
