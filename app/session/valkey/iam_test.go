@@ -1,0 +1,178 @@
+package valkey_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"stateless-servers/app/session/valkey"
+	"stateless-servers/lab/storeserver"
+)
+
+const (
+	accessKey    = "AKIDEXAMPLE"
+	secretKey    = "not a secret"
+	sessionToken = "token/of+role=="
+)
+
+// The format is that of the Amazon ElastiCache User Guide, "Authenticating with IAM".
+func TestIAM(t *testing.T) {
+	provider := credentials.NewStaticCredentialsProvider(accessKey, secretKey, sessionToken)
+	for name, test := range map[string]struct {
+		credentials  valkey.Credentials
+		resourceType []string
+	}{
+		"replication group": {valkey.IAM(provider, "eu-west-1", "web-user", "sessions"), nil},
+		"serverless":        {valkey.IAMServerless(provider, "eu-west-1", "web-user", "sessions"), []string{"ServerlessCache"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := time.Now().Add(-time.Second)
+			user, password, err := test.credentials(t.Context())
+			must(t, err)
+			rest, ok := strings.CutPrefix(password, "sessions/?")
+			if user != "web-user" || !ok {
+				t.Fatalf("got user %q, password %q, want it to begin with the cache's name, without http://", user, password)
+			}
+			query, err := url.ParseQuery(rest)
+			must(t, err)
+			made, err := time.Parse("20060102T150405Z", query.Get("X-Amz-Date"))
+			if err != nil || made.Before(before) || made.After(time.Now()) {
+				t.Errorf("made at %v, %v", made, err)
+			}
+			scope := made.Format("20060102") + "/eu-west-1/elasticache/aws4_request"
+			signature := query.Get("X-Amz-Signature")
+			want := url.Values{
+				"Action": {"connect"}, "User": {"web-user"}, "X-Amz-Expires": {"900"}, "X-Amz-Algorithm": {"AWS4-HMAC-SHA256"},
+				"X-Amz-Credential": {accessKey + "/" + scope}, "X-Amz-Date": query["X-Amz-Date"],
+				"X-Amz-Security-Token": {sessionToken}, "X-Amz-SignedHeaders": {"host"},
+			}
+			if test.resourceType != nil {
+				want["ResourceType"] = test.resourceType
+			}
+			query.Del("X-Amz-Signature")
+			if query.Encode() != want.Encode() {
+				t.Errorf("got  %v\nwant %v", query, want)
+			}
+			if again := sign(want, "sessions", scope); signature != again {
+				t.Errorf("signature %s, want %s", signature, again)
+			}
+		})
+	}
+}
+
+// sign computes a signature as "Create a signed AWS API request" of the IAM User Guide says.
+func sign(query url.Values, host, scope string) string {
+	hash := func(text string) string { sum := sha256.Sum256([]byte(text)); return hex.EncodeToString(sum[:]) }
+	mac := func(key []byte, text string) []byte {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(text))
+		return h.Sum(nil)
+	}
+	encoded := strings.ReplaceAll(query.Encode(), "+", "%20")
+	canonical := strings.Join([]string{"GET", "/", encoded, "host:" + host, "", "host", hash("")}, "\n")
+	toSign := strings.Join([]string{"AWS4-HMAC-SHA256", query.Get("X-Amz-Date"), scope, hash(canonical)}, "\n")
+	key := []byte("AWS4" + secretKey)
+	for _, part := range strings.Split(scope, "/") {
+		key = mac(key, part)
+	}
+	return hex.EncodeToString(mac(key, toSign))
+}
+
+func TestIAMWithoutCredentials(t *testing.T) {
+	provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{}, errors.New("no role")
+	})
+	store := newStore(t, valkey.Options{
+		Address:     storeserver.ForTest(t, storeserver.Valkey).Addr,
+		Credentials: valkey.IAM(provider, "eu-west-1", "web", "sessions"),
+	})
+	if err := store.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "no role") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A rotating is Credentials whose password is good for one new connection: with each, the server gets another.
+type rotating struct {
+	server *storeserver.Server
+	mu     sync.Mutex
+	asked  int
+}
+
+func (r *rotating) credentials(ctx context.Context) (user, password string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked++
+	password = newID().String()
+	return "web", password, storeserver.Tell(ctx, r.server, "ACL SETUSER web on resetpass >"+password+" ~session:* +@all")
+}
+
+func (r *rotating) times() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
+}
+
+func TestEachConnectionHasItsCredentials(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Valkey)
+	r := &rotating{server: server}
+	forwarder := storeserver.Forward(t, server.Addr)
+	store := newStore(t, valkey.Options{Address: forwarder.Addr, Credentials: r.credentials})
+	id, record := create(t, store)
+	for i := range 5 {
+		if asked, connections := r.times(), forwarder.Accepted(); asked != connections || asked < i {
+			t.Errorf("asked for credentials %d times for %d connections", asked, connections)
+		}
+		before := r.times()
+		forwarder.Cut()
+		eventually(t, func() error {
+			_, err := store.Update(t.Context(), id, add(record))
+			return err
+		})
+		if r.times() <= before {
+			t.Error("a new connection without new credentials")
+		}
+	}
+}
+
+// Connections that authenticated by IAM are cut after twelve hours: they are replaced before, and nobody notices.
+func TestConnectionsAreReplacedInTime(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Valkey)
+	r := &rotating{server: server}
+	store := valkey.NewWithLifetime(valkey.Options{Address: server.Addr, Credentials: r.credentials}, 50*time.Millisecond)
+	t.Cleanup(store.Close)
+	id, record := create(t, store)
+	const requests, each = 4, 200
+	errs := make(chan error)
+	for range requests {
+		go func() {
+			var failed error
+			for range each {
+				if _, err := store.Update(t.Context(), id, add(record)); err != nil {
+					failed = err
+				}
+				time.Sleep(time.Millisecond)
+			}
+			errs <- failed
+		}()
+	}
+	for range requests {
+		must(t, <-errs)
+	}
+	got, err := store.Load(t.Context(), id, record.Created)
+	if err != nil || atoi(got.Values["n"]) != requests*each {
+		t.Errorf("got %v, %v, want %d", got.Values, err, requests*each)
+	}
+	if r.times() < 4 {
+		t.Errorf("asked for credentials %d times, want one for every 50 ms", r.times())
+	}
+}
