@@ -184,7 +184,8 @@ func TestAnyBytes(t *testing.T) {
 	record.Values = map[string]string{"\x01": "1", "\x010": "2", "\x00": "3", "\x011": "4", "\x00\x01": "5", `\0`: "6"}
 	must(t, store.Create(t.Context(), id, record))
 	changes := []session.Change{
-		{Op: session.OpAdd, Key: "\x010", N: 1}, {Op: session.OpRemove, Key: "\x00"}, {Op: session.OpSet, Key: "\x01", Value: `"x"`},
+		{Op: session.OpAdd, Key: "\x010", N: 1}, {Op: session.OpRemove, Key: "\x00"},
+		{Op: session.OpSet, Key: "\x01", Value: `"x"`},
 	}
 	got, err := store.Update(t.Context(), id, change(record, changes...))
 	must(t, err)
