@@ -33,8 +33,7 @@ func synthesize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	network := stacks.NewNetwork(app, "StatelessNetwork", &stacks.NetworkProps{Config: config})
-	stacks.NewLab(app, "StatelessLab", &stacks.LabProps{Config: config, Vpc: network.Vpc, Server: server})
+	stacks.New(app, config, server)
 	app.Synth(nil)
 	return nil
 }

@@ -54,6 +54,9 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 		DropInvalidHeaderFields: jsii.Bool(true),
 		DeletionProtection:      jsii.Bool(props.Stage == StageProduction),
 	})
+	for _, group := range *balancer.Connections().SecurityGroups() {
+		accept(group, "AwsSolutions-EC23", "Visitors come from anywhere. The load balancer is the only part that they reach.")
+	}
 	// Not LogAccessLogs, which needs to know the region: its policy names an AWS account of the region.
 	balancer.SetAttribute(jsii.String("access_logs.s3.enabled"), jsii.String("true"))
 	balancer.SetAttribute(jsii.String("access_logs.s3.bucket"), logs.BucketName())
@@ -120,6 +123,7 @@ func newLogBucket(scope constructs.Construct, stage Stage) awss3.Bucket {
 			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
 		}},
 	})
+	accept(bucket, "AwsSolutions-S1", "This bucket is where access logs go; logs of its own would need a further bucket.")
 	bucket.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Principals: &[]awsiam.IPrincipal{
 			awsiam.NewServicePrincipal(jsii.String("logdelivery.elasticloadbalancing.amazonaws.com"), nil),

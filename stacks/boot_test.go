@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -157,7 +158,7 @@ func TestServerGetsWhatItNeeds(t *testing.T) {
 	valkey.ValkeyUser, valkey.ValkeyCacheName = valkeyUser, "sample"
 	for _, want := range []config.Config{dynamodb, valkey} {
 		_, lab := synth(t, map[string]any{"store": string(want.Store)})
-		if got := parse(t, marked(environment(t, lab))); got != want {
+		if got := parse(t, marked(environment(t, lab))); !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+
 	"stateless-servers/app/config"
 )
 
@@ -25,9 +27,17 @@ const (
 	// StageLab is for trying things: destroying the stacks removes the sessions, and nothing is kept twice.
 	StageLab Stage = "lab"
 	// StageProduction protects sessions, load balancer and stacks from deletion, backs the store up continuously
-	// (DynamoDB) or daily (Valkey), keeps access logs for a year and gives every zone its own NAT gateway.
+	// (DynamoDB) or daily (Valkey), keeps logs for a year and gives every zone its own NAT gateway.
 	StageProduction Stage = "production"
 )
+
+// retention is how long logs of any kind are kept.
+func retention(stage Stage) awslogs.RetentionDays {
+	if stage == StageProduction {
+		return awslogs.RetentionDays_ONE_YEAR
+	}
+	return awslogs.RetentionDays_ONE_MONTH
+}
 
 // Egress says how the servers reach AWS services outside the VPC. S3 and DynamoDB have free gateway endpoints and never
 // leave the network. Prices are of us-east-1, on demand, for a month of 730 hours.

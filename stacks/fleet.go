@@ -80,6 +80,8 @@ func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 	fleet.Group.ScaleOnCpuUtilization(jsii.String("Cpu"), &awsautoscaling.CpuUtilizationScalingProps{
 		TargetUtilizationPercent: jsii.Number(cpuPercent),
 	})
+	accept(fleet.Group.Node().FindChild(jsii.String("ASG")), "AwsSolutions-AS3",
+		"Scaling is the normal course of things and its history is kept; alarms tell of servers that fail.")
 	// A server that boots needs its permissions, and a listener: without one, a target group calls no server healthy.
 	fleet.Group.Node().AddDependency(fleet.Role, fleet.SecurityGroup, access, props.Balancer.Listener)
 	return fleet
@@ -99,6 +101,8 @@ func newServerRole(scope constructs.Construct, binary awss3assets.Asset) awsiam.
 	role.AddToPolicy(allow([]*string{jsii.String("*")}, "elasticloadbalancing:DescribeTargetHealth",
 		"ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
 		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"))
+	accept(role.Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5",
+		"None of the statement's actions can be limited to a resource (Service Authorization Reference).", "Resource::*")
 	return role
 }
 

@@ -12,6 +12,15 @@ import (
 	"stateless-servers/app/config"
 )
 
+// New defines both stacks, and the guardrails that fail their synthesis. Server is the path of the compiled server: see
+// BuildServer.
+func New(app awscdk.App, c Config, server string) (Network, awscdk.Stack) {
+	network := NewNetwork(app, "StatelessNetwork", &NetworkProps{Config: c})
+	lab := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: network.Vpc, Server: server})
+	awscdk.Validations_Of(app).AddPlugins(&Guardrails{Store: c.Store})
+	return network, lab
+}
+
 // LabProps are the inputs of NewLab.
 type LabProps struct {
 	awscdk.StackProps

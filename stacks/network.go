@@ -3,9 +3,13 @@ package stacks
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 )
+
+// vpcAddresses are those of the VPC. They are stated, so that a rule for them needs no token.
+const vpcAddresses = "10.0.0.0/16"
 
 // The subnet groups of the network.
 const (
@@ -41,6 +45,7 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 		gateways = props.Config.Zones // so that a zone that fails takes nobody else's way out with it
 	}
 	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
+		IpAddresses:       awsec2.IpAddresses_Cidr(jsii.String(vpcAddresses)),
 		AvailabilityZones: zones(props.Config.Zones),
 		// Addresses for three zones are set aside, so that a second and a third one don't renumber each other.
 		ReservedAzs: jsii.Number(3 - props.Config.Zones),
@@ -58,11 +63,22 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 		// Nothing uses the default security group. Emptying it takes a custom resource with a Lambda function of its own.
 		RestrictDefaultSecurityGroup: jsii.Bool(false),
 	})
+	addFlowLog(vpc, props.Config.Stage)
 	if props.Config.Egress == EgressEndpointsOnly {
 		addInterfaceEndpoints(vpc)
 	}
 	exportSubnets(stack, vpc)
 	return Network{stack, vpc}
+}
+
+// addFlowLog notes who talked to whom, and who was refused, in ten-minute sums.
+func addFlowLog(vpc awsec2.Vpc, stage Stage) {
+	log := awslogs.NewLogGroup(vpc, jsii.String("FlowLogs"), &awslogs.LogGroupProps{
+		Retention: retention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+	})
+	vpc.AddFlowLog(jsii.String("FlowLog"), &awsec2.FlowLogOptions{
+		Destination: awsec2.FlowLogDestination_ToCloudWatchLogs(log, nil),
+	})
 }
 
 // exportSubnets exports all that the lab may import, whatever it imports today. The CDK by itself would take back the
@@ -78,6 +94,10 @@ func exportSubnets(stack awscdk.Stack, vpc awsec2.Vpc) {
 // addInterfaceEndpoints brings the APIs that a server calls into the VPC: those of its boot (boot/boot.sh) and of
 // Session Manager.
 func addInterfaceEndpoints(vpc awsec2.Vpc) {
+	inside := awsec2.NewSecurityGroup(vpc, jsii.String("EndpointSecurityGroup"), &awsec2.SecurityGroupProps{
+		Vpc: vpc, Description: jsii.String("Interface endpoints"), AllowAllOutbound: jsii.Bool(false),
+	})
+	inside.AddIngressRule(awsec2.Peer_Ipv4(jsii.String(vpcAddresses)), awsec2.Port_HTTPS(), jsii.String("the VPC"), nil)
 	for _, endpoint := range []struct {
 		id      string
 		service awsec2.InterfaceVpcEndpointAwsService
@@ -88,7 +108,7 @@ func addInterfaceEndpoints(vpc awsec2.Vpc) {
 		{"SsmMessages", awsec2.InterfaceVpcEndpointAwsService_SSM_MESSAGES()},
 	} {
 		vpc.AddInterfaceEndpoint(jsii.String(endpoint.id), &awsec2.InterfaceVpcEndpointOptions{
-			Service: endpoint.service,
+			Service: endpoint.service, SecurityGroups: &[]awsec2.ISecurityGroup{inside}, Open: jsii.Bool(false),
 			Subnets: &awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)},
 		})
 	}

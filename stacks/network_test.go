@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/aws/jsii-runtime-go"
@@ -68,4 +69,17 @@ func TestZonesGrowWithoutRenumbering(t *testing.T) {
 			t.Errorf("%s is %v with two zones and %v with three", id, block, three[id])
 		}
 	}
+}
+
+func TestFlowLogsMayOnlyBeWritten(t *testing.T) {
+	network, _ := synth(t, nil)
+	got := permissions(t, only(t, network, "AWS::IAM::Policy"))
+	want := []string{
+		`{"Fn::GetAtt":["VpcFlowLogs3A4A3791","Arn"]}: logs:CreateLogStream, logs:DescribeLogStreams, logs:PutLogEvents`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	expectProperties(t, network, "AWS::EC2::FlowLog", map[string]any{"TrafficType": "ALL"})
+	expectProperties(t, network, "AWS::Logs::LogGroup", map[string]any{"RetentionInDays": 30})
 }

@@ -50,20 +50,26 @@ var variants = map[string]map[string]any{
 // instead of a server.
 func synth(t *testing.T, keys map[string]any) (network, lab assertions.Template) {
 	t.Helper()
+	_, n, l := define(t, keys)
+	return assertions.Template_FromStack(n, nil), assertions.Template_FromStack(l, nil)
+}
+
+// define is synth without the synthesis.
+func define(t *testing.T, keys map[string]any) (app awscdk.App, network, lab awscdk.Stack) {
+	t.Helper()
 	folder := t.TempDir()
 	binary := filepath.Join(folder, "server.bin")
 	if err := os.WriteFile(binary, []byte("a server\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	context := cdkContext(t, keys)
-	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: jsii.String(filepath.Join(folder, "out"))})
+	app = awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: jsii.String(filepath.Join(folder, "out"))})
 	c, err := ParseConfig(app.Node().GetAllContext(nil).(map[string]any))
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := NewNetwork(app, "StatelessNetwork", &NetworkProps{Config: c})
-	l := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: n.Vpc, Server: binary})
-	return assertions.Template_FromStack(n.Stack, nil), assertions.Template_FromStack(l, nil)
+	n, l := New(app, c, binary)
+	return app, n.Stack, l
 }
 
 // cdkContext is the context of cdk.json with keys on top.

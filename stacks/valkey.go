@@ -95,6 +95,7 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 			AtRestEncryptionEnabled:     jsii.Bool(true),
 			UserGroupIds:                &[]*string{users.Ref()},
 		})
+	accept(cache, "AwsSolutions-AEC6", "Servers authenticate with IAM, by the user group; there is no password to share.")
 	if props.Stage == StageProduction {
 		cache.SetSnapshotRetentionLimit(jsii.Number(7))
 		cache.ApplyRemovalPolicy(awscdk.RemovalPolicy_SNAPSHOT, nil)

@@ -1,0 +1,32 @@
+package stacks
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
+)
+
+// TestNag checks every variant with the rules of the AWS Solutions Library. What is accepted, and why, stands in the
+// templates: see accept.
+func TestNag(t *testing.T) {
+	rule := assertions.Match_StringLikeRegexp(jsii.String("(AwsSolutions|CdkNag).*"))
+	for name, keys := range variants {
+		t.Run(name, func(t *testing.T) {
+			keys := maps.Clone(keys)
+			keys["@aws-cdk/core:annotationsInValidationReport"] = false // findings are for this test to report
+			app, network, lab := define(t, keys)
+			awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{Reports: jsii.Bool(false)}), nil)
+			for _, stack := range []awscdk.Stack{network, lab} {
+				annotations := assertions.Annotations_FromStack(stack)
+				expect(t, func() {
+					annotations.HasNoError(jsii.String("*"), rule)
+					annotations.HasNoWarning(jsii.String("*"), rule)
+				})
+			}
+		})
+	}
+}
