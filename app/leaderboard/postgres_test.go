@@ -1,0 +1,144 @@
+package leaderboard_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"stateless-servers/app/leaderboard"
+	"stateless-servers/lab/storeserver"
+)
+
+func TestPostgresKeepsTheBestOnly(t *testing.T) {
+	pool := postgresPool(t)
+	board := leaderboard.NewPostgres(pool)
+	execute(t, pool, `INSERT INTO leaderboard SELECT 'player-' || to_char(i, 'FM0000'), i FROM generate_series(0, 1009) AS i`)
+	record(t, board, "ann", 5000)
+	record(t, board, "ann", 4000) // worse: nothing is written
+	// The best 1000 are ann and 999 others: 0011 to 1009.
+	var rows, gone int
+	row := pool.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE name < 'player-0011' AND name <> 'ann') FROM leaderboard`)
+	if err := row.Scan(&rows, &gone); err != nil || rows != 1000 || gone != 0 {
+		t.Errorf("the table has %d rows, %d of the worst (%v), want the best 1000", rows, gone, err)
+	}
+	// Of equal scores, names decide: of player-0011 and these two, the first has the last place.
+	record(t, board, "zoe", 11)
+	record(t, board, "abe", 11)
+	var names []string
+	err := pool.QueryRow(t.Context(), `SELECT array_agg(name ORDER BY name) FROM leaderboard WHERE score < 13`).Scan(&names)
+	if err != nil || !slices.Equal(names, []string{"abe", "player-0012"}) {
+		t.Errorf("the last are %q (%v), want abe and player-0012", names, err)
+	}
+}
+
+// A name that somebody is raising holds up nobody else, and stays.
+func TestPostgresNameThatIsAboutToRise(t *testing.T) {
+	pool := postgresPool(t)
+	execute(t, pool, `INSERT INTO leaderboard SELECT 'player-' || to_char(i, 'FM0000'), i FROM generate_series(1, 1000) AS i`)
+	board := leaderboard.NewPostgres(pool)
+	rise, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rise.Rollback(t.Context())
+	if _, err := rise.Exec(t.Context(), `UPDATE leaderboard SET score = 9999 WHERE name = 'player-0001'`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := board.Record(ctx, "ann", 5000); err != nil { // player-0001 would have to go
+		t.Fatal(err)
+	}
+	if err := rise.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	record(t, board, "bob", 4000) // now it is player-0002 and player-0003
+	entries := top(t, board)
+	var rows int
+	err = pool.QueryRow(t.Context(), `SELECT count(*) FROM leaderboard WHERE name NOT IN ('player-0002', 'player-0003')`).Scan(&rows)
+	if err != nil || rows != 1000 || entries[0].Name != "player-0001" {
+		t.Errorf("%d rows, led by %v (%v), want 1000, led by the one that rose", rows, entries[0], err)
+	}
+}
+
+// New names push out others while those rise: nothing fails, and who has risen stays.
+func TestPostgresOverlappingNames(t *testing.T) {
+	pool := postgresPool(t)
+	execute(t, pool, `INSERT INTO leaderboard SELECT 'old-' || i, 1 FROM generate_series(1, 1000) AS i`)
+	board := leaderboard.NewPostgres(pool)
+	var players sync.WaitGroup
+	for player := range 8 {
+		players.Go(func() {
+			for i := range 60 {
+				// The same old names are improved by several players, each time to the same score.
+				for _, name := range []string{fmt.Sprintf("new-%d-%d", player, i), fmt.Sprintf("old-%d", i*4+player/2)} {
+					if err := board.Record(t.Context(), name, 7); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	players.Wait()
+	record(t, board, "last", 8)
+	var rows, raised int
+	row := pool.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE score = 7) FROM leaderboard`)
+	if err := row.Scan(&rows, &raised); err != nil || rows != 1000 || raised != 8*60+4*60 {
+		t.Errorf("%d rows, %d of them raised (%v), want 1000 and %d", rows, raised, err, 8*60+4*60)
+	}
+}
+
+func TestMigratePostgres(t *testing.T) {
+	pool := newPool(t, storeserver.ForTest(t, storeserver.Postgres).Endpoint)
+	execute(t, pool, `DROP TABLE IF EXISTS leaderboard`)
+	var servers sync.WaitGroup
+	for range 8 {
+		servers.Go(func() {
+			if err := leaderboard.MigratePostgres(t.Context(), pool); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	servers.Wait()
+	expect(t, leaderboard.NewPostgres(pool), []leaderboard.Entry{})
+
+	execute(t, pool, `DROP TABLE leaderboard; CREATE TABLE leaderboard (team text)`)
+	if err := leaderboard.MigratePostgres(t.Context(), pool); err == nil || !strings.Contains(err.Error(), "leaderboard") {
+		t.Errorf("with another table of that name: %v", err)
+	}
+	execute(t, pool, `DROP TABLE leaderboard`)
+}
+
+func postgresPool(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	pool := newPool(t, storeserver.ForTest(t, storeserver.Postgres).Endpoint)
+	// A server that was there before the test may hold a board.
+	execute(t, pool, `DROP TABLE IF EXISTS leaderboard`)
+	if err := leaderboard.MigratePostgres(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
+
+func newPool(t *testing.T, url string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+func execute(t *testing.T, pool *pgxpool.Pool, sql string) {
+	t.Helper()
+	if _, err := pool.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
+}
