@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -34,12 +36,43 @@ type store struct {
 // startStore starts the store of the given kind, or checks the one at addr, and sets in c what the servers need to know.
 func startStore(ctx context.Context, kind config.Store, addr string, c *config.Config, progress func(string)) (store, error) {
 	c.Store = kind
-	switch {
-	case kind == config.StoreMemory:
-		return store{"each server's own memory", func() error { return nil }}, nil
-	case kind == config.StoreDynamoDB:
+	nothing := func() error { return nil }
+	switch kind {
+	case config.StoreMemory:
+		return store{"each server's own memory", nothing}, nil
+	case config.StoreCookie, config.StoreToken:
+		c.SessionKeys = newKey()
+		return store{"the visitors' cookies", nothing}, nil
+	case config.StoreDynamoDB:
 		return startDynamoDB(ctx, c, progress)
-	case addr != "":
+	case config.StoreMemcached:
+		server, err := storeserver.Memcached(ctx, storeserver.WithProgress(progress))
+		if err != nil {
+			return store{}, err
+		}
+		c.MemcachedAddresses = []string{server.Addr}
+		return store{fmt.Sprintf("%s at %s", server.Name, server.Addr), server.Close}, nil
+	case config.StorePostgres:
+		server, err := storeserver.Postgres(ctx, storeserver.WithProgress(progress))
+		if err != nil {
+			return store{}, err
+		}
+		c.PostgresURL = server.Endpoint
+		return store{fmt.Sprintf("%s at %s", server.Name, server.Addr), server.Close}, nil
+	default:
+		return startValkey(ctx, addr, c, progress)
+	}
+}
+
+// newKey returns a key for cookies and tokens, which ends with the lab.
+func newKey() string {
+	key := make([]byte, 32)
+	rand.Read(key)
+	return base64.StdEncoding.EncodeToString(key)
+}
+
+func startValkey(ctx context.Context, addr string, c *config.Config, progress func(string)) (store, error) {
+	if addr != "" {
 		c.ValkeyAddress = addr
 		return store{"Valkey at " + addr, func() error { return nil }}, ping(ctx, addr)
 	}

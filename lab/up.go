@@ -52,8 +52,9 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 			"The page /_lab shows the fleet; there you add servers, stop them as a deployment does, and kill them.\n" +
 			"Ctrl-C ends everything that it started.\n\n" +
 			"The store valkey is valkey-server or redis-server from the PATH, or else one embedded in the lab; dynamodb is\n" +
-			"DynamoDB Local, fetched once (Java 17 and Maven) or dynalite (Node 20); memory is each server's own, which shows\n" +
-			"what goes wrong without a shared store, and with --sticky what goes wrong when a server dies.",
+			"DynamoDB Local, fetched once (Java 17 and Maven) or dynalite (Node 20); memcached and postgres are the programs of\n" +
+			"those names; cookie and token keep sessions with their visitors; memory is each server's own, which shows what goes\n" +
+			"wrong without a shared store, and with --sticky what goes wrong when a server dies.",
 		Example: "  lab up\n" +
 			"  lab up --store dynamodb --servers 5\n" +
 			"  lab up --store memory --sticky\n" +
@@ -70,7 +71,8 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 	flags := c.Flags()
 	flags.SortFlags = false
 	number(&o.servers, 1, 50).add(flags, "servers", "servers to start")
-	oneOf(&o.store, config.StoreValkey, config.StoreDynamoDB, config.StoreMemory).add(flags, "store", "where sessions live")
+	oneOf(&o.store, config.StoreValkey, config.StoreDynamoDB, config.StoreMemcached, config.StorePostgres,
+		config.StoreCookie, config.StoreToken, config.StoreMemory).add(flags, "store", "where sessions live")
 	address(&o.storeAddr).add(flags, "store-addr", "a running Valkey or Redis to use")
 	loopback(&o.addr).add(flags, "addr", "where the load balancer listens")
 	flags.BoolVar(&o.balancer.Sticky, "sticky", false, "pin each visitor to one server (cookie AWSALB)")

@@ -73,7 +73,7 @@ func TestRefusedArguments(t *testing.T) {
 		{"up --servers 0", []string{`--servers="0"`, "1 to 50"}},
 		{"up --servers 51", []string{`--servers="51"`, "1 to 50"}},
 		{"up --servers many", []string{`--servers="many"`, "1 to 50"}},
-		{"up --store mysql", []string{`--store="mysql"`, "valkey, dynamodb or memory"}},
+		{"up --store mysql", []string{`--store="mysql"`, "valkey, dynamodb, memcached, postgres, cookie, token or memory"}},
 		{"up --store-addr here", []string{`--store-addr="here"`, "host:port"}},
 		{"up --store-addr :6379", []string{`--store-addr=":6379"`, "host:port"}},
 		{"up --store dynamodb --store-addr a:1", []string{`--store-addr="a:1"`, "valkey"}},
