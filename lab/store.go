@@ -15,6 +15,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/session/dynamodb"
+	"stateless-servers/app/session/postgres"
 	"stateless-servers/lab/storeserver"
 )
 
@@ -53,12 +54,7 @@ func startStore(ctx context.Context, kind config.Store, addr string, c *config.C
 		c.MemcachedAddresses = []string{server.Addr}
 		return store{fmt.Sprintf("%s at %s", server.Name, server.Addr), server.Close}, nil
 	case config.StorePostgres:
-		server, err := storeserver.Postgres(ctx, storeserver.WithProgress(progress))
-		if err != nil {
-			return store{}, err
-		}
-		c.PostgresURL = server.Endpoint
-		return store{fmt.Sprintf("%s at %s", server.Name, server.Addr), server.Close}, nil
+		return startPostgres(ctx, c, progress)
 	default:
 		return startValkey(ctx, addr, c, progress)
 	}
@@ -137,4 +133,21 @@ func startDynamoDB(ctx context.Context, c *config.Config, progress func(string))
 		return store{}, errors.Join(err, server.Close())
 	}
 	return store{fmt.Sprintf("%s at %s", server.Name, server.Endpoint), server.Close}, nil
+}
+
+func startPostgres(ctx context.Context, c *config.Config, progress func(string)) (store, error) {
+	server, err := storeserver.Postgres(ctx, storeserver.WithProgress(progress))
+	if err != nil {
+		return store{}, err
+	}
+	c.PostgresURL = server.Endpoint
+	sessions, err := postgres.New(postgres.Options{URL: server.Endpoint})
+	if err != nil {
+		return store{}, errors.Join(err, server.Close())
+	}
+	defer sessions.Close()
+	if err := postgres.Migrate(ctx, sessions.Pool()); err != nil {
+		return store{}, errors.Join(err, server.Close())
+	}
+	return store{fmt.Sprintf("%s at %s", server.Name, server.Addr), server.Close}, nil
 }

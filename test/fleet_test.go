@@ -153,7 +153,10 @@ func TestParallelVisits(t *testing.T) {
 // visitInParallel posts n visits of one session, 16 at a time, and returns how many were acknowledged.
 func (v *visitor) visitInParallel(n int64, before func(i int64)) int64 {
 	var next, acknowledged atomic.Int64
-	if v.get("/api/session").Visits == 0 && v.post("/api/visits").status == http.StatusOK { // the session starts
+	if v.get("/api/session").Visits == 0 { // the session starts
+		if a := v.post("/api/visits"); a.status != http.StatusOK {
+			v.lab.t.Fatalf("the first visit: %d", a.status)
+		}
 		next.Add(1)
 		acknowledged.Add(1)
 	}
