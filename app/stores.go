@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/feature/rds/auth"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/leaderboard"
@@ -27,6 +29,9 @@ import (
 
 // sweepInterval is how often expired rows are looked for in PostgreSQL, which deletes nothing by itself.
 const sweepInterval = 10 * time.Minute
+
+// migrateRetry is how long the server waits for a database that isn't there yet before it tries again.
+const migrateRetry = 5 * time.Second
 
 func (s *storage) openValkey(c config.Config) (session.Store, leaderboard.Board, error) {
 	options := valkey.Options{Address: c.ValkeyAddress, TLS: c.ValkeyTLS}
@@ -55,7 +60,7 @@ func (s *storage) openMemcached(c config.Config) (session.Store, leaderboard.Boa
 		return nil, nil, err
 	}
 	s.closers = append(s.closers, func() { store.Close() })
-	return store, leaderboard.NewMemory(), nil
+	return store, leaderboard.NewMemcached(store.Client()), nil
 }
 
 func (s *storage) openPostgres(ctx context.Context, c config.Config, logger *slog.Logger) (session.Store, leaderboard.Board, error) {
@@ -76,13 +81,28 @@ func (s *storage) openPostgres(ctx context.Context, c config.Config, logger *slo
 		return nil, nil, err
 	}
 	ctx, stop := context.WithCancel(ctx)
-	swept := make(chan struct{})
-	go func() {
-		defer close(swept)
+	var background sync.WaitGroup
+	background.Go(func() {
 		store.Run(ctx, sweepInterval, func(err error) { logger.Warn("maintaining the session table", "error", err) })
-	}()
-	s.closers = append(s.closers, func() { stop(); <-swept; store.Close() })
-	return store, leaderboard.NewMemory(), nil
+	})
+	background.Go(func() { migrateBoard(ctx, store.Pool(), logger) })
+	s.closers = append(s.closers, func() { stop(); background.Wait(); store.Close() })
+	return store, leaderboard.NewPostgres(store.Pool()), nil
+}
+
+// migrateBoard makes the leaderboard's table, as soon as the database answers.
+func migrateBoard(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) {
+	for ctx.Err() == nil {
+		err := leaderboard.MigratePostgres(ctx, pool)
+		if err == nil {
+			return
+		}
+		logger.Warn("making the leaderboard's table", "error", err)
+		select {
+		case <-time.After(migrateRetry):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // awsConfig takes credentials from the variables that every AWS tool knows, or else from the instance's role. The SDK's
