@@ -176,3 +176,39 @@ func TestConnectionsAreReplacedInTime(t *testing.T) {
 		t.Errorf("asked for credentials %d times, want one for every 50 ms", r.times())
 	}
 }
+
+// What is under way when a connection's time is up is not sent again, however late the answer.
+func TestReplacingAConnectionRepeatsNothing(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Valkey)
+	r := &rotating{server: server}
+	forwarder := storeserver.Forward(t, server.Addr)
+	store := valkey.NewWithLifetime(valkey.Options{Address: forwarder.Addr, Credentials: r.credentials}, time.Second)
+	t.Cleanup(store.Close)
+	id, record := create(t, store)
+	if _, err := store.Update(t.Context(), id, add(record)); err != nil { // from here the server knows the script
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	forwarder.Mute(true)
+	const updates = 3
+	failed := make(chan error)
+	for range updates {
+		go func() {
+			_, err := store.Update(ctx, id, add(record))
+			failed <- err
+		}()
+	}
+	// The answers are lost. After ConnLifetime, valkey-go would wait a second more for them, and then connect and repeat.
+	time.Sleep(1500 * time.Millisecond)
+	forwarder.Mute(false)
+	for range updates {
+		if err := <-failed; err == nil {
+			t.Error("acknowledged without an answer")
+		}
+	}
+	got, err := open(t, server.Addr).Load(t.Context(), id, record.Created)
+	if err != nil || got.Values["n"] != "4" {
+		t.Errorf("got %v, %v, want 4, each addition once", got.Values, err)
+	}
+}
