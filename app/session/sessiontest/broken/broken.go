@@ -25,6 +25,10 @@ func Stale(store session.Store) session.Store {
 	return &stale{Store: store, before: map[session.ID]session.Record{}}
 }
 
+// Repeat returns a store that sends an update again when it got no answer, as clients that retry by themselves do:
+// additions count twice. It takes a fault to find that.
+func Repeat(store session.Store) session.Store { return repeating{store} }
+
 type writeBack struct{ session.Store }
 
 // overlap is long enough for another request to come between reading and writing.
@@ -43,7 +47,7 @@ func (s writeBack) Update(ctx context.Context, id session.ID, u session.Update) 
 	if record, err = s.Load(ctx, id, u.Now); err != nil {
 		return record, err
 	}
-	u.Changes = nil
+	u.Changes = nil // All of it is stored: what others added meanwhile goes, too.
 	for key := range record.Values {
 		if _, kept := values[key]; !kept {
 			u.Changes = append(u.Changes, session.Change{Op: session.OpRemove, Key: key})
@@ -112,4 +116,18 @@ func (s *stale) Load(ctx context.Context, id session.ID, now time.Time) (session
 		return before, nil
 	}
 	return s.Store.Load(ctx, id, now)
+}
+
+type repeating struct{ session.Store }
+
+func (s repeating) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	record, err := s.Store.Update(ctx, id, u)
+	for _, answer := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
+		if errors.Is(err, answer) {
+			return record, err
+		}
+	}
+	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	return s.Store.Update(again, id, u)
 }
