@@ -7,11 +7,19 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
+// maxUser bounds the length of a user's name in bytes.
+const maxUser = 256
+
 // Login makes user the one who is logged in. The visitor gets a new session id, with the values of the old one, and the
-// old id is dead at once, so that an id that somebody planted or saw before is worth nothing.
+// old id is dead at once, so that an id that somebody planted or saw before is worth nothing. A user is named by 1 to
+// 256 bytes of UTF-8.
 func (s *Session) Login(ctx context.Context, user string) error {
+	if user == "" || len(user) > maxUser || !utf8.ValidString(user) {
+		return fmt.Errorf("log in user %q: allowed are 1 to %d bytes of UTF-8", user, maxUser)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.renew(ctx, user)

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 // ErrResponseStarted: the response has begun, so that a change could no longer be acknowledged by it.
@@ -244,15 +244,8 @@ func (s *Session) setCookie(value string, lifetime time.Duration) {
 	s.header.Add("Set-Cookie", cookie.String())
 }
 
-// shorten cuts a user agent to 200 bytes, on a character.
+// shorten makes a user agent 200 bytes of UTF-8 at most: any bytes may come from a client.
 func shorten(agent string) string {
 	const most = 200
-	if len(agent) <= most {
-		return agent
-	}
-	cut := most
-	for cut > 0 && !utf8.RuneStart(agent[cut]) {
-		cut--
-	}
-	return agent[:cut]
+	return strings.ToValidUTF8(agent[:min(len(agent), most)], "")
 }

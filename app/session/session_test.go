@@ -353,6 +353,34 @@ func TestBadKeysAreRefused(t *testing.T) {
 	})
 }
 
+func TestBadUsersAreRefused(t *testing.T) {
+	b := newBrowser(t, session.Options{})
+	for _, user := range []string{"", strings.Repeat("u", 257), "\xff"} {
+		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+			if err := s.Login(r.Context(), user); err == nil {
+				t.Errorf("user %q was taken", user)
+			}
+		})
+	}
+	if got := b.store.asked(); got != "" {
+		t.Errorf("asked %q", got)
+	}
+}
+
+func TestAUserAgentIsShortenedToText(t *testing.T) {
+	b := newBrowser(t, session.Options{})
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	r.Header.Set("User-Agent", "\xff"+strings.Repeat("ü", 150))
+	b.manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		s := session.From(r.Context())
+		visits.Add(s, 1)
+		info, _, err := s.Info(r.Context())
+		if want := strings.Repeat("ü", 99); info.UserAgent != want || err != nil {
+			t.Errorf("got %q, %v", info.UserAgent, err)
+		}
+	})).ServeHTTP(httptest.NewRecorder(), r)
+}
+
 func TestWithoutMiddleware(t *testing.T) {
 	ctx := t.Context()
 	s := session.From(ctx)
