@@ -18,12 +18,12 @@ import (
 func TestPostgresKeepsTheBestOnly(t *testing.T) {
 	pool := postgresPool(t)
 	board := leaderboard.NewPostgres(pool)
-	execute(t, pool, `INSERT INTO leaderboard SELECT 'player-' || to_char(i, 'FM0000'), i FROM generate_series(0, 1009) AS i`)
+	fill(t, pool, 0, 1009)
 	record(t, board, "ann", 5000)
 	record(t, board, "ann", 4000) // worse: nothing is written
 	// The best 1000 are ann and 999 others: 0011 to 1009.
 	var rows, gone int
-	row := pool.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE name < 'player-0011' AND name <> 'ann') FROM leaderboard`)
+	row := pool.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE score < 11) FROM leaderboard`)
 	if err := row.Scan(&rows, &gone); err != nil || rows != 1000 || gone != 0 {
 		t.Errorf("the table has %d rows, %d of the worst (%v), want the best 1000", rows, gone, err)
 	}
@@ -40,7 +40,7 @@ func TestPostgresKeepsTheBestOnly(t *testing.T) {
 // A name that somebody is raising holds up nobody else, and stays.
 func TestPostgresNameThatIsAboutToRise(t *testing.T) {
 	pool := postgresPool(t)
-	execute(t, pool, `INSERT INTO leaderboard SELECT 'player-' || to_char(i, 'FM0000'), i FROM generate_series(1, 1000) AS i`)
+	fill(t, pool, 1, 1000)
 	board := leaderboard.NewPostgres(pool)
 	rise, err := pool.Begin(t.Context())
 	if err != nil {
@@ -61,7 +61,7 @@ func TestPostgresNameThatIsAboutToRise(t *testing.T) {
 	record(t, board, "bob", 4000) // now it is player-0002 and player-0003
 	entries := top(t, board)
 	var rows int
-	err = pool.QueryRow(t.Context(), `SELECT count(*) FROM leaderboard WHERE name NOT IN ('player-0002', 'player-0003')`).Scan(&rows)
+	err = pool.QueryRow(t.Context(), `SELECT count(*) FROM leaderboard WHERE score NOT IN (2, 3)`).Scan(&rows)
 	if err != nil || rows != 1000 || entries[0].Name != "player-0001" {
 		t.Errorf("%d rows, led by %v (%v), want 1000, led by the one that rose", rows, entries[0], err)
 	}
@@ -134,6 +134,13 @@ func newPool(t *testing.T, url string) *pgxpool.Pool {
 	}
 	t.Cleanup(pool.Close)
 	return pool
+}
+
+// fill records a score for each number: player-0007 has 7.
+func fill(t *testing.T, pool *pgxpool.Pool, from, to int) {
+	t.Helper()
+	execute(t, pool, fmt.Sprintf(
+		`INSERT INTO leaderboard SELECT 'player-' || to_char(i, 'FM0000'), i FROM generate_series(%d, %d) AS i`, from, to))
 }
 
 func execute(t *testing.T, pool *pgxpool.Pool, sql string) {

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"stateless-servers/app/session"
 )
 
 func TestLoginAndLogout(t *testing.T) {
@@ -34,6 +32,50 @@ func TestLoginAndLogout(t *testing.T) {
 	if got := f.operations.since(); got != "" {
 		t.Errorf("a logout without a session cost %q", got)
 	}
+}
+
+// Somebody else ended the session. The visitor is told, whatever they do, and starts afresh when they want to.
+func TestStartAfresh(t *testing.T) {
+	_, v := oneServer(t)
+	v.post("/login", "user=ann").expect(t, 200)
+	v.post("/api/visits", "").expect(t, 200)
+	cookie := v.cookie("session")
+	newVisitor(t, v.server).post("/logout", "", "Cookie: session="+cookie).expect(t, 200)
+
+	for _, path := range []string{"/", "/api/session"} {
+		if a := v.get(path).expect(t, 200); strings.Contains(a.cookies(), "session") {
+			t.Errorf("GET %s sets the session's cookie, over the one that a login may be setting meanwhile", path)
+		}
+	}
+	for path, form := range map[string]string{
+		"/api/visits": "", "/api/cart/coffee": "quantity=1", "/api/scores": "score=1",
+	} {
+		v.post(path, form).problem(t, 409, "Log out to start afresh, or log in.")
+		a := v.post(path, form, html).page(t, 409, "The session has ended").
+			contains(t, `<form method="post" action="/logout"><button>Start afresh</button>`, `href="/"`)
+		if a.cookies() != "" {
+			t.Errorf("POST %s sets cookies: %s", path, a.cookies())
+		}
+	}
+	if got := v.cookie("session"); got != cookie {
+		t.Fatalf("the cookie became %q by itself", got)
+	}
+
+	a := v.post("/logout", "", html, "Sec-Fetch-Site: same-origin").expect(t, 303)
+	if a.Header.Get("Location") != "/" || v.cookie("session") != "" {
+		t.Errorf("it leads to %q, and the cookie is %q", a.Header.Get("Location"), v.cookie("session"))
+	}
+	v.post("/api/visits", "").expect(t, 200, `{"visits":1,"server":"server-1"}`)
+	v.post("/api/cart/coffee", "quantity=x", html).page(t, 422, "a whole number").lacks(t, "Start afresh")
+}
+
+// A login needs no fresh start.
+func TestLoginAfterTheSessionWasEnded(t *testing.T) {
+	_, v := oneServer(t)
+	v.post("/api/visits", "").expect(t, 200)
+	newVisitor(t, v.server).post("/logout", "", "Cookie: session="+v.cookie("session")).expect(t, 200)
+	v.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann","visits":0`)
+	v.post("/api/visits", "").expect(t, 200, `{"visits":1,"server":"server-1"}`)
 }
 
 func TestNames(t *testing.T) {
@@ -91,20 +133,4 @@ func TestSessionsOfAUser(t *testing.T) {
 	desk.post("/logout/everywhere", "").expect(t, 200, noSession)
 	phone.get("/api/session").expect(t, 200, noSession)
 	other.get("/api/session").expect(t, 200).contains(t, `"user":"bob"`)
-}
-
-func TestStoreThatCannotTellSessions(t *testing.T) {
-	f, v := oneServer(t, func(f *fleet) {
-		f.store.promise = func(p *session.Promises) { p.ByUser, p.LogoutIsFinal, p.Changes = false, false, false }
-	})
-	v.post("/login", "user=ann").expect(t, 200)
-	v.get("/api/sessions").problem(t, 501, "not supported by this session store (memory)")
-	v.post("/logout/everywhere", "").page(t, 501, "not supported by this session store (memory)")
-	v.get("/").expect(t, 200).contains(t, "Logged in as", "This store can’t tell which sessions a user has",
-		"let another server go on with your session; make sure that a session is over after logout; "+
-			"list or end all sessions of a user; change a session after its start.").
-		lacks(t, "Log out everywhere")
-	if f.log.Len() > 0 {
-		t.Errorf("logged: %s", f.log)
-	}
 }

@@ -120,6 +120,7 @@ type fleet struct {
 	operations *operations
 	log        *strings.Builder
 	options    web.Options
+	manage     func(session.Options) (*session.Manager, error)
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -127,6 +128,7 @@ func newFleet(t *testing.T) *fleet {
 	f := &fleet{
 		store: newStore(), board: &board{Board: leaderboard.NewMemory()}, operations: &operations{}, log: &strings.Builder{},
 	}
+	f.manage = func(o session.Options) (*session.Manager, error) { return session.New(f.store, o) }
 	f.options = web.Options{Zone: "zone-a", Board: f.board, Logger: slog.New(slog.NewJSONHandler(f.log, nil))}
 	return f
 }
@@ -136,7 +138,7 @@ func (f *fleet) start(t *testing.T, name string) string {
 	t.Helper()
 	options := f.options
 	options.Server = name
-	manager, err := session.New(f.store, session.Options{
+	manager, err := f.manage(session.Options{
 		PlainHTTP: true, ErrorHandler: web.ErrorHandler(options.Logger), Observer: f.operations,
 		Logger: slog.New(slog.DiscardHandler),
 	})

@@ -20,15 +20,12 @@ type errorPage struct {
 // homePage is what templates/home.html shows.
 type homePage struct {
 	sessionState
-	Hero      answer   // this page's
-	Answers   []answer // servedLength of them, the oldest first
-	Legend    []answer // the servers among Answers
-	StoreName string
-	Meaning   string // of the store
-	Missing   string // what the store can't do; empty when nothing
-	ByUser    bool   // the store can tell a user's sessions
-	Products  []cartLine
-	Total     int64 // cents
+	limits
+	Hero     answer   // this page's
+	Answers  []answer // servedLength of them, the oldest first
+	Legend   []answer // the servers among Answers
+	Products []cartLine
+	Total    int64 // cents
 
 	Player     string // the visitor's name on the board; empty without a session
 	LastScore  int64
@@ -74,20 +71,21 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	home := homePage{sessionState: state, MaxScore: maxScore}
+	home := homePage{sessionState: state, limits: s.limits, MaxScore: maxScore}
 	if found {
 		home.Player = playerName(info)
 		// A score that another version of this program wrote differently is no reason to fail.
 		home.LastScore, home.HasScore, _ = lastScore.Get(ctx, visitor)
 	}
 	home.setAnswers(remember(w, r, s.Server))
-	home.setStore(s.Sessions.Promises())
 	home.setCart(state.Cart)
-	if home.Board, err = s.top(ctx); err != nil {
-		home.BoardFails = true
-		s.logFailure(ctx, "read the leaderboard for the page", err)
+	if home.NoBoard == "" {
+		if home.Board, err = s.top(ctx); err != nil {
+			home.BoardFails = true
+			s.logFailure(ctx, "read the leaderboard for the page", err)
+		}
 	}
-	if home.Authenticated && home.ByUser {
+	if home.Authenticated && home.NoUserSessions == "" {
 		infos, err := visitor.UserSessions(ctx)
 		if err != nil {
 			home.SessionsFails = true
@@ -125,39 +123,4 @@ func (h *homePage) setCart(lines map[string]int64) {
 		h.Products = append(h.Products, cartLine{p, lines[p.SKU]})
 		h.Total += p.Cents * lines[p.SKU]
 	}
-}
-
-func (h *homePage) setStore(p session.Promises) {
-	switch p.Name {
-	case "memory":
-		h.StoreName = "Server memory"
-		h.Meaning = "Each server keeps the sessions that it started, in its own memory, until it stops."
-	case "valkey":
-		h.StoreName = "Valkey"
-		h.Meaning = "All servers share one fast store in memory, so any of them can answer you, and any of them can go."
-	case "dynamodb":
-		h.StoreName = "Amazon DynamoDB"
-		h.Meaning = "All servers share one durable table, so any of them can answer you, and any of them can go."
-	default:
-		h.StoreName = p.Name
-		h.Meaning = "This is where your session lives between two requests."
-	}
-	h.ByUser = p.ByUser
-	var missing []string
-	for _, promise := range []struct {
-		kept bool
-		what string
-	}{
-		{p.Shared, "let another server go on with your session"},
-		{p.NoLostUpdate, "keep every one of several changes made at once"},
-		{p.LogoutIsFinal, "make sure that a session is over after logout"},
-		{p.ReadYourWrites, "show your change to the very next request"},
-		{p.ByUser, "list or end all sessions of a user"},
-		{p.Changes, "change a session after its start"},
-	} {
-		if !promise.kept {
-			missing = append(missing, promise.what)
-		}
-	}
-	h.Missing = strings.Join(missing, "; ")
 }

@@ -47,8 +47,8 @@ func ErrorHandler(logger *slog.Logger) func(http.ResponseWriter, *http.Request, 
 		detail := ""
 		switch status {
 		case http.StatusConflict:
-			detail = "The session has ended, by a logout or by a login that replaced it. Load the page again. " +
-				"Without a login, a new session can start within a minute."
+			detail = "The session has ended: it was logged out, or a login replaced it, in another tab or elsewhere. " +
+				"Log out to start afresh, or log in."
 		case http.StatusRequestEntityTooLarge:
 			detail = "The session would grow larger than its store takes. It stays as it was."
 		case http.StatusUnprocessableEntity:

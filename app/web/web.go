@@ -13,7 +13,7 @@ import (
 	"stateless-servers/app/session"
 )
 
-// Options say what the application stands on. Server, Zone, Sessions and Board are required.
+// Options say what the application stands on. Server, Zone and Sessions are required.
 type Options struct {
 	// Server is the name of this server, the value of X-Served-By.
 	Server string
@@ -21,7 +21,8 @@ type Options struct {
 	Zone string
 	// Sessions gives each request its session. Its options should have ErrorHandler, so that errors look alike.
 	Sessions *session.Manager
-	// Board keeps the scores.
+	// Board keeps the scores. It is nil where servers keep nothing that visitors share, as when sessions are in cookies:
+	// its routes then answer 501.
 	Board leaderboard.Board
 	// BoardTimeout bounds each question to Board; default 800 ms, so that a visitor waits less than a second for a 503.
 	BoardTimeout time.Duration
@@ -37,6 +38,7 @@ type Options struct {
 // server has the handlers.
 type server struct {
 	Options
+	limits       limits
 	mux          *http.ServeMux
 	sessionError func(http.ResponseWriter, *http.Request, error)
 }
@@ -49,7 +51,10 @@ func New(options Options) http.Handler {
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
-	s := &server{Options: options, mux: http.NewServeMux(), sessionError: ErrorHandler(options.Logger)}
+	s := &server{
+		Options: options, limits: limitsOf(options.Sessions.Promises(), options.Board != nil),
+		mux: http.NewServeMux(), sessionError: ErrorHandler(options.Logger),
+	}
 	s.routes()
 
 	protection := http.NewCrossOriginProtection()
@@ -69,17 +74,27 @@ func (s *server) routes() {
 	withSession := func(pattern string, handle http.HandlerFunc) {
 		s.mux.Handle(pattern, s.Sessions.Handler(handle))
 	}
+	// unless is withSession where there is no reason why the store can't do it.
+	unless := func(reason, pattern string, handle http.HandlerFunc) {
+		if reason == "" {
+			withSession(pattern, handle)
+			return
+		}
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			refuse(w, r, http.StatusNotImplemented, reason)
+		})
+	}
 	withSession("GET /{$}", s.page)
 	withSession("POST /login", s.login)
 	withSession("POST /logout", s.logout)
-	withSession("POST /logout/everywhere", s.logoutEverywhere)
+	unless(s.limits.NoUserSessions, "POST /logout/everywhere", s.logoutEverywhere)
 
 	withSession("GET /api/session", s.delayed(s.getSession))
-	withSession("GET /api/sessions", s.delayed(s.getSessions))
-	withSession("POST /api/visits", s.delayed(s.addVisit))
-	withSession("POST /api/cart/{sku}", s.delayed(s.changeCart))
-	withSession("POST /api/scores", s.delayed(s.addScore))
-	withSession("GET /api/leaderboard", s.delayed(s.getLeaderboard))
+	unless(s.limits.NoUserSessions, "GET /api/sessions", s.delayed(s.getSessions))
+	unless(s.limits.NoChange, "POST /api/visits", s.delayed(s.addVisit))
+	unless(s.limits.NoChange, "POST /api/cart/{sku}", s.delayed(s.changeCart))
+	unless(s.limits.NoScore, "POST /api/scores", s.delayed(s.addScore))
+	unless(s.limits.NoBoard, "GET /api/leaderboard", s.delayed(s.getLeaderboard))
 }
 
 // none answers without asking any store: for the load test's zero line, and for the load balancer, which must not take

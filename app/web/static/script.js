@@ -83,13 +83,15 @@
     } catch {
       throw new Error(`The answer can’t be read (status ${response.status}).`);
     }
-    if (!response.ok) throw new Error(body.detail);
+    if (!response.ok) throw Object.assign(new Error(body.detail), { ended: response.status === 409 });
     return body;
   }
 
-  // act does something for a panel, and says there what came of it.
+  // act does something for a panel, and says there what came of it. To a session that has ended, it offers the way out.
+  const afresh = one("#afresh");
   async function act(panel, work) {
     const status = panel.querySelector("[role=status]");
+    afresh.hidden = true;
     try {
       status.textContent = await work();
       status.className = "status good";
@@ -97,6 +99,8 @@
     } catch (error) {
       status.textContent = error.message;
       status.className = "status bad";
+      if (error.ended) status.after(afresh);
+      afresh.hidden = !error.ended;
     }
   }
 

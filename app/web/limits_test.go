@@ -1,0 +1,261 @@
+package web_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/cookie"
+	"stateless-servers/app/session/sealing/sealingtest"
+	"stateless-servers/app/session/token"
+)
+
+// What can't be done, as visitors are told.
+const (
+	oneServerOnly  = "Your session is on one server alone; the others don’t know it."
+	noChange       = "This store can’t change a session after login."
+	lostUpdates    = "When you change things twice at the same moment, one of the changes may be lost."
+	oldReads       = "Right after a change, you may still be shown how it was before."
+	softLogout     = "Logout makes this browser forget the session, but a copy of its cookie still works until it expires."
+	noUserSessions = "This store can’t list where you are logged in, nor log you out everywhere."
+	noBoard        = "There is no leaderboard: this store keeps nothing that all visitors share."
+)
+
+// A plainStore can't tell a user's sessions.
+type plainStore struct{ session.Store }
+
+func (s plainStore) Promises() session.Promises {
+	p := s.Store.Promises()
+	p.Name, p.Shared, p.ByUser = "memcached", true, false
+	return p
+}
+
+func onPlainStore(f *fleet) {
+	f.manage = func(o session.Options) (*session.Manager, error) { return session.New(plainStore{f.store}, o) }
+}
+
+func withCookies(t *testing.T) func(*fleet) {
+	sealer, err := cookie.New(sealingtest.Keys(t, "a"), "session")
+	return sealed(t, sealer, err)
+}
+
+func withTokens(t *testing.T) func(*fleet) {
+	sealer, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "test", Audience: "test"})
+	return sealed(t, sealer, err)
+}
+
+// sealed keeps nothing on the server's side: there is no leaderboard either.
+func sealed(t *testing.T, sealer session.Sealer, err error) func(*fleet) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(f *fleet) {
+		f.options.Board = nil
+		f.manage = func(o session.Options) (*session.Manager, error) { return session.NewSealed(sealer, o) }
+	}
+}
+
+// On every kind of store, the page offers what the routes do, and both give the same reason for the rest.
+func TestKindsOfStores(t *testing.T) {
+	type route struct{ method, path, form string }
+	var (
+		list       = route{"GET", "/api/sessions", ""}
+		everywhere = route{"POST", "/logout/everywhere", ""}
+		visit      = route{"POST", "/api/visits", ""}
+		fill       = route{"POST", "/api/cart/coffee", "quantity=1"}
+		score      = route{"POST", "/api/scores", "score=1"}
+		board      = route{"GET", "/api/leaderboard", ""}
+	)
+	for _, kind := range []struct {
+		name, title string
+		use         func(*fleet)
+		limits      []string
+		offered     string // to a visitor
+		toUser      string // to one who is logged in
+		off         map[route]string
+	}{
+		{
+			name: "memory", title: "Server memory", use: func(*fleet) {}, limits: []string{oneServerOnly},
+			offered: "/api/cart/ /api/scores /api/visits /login",
+			toUser:  "/api/cart/ /api/scores /api/visits /logout /logout/everywhere",
+		},
+		{
+			name: "memcached", title: "Memcached", use: onPlainStore, limits: []string{noUserSessions},
+			offered: "/api/cart/ /api/scores /api/visits /login",
+			toUser:  "/api/cart/ /api/scores /api/visits /logout",
+			off:     map[route]string{list: noUserSessions, everywhere: noUserSessions},
+		},
+		{
+			name: "cookie", title: "Your own cookie", use: withCookies(t),
+			limits:  []string{lostUpdates, oldReads, softLogout, noUserSessions},
+			offered: "/api/cart/ /api/visits /login",
+			toUser:  "/api/cart/ /api/visits /logout",
+			off:     map[route]string{list: noUserSessions, everywhere: noUserSessions, score: noBoard, board: noBoard},
+		},
+		{
+			name: "token", title: "A signed token", use: withTokens(t),
+			limits:  []string{noChange, softLogout, noUserSessions},
+			offered: "/login",
+			toUser:  "/logout",
+			off: map[route]string{list: noUserSessions, everywhere: noUserSessions, visit: noChange, fill: noChange,
+				score: noChange, board: noBoard},
+		},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			f, v := oneServer(t, kind.use)
+			for _, offered := range []string{kind.offered, kind.toUser} {
+				page := readPage(t, v.get("/").expect(t, 200))
+				if got := strings.Join(page.offered, " "); got != offered {
+					t.Errorf("the page offers %s\nwant %s", got, offered)
+				}
+				if page.store != kind.title || !slices.Equal(page.limits, kind.limits) {
+					t.Errorf("of the store %q the page says %q\nwant %q, %q", page.store, page.limits, kind.title, kind.limits)
+				}
+				var reasons []string
+				for r, reason := range kind.off {
+					// The list of a user's sessions is a panel of those who are logged in.
+					if !slices.Contains(reasons, reason) && (r != list && r != everywhere || offered == kind.toUser) {
+						reasons = append(reasons, reason)
+					}
+				}
+				slices.Sort(reasons)
+				if !slices.Equal(page.reasons, reasons) {
+					t.Errorf("the page gives the reasons %q, want %q", page.reasons, reasons)
+				}
+				if linked := strings.Contains(page.text, "the leaderboard"); linked == (kind.off[board] != "") {
+					t.Errorf("a link to the leaderboard: %v", linked)
+				}
+
+				f.operations.since()
+				for r, reason := range kind.off {
+					a := v.do(r.method, r.path, r.form)
+					if strings.HasPrefix(r.path, "/api/") {
+						a.problem(t, 501, reason)
+					} else {
+						a.page(t, 501, reason)
+					}
+					if r.method == "POST" {
+						v.post(r.path, r.form, html, "Sec-Fetch-Site: same-origin").page(t, 501, reason)
+						v.post(r.path, r.form, "Sec-Fetch-Site: cross-site").expect(t, 403)
+					}
+				}
+				if got := f.operations.since(); got != "" {
+					t.Errorf("what can't be done cost the store %q", got)
+				}
+				if offered == kind.offered {
+					v.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann"`, `"store":"`+kind.name+`"`)
+				}
+			}
+			for _, r := range []route{list, visit, fill, score, board, everywhere} {
+				if kind.off[r] == "" {
+					v.do(r.method, r.path, r.form).expect(t, 200)
+				}
+			}
+			v.post("/login", "user=bob").expect(t, 200).contains(t, `"user":"bob"`)
+			v.post("/logout", "").expect(t, 200).contains(t, `"authenticated":false`)
+			v.get("/readyz").expect(t, 200)
+			if f.log.Len() > 0 {
+				t.Errorf("logged: %s", f.log)
+			}
+		})
+	}
+}
+
+// Sessions that are with their visitors go on from one server to the next, and what they can't take changes nothing.
+func TestSealedSessionsOnSeveralServers(t *testing.T) {
+	f := newFleet(t)
+	withCookies(t)(f)
+	v := newVisitor(t, f.start(t, "server-1"))
+	other := &visitor{t, f.start(t, "server-2"), v.client}
+	v.post("/login", "user=ann").expect(t, 200)
+	other.post("/api/visits", "").expect(t, 200, `{"visits":1,"server":"server-2"}`)
+	v.post("/api/cart/coffee", "quantity=2").expect(t, 200)
+	other.post("/api/cart/coffee", "quantity=-5").expect(t, 200, `{"cart":{},"server":"server-2"}`)
+	v.post("/api/visits", "").expect(t, 200, `{"visits":2,"server":"server-1"}`)
+	v.post("/api/scores", "score=1").problem(t, 501, noBoard)
+	other.get("/api/session").expect(t, 200).contains(t, `"user":"ann","visits":2,"cart":{},"created":"`)
+	other.get("/").expect(t, 200).contains(t, "<dt>Ends if unused</dt>")
+}
+
+func TestTokensBeginWithALogin(t *testing.T) {
+	f := newFleet(t)
+	withTokens(t)(f)
+	v := newVisitor(t, f.start(t, "server-1"))
+	other := &visitor{t, f.start(t, "server-2"), v.client}
+	v.get("/").expect(t, 200).contains(t, "You have no session yet. It starts when you log in.")
+	if v.post("/api/visits", ""); v.cookie("session") != "" {
+		t.Error("a visit that can't be counted started a session")
+	}
+	v.post("/login", "user=ann").expect(t, 200)
+	token := v.cookie("session")
+	other.get("/").expect(t, 200).contains(t, "Logged in as <b>ann</b>", "<dt>Ends</dt>")
+	if got := v.cookie("session"); got != token {
+		t.Error("looking at the page changed the token")
+	}
+}
+
+// Each promise that isn't kept is one line on the page, and no other is.
+func TestLimits(t *testing.T) {
+	for _, test := range []struct {
+		lacks string
+		lack  func(*session.Promises)
+		want  []string
+	}{
+		{"nothing", func(*session.Promises) {}, nil},
+		{"Shared", func(p *session.Promises) { p.Shared = false }, []string{oneServerOnly}},
+		{"NoLostUpdate", func(p *session.Promises) { p.NoLostUpdate = false }, []string{lostUpdates}},
+		{"LogoutIsFinal", func(p *session.Promises) { p.LogoutIsFinal = false }, []string{softLogout}},
+		{"ReadYourWrites", func(p *session.Promises) { p.ReadYourWrites = false }, []string{oldReads}},
+		{"ByUser", func(p *session.Promises) { p.ByUser = false }, []string{noUserSessions}},
+		{"Changes", func(p *session.Promises) { p.Changes = false }, []string{noChange}},
+		// What can't change, can't be lost either.
+		{"Changes and all about them", func(p *session.Promises) {
+			p.Changes, p.NoLostUpdate, p.ReadYourWrites = false, false, false
+		}, []string{noChange}},
+		{"everything", func(p *session.Promises) { *p = session.Promises{Name: p.Name} },
+			[]string{oneServerOnly, noChange, softLogout, noUserSessions}},
+	} {
+		t.Run(test.lacks, func(t *testing.T) {
+			_, v := oneServer(t, func(f *fleet) {
+				f.store.promise = func(p *session.Promises) { p.Shared = true; test.lack(p) }
+			})
+			page := readPage(t, v.get("/").expect(t, 200))
+			if !slices.Equal(page.limits, test.want) {
+				t.Errorf("the page says %q, want %q", page.limits, test.want)
+			}
+			if kept := strings.Contains(page.text, "It loses no update"); kept != (test.want == nil) {
+				t.Errorf("the page says that everything is kept: %v", kept)
+			}
+		})
+	}
+}
+
+func TestStoresHaveNames(t *testing.T) {
+	for name, title := range map[string]string{
+		"memory": "Server memory", "valkey": "Valkey", "redis": "Redis", "dynamodb": "Amazon DynamoDB",
+		"memcached": "Memcached", "postgres": "PostgreSQL", "cookie": "Your own cookie", "token": "A signed token",
+		"another": "another",
+	} {
+		_, v := oneServer(t, func(f *fleet) { f.store.promise = func(p *session.Promises) { p.Name = name } })
+		page := readPage(t, v.get("/").expect(t, 200))
+		if page.store != title || !strings.HasSuffix(page.meaning, ".") {
+			t.Errorf("%s is called %q: %q", name, page.store, page.meaning)
+		}
+		v.get("/api/session").contains(t, `"store":"`+name+`"`)
+	}
+}
+
+// A store that promises what it can't do is found out by its answer.
+func TestStoreThatPromisesTooMuch(t *testing.T) {
+	_, v := oneServer(t, func(f *fleet) {
+		f.manage = func(o session.Options) (*session.Manager, error) {
+			return session.New(struct{ session.Store }{f.store}, o)
+		}
+	})
+	v.post("/login", "user=ann").expect(t, 200)
+	v.get("/api/sessions").problem(t, 501, "not supported by this session store (memory)")
+	v.post("/logout/everywhere", "").page(t, 501, "not supported by this session store (memory)")
+	v.get("/").expect(t, 200).contains(t, "The list can’t be read right now.", "Logged in as <b>ann</b>")
+}

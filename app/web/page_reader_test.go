@@ -1,0 +1,88 @@
+package web_test
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A page is what a visitor without JavaScript can see and do.
+type page struct {
+	text           string
+	offered        []string // where forms lead that have a control that works; the cart's lines as one
+	store, meaning string
+	limits         []string // of the store
+	reasons        []string // for what is off, each once
+}
+
+func readPage(t *testing.T, a answer) page {
+	t.Helper()
+	type element struct {
+		name, class, action string
+		off                 bool // hidden or disabled, or within what is
+	}
+	var p page
+	var open []element
+	last := func() element { return open[len(open)-1] }
+	decoder := xml.NewDecoder(strings.NewReader(a.body))
+	decoder.Strict, decoder.AutoClose, decoder.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
+	for {
+		part, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch part := part.(type) {
+		case xml.StartElement:
+			e := element{name: part.Name.Local}
+			if len(open) > 0 {
+				e.action, e.off = last().action, last().off
+			}
+			for _, attribute := range part.Attr {
+				switch attribute.Name.Local {
+				case "hidden", "disabled":
+					e.off = true
+				case "class":
+					e.class = attribute.Value
+				case "action":
+					e.action = attribute.Value
+				}
+			}
+			if e.name == "button" && !e.off {
+				if strings.HasPrefix(e.action, "/api/cart/") {
+					e.action = "/api/cart/"
+				}
+				p.offered = append(p.offered, e.action)
+			}
+			open = append(open, e)
+		case xml.EndElement:
+			open = open[:len(open)-1]
+		case xml.CharData:
+			text := strings.TrimSpace(string(part))
+			p.text += text + "\n"
+			if len(open) < 2 || text == "" {
+				continue
+			}
+			switch within := open[len(open)-2]; {
+			case within.class == "limits":
+				p.limits = append(p.limits, text)
+			case last().class == "why":
+				p.reasons = append(p.reasons, text)
+			case last().class == "store":
+				p.store = text
+			case p.store != "" && p.meaning == "":
+				p.meaning = text
+			}
+		}
+	}
+	slices.Sort(p.offered)
+	p.offered = slices.Compact(p.offered)
+	slices.Sort(p.reasons)
+	p.reasons = slices.Compact(p.reasons)
+	return p
+}
