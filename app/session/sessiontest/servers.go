@@ -18,7 +18,17 @@ type Opener func(session.Options) (*session.Manager, error)
 type ServerCheck struct {
 	Name     string
 	Promised func(session.Promises) bool
-	Run      func(ctx context.Context, open Opener) error
+	run      func(ctx context.Context, l *lab) error
+}
+
+// Run returns how the servers that open opens fail, nil if they don't.
+func (c ServerCheck) Run(ctx context.Context, open Opener) error {
+	l, err := newLab(open)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return c.run(ctx, l)
 }
 
 // ServerChecks run a whole session library: two servers, and visitors over HTTP.
@@ -60,18 +70,13 @@ func RunServers(t *testing.T, open Opener) {
 	}
 }
 
-func checkVisits(ctx context.Context, open Opener) error {
-	l, err := newLab(open)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+func checkVisits(ctx context.Context, l *lab) error {
 	v := l.visitor()
 	if _, err := v.must(ctx, 0, "/visit"); err != nil {
 		return err
 	}
 	const more = 200
-	err = together(more, 16, func(i int) error {
+	err := together(more, 16, func(i int) error {
 		path := "/visit"
 		if i%4 == 0 {
 			path = "/blind" // the change is sent by the middleware
@@ -90,12 +95,7 @@ func checkVisits(ctx context.Context, open Opener) error {
 }
 
 // checkShared logs in on one server and asks the other.
-func checkShared(ctx context.Context, open Opener) error {
-	l, err := newLab(open)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+func checkShared(ctx context.Context, l *lab) error {
 	v := l.visitor()
 	if _, err := v.must(ctx, 0, "/login?user=ada"); err != nil {
 		return err
@@ -107,12 +107,7 @@ func checkShared(ctx context.Context, open Opener) error {
 	return err
 }
 
-func checkChanges(ctx context.Context, open Opener) error {
-	l, err := newLab(open)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+func checkChanges(ctx context.Context, l *lab) error {
 	v := l.visitor()
 	for server, path := range []string{"/login?user=ada", "/visit", "/cart?sku=tea"} {
 		if _, err := v.must(ctx, server, path); err != nil {
@@ -126,12 +121,7 @@ func checkChanges(ctx context.Context, open Opener) error {
 	return err
 }
 
-func checkReadYourWrites(ctx context.Context, open Opener) error {
-	l, err := newLab(open)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+func checkReadYourWrites(ctx context.Context, l *lab) error {
 	v := l.visitor()
 	for i := range 30 {
 		if _, err := v.must(ctx, i, "/blind"); err != nil {
@@ -175,12 +165,7 @@ func (l *lab) overtake(ctx context.Context, v *visitor, before int64) error {
 	return err
 }
 
-func checkLogin(ctx context.Context, open Opener) error {
-	l, err := newLab(open)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+func checkLogin(ctx context.Context, l *lab) error {
 	v, thief := l.visitor(), l.visitor()
 	if _, err := v.must(ctx, 0, "/visit"); err != nil {
 		return err
@@ -209,12 +194,7 @@ func checkLogin(ctx context.Context, open Opener) error {
 }
 
 // checkLoginRace logs in while the old id is still being written to: what was acknowledged is in the new session.
-func checkLoginRace(ctx context.Context, open Opener) error {
-	l, err := newLab(open)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+func checkLoginRace(ctx context.Context, l *lab) error {
 	for range 10 {
 		v := l.visitor()
 		if _, err := v.must(ctx, 0, "/visit"); err != nil {
@@ -249,12 +229,7 @@ func checkLoginRace(ctx context.Context, open Opener) error {
 	return nil
 }
 
-func checkLogoutRace(ctx context.Context, open Opener) error {
-	l, err := newLab(open)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+func checkLogoutRace(ctx context.Context, l *lab) error {
 	v := l.visitor()
 	if _, err := v.must(ctx, 0, "/login?user=ada"); err != nil {
 		return err
@@ -274,7 +249,7 @@ func checkLogoutRace(ctx context.Context, open Opener) error {
 	case err := <-held:
 		return fmt.Errorf("the request in flight ended early: %w", err)
 	}
-	_, err = v.must(ctx, 1, "/logout")
+	_, err := v.must(ctx, 1, "/logout")
 	close(l.release)
 	if heldErr := <-held; err == nil {
 		err = heldErr
@@ -290,12 +265,7 @@ func checkLogoutRace(ctx context.Context, open Opener) error {
 	return nil
 }
 
-func checkHangUp(ctx context.Context, open Opener) error {
-	l, err := newLab(open)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+func checkHangUp(ctx context.Context, l *lab) error {
 	v := l.visitor()
 	if _, err := v.must(ctx, 0, "/visit"); err != nil {
 		return err
@@ -324,12 +294,7 @@ func checkHangUp(ctx context.Context, open Opener) error {
 	return fmt.Errorf("the change of a client that hung up is lost")
 }
 
-func checkLogoutEverywhere(ctx context.Context, open Opener) error {
-	l, err := newLab(open)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+func checkLogoutEverywhere(ctx context.Context, l *lab) error {
 	user := newID().String()
 	var visitors []*visitor
 	for i := range 3 {
