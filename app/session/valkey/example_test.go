@@ -1,34 +1,29 @@
 package valkey_test
 
 import (
-	"context"
-	"log/slog"
-	"net/http"
+	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/alicebob/miniredis/v2"
 
 	"stateless-servers/app/session"
 	"stateless-servers/app/session/valkey"
 )
 
-// A server with sessions in a serverless cache of Amazon ElastiCache, which it enters with its instance's role.
 func Example() {
-	ctx := context.Background()
-	aws, err := config.LoadDefaultConfig(ctx)
+	server, err := miniredis.Run() // or the address of Valkey, Redis OSS or an ElastiCache endpoint
 	if err != nil {
-		slog.Error("credentials", "error", err)
+		fmt.Println(err)
 		return
 	}
-	store := valkey.New(valkey.Options{
-		Address:     "sessions-abc.serverless.euw1.cache.amazonaws.com:6379",
-		TLS:         true,
-		Credentials: valkey.IAMServerless(aws.Credentials, aws.Region, "web", "sessions"),
-	})
+	defer server.Close()
+	store := valkey.New(valkey.Options{Address: server.Addr()})
 	defer store.Close()
+
 	manager, err := session.New(store, session.Options{})
 	if err != nil {
-		slog.Error("sessions", "error", err)
+		fmt.Println(err)
 		return
 	}
-	http.ListenAndServe(":8080", manager.Handler(http.NotFoundHandler()))
+	fmt.Println(manager.Promises().Name, manager.Promises().NoLostUpdate)
+	// Output: valkey true
 }
