@@ -1,29 +1,34 @@
 package valkey_test
 
 import (
-	"fmt"
+	"context"
+	"log/slog"
+	"net/http"
 
-	"github.com/alicebob/miniredis/v2"
+	"github.com/aws/aws-sdk-go-v2/config"
 
 	"stateless-servers/app/session"
 	"stateless-servers/app/session/valkey"
 )
 
+// A server with sessions in a serverless cache of Amazon ElastiCache, which it enters with its instance's role.
 func Example() {
-	server, err := miniredis.Run() // or the address of Valkey, Redis OSS or an ElastiCache endpoint
+	ctx := context.Background()
+	aws, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		fmt.Println(err)
+		slog.Error("credentials", "error", err)
 		return
 	}
-	defer server.Close()
-	store := valkey.New(valkey.Options{Address: server.Addr()})
+	store := valkey.New(valkey.Options{
+		Address:     "sessions-abc.serverless.euw1.cache.amazonaws.com:6379",
+		TLS:         true,
+		Credentials: valkey.IAMServerless(aws.Credentials, aws.Region, "web", "sessions"),
+	})
 	defer store.Close()
-
 	manager, err := session.New(store, session.Options{})
 	if err != nil {
-		fmt.Println(err)
+		slog.Error("sessions", "error", err)
 		return
 	}
-	fmt.Println(manager.Promises().Name, manager.Promises().NoLostUpdate)
-	// Output: valkey true
+	http.ListenAndServe(":8080", manager.Handler(http.NotFoundHandler()))
 }
