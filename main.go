@@ -29,6 +29,7 @@ func synthesize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	config.Warn(os.Stderr)
 	server, err := stacks.BuildServer(ctx, os.Stderr, ".", "./app", ".build/server.bin")
 	if err != nil {
 		return err

@@ -24,9 +24,12 @@ func TestApp(t *testing.T) {
 	}{
 		{"defaults", "part.Say()", nil, "", 0},
 		{"valkey in production", "part.Say()", variants["valkey-production"], "", 0},
+		{"the baseline", "part.Say()", variants["memory"], "", 0},
 		{"bad context", "part.Say()", map[string]any{"sotre": "valkey", "store": "nosuch"},
-			"context sotre=\"valkey\": no such key; allowed are store, stage, certificateArn, instanceType, minServers, " +
-				"maxServers, zones, egress\ncontext store=\"nosuch\": allowed is dynamodb or valkey\n", 1},
+			"context sotre=\"valkey\": no such key; allowed are store, sticky, stage, certificateArn, instanceType, " +
+				"minServers, maxServers, zones, egress, billing, minUnits, maxUnits, customerKey, cacheNodeType, shards, " +
+				"replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +
+				"context store=\"nosuch\": allowed is dynamodb, valkey, redis, memcached, postgres, cookie, token or memory\n", 1},
 		{"a server that doesn't compile", "part.Sing()", nil,
 			"undefined: part.Sing\nbuilding the server ./app for linux/arm64: exit status 1\n", 1},
 	}

@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -28,6 +29,8 @@ type BalancerProps struct {
 	Stage Stage
 	// CertificateARN turns on HTTPS, with a redirect from HTTP; empty means plain HTTP.
 	CertificateARN string
+	// Sticky sends each visitor to the same server, for as long as sessions live.
+	Sticky bool
 	// ServerPort is where the servers listen.
 	ServerPort int
 }
@@ -40,8 +43,8 @@ type Balancer struct {
 	URL          string // a token
 }
 
-// NewBalancer defines the load balancer. It never sends a visitor to the same server on purpose: any may take any
-// request. Its health check is /healthz, which doesn't ask the session store, because an outage of the store must not
+// NewBalancer defines the load balancer. Unless it is Sticky, it never sends a visitor to the same server on purpose: any
+// may take any request. Its health check is /healthz, which doesn't ask the session store, because an outage of the store must not
 // empty the target group.
 func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Balancer {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
@@ -77,7 +80,11 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 			UnhealthyThresholdCount: jsii.Number(3),
 		},
 	})
-	targets.SetAttribute(jsii.String("stickiness.enabled"), jsii.String("false"))
+	targets.SetAttribute(jsii.String("stickiness.enabled"), jsii.String(strconv.FormatBool(props.Sticky)))
+	if props.Sticky {
+		targets.SetAttribute(jsii.String("stickiness.type"), jsii.String("lb_cookie"))
+		targets.SetAttribute(jsii.String("stickiness.lb_cookie.duration_seconds"), jsii.String(strconv.Itoa(24*60*60)))
+	}
 
 	listener, scheme := addListeners(balancer, targets, props.CertificateARN)
 	return Balancer{balancer, targets, listener, scheme + "://" + *balancer.LoadBalancerDnsName()}

@@ -20,9 +20,13 @@ const (
 	// signalTimeout is how long CloudFormation waits for a server: launch, boot, and healthyWithin.
 	signalTimeout = healthyWithin + 3*time.Minute
 
+	// certificatesFile is where a server finds the authorities that it trusts besides the system's.
+	certificatesFile = "/etc/" + serverName + "/authorities.pem"
+
 	// What an instance learns about itself at boot stands in the environment file as a mark until then.
 	instanceMark = "@INSTANCE_ID@"
 	zoneMark     = "@ZONE@"
+	keysMark     = "@SESSION_KEYS@"
 )
 
 // boot is what the first boot of a server needs to know. Strings may be CDK tokens.
@@ -31,22 +35,26 @@ type boot struct {
 	TargetGroup          string // ARN of the target group that decides
 	Port                 int    // where it finds the server
 	Bucket, Key          string // the binary in S3
-	Server               config.Config
+	Server               Environment
 }
 
 // script renders the user data: boot/boot.sh with the unit boot/server.service and the environment file in it.
 func (b boot) script() string {
 	server := b.Server
 	server.ServerName, server.Zone = instanceMark, zoneMark
+	if server.KeysSecret != "" {
+		server.SessionKeys = keysMark
+	}
 	values := struct {
 		boot
-		Name, Environment, Unit, InstanceMark, ZoneMark string
-		HealthySeconds, StopSeconds                     int
+		Name, Environment, Unit, InstanceMark, ZoneMark, KeysMark, KeyEnd, CertificatesFile string
+		HealthySeconds, StopSeconds                                                         int
 	}{
 		boot: b, Name: serverName, Environment: server.EnvironmentFile(),
-		InstanceMark: instanceMark, ZoneMark: zoneMark,
-		HealthySeconds: int(healthyWithin.Seconds()),
-		StopSeconds:    int((server.DrainTimeout + 10*time.Second).Seconds()),
+		InstanceMark: instanceMark, ZoneMark: zoneMark, KeysMark: keysMark, KeyEnd: keyEnd,
+		CertificatesFile: certificatesFile,
+		HealthySeconds:   int(healthyWithin.Seconds()),
+		StopSeconds:      int((server.DrainTimeout + 10*time.Second).Seconds()),
 	}
 	files := template.Must(template.New("boot").Option("missingkey=error").ParseFS(bootFiles, "boot/*"))
 	render := func(file string) string {

@@ -29,6 +29,10 @@ func userData(t *testing.T, lab assertions.Template) string {
 		case map[string]any:
 			if part["Ref"] == "AWS::Region" {
 				script.WriteString("eu-west-1")
+			} else if part["Fn::FindInMap"] != nil {
+				script.WriteString("certificate\n")
+			} else if attribute, _ := part["Fn::GetAtt"].([]any); len(attribute) == 2 && attribute[1] == "Endpoint.Port" {
+				script.WriteString("11211")
 			} else {
 				script.WriteString("sample")
 			}
@@ -146,7 +150,7 @@ func TestServerOutlastsTheBalancer(t *testing.T) {
 
 // marked gives the marks of an environment file the values of an instance.
 func marked(file string) string {
-	return strings.NewReplacer(instanceMark, "i-0123456789abcdef0", zoneMark, "eu-west-1a").Replace(file)
+	return strings.NewReplacer(instanceMark, "i-0123456789abcdef0", zoneMark, "eu-west-1a", keysMark, "key").Replace(file)
 }
 
 func TestServerGetsWhatItNeeds(t *testing.T) {
@@ -155,11 +159,25 @@ func TestServerGetsWhatItNeeds(t *testing.T) {
 	dynamodb, valkey := want, want
 	dynamodb.Store, dynamodb.DynamoDBTable = config.StoreDynamoDB, "sample"
 	valkey.Store, valkey.ValkeyAddress, valkey.ValkeyTLS = config.StoreValkey, "sample:6379", true
-	valkey.ValkeyUser, valkey.ValkeyCacheName = valkeyUser, "sample"
-	for _, want := range []config.Config{dynamodb, valkey} {
-		_, lab := synth(t, map[string]any{"store": string(want.Store)})
+	valkey.ValkeyUser, valkey.ValkeyCacheName = "stateless-valkey", "sample"
+	redis := valkey
+	redis.ValkeyUser = "stateless-redis"
+	memcached, serverless, postgres, cookie, token, memory := want, want, want, want, want, want
+	memcached.Store, memcached.MemcachedTLS = config.StoreMemcached, true
+	memcached.MemcachedAddresses = []string{"sample.0001.sample:11211", "sample.0002.sample:11211"}
+	serverless.Store, serverless.MemcachedTLS = config.StoreMemcached, true
+	serverless.MemcachedAddresses = []string{"sample:11211"}
+	postgres.Store, postgres.PostgresIAM = config.StorePostgres, true
+	postgres.PostgresURL = "postgres://stateless@sample:5432/sessions?sslmode=verify-full&sslrootcert=" + certificatesFile
+	cookie.Store, cookie.SessionKeys = config.StoreCookie, "key"
+	token.Store, token.SessionKeys = config.StoreToken, "key"
+	memory.Store = config.StoreMemory
+	for variant, want := range map[string]config.Config{"dynamodb": dynamodb, "valkey": valkey, "redis": redis,
+		"memcached": memcached, "memcached-serverless": serverless, "postgres": postgres, "cookie": cookie, "token": token,
+		"memory": memory} {
+		_, lab := synth(t, variants[variant])
 		if got := parse(t, marked(environment(t, lab))); !reflect.DeepEqual(got, want) {
-			t.Errorf("got  %+v\nwant %+v", got, want)
+			t.Errorf("%s: got  %+v\nwant %+v", variant, got, want)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -48,16 +50,19 @@ const (
 	// EgressNATGateway is a way out to the internet: 33 USD a month for each gateway and 0.045 USD a GB. A lab has one
 	// gateway, production one a zone.
 	EgressNATGateway Egress = "nat-gateway"
-	// EgressEndpointsOnly leaves the servers no route to the internet, only the four AWS APIs that they call: 7.30 USD a
-	// month for each API and zone (58 USD in two zones) and 0.01 USD a GB.
+	// EgressEndpointsOnly leaves the servers no route to the internet, only the five AWS APIs that they call: 7.30 USD a
+	// month for each API and zone (73 USD in two zones) and 0.01 USD a GB.
 	EgressEndpointsOnly Egress = "endpoints-only"
 )
 
 // Config is what an operator chooses, with a key of the CDK context for each field: -c key=value, or "context" in
 // cdk.json.
 type Config struct {
-	// Store (store) is where sessions live: dynamodb, the default because it costs nothing at rest, or valkey.
+	// Store (store) is where sessions live. The default is dynamodb, because it costs nothing at rest.
 	Store config.Store
+	// Sticky (sticky) makes the load balancer send each visitor to the same server, as store=memory needs it to, and no
+	// other store may. The default is false.
+	Sticky bool
 	// Stage (stage) is lab, the default so that a first try leaves nothing behind that costs money, or production.
 	Stage Stage
 	// CertificateARN (certificateArn) is a certificate of AWS Certificate Manager in the region of the deployment. It
@@ -76,12 +81,21 @@ type Config struct {
 	Zones int
 	// Egress (egress) is nat-gateway, the default because it is the cheaper one in a lab, or endpoints-only.
 	Egress Egress
+
+	// Options of the stores; each only goes with its own.
+	DynamoDB DynamoDBConfig
+	Cache    CacheConfig
+	Postgres PostgresConfig
 }
+
+// StoreRedis is Redis OSS in the place of Valkey. To servers it is config.StoreValkey.
+const StoreRedis config.Store = "redis"
 
 var (
 	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
 	// Graviton families have a g after the generation: t4g, c8gn, im4gn. (G4dn, a GPU family for x86, has not.)
-	armForm = regexp.MustCompile(`^[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)$`)
+	armForm       = regexp.MustCompile(`^[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)$`)
+	cacheNodeForm = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
 )
 
 // A setting is one key of the context.
@@ -90,11 +104,20 @@ type setting struct {
 	fallback string // the value of a key that isn't given; "" leaves the field empty
 	allowed  string
 	set      func(value string) bool // false when the value isn't allowed
+	stores   []config.Store          // those that the key is for; nil is any
+}
+
+// of limits a setting to some stores.
+func (s setting) of(stores ...config.Store) setting {
+	s.stores = stores
+	return s
 }
 
 func (c *Config) settings() []setting {
 	return []setting{
-		choice("store", &c.Store, config.StoreDynamoDB, config.StoreValkey),
+		choice("store", &c.Store, config.StoreDynamoDB, config.StoreValkey, StoreRedis, config.StoreMemcached,
+			config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory),
+		boolean("sticky", &c.Sticky),
 		choice("stage", &c.Stage, StageLab, StageProduction),
 		form("certificateArn", &c.CertificateARN, "", certificateForm, "the ARN of an ACM certificate"),
 		form("instanceType", &c.InstanceType, "t4g.small", armForm, "an ARM (Graviton) instance type such as t4g.small"),
@@ -102,6 +125,21 @@ func (c *Config) settings() []setting {
 		number("maxServers", &c.MaxServers, 6, 2, 100),
 		number("zones", &c.Zones, 2, 2, 3),
 		choice("egress", &c.Egress, EgressNATGateway, EgressEndpointsOnly),
+
+		choice("billing", &c.DynamoDB.Billing, BillingOnDemand, BillingProvisioned).of(config.StoreDynamoDB),
+		number("minUnits", &c.DynamoDB.MinUnits, 5, 1, 40_000).of(config.StoreDynamoDB),
+		number("maxUnits", &c.DynamoDB.MaxUnits, 1000, 1, 40_000).of(config.StoreDynamoDB),
+		boolean("customerKey", &c.DynamoDB.CustomerKey).of(config.StoreDynamoDB),
+		form("cacheNodeType", &c.Cache.NodeType, "cache.t4g.micro", cacheNodeForm,
+			"a node type of ElastiCache such as cache.t4g.micro").of(config.StoreValkey, StoreRedis, config.StoreMemcached),
+		number("shards", &c.Cache.Shards, 0, 0, 90).of(config.StoreValkey, StoreRedis),
+		number("replicas", &c.Cache.Replicas, 1, 1, 5).of(config.StoreValkey, StoreRedis),
+		number("nodes", &c.Cache.Nodes, 2, 2, 40).of(config.StoreMemcached),
+		boolean("serverless", &c.Cache.Serverless).of(config.StoreMemcached),
+		number("cacheMaxGB", &c.Cache.MaxGB, 1, 1, 5000).of(config.StoreMemcached),
+		number("cacheMaxECPU", &c.Cache.MaxECPU, 5000, 1000, 15_000_000).of(config.StoreMemcached),
+		halves("minACU", &c.Postgres.MinACU, 0.5, 0.5, 256).of(config.StorePostgres),
+		halves("maxACU", &c.Postgres.MaxACU, 4, 1, 256).of(config.StorePostgres),
 	}
 }
 
@@ -119,16 +157,48 @@ func ParseConfig(context map[string]any) (Config, error) {
 			s.set(s.fallback)
 		case given && !s.set(text):
 			problems = append(problems, fmt.Errorf("context %s=%q: allowed is %s", s.key, text, s.allowed))
+		case given && s.stores != nil && !slices.Contains(s.stores, c.Store):
+			problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.key, text, names(s.stores)))
 		}
 	}
-	if c.MaxServers != 0 && c.MaxServers <= c.MinServers {
-		problems = append(problems, fmt.Errorf("context maxServers=\"%d\": allowed is a number above minServers (%d), "+
-			"so that a deploy has room for one server more", c.MaxServers, c.MinServers))
-	}
+	problems = append(problems, c.contradictions()...)
 	if len(problems) > 0 {
 		return Config{}, errors.Join(problems...)
 	}
 	return c, nil
+}
+
+// Warn writes a line about what is allowed and yet should make an operator think.
+func (c Config) Warn(w io.Writer) {
+	if c.Store == config.StoreMemory {
+		fmt.Fprintln(w, "warning: store=memory keeps each session on one server, which logs its visitors out when it ends:"+
+			" a baseline to compare with, not for use")
+	}
+}
+
+// contradictions are values that are allowed, but not together. A number that isn't allowed is 0 here.
+func (c *Config) contradictions() []error {
+	var problems []error
+	add := func(format string, values ...any) {
+		problems = append(problems, fmt.Errorf("context "+format, values...))
+	}
+	if c.MaxServers != 0 && c.MaxServers <= c.MinServers {
+		add("maxServers=\"%d\": allowed is a number above minServers (%d), so that a deploy has room for one server more",
+			c.MaxServers, c.MinServers)
+	}
+	if c.DynamoDB.MaxUnits != 0 && c.DynamoDB.MaxUnits < c.DynamoDB.MinUnits {
+		add("maxUnits=\"%d\": allowed is a number of minUnits (%d) or more", c.DynamoDB.MaxUnits, c.DynamoDB.MinUnits)
+	}
+	if c.Postgres.MaxACU != 0 && c.Postgres.MaxACU < c.Postgres.MinACU {
+		add("maxACU=\"%v\": allowed is a number of minACU (%v) or more", c.Postgres.MaxACU, c.Postgres.MinACU)
+	}
+	if c.Store == config.StoreMemory && !c.Sticky {
+		add("store=\"memory\": only with sticky=true, because servers don't share what is in their memory")
+	}
+	if c.Store != config.StoreMemory && c.Sticky {
+		add("sticky=\"true\": only with store=memory; servers share the sessions of every other store")
+	}
+	return problems
 }
 
 func unknownKeys(context map[string]any, settings []setting) []error {
@@ -153,18 +223,37 @@ func unknownKeys(context map[string]any, settings []setting) []error {
 
 // choice is a setting with a few values, the first of which is the default.
 func choice[T ~string](key string, field *T, values ...T) setting {
-	var names []string
-	for _, v := range values {
-		names = append(names, string(v))
-	}
-	return setting{key, names[0], strings.Join(names, " or "), func(value string) bool {
+	return setting{key: key, fallback: string(values[0]), allowed: names(values), set: func(value string) bool {
 		*field = T(value)
 		return slices.Contains(values, T(value))
 	}}
 }
 
+// names lists values as "a, b or c".
+func names[T ~string](values []T) string {
+	var list strings.Builder
+	for i, v := range values {
+		switch {
+		case i > 0 && i == len(values)-1:
+			list.WriteString(" or ")
+		case i > 0:
+			list.WriteString(", ")
+		}
+		list.WriteString(string(v))
+	}
+	return list.String()
+}
+
+// boolean is a setting that is false by default.
+func boolean(key string, field *bool) setting {
+	return setting{key: key, fallback: "false", allowed: "true or false", set: func(value string) bool {
+		*field = value == "true"
+		return value == "true" || value == "false"
+	}}
+}
+
 func form(key string, field *string, fallback string, form *regexp.Regexp, allowed string) setting {
-	return setting{key, fallback, allowed, func(value string) bool {
+	return setting{key: key, fallback: fallback, allowed: allowed, set: func(value string) bool {
 		*field = value
 		return form.MatchString(value)
 	}}
@@ -173,12 +262,25 @@ func form(key string, field *string, fallback string, form *regexp.Regexp, allow
 // number leaves the field at zero when the value isn't allowed.
 func number(key string, field *int, fallback, low, high int) setting {
 	allowed := fmt.Sprintf("a whole number from %d to %d", low, high)
-	return setting{key, strconv.Itoa(fallback), allowed, func(value string) bool {
+	return setting{key: key, fallback: strconv.Itoa(fallback), allowed: allowed, set: func(value string) bool {
 		n, err := strconv.Atoi(value)
 		if err != nil || n < low || n > high {
 			return false
 		}
 		*field = n
+		return true
+	}}
+}
+
+// halves is a number in steps of 0.5.
+func halves(key string, field *float64, fallback, low, high float64) setting {
+	allowed := fmt.Sprintf("a number from %v to %v in steps of 0.5", low, high)
+	return setting{key: key, fallback: fmt.Sprint(fallback), allowed: allowed, set: func(value string) bool {
+		x, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(x >= low && x <= high) || x*2 != math.Trunc(x*2) {
+			return false
+		}
+		*field = x
 		return true
 	}}
 }

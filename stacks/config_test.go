@@ -9,7 +9,10 @@ import (
 
 func TestParseConfig(t *testing.T) {
 	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, InstanceType: "t4g.small",
-		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway}
+		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway,
+		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000},
+		Cache:    CacheConfig{NodeType: "cache.t4g.micro", Replicas: 1, Nodes: 2, MaxGB: 1, MaxECPU: 5000},
+		Postgres: PostgresConfig{MinACU: 0.5, MaxACU: 4}}
 	with := func(change func(*Config)) Config {
 		c := defaults
 		change(&c)
@@ -27,6 +30,22 @@ func TestParseConfig(t *testing.T) {
 			with(func(c *Config) { c.Store, c.MinServers, c.MaxServers, c.Zones = config.StoreValkey, 1, 3, 3 })},
 		{"JSON, as of cdk.json", map[string]any{"minServers": 4.0, "maxServers": 8.0},
 			with(func(c *Config) { c.MinServers, c.MaxServers = 4, 8 })},
+		{"a cluster", map[string]any{"store": "redis", "shards": "3", "replicas": "2", "cacheNodeType": "cache.r7g.large"},
+			with(func(c *Config) {
+				c.Store, c.Cache.Shards, c.Cache.Replicas, c.Cache.NodeType = StoreRedis, 3, 2, "cache.r7g.large"
+			})},
+		{"serverless", map[string]any{"store": "memcached", "serverless": true, "cacheMaxGB": 5.0, "cacheMaxECPU": "1000"},
+			with(func(c *Config) {
+				c.Store, c.Cache.Serverless, c.Cache.MaxGB, c.Cache.MaxECPU = config.StoreMemcached, true, 5, 1000
+			})},
+		{"provisioned", map[string]any{"billing": "provisioned", "minUnits": "1", "maxUnits": "1", "customerKey": "true"},
+			with(func(c *Config) {
+				c.DynamoDB = DynamoDBConfig{Billing: BillingProvisioned, MinUnits: 1, MaxUnits: 1, CustomerKey: true}
+			})},
+		{"a database", map[string]any{"store": "postgres", "minACU": 1.5, "maxACU": "8"},
+			with(func(c *Config) { c.Store, c.Postgres.MinACU, c.Postgres.MaxACU = config.StorePostgres, 1.5, 8 })},
+		{"the baseline", map[string]any{"store": "memory", "sticky": "true"},
+			with(func(c *Config) { c.Store, c.Sticky = config.StoreMemory, true })},
 		{"everything else", map[string]any{"stage": "production", "egress": "endpoints-only",
 			"certificateArn": certificate, "instanceType": "im4gn.large"},
 			with(func(c *Config) {
@@ -47,16 +66,19 @@ func TestParseConfig(t *testing.T) {
 }
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
-	const keys = "store, stage, certificateArn, instanceType, minServers, maxServers, zones, egress"
+	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
+	const keys = "store, sticky, stage, certificateArn, instanceType, minServers, maxServers, zones, egress, billing, " +
+		"minUnits, maxUnits, customerKey, cacheNodeType, shards, replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, " +
+		"minACU, maxACU"
 	const arm = "an ARM (Graviton) instance type such as t4g.small"
 	tests := []struct {
 		name    string
 		context map[string]any
 		want    []string // lines
 	}{
-		{"unknown store", map[string]any{"store": "nosuch"}, []string{`context store="nosuch": allowed is dynamodb or valkey`}},
+		{"unknown store", map[string]any{"store": "nosuch"}, []string{`context store="nosuch": allowed is ` + stores}},
 		{"memory, which a fleet doesn't share", map[string]any{"store": "memory"},
-			[]string{`context store="memory": allowed is dynamodb or valkey`}},
+			[]string{`context store="memory": only with sticky=true, because servers don't share what is in their memory`}},
 		{"misspelt keys", map[string]any{"sotre": "valkey", "Store": "valkey", "min-servers": 3.0}, []string{
 			`context Store="valkey": no such key; allowed are ` + keys,
 			`context min-servers="3": no such key; allowed are ` + keys,
@@ -76,8 +98,27 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			[]string{`context instanceType="g4dn.xlarge": allowed is ` + arm}},
 		{"no room for a deploy", map[string]any{"minServers": "6"}, []string{`context maxServers="6": allowed is a number ` +
 			`above minServers (6), so that a deploy has room for one server more`}},
+		{"a shared store behind sticky sessions", map[string]any{"store": "valkey", "sticky": "true"},
+			[]string{`context sticky="true": only with store=memory; servers share the sessions of every other store`}},
+		{"options of other stores", map[string]any{"shards": "2", "minACU": "1", "nodes": "3"}, []string{
+			`context shards="2": only with store=valkey or redis`,
+			`context nodes="3": only with store=memcached`,
+			`context minACU="1": only with store=postgres`,
+		}},
+		{"bounds the wrong way round", map[string]any{"minUnits": "50", "maxUnits": "20"},
+			[]string{`context maxUnits="20": allowed is a number of minUnits (50) or more`}},
+		{"capacity units", map[string]any{"store": "postgres", "minACU": "0.7", "maxACU": "NaN"}, []string{
+			`context minACU="0.7": allowed is a number from 0.5 to 256 in steps of 0.5`,
+			`context maxACU="NaN": allowed is a number from 1 to 256 in steps of 0.5`,
+		}},
+		{"capacity units the wrong way round", map[string]any{"store": "postgres", "minACU": "5"},
+			[]string{`context maxACU="4": allowed is a number of minACU (5) or more`}},
+		{"negative sizes", map[string]any{"store": "redis", "shards": "-1", "replicas": "-1"}, []string{
+			`context shards="-1": allowed is a whole number from 0 to 90`,
+			`context replicas="-1": allowed is a whole number from 1 to 5`,
+		}},
 		{"a list", map[string]any{"store": []any{"valkey"}},
-			[]string{`context store="[\"valkey\"]": allowed is dynamodb or valkey`}},
+			[]string{`context store="[\"valkey\"]": allowed is ` + stores}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

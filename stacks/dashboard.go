@@ -43,11 +43,8 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 	healthy := targets.HealthyHostCount(&awscloudwatch.MetricOptions{
 		Statistic: jsii.String("Minimum"), Label: jsii.String("healthy"), Period: minute(),
 	})
-	cpu := awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-		Namespace: jsii.String("AWS/EC2"), MetricName: jsii.String("CPUUtilization"),
-		DimensionsMap: &map[string]*string{"AutoScalingGroupName": props.Fleet.Group.AutoScalingGroupName()},
-		Label:         jsii.String("CPU"), Period: minute(),
-	})
+	cpu := metric("AWS/EC2", "CPUUtilization", "Average", "CPU",
+		map[string]*string{"AutoScalingGroupName": props.Fleet.Group.AutoScalingGroupName()})
 
 	alarms := append([]Alarm{
 		// A count, not a share: the load balancer counts as a request only what it had a server for.
@@ -70,7 +67,9 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 		graph("5xx a minute", refused, failed),
 		servers,
 	)
-	dashboard.AddWidgets(props.Store.Graphs()...)
+	if graphs := props.Store.Graphs(); len(graphs) > 0 {
+		dashboard.AddWidgets(graphs...)
+	}
 	return dashboard
 }
 
@@ -100,6 +99,14 @@ func percentage(part, whole awscloudwatch.IMetric) awscloudwatch.IMetric {
 func graph(title string, metrics ...awscloudwatch.IMetric) awscloudwatch.GraphWidget {
 	return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
 		Title: jsii.String(title), Left: &metrics, Width: jsii.Number(6),
+	})
+}
+
+// metric is a metric by the minute.
+func metric(namespace, name, statistic, label string, dimensions map[string]*string) awscloudwatch.IMetric {
+	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace: jsii.String(namespace), MetricName: jsii.String(name), DimensionsMap: &dimensions,
+		Statistic: jsii.String(statistic), Label: jsii.String(label), Period: minute(),
 	})
 }
 

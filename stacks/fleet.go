@@ -11,8 +11,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-
-	"stateless-servers/app/config"
 )
 
 const (
@@ -29,7 +27,7 @@ type FleetProps struct {
 	Balancer Balancer
 	Store    SessionStore
 	// Server is the environment of each server, before the store and the boot add what they know.
-	Server config.Config
+	Server Environment
 	// Binary is the path of the compiled server.
 	Binary                 string
 	InstanceType           string
@@ -68,7 +66,7 @@ func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 	group := fleet.Group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup)
 	script := boot{
 		Region: *stack.Region(), Stack: *stack.StackId(), Group: *stack.GetLogicalId(group),
-		TargetGroup: *props.Balancer.TargetGroup.TargetGroupArn(), Port: port(server),
+		TargetGroup: *props.Balancer.TargetGroup.TargetGroupArn(), Port: port(server.Config),
 		Bucket: *binary.S3BucketName(), Key: *binary.S3ObjectKey(), Server: server,
 	}.script()
 	userData.AddCommands(jsii.String(strings.TrimPrefix(script, "#!/bin/bash\n"))) // UserData begins with one of its own
@@ -94,8 +92,7 @@ func newServerRole(scope constructs.Construct, binary awss3assets.Asset) awsiam.
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
 		Description: jsii.String("The web servers"),
 	})
-	object := binary.Bucket().ArnForObjects(binary.S3ObjectKey())
-	role.AddToPolicy(allow([]*string{object}, "s3:GetObject"))
+	role.AddToPolicy(allow([]*string{binary.Bucket().ArnForObjects(binary.S3ObjectKey())}, "s3:GetObject"))
 	// These know no resources (Service Authorization Reference). For Session Manager it is the whole list: the managed
 	// policy AmazonSSMManagedInstanceCore may read every parameter of the account besides.
 	role.AddToPolicy(allow([]*string{jsii.String("*")}, "elasticloadbalancing:DescribeTargetHealth",
@@ -147,6 +144,8 @@ func newGroup(scope constructs.Construct, fleet Fleet, userData awsec2.UserData,
 			AdditionalTypes: &[]awsautoscaling.AdditionalHealthCheckType{awsautoscaling.AdditionalHealthCheckType_ELB},
 			GracePeriod:     duration(healthyWithin),
 		}),
+		// New servers read the keys of sessions anew, which may have rotated.
+		MaxInstanceLifetime:   awscdk.Duration_Days(jsii.Number(serverLifetimeDays)),
 		DefaultInstanceWarmup: duration(90 * time.Second), // the first minute of a boot says nothing about load
 		Signals: awsautoscaling.Signals_WaitForMinCapacity(&awsautoscaling.SignalsOptions{
 			Timeout: duration(signalTimeout), MinSuccessPercentage: jsii.Number(100),

@@ -109,5 +109,7 @@ func accept(construct constructs.IConstruct, rule, reason string, findings ...st
 	if len(findings) > 0 {
 		exception["applies_to"] = findings
 	}
-	resource.AddMetadata(jsii.String("cdk_nag"), map[string]any{"rules_to_suppress": []any{exception}})
+	accepted, _ := resource.GetMetadata(jsii.String("cdk_nag")).(map[string]any)
+	exceptions, _ := accepted["rules_to_suppress"].([]any)
+	resource.AddMetadata(jsii.String("cdk_nag"), map[string]any{"rules_to_suppress": append(exceptions, exception)})
 }

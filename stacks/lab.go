@@ -39,14 +39,15 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	stackProps.TerminationProtection = jsii.Bool(c.Stage == StageProduction)
 	stack := awscdk.NewStack(scope, jsii.String(id), &stackProps)
 
-	server := config.Default()
+	server := Environment{Config: config.Default()}
 	server.Region = *stack.Region()
 	server.PlainHTTP = c.CertificateARN == ""
-	serverTimings(&server)
+	serverTimings(&server.Config)
 
 	store := NewSessionStore(stack, props.Vpc, c)
 	balancer := NewBalancer(stack, "Balancer", &BalancerProps{
-		Vpc: props.Vpc, Stage: c.Stage, CertificateARN: c.CertificateARN, ServerPort: port(server),
+		Vpc: props.Vpc, Stage: c.Stage, CertificateARN: c.CertificateARN, ServerPort: port(server.Config),
+		Sticky: c.Sticky,
 	})
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
 		Vpc: props.Vpc, Balancer: balancer, Store: store, Server: server, Binary: props.Server,

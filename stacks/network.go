@@ -104,6 +104,7 @@ func addInterfaceEndpoints(vpc awsec2.Vpc) {
 	}{
 		{"CloudFormation", awsec2.InterfaceVpcEndpointAwsService_CLOUDFORMATION()},
 		{"ElasticLoadBalancing", awsec2.InterfaceVpcEndpointAwsService_ELASTIC_LOAD_BALANCING()},
+		{"SecretsManager", awsec2.InterfaceVpcEndpointAwsService_SECRETS_MANAGER()},
 		{"Ssm", awsec2.InterfaceVpcEndpointAwsService_SSM()},
 		{"SsmMessages", awsec2.InterfaceVpcEndpointAwsService_SSM_MESSAGES()},
 	} {

@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
@@ -14,30 +15,37 @@ import (
 	"stateless-servers/app/config"
 )
 
-const (
-	valkeyPort = 6379
-	// A primary and a replica, each in a zone of its own: the least that fails over by itself.
-	valkeyNodes = 2
-	// 0.5 GiB, room for some 200,000 sessions of 1.5 KB. 9.34 USD a month and node in us-east-1.
-	valkeyNodeType = "cache.t4g.micro"
-	// The user that servers are. IAM authentication wants user id and user name to be the same.
-	valkeyUser = "stateless-servers"
-)
+const valkeyPort = 6379
+
+// A CacheEngine is what a ValkeyStore runs. To the servers both are the same.
+type CacheEngine struct {
+	name, version, clusterParameters string
+}
+
+// EngineValkey is Valkey 8, a fifth cheaper than Redis OSS.
+func EngineValkey() CacheEngine { return CacheEngine{"valkey", "8.2", "default.valkey8.cluster.on"} }
+
+// EngineRedis is Redis OSS 7.1, the last version of it that ElastiCache has.
+func EngineRedis() CacheEngine { return CacheEngine{"redis", "7.1", "default.redis7.cluster.on"} }
 
 // ValkeyStoreProps are the inputs of NewValkeyStore.
 type ValkeyStoreProps struct {
-	Vpc awsec2.IVpc
+	Vpc    awsec2.IVpc
+	Engine CacheEngine
 	// Stage keeps daily snapshots for a week in production, and a last one when the stack or the store goes.
-	Stage Stage
+	Stage  Stage
+	Config CacheConfig
 }
 
-// ValkeyStore keeps sessions in Amazon ElastiCache for Valkey: a primary, and a replica in another zone that takes over.
-// Sessions are in memory: a failover loses what hadn't reached the replica yet.
+// ValkeyStore keeps sessions in Amazon ElastiCache for Valkey or Redis OSS: primaries, and replicas in other zones that
+// take over. Sessions are in memory: a failover loses what hadn't reached a replica yet.
 type ValkeyStore struct {
-	scope         constructs.Construct
-	cache         awselasticache.CfnReplicationGroup
-	user          awselasticache.CfnUser
-	securityGroup awsec2.SecurityGroup
+	scope    constructs.Construct
+	network  storeNetwork
+	cache    awselasticache.CfnReplicationGroup
+	user     awselasticache.CfnUser
+	userName string
+	config   CacheConfig
 }
 
 var _ SessionStore = ValkeyStore{}
@@ -45,126 +53,141 @@ var _ SessionStore = ValkeyStore{}
 // NewValkeyStore defines the replication group with its user, its subnets and its security group. Traffic is encrypted,
 // storage too, under a key that AWS owns. Servers log in with IAM: there is no password to keep or to rotate.
 //
-// The parameter group is Valkey's default, which under memory pressure evicts the sessions unused for longest. Refusing
-// every write, the alternative, would shut out all visitors instead of logging out a few.
+// The parameter group is the engine's default, which under memory pressure evicts the sessions unused for longest.
+// Refusing every write, the alternative, would shut out all visitors instead of logging out a few.
 func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) ValkeyStore {
+	// IAM authentication wants user id and user name to be the same. Each store has its own, so that one can replace
+	// another.
+	userName := "stateless-" + strings.ToLower(id)
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	securityGroup := awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"), &awsec2.SecurityGroupProps{
-		Vpc:              props.Vpc,
-		Description:      jsii.String("Session cache: from the servers only"),
-		AllowAllOutbound: jsii.Bool(false),
-	})
-	var subnetIDs []any
-	for _, id := range *props.Vpc.SelectSubnets(&awsec2.SubnetSelection{
-		SubnetGroupName: jsii.String(storeSubnets),
-	}).SubnetIds {
-		subnetIDs = append(subnetIDs, id)
-	}
-	subnets := awselasticache.NewCfnSubnetGroup(scope, jsii.String("Subnets"), &awselasticache.CfnSubnetGroupProps{
-		Description: jsii.String("Session cache"),
-		SubnetIds:   &subnetIDs,
-	})
-	user := awselasticache.NewCfnUser(scope, jsii.String("User"), &awselasticache.CfnUserProps{
-		Engine:             jsii.String("valkey"),
-		UserId:             jsii.String(valkeyUser),
-		UserName:           jsii.String(valkeyUser),
-		AuthenticationMode: &map[string]*string{"Type": jsii.String("iam")},
-		// Everything that works on data; nothing that administers the cache or lists all keys.
-		AccessString: jsii.String("on ~* +@all -@dangerous"),
-	})
-	users := awselasticache.NewCfnUserGroup(scope, jsii.String("Users"), &awselasticache.CfnUserGroupProps{
-		Engine:      jsii.String("valkey"),
-		UserGroupId: jsii.String(valkeyUser),
-		UserIds:     &[]*string{user.Ref()},
-	})
+	network := newStoreNetwork(scope, props.Vpc, "Session cache")
+	user, users := newCacheUsers(scope, props.Engine, userName)
 	cache := awselasticache.NewCfnReplicationGroup(scope, jsii.String("ReplicationGroup"),
 		&awselasticache.CfnReplicationGroupProps{
 			ReplicationGroupDescription: jsii.String("Sessions of stateless servers"),
-			Engine:                      jsii.String("valkey"),
-			EngineVersion:               jsii.String("8.2"),
+			Engine:                      jsii.String(props.Engine.name),
+			EngineVersion:               jsii.String(props.Engine.version),
 			AutoMinorVersionUpgrade:     jsii.Bool(true),
-			CacheNodeType:               jsii.String(valkeyNodeType),
-			NumCacheClusters:            jsii.Number(valkeyNodes),
+			CacheNodeType:               jsii.String(props.Config.NodeType),
 			MultiAzEnabled:              jsii.Bool(true),
 			AutomaticFailoverEnabled:    jsii.Bool(true),
 			Port:                        jsii.Number(valkeyPort),
-			CacheSubnetGroupName:        subnets.Ref(),
-			SecurityGroupIds:            &[]*string{securityGroup.SecurityGroupId()},
+			CacheSubnetGroupName:        network.subnetGroup(scope).Ref(),
+			SecurityGroupIds:            &[]*string{network.securityGroup.SecurityGroupId()},
 			TransitEncryptionEnabled:    jsii.Bool(true),
 			TransitEncryptionMode:       jsii.String("required"),
 			AtRestEncryptionEnabled:     jsii.Bool(true),
 			UserGroupIds:                &[]*string{users.Ref()},
 		})
+	if props.Config.Shards > 0 {
+		cache.SetCacheParameterGroupName(jsii.String(props.Engine.clusterParameters))
+		cache.SetNumNodeGroups(jsii.Number(props.Config.Shards))
+		cache.SetReplicasPerNodeGroup(jsii.Number(props.Config.Replicas))
+	} else {
+		cache.SetNumCacheClusters(jsii.Number(1 + props.Config.Replicas))
+	}
+	accept(cache, "AwsSolutions-AEC5", "Another port than Redis's keeps nobody out; the security group does.")
 	accept(cache, "AwsSolutions-AEC6", "Servers authenticate with IAM, by the user group; there is no password to share.")
 	if props.Stage == StageProduction {
 		cache.SetSnapshotRetentionLimit(jsii.Number(7))
 		cache.ApplyRemovalPolicy(awscdk.RemovalPolicy_SNAPSHOT, nil)
 	}
-	return ValkeyStore{scope, cache, user, securityGroup}
+	return ValkeyStore{scope, network, cache, user, userName, props.Config}
+}
+
+// newCacheUsers defines the user that servers are. Redis OSS wants a user named default in every group: it may nothing.
+func newCacheUsers(scope constructs.Construct, engine CacheEngine, name string) (
+	awselasticache.CfnUser, awselasticache.CfnUserGroup) {
+	user := awselasticache.NewCfnUser(scope, jsii.String("User"), &awselasticache.CfnUserProps{
+		Engine:             jsii.String(engine.name),
+		UserId:             jsii.String(name),
+		UserName:           jsii.String(name),
+		AuthenticationMode: &map[string]*string{"Type": jsii.String("iam")},
+		// Everything that works on data; nothing that administers the cache or lists all keys.
+		AccessString: jsii.String("on ~* +@all -@dangerous"),
+	})
+	ids := []*string{user.Ref()}
+	if engine == EngineRedis() {
+		nobody := awselasticache.NewCfnUser(scope, jsii.String("DefaultUser"), &awselasticache.CfnUserProps{
+			Engine:             jsii.String(engine.name),
+			UserId:             jsii.String(name + "-default"),
+			UserName:           jsii.String("default"),
+			AuthenticationMode: &map[string]*string{"Type": jsii.String("no-password-required")},
+			AccessString:       jsii.String("off -@all"),
+		})
+		ids = append(ids, nobody.Ref())
+	}
+	return user, awselasticache.NewCfnUserGroup(scope, jsii.String("Users"), &awselasticache.CfnUserGroupProps{
+		Engine: jsii.String(engine.name), UserGroupId: jsii.String(name), UserIds: &ids,
+	})
 }
 
 // Configure implements SessionStore.
-func (s ValkeyStore) Configure(server *config.Config) {
+func (s ValkeyStore) Configure(server *Environment) {
 	server.Store = config.StoreValkey
-	server.ValkeyAddress = fmt.Sprintf("%s:%d", *s.cache.AttrPrimaryEndPointAddress(), valkeyPort)
+	address := s.cache.AttrPrimaryEndPointAddress()
+	if s.config.Shards > 0 {
+		address = s.cache.AttrConfigurationEndPointAddress()
+	}
+	server.ValkeyAddress = fmt.Sprintf("%s:%d", *address, valkeyPort)
 	server.ValkeyTLS = true
-	server.ValkeyUser = valkeyUser
+	server.ValkeyUser = s.userName
 	server.ValkeyCacheName = *s.cache.Ref()
 }
 
 // Admit implements SessionStore.
 func (s ValkeyStore) Admit(role awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
-	servers.Connections().AllowTo(s.securityGroup, awsec2.Port_Tcp(jsii.Number(valkeyPort)), jsii.String("sessions"))
+	s.network.admit(servers, valkeyPort)
 	cache := awscdk.Stack_Of(s.cache).FormatArn(&awscdk.ArnComponents{
 		Service: jsii.String("elasticache"), Resource: jsii.String("replicationgroup"), ResourceName: s.cache.Ref(),
 		ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
 	})
 	policy := newStorePolicy(s.scope, role, allow([]*string{cache, s.user.AttrArn()}, "elasticache:Connect"))
-	return constructs.NewDependencyGroup(policy, s.securityGroup)
+	return constructs.NewDependencyGroup(policy, s.network.securityGroup)
 }
 
 // Graphs implements SessionStore.
 func (s ValkeyStore) Graphs() []awscloudwatch.IWidget {
 	return []awscloudwatch.IWidget{
-		graph("Valkey: CPU of the engine (%)", s.metrics("EngineCPUUtilization", "Average")...),
-		graph("Valkey: memory (%)", s.metrics("DatabaseMemoryUsagePercentage", "Average")...),
-		graph("Valkey: evictions", s.metrics("Evictions", "Sum")...),
-		graph("Valkey: connections", s.metrics("CurrConnections", "Average")...),
+		graph("Cache: CPU of the engine (%)", s.metrics("EngineCPUUtilization", "Average")...),
+		graph("Cache: memory (%)", s.metrics("DatabaseMemoryUsagePercentage", "Average")...),
+		graph("Cache: evictions", s.metrics("Evictions", "Sum")...),
+		graph("Cache: connections", s.metrics("CurrConnections", "Average")...),
 	}
 }
 
-// Alarms implements SessionStore. Each is about the busier of the nodes.
+// Alarms implements SessionStore. Each is about the busiest of the nodes; an alarm takes ten metrics, which is why a
+// cluster of more nodes is watched by its first ten.
 func (s ValkeyStore) Alarms() []Alarm {
+	busiest := func(name, statistic string) awscloudwatch.IMetric {
+		metrics := s.metrics(name, statistic)
+		return highest(name, metrics[:min(len(metrics), 10)])
+	}
 	return []Alarm{
 		{"StoreBusy", "The engine of the session cache is near the end of its one core.",
-			s.highest("EngineCPUUtilization", "Average"), 80, 5},
+			busiest("EngineCPUUtilization", "Average"), 80, 5},
 		{"StoreFull", "The session cache is running out of memory; then it evicts sessions.",
-			s.highest("DatabaseMemoryUsagePercentage", "Average"), 80, 5},
+			busiest("DatabaseMemoryUsagePercentage", "Average"), 80, 5},
 		{"StoreEvicts", "The session cache evicts sessions: visitors are logged out.",
-			s.highest("Evictions", "Sum"), 1, 1},
+			busiest("Evictions", "Sum"), 1, 1},
 	}
 }
 
-// metrics has one metric for each node. ElastiCache names the nodes of a replication group after it: NAME-001, NAME-002.
+// metrics has one metric for each node. ElastiCache names the nodes of a replication group after it: NAME-001, NAME-002,
+// and in cluster mode NAME-0001-001, NAME-0001-002 and so on.
 func (s ValkeyStore) metrics(name, statistic string) []awscloudwatch.IMetric {
 	var metrics []awscloudwatch.IMetric
-	for node := range valkeyNodes {
-		suffix := fmt.Sprintf("-%03d", node+1)
-		metrics = append(metrics, awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-			Namespace: jsii.String("AWS/ElastiCache"), MetricName: jsii.String(name),
-			DimensionsMap: &map[string]*string{"CacheClusterId": jsii.String(*s.cache.Ref() + suffix)},
-			Statistic:     jsii.String(statistic), Label: jsii.String("node " + suffix[1:]), Period: minute(),
-		}))
+	add := func(node string) {
+		metrics = append(metrics, cacheMetric(name, statistic, "node "+node,
+			map[string]*string{"CacheClusterId": jsii.String(*s.cache.Ref() + "-" + node)}))
+	}
+	for node := range 1 + s.config.Replicas {
+		for shard := range s.config.Shards {
+			add(fmt.Sprintf("%04d-%03d", shard+1, node+1))
+		}
+		if s.config.Shards == 0 {
+			add(fmt.Sprintf("%03d", node+1))
+		}
 	}
 	return metrics
-}
-
-func (s ValkeyStore) highest(name, statistic string) awscloudwatch.IMetric {
-	nodes := map[string]awscloudwatch.IMetric{}
-	for i, metric := range s.metrics(name, statistic) {
-		nodes[fmt.Sprintf("node%d", i+1)] = metric
-	}
-	return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-		Expression: jsii.String("MAX(METRICS())"), UsingMetrics: &nodes, Label: jsii.String(name), Period: minute(),
-	})
 }

@@ -26,23 +26,35 @@ signal() {
 trap 'signal $?' EXIT
 
 # The permissions of a new role may take seconds to arrive.
-fetch() {
+try() {
   for _ in {1..12}; do
-    aws s3 cp --only-show-errors 's3://{{.Bucket}}/{{.Key}}' "$1" && return
+    "$@" && return
     sleep 5
   done
-  echo 'boot: the server could not be fetched' >&2
+  echo "boot: gave up on: $*" >&2
   return 1
 }
-fetch /run/{{.Name}}
+try aws s3 cp --only-show-errors 's3://{{.Bucket}}/{{.Key}}' /run/{{.Name}}
 install -m 0755 /run/{{.Name}} /usr/local/bin/{{.Name}}
 rm /run/{{.Name}}
 
-install -d -m 0755 /etc/{{.Name}}
-install -m 0600 /dev/stdin /etc/{{.Name}}/environment <<'ENVIRONMENT'
+environment=$(cat <<'ENVIRONMENT'
 {{.Environment}}ENVIRONMENT
+)
 zone=$(metadata placement/availability-zone)
-sed -i "s/{{.InstanceMark}}/$instance_id/; s/{{.ZoneMark}}/$zone/" /etc/{{.Name}}/environment
+environment=${environment/{{.InstanceMark}}/"$instance_id"}
+environment=${environment/{{.ZoneMark}}/"$zone"}
+{{- with .Server.KeysSecret}}
+keys=$(try aws secretsmanager get-secret-value --secret-id '{{.}}' --query SecretString --output text)
+keys=${keys//,/{{$.KeyEnd}},}{{$.KeyEnd}} # the secret leaves out how every key ends
+environment=${environment/{{$.KeysMark}}/"$keys"}
+{{- end}}
+install -d -m 0755 /etc/{{.Name}}
+install -m 0600 /dev/stdin /etc/{{.Name}}/environment <<<"$environment"
+{{- with .Server.Certificates}}
+install -m 0644 /dev/stdin {{$.CertificatesFile}} <<'CERTIFICATES'
+{{.}}CERTIFICATES
+{{- end}}
 
 install -m 0644 /dev/stdin /etc/systemd/system/{{.Name}}.service <<'UNIT'
 {{.Unit}}UNIT

@@ -1,0 +1,122 @@
+package stacks
+
+import (
+	_ "embed"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/app/config"
+)
+
+const (
+	// keyRotationDays is how often the keys rotate. Each rotation brings in the key that the next one will seal with, so
+	// that servers know a key before any other server seals with it, if each was started after the last rotation but one.
+	keyRotationDays = 30
+	// serverLifetimeDays sees to that: Auto Scaling replaces older servers.
+	serverLifetimeDays = 14
+	// keyCharacters is the length of a key in the secret: base64 without its end, which the boot adds to make 32 bytes.
+	keyCharacters = 42
+	keyEnd        = "A="
+)
+
+//go:embed data/rotation.py
+var rotationProgram string
+
+// KeyStoreProps are the inputs of NewKeyStore.
+type KeyStoreProps struct {
+	// Store is cookie or token.
+	Store config.Store
+	Stage Stage
+}
+
+// KeyStore keeps the keys that seal cookies or sign tokens, in AWS Secrets Manager. Sessions themselves are with the
+// visitors. Servers read the keys when they boot.
+type KeyStore struct {
+	scope  constructs.Construct
+	store  config.Store
+	secret awssecretsmanager.Secret
+	rotate awslambda.Function
+}
+
+var _ SessionStore = KeyStore{}
+
+// NewKeyStore defines the secret and its rotation: 0.40 USD a month.
+func NewKeyStore(scope constructs.Construct, id string, props *KeyStoreProps) KeyStore {
+	scope = constructs.NewConstruct(scope, jsii.String(id))
+	secret := awssecretsmanager.NewSecret(scope, jsii.String("Keys"), &awssecretsmanager.SecretProps{
+		Description: jsii.String("Keys of sessions that visitors keep: the first seals, all open"),
+		// The first key; the first rotation follows at once and adds the second.
+		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{
+			PasswordLength: jsii.Number(keyCharacters), ExcludePunctuation: jsii.Bool(true),
+			RequireEachIncludedType: jsii.Bool(false),
+		},
+		RemovalPolicy: removalPolicy(props.Stage),
+	})
+	rotate := newRotation(scope, secret, props.Stage)
+	permission := rotate.Node().FindChild(jsii.String("SecretsManager"))
+	awssecretsmanager.NewCfnRotationSchedule(scope, jsii.String("Schedule"), &awssecretsmanager.CfnRotationScheduleProps{
+		SecretId: secret.SecretArn(), RotationLambdaArn: rotate.FunctionArn(),
+		RotationRules: &awssecretsmanager.CfnRotationSchedule_RotationRulesProperty{
+			AutomaticallyAfterDays: jsii.Number(keyRotationDays),
+		},
+	}).Node().AddDependency(permission, rotate.Role())
+	return KeyStore{scope, props.Store, secret, rotate}
+}
+
+// newRotation defines the function that Secrets Manager calls to rotate the keys.
+func newRotation(scope constructs.Construct, secret awssecretsmanager.Secret, stage Stage) awslambda.Function {
+	log := awslogs.NewLogGroup(scope, jsii.String("RotationLog"), &awslogs.LogGroupProps{
+		Retention: retention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+	})
+	role := awsiam.NewRole(scope, jsii.String("RotationRole"), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+	})
+	role.AddToPolicy(allow([]*string{log.LogGroupArn()}, "logs:CreateLogStream", "logs:PutLogEvents"))
+	role.AddToPolicy(allow([]*string{secret.SecretArn()}, "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue",
+		"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"))
+	rotate := awslambda.NewFunction(scope, jsii.String("Rotation"), &awslambda.FunctionProps{
+		Description:  jsii.String("Rotates the keys of sessions that visitors keep"),
+		Runtime:      awslambda.Runtime_PYTHON_3_14(),
+		Architecture: awslambda.Architecture_ARM_64(),
+		Handler:      jsii.String("index.handler"),
+		Code:         awslambda.Code_FromInline(jsii.String(rotationProgram)),
+		Role:         role,
+		LogGroup:     log,
+		Timeout:      awscdk.Duration_Seconds(jsii.Number(30)),
+	})
+	rotate.AddPermission(jsii.String("SecretsManager"), &awslambda.Permission{
+		Principal: awsiam.NewServicePrincipal(jsii.String("secretsmanager.amazonaws.com"), nil),
+		SourceArn: secret.SecretArn(),
+	})
+	return rotate
+}
+
+// Configure implements SessionStore.
+func (s KeyStore) Configure(server *Environment) {
+	server.Store = s.store
+	server.KeysSecret = *s.secret.SecretArn()
+}
+
+// Admit implements SessionStore.
+func (s KeyStore) Admit(role awsiam.IRole, _ awsec2.IConnectable) constructs.IDependable {
+	return newStorePolicy(s.scope, role, allow([]*string{s.secret.SecretArn()}, "secretsmanager:GetSecretValue"))
+}
+
+// Graphs implements SessionStore.
+func (s KeyStore) Graphs() []awscloudwatch.IWidget {
+	return []awscloudwatch.IWidget{graph("Keys: rotations, and failed ones", s.rotate.MetricInvocations(perMinute("steps")),
+		s.rotate.MetricErrors(perMinute("failed")))}
+}
+
+// Alarms implements SessionStore.
+func (s KeyStore) Alarms() []Alarm {
+	return []Alarm{{"RotationFails", "The keys of sessions don't rotate.", s.rotate.MetricErrors(perMinute("failed")), 1, 1}}
+}

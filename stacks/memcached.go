@@ -1,0 +1,156 @@
+package stacks
+
+import (
+	"fmt"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awselasticache"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/app/config"
+)
+
+const memcachedPort = 11211
+
+// MemcachedStoreProps are the inputs of NewMemcachedStore and NewServerlessMemcachedStore.
+type MemcachedStoreProps struct {
+	Vpc    awsec2.IVpc
+	Config CacheConfig
+}
+
+// MemcachedStore keeps sessions in Amazon ElastiCache for Memcached, over TLS. Memcached has no users: who reaches its
+// port may everything, and only servers reach it. It keeps no copies and no snapshots.
+type MemcachedStore struct {
+	network   storeNetwork
+	addresses []string
+	graphs    []awscloudwatch.IWidget
+	alarms    []Alarm
+}
+
+var _ SessionStore = MemcachedStore{}
+
+// NewMemcachedStore defines a cluster of nodes across the zones.
+func NewMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) MemcachedStore {
+	scope = constructs.NewConstruct(scope, jsii.String(id))
+	network := newStoreNetwork(scope, props.Vpc, "Session cache")
+	cluster := awselasticache.NewCfnCacheCluster(scope, jsii.String("Cluster"), &awselasticache.CfnCacheClusterProps{
+		Engine:                   jsii.String("memcached"),
+		EngineVersion:            jsii.String("1.6.22"),
+		AutoMinorVersionUpgrade:  jsii.Bool(true),
+		CacheNodeType:            jsii.String(props.Config.NodeType),
+		NumCacheNodes:            jsii.Number(props.Config.Nodes),
+		AzMode:                   jsii.String("cross-az"),
+		Port:                     jsii.Number(memcachedPort),
+		CacheSubnetGroupName:     network.subnetGroup(scope).Ref(),
+		VpcSecurityGroupIds:      &[]*string{network.securityGroup.SecurityGroupId()},
+		TransitEncryptionEnabled: jsii.Bool(true),
+	})
+	accept(cluster, "AwsSolutions-AEC5", "Another port than Memcached's keeps nobody out; the security group does.")
+	return MemcachedStore{
+		network:   network,
+		addresses: nodeAddresses(cluster.AttrConfigurationEndpointAddress(), props.Config.Nodes),
+		graphs: []awscloudwatch.IWidget{
+			graph("Cache: CPU (%)", nodeMetrics(cluster, props.Config.Nodes, "CPUUtilization", "Average")...),
+			graph("Cache: free memory (bytes)", nodeMetrics(cluster, props.Config.Nodes, "UnusedMemory", "Average")...),
+			graph("Cache: evictions", nodeMetrics(cluster, props.Config.Nodes, "Evictions", "Sum")...),
+			graph("Cache: connections", nodeMetrics(cluster, props.Config.Nodes, "CurrConnections", "Average")...),
+		},
+		alarms: []Alarm{
+			{"StoreBusy", "The session cache is near the end of its processors.",
+				wholeCluster(cluster, "CPUUtilization", "Maximum"), 80, 5},
+			{"StoreEvicts", "The session cache evicts sessions: visitors are logged out.",
+				wholeCluster(cluster, "Evictions", "Maximum"), 1, 1},
+		},
+	}
+}
+
+// nodeAddresses are the nodes of a cluster. CloudFormation tells the configuration endpoint only, which is a node's name
+// with cfg in the place of its number: name.abc.cfg.use1.cache.amazonaws.com, name.abc.0001.use1.cache.amazonaws.com.
+func nodeAddresses(configurationEndpoint *string, nodes int) []string {
+	parts := awscdk.Fn_Split(jsii.String(".cfg."), configurationEndpoint, jsii.Number(2))
+	var addresses []string
+	for node := range nodes {
+		addresses = append(addresses, fmt.Sprintf("%s.%04d.%s:%d", *awscdk.Fn_Select(jsii.Number(0), parts), node+1,
+			*awscdk.Fn_Select(jsii.Number(1), parts), memcachedPort))
+	}
+	return addresses
+}
+
+func nodeMetrics(cluster awselasticache.CfnCacheCluster, nodes int, name, statistic string) []awscloudwatch.IMetric {
+	var metrics []awscloudwatch.IMetric
+	for i := range nodes {
+		node := fmt.Sprintf("%04d", i+1)
+		metrics = append(metrics, cacheMetric(name, statistic, "node "+node,
+			map[string]*string{"CacheClusterId": cluster.Ref(), "CacheNodeId": jsii.String(node)}))
+	}
+	return metrics
+}
+
+func wholeCluster(cluster awselasticache.CfnCacheCluster, name, statistic string) awscloudwatch.IMetric {
+	return cacheMetric(name, statistic, name, map[string]*string{"CacheClusterId": cluster.Ref()})
+}
+
+// NewServerlessMemcachedStore defines a cache without nodes, within the limits of the Config.
+func NewServerlessMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) MemcachedStore {
+	scope = constructs.NewConstruct(scope, jsii.String(id))
+	network := newStoreNetwork(scope, props.Vpc, "Session cache")
+	name := "stateless-memcached"
+	cache := awselasticache.NewCfnServerlessCache(scope, jsii.String("Cache"), &awselasticache.CfnServerlessCacheProps{
+		ServerlessCacheName: jsii.String(name),
+		Description:         jsii.String("Sessions of stateless servers"),
+		Engine:              jsii.String("memcached"),
+		MajorEngineVersion:  jsii.String("1.6"),
+		SubnetIds:           network.subnets(),
+		SecurityGroupIds:    &[]any{network.securityGroup.SecurityGroupId()},
+		CacheUsageLimits: &awselasticache.CfnServerlessCache_CacheUsageLimitsProperty{
+			DataStorage: &awselasticache.CfnServerlessCache_DataStorageProperty{
+				Maximum: jsii.Number(props.Config.MaxGB), Unit: jsii.String("GB"),
+			},
+			EcpuPerSecond: &awselasticache.CfnServerlessCache_ECPUPerSecondProperty{
+				Maximum: jsii.Number(props.Config.MaxECPU),
+			},
+		},
+	})
+	of := func(metric, statistic string) awscloudwatch.IMetric {
+		return cacheMetric(metric, statistic, metric, map[string]*string{"clusterId": cache.Ref()})
+	}
+	return MemcachedStore{
+		network:   network,
+		addresses: []string{fmt.Sprintf("%s:%s", *cache.AttrEndpointAddress(), *cache.AttrEndpointPort())},
+		graphs: []awscloudwatch.IWidget{
+			graph("Cache: ECPU a minute", of("ElastiCacheProcessingUnits", "Sum")),
+			graph("Cache: bytes used", of("BytesUsedForCache", "Maximum")),
+			graph("Cache: latency (µs)", of("SuccessfulReadRequestLatency", "p99"), of("SuccessfulWriteRequestLatency", "p99")),
+			graph("Cache: throttled and evicted", of("ThrottledCmds", "Sum"), of("Evictions", "Sum")),
+		},
+		alarms: []Alarm{
+			{"StoreThrottled", "The session cache throttles: raise cacheMaxECPU, or wait for it to scale.",
+				of("ThrottledCmds", "Sum"), 1, 3},
+			{"StoreEvicts", "The session cache evicts sessions: visitors are logged out. Raise cacheMaxGB.",
+				of("Evictions", "Sum"), 1, 1},
+		},
+	}
+}
+
+// Configure implements SessionStore.
+func (s MemcachedStore) Configure(server *Environment) {
+	server.Store = config.StoreMemcached
+	server.MemcachedAddresses = s.addresses
+	server.MemcachedTLS = true
+}
+
+// Admit implements SessionStore.
+func (s MemcachedStore) Admit(_ awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
+	s.network.admit(servers, memcachedPort)
+	return s.network.securityGroup
+}
+
+// Graphs implements SessionStore.
+func (s MemcachedStore) Graphs() []awscloudwatch.IWidget { return s.graphs }
+
+// Alarms implements SessionStore.
+func (s MemcachedStore) Alarms() []Alarm { return s.alarms }
