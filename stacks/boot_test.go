@@ -184,21 +184,25 @@ func TestServerGetsWhatItNeeds(t *testing.T) {
 
 // TestBoot runs the user data in a folder that stands for the root, with commands that stand for AWS and systemd.
 func TestBoot(t *testing.T) {
-	_, lab := synth(t, nil)
-	script := userData(t, lab)
 	tests := []struct {
-		name   string
-		broken string // a command that fails
-		signal string
-		code   int
+		name    string
+		variant string
+		broken  string // a command that fails
+		signal  string
+		code    int
 	}{
-		{"healthy", "", "SUCCESS", 0},
-		{"no binary", "s3", "FAILURE", 1},
-		{"never healthy", "elbv2", "FAILURE", 1},
-		{"a signal that nobody waits for", "cloudformation", "SUCCESS", 0},
+		{"healthy", "dynamodb", "", "SUCCESS", 0},
+		{"keys", "cookie", "", "SUCCESS", 0},
+		{"authorities", "postgres", "", "SUCCESS", 0},
+		{"no binary", "dynamodb", "s3", "FAILURE", 1},
+		{"no keys", "cookie", "secretsmanager", "FAILURE", 1},
+		{"never healthy", "dynamodb", "elbv2", "FAILURE", 1},
+		{"a signal that nobody waits for", "dynamodb", "cloudformation", "SUCCESS", 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			_, lab := synth(t, variants[test.variant])
+			script := userData(t, lab)
 			root := t.TempDir()
 			journal := filepath.Join(root, "journal")
 			write := func(name, text string) {
@@ -211,7 +215,8 @@ func TestBoot(t *testing.T) {
 				}
 			}
 			write("bin/aws", "#!/bin/bash\necho \"aws $*\" >> "+journal+"\n[[ $1 != '"+test.broken+"' ]] || exit 1\n"+
-				"case $1 in s3) echo binary > \"${@: -1}\" ;; elbv2) echo healthy ;; esac\n")
+				"case $1 in s3) echo binary > \"${@: -1}\" ;; elbv2) echo healthy ;; "+
+				"secretsmanager) echo first,second ;; esac\n")
 			write("bin/curl", "#!/bin/bash\ncase ${@: -1} in */api/token) echo t ;; */instance-id) echo i-0123456789abcdef0 ;;\n"+
 				"*/availability-zone) echo eu-west-1a ;; *) exit 22 ;; esac\n")
 			write("bin/systemctl", "#!/bin/bash\necho \"systemctl $*\" >> "+journal+"\n")
@@ -249,8 +254,13 @@ func TestBoot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(file) != marked(environment(t, lab)) {
-				t.Errorf("the environment file:\n%s", file)
+			keys := "first" + keyEnd + ",second" + keyEnd
+			if want := strings.ReplaceAll(marked(environment(t, lab)), `"key"`, `"`+keys+`"`); string(file) != want {
+				t.Errorf("the environment file:\n%s\nwant:\n%s", file, want)
+			}
+			authorities, err := os.ReadFile(filepath.Join(root, certificatesFile))
+			if test.variant == "postgres" && string(authorities) != "certificate\n" || test.variant != "postgres" && err == nil {
+				t.Errorf("the authorities: %q, %v", authorities, err)
 			}
 			info, err := os.Stat(filepath.Join(root, "usr/local/bin", serverName))
 			if err != nil || info.Mode().Perm() != 0o755 {
