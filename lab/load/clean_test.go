@@ -1,0 +1,62 @@
+package load_test
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/memory"
+	"stateless-servers/lab/check"
+)
+
+// A correct fleet is never accused: not with overlapping requests, not while servers are killed and added, and not when
+// answers come too late to be heard.
+func TestNoFalseAlarm(t *testing.T) {
+	total, failed := check.Counts{}, int64(0)
+	for range 10 {
+		f := newFleet(t, hesitant{memory.New()}, 3)
+		var history bytes.Buffer
+		o := options(t, f.url)
+		o.Duration, o.Timeout = 500*time.Millisecond, 60*time.Millisecond
+		o.Mix = parseMix(t, "none=2,read=40,write=30,cart=15,login=6,logout=7")
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			f.kill()
+			time.Sleep(100 * time.Millisecond)
+			f.add()
+		}()
+		r := run(t, o, &history)
+		if r.Sessions.Violations() > 0 {
+			t.Errorf("accused of %+v\n%s", r.Sessions, r.Findings[0])
+		}
+		total, failed = total.Add(r.Sessions), failed+r.Requests-r.OK
+		replay, err := check.ReadHistory(&history)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if replay.Counts != r.Sessions {
+			t.Errorf("the replay says %+v, the run %+v", replay.Counts, r.Sessions)
+		}
+		order := replay.Linearize(t.Context(), 5*time.Second)
+		if order.First != "" || order.Explained+order.Undecided != order.Sessions {
+			t.Errorf("%d of %d sessions are linearizable\n%s", order.Explained, order.Sessions, order.First)
+		}
+	}
+	if total.Total < 100 || failed == 0 {
+		t.Errorf("%d sessions and %d failed requests: not much of a test", total.Total, failed)
+	}
+	t.Logf("%d sessions, %d failed requests", total.Total, failed)
+}
+
+// hesitant lets a few updates happen only after the client has given up.
+type hesitant struct{ session.Store }
+
+func (s hesitant) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	if rand.IntN(100) == 0 {
+		time.Sleep(80 * time.Millisecond)
+	}
+	return s.Store.Update(ctx, id, u)
+}

@@ -1,0 +1,89 @@
+package load
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Event is something that happened during the run.
+type Event struct {
+	T    float64 `json:"t"` // seconds from the start of the measurement; what came before is negative
+	What string  `json:"what"`
+}
+
+const (
+	mostEvents = 1000            // are kept
+	settled    = time.Second     // servers that first answer after that are news
+	quiet      = 2 * time.Second // without an error ends a spell of errors
+)
+
+// events notes what happens. It is safe for concurrent use.
+type events struct {
+	mu        sync.Mutex
+	zero      time.Duration // of the list's times
+	list      []Event
+	servers   map[string]bool
+	failures  int // of the spell of errors that is on; 0 for none
+	lastError time.Duration
+}
+
+func newEvents(zero time.Duration) *events { return &events{zero: zero, servers: map[string]bool{}} }
+
+// add notes what happened at that time from the start of the run.
+func (e *events) add(at time.Duration, what string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.append(at, what)
+}
+
+func (e *events) append(at time.Duration, what string) {
+	if len(e.list) < mostEvents {
+		e.list = append(e.list, Event{(at - e.zero).Seconds(), what})
+	}
+}
+
+// answered looks for news in an answer: a server that wasn't there before, the first of several errors.
+func (e *events) answered(one sample) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if one.server != "" && !e.servers[one.server] {
+		e.servers[one.server] = true
+		if one.received > settled {
+			e.append(one.received, one.server+" answers for the first time")
+		}
+	}
+	if one.failed == "" {
+		return
+	}
+	if e.failures == 0 {
+		e.append(one.received, "errors begin: "+one.failed)
+	}
+	e.failures++
+	e.lastError = max(e.lastError, one.received)
+}
+
+// look notes the end of a spell of errors.
+func (e *events) look(now time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.failures > 0 && now > e.lastError+quiet {
+		e.append(e.lastError, fmt.Sprintf("errors end, after %d", e.failures))
+		e.failures = 0
+	}
+}
+
+// sorted returns the events in the order of their times.
+func (e *events) sorted() []Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := append([]Event{}, e.list...)
+	sortEvents(list)
+	return list
+}
+
+func sortEvents(list []Event) {
+	slices.SortStableFunc(list, func(a, b Event) int { return cmp.Compare(a.T, b.T) })
+}

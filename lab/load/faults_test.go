@@ -1,0 +1,182 @@
+package load_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/memory"
+	"stateless-servers/app/session/sessiontest/broken"
+	"stateless-servers/lab/check"
+)
+
+// Every way to be wrong is found, and called by its name.
+func TestFaultsAreFound(t *testing.T) {
+	tests := []struct {
+		name  string
+		store session.Store
+		mix   string
+		count func(check.Counts) int64
+		text  string
+		also  func(check.Counts) int64 // what such a store does besides
+	}{
+		{
+			"the store evicts sessions", &evicting{Store: memory.New(), uses: map[session.ID]int{}}, "read=4,write=4,cart=2",
+			func(c check.Counts) int64 { return c.Lost }, "was lost, though nobody had logged out", nil,
+		},
+		{
+			"the store writes the whole session back", broken.WriteBack(memory.New()), "read=4,write=4,cart=2",
+			func(c check.Counts) int64 { return c.LostUpdates }, "of the acknowledged additions to",
+			// Who writes back what was read long ago may also bring an addition back that another had undone.
+			func(c check.Counts) int64 { return c.StaleReads },
+		},
+		{
+			"the store reads a lagging copy", broken.Stale(memory.New()), "read=4,write=4,cart=2",
+			func(c check.Counts) int64 { return c.StaleReads }, "was read in an old state", nil,
+		},
+		{
+			"the store mixes sessions up", &crossing{Store: memory.New()}, "read=4,write=4,cart=2",
+			func(c check.Counts) int64 { return c.Crossed }, "got mixed up with another", nil,
+		},
+		{
+			"an update brings an ended session back", ghosts{broken.Recreate(memory.New())}, "read=2,write=6,logout=2",
+			func(c check.Counts) int64 { return c.Resurrected }, "was there again after its logout", nil,
+		},
+		{
+			"an addition is sent again", &repeating{Store: memory.New()}, "read=4,write=4,cart=2",
+			func(c check.Counts) int64 { return c.Crossed }, "a request was applied twice", nil,
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			o := options(t, newFleet(t, test.store, 2).url)
+			o.Mix, o.Rate, o.Sessions = parseMix(t, test.mix), parseRate(t, "200"), 10
+			r := run(t, o)
+			for again := 0; again < 4 && test.count(r.Sessions) == 0; again++ {
+				r = run(t, o) // where there is no time to send much, faults are rare
+			}
+			found := test.count(r.Sessions)
+			if found == 0 {
+				t.Errorf("not found: %+v", r.Sessions)
+			}
+			if test.also != nil {
+				found += test.also(r.Sessions)
+			}
+			if others := r.Sessions.Violations() - found; others > 0 {
+				t.Errorf("called by other names, too: %+v", r.Sessions)
+			}
+			explained := slices.IndexFunc(r.Findings, func(text string) bool { return strings.Contains(text, test.text) })
+			if explained < 0 || !strings.Contains(r.Findings[explained], "server-") {
+				t.Fatalf("explained as %q", r.Findings)
+			}
+			t.Logf("%+v\n%s", r.Sessions, r.Findings[explained])
+		})
+	}
+}
+
+// evicting forgets every third session after it was used a few times, as a cache without room does.
+type evicting struct {
+	session.Store
+	mu      sync.Mutex
+	created int
+	uses    map[session.ID]int // left, of those to be forgotten
+}
+
+func (s *evicting) Create(ctx context.Context, id session.ID, r session.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.created++; s.created%3 == 0 {
+		s.uses[id] = 4
+	}
+	return s.Store.Create(ctx, id, r)
+}
+
+func (s *evicting) use(id session.ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left, doomed := s.uses[id]
+	if !doomed {
+		return nil
+	}
+	if left == 0 {
+		return session.ErrNotFound
+	}
+	s.uses[id]--
+	return nil
+}
+
+func (s *evicting) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	if err := s.use(id); err != nil {
+		return session.Record{}, err
+	}
+	return s.Store.Load(ctx, id, now)
+}
+
+func (s *evicting) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	if err := s.use(id); err != nil {
+		return session.Record{}, err
+	}
+	return s.Store.Update(ctx, id, u)
+}
+
+// crossing answers every tenth read with what it read before, as a cache without a key, or a buffer that is used
+// again, does.
+type crossing struct {
+	session.Store
+	mu    sync.Mutex
+	reads int
+	last  session.Record
+}
+
+func (s *crossing) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	record, err := s.Store.Load(ctx, id, now)
+	if err != nil {
+		return record, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.last
+	s.last = record
+	if s.reads++; s.reads%10 == 0 {
+		return before, nil
+	}
+	return record, nil
+}
+
+// ghosts gives a logout time to come between the sending of an update and its arrival, and what comes back no name.
+type ghosts struct{ session.Store }
+
+func (s ghosts) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	time.Sleep(20 * time.Millisecond)
+	return s.Store.Update(ctx, id, u)
+}
+
+func (s ghosts) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	record, err := s.Store.Load(ctx, id, now)
+	record.User = ""
+	return record, err
+}
+
+// repeating applies every tenth update twice, as clients that retry by themselves do.
+type repeating struct {
+	session.Store
+	mu      sync.Mutex
+	updates int
+}
+
+func (s *repeating) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	s.mu.Lock()
+	s.updates++
+	again := s.updates%10 == 0
+	s.mu.Unlock()
+	record, err := s.Store.Update(ctx, id, u)
+	if again && err == nil {
+		return s.Store.Update(ctx, id, u)
+	}
+	return record, err
+}

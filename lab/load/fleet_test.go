@@ -1,0 +1,152 @@
+package load_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"stateless-servers/app/leaderboard"
+	"stateless-servers/app/session"
+	"stateless-servers/app/web"
+	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/load"
+)
+
+// fleet is the sample application in this process: several servers on one store behind a balancer.
+type fleet struct {
+	t        *testing.T
+	store    session.Store
+	balancer *balancer.Balancer
+	url      string
+
+	mu      sync.Mutex
+	servers []*httptest.Server
+	started int
+}
+
+func newFleet(t *testing.T, store session.Store, servers int) *fleet {
+	t.Helper()
+	f := &fleet{t: t, store: store}
+	f.balancer = balancer.New(balancer.Options{HealthInterval: 100 * time.Millisecond})
+	front := httptest.NewServer(f.balancer)
+	f.url = front.URL
+	t.Cleanup(func() {
+		front.Close()
+		f.balancer.Close()
+		for _, server := range f.servers {
+			server.Close()
+		}
+	})
+	for range servers {
+		f.add()
+	}
+	return f
+}
+
+// add starts a server and returns when it gets requests.
+func (f *fleet) add() {
+	f.mu.Lock()
+	f.started++
+	name := fmt.Sprintf("server-%d", f.started)
+	f.mu.Unlock()
+	manager, err := session.New(f.store, session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(web.New(web.Options{
+		Server: name, Zone: "a", Sessions: manager, Board: leaderboard.NewMemory(), Logger: slog.New(slog.DiscardHandler),
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Start()
+	f.mu.Lock()
+	f.servers = append(f.servers, server)
+	f.mu.Unlock()
+	if err := f.balancer.Register(name, server.Listener.Addr().String()); err != nil {
+		f.t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := f.balancer.Await(ctx, name, balancer.StateHealthy); err != nil {
+		f.t.Error(err)
+	}
+}
+
+// kill ends the oldest server as a failing machine does: every connection is cut, and new ones are refused.
+func (f *fleet) kill() {
+	f.mu.Lock()
+	server := f.servers[0]
+	f.servers = f.servers[1:]
+	f.mu.Unlock()
+	server.Listener.Close()
+	server.CloseClientConnections()
+	f.t.Cleanup(server.Close)
+}
+
+func parseRate(t *testing.T, text string) load.Rate {
+	t.Helper()
+	rate, ok := load.ParseRate(text)
+	if !ok {
+		t.Fatalf("%q is no rate", text)
+	}
+	return rate
+}
+
+func parseMix(t *testing.T, text string) load.Mix {
+	t.Helper()
+	mix, ok := load.ParseMix(text)
+	if !ok {
+		t.Fatalf("%q is no mix", text)
+	}
+	return mix
+}
+
+// options are those of a short test of the fleet.
+func options(t *testing.T, url string) load.Options {
+	return load.Options{
+		URL: url, Rate: parseRate(t, "400"), Duration: time.Second, Sessions: 20, Mix: load.DefaultMix(), Timeout: 2 * time.Second,
+	}
+}
+
+// run is one test. What its visitors send and see goes to the histories.
+func run(t *testing.T, options load.Options, histories ...io.Writer) load.Result {
+	t.Helper()
+	r, err := load.Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, history := range histories {
+		r.WriteHistory(history)
+	}
+	result, err := r.Do(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// closedAddress is one on which nobody listens.
+func closedAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return "http://" + listener.Addr().String()
+}
+
+// target is a server that isn't the sample application.
+func target(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.URL
+}

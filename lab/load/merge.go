@@ -1,0 +1,85 @@
+package load
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// ParseResult reads a Result that was written as JSON. The error says what it lacks.
+func ParseResult(text []byte) (Result, error) {
+	var r Result
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("not the result of a load test: %w", err)
+	}
+	if r.Histograms.Latency == "" || r.Histograms.Service == "" || r.Started.IsZero() {
+		return r, errors.New("not the result of a load test: it has no histograms, or no time")
+	}
+	return r, nil
+}
+
+// Merge adds up the results of several machines that tested at the same time. Quantiles are those of all requests
+// together, not means of quantiles; rates add up.
+func Merge(results ...Result) (Result, error) {
+	sum := Result{Servers: map[string]int64{}, Errors: map[string]int64{}, Events: []Event{}, Findings: []string{}}
+	latency, service := newHistogram(), newHistogram()
+	var urls []string
+	for i, r := range results {
+		if err := errors.Join(merge(latency, r.Histograms.Latency), merge(service, r.Histograms.Service)); err != nil {
+			return Result{}, fmt.Errorf("result %d: %w", i+1, err)
+		}
+		sum.Requests += r.Requests
+		sum.OK += r.OK
+		sum.Duration = max(sum.Duration, r.Duration)
+		sum.RateTarget += r.RateTarget
+		sum.RateAchieved += r.RateAchieved
+		sum.Late = max(sum.Late, r.Late)
+		sum.Sessions = sum.Sessions.Add(r.Sessions)
+		sum.Findings = append(sum.Findings, r.Findings...)
+		for name, n := range r.Servers {
+			sum.Servers[name] += n
+		}
+		for class, n := range r.Errors {
+			sum.Errors[class] += n
+		}
+		if i == 0 || r.Started.Before(sum.Started) {
+			sum.Started = r.Started
+		}
+		if !slices.Contains(urls, r.URL) {
+			urls = append(urls, r.URL)
+		}
+	}
+	sum.URL = strings.Join(urls, ", ")
+	sum.Events = mergeEvents(sum.Started, results)
+	sum.Latency, sum.Service = quantiles(latency), quantiles(service)
+	return sum, sum.encode(latency, service)
+}
+
+func merge(into *hdrhistogram.Histogram, text string) error {
+	h, err := hdrhistogram.Decode([]byte(text))
+	if err != nil {
+		return fmt.Errorf("its histogram can't be read: %w", err)
+	}
+	if dropped := into.Merge(h); dropped > 0 {
+		return fmt.Errorf("its histogram has %d times over %v", dropped, longestTime)
+	}
+	return nil
+}
+
+// mergeEvents brings all events to the time of the first machine.
+func mergeEvents(zero time.Time, results []Result) []Event {
+	list := []Event{}
+	for _, r := range results {
+		shift := r.Started.Sub(zero).Seconds()
+		for _, event := range r.Events {
+			list = append(list, Event{event.T + shift, event.What})
+		}
+	}
+	sortEvents(list)
+	return list
+}

@@ -1,0 +1,66 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"stateless-servers/lab/check"
+)
+
+// probe asks the target what the run must know: that it is the sample application, how long its sessions last unused,
+// and whether its store changes sessions after their start.
+func (r *Run) probe(ctx context.Context) error {
+	jar := &cookies{}
+	ask := func(kind check.Kind, method, path string, form url.Values) (reply, error) {
+		o := outgoing{kind: kind, method: method, path: path, form: form.Encode(), cookies: jar.header}
+		reply := r.client.send(ctx, o)
+		jar.apply(reply.setCookie)
+		return reply, reply.explain(r.options.URL, method+" "+path)
+	}
+	answer, err := ask(check.Read, http.MethodGet, "/api/session", nil)
+	if err == nil {
+		err = answer.mustBeSession(r.options.URL, check.Read)
+	}
+	if err != nil {
+		return err
+	}
+	if answer, err = ask(check.Login, http.MethodPost, "/login", url.Values{"user": {r.checks.Session(-1, 0).Name}}); err == nil {
+		err = answer.mustBeSession(r.options.URL, check.Login)
+	}
+	if err != nil {
+		return err
+	}
+	r.checks.Idle = answer.Lifetime()
+	change := reply{}
+	change, err = ask(check.Write, http.MethodPost, "/api/visits", nil)
+	r.byLogin = change.Status == http.StatusNotImplemented
+	if err != nil && !r.byLogin {
+		return err
+	}
+	_, err = ask(check.Logout, http.MethodPost, "/logout", nil)
+	return err
+}
+
+// explain says what is wrong with the answer to a probe, if something is.
+func (r reply) explain(target, request string) error {
+	switch {
+	case r.Error != "":
+		return fmt.Errorf("%s doesn't answer %s (%s); lab up starts an application on this machine", target, request, r.Error)
+	case r.location != "":
+		return fmt.Errorf("%s sends visitors on to %s: test that address", target, r.location)
+	case r.Status != http.StatusOK:
+		return fmt.Errorf("%s answers %s with %d %s; load tests are for the sample application",
+			target, request, r.Status, http.StatusText(r.Status))
+	}
+	return nil
+}
+
+// mustBeSession is for the answers that show a session.
+func (r *reply) mustBeSession(target string, kind check.Kind) error {
+	if err := r.Read(kind, r.Body); err != nil || r.Server == "" {
+		return fmt.Errorf("%s answers, but not as the sample application does, with a session and the server's name", target)
+	}
+	return nil
+}
