@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"stateless-servers/lab/check"
+)
+
+func newCheck() *cobra.Command {
+	timeout := 10 * time.Second
+	c := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Judge a load test again, from its history",
+		Long: "Check reads the history that lab load --history has written: what every visitor sent and saw. It counts again what went\n" +
+			"wrong, and has porcupine look for an order of each session's requests that explains all their answers, which finds\n" +
+			"everything that isn't linearizable. The first violation is explained: which requests, on which servers, when. The exit\n" +
+			"status is 1 when there is one.",
+		Example: "  lab load --url http://127.0.0.1:8080 --history history.jsonl\n" +
+			"  lab check history.jsonl",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("lab check takes one file, as lab load --history writes it")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			return runCheck(c.Context(), args[0], timeout, c.OutOrStdout())
+		},
+	}
+	duration(&timeout, 100*time.Millisecond, time.Hour).add(c.Flags(), "timeout", "how long to look for an order, for each session")
+	return c
+}
+
+func runCheck(ctx context.Context, path string, timeout time.Duration, stdout io.Writer) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	replay, err := check.ReadHistory(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	order := replay.Linearize(ctx, timeout)
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	c := replay.Counts
+	fmt.Fprintf(stdout, "%s, %d requests in %d sessions\n\n", replay.Header.URL, replay.Requests, c.Total)
+	fmt.Fprintf(stdout, "Counted        %d sessions lost, %d updates lost, %d stale reads, %d crossed, %d resurrected\n",
+		c.Lost, c.LostUpdates, c.StaleReads, c.Crossed, c.Resurrected)
+	fmt.Fprintf(stdout, "Linearizable   %d of %d sessions", order.Explained, order.Sessions)
+	if order.Undecided > 0 {
+		fmt.Fprintf(stdout, ", %d undecided (see --timeout)", order.Undecided)
+	}
+	fmt.Fprintln(stdout)
+	switch {
+	case c.Violations() > 0:
+		fmt.Fprintf(stdout, "\n%s\n", replay.Findings[0].Text)
+		return fmt.Errorf("%s: %d violations", path, c.Violations())
+	case order.First != "":
+		fmt.Fprintf(stdout, "\n%s\n", order.First)
+		return fmt.Errorf("%s: %d sessions are not linearizable", path, order.Sessions-order.Explained-order.Undecided)
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"stateless-servers/lab/load"
+)
+
+// loadOptions are the flags of lab load.
+type loadOptions struct {
+	load.Options
+	thresholds    load.Thresholds
+	json, history string // paths; empty for none
+}
+
+func newLoad() *cobra.Command {
+	o := loadOptions{Options: load.Options{
+		Rate: load.Rate{{From: 100, To: 100}}, Duration: 30 * time.Second, Warmup: 2 * time.Second, Sessions: 100,
+		Mix: load.DefaultMix(), Timeout: 10 * time.Second,
+	}}
+	c := &cobra.Command{
+		Use:   "load",
+		Short: "Load-test the application, and check every session meanwhile",
+		Long: "Load sends requests at a rate that doesn't depend on how fast they are answered, as visitors do. Latency counts from\n" +
+			"the moment at which a request was due, so that a server that hangs can't hide it; the service time beside it counts\n" +
+			"from when it was sent. Each visitor has a session of its own, opens it, uses it, with requests that overlap on purpose,\n" +
+			"logs in and out, and knows what it must see: lost sessions, lost updates, stale reads, other visitors' data, and sessions\n" +
+			"that are there again after their logout are counted and explained.\n\n" +
+			"The exit status is 1 when a threshold (--max-p99, --max-errors, --max-lost) is broken. Ctrl-C ends the test early; what\n" +
+			"was measured until then is reported.",
+		Example: "  lab load                                        # what npx cdk deploy has just deployed\n" +
+			"  lab load --url http://127.0.0.1:8080            # what lab up runs\n" +
+			"  lab load --rate 100..500 --duration 5m          # a ramp\n" +
+			"  lab load --rate 100,200,400 --duration 3m       # three steps of a minute\n" +
+			"  lab load --mix read=80,write=20 --sessions 1000\n" +
+			"  lab load --max-p99 250ms --max-errors 0.1% --max-lost 0 --json result.json --history history.jsonl",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return runLoad(c.Context(), o, c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	value[string]{&o.URL, "address", "the address of an application, such as http://127.0.0.1:8080", func(text string) (string, bool) {
+		_, err := load.ParseURL(text)
+		return text, err == nil
+	}}.add(flags, "url", "what to test; by default the URL in "+outputsFile)
+	value[load.Rate]{&o.Rate, "rate", load.RateForm, load.ParseRate}.add(flags, "rate", "how much to send")
+	duration(&o.Duration, time.Second, 24*time.Hour).add(flags, "duration", "how long to measure; several rates share it equally")
+	number(&o.Sessions, 1, 100_000).add(flags, "sessions", "visitors, each with a session")
+	value[load.Mix]{&o.Mix, "weights", load.MixForm, load.ParseMix}.add(flags, "mix", "what the visitors do")
+	duration(&o.Warmup, 0, time.Hour).add(flags, "warmup", "how long to send before measuring, at the first rate")
+	duration(&o.Timeout, 10*time.Millisecond, time.Minute).add(flags, "timeout", "how long to wait for an answer")
+	flags.StringVar(&o.json, "json", "", "write the result to this `file`, for programs and for lab merge")
+	flags.StringVar(&o.history, "history", "", "write what every visitor sent and saw to this `file`, for lab check")
+	addThresholds(flags, &o.thresholds)
+	return c
+}
+
+// addThresholds declares the flags of thresholds.
+func addThresholds(flags *pflag.FlagSet, t *load.Thresholds) {
+	value[*time.Duration]{&t.P99, "duration", "a duration from 1ms to 1h", func(text string) (*time.Duration, bool) {
+		d, err := time.ParseDuration(text)
+		return &d, err == nil && time.Millisecond <= d && d <= time.Hour
+	}}.add(flags, "max-p99", "fail when the 99th percentile of the latency is above")
+	value[*float64]{&t.Errors, "percentage", "a percentage from 0% to 100%, such as 0.1%", func(text string) (*float64, bool) {
+		digits, isPercent := strings.CutSuffix(text, "%")
+		n, err := strconv.ParseFloat(digits, 64)
+		return &n, isPercent && err == nil && 0 <= n && n <= 100
+	}}.add(flags, "max-errors", "fail when more of the requests than this are errors")
+	value[*int64]{&t.Lost, "number", "a number from 0 to 1000000", func(text string) (*int64, bool) {
+		n, err := strconv.ParseInt(text, 10, 64)
+		return &n, err == nil && 0 <= n && n <= 1_000_000
+	}}.add(flags, "max-lost", "fail when more sessions or updates than this are lost, stale, crossed or resurrected")
+}
+
+// runLoad runs the test and reports.
+func runLoad(ctx context.Context, o loadOptions, stdout, stderr io.Writer) (err error) {
+	if o.URL == "" {
+		if o.URL, err = deployedURL(outputsFile); err != nil {
+			return err
+		}
+	}
+	view := newProgressView(stderr)
+	o.Progress = view.show
+	run, err := load.Start(ctx, o.Options)
+	if err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted before the test began")
+		}
+		return err
+	}
+	result, history, err := openFiles(o)
+	if err != nil {
+		return err
+	}
+	if history != nil {
+		run.WriteHistory(history)
+	}
+	fmt.Fprintf(stderr, "Sending %s requests/s to %s for %s, %d visitors (%s)\n",
+		o.Rate, o.URL, short(o.Duration), o.Sessions, o.Mix)
+	measured, err := run.Do(ctx)
+	view.end()
+	if history != nil {
+		err = errors.Join(err, history.Close())
+	}
+	summary{stdout, colours(stdout)}.write(measured)
+	if result != nil {
+		err = errors.Join(err, writeJSON(result, measured))
+	}
+	if err != nil {
+		return err
+	}
+	return summary{stdout, colours(stdout)}.judge(o.thresholds, measured)
+}
+
+// openFiles opens the files that the test is to write, before it begins; nil for those that it isn't to.
+func openFiles(o loadOptions) (result, history *os.File, err error) {
+	if o.json != "" {
+		if result, err = os.Create(o.json); err != nil {
+			return nil, nil, fmt.Errorf("--json: %w", err)
+		}
+	}
+	if o.history != "" {
+		if history, err = os.Create(o.history); err != nil {
+			if result != nil {
+				result.Close()
+			}
+			return nil, nil, fmt.Errorf("--history: %w", err)
+		}
+	}
+	return result, history, nil
+}
+
+// writeJSON writes the result and closes the file.
+func writeJSON(file *os.File, r load.Result) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err == nil {
+		_, err = file.Write(append(text, '\n'))
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", file.Name(), err)
+	}
+	return nil
+}

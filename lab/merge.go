@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"stateless-servers/lab/load"
+)
+
+func newMerge() *cobra.Command {
+	var path string
+	var thresholds load.Thresholds
+	c := &cobra.Command{
+		Use:   "merge FILE FILE...",
+		Short: "Add up what several machines measured at the same time",
+		Long: "Merge reads files that lab load --json has written, on several machines that tested at the same time, and reports them\n" +
+			"as one: requests and rates add up, and percentiles are those of all requests together.",
+		Example: "  lab merge a.json b.json\n" +
+			"  lab merge a.json b.json --json all.json --max-p99 250ms",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return errors.New("lab merge takes the files of two machines or more, as lab load --json writes them")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			var results []load.Result
+			for _, path := range args {
+				r, err := readResult(path)
+				if err != nil {
+					return err
+				}
+				results = append(results, r)
+			}
+			merged, err := load.Merge(results...)
+			if err != nil {
+				return err
+			}
+			out := summary{c.OutOrStdout(), colours(c.OutOrStdout())}
+			out.write(merged)
+			if path != "" {
+				file, err := os.Create(path)
+				if err != nil {
+					return fmt.Errorf("--json: %w", err)
+				}
+				if err := writeJSON(file, merged); err != nil {
+					return err
+				}
+			}
+			return out.judge(thresholds, merged)
+		},
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&path, "json", "", "write the sum to this `file`, which can be merged again")
+	addThresholds(flags, &thresholds)
+	return c
+}
+
+func readResult(path string) (load.Result, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return load.Result{}, err
+	}
+	r, err := load.ParseResult(text)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"stateless-servers/lab/load"
+)
+
+// progressView shows how a load test goes on: in a line that changes on a terminal, in lines elsewhere.
+type progressView struct {
+	w        io.Writer
+	terminal *os.File // nil when w is none
+	colours  bool
+	shown    time.Duration // when the last line was written, where there is no terminal
+}
+
+// linesEvery is the time between two lines where there is no terminal.
+const linesEvery = 2 * time.Second
+
+func newProgressView(w io.Writer) *progressView {
+	v := &progressView{w: w, colours: colours(w)}
+	if terminal(w) {
+		v.terminal = w.(*os.File)
+	}
+	return v
+}
+
+// colours tells whether to use any on w: see no-color.org.
+func colours(w io.Writer) bool {
+	return terminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+func (v *progressView) show(p load.Progress) {
+	if v.terminal == nil {
+		if p.Elapsed-v.shown >= linesEvery-100*time.Millisecond {
+			v.shown = p.Elapsed
+			fmt.Fprintln(v.w, progressText(p))
+		}
+		return
+	}
+	width, _, err := term.GetSize(int(v.terminal.Fd()))
+	if err != nil || width < 20 {
+		width = 80
+	}
+	line := []rune(bar(p) + " " + progressText(p))
+	text := string(line[:min(len(line), width-1)])
+	if v.colours && (p.Requests > p.OK || p.Sessions.Violations() > 0) {
+		text = red(text)
+	}
+	fmt.Fprint(v.w, "\r\x1b[K"+text)
+}
+
+// end takes the line away.
+func (v *progressView) end() {
+	if v.terminal != nil {
+		fmt.Fprint(v.w, "\r\x1b[K")
+	}
+}
+
+func bar(p load.Progress) string {
+	const width = 20
+	full := width
+	if p.Total > 0 {
+		full = int(min(1, p.Elapsed.Seconds()/p.Total.Seconds()) * width)
+	}
+	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
+}
+
+func progressText(p load.Progress) string {
+	text := fmt.Sprintf("%.0f of %.0f s", min(p.Elapsed, p.Total).Seconds(), p.Total.Seconds())
+	if p.Phase != load.Measure {
+		text += ", " + string(p.Phase)
+	}
+	text += fmt.Sprintf(": %.0f/s, p50 %s, p99 %s, %d errors", p.Rate, milliseconds(p.P50), milliseconds(p.P99), p.Requests-p.OK)
+	if n := p.Sessions.Violations(); n > 0 {
+		text += fmt.Sprintf(", %d VIOLATIONS", n)
+	}
+	return text + shares(p.Servers, ", ")
+}
+
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+}
+
+// shares is which part of the requests each server answered.
+func shares(servers map[string]int64, before string) string {
+	sum := int64(0)
+	for _, n := range servers {
+		sum += n
+	}
+	var b strings.Builder
+	for _, name := range slices.SortedFunc(maps.Keys(servers), naturally) {
+		fmt.Fprintf(&b, "%s%s %.0f %%", before, name, 100*float64(servers[name])/float64(sum))
+	}
+	return b.String()
+}
+
+// naturally puts server-2 before server-10.
+func naturally(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return strings.Compare(a, b)
+}
