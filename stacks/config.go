@@ -68,9 +68,14 @@ type Config struct {
 	// CertificateARN (certificateArn) is a certificate of AWS Certificate Manager in the region of the deployment. It
 	// turns on HTTPS. There is no default: without it visitors and load balancer speak plain HTTP, and an output says so.
 	CertificateARN string
-	// InstanceType (instanceType) is the size of a server, of an ARM family: the server is built for arm64. The default
-	// t4g.small (two cores, 2 GiB) costs 12.26 USD a month.
-	InstanceType string
+	// InstanceTypes (instanceType) are the sizes that a server may have, of ARM families: the server is built for arm64.
+	// Several are separated by commas, the preferred first. They should be alike, since each server is sent as many
+	// requests. The default t4g.small (two cores, 2 GiB) costs 12.26 USD a month.
+	InstanceTypes string
+	// SpotPercent (spotPercent) is the share of spot instances in the fleet, from 0, the default, to 100. They cost about a
+	// third, and AWS may end them two minutes after saying so: their sessions live on, unless in memory. Several instance
+	// types make that rarer.
+	SpotPercent int
 	// MinServers (minServers) is the size of the quiet fleet, from 1 to 100. The default is 2: one in each zone.
 	MinServers int
 	// MaxServers (maxServers) bounds what scaling may launch, above MinServers and at most 100. The default is 6. A deploy
@@ -94,7 +99,7 @@ const StoreRedis config.Store = "redis"
 var (
 	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
 	// Graviton families have a g after the generation: t4g, c8gn, im4gn. (G4dn, a GPU family for x86, has not.)
-	armForm       = regexp.MustCompile(`^[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)$`)
+	armForm       = regexp.MustCompile(`^(,?[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)\b)+$`)
 	cacheNodeForm = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
 )
 
@@ -120,7 +125,9 @@ func (c *Config) settings() []setting {
 		boolean("sticky", &c.Sticky),
 		choice("stage", &c.Stage, StageLab, StageProduction),
 		form("certificateArn", &c.CertificateARN, "", certificateForm, "the ARN of an ACM certificate"),
-		form("instanceType", &c.InstanceType, "t4g.small", armForm, "an ARM (Graviton) instance type such as t4g.small"),
+		form("instanceType", &c.InstanceTypes, "t4g.small", armForm, "ARM (Graviton) instance types such as t4g.small, with "+
+			"commas between them"),
+		number("spotPercent", &c.SpotPercent, 0, 0, 100),
 		number("minServers", &c.MinServers, 2, 1, 100),
 		number("maxServers", &c.MaxServers, 6, 2, 100),
 		number("zones", &c.Zones, 2, 2, 3),

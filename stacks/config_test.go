@@ -8,7 +8,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, InstanceType: "t4g.small",
+	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, InstanceTypes: "t4g.small",
 		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway,
 		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000},
 		Cache:    CacheConfig{NodeType: "cache.t4g.micro", Replicas: 1, Nodes: 2, MaxGB: 1, MaxECPU: 5000},
@@ -49,7 +49,7 @@ func TestParseConfig(t *testing.T) {
 		{"everything else", map[string]any{"stage": "production", "egress": "endpoints-only",
 			"certificateArn": certificate, "instanceType": "im4gn.large"},
 			with(func(c *Config) {
-				c.Stage, c.Egress, c.CertificateARN, c.InstanceType = StageProduction, EgressEndpointsOnly, certificate, "im4gn.large"
+				c.Stage, c.Egress, c.CertificateARN, c.InstanceTypes = StageProduction, EgressEndpointsOnly, certificate, "im4gn.large"
 			})},
 	}
 	for _, test := range tests {
@@ -67,10 +67,10 @@ func TestParseConfig(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "store, sticky, stage, certificateArn, instanceType, minServers, maxServers, zones, egress, billing, " +
+	const keys = "store, sticky, stage, certificateArn, instanceType, spotPercent, minServers, maxServers, zones, egress, billing, " +
 		"minUnits, maxUnits, customerKey, cacheNodeType, shards, replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"
-	const arm = "an ARM (Graviton) instance type such as t4g.small"
+	const arm = "ARM (Graviton) instance types such as t4g.small, with commas between them"
 	tests := []struct {
 		name    string
 		context map[string]any
@@ -94,6 +94,10 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			[]string{`context certificateArn="": allowed is the ARN of an ACM certificate`}},
 		{"an x86 server", map[string]any{"instanceType": "t3.small"},
 			[]string{`context instanceType="t3.small": allowed is ` + arm}},
+		{"an x86 server among others", map[string]any{"instanceType": "t4g.small,t3.small"},
+			[]string{`context instanceType="t4g.small,t3.small": allowed is ` + arm}},
+		{"more than all", map[string]any{"spotPercent": "101"},
+			[]string{`context spotPercent="101": allowed is a whole number from 0 to 100`}},
 		{"an x86 server with a g", map[string]any{"instanceType": "g4dn.xlarge"},
 			[]string{`context instanceType="g4dn.xlarge": allowed is ` + arm}},
 		{"no room for a deploy", map[string]any{"minServers": "6"}, []string{`context maxServers="6": allowed is a number ` +

@@ -30,7 +30,8 @@ type FleetProps struct {
 	Server Environment
 	// Binary is the path of the compiled server.
 	Binary                 string
-	InstanceType           string
+	InstanceTypes          []string // the preferred first
+	SpotPercent            int
 	MinServers, MaxServers int
 }
 
@@ -51,7 +52,8 @@ type Fleet struct {
 // target group calls it healthy; one that isn't in time undoes the deploy.
 //
 // The template states no desired capacity, so that a deploy doesn't undo what scaling has done. After a deploy that
-// failed the group may be left at MaxServers; scaling takes it down.
+// failed the group may be left at MaxServers; scaling takes it down. docs/decisions/0001-rolling-update.md has the
+// alternative and the reasons.
 func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	binary := awss3assets.NewAsset(scope, jsii.String("Server"), &awss3assets.AssetProps{Path: jsii.String(props.Binary)})
@@ -115,7 +117,7 @@ func newServerSecurityGroup(scope constructs.Construct, vpc awsec2.IVpc) awsec2.
 func newGroup(scope constructs.Construct, fleet Fleet, userData awsec2.UserData,
 	props *FleetProps) awsautoscaling.AutoScalingGroup {
 	machine := awsec2.NewLaunchTemplate(scope, jsii.String("LaunchTemplate"), &awsec2.LaunchTemplateProps{
-		InstanceType: awsec2.NewInstanceType(jsii.String(props.InstanceType)),
+		InstanceType: awsec2.NewInstanceType(jsii.String(props.InstanceTypes[0])),
 		// The newest image at each deploy: patches come by deploying.
 		MachineImage: awsec2.MachineImage_LatestAmazonLinux2023(&awsec2.AmazonLinux2023ImageSsmParameterProps{
 			CpuType: awsec2.AmazonLinuxCpuType_ARM_64,
@@ -134,12 +136,11 @@ func newGroup(scope constructs.Construct, fleet Fleet, userData awsec2.UserData,
 		}},
 	})
 	awscdk.Tags_Of(machine).Add(jsii.String("Name"), jsii.String(serverName), nil)
-	return awsautoscaling.NewAutoScalingGroup(scope, jsii.String("Group"), &awsautoscaling.AutoScalingGroupProps{
-		Vpc:            props.Vpc,
-		VpcSubnets:     &awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)},
-		LaunchTemplate: machine,
-		MinCapacity:    jsii.Number(props.MinServers),
-		MaxCapacity:    jsii.Number(props.MaxServers),
+	groupProps := awsautoscaling.AutoScalingGroupProps{
+		Vpc:         props.Vpc,
+		VpcSubnets:  &awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)},
+		MinCapacity: jsii.Number(props.MinServers),
+		MaxCapacity: jsii.Number(props.MaxServers),
 		HealthChecks: awsautoscaling.HealthChecks_WithAdditionalChecks(&awsautoscaling.AdditionalHealthChecksOptions{
 			AdditionalTypes: &[]awsautoscaling.AdditionalHealthCheckType{awsautoscaling.AdditionalHealthCheckType_ELB},
 			GracePeriod:     duration(healthyWithin),
@@ -162,5 +163,42 @@ func newGroup(scope constructs.Construct, fleet Fleet, userData awsec2.UserData,
 				awsautoscaling.ScalingProcess_SCHEDULED_ACTIONS,
 			},
 		}),
-	})
+	}
+	if props.SpotPercent == 0 && len(props.InstanceTypes) == 1 {
+		groupProps.LaunchTemplate = machine
+	} else {
+		groupProps.MixedInstancesPolicy = mixed(machine, props)
+		// A spot instance that is likely to end soon is replaced, and drained, before AWS ends it.
+		groupProps.CapacityRebalance = jsii.Bool(true)
+	}
+	group := awsautoscaling.NewAutoScalingGroup(scope, jsii.String("Group"), &groupProps)
+	if groupProps.MixedInstancesPolicy != nil {
+		accept(group.Node().FindChild(jsii.String("ASG")), "CdkNagValidationFailure", "The rule about volumes knows no mixed "+
+			"instances. The guardrail about encryption checks the launch template.", "AwsSolutions-EC26")
+	}
+	// Outside deploys too, a server that is to be replaced (too old, unhealthy, in a crowded zone) goes when the new one is
+	// there.
+	group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup).SetInstanceMaintenancePolicy(
+		&awsautoscaling.CfnAutoScalingGroup_InstanceMaintenancePolicyProperty{
+			MinHealthyPercentage: jsii.Number(100), MaxHealthyPercentage: jsii.Number(200),
+		})
+	return group
+}
+
+// mixed spreads the fleet over instance types, and over spot and on-demand instances.
+func mixed(machine awsec2.LaunchTemplate, props *FleetProps) *awsautoscaling.MixedInstancesPolicy {
+	var overrides []*awsautoscaling.LaunchTemplateOverrides
+	for _, name := range props.InstanceTypes {
+		overrides = append(overrides, &awsautoscaling.LaunchTemplateOverrides{
+			InstanceType: awsec2.NewInstanceType(jsii.String(name)),
+		})
+	}
+	return &awsautoscaling.MixedInstancesPolicy{
+		LaunchTemplate: machine, LaunchTemplateOverrides: &overrides,
+		InstancesDistribution: &awsautoscaling.InstancesDistribution{
+			OnDemandBaseCapacity:                jsii.Number(0),
+			OnDemandPercentageAboveBaseCapacity: jsii.Number(100 - props.SpotPercent),
+			SpotAllocationStrategy:              awsautoscaling.SpotAllocationStrategy_PRICE_CAPACITY_OPTIMIZED,
+		},
+	}
 }

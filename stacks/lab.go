@@ -3,6 +3,7 @@ package stacks
 import (
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
@@ -51,7 +52,8 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	})
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
 		Vpc: props.Vpc, Balancer: balancer, Store: store, Server: server, Binary: props.Server,
-		InstanceType: c.InstanceType, MinServers: c.MinServers, MaxServers: c.MaxServers,
+		InstanceTypes: strings.Split(c.InstanceTypes, ","), SpotPercent: c.SpotPercent,
+		MinServers: c.MinServers, MaxServers: c.MaxServers,
 	})
 	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet, Store: store})
 

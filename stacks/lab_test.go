@@ -117,6 +117,19 @@ func TestFleet(t *testing.T) {
 	}
 }
 
+func TestSpot(t *testing.T) {
+	_, lab := synth(t, variants["spot"])
+	expectProperties(t, lab, scalingGroup, map[string]any{"CapacityRebalance": true,
+		"MixedInstancesPolicy": map[string]any{
+			"InstancesDistribution": map[string]any{"OnDemandBaseCapacity": 0, "OnDemandPercentageAboveBaseCapacity": 40,
+				"SpotAllocationStrategy": "price-capacity-optimized"},
+			"LaunchTemplate": map[string]any{"Overrides": []any{map[string]any{"InstanceType": "t4g.small"},
+				map[string]any{"InstanceType": "c7g.medium"}}}}})
+	_, lab = synth(t, nil)
+	expectProperties(t, lab, scalingGroup, map[string]any{"MixedInstancesPolicy": assertions.Match_Absent(),
+		"InstanceMaintenancePolicy": map[string]any{"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200}})
+}
+
 // A target group that no listener uses calls no server healthy: a group that starts first would wait for ever.
 func TestFleetWaitsForWhatItNeeds(t *testing.T) {
 	_, lab := synth(t, nil)

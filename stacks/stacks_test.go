@@ -52,6 +52,7 @@ var variants = map[string]map[string]any{
 	"postgres-production":  {"store": "postgres", "stage": "production", "certificateArn": certificate},
 	"cookie":               {"store": "cookie"},
 	"token":                {"store": "token"},
+	"spot":                 {"spotPercent": "60", "instanceType": "t4g.small,c7g.medium"},
 	"memory":               {"store": "memory", "sticky": "true"},
 	"valkey-production":    {"store": "valkey", "stage": "production", "certificateArn": certificate},
 }
