@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsroute53"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsroute53targets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -27,8 +29,9 @@ type BalancerProps struct {
 	Vpc awsec2.IVpc
 	// Stage turns on deletion protection in production, and keeps access logs for a year instead of a month.
 	Stage Stage
-	// CertificateARN turns on HTTPS, with a redirect from HTTP; empty means plain HTTP.
-	CertificateARN string
+	// CertificateARN turns on HTTPS, with a redirect from HTTP. So do Domain and HostedZoneID, which make a certificate for
+	// the name and lead it here. All empty means plain HTTP.
+	CertificateARN, Domain, HostedZoneID string
 	// Sticky sends each visitor to the same server, for as long as sessions live.
 	Sticky bool
 	// ServerPort is where the servers listen.
@@ -86,25 +89,52 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 		targets.SetAttribute(jsii.String("stickiness.lb_cookie.duration_seconds"), jsii.String(strconv.Itoa(24*60*60)))
 	}
 
-	listener, scheme := addListeners(balancer, targets, props.CertificateARN)
-	return Balancer{balancer, targets, listener, scheme + "://" + *balancer.LoadBalancerDnsName()}
+	host := *balancer.LoadBalancerDnsName()
+	var certificate awscertificatemanager.ICertificate
+	switch {
+	case props.Domain != "":
+		host = props.Domain
+		certificate = nameBalancer(scope, balancer, props.Domain, props.HostedZoneID)
+	case props.CertificateARN != "":
+		certificate = awscertificatemanager.Certificate_FromCertificateArn(balancer, jsii.String("Certificate"),
+			jsii.String(props.CertificateARN))
+	}
+	listener, scheme := addListeners(balancer, targets, certificate)
+	return Balancer{balancer, targets, listener, scheme + "://" + host}
+}
+
+// nameBalancer leads the domain to the load balancer, over IPv4 as it listens, and returns a certificate for it that ACM
+// renews. Records are made by the zone's id alone, so that its name may be the domain or any part of its end.
+func nameBalancer(scope constructs.Construct, balancer elb.ApplicationLoadBalancer, domain, zoneID string) (
+	certificate awscertificatemanager.ICertificate) {
+	zone := awsroute53.HostedZone_FromHostedZoneAttributes(scope, jsii.String("Zone"), &awsroute53.HostedZoneAttributes{
+		HostedZoneId: jsii.String(zoneID), ZoneName: jsii.String(domain),
+	})
+	awsroute53.NewARecord(scope, jsii.String("Name"), &awsroute53.ARecordProps{
+		Zone:   zone,
+		Target: awsroute53.RecordTarget_FromAlias(awsroute53targets.NewLoadBalancerTarget(balancer, nil)),
+	})
+	return awscertificatemanager.NewCertificate(scope, jsii.String("DomainCertificate"),
+		&awscertificatemanager.CertificateProps{
+			DomainName: jsii.String(domain),
+			Validation: awscertificatemanager.CertificateValidation_FromDns(zone),
+		})
 }
 
 // addListeners opens the load balancer to the internet and returns the listener that forwards to the targets.
-func addListeners(balancer elb.ApplicationLoadBalancer, targets elb.ApplicationTargetGroup, certificate string) (
+func addListeners(balancer elb.ApplicationLoadBalancer, targets elb.ApplicationTargetGroup,
+	certificate awscertificatemanager.ICertificate) (
 	listener elb.ApplicationListener, scheme string) {
 	forward := &[]elb.IApplicationTargetGroup{targets}
-	if certificate == "" {
+	if certificate == nil {
 		return balancer.AddListener(jsii.String("Http"), &elb.BaseApplicationListenerProps{
 			Port: jsii.Number(80), Protocol: elb.ApplicationProtocol_HTTP, DefaultTargetGroups: forward,
 		}), "http"
 	}
 	balancer.AddRedirect(nil) // port 80 to 443, permanently
-	imported := awscertificatemanager.Certificate_FromCertificateArn(balancer, jsii.String("Certificate"),
-		jsii.String(certificate))
 	return balancer.AddListener(jsii.String("Https"), &elb.BaseApplicationListenerProps{
 		Port: jsii.Number(443), Protocol: elb.ApplicationProtocol_HTTPS, DefaultTargetGroups: forward,
-		Certificates: &[]elb.IListenerCertificate{elb.ListenerCertificate_FromCertificateManager(imported)},
+		Certificates: &[]elb.IListenerCertificate{elb.ListenerCertificate_FromCertificateManager(certificate)},
 		// TLS 1.3, and 1.2 with forward secrecy and authenticated ciphers only; key exchange that a quantum computer
 		// doesn't break for those who offer it.
 		SslPolicy: elb.SslPolicy_TLS13_12_RES_PQ,

@@ -68,6 +68,13 @@ type Config struct {
 	// CertificateARN (certificateArn) is a certificate of AWS Certificate Manager in the region of the deployment. It
 	// turns on HTTPS. There is no default: without it visitors and load balancer speak plain HTTP, and an output says so.
 	CertificateARN string
+	// Domain (domain) is a name to serve under, such as lab.example.com, in the public hosted zone of Amazon Route 53 with
+	// the id HostedZoneID (hostedZoneId). They go together, and instead of certificateArn: a certificate is made and
+	// renewed for the name, and the name leads to the load balancer. There are no defaults.
+	Domain, HostedZoneID string
+	// WAF (waf) has AWS WAF check requests by three groups of rules that AWS maintains: 8 USD a month and 0.60 USD a million
+	// requests. The default is false.
+	WAF bool
 	// InstanceTypes (instanceType) are the sizes that a server may have, of ARM families: the server is built for arm64.
 	// Several are separated by commas, the preferred first. They should be alike, since each server is sent as many
 	// requests. The default t4g.small (two cores, 2 GiB) costs 12.26 USD a month.
@@ -96,11 +103,16 @@ type Config struct {
 // StoreRedis is Redis OSS in the place of Valkey. To servers it is config.StoreValkey.
 const StoreRedis config.Store = "redis"
 
+// armType is an instance type of a Graviton family, which has a g after the generation: t4g, c8gn, im4gn. (G4dn, a GPU
+// family for x86, has not.)
+const armType = `[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)`
+
 var (
 	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
-	// Graviton families have a g after the generation: t4g, c8gn, im4gn. (G4dn, a GPU family for x86, has not.)
-	armForm       = regexp.MustCompile(`^(,?[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)\b)+$`)
-	cacheNodeForm = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
+	domainForm      = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
+	zoneForm        = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
+	armForm         = regexp.MustCompile(`^` + armType + `(,` + armType + `)*$`)
+	cacheNodeForm   = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
 )
 
 // A setting is one key of the context.
@@ -125,6 +137,9 @@ func (c *Config) settings() []setting {
 		boolean("sticky", &c.Sticky),
 		choice("stage", &c.Stage, StageLab, StageProduction),
 		form("certificateArn", &c.CertificateARN, "", certificateForm, "the ARN of an ACM certificate"),
+		form("domain", &c.Domain, "", domainForm, "a domain name such as lab.example.com"),
+		form("hostedZoneId", &c.HostedZoneID, "", zoneForm, "the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ"),
+		boolean("waf", &c.WAF),
 		form("instanceType", &c.InstanceTypes, "t4g.small", armForm, "ARM (Graviton) instance types such as t4g.small, with "+
 			"commas between them"),
 		number("spotPercent", &c.SpotPercent, 0, 0, 100),
@@ -183,6 +198,9 @@ func (c Config) Warn(w io.Writer) {
 	}
 }
 
+// HTTPS tells whether visitors reach the load balancer over TLS.
+func (c Config) HTTPS() bool { return c.CertificateARN != "" || c.Domain != "" }
+
 // contradictions are values that are allowed, but not together. A number that isn't allowed is 0 here.
 func (c *Config) contradictions() []error {
 	var problems []error
@@ -198,6 +216,12 @@ func (c *Config) contradictions() []error {
 	}
 	if c.Postgres.MaxACU != 0 && c.Postgres.MaxACU < c.Postgres.MinACU {
 		add("maxACU=\"%v\": allowed is a number of minACU (%v) or more", c.Postgres.MaxACU, c.Postgres.MinACU)
+	}
+	if (c.Domain == "") != (c.HostedZoneID == "") {
+		add("domain=%q and hostedZoneId=%q: both or neither", c.Domain, c.HostedZoneID)
+	}
+	if c.Domain != "" && c.CertificateARN != "" {
+		add("certificateArn=%q: not with domain, which makes a certificate of its own", c.CertificateARN)
 	}
 	if c.Store == config.StoreMemory && !c.Sticky {
 		add("store=\"memory\": only with sticky=true, because servers don't share what is in their memory")

@@ -67,7 +67,7 @@ func TestParseConfig(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "store, sticky, stage, certificateArn, instanceType, spotPercent, minServers, maxServers, zones, egress, billing, " +
+	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, waf, instanceType, spotPercent, minServers, maxServers, zones, egress, billing, " +
 		"minUnits, maxUnits, customerKey, cacheNodeType, shards, replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"
 	const arm = "ARM (Graviton) instance types such as t4g.small, with commas between them"
@@ -96,6 +96,14 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			[]string{`context instanceType="t3.small": allowed is ` + arm}},
 		{"an x86 server among others", map[string]any{"instanceType": "t4g.small,t3.small"},
 			[]string{`context instanceType="t4g.small,t3.small": allowed is ` + arm}},
+		{"a domain without its zone", map[string]any{"domain": "lab.example.com"},
+			[]string{`context domain="lab.example.com" and hostedZoneId="": both or neither`}},
+		{"two certificates", map[string]any{"domain": "lab.example.com", "hostedZoneId": "Z1", "certificateArn": certificate},
+			[]string{`context certificateArn="` + certificate + `": not with domain, which makes a certificate of its own`}},
+		{"an address for a domain", map[string]any{"domain": "https://example.com", "hostedZoneId": "example.com"}, []string{
+			`context domain="https://example.com": allowed is a domain name such as lab.example.com`,
+			`context hostedZoneId="example.com": allowed is the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ`,
+		}},
 		{"more than all", map[string]any{"spotPercent": "101"},
 			[]string{`context spotPercent="101": allowed is a whole number from 0 to 100`}},
 		{"an x86 server with a g", map[string]any{"instanceType": "g4dn.xlarge"},

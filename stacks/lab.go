@@ -42,14 +42,18 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 
 	server := Environment{Config: config.Default()}
 	server.Region = *stack.Region()
-	server.PlainHTTP = c.CertificateARN == ""
+	server.PlainHTTP = !c.HTTPS()
 	serverTimings(&server.Config)
 
 	store := NewSessionStore(stack, props.Vpc, c)
 	balancer := NewBalancer(stack, "Balancer", &BalancerProps{
-		Vpc: props.Vpc, Stage: c.Stage, CertificateARN: c.CertificateARN, ServerPort: port(server.Config),
-		Sticky: c.Sticky,
+		Vpc: props.Vpc, Stage: c.Stage, CertificateARN: c.CertificateARN, Domain: c.Domain, HostedZoneID: c.HostedZoneID,
+		ServerPort: port(server.Config),
+		Sticky:     c.Sticky,
 	})
+	if c.WAF {
+		NewFirewall(stack, "Firewall", &FirewallProps{LoadBalancer: balancer.LoadBalancer, Stage: c.Stage})
+	}
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
 		Vpc: props.Vpc, Balancer: balancer, Store: store, Server: server, Binary: props.Server,
 		InstanceTypes: strings.Split(c.InstanceTypes, ","), SpotPercent: c.SpotPercent,
@@ -63,7 +67,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 		".console.aws.amazon.com/cloudwatch/home?region="+*stack.Region()+"#dashboards:name="+*dashboard.DashboardName())
 	if server.PlainHTTP {
 		output(stack, "Warning", "About transport", "Plain HTTP: anybody on the way reads along and can take over "+
-			"sessions. For a lab only. Deploy with -c certificateArn=... for HTTPS.")
+			"sessions. For a lab only. Deploy with -c certificateArn=... or -c domain=... for HTTPS.")
 	}
 	return stack
 }

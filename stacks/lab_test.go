@@ -83,6 +83,42 @@ func TestTransport(t *testing.T) {
 	})
 }
 
+func TestDomain(t *testing.T) {
+	_, lab := synth(t, variants["edge"])
+	expectProperties(t, lab, "AWS::Route53::RecordSet", map[string]any{"Name": "lab.example.com.", "Type": "A",
+		"HostedZoneId": "Z0123456789ABCDEFGHIJ", "AliasTarget": map[string]any{"DNSName": assertions.Match_AnyValue()}})
+	expectProperties(t, lab, "AWS::CertificateManager::Certificate", map[string]any{"DomainName": "lab.example.com",
+		"ValidationMethod": "DNS", "DomainValidationOptions": []any{map[string]any{
+			"DomainName": "lab.example.com", "HostedZoneId": "Z0123456789ABCDEFGHIJ"}}})
+	expectProperties(t, lab, listener, map[string]any{"Port": 443, "Protocol": "HTTPS"})
+	expect(t, func() {
+		lab.HasOutput(jsii.String("URL"), map[string]any{"Value": "https://lab.example.com"})
+		if found := *lab.FindOutputs(jsii.String("Warning"), nil); len(found) != 0 {
+			t.Error("a warning of plain HTTP")
+		}
+	})
+}
+
+func TestFirewall(t *testing.T) {
+	_, lab := synth(t, variants["edge"])
+	acl := only(t, lab, "AWS::WAFv2::WebACL")
+	for i, want := range firewallRules() {
+		rule := dig(t, acl, "Properties", "Rules", i)
+		if got := dig(t, rule, "Statement", "ManagedRuleGroupStatement", "Name"); got != want {
+			t.Errorf("rule %d is %v, want %s", i, got, want)
+		}
+		if action := fmt.Sprint(dig(t, rule, "OverrideAction")); action != "map[None:map[]]" {
+			t.Errorf("%s is overridden: %s", want, action)
+		}
+	}
+	expectProperties(t, lab, "AWS::WAFv2::WebACLAssociation", map[string]any{
+		"ResourceArn": map[string]any{"Ref": assertions.Match_AnyValue()}})
+	expectProperties(t, lab, "AWS::WAFv2::LoggingConfiguration", map[string]any{
+		"RedactedFields": []any{map[string]any{"SingleHeader": map[string]any{"Name": "cookie"}}}})
+	_, lab = synth(t, nil)
+	expect(t, func() { lab.ResourceCountIs(jsii.String("AWS::WAFv2::WebACL"), jsii.Number(0)) })
+}
+
 func TestFleet(t *testing.T) {
 	_, lab := synth(t, map[string]any{"minServers": "3", "maxServers": "7", "instanceType": "c7g.large"})
 	expectProperties(t, lab, "AWS::EC2::LaunchTemplate", map[string]any{"LaunchTemplateData": map[string]any{

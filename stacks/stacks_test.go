@@ -53,6 +53,7 @@ var variants = map[string]map[string]any{
 	"cookie":               {"store": "cookie"},
 	"token":                {"store": "token"},
 	"spot":                 {"spotPercent": "60", "instanceType": "t4g.small,c7g.medium"},
+	"edge":                 {"domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "waf": "true"},
 	"memory":               {"store": "memory", "sticky": "true"},
 	"valkey-production":    {"store": "valkey", "stage": "production", "certificateArn": certificate},
 }

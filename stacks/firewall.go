@@ -1,0 +1,76 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awswafv2"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// FirewallProps are the inputs of NewFirewall.
+type FirewallProps struct {
+	LoadBalancer elb.ApplicationLoadBalancer
+	Stage        Stage
+}
+
+// firewallRules are groups of rules that AWS maintains, the cheapest to evaluate first.
+func firewallRules() []string {
+	return []string{"AWSManagedRulesAmazonIpReputationList", "AWSManagedRulesKnownBadInputsRuleSet",
+		"AWSManagedRulesCommonRuleSet"}
+}
+
+// NewFirewall defines rules of AWS WAF that requests pass before the load balancer takes them, and a log of those that
+// don't. It limits no rates: a load test comes from one address. A client without User-Agent is refused.
+func NewFirewall(scope constructs.Construct, id string, props *FirewallProps) {
+	scope = constructs.NewConstruct(scope, jsii.String(id))
+	var rules []any
+	for i, name := range firewallRules() {
+		rules = append(rules, &awswafv2.CfnWebACL_RuleProperty{
+			Name: jsii.String(name), Priority: jsii.Number(i), VisibilityConfig: visibility(name),
+			OverrideAction: &awswafv2.CfnWebACL_OverrideActionProperty{None: map[string]any{}}, // as the group says
+			Statement: &awswafv2.CfnWebACL_StatementProperty{
+				ManagedRuleGroupStatement: &awswafv2.CfnWebACL_ManagedRuleGroupStatementProperty{
+					VendorName: jsii.String("AWS"), Name: jsii.String(name),
+				},
+			},
+		})
+	}
+	acl := awswafv2.NewCfnWebACL(scope, jsii.String("Rules"), &awswafv2.CfnWebACLProps{
+		Description:      jsii.String("Stateless servers"),
+		Scope:            jsii.String("REGIONAL"),
+		DefaultAction:    &awswafv2.CfnWebACL_DefaultActionProperty{Allow: map[string]any{}},
+		VisibilityConfig: visibility("StatelessServers"),
+		Rules:            &rules,
+	})
+	awswafv2.NewCfnWebACLAssociation(scope, jsii.String("Association"), &awswafv2.CfnWebACLAssociationProps{
+		ResourceArn: props.LoadBalancer.LoadBalancerArn(), WebAclArn: acl.AttrArn(),
+	})
+	// WAF only writes to logs of such a name. The stack's name keeps two labs apart.
+	log := awslogs.NewLogGroup(scope, jsii.String("Log"), &awslogs.LogGroupProps{
+		LogGroupName: jsii.String("aws-waf-logs-" + *awscdk.Aws_STACK_NAME()),
+		Retention:    retention(props.Stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+	})
+	logARN := awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{
+		Service: jsii.String("logs"), Resource: jsii.String("log-group"), ResourceName: log.LogGroupName(),
+		ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+	})
+	awswafv2.NewCfnLoggingConfiguration(scope, jsii.String("Logging"), &awswafv2.CfnLoggingConfigurationProps{
+		ResourceArn: acl.AttrArn(), LogDestinationConfigs: &[]any{logARN},
+		LoggingFilter: map[string]any{"DefaultBehavior": "DROP", "Filters": []any{map[string]any{
+			"Behavior": "KEEP", "Requirement": "MEETS_ANY",
+			"Conditions": []any{map[string]any{"ActionCondition": map[string]any{"Action": "BLOCK"}}},
+		}}},
+		// Whoever reads the log must not be able to take over a session.
+		RedactedFields: &[]any{&awswafv2.CfnLoggingConfiguration_FieldToMatchProperty{
+			SingleHeader: map[string]any{"Name": "cookie"},
+		}},
+	})
+}
+
+func visibility(name string) *awswafv2.CfnWebACL_VisibilityConfigProperty {
+	return &awswafv2.CfnWebACL_VisibilityConfigProperty{
+		MetricName: jsii.String(name), CloudWatchMetricsEnabled: jsii.Bool(true), SampledRequestsEnabled: jsii.Bool(true),
+	}
+}
