@@ -81,7 +81,7 @@ func progressText(p load.Progress) string {
 	}
 	text += fmt.Sprintf(": %.0f/s, p50 %s, p99 %s, %d errors", p.Rate, milliseconds(p.P50), milliseconds(p.P99), p.Requests-p.OK)
 	if n := p.Sessions.Violations(); n > 0 {
-		text += fmt.Sprintf(", %d VIOLATIONS", n)
+		text += fmt.Sprintf(", violations: %d", n)
 	}
 	return text + shares(p.Servers, ", ")
 }

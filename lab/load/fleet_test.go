@@ -23,7 +23,7 @@ import (
 // fleet is the sample application in this process: several servers on one store behind a balancer.
 type fleet struct {
 	t        *testing.T
-	store    session.Store
+	sessions func(session.Options) (*session.Manager, error)
 	balancer *balancer.Balancer
 	url      string
 
@@ -34,7 +34,12 @@ type fleet struct {
 
 func newFleet(t *testing.T, store session.Store, servers int) *fleet {
 	t.Helper()
-	f := &fleet{t: t, store: store}
+	return startFleet(t, func(o session.Options) (*session.Manager, error) { return session.New(store, o) }, servers)
+}
+
+func startFleet(t *testing.T, sessions func(session.Options) (*session.Manager, error), servers int) *fleet {
+	t.Helper()
+	f := &fleet{t: t, sessions: sessions}
 	f.balancer = balancer.New(balancer.Options{HealthInterval: 100 * time.Millisecond})
 	front := httptest.NewServer(f.balancer)
 	f.url = front.URL
@@ -57,14 +62,14 @@ func (f *fleet) add() {
 	f.started++
 	name := fmt.Sprintf("server-%d", f.started)
 	f.mu.Unlock()
-	manager, err := session.New(f.store, session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)})
+	manager, err := f.sessions(session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	server := httptest.NewUnstartedServer(web.New(web.Options{
 		Server: name, Zone: "a", Sessions: manager, Board: leaderboard.NewMemory(), Logger: slog.New(slog.DiscardHandler),
 	}))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ErrorLog = quiet
 	server.Start()
 	f.mu.Lock()
 	f.servers = append(f.servers, server)
@@ -143,10 +148,15 @@ func closedAddress(t *testing.T) string {
 	return "http://" + listener.Addr().String()
 }
 
+// quiet is for servers that are to fail.
+var quiet = log.New(io.Discard, "", 0)
+
 // target is a server that isn't the sample application.
 func target(t *testing.T, handler http.HandlerFunc) string {
 	t.Helper()
-	server := httptest.NewServer(handler)
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = quiet
+	server.Start()
 	t.Cleanup(server.Close)
 	return server.URL
 }

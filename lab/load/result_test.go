@@ -1,0 +1,182 @@
+package load
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"stateless-servers/lab/check"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// sampleResult is of requests that took 1 to n ms.
+func sampleResult(t *testing.T, n int, started time.Time) Result {
+	t.Helper()
+	h := newHistogram()
+	for i := range n {
+		record(h, time.Duration(i+1)*time.Millisecond)
+	}
+	r := Result{
+		Requests: int64(n), OK: int64(n - 1), Duration: 2, RateTarget: float64(n) / 2, RateAchieved: float64(n) / 2,
+		Latency: quantiles(h), Service: quantiles(h), Servers: map[string]int64{"server-1": int64(n - 1)},
+		Errors: map[string]int64{"timeout": 1}, Sessions: check.Counts{Total: 5, Lost: 1},
+		Events: []Event{{1, fmt.Sprintf("%d requests", n)}}, URL: "http://127.0.0.1:1", Started: started, Late: float64(n),
+		Findings: []string{"Session 0 of visitor 0 was lost"},
+	}
+	if err := r.encode(h, h); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// Programs read the result. Its fields stay.
+func TestResultJSON(t *testing.T) {
+	r := sampleResult(t, 100, noon)
+	r.Histograms = Histograms{"encoded", "encoded"}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const golden = "testdata/result.golden.json"
+	if *update {
+		if err := os.WriteFile(golden, append(text, '\n'), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text)+"\n" != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+}
+
+func TestMerge(t *testing.T) {
+	a, b := sampleResult(t, 100, noon.Add(time.Second)), sampleResult(t, 900, noon)
+	b.URL, b.Duration = "http://127.0.0.1:2", 4
+	b.Servers = map[string]int64{"server-1": 400, "server-2": 499}
+	merged, err := Merge(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(merged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := ParseResult(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err = Merge(again); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []Result{merged, again} {
+		if r.Requests != 1000 || r.OK != 998 || r.Duration != 4 || r.RateTarget != 500 || r.RateAchieved != 500 || r.Late != 900 {
+			t.Errorf("sums: %+v", r)
+		}
+		if r.Servers["server-1"] != 499 || r.Servers["server-2"] != 499 || r.Errors["timeout"] != 2 ||
+			r.Sessions != (check.Counts{Total: 10, Lost: 2}) || len(r.Findings) != 2 {
+			t.Errorf("counts: %+v", r)
+		}
+		if r.URL != "http://127.0.0.1:1, http://127.0.0.1:2" || !r.Started.Equal(noon) ||
+			fmt.Sprint(r.Events) != "[{1 900 requests} {2 100 requests}]" {
+			t.Errorf("times: %+v", r)
+		}
+		// 100 of the 1000 are 1 to 100 ms, and 900 are 1 to 900 ms: 500 are at most 400 ms.
+		if r.Latency.P50 < 399.5 || r.Latency.P50 > 400.5 || r.Latency.Max < 899 || r.Latency.Max > 901 || r.Service != r.Latency {
+			t.Errorf("quantiles: %+v", r.Latency)
+		}
+	}
+}
+
+func TestWhatCannotBeMerged(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"hello", "not the result of a load test"},
+		{"{}", "it has no histograms"},
+		{`{"histograms":{"latency":"x","service":"x"}}`, "or no time"},
+	} {
+		if _, err := ParseResult([]byte(test.text)); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v", test.text, err)
+		}
+	}
+	r := sampleResult(t, 2, noon)
+	broken := r
+	broken.Histograms.Service = r.Histograms.Service[:20]
+	if _, err := Merge(r, broken); err == nil || !strings.Contains(err.Error(), "result 2: its histogram can't be read") {
+		t.Errorf("got %v", err)
+	}
+	long := hdrhistogram.New(1, (2 * longestTime).Microseconds(), 3)
+	_ = long.RecordValue((2 * longestTime).Microseconds())
+	if err := broken.encode(long, long); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Merge(broken); err == nil || !strings.Contains(err.Error(), "1 times over 1h") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestThresholds(t *testing.T) {
+	r := sampleResult(t, 100, noon)
+	limit := func(d time.Duration) *time.Duration { return &d }
+	percent := func(n float64) *float64 { return &n }
+	number := func(n int64) *int64 { return &n }
+	for _, test := range []struct {
+		thresholds Thresholds
+		kept       bool
+		text       string
+	}{
+		{Thresholds{P99: limit(100 * time.Millisecond)}, true, "p99 99.007 ms, at most 100 ms"},
+		{Thresholds{P99: limit(98 * time.Millisecond)}, false, "p99 99.007 ms, at most 98 ms"},
+		{Thresholds{Errors: percent(1)}, true, "errors 1 %, at most 1 %"},
+		{Thresholds{Errors: percent(0.9)}, false, "errors 1 %, at most 0.9 %"},
+		{Thresholds{Lost: number(1)}, true, "resurrected 1, at most 1"},
+		{Thresholds{Lost: number(0)}, false, "resurrected 1, at most 0"},
+	} {
+		got := test.thresholds.Check(r)
+		if len(got) != 1 || got[0].Kept != test.kept || !strings.Contains(got[0].Text, test.text) {
+			t.Errorf("%+v, want %+v", got, test)
+		}
+		if nothing := test.thresholds.Check(Result{}); test.thresholds.Lost == nil && nothing[0].Kept {
+			t.Errorf("a test without a request keeps %s", nothing[0].Text)
+		}
+	}
+	if got := (Thresholds{}).Check(r); len(got) != 0 {
+		t.Errorf("no thresholds: %v", got)
+	}
+}
+
+func TestErrorClasses(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{context.DeadlineExceeded, "timeout"},
+		{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, "timeout"},
+		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "refused"},
+		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, "closed"},
+		{fmt.Errorf("reading: %w", io.ErrUnexpectedEOF), "closed"},
+		{&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, "dns"},
+		{fmt.Errorf("handshake: %w", tls.AlertError(40)), "tls"},
+		{errors.New("anything"), "connection"},
+	} {
+		if got := class(test.err); got != test.want {
+			t.Errorf("%v: %s, want %s", test.err, got, test.want)
+		}
+	}
+}

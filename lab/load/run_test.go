@@ -1,0 +1,237 @@
+package load_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/memory"
+	"stateless-servers/app/session/sealing"
+	"stateless-servers/app/session/token"
+	"stateless-servers/lab/load"
+)
+
+// Requests are sent when they are due, whether the earlier ones are answered or not.
+func TestOpenModel(t *testing.T) {
+	const together = 50
+	var mu sync.Mutex
+	waiting, all := 0, make(chan struct{})
+	app := newFleet(t, memory.New(), 1)
+	front := target(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/none" {
+			forward(t, app.url, w, r)
+			return
+		}
+		mu.Lock()
+		if waiting++; waiting == together {
+			close(all)
+		}
+		mu.Unlock()
+		select {
+		case <-all:
+		case <-r.Context().Done():
+		}
+	})
+	o := options(t, front)
+	o.Mix, o.Rate, o.Sessions, o.Timeout = parseMix(t, "none=1"), parseRate(t, "200"), 1, 20*time.Second
+	if r := run(t, o); r.Requests < together || r.OK != r.Requests {
+		t.Errorf("%d of %d requests were answered", r.OK, r.Requests)
+	}
+}
+
+// forward passes a request on to the application.
+func forward(t *testing.T, to string, w http.ResponseWriter, r *http.Request) {
+	backend, err := url.Parse(to)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	httputil.NewSingleHostReverseProxy(backend).ServeHTTP(w, r)
+}
+
+// Each visitor's requests overlap.
+func TestRequestsOfASessionOverlap(t *testing.T) {
+	var mu sync.Mutex
+	underWay, most := map[string]int{}, 0
+	app := newFleet(t, memory.New(), 1)
+	front := target(t, func(w http.ResponseWriter, r *http.Request) {
+		cookie := r.Header.Get("Cookie")
+		count := func(n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			underWay[cookie] += n
+			if cookie != "" {
+				most = max(most, underWay[cookie])
+			}
+		}
+		count(1)
+		defer count(-1)
+		time.Sleep(5 * time.Millisecond)
+		forward(t, app.url, w, r)
+	})
+	for _, rate := range []string{"20", "400"} {
+		most = 0
+		o := options(t, front)
+		o.Rate, o.Sessions = parseRate(t, rate), 3
+		run(t, o)
+		mu.Lock()
+		if most < 2 {
+			t.Errorf("at %s/s no more than %d request of a session was under way", rate, most)
+		}
+		mu.Unlock()
+	}
+}
+
+func TestResult(t *testing.T) {
+	f := newFleet(t, memory.New(), 3)
+	o := options(t, f.url)
+	o.Rate, o.Warmup = parseRate(t, "100,200"), 500*time.Millisecond
+	var looks []load.Progress
+	o.Progress = func(p load.Progress) { looks = append(looks, p) }
+	r, err := load.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		time.Sleep(700 * time.Millisecond)
+		r.Note("a drill")
+	}()
+	result, err := r.Do(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.RateTarget != 150 || result.Duration != 1 || result.Requests > 150 || result.RateAchieved != float64(result.Requests) {
+		t.Errorf("rates: %+v", result)
+	}
+	answered := int64(0)
+	for _, n := range result.Servers {
+		answered += n
+	}
+	if answered != result.Requests || len(result.Servers) != 3 || result.OK != result.Requests || len(result.Errors) != 0 {
+		t.Errorf("counts: %+v", result)
+	}
+	q := result.Latency
+	if q.P50 <= 0 || q.P50 > q.P90 || q.P90 > q.P99 || q.P99 > q.P999 || q.P999 > q.Max || result.Service.Max > q.Max {
+		t.Errorf("quantiles: %+v, %+v", q, result.Service)
+	}
+	if result.Sessions.Total == 0 || len(result.Events) == 0 || result.Events[0].What != "a drill" || result.Events[0].T < 0.1 {
+		t.Errorf("sessions and events: %+v", result)
+	}
+	if len(looks) == 0 || looks[0].Total != 1500*time.Millisecond || looks[0].Phase != load.Measure {
+		t.Errorf("progress: %+v", looks)
+	}
+}
+
+// An interrupted test is reported.
+func TestInterruption(t *testing.T) {
+	f := newFleet(t, memory.New(), 1)
+	o := options(t, f.url)
+	o.Duration = time.Hour
+	r, err := load.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	time.AfterFunc(500*time.Millisecond, interrupt)
+	result, err := r.Do(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Duration < 0.4 || result.Duration > 60 || result.Requests == 0 || result.Sessions.Violations() > 0 {
+		t.Errorf("got %+v", result)
+	}
+	if len(result.Events) != 1 || result.Events[0].What != "interrupted" {
+		t.Errorf("events: %v", result.Events)
+	}
+}
+
+// The errors of a fleet that loses all of its servers are counted by their class, and accuse nobody.
+func TestOutage(t *testing.T) {
+	f := newFleet(t, memory.New(), 1)
+	o := options(t, f.url)
+	o.Rate = parseRate(t, "100")
+	r, err := load.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(300*time.Millisecond, f.kill)
+	result, err := r.Do(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Errors["http_502"] == 0 || result.OK+result.Errors["http_502"] != result.Requests || result.Sessions.Violations() > 0 {
+		t.Errorf("got %+v", result)
+	}
+	if len(result.Events) == 0 || result.Events[0].What != "errors begin: http_502" {
+		t.Errorf("events: %v", result.Events)
+	}
+}
+
+// A store that changes nothing after login is tested all the same, and what it can't do is found: a token can't be
+// revoked.
+func TestToken(t *testing.T) {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	keys, err := sealing.ParseKeys(base64.StdEncoding.EncodeToString(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := startFleet(t, func(o session.Options) (*session.Manager, error) { return session.NewSealed(sealer, o) }, 2)
+	o := options(t, f.url)
+	o.Mix = parseMix(t, "none=1,read=8")
+	if r := run(t, o); r.Sessions.Total == 0 || r.Sessions.Violations() > 0 || r.OK != r.Requests {
+		t.Errorf("reading: %+v", r)
+	}
+	o.Mix = parseMix(t, "read=8,logout=2")
+	if r := run(t, o); r.Sessions.Resurrected == 0 || r.Sessions.Violations() != r.Sessions.Resurrected {
+		t.Errorf("logging out: %+v", r.Sessions)
+	}
+	o.Mix = parseMix(t, "read=8,write=2")
+	if r := run(t, o); r.Errors["http_501"] == 0 || r.Sessions.Violations() > 0 {
+		t.Errorf("writing: %+v", r)
+	}
+}
+
+func TestRefusedTargets(t *testing.T) {
+	hello := target(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) })
+	elsewhere := target(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "https://shop.example"+r.URL.Path, http.StatusMovedPermanently)
+	})
+	missing := target(t, http.NotFound)
+	hanging := target(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	cut := target(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = quiet
+	defer secure.Close()
+	for _, test := range []struct{ url, want string }{
+		{closedAddress(t), "doesn't answer GET /api/session (refused); lab up starts"},
+		{hello, "not as the sample application does"},
+		{elsewhere, "sends visitors on to https://shop.example/api/session: test that address"},
+		{missing, "answers GET /api/session with 404 Not Found"},
+		{hanging, "(timeout)"},
+		{cut, "(closed)"},
+		{secure.URL, "(tls)"},
+		{"ftp://host", "the address of an application, such as"},
+		{"http://host/path", "the address of an application, such as"},
+		{"host:80", "the address of an application, such as"},
+	} {
+		o := options(t, test.url)
+		o.Timeout = 300 * time.Millisecond
+		if _, err := load.Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %q", test.url, err, test.want)
+		}
+	}
+}

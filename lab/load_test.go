@@ -1,0 +1,231 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/app/leaderboard"
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/memory"
+	"stateless-servers/app/session/sessiontest/broken"
+	"stateless-servers/app/web"
+	"stateless-servers/lab/load"
+)
+
+// application is the sample application on the store, in this process.
+func application(t *testing.T, store session.Store) string {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	sessions, err := session.New(store, session.Options{PlainHTTP: true, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(web.New(web.Options{
+		Server: "server-1", Zone: "a", Sessions: sessions, Board: leaderboard.NewMemory(), Logger: quiet,
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func lab(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, &out, &errs, nil)
+	return code, out.String(), errs.String()
+}
+
+func contains(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in\n%s", part, text)
+		}
+	}
+}
+
+// quickly are the flags of a short test.
+var quickly = []string{"--rate", "100", "--duration", "1s", "--warmup", "0s", "--sessions", "10"}
+
+func TestLoadMergeAndCheck(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	deployed := fmt.Sprintf(`{"StatelessLab":{"Store":"valkey","URL":%q},"StatelessNetwork":{"Vpc":"vpc-1"}}`,
+		application(t, memory.New()))
+	if err := os.WriteFile("cdk-outputs.json", []byte(deployed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a.json", "b.json"} {
+		code, stdout, stderr := lab(t, append([]string{"load", "--json", name, "--history", "history.jsonl",
+			"--max-p99", "1h", "--max-errors", "0%", "--max-lost", "0"}, quickly...)...)
+		if code != 0 {
+			t.Fatalf("exit status %d\n%s%s", code, stdout, stderr)
+		}
+		contains(t, stderr, "Sending 100 requests/s to http://127.0.0.1:")
+		contains(t, stdout, " ok (100 %)", "100.0/s asked for", "Latency    p50 ", "from when each was due", "Service    p50 ",
+			"server-1 100 %", "0 lost, 0 updates lost, 0 stale reads, 0 crossed, 0 resurrected",
+			"kept    p99 ", "kept    errors 0 %, at most 0 %", "resurrected 0, at most 0")
+		if strings.Contains(stdout+stderr, "\x1b") {
+			t.Error("there are escape sequences where there is no terminal")
+		}
+	}
+
+	code, stdout, stderr := lab(t, "merge", "a.json", "b.json", "--json", "all.json", "--max-errors", "0%")
+	if code != 0 {
+		t.Fatalf("exit status %d\n%s%s", code, stdout, stderr)
+	}
+	contains(t, stdout, "200.0/s asked for", "kept    errors 0 %")
+	var results [3]load.Result
+	for i, name := range []string{"a.json", "b.json", "all.json"} {
+		text, err := os.ReadFile(name)
+		if err == nil {
+			err = json.Unmarshal(text, &results[i])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sum := results[0].Requests + results[1].Requests; results[2].Requests != sum || sum == 0 {
+		t.Errorf("%d requests merged, of %d", results[2].Requests, sum)
+	}
+
+	code, stdout, stderr = lab(t, "check", "history.jsonl")
+	if code != 0 || stderr != "" {
+		t.Errorf("exit status %d\n%s%s", code, stdout, stderr)
+	}
+	contains(t, stdout, "0 sessions lost, 0 updates lost", "Linearizable   ")
+}
+
+// A broken threshold, and a violation in a history, are exit status 1 and one line that says why.
+func TestBrokenThresholds(t *testing.T) {
+	history := filepath.Join(t.TempDir(), "history.jsonl")
+	url := application(t, broken.Stale(memory.New()))
+	code, stdout, stderr := lab(t, append([]string{"load", "--url", url, "--history", history, "--max-lost", "0", "--max-p99", "1h"}, quickly...)...)
+	last := stderr[strings.LastIndex(strings.TrimSpace(stderr), "\n")+1:]
+	oneLine(t, code, "", last, []string{"threshold broken: sessions and updates lost, stale", "at most 0"})
+	if strings.Contains(last, "p99") {
+		t.Errorf("what was kept is called broken: %s", last)
+	}
+	contains(t, stdout, "BROKEN  sessions", "kept    p99", "was read in an old state", "POST /api/", "answered at", "by server-1")
+
+	code, stdout, stderr = lab(t, "check", history)
+	oneLine(t, code, stdout, stderr, []string{history, "violations"})
+	contains(t, stdout, "stale reads", "was read in an old state", "answered at", "by server-1")
+}
+
+func TestLoadInterrupted(t *testing.T) {
+	url := application(t, memory.New())
+	ctx, interrupt := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer interrupt()
+	var stdout, stderr bytes.Buffer
+	if code := run(ctx, []string{"load", "--url", url, "--duration", "1h", "--warmup", "0s"}, &stdout, &stderr, nil); code != 0 {
+		t.Errorf("exit status %d: %s", code, stderr.String())
+	}
+	contains(t, stdout.String(), "interrupted", "Latency    p50 ", "0 lost")
+}
+
+func TestRefusedLoads(t *testing.T) {
+	t.Chdir(t.TempDir())
+	url := application(t, memory.New())
+	for name, content := range map[string]string{
+		"hello.txt": "hello", "none.json": `{"A":{}}`, "two.json": `{"A":{"URL":"http://a"},"B":{"URL":"http://b"}}`,
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		args string
+		want []string
+	}{
+		{"load", []string{"--url is missing, and so is cdk-outputs.json", "npx cdk deploy --outputs-file cdk-outputs.json", "lab up"}},
+		{"load extra", []string{`"extra"`, "flags only"}},
+		{"load --url here", []string{`--url="here"`, "http://127.0.0.1:8080"}},
+		{"load --url " + url + "/path", []string{"--url=", "http://127.0.0.1:8080"}},
+		{"load --rate 0", []string{`--rate="0"`, "100..500", "100,200,400"}},
+		{"load --mix wash=1", []string{`--mix="wash=1"`, "none, read, write, cart, login and logout"}},
+		{"load --duration 0s", []string{`--duration="0s"`, "1s to 24h"}},
+		{"load --sessions 0", []string{`--sessions="0"`, "1 to 100000"}},
+		{"load --warmup -1s", []string{`--warmup="-1s"`, "0s to 1h"}},
+		{"load --timeout 2h", []string{`--timeout="2h"`, "10ms to 1m"}},
+		{"load --max-p99 fast", []string{`--max-p99="fast"`, "1ms to 1h"}},
+		{"load --max-errors 1", []string{`--max-errors="1"`, "such as 0.1%"}},
+		{"load --max-errors 101%", []string{`--max-errors="101%"`, "0% to 100%"}},
+		{"load --max-lost some", []string{`--max-lost="some"`, "0 to 1000000"}},
+		{"load --json nosuch/a.json --url " + url, []string{"--json", "nosuch/a.json"}},
+		{"load --history nosuch/h.jsonl --url " + url, []string{"--history", "nosuch/h.jsonl"}},
+		{"merge", []string{"two machines or more"}},
+		{"merge hello.txt", []string{"two machines or more"}},
+		{"merge hello.txt none.json", []string{"hello.txt: not the result of a load test"}},
+		{"merge nosuch.json nosuch.json", []string{"nosuch.json"}},
+		{"check", []string{"takes one file"}},
+		{"check nosuch.jsonl", []string{"nosuch.jsonl"}},
+		{"check hello.txt", []string{"hello.txt: line 1 is not the beginning of a history"}},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			code, stdout, stderr := lab(t, strings.Fields(test.args)...)
+			oneLine(t, code, stdout, stderr, test.want)
+		})
+	}
+	for name, want := range map[string]string{
+		"hello.txt": "has no outputs of stacks", "none.json": "no stack in none.json has an output URL", "two.json": "(A, B): choose one",
+		".": "reading the deployment's fails",
+	} {
+		if _, err := deployedURL(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestProgressLines(t *testing.T) {
+	var b strings.Builder
+	v := newProgressView(&b)
+	p := load.Progress{Phase: load.Warmup, Total: 32 * time.Second, Rate: 199.6, P50: 1200 * time.Microsecond, P99: 12 * time.Millisecond}
+	for s := range 4 {
+		p.Elapsed = time.Duration(s+1) * time.Second
+		v.show(p)
+	}
+	p.Phase, p.Elapsed, p.Requests, p.OK = load.Measure, 33*time.Second, 100, 97
+	p.Servers = map[string]int64{"server-10": 25, "server-2": 75}
+	p.Sessions.Crossed = 1
+	v.show(p)
+	v.end()
+	want := "2 of 32 s, warm-up: 200/s, p50 1.2 ms, p99 12.0 ms, 0 errors\n" +
+		"4 of 32 s, warm-up: 200/s, p50 1.2 ms, p99 12.0 ms, 0 errors\n" +
+		"32 of 32 s: 200/s, p50 1.2 ms, p99 12.0 ms, 3 errors, violations: 1, server-2 75 %, server-10 25 %\n"
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	if got := bar(p); got != strings.Repeat("█", 20) {
+		t.Errorf("the bar is %q", got)
+	}
+	p.Elapsed = 8 * time.Second
+	if got := bar(p); got != strings.Repeat("█", 5)+strings.Repeat("░", 15) {
+		t.Errorf("the bar is %q", got)
+	}
+}
+
+func TestMissedRateIsSaid(t *testing.T) {
+	var b strings.Builder
+	summary{w: &b}.write(load.Result{Requests: 90, OK: 80, RateTarget: 100, RateAchieved: 90, Late: 20, Errors: map[string]int64{"timeout": 10}})
+	contains(t, b.String(), "RATE MISSED: 10.0 % of the requests were never sent", "SENT LATE: one in a hundred requests was sent 20 ms late",
+		"80 ok (88.89 %)", "Errors     timeout 10")
+	if strings.Contains(b.String(), "\x1b") {
+		t.Error("colours, though none are wanted")
+	}
+	b.Reset()
+	summary{w: &b, colours: true}.write(load.Result{Requests: 100, OK: 100, RateTarget: 100, RateAchieved: 99.5, Late: 1})
+	if strings.Contains(b.String(), "MISSED") || strings.Contains(b.String(), "LATE") || strings.Contains(b.String(), "\x1b") {
+		t.Errorf("warned of nothing:\n%s", b.String())
+	}
+}
