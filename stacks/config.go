@@ -94,6 +94,10 @@ type Config struct {
 	// Egress (egress) is nat-gateway, the default because it is the cheaper one in a lab, or endpoints-only.
 	Egress Egress
 
+	// AlarmEmail (alarmEmail) is who gets a message when an alarm goes off and when it is over; they confirm first that
+	// they want to. There is no default: alarms show on the dashboard alone.
+	AlarmEmail string
+
 	// Options of the stores; each only goes with its own.
 	DynamoDB DynamoDBConfig
 	Cache    CacheConfig
@@ -110,6 +114,7 @@ const armType = `[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)`
 var (
 	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
 	domainForm      = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
+	emailForm       = regexp.MustCompile(`^[^@\s"<>,;]+@[a-z0-9.-]+\.[a-z]{2,63}$`)
 	zoneForm        = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
 	armForm         = regexp.MustCompile(`^` + armType + `(,` + armType + `)*$`)
 	cacheNodeForm   = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
@@ -147,6 +152,8 @@ func (c *Config) settings() []setting {
 		number("maxServers", &c.MaxServers, 6, 2, 100),
 		number("zones", &c.Zones, 2, 2, 3),
 		choice("egress", &c.Egress, EgressNATGateway, EgressEndpointsOnly),
+
+		form("alarmEmail", &c.AlarmEmail, "", emailForm, "an e-mail address"),
 
 		choice("billing", &c.DynamoDB.Billing, BillingOnDemand, BillingProvisioned).of(config.StoreDynamoDB),
 		number("minUnits", &c.DynamoDB.MinUnits, 5, 1, 40_000).of(config.StoreDynamoDB),

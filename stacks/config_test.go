@@ -67,7 +67,7 @@ func TestParseConfig(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, waf, instanceType, spotPercent, minServers, maxServers, zones, egress, billing, " +
+	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, waf, instanceType, spotPercent, minServers, maxServers, zones, egress, alarmEmail, billing, " +
 		"minUnits, maxUnits, customerKey, cacheNodeType, shards, replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"
 	const arm = "ARM (Graviton) instance types such as t4g.small, with commas between them"
@@ -104,6 +104,8 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			`context domain="https://example.com": allowed is a domain name such as lab.example.com`,
 			`context hostedZoneId="example.com": allowed is the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ`,
 		}},
+		{"nobody's address", map[string]any{"alarmEmail": "ops@"},
+			[]string{`context alarmEmail="ops@": allowed is an e-mail address`}},
 		{"more than all", map[string]any{"spotPercent": "101"},
 			[]string{`context spotPercent="101": allowed is a whole number from 0 to 100`}},
 		{"an x86 server with a g", map[string]any{"instanceType": "g4dn.xlarge"},

@@ -3,7 +3,11 @@ package stacks
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatchactions"
 	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssnssubscriptions"
 	"github.com/aws/aws-cdk-go/awscdk/v2/interfaces/interfacesawscloudwatch"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -23,10 +27,12 @@ type DashboardProps struct {
 	Balancer Balancer
 	Fleet    Fleet
 	Store    SessionStore
+	// AlarmEmail hears of alarms; empty means nobody.
+	AlarmEmail string
 }
 
 // NewDashboard defines the dashboard and the alarms of balancer, fleet and store. Alarms show on the dashboard; they
-// notify nobody.
+// notify AlarmEmail.
 func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) awscloudwatch.Dashboard {
 	balancer, targets := props.Balancer.LoadBalancer.Metrics(), props.Balancer.TargetGroup.Metrics()
 	latency := func(statistic string) awscloudwatch.IMetric {
@@ -57,7 +63,7 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
 	})
 	dashboard.AddWidgets(awscloudwatch.NewAlarmStatusWidget(&awscloudwatch.AlarmStatusWidgetProps{
-		Title: jsii.String("Alarms"), Alarms: newAlarms(scope, alarms), Width: jsii.Number(24),
+		Title: jsii.String("Alarms"), Alarms: newAlarms(scope, alarms, props.AlarmEmail), Width: jsii.Number(24),
 	}))
 	servers := graph("Servers, and their CPU (%)", healthy, unhealthy)
 	servers.AddRightMetric(cpu)
@@ -73,19 +79,42 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 	return dashboard
 }
 
-func newAlarms(scope constructs.Construct, alarms []Alarm) *[]interfacesawscloudwatch.IAlarmRef {
+func newAlarms(scope constructs.Construct, alarms []Alarm, email string) *[]interfacesawscloudwatch.IAlarmRef {
 	var refs []interfacesawscloudwatch.IAlarmRef
+	notify := func(awscloudwatch.Alarm) {}
+	if email != "" {
+		action := awscloudwatchactions.NewSnsAction(newAlarmTopic(scope, email))
+		notify = func(a awscloudwatch.Alarm) { a.AddAlarmAction(action); a.AddOkAction(action) }
+	}
 	for _, a := range alarms {
-		refs = append(refs, awscloudwatch.NewAlarm(scope, jsii.String(a.ID), &awscloudwatch.AlarmProps{
+		alarm := awscloudwatch.NewAlarm(scope, jsii.String(a.ID), &awscloudwatch.AlarmProps{
 			AlarmDescription:   jsii.String(a.Description),
 			Metric:             a.Metric,
 			Threshold:          jsii.Number(a.Threshold),
 			EvaluationPeriods:  jsii.Number(a.Minutes),
 			ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
 			TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING, // no requests, no news
-		}))
+		})
+		notify(alarm)
+		refs = append(refs, alarm)
 	}
 	return &refs
+}
+
+func newAlarmTopic(scope constructs.Construct, email string) awssns.Topic {
+	topic := awssns.NewTopic(scope, jsii.String("AlarmTopic"), &awssns.TopicProps{
+		DisplayName: jsii.String("Stateless servers"), EnforceSSL: jsii.Bool(true),
+	})
+	topic.AddSubscription(awssnssubscriptions.NewEmailSubscription(jsii.String(email), nil))
+	// A policy of its own, as EnforceSSL makes one, takes the place of the one that lets the account's services in.
+	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
+		Actions:    jsii.Strings("sns:Publish"), Resources: &[]*string{topic.TopicArn()},
+		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
+	}))
+	accept(topic, "AwsSolutions-SNS2", "Messages tell that an alarm went off, and leave by e-mail. CloudWatch can't use the "+
+		"AWS managed key, and a key of its own would cost more than all alarms.")
+	return topic
 }
 
 func percentage(part, whole awscloudwatch.IMetric) awscloudwatch.IMetric {

@@ -59,7 +59,8 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 		InstanceTypes: strings.Split(c.InstanceTypes, ","), SpotPercent: c.SpotPercent,
 		MinServers: c.MinServers, MaxServers: c.MaxServers,
 	})
-	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet, Store: store})
+	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet, Store: store,
+		AlarmEmail: c.AlarmEmail})
 
 	output(stack, "URL", "Where the lab answers", balancer.URL)
 	output(stack, "Store", "Where sessions live", string(c.Store))

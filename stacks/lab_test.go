@@ -301,6 +301,30 @@ func TestDashboardShowsTheStore(t *testing.T) {
 	}
 }
 
+func TestAlarmsNotify(t *testing.T) {
+	_, lab := synth(t, variants["edge"])
+	expectProperties(t, lab, "AWS::SNS::Subscription", map[string]any{"Protocol": "email", "Endpoint": "ops@example.com"})
+	expectProperties(t, lab, "AWS::SNS::TopicPolicy", map[string]any{"PolicyDocument": map[string]any{
+		"Statement": assertions.Match_ArrayWith(&[]any{map[string]any{"Effect": "Allow", "Action": "sns:Publish",
+			"Principal": map[string]any{"Service": "cloudwatch.amazonaws.com"},
+			"Condition": map[string]any{"StringEquals": map[string]any{
+				"aws:SourceAccount": map[string]any{"Ref": "AWS::AccountId"}}},
+			"Resource": map[string]any{"Ref": assertions.Match_AnyValue()}}})}})
+	var topic string
+	for id := range *lab.FindResources(jsii.String("AWS::SNS::Topic"), nil) {
+		topic = id
+	}
+	for id, alarm := range *lab.FindResources(jsii.String("AWS::CloudWatch::Alarm"), nil) {
+		for _, list := range []string{"AlarmActions", "OKActions"} {
+			if to := dig(t, *alarm, "Properties", list, 0, "Ref"); to != topic {
+				t.Errorf("%s: %s go to %v", id, list, to)
+			}
+		}
+	}
+	_, lab = synth(t, nil)
+	expect(t, func() { lab.ResourceCountIs(jsii.String("AWS::SNS::Topic"), jsii.Number(0)) })
+}
+
 func TestProductionIsProtected(t *testing.T) {
 	keys := func(store string) map[string]any { return map[string]any{"store": store, "stage": "production"} }
 	_, lab := synth(t, keys("dynamodb"))

@@ -53,9 +53,10 @@ var variants = map[string]map[string]any{
 	"cookie":               {"store": "cookie"},
 	"token":                {"store": "token"},
 	"spot":                 {"spotPercent": "60", "instanceType": "t4g.small,c7g.medium"},
-	"edge":                 {"domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "waf": "true"},
-	"memory":               {"store": "memory", "sticky": "true"},
-	"valkey-production":    {"store": "valkey", "stage": "production", "certificateArn": certificate},
+	"edge": {"domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "waf": "true",
+		"alarmEmail": "ops@example.com"},
+	"memory":            {"store": "memory", "sticky": "true"},
+	"valkey-production": {"store": "valkey", "stage": "production", "certificateArn": certificate},
 }
 
 // synth defines both stacks as main does, with the feature flags of cdk.json, keys of the context on top, and a file
