@@ -55,7 +55,7 @@ func TestFaultsAreFound(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			o := options(t, newFleet(t, test.store, 2).url)
-			o.Mix, o.Rate, o.Sessions = parseMix(t, test.mix), parseRate(t, "200"), 10
+			o.Mix, o.Sessions = parseMix(t, test.mix), 10
 			r := run(t, o)
 			for again := 0; again < 4 && test.count(r.Sessions) == 0; again++ {
 				r = run(t, o) // where there is no time to send much, faults are rare

@@ -46,6 +46,8 @@ func startFleet(t *testing.T, sessions func(session.Options) (*session.Manager, 
 	t.Cleanup(func() {
 		front.Close()
 		f.balancer.Close()
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		for _, server := range f.servers {
 			server.Close()
 		}
@@ -77,7 +79,7 @@ func (f *fleet) add() {
 	if err := f.balancer.Register(name, server.Listener.Addr().String()); err != nil {
 		f.t.Error(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := f.balancer.Await(ctx, name, balancer.StateHealthy); err != nil {
 		f.t.Error(err)
@@ -116,7 +118,7 @@ func parseMix(t *testing.T, text string) load.Mix {
 // options are those of a short test of the fleet.
 func options(t *testing.T, url string) load.Options {
 	return load.Options{
-		URL: url, Rate: parseRate(t, "400"), Duration: time.Second, Sessions: 20, Mix: load.DefaultMix(), Timeout: 2 * time.Second,
+		URL: url, Rate: parseRate(t, "150"), Duration: time.Second, Sessions: 20, Mix: load.DefaultMix(), Timeout: time.Minute,
 	}
 }
 

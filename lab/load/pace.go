@@ -107,6 +107,7 @@ const (
 	closeEarly    = 3 * time.Second  // the same, after an interruption
 	closeAtATime  = 16
 	closeInterval = 100 * time.Millisecond // between two looks at a session in doubt
+	closeFailures = 3                      // of the looks at a session end them
 )
 
 // closeSessions reads every session a last time, and again while it is in doubt what became of it.
@@ -131,15 +132,15 @@ func (r *Run) closeSessions(ctx context.Context) {
 
 func (r *Run) closeSession(ctx context.Context, v *visitor) {
 	defer v.close()
-	for looked := false; ctx.Err() == nil; looked = true {
-		switch stage := v.stage(); {
-		case stage == check.Fresh, stage == check.Over, stage == check.Open && looked:
+	for failures := 0; failures < closeFailures && ctx.Err() == nil; {
+		if stage := v.stage(); stage == check.Fresh || stage == check.Over {
 			return
 		}
 		o := v.next(check.Read, r.byLogin, r.now)
 		reply := r.client.send(ctx, o)
-		r.judge(o, &reply)
-		if v.stage() == check.Open || v.stage() == check.Over {
+		if failed := r.judge(o, &reply); failed != "" {
+			failures++
+		} else if v.stage() == check.Open {
 			return
 		}
 		select {

@@ -5,17 +5,23 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"stateless-servers/lab/check"
 )
 
+// probeWithin is the time for each answer to a probe at least. A test with a short timeout is no reason to refuse a target
+// that isn't warm yet.
+const probeWithin = 3 * time.Second
+
 // probe asks the target what the run must know: that it is the sample application, how long its sessions last unused,
 // and whether its store changes sessions after their start.
 func (r *Run) probe(ctx context.Context) error {
-	jar := &cookies{}
+	jar, client := &cookies{}, *r.client
+	client.timeout = max(client.timeout, probeWithin)
 	ask := func(kind check.Kind, method, path string, form url.Values) (reply, error) {
 		o := outgoing{kind: kind, method: method, path: path, form: form.Encode(), cookies: jar.header}
-		reply := r.client.send(ctx, o)
+		reply := client.send(ctx, o)
 		jar.apply(reply.setCookie)
 		return reply, reply.explain(r.options.URL, method+" "+path)
 	}

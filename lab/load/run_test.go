@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +43,7 @@ func TestOpenModel(t *testing.T) {
 		}
 	})
 	o := options(t, front)
-	o.Mix, o.Rate, o.Sessions, o.Timeout = parseMix(t, "none=1"), parseRate(t, "200"), 1, 20*time.Second
+	o.Mix, o.Sessions = parseMix(t, "none=1"), 1
 	if r := run(t, o); r.Requests < together || r.OK != r.Requests {
 		t.Errorf("%d of %d requests were answered", r.OK, r.Requests)
 	}
@@ -55,7 +56,9 @@ func forward(t *testing.T, to string, w http.ResponseWriter, r *http.Request) {
 		t.Error(err)
 		return
 	}
-	httputil.NewSingleHostReverseProxy(backend).ServeHTTP(w, r)
+	proxy := httputil.NewSingleHostReverseProxy(backend)
+	proxy.ErrorLog = quiet
+	proxy.ServeHTTP(w, r)
 }
 
 // Each visitor's requests overlap.
@@ -78,7 +81,7 @@ func TestRequestsOfASessionOverlap(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 		forward(t, app.url, w, r)
 	})
-	for _, rate := range []string{"20", "400"} {
+	for _, rate := range []string{"20", "200"} {
 		most = 0
 		o := options(t, front)
 		o.Rate, o.Sessions = parseRate(t, rate), 3
@@ -123,12 +126,17 @@ func TestResult(t *testing.T) {
 	if q.P50 <= 0 || q.P50 > q.P90 || q.P90 > q.P99 || q.P99 > q.P999 || q.P999 > q.Max || result.Service.Max > q.Max {
 		t.Errorf("quantiles: %+v, %+v", q, result.Service)
 	}
-	if result.Sessions.Total == 0 || len(result.Events) == 0 || result.Events[0].What != "a drill" || result.Events[0].T < 0.1 {
+	drill := slices.IndexFunc(result.Events, func(e load.Event) bool { return e.What == "a drill" })
+	if result.Sessions.Total == 0 || drill < 0 || result.Events[drill].T < 0.1 {
 		t.Errorf("sessions and events: %+v", result)
 	}
-	if len(looks) == 0 || looks[0].Total != 1500*time.Millisecond || looks[0].Phase != load.Measure {
+	if len(looks) == 0 || looks[0].Total != 1500*time.Millisecond || looks[0].Phase == load.Warmup {
 		t.Errorf("progress: %+v", looks)
 	}
+}
+
+func happened(r load.Result, what string) bool {
+	return slices.ContainsFunc(r.Events, func(e load.Event) bool { return e.What == what })
 }
 
 // An interrupted test is reported.
@@ -149,7 +157,7 @@ func TestInterruption(t *testing.T) {
 	if result.Duration < 0.4 || result.Duration > 60 || result.Requests == 0 || result.Sessions.Violations() > 0 {
 		t.Errorf("got %+v", result)
 	}
-	if len(result.Events) != 1 || result.Events[0].What != "interrupted" {
+	if !happened(result, "interrupted") {
 		t.Errorf("events: %v", result.Events)
 	}
 }
@@ -158,7 +166,6 @@ func TestInterruption(t *testing.T) {
 func TestOutage(t *testing.T) {
 	f := newFleet(t, memory.New(), 1)
 	o := options(t, f.url)
-	o.Rate = parseRate(t, "100")
 	r, err := load.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +178,7 @@ func TestOutage(t *testing.T) {
 	if result.Errors["http_502"] == 0 || result.OK+result.Errors["http_502"] != result.Requests || result.Sessions.Violations() > 0 {
 		t.Errorf("got %+v", result)
 	}
-	if len(result.Events) == 0 || result.Events[0].What != "errors begin: http_502" {
+	if !happened(result, "errors begin: http_502") {
 		t.Errorf("events: %v", result.Events)
 	}
 }
@@ -229,7 +236,7 @@ func TestRefusedTargets(t *testing.T) {
 		{"host:80", "the address of an application, such as"},
 	} {
 		o := options(t, test.url)
-		o.Timeout = 300 * time.Millisecond
+		o.Timeout = time.Second
 		if _, err := load.Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", test.url, err, test.want)
 		}
