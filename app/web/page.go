@@ -10,14 +10,7 @@ import (
 	"stateless-servers/app/session"
 )
 
-type errorPage struct {
-	Status int
-	Title  string
-	Detail string
-	Server string
-}
-
-// homePage is what templates/home.html shows.
+// homePage is what homeDocument shows.
 type homePage struct {
 	sessionState
 	limits
@@ -30,7 +23,6 @@ type homePage struct {
 	Player     string // the visitor's name on the board; empty without a session
 	LastScore  int64
 	HasScore   bool
-	MaxScore   int64
 	Board      []leaderboard.Entry
 	BoardFails bool
 
@@ -45,7 +37,7 @@ type answer struct {
 	Count  int
 }
 
-// Colour is the class of the answer's server.
+// Colour numbers the class of the answer's server.
 func (a answer) Colour() int { return a.Slot % colours }
 
 // Letter tells the answer's server apart without colour.
@@ -71,7 +63,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	home := homePage{sessionState: state, limits: s.limits, MaxScore: maxScore}
+	home := homePage{sessionState: state, limits: s.limits}
 	if found {
 		home.Player = playerName(info)
 		// A score that another version of this program wrote differently is no reason to fail.
@@ -93,7 +85,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		}
 		home.Sessions = userSessions(infos)
 	}
-	writePage(w, http.StatusOK, "home.html", home)
+	writePage(w, http.StatusOK, homeDocument(home))
 }
 
 // logFailure logs what the page can do without.

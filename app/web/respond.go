@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	g "maragu.dev/gomponents"
+
 	"stateless-servers/app/session"
 )
 
@@ -30,9 +32,7 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
 		w.Header().Set("Retry-After", "1")
 	}
 	if !strings.HasPrefix(r.URL.Path, "/api/") || isForm(r) {
-		writePage(w, status, "error.html", errorPage{
-			Status: status, Title: http.StatusText(status), Detail: detail, Server: w.Header().Get("X-Served-By"),
-		})
+		writePage(w, status, errorDocument(status, detail, w.Header().Get("X-Served-By")))
 		return
 	}
 	body, _ := json.Marshal(problem{"about:blank", http.StatusText(status), status, detail, r.URL.EscapedPath()})
@@ -95,12 +95,10 @@ func writeJSON(w http.ResponseWriter, body any) {
 	write(w, http.StatusOK, "application/json", append(text, '\n'))
 }
 
-func writePage(w http.ResponseWriter, status int, name string, data any) {
-	var page bytes.Buffer
-	if err := templates.ExecuteTemplate(&page, name, data); err != nil {
-		panic(fmt.Errorf("render %s: %w", name, err))
-	}
-	write(w, status, "text/html; charset=utf-8", page.Bytes())
+func writePage(w http.ResponseWriter, status int, page g.Node) {
+	var text bytes.Buffer
+	page.Render(&text) // fails only when the writer does, which a buffer never does
+	write(w, status, "text/html; charset=utf-8", text.Bytes())
 }
 
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {

@@ -5,13 +5,12 @@ import (
 	"crypto/sha256"
 	"embed"
 	"fmt"
-	"html/template"
 	"net/http"
 	"path"
 	"time"
 )
 
-//go:embed static templates
+//go:embed static
 var files embed.FS
 
 // An asset is a file that the page refers to.
@@ -63,16 +62,3 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.content))
 }
-
-var templates = template.Must(template.New("").
-	Funcs(template.FuncMap{"asset": assetURL, "money": money, "moment": moment, "iso": iso}).
-	ParseFS(files, "templates/*.html"))
-
-// money writes an amount of cents.
-func money(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }
-
-// moment writes a time for people.
-func moment(t time.Time) string { return t.UTC().Format("2 Jan, 15:04 UTC") }
-
-// iso writes a time for programs.
-func iso(t time.Time) string { return t.UTC().Format(time.RFC3339) }

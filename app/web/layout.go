@@ -1,0 +1,124 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+)
+
+// The pages are made with gomponents and not with html/template, for the size of the server: 16.3 MB instead of 29.7 MB
+// (linux/arm64, stripped). A template looks methods up by name while it runs, so with one in the program the linker has
+// to keep every exported method of every type, and the clients of the stores have thousands. test/size_test.go watches
+// over it. Text and attributes are escaped; what a visitor sent must not go where that isn't enough: into an address, a
+// style or a script.
+
+// document is a whole page. Its footer begins with what is said of the page's data, if there is anything.
+func document(title string, data g.Node, content ...g.Node) g.Node {
+	return h.Doctype(h.HTML(h.Lang("en"),
+		h.Head(
+			h.Meta(h.Charset("utf-8")),
+			h.TitleEl(g.Text(title+" – Stateless Servers")),
+			h.Meta(h.Name("viewport"), h.Content("width=device-width, initial-scale=1")),
+			h.Meta(h.Name("color-scheme"), h.Content("light dark")),
+			h.Meta(h.Name("description"),
+				h.Content("A web application on stateless servers: any of them may answer.")),
+			h.Link(h.Rel("icon"), h.Href(assetURL("icon.svg")), h.Type("image/svg+xml")),
+			h.Link(h.Rel("stylesheet"), h.Href(assetURL("style.css"))),
+			h.Script(h.Src(assetURL("script.js")), h.Defer()),
+		),
+		h.Body(
+			h.A(h.Class("skip"), h.Href("#main"), g.Text("Skip to the content")),
+			h.Header(h.Class("bar"),
+				h.A(h.Class("brand"), h.Href("/"),
+					h.Span(h.Class("mark"), unspoken(),
+						h.I(h.Class("server-4")), h.I(h.Class("server-0")), h.I(h.Class("server-2"))),
+					g.Text("Stateless Servers")),
+				h.P(g.Text("Any server may answer. The session follows.")),
+			),
+			h.Main(h.ID("main"), h.TabIndex("-1"), g.Group(content)),
+			h.Footer(
+				data,
+				h.P(g.Text("This is a lab. It asks for no password, and checks no name.")),
+			),
+		),
+	))
+}
+
+// errorDocument is the page of an error. To a session that has ended, it offers the way out.
+func errorDocument(status int, detail, server string) g.Node {
+	title, ended := http.StatusText(status), status == http.StatusConflict
+	toPage := "button"
+	if ended {
+		toPage = "button quiet"
+	}
+	return document(fmt.Sprintf("%d %s", status, title), nil,
+		h.Section(h.Class("hero failure"),
+			h.H1(
+				h.Span(h.Class("label"), g.Text(strconv.Itoa(status))), space(),
+				h.Span(h.Class("name"), g.Text(title)),
+			),
+			h.P(h.Class("where"), g.Text(detail)),
+			h.Div(h.Class("row"),
+				g.If(ended, post("/logout", h.Button(g.Text("Start afresh")))),
+				h.A(h.Class(toPage), h.Href("/"), g.Text("Go to the page")),
+			),
+			g.If(server != "", h.P(h.Class("where"), g.Text("Answered by "+server))),
+		),
+	)
+}
+
+// panel is a section of the page under a heading.
+func panel(class, name, title string, content ...g.Node) g.Node {
+	heading := name + "-title"
+	return h.Section(h.Class(class), h.Aria("labelledby", heading),
+		h.H2(h.ID(heading), g.Text(title)),
+		g.Group(content))
+}
+
+// controls are what a visitor can do, or when there is a reason why not, that reason and the controls switched off.
+func controls(reason string, content ...g.Node) g.Node {
+	return g.Group{
+		why(reason),
+		h.FieldSet(g.If(reason != "", h.Disabled()), g.Group(content)),
+	}
+}
+
+// why gives a reason, if there is one.
+func why(reason string) g.Node {
+	return g.If(reason != "", h.P(h.Class("why"), g.Text(reason)))
+}
+
+// status is where static/script.js says what came of what the visitor did.
+func status(text string) g.Node {
+	return h.P(h.Class("status"), h.Role("status"), g.Text(text))
+}
+
+// post is a form that works without JavaScript.
+func post(action string, content ...g.Node) g.Node {
+	return h.Form(h.Method("post"), h.Action(action), g.Group(content))
+}
+
+// moment shows a time to people and to programs. Where there is none yet, it is empty.
+func moment(t *time.Time, attributes ...g.Node) g.Node {
+	if t == nil {
+		return h.Time(attributes...)
+	}
+	return h.Time(g.Group(attributes), h.DateTime(t.UTC().Format(time.RFC3339)),
+		g.Text(t.UTC().Format("2 Jan, 15:04 UTC")))
+}
+
+// money writes an amount of cents.
+func money(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }
+
+// space keeps words apart that are in elements side by side.
+func space() g.Node { return g.Text(" ") }
+
+// unspoken keeps an element from screen readers.
+func unspoken() g.Node { return h.Aria("hidden", "true") }
+
+// hiddenIf hides an element, which static/script.js may show later.
+func hiddenIf(condition bool) g.Node { return g.If(condition, g.Attr("hidden")) }
