@@ -26,7 +26,7 @@ func TestApp(t *testing.T) {
 		{"valkey in production", "part.Say()", variants["valkey-production"], "", 0},
 		{"the baseline", "part.Say()", variants["memory"], "", 0},
 		{"bad context", "part.Say()", map[string]any{"sotre": "valkey", "store": "nosuch"},
-			"context sotre=\"valkey\": no such key; allowed are store, sticky, stage, certificateArn, domain, hostedZoneId, waf, " +
+			"context sotre=\"valkey\": no such key; allowed are store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, " +
 				"instanceType, spotPercent, " +
 				"minServers, maxServers, zones, egress, alarmEmail, billing, minUnits, maxUnits, customerKey, cacheNodeType, shards, " +
 				"replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +

@@ -32,6 +32,8 @@ type BalancerProps struct {
 	// CertificateARN turns on HTTPS, with a redirect from HTTP. So do Domain and HostedZoneID, which make a certificate for
 	// the name and lead it here. All empty means plain HTTP.
 	CertificateARN, Domain, HostedZoneID string
+	// Private keeps the load balancer from the internet: it has no public address, and lets nobody in until told whom.
+	Private bool
 	// Sticky sends each visitor to the same server, for as long as sessions live.
 	Sticky bool
 	// ServerPort is where the servers listen.
@@ -51,16 +53,23 @@ type Balancer struct {
 // empty the target group.
 func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Balancer {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	logs := newLogBucket(scope, props.Stage)
+	logs := newLogBucket(scope, props.Stage, awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED)
+	subnets := balancerSubnets
+	if props.Private {
+		subnets = fleetSubnets
+	}
 	balancer := elb.NewApplicationLoadBalancer(scope, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
 		Vpc:                     props.Vpc,
-		VpcSubnets:              &awsec2.SubnetSelection{SubnetGroupName: jsii.String(balancerSubnets)},
-		InternetFacing:          jsii.Bool(true),
+		VpcSubnets:              &awsec2.SubnetSelection{SubnetGroupName: jsii.String(subnets)},
+		InternetFacing:          jsii.Bool(!props.Private),
 		IdleTimeout:             duration(idleTimeout),
 		DropInvalidHeaderFields: jsii.Bool(true),
 		DeletionProtection:      jsii.Bool(props.Stage == StageProduction),
 	})
 	for _, group := range *balancer.Connections().SecurityGroups() {
+		if props.Private {
+			break
+		}
 		accept(group, "AwsSolutions-EC23", "Visitors come from anywhere. The load balancer is the only part that they reach.")
 	}
 	// Not LogAccessLogs, which needs to know the region: its policy names an AWS account of the region.
@@ -99,7 +108,7 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 		certificate = awscertificatemanager.Certificate_FromCertificateArn(balancer, jsii.String("Certificate"),
 			jsii.String(props.CertificateARN))
 	}
-	listener, scheme := addListeners(balancer, targets, certificate)
+	listener, scheme := addListeners(balancer, targets, certificate, !props.Private)
 	return Balancer{balancer, targets, listener, scheme + "://" + host}
 }
 
@@ -121,14 +130,15 @@ func nameBalancer(scope constructs.Construct, balancer elb.ApplicationLoadBalanc
 		})
 }
 
-// addListeners opens the load balancer to the internet and returns the listener that forwards to the targets.
+// addListeners makes the load balancer listen, if open to the internet, and returns the listener that forwards to the targets.
 func addListeners(balancer elb.ApplicationLoadBalancer, targets elb.ApplicationTargetGroup,
-	certificate awscertificatemanager.ICertificate) (
+	certificate awscertificatemanager.ICertificate, open bool) (
 	listener elb.ApplicationListener, scheme string) {
 	forward := &[]elb.IApplicationTargetGroup{targets}
 	if certificate == nil {
 		return balancer.AddListener(jsii.String("Http"), &elb.BaseApplicationListenerProps{
 			Port: jsii.Number(80), Protocol: elb.ApplicationProtocol_HTTP, DefaultTargetGroups: forward,
+			Open: jsii.Bool(open),
 		}), "http"
 	}
 	balancer.AddRedirect(nil) // port 80 to 443, permanently
@@ -143,7 +153,7 @@ func addListeners(balancer elb.ApplicationLoadBalancer, targets elb.ApplicationT
 
 // newLogBucket defines the bucket of access logs. It outlives the stack, because CloudFormation can't delete a bucket
 // with logs in it; what it holds expires. SSE-S3 is the only encryption that the load balancer writes.
-func newLogBucket(scope constructs.Construct, stage Stage) awss3.Bucket {
+func newLogBucket(scope constructs.Construct, stage Stage, ownership awss3.ObjectOwnership) awss3.Bucket {
 	days := 30
 	if stage == StageProduction {
 		days = 365
@@ -151,7 +161,7 @@ func newLogBucket(scope constructs.Construct, stage Stage) awss3.Bucket {
 	bucket := awss3.NewBucket(scope, jsii.String("AccessLogs"), &awss3.BucketProps{
 		Encryption:        awss3.BucketEncryption_S3_MANAGED,
 		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
-		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
+		ObjectOwnership:   ownership,
 		EnforceSSL:        jsii.Bool(true),
 		MinimumTLSVersion: jsii.Number(1.2),
 		RemovalPolicy:     awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE,

@@ -72,6 +72,10 @@ type Config struct {
 	// the id HostedZoneID (hostedZoneId). They go together, and instead of certificateArn: a certificate is made and
 	// renewed for the name, and the name leads to the load balancer. There are no defaults.
 	Domain, HostedZoneID string
+	// CloudFront (cloudfront) puts Amazon CloudFront before a load balancer that has no public address, so that a lab
+	// without a domain has HTTPS: instead of certificateArn and domain. Ten million requests and a terabyte a month are
+	// free. The default is false. Turning it on or off makes a new load balancer.
+	CloudFront bool
 	// WAF (waf) has AWS WAF check requests by three groups of rules that AWS maintains: 8 USD a month and 0.60 USD a million
 	// requests. The default is false.
 	WAF bool
@@ -144,6 +148,7 @@ func (c *Config) settings() []setting {
 		form("certificateArn", &c.CertificateARN, "", certificateForm, "the ARN of an ACM certificate"),
 		form("domain", &c.Domain, "", domainForm, "a domain name such as lab.example.com"),
 		form("hostedZoneId", &c.HostedZoneID, "", zoneForm, "the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ"),
+		boolean("cloudfront", &c.CloudFront),
 		boolean("waf", &c.WAF),
 		form("instanceType", &c.InstanceTypes, "t4g.small", armForm, "ARM (Graviton) instance types such as t4g.small, with "+
 			"commas between them"),
@@ -205,8 +210,8 @@ func (c Config) Warn(w io.Writer) {
 	}
 }
 
-// HTTPS tells whether visitors reach the load balancer over TLS.
-func (c Config) HTTPS() bool { return c.CertificateARN != "" || c.Domain != "" }
+// HTTPS tells whether visitors come over TLS.
+func (c Config) HTTPS() bool { return c.CertificateARN != "" || c.Domain != "" || c.CloudFront }
 
 // contradictions are values that are allowed, but not together. A number that isn't allowed is 0 here.
 func (c *Config) contradictions() []error {
@@ -226,6 +231,9 @@ func (c *Config) contradictions() []error {
 	}
 	if (c.Domain == "") != (c.HostedZoneID == "") {
 		add("domain=%q and hostedZoneId=%q: both or neither", c.Domain, c.HostedZoneID)
+	}
+	if c.CloudFront && (c.Domain != "" || c.CertificateARN != "") {
+		add("cloudfront=\"true\": not with domain or certificateArn; CloudFront has a name and a certificate of its own")
 	}
 	if c.Domain != "" && c.CertificateARN != "" {
 		add("certificateArn=%q: not with domain, which makes a certificate of its own", c.CertificateARN)

@@ -67,7 +67,7 @@ func TestParseConfig(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, waf, instanceType, spotPercent, minServers, maxServers, zones, egress, alarmEmail, billing, " +
+	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, instanceType, spotPercent, minServers, maxServers, zones, egress, alarmEmail, billing, " +
 		"minUnits, maxUnits, customerKey, cacheNodeType, shards, replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"
 	const arm = "ARM (Graviton) instance types such as t4g.small, with commas between them"
@@ -100,6 +100,8 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			[]string{`context domain="lab.example.com" and hostedZoneId="": both or neither`}},
 		{"two certificates", map[string]any{"domain": "lab.example.com", "hostedZoneId": "Z1", "certificateArn": certificate},
 			[]string{`context certificateArn="` + certificate + `": not with domain, which makes a certificate of its own`}},
+		{"CloudFront and a certificate", map[string]any{"cloudfront": "true", "certificateArn": certificate}, []string{
+			`context cloudfront="true": not with domain or certificateArn; CloudFront has a name and a certificate of its own`}},
 		{"an address for a domain", map[string]any{"domain": "https://example.com", "hostedZoneId": "example.com"}, []string{
 			`context domain="https://example.com": allowed is a domain name such as lab.example.com`,
 			`context hostedZoneId="example.com": allowed is the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ`,

@@ -76,10 +76,7 @@ func newRotation(scope constructs.Construct, secret awssecretsmanager.Secret, st
 	log := awslogs.NewLogGroup(scope, jsii.String("RotationLog"), &awslogs.LogGroupProps{
 		Retention: retention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
-	role := awsiam.NewRole(scope, jsii.String("RotationRole"), &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
-	})
-	role.AddToPolicy(allow([]*string{log.LogGroupArn()}, "logs:CreateLogStream", "logs:PutLogEvents"))
+	role := newFunctionRole(scope, "RotationRole", log)
 	role.AddToPolicy(allow([]*string{secret.SecretArn()}, "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue",
 		"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"))
 	rotate := awslambda.NewFunction(scope, jsii.String("Rotation"), &awslambda.FunctionProps{
@@ -97,6 +94,15 @@ func newRotation(scope constructs.Construct, secret awssecretsmanager.Secret, st
 		SourceArn: secret.SecretArn(),
 	})
 	return rotate
+}
+
+// newFunctionRole is for a Lambda function, which may write to its log only.
+func newFunctionRole(scope constructs.Construct, id string, log awslogs.LogGroup) awsiam.Role {
+	role := awsiam.NewRole(scope, jsii.String(id), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+	})
+	role.AddToPolicy(allow([]*string{log.LogGroupArn()}, "logs:CreateLogStream", "logs:PutLogEvents"))
+	return role
 }
 
 // Configure implements SessionStore.

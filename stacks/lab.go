@@ -46,8 +46,13 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	serverTimings(&server.Config)
 
 	store := NewSessionStore(stack, props.Vpc, c)
-	balancer := NewBalancer(stack, "Balancer", &BalancerProps{
-		Vpc: props.Vpc, Stage: c.Stage, CertificateARN: c.CertificateARN, Domain: c.Domain, HostedZoneID: c.HostedZoneID,
+	balancerID := "Balancer"
+	if c.CloudFront {
+		balancerID = "PrivateBalancer" // a new one, with a target group of its own: two balancers can't share one
+	}
+	balancer := NewBalancer(stack, balancerID, &BalancerProps{
+		Private: c.CloudFront,
+		Vpc:     props.Vpc, Stage: c.Stage, CertificateARN: c.CertificateARN, Domain: c.Domain, HostedZoneID: c.HostedZoneID,
 		ServerPort: port(server.Config),
 		Sticky:     c.Sticky,
 	})
@@ -62,13 +67,16 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet, Store: store,
 		AlarmEmail: c.AlarmEmail})
 
+	if c.CloudFront {
+		balancer.URL = NewDistribution(stack, "CloudFront", &DistributionProps{Balancer: balancer, Stage: c.Stage})
+	}
 	output(stack, "URL", "Where the lab answers", balancer.URL)
 	output(stack, "Store", "Where sessions live", string(c.Store))
 	output(stack, "DashboardURL", "Graphs and alarms of the lab", "https://"+*stack.Region()+
 		".console.aws.amazon.com/cloudwatch/home?region="+*stack.Region()+"#dashboards:name="+*dashboard.DashboardName())
 	if server.PlainHTTP {
 		output(stack, "Warning", "About transport", "Plain HTTP: anybody on the way reads along and can take over "+
-			"sessions. For a lab only. Deploy with -c certificateArn=... or -c domain=... for HTTPS.")
+			"sessions. For a lab only. Deploy with -c certificateArn=..., -c domain=... or -c cloudfront=true for HTTPS.")
 	}
 	return stack
 }

@@ -99,6 +99,44 @@ func TestDomain(t *testing.T) {
 	})
 }
 
+func TestCloudFront(t *testing.T) {
+	_, lab := synth(t, variants["cloudfront"])
+	expectProperties(t, lab, loadBalancer, map[string]any{"Scheme": "internal"})
+	expectProperties(t, lab, "AWS::CloudFront::VpcOrigin", map[string]any{"VpcOriginEndpointConfig": map[string]any{
+		"Arn": map[string]any{"Ref": assertions.Match_AnyValue()}, "OriginProtocolPolicy": "http-only"}})
+	expectProperties(t, lab, "AWS::CloudFront::Distribution", map[string]any{"DistributionConfig": map[string]any{
+		"Logging": map[string]any{"Bucket": assertions.Match_AnyValue()},
+		"DefaultCacheBehavior": map[string]any{
+			"ViewerProtocolPolicy":  "redirect-to-https",
+			"CachePolicyId":         "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", // CachingDisabled
+			"OriginRequestPolicyId": "216adef6-5c7f-47e4-b989-5492eafa07d3", // AllViewer
+			"AllowedMethods":        []any{"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"},
+		}}})
+	for id, group := range *lab.FindResources(jsii.String("AWS::EC2::SecurityGroup"), nil) {
+		if inline, has := dig(t, *group, "Properties").(map[string]any)["SecurityGroupIngress"]; has {
+			t.Errorf("%s lets in %v", id, inline)
+		}
+	}
+	expectProperties(t, lab, "AWS::EC2::SecurityGroupIngress", map[string]any{"FromPort": 80, "ToPort": 80,
+		"SourcePrefixListId": assertions.Match_AnyValue(), "CidrIp": assertions.Match_Absent()})
+	if environment := environment(t, lab); strings.Contains(environment, "PLAIN_HTTP") {
+		t.Errorf("the server is told of plain HTTP: %s", environment)
+	}
+	expect(t, func() {
+		if found := *lab.FindOutputs(jsii.String("Warning"), nil); len(found) != 0 {
+			t.Error("a warning of plain HTTP")
+		}
+	})
+	// Neither balancer nor target group may carry on as the other kind: CloudFormation couldn't replace them in place.
+	_, public := synth(t, nil)
+	private := resources(t, lab)
+	for id, r := range resources(t, public) {
+		if _, has := private[id]; has && strings.HasPrefix(r.Type, "AWS::ElasticLoadBalancingV2::") {
+			t.Errorf("%s is of both", id)
+		}
+	}
+}
+
 func TestFirewall(t *testing.T) {
 	_, lab := synth(t, variants["edge"])
 	acl := only(t, lab, "AWS::WAFv2::WebACL")

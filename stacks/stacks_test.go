@@ -55,6 +55,7 @@ var variants = map[string]map[string]any{
 	"spot":                 {"spotPercent": "60", "instanceType": "t4g.small,c7g.medium"},
 	"edge": {"domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "waf": "true",
 		"alarmEmail": "ops@example.com"},
+	"cloudfront":        {"cloudfront": "true", "waf": "true"},
 	"memory":            {"store": "memory", "sticky": "true"},
 	"valkey-production": {"store": "valkey", "stage": "production", "certificateArn": certificate},
 }

@@ -1,0 +1,84 @@
+package stacks
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudfront"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudfrontorigins"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/customresources"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// DistributionProps are the inputs of NewDistribution.
+type DistributionProps struct {
+	// Balancer must be Private.
+	Balancer Balancer
+	Stage    Stage
+}
+
+// NewDistribution defines a distribution of Amazon CloudFront before the balancer and returns its URL. It has HTTPS under
+// a name and a certificate of its own, and reaches the balancer inside the VPC (VPC origin), which nobody else does. It
+// caches nothing, since every answer is one visitor's, and passes on all that visitors send. Between CloudFront and the
+// load balancer requests are plain HTTP, on AWS's network only.
+func NewDistribution(scope constructs.Construct, id string, props *DistributionProps) (url string) {
+	scope = constructs.NewConstruct(scope, jsii.String(id))
+	props.Balancer.LoadBalancer.Connections().AllowFrom(cloudFrontAddresses(scope, props.Stage),
+		awsec2.Port_HTTP(), jsii.String("CloudFront"))
+	origin := awscloudfrontorigins.VpcOrigin_WithApplicationLoadBalancer(props.Balancer.LoadBalancer,
+		&awscloudfrontorigins.VpcOriginWithEndpointProps{
+			ProtocolPolicy:   awscloudfront.OriginProtocolPolicy_HTTP_ONLY,
+			KeepaliveTimeout: duration(idleTimeout / 2), // CloudFront lets go of a connection before the load balancer does
+			ReadTimeout:      duration(30 * time.Second),
+		})
+	logs := newLogBucket(scope, props.Stage, awss3.ObjectOwnership_BUCKET_OWNER_PREFERRED) // CloudFront writes with ACLs
+	distribution := awscloudfront.NewDistribution(scope, jsii.String("Distribution"), &awscloudfront.DistributionProps{
+		Comment: jsii.String("Stateless servers"),
+		DefaultBehavior: &awscloudfront.BehaviorOptions{
+			Origin:               origin,
+			AllowedMethods:       awscloudfront.AllowedMethods_ALLOW_ALL(),
+			ViewerProtocolPolicy: awscloudfront.ViewerProtocolPolicy_REDIRECT_TO_HTTPS,
+			CachePolicy:          awscloudfront.CachePolicy_CACHING_DISABLED(),
+			OriginRequestPolicy:  awscloudfront.OriginRequestPolicy_ALL_VIEWER(),
+		},
+		HttpVersion: awscloudfront.HttpVersion_HTTP2_AND_3,
+		PriceClass:  awscloudfront.PriceClass_PRICE_CLASS_100,
+		LogBucket:   logs,
+	})
+	accept(distribution, "AwsSolutions-CFR1", "Visitors come from anywhere.")
+	accept(distribution, "AwsSolutions-CFR2", "AWS WAF is a choice (-c waf=true), and stands before the load balancer.")
+	accept(distribution, "AwsSolutions-CFR4", "CloudFront's own certificate, which needs no domain, comes with its own choice "+
+		"of TLS versions.")
+	return "https://" + *distribution.DomainName()
+}
+
+// cloudFrontAddresses are those that CloudFront reaches origins from: a prefix list that AWS maintains, whose id is
+// another one in each region and can be had by its name only.
+func cloudFrontAddresses(scope constructs.Construct, stage Stage) awsec2.IPeer {
+	log := awslogs.NewLogGroup(scope, jsii.String("LookupLog"), &awslogs.LogGroupProps{
+		Retention: retention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+	})
+	role := newFunctionRole(scope, "LookupRole", log)
+	role.AddToPolicy(allow([]*string{jsii.String("*")}, "ec2:DescribeManagedPrefixLists"))
+	accept(role.Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5",
+		"ec2:DescribeManagedPrefixLists can't be limited to a resource.", "Resource::*")
+	lookup := customresources.NewAwsCustomResource(scope, jsii.String("CloudFrontAddresses"),
+		&customresources.AwsCustomResourceProps{
+			ResourceType: jsii.String("Custom::PrefixList"),
+			OnUpdate: &customresources.AwsSdkCall{
+				Service: jsii.String("EC2"), Action: jsii.String("DescribeManagedPrefixLists"),
+				Parameters: map[string]any{"Filters": []any{map[string]any{
+					"Name": "prefix-list-name", "Values": []any{"com.amazonaws.global.cloudfront.origin-facing"},
+				}}},
+				PhysicalResourceId: customresources.PhysicalResourceId_Of(jsii.String("cloudfront-origin-facing")),
+				OutputPaths:        jsii.Strings("PrefixLists.0.PrefixListId"),
+			},
+			Role: role, LogGroup: log, InstallLatestAwsSdk: jsii.Bool(false),
+		})
+	lookup.Node().AddDependency(role) // with its policy
+	return awsec2.Peer_PrefixList(lookup.GetResponseField(jsii.String("PrefixLists.0.PrefixListId")))
+}
