@@ -1,0 +1,228 @@
+package linearizability
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	random "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"stateless-servers/app/session"
+)
+
+const (
+	clients  = 9
+	sessions = 4 // in use at a time
+	// beat is when clients call: all at once, so that their calls overlap.
+	beat = 4 * time.Millisecond
+	// longest is how many calls a session gets. It ends before, or goes on for a while after its end.
+	longest, afterEnd = 60, 12
+	// What the check costs grows with the factorial of a session's calls without an answer. There are four at most: where
+	// there are faults, a session has few calls at a time, and gets fewer in all by lostCalls for each.
+	atATime   = 3
+	lostCalls = longest / 2
+	// rest is what a client that got no answer waits for.
+	rest = 100 * time.Millisecond
+	// proceedWithin bounds how long clients wait for answers that are due: far more than they need.
+	proceedWithin = 30 * time.Second
+)
+
+// A recorder has clients call servers, and notes what they ask and are told, and when. All times are this process's: a
+// call's begins before its server hears of it, and ends after its server has answered, so that what the servers' own
+// clocks say doesn't matter. A call may only seem longer than it was, which allows an order more, and never one less.
+type recorder struct {
+	servers []server
+	within  time.Duration // of each call, in its server
+	atATime int           // calls of one session
+	started time.Time
+	done    chan struct{} // closed to stop the clients
+	running sync.WaitGroup
+
+	mu         sync.Mutex
+	history    []porcupine.Operation
+	used       []*subject
+	calls      int64
+	open       [sessions]*subject
+	answered   [clients]int
+	unanswered int
+	last       string // why a call was not answered
+}
+
+// A server takes a client's request to a store.
+type server interface{ Do(Request) Answer }
+
+// A Request is a Call with what a server needs to know to do it.
+type Request struct {
+	Call   Call
+	Now    time.Time
+	Within time.Duration
+}
+
+// A subject is a session in use.
+type subject struct {
+	id   session.ID
+	left int // how many more calls it gets
+	busy int // calls under way
+}
+
+// record starts clients, each of one of the servers.
+func record(servers []server, within time.Duration, atATime int) *recorder {
+	r := &recorder{servers: servers, within: within, atATime: atATime, started: time.Now(), done: make(chan struct{})}
+	for client := range clients {
+		r.running.Go(func() { r.client(client) })
+	}
+	return r
+}
+
+func (r *recorder) client(client int) {
+	for {
+		s, call := r.next()
+		outcome := r.do(client, call)
+		pause := beat - time.Since(r.started)%beat
+		r.mu.Lock()
+		s.busy--
+		if outcome == unknown {
+			s.left -= lostCalls
+			pause = rest
+		}
+		r.mu.Unlock()
+		select {
+		case <-r.done:
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// next picks one of the open sessions, some more often than others, and what to do with it.
+func (r *recorder) next() (*subject, Call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls++
+	idle := r.started.Add(time.Hour).Unix() + r.calls // each update has its own
+	at := &r.open[min(random.IntN(sessions), random.IntN(sessions))]
+	for *at != nil && (*at).left > 0 && (*at).busy >= r.atATime {
+		at = &r.open[random.IntN(sessions)]
+	}
+	if *at == nil || (*at).left <= 0 {
+		s := &subject{left: longest, busy: 1}
+		rand.Read(s.id[:])
+		*at, r.used = s, append(r.used, s)
+		return s, Call{Kind: create, ID: s.id, Idle: idle, Changes: []session.Change{
+			{Op: session.OpSet, Key: "text", Value: `"first"`}, {Op: session.OpAdd, Key: "visits", N: 1},
+		}}
+	}
+	s := *at
+	s.left--
+	s.busy++
+	switch n := random.IntN(100); {
+	case n < 4:
+		s.left = min(s.left, afterEnd)
+		return s, Call{Kind: end, ID: s.id}
+	case n < 35:
+		return s, Call{Kind: load, ID: s.id}
+	default:
+		return s, Call{Kind: update, ID: s.id, Idle: idle, Changes: changes()}
+	}
+}
+
+// changes are those of one update: none is a touch. What is added tells the additions apart.
+func changes() []session.Change {
+	forms := []string{`"ünïcode 🛒"`, "null", "{}", "0", "-0", "007", "1.5", "-5", "9007199254740991", "9007199254740993"}
+	var list []session.Change
+	for _, key := range []string{"visits", "cart/tea", "cart/salt", "text", "mixed"} {
+		switch n := random.IntN(12); {
+		case n < 4 && key != "text":
+			list = append(list, session.Change{Op: session.OpAdd, Key: key, N: random.Int64N(2_000) - 500})
+		case n < 5 && key != "visits":
+			list = append(list, session.Change{Op: session.OpSet, Key: key, Value: forms[random.IntN(len(forms))]})
+		case n < 6 && key != "visits":
+			list = append(list, session.Change{Op: session.OpRemove, Key: key})
+		}
+	}
+	return list
+}
+
+// do has a server do a call, and notes it.
+func (r *recorder) do(client int, call Call) Outcome {
+	begin := time.Since(r.started)
+	answer := r.servers[client%len(r.servers)].Do(Request{call, r.now(), r.within})
+	returned := int64(time.Since(r.started))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if answer.Outcome == unknown {
+		r.unanswered++
+		r.last = answer.Error
+		returned = forever
+	} else {
+		r.answered[client]++
+	}
+	if answer.Outcome != unknown || call.Kind != load { // a load that told nothing did nothing
+		r.history = append(r.history, porcupine.Operation{
+			ClientId: client, Input: call, Call: int64(begin), Output: answer, Return: returned,
+		})
+	}
+	return answer.Outcome
+}
+
+// now is what servers take for the time. It stands still: what a session's end is remembered for must not pass while
+// faults take their time. It is ahead of the stores' own clocks, which delete by them.
+func (r *recorder) now() time.Time { return r.started.Add(30 * time.Minute) }
+
+// lost notes that all sessions are lost while f runs.
+func (r *recorder) lost(f func() error) error {
+	begin := time.Since(r.started)
+	err := f()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.history = append(r.history, porcupine.Operation{
+		ClientId: clients, Input: Call{Kind: lose}, Call: int64(begin),
+		Output: Answer{Outcome: ok}, Return: int64(time.Since(r.started)),
+	})
+	return err
+}
+
+// proceed returns when every client got n more answers.
+func (r *recorder) proceed(n int) error {
+	r.mu.Lock()
+	before := r.answered
+	r.mu.Unlock()
+	for deadline := time.Now().Add(proceedWithin); ; time.Sleep(beat) {
+		r.mu.Lock()
+		least := n
+		for client := range clients {
+			least = min(least, r.answered[client]-before[client])
+		}
+		r.mu.Unlock()
+		if least == n {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			_, last := r.failures()
+			return fmt.Errorf("a client got %d answers in %v, want %d; the last failure: %s", least, proceedWithin, n, last)
+		}
+	}
+}
+
+// failures tells how many calls got no answer, and why the last one didn't.
+func (r *recorder) failures() (unanswered int, last string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.unanswered, r.last
+}
+
+// stop stops the clients, has every session looked at once more, and returns the history.
+func (r *recorder) stop() ([]porcupine.Operation, error) {
+	close(r.done)
+	r.running.Wait()
+	r.within = undisturbed
+	for _, s := range r.used {
+		if r.do(0, Call{Kind: load, ID: s.id}) == unknown {
+			return nil, errors.New("a session could not be read at the end: " + r.last)
+		}
+	}
+	return r.history, nil
+}

@@ -1,0 +1,211 @@
+package linearizability
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/rpc"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/sessiontest/broken"
+)
+
+// lifetime is longer than any history.
+const lifetime = 24 * time.Hour
+
+// A Service does on a store what clients ask. It is a server by itself, in this process.
+type Service struct{ store session.Store }
+
+// Do makes one call of the store.
+func (s Service) Do(r Request) Answer {
+	ctx, cancel := context.WithTimeout(context.Background(), r.Within)
+	defer cancel()
+	var record session.Record
+	var err error
+	idle := time.Unix(r.Call.Idle, 0)
+	switch r.Call.Kind {
+	case create:
+		var first session.Record
+		first, err = firstState(r, idle)
+		if err == nil {
+			err = s.store.Create(ctx, r.Call.ID, first)
+		}
+	case load:
+		record, err = s.store.Load(ctx, r.Call.ID, r.Now)
+	case update:
+		record, err = s.store.Update(ctx, r.Call.ID, session.Update{Now: r.Now, IdleExpires: idle, Changes: r.Call.Changes})
+	case end:
+		record, err = s.store.End(ctx, r.Call.ID, r.Now)
+	}
+	answer := outcome(err)
+	if err == nil && r.Call.Kind != create {
+		answer.Values, answer.Idle = record.Values, record.IdleExpires.Unix()
+	}
+	return answer
+}
+
+func firstState(r Request, idle time.Time) (session.Record, error) {
+	values, err := session.Apply(nil, r.Call.Changes)
+	return session.Record{Values: values, User: "ada", Created: r.Now, Expires: r.Now.Add(lifetime), IdleExpires: idle}, err
+}
+
+func outcome(err error) Answer {
+	for known, outcome := range map[error]Outcome{
+		nil: ok, session.ErrNotFound: notFound, session.ErrEnded: ended, session.ErrCounter: counter,
+	} {
+		if errors.Is(err, known) {
+			return Answer{Outcome: outcome}
+		}
+	}
+	return Answer{Outcome: unknown, Error: err.Error()}
+}
+
+// A spec says what a server process keeps sessions in.
+type spec struct {
+	Store    string // a name of kinds
+	Endpoint string
+	Broken   string // a name of breakages; empty for a store as it is
+}
+
+// The ways to break a store, and their names.
+const (
+	writesBack = "whole sessions are written back"
+	recreates  = "an update recreates what has ended"
+	readsStale = "reads are stale"
+	repeats    = "updates without an answer are repeated"
+)
+
+func breakages() map[string]func(session.Store) session.Store {
+	return map[string]func(session.Store) session.Store{
+		writesBack: broken.WriteBack, recreates: broken.Recreate, readsStale: broken.Stale, repeats: broken.Repeat,
+	}
+}
+
+// open returns the store of a spec.
+func (s spec) open() (session.Store, error) {
+	kind, err := kindOf(s.Store)
+	if err != nil {
+		return nil, err
+	}
+	store, err := kind.open(s.Endpoint)
+	if err == nil && s.Broken != "" {
+		store = breakages()[s.Broken](store)
+	}
+	return store, err
+}
+
+// specVariable makes the test program a server: see TestMain.
+const specVariable = "LINEARIZABILITY_SERVER"
+
+// serve is the server process. It answers on its standard output what it's asked on its standard input, and ends with
+// that: when its parent does.
+func serve(text string) error {
+	var s spec
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return err
+	}
+	store, err := s.open()
+	if err != nil {
+		return err
+	}
+	server := rpc.NewServer()
+	if err := server.RegisterName("Service", remote{Service{store}}); err != nil {
+		return err
+	}
+	server.ServeConn(pipe{os.Stdin, os.Stdout})
+	return nil
+}
+
+// remote is a Service in the form that net/rpc wants.
+type remote struct{ Service }
+
+// Do makes one call of the store.
+func (r remote) Do(request Request, answer *Answer) error {
+	*answer = r.Service.Do(request)
+	return nil
+}
+
+type pipe struct {
+	io.ReadCloser
+	io.WriteCloser
+}
+
+func (p pipe) Close() error { return errors.Join(p.ReadCloser.Close(), p.WriteCloser.Close()) }
+
+// grace is what a server may take beyond the time that its store has.
+const grace = 10 * time.Second
+
+// A child is a server in a process of its own.
+type child struct {
+	spec spec
+
+	mu      sync.Mutex
+	command *exec.Cmd
+	client  *rpc.Client
+}
+
+// startChild starts a server that ends with the test.
+func startChild(t *testing.T, s spec) *child {
+	t.Helper()
+	c := &child{spec: s}
+	must(t, c.start())
+	t.Cleanup(c.kill)
+	return c
+}
+
+func (c *child) start() error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(c.spec)
+	if err != nil {
+		return err
+	}
+	command := exec.Command(program)
+	command.Env = append(os.Environ(), specVariable+"="+string(text))
+	command.Stderr = os.Stderr
+	in, inErr := command.StdinPipe()
+	out, outErr := command.StdoutPipe()
+	if err := errors.Join(inErr, outErr, command.Start()); err != nil {
+		return fmt.Errorf("start a server: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.command, c.client = command, rpc.NewClient(pipe{out, in})
+	return nil
+}
+
+// kill ends the server at once, whatever it's doing.
+func (c *child) kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.command.Process.Kill()
+	c.client.Close()
+	c.command.Wait()
+}
+
+// Do asks the server.
+func (c *child) Do(r Request) Answer {
+	c.mu.Lock()
+	client := c.client
+	c.mu.Unlock()
+	var answer Answer
+	call := client.Go("Service.Do", r, &answer, make(chan *rpc.Call, 1))
+	select {
+	case <-call.Done:
+		if call.Error != nil {
+			return Answer{Outcome: unknown, Error: call.Error.Error()}
+		}
+		return answer
+	case <-time.After(r.Within + grace):
+		return Answer{Outcome: unknown, Error: "the server says nothing"}
+	}
+}

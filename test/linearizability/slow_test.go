@@ -1,0 +1,58 @@
+package linearizability
+
+import (
+	"io"
+	random "math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// slow listens until the test ends and passes connections on to an address. Whatever either side says is late, by
+// anything up to most.
+func slow(t testing.TB, to string, most time.Duration) (addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	pass := func(from, to net.Conn) {
+		running.Go(func() {
+			defer from.Close()
+			defer to.Close()
+			io.Copy(late{to, most}, from)
+		})
+	}
+	running.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", to)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			pass(client, server)
+			pass(server, client)
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		running.Wait() // whoever is connected through here was cut off before
+	})
+	return listener.Addr().String()
+}
+
+type late struct {
+	net.Conn
+	most time.Duration
+}
+
+func (l late) Write(b []byte) (int, error) {
+	time.Sleep(random.N(l.most))
+	return l.Conn.Write(b)
+}
