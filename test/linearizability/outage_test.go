@@ -1,0 +1,161 @@
+package linearizability
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"stateless-servers/app/session"
+)
+
+const (
+	// answersWithin is how long visitors wait for the 503 of a store that hangs: StoreTimeout is 800 ms by default.
+	answersWithin = time.Second
+	// slack is what a busy machine may take on top of it.
+	slack = 2 * time.Second
+)
+
+// While the store hangs, only those who need their session notice, soon, and nothing has to be restarted afterwards.
+func TestPausedStore(t *testing.T) {
+	for _, kind := range kinds() {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			nodes := kind.nodes(t)
+			endpoint := nodes[0].Endpoint
+			if kind.prepare != nil {
+				must(t, kind.prepare(t.Context(), endpoint))
+			}
+			servers := []string{web(t, kind, endpoint), web(t, kind, endpoint)}
+			v := newVisitor(t)
+			for _, server := range servers {
+				v.visitsAgain(t, server)
+			}
+
+			for _, node := range nodes {
+				must(t, node.Pause())
+			}
+			const requests = 4 // of each server at once
+			answers := make(chan error)
+			for i := range len(servers) * requests {
+				go func() { answers <- v.isRefused(servers[i%len(servers)]) }()
+			}
+			for _, server := range servers {
+				for range 10 {
+					if status, _, err := v.post(server + "/none"); err != nil || status != http.StatusOK {
+						t.Errorf("a route without a session, while the store hangs: status %d, %v", status, err)
+					}
+				}
+			}
+			for range len(servers) * requests {
+				if err := <-answers; err != nil {
+					t.Errorf("while the store hangs: %v", err)
+				}
+			}
+			for _, node := range nodes {
+				must(t, node.Resume())
+			}
+
+			for _, server := range servers {
+				v.visitsAgain(t, server)
+			}
+			got := v.visitsAgain(t, servers[0])
+			if least, most := v.acknowledged.Load(), v.acknowledged.Load()+v.refused.Load(); got < least || got > most {
+				t.Errorf("the counter says %d, want %d acknowledged visits and up to %d", got, least, most)
+			}
+		})
+	}
+}
+
+// web starts a server with a store of its own.
+func web(t *testing.T, k kind, endpoint string) string {
+	t.Helper()
+	store, err := k.open(endpoint)
+	must(t, err)
+	manager, err := session.New(store, session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	const visits = session.Counter("visits")
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /none", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("POST /visit", func(w http.ResponseWriter, r *http.Request) {
+		s := session.From(r.Context())
+		if visits.Add(s, 1) == nil {
+			n, _ := visits.Get(r.Context(), s) // an error is answered by the Manager
+			fmt.Fprint(w, n)
+		}
+	})
+	server := httptest.NewServer(manager.Handler(mux))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// A visitor is a browser, which knows how many visits it was acknowledged and refused.
+type visitor struct {
+	client                http.Client
+	acknowledged, refused atomic.Int64
+}
+
+func newVisitor(t *testing.T) *visitor {
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	return &visitor{client: http.Client{Jar: jar, Timeout: 30 * time.Second}}
+}
+
+// post counts the answers to visits.
+func (v *visitor) post(url string) (status int, body string, err error) {
+	response, err := v.client.Post(url, "", nil)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	switch {
+	case !strings.HasSuffix(url, "/visit"):
+	case response.StatusCode == http.StatusOK:
+		v.acknowledged.Add(1)
+	default:
+		v.refused.Add(1)
+		if response.Header.Get("Retry-After") == "" {
+			err = fmt.Errorf("status %d without Retry-After", response.StatusCode)
+		}
+	}
+	return response.StatusCode, string(text), err
+}
+
+// isRefused wants a 503 in time.
+func (v *visitor) isRefused(server string) error {
+	begin := time.Now()
+	status, _, err := v.post(server + "/visit")
+	switch took := time.Since(begin); {
+	case err != nil:
+		return err
+	case status != http.StatusServiceUnavailable:
+		return fmt.Errorf("status %d, want 503", status)
+	case took > answersWithin+slack:
+		return fmt.Errorf("the answer took %v, want %v", took, answersWithin)
+	default:
+		return nil
+	}
+}
+
+// visitsAgain tries for at most half a minute, and returns the counter.
+func (v *visitor) visitsAgain(t *testing.T, server string) int64 {
+	t.Helper()
+	var last string
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		status, body, err := v.post(server + "/visit")
+		if n, parseErr := strconv.ParseInt(body, 10, 64); status == http.StatusOK && err == nil && parseErr == nil {
+			return n
+		}
+		last = fmt.Sprint(status, " ", body, " ", err)
+	}
+	t.Fatalf("no visit is counted; the last answer: %s", last)
+	panic("unreachable")
+}
