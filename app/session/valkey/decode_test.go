@@ -22,7 +22,7 @@ func FuzzDecode(f *testing.F) {
 	const live = "@created=1999999990000\n@expires=2000000090000\n@idle=2000000010000\n"
 	for _, seed := range []string{
 		"", live, live + "@user=ada\n@agent=Browser/1.0\nvisits=7\ncart/tea=-1\ntheme=\"dark\"\n",
-		live + "@future=of a newer server\n@=\nempty=\n", live + "@ended=2000000060000", live + "@ended=",
+		live + "@future=of a newer server\n@=\nempty=\n", live + "@ended=2000000060000", live + "@ended=", live + "=0\n",
 		"@ended=2000000060000", "@ended=1999999999999", "@ended=soon", "visits=7",
 		"@created=1999999990000\n@expires=2000000000000\n@idle=2000000010000", "@created=\n@expires=\n@idle=",
 		"@created=-9223372036854775808\n@expires=9223372036854775807\n@idle=9223372036854775807",

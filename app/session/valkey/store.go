@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	client "github.com/valkey-io/valkey-go"
@@ -233,7 +234,7 @@ func decode(fields map[string]string, now time.Time) (session.Record, error) {
 	if !record.Live(now) {
 		return session.Record{}, session.ErrNotFound
 	}
-	maps.DeleteFunc(fields, func(field, _ string) bool { return field[0] == '@' })
+	maps.DeleteFunc(fields, func(field, _ string) bool { return strings.HasPrefix(field, "@") })
 	return record, nil
 }
 
