@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"stateless-servers/lab/storeserver"
+)
+
+// A Round is one measurement of a variant's route.
+type Round struct {
+	CPU       float64 // microseconds of the server's CPU time a request
+	PerSecond float64 // requests
+	Mallocs   float64 // heap objects a request
+}
+
+// turns is how many times a round goes over all variants. A machine's speed changes within seconds; what is compared is
+// measured within fractions of one.
+const turns = 5
+
+// plan says how to measure.
+type plan struct {
+	rounds, requests, warmUp, visitors int
+
+	variants []variant
+	profiles string // folder; empty: no profiles
+	progress func(format string, args ...any)
+}
+
+// measurements are the rounds of each variant's routes.
+type measurements map[string]map[string][]Round
+
+// measure runs rounds. In each, every variant has a new server process, and they take turns on the first CPU; load and
+// store share the others.
+func measure(ctx context.Context, p plan) (measurements, error) {
+	available, err := cpus()
+	if err != nil {
+		return nil, err
+	}
+	if len(available) < 2 {
+		return nil, fmt.Errorf("this machine lets the benchmark run on CPU %v: it needs two, "+
+			"one for the server and one for load and store", available)
+	}
+	if err := pin(available[1:]...); err != nil {
+		return nil, err
+	}
+	runtime.GOMAXPROCS(len(available) - 1)
+	store, err := storeserver.Valkey(ctx) // inherits the CPUs
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	stub, err := startDynamoDBStub()
+	if err != nil {
+		return nil, err
+	}
+	defer stub.Close()
+
+	stores := map[string]string{storeValkey: store.Addr, storeDynamoDB: stub.endpoint}
+	results := measurements{}
+	for round := range p.rounds {
+		if err := p.measureRound(ctx, round, available[0], stores, results); err != nil {
+			return nil, fmt.Errorf("round %d: %w", round+1, err)
+		}
+	}
+	return results, nil
+}
+
+// measureRound adds one round of every variant and route to the results.
+func (p plan) measureRound(ctx context.Context, round, cpu int, stores map[string]string, results measurements) error {
+	p.progress("round %d of %d", round+1, p.rounds)
+	var all []*contestant
+	defer func() {
+		for _, c := range all {
+			c.close()
+		}
+	}()
+	for _, v := range p.variants {
+		c, err := p.newContestant(ctx, v, stores[v.Store], cpu, round)
+		if err != nil {
+			return fmt.Errorf("start %s: %w", v.Name, err)
+		}
+		all = append(all, c)
+	}
+	for range turns {
+		for _, route := range []string{routeUntouched, routeRead, routeWrite} {
+			for _, c := range all {
+				if !slices.Contains(c.Routes, route) {
+					continue
+				}
+				if err := c.take(ctx, route, p.requests/turns/p.visitors); err != nil {
+					return fmt.Errorf("measure %s: %w", c.Name, err)
+				}
+			}
+		}
+	}
+	for _, c := range all {
+		if results[c.Name] == nil {
+			results[c.Name] = map[string][]Round{}
+		}
+		for _, route := range c.Routes {
+			r := c.rounds[route].average(turns)
+			results[c.Name][route] = append(results[c.Name][route], r)
+			p.progress("  %-14s %-9s %6.1f µs CPU, %6.0f requests/s, %5.1f allocations",
+				c.Name, route, r.CPU, r.PerSecond, r.Mallocs)
+		}
+		if err := c.server.stop(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A contestant is a variant with its server and visitors, for one round.
+type contestant struct {
+	variant
+	server   *server
+	visitors crowd
+	rounds   map[string]Round // by route: sums over the turns
+}
+
+func (p plan) newContestant(ctx context.Context, v variant, store string, cpu, round int) (*contestant, error) {
+	profile := ""
+	if p.profiles != "" {
+		profile = filepath.Join(p.profiles, fmt.Sprintf("%s-%d.pprof", v.Name, round+1))
+	}
+	server, err := startServer(v, store, cpu, profile)
+	if err != nil {
+		return nil, err
+	}
+	c := &contestant{variant: v, server: server, rounds: map[string]Round{}}
+	if c.visitors, err = newCrowd(ctx, server.addr, p.visitors); err != nil {
+		c.close()
+		return nil, err
+	}
+	for _, route := range v.Routes {
+		if _, err := c.visitors.send(route, p.warmUp/p.visitors); err != nil {
+			c.close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *contestant) close() {
+	c.visitors.Close()
+	c.server.Kill()
+}
+
+// take measures one turn, in which each visitor sends so many requests.
+func (c *contestant) take(ctx context.Context, route string, each int) error {
+	before, err := c.server.usage(ctx)
+	if err != nil {
+		return err
+	}
+	took, err := c.visitors.send(route, each)
+	if err != nil {
+		return err
+	}
+	after, err := c.server.usage(ctx)
+	if err != nil {
+		return err
+	}
+	n := float64(each * len(c.visitors))
+	c.rounds[route] = c.rounds[route].plus(Round{
+		CPU:       float64(after.CPU-before.CPU) / float64(time.Microsecond) / n,
+		PerSecond: n / took.Seconds(),
+		Mallocs:   float64(after.Mallocs-before.Mallocs) / n,
+	})
+	return nil
+}
+
+func (r Round) plus(other Round) Round {
+	return Round{r.CPU + other.CPU, r.PerSecond + other.PerSecond, r.Mallocs + other.Mallocs}
+}
+
+func (r Round) average(n float64) Round {
+	return Round{r.CPU / n, r.PerSecond / n, r.Mallocs / n}
+}
+
+// medianOf is the median over the rounds.
+func medianOf(rounds []Round, value func(Round) float64) float64 {
+	values := make([]float64, len(rounds))
+	for i, r := range rounds {
+		values[i] = value(r)
+	}
+	return median(values)
+}
+
+// ratio is the median over the rounds of the CPU time as a multiple of a base's in the same round; 0 without a base.
+func ratio(rounds, base []Round) float64 {
+	var ratios []float64
+	for i := range min(len(rounds), len(base)) {
+		ratios = append(ratios, rounds[i].CPU/base[i].CPU)
+	}
+	return median(ratios)
+}
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/dynamodb"
+	"stateless-servers/app/session/valkey"
+)
+
+const visits = session.Counter("visits")
+
+// own is this repository's library.
+type own struct {
+	manager *session.Manager
+	close   func()
+}
+
+func openOwnValkey(store string) (library, error) {
+	sessions := valkey.New(valkey.Options{Address: store})
+	return openOwn(sessions, sessions.Close, ownOptions())
+}
+
+func openOwnDynamoDB(store string) (library, error) {
+	sessions := dynamodb.New(newDynamoDBClient(store), dynamodb.Options{Table: tableName})
+	return openOwn(sessions, func() {}, ownOptions())
+}
+
+func ownOptions() session.Options {
+	return session.Options{
+		IdleTimeout: idleTimeout, Lifetime: lifetime, CookieName: cookieName, PlainHTTP: true,
+		Logger: slog.New(slog.DiscardHandler),
+		// The default would turn a busy machine, or a JVM that is warming up, into errors.
+		StoreTimeout: 10 * time.Second,
+	}
+}
+
+func openOwn(store session.Store, close func(), options session.Options) (library, error) {
+	manager, err := session.New(store, options)
+	if err != nil {
+		return nil, err
+	}
+	return &own{manager, close}, nil
+}
+
+func (o *own) Wrap(next http.Handler) http.Handler { return o.manager.Handler(next) }
+
+func (o *own) Close() { o.close() }
+
+func (o *own) Start(_ http.ResponseWriter, r *http.Request) error {
+	s := session.From(r.Context())
+	for _, pair := range seed {
+		if err := session.Key[string](pair.key).Set(s, pair.value); err != nil {
+			return err
+		}
+	}
+	if err := visits.Add(s, 0); err != nil {
+		return err
+	}
+	return s.Apply(r.Context())
+}
+
+func (o *own) Visits(r *http.Request) (int64, error) {
+	return visits.Get(r.Context(), session.From(r.Context()))
+}
+
+func (o *own) Add(_ http.ResponseWriter, r *http.Request) (int64, error) {
+	s := session.From(r.Context())
+	if err := visits.Add(s, 1); err != nil {
+		return 0, err
+	}
+	return visits.Get(r.Context(), s)
+}
+
+func (o *own) Logout(_ http.ResponseWriter, r *http.Request) error {
+	return session.From(r.Context()).Logout(r.Context())
+}
