@@ -2,6 +2,9 @@ module stateless-servers
 
 go 1.26.0
 
+// The CDK's command line brings templates that look like Go.
+ignore ./node_modules
+
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/alicebob/miniredis/v2 v2.40.0
