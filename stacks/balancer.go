@@ -49,8 +49,8 @@ type Balancer struct {
 }
 
 // NewBalancer defines the load balancer. Unless it is Sticky, it never sends a visitor to the same server on purpose: any
-// may take any request. Its health check is /healthz, which doesn't ask the session store, because an outage of the store must not
-// empty the target group.
+// may take any request. Its health check is /healthz, which doesn't ask the session store, because an outage of the
+// store must not empty the target group.
 func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Balancer {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	logs := newLogBucket(scope, props.Stage, awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED)
@@ -130,7 +130,8 @@ func nameBalancer(scope constructs.Construct, balancer elb.ApplicationLoadBalanc
 		})
 }
 
-// addListeners makes the load balancer listen, if open to the internet, and returns the listener that forwards to the targets.
+// addListeners makes the load balancer listen, if open to the internet, and returns the listener that forwards to the
+// targets.
 func addListeners(balancer elb.ApplicationLoadBalancer, targets elb.ApplicationTargetGroup,
 	certificate awscertificatemanager.ICertificate, open bool) (
 	listener elb.ApplicationListener, scheme string) {

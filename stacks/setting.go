@@ -1,0 +1,104 @@
+package stacks
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"stateless-servers/app/config"
+)
+
+// A setting is one key of the context.
+type setting struct {
+	key      string
+	fallback string // the value of a key that isn't given; "" leaves the field empty
+	allowed  string
+	set      func(value string) bool // false when the value isn't allowed
+	stores   []config.Store          // those that the key is for; nil is any
+}
+
+// of limits a setting to some stores.
+func (s setting) of(stores ...config.Store) setting {
+	s.stores = stores
+	return s
+}
+
+// choice is a setting with a few values, the first of which is the default.
+func choice[T ~string](key string, field *T, values ...T) setting {
+	return setting{key: key, fallback: string(values[0]), allowed: names(values), set: func(value string) bool {
+		*field = T(value)
+		return slices.Contains(values, T(value))
+	}}
+}
+
+// names lists values as "a, b or c".
+func names[T ~string](values []T) string {
+	var list strings.Builder
+	for i, v := range values {
+		switch {
+		case i > 0 && i == len(values)-1:
+			list.WriteString(" or ")
+		case i > 0:
+			list.WriteString(", ")
+		}
+		list.WriteString(string(v))
+	}
+	return list.String()
+}
+
+// boolean is a setting that is false by default.
+func boolean(key string, field *bool) setting {
+	return setting{key: key, fallback: "false", allowed: "true or false", set: func(value string) bool {
+		*field = value == "true"
+		return value == "true" || value == "false"
+	}}
+}
+
+func form(key string, field *string, fallback string, form *regexp.Regexp, allowed string) setting {
+	return setting{key: key, fallback: fallback, allowed: allowed, set: func(value string) bool {
+		*field = value
+		return form.MatchString(value)
+	}}
+}
+
+// number leaves the field at zero when the value isn't allowed.
+func number(key string, field *int, fallback, low, high int) setting {
+	allowed := fmt.Sprintf("a whole number from %d to %d", low, high)
+	return setting{key: key, fallback: strconv.Itoa(fallback), allowed: allowed, set: func(value string) bool {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < low || n > high {
+			return false
+		}
+		*field = n
+		return true
+	}}
+}
+
+// halves is a number in steps of 0.5.
+func halves(key string, field *float64, fallback, low, high float64) setting {
+	allowed := fmt.Sprintf("a number from %v to %v in steps of 0.5", low, high)
+	return setting{key: key, fallback: fmt.Sprint(fallback), allowed: allowed, set: func(value string) bool {
+		x, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(x >= low && x <= high) || x*2 != math.Trunc(x*2) {
+			return false
+		}
+		*field = x
+		return true
+	}}
+}
+
+// text is a context value as somebody would type it after -c.
+func text(value any) string {
+	if s, ok := value.(string); ok {
+		return s
+	}
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+	return string(encoded)
+}
