@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,19 +32,20 @@ func newCheck() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return runCheck(c.Context(), args[0], timeout, c.OutOrStdout())
+			return runCheck(c.Context(), args[0], timeout, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	duration(&timeout, 100*time.Millisecond, time.Hour).add(c.Flags(), "timeout", "how long to look for an order, for each session")
 	return c
 }
 
-func runCheck(ctx context.Context, path string, timeout time.Duration, stdout io.Writer) error {
+func runCheck(ctx context.Context, path string, timeout time.Duration, stdout, stderr io.Writer) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
+	defer remind(stderr, "Judging "+path)()
 	replay, err := check.ReadHistory(file)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -70,4 +72,23 @@ func runCheck(ctx context.Context, path string, timeout time.Duration, stdout io
 		return fmt.Errorf("%s: %d sessions are not linearizable", path, order.Sessions-order.Explained-order.Undecided)
 	}
 	return nil
+}
+
+// remind says every few seconds what is still going on, until the function that it returns is called.
+func remind(w io.Writer, what string) (stop func()) {
+	started, done := time.Now(), make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		ticker := time.NewTicker(linesEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				fmt.Fprintf(w, "%s, %.0f s\n", what, time.Since(started).Seconds())
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() { close(done); group.Wait() }
 }

@@ -196,21 +196,21 @@ func TestProgressLines(t *testing.T) {
 		v.show(p)
 	}
 	p.Phase, p.Elapsed, p.Requests, p.OK = load.Measure, 33*time.Second, 100, 97
-	p.Servers = map[string]int64{"server-10": 25, "server-2": 75}
+	p.Errors, p.Servers = map[string]int64{"timeout": 1, "http_502": 2}, map[string]int64{"server-10": 25, "server-2": 75}
 	p.Sessions.Crossed = 1
 	v.show(p)
 	v.end()
 	want := "2 of 32 s, warm-up: 200/s, p50 1.2 ms, p99 12.0 ms, 0 errors\n" +
 		"4 of 32 s, warm-up: 200/s, p50 1.2 ms, p99 12.0 ms, 0 errors\n" +
-		"32 of 32 s: 200/s, p50 1.2 ms, p99 12.0 ms, 3 errors, violations: 1, server-2 75 %, server-10 25 %\n"
+		"32 of 32 s: 200/s, p50 1.2 ms, p99 12.0 ms, 3 errors (http_502 2, timeout 1), violations: 1, server-2 75 %, server-10 25 %\n"
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
-	if got := bar(p); got != strings.Repeat("█", 20) {
+	if got := bar(p); got != strings.Repeat("█", 10) {
 		t.Errorf("the bar is %q", got)
 	}
 	p.Elapsed = 8 * time.Second
-	if got := bar(p); got != strings.Repeat("█", 5)+strings.Repeat("░", 15) {
+	if got := bar(p); got != strings.Repeat("█", 2)+strings.Repeat("░", 8) {
 		t.Errorf("the bar is %q", got)
 	}
 }

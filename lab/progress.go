@@ -66,7 +66,7 @@ func (v *progressView) end() {
 }
 
 func bar(p load.Progress) string {
-	const width = 20
+	const width = 10
 	full := width
 	if p.Total > 0 {
 		full = int(min(1, p.Elapsed.Seconds()/p.Total.Seconds()) * width)
@@ -80,6 +80,9 @@ func progressText(p load.Progress) string {
 		text += ", " + string(p.Phase)
 	}
 	text += fmt.Sprintf(": %.0f/s, p50 %s, p99 %s, %d errors", p.Rate, milliseconds(p.P50), milliseconds(p.P99), p.Requests-p.OK)
+	if len(p.Errors) > 0 {
+		text += " (" + classes(p.Errors) + ")"
+	}
 	if n := p.Sessions.Violations(); n > 0 {
 		text += fmt.Sprintf(", violations: %d", n)
 	}
@@ -101,6 +104,15 @@ func shares(servers map[string]int64, before string) string {
 		fmt.Fprintf(&b, "%s%s %.0f %%", before, name, 100*float64(servers[name])/float64(sum))
 	}
 	return b.String()
+}
+
+// classes lists the errors.
+func classes(errors map[string]int64) string {
+	var parts []string
+	for _, class := range slices.Sorted(maps.Keys(errors)) {
+		parts = append(parts, fmt.Sprintf("%s %d", class, errors[class]))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // naturally puts server-2 before server-10.

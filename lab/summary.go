@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 
 	"stateless-servers/lab/load"
@@ -27,7 +25,11 @@ const heldShare = 0.99
 const lateSends = 10
 
 func (s summary) write(r load.Result) {
-	fmt.Fprintf(s.w, "%s, %.4g s from %s\n\n", r.URL, r.Duration, r.Started.Format("2006-01-02 15:04:05 MST"))
+	fmt.Fprintf(s.w, "%s, %s, measured for %.4g s", r.URL, r.Started.Format("2006-01-02 15:04:05 MST"), r.Duration)
+	if r.Warmup > 0 {
+		fmt.Fprintf(s.w, " after a warm-up of %.4g s", r.Warmup)
+	}
+	fmt.Fprint(s.w, "\n\n")
 	percent := 100.0
 	if r.Requests > 0 {
 		percent = 100 * float64(r.OK) / float64(r.Requests)
@@ -46,11 +48,7 @@ func (s summary) write(r load.Result) {
 	}
 	fmt.Fprintf(s.w, "Servers    %s\n", strings.TrimPrefix(shares(r.Servers, ", "), ", "))
 	if len(r.Errors) > 0 {
-		var parts []string
-		for _, class := range slices.Sorted(maps.Keys(r.Errors)) {
-			parts = append(parts, fmt.Sprintf("%s %d", class, r.Errors[class]))
-		}
-		s.warn("Errors     %s", strings.Join(parts, ", "))
+		s.warn("Errors     %s", classes(r.Errors))
 	}
 	c := r.Sessions
 	line := fmt.Sprintf("Sessions   %d: %d lost, %d updates lost, %d stale reads, %d crossed, %d resurrected",

@@ -33,9 +33,9 @@ func (r *Replay) Linearize(ctx context.Context, timeout time.Duration) Order {
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for s := range sessions {
-				result := porcupine.Unknown
-				if ctx.Err() == nil {
-					result = porcupine.CheckOperationsTimeout(model(), s.operations(), timeout)
+				result := porcupine.CheckOperationsTimeout(model(ctx), s.operations(), timeout)
+				if ctx.Err() != nil {
+					result = porcupine.Unknown
 				}
 				mu.Lock()
 				switch {
@@ -60,7 +60,7 @@ func (r *Replay) Linearize(ctx context.Context, timeout time.Duration) Order {
 	close(sessions)
 	group.Wait()
 	if first != nil {
-		order.First = first.inexplicable(timeout)
+		order.First = first.inexplicable(ctx, timeout)
 	}
 	return order
 }
@@ -91,13 +91,13 @@ type state struct {
 	maybe       counts // additions without an answer that have not shown yet
 }
 
-func model() porcupine.Model {
+// model is of one session. When ctx ends nothing fits any more, which ends the search.
+func model(ctx context.Context) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return state{} },
 		Step: func(before, input, _ any) (bool, any) {
 			s := before.(state)
-			ok := s.step(input.(*Op))
-			return ok, s
+			return ctx.Err() == nil && s.step(input.(*Op)), s
 		},
 	}
 }
@@ -157,9 +157,9 @@ func (s *state) shows(v view) bool {
 }
 
 // inexplicable says which request has no place in any order.
-func (r *replayed) inexplicable(timeout time.Duration) string {
+func (r *replayed) inexplicable(ctx context.Context, timeout time.Duration) string {
 	operations := r.operations()
-	_, info := porcupine.CheckOperationsVerbose(model(), operations, timeout)
+	_, info := porcupine.CheckOperationsVerbose(model(ctx), operations, timeout)
 	var longest []porcupine.Operation
 	for _, orders := range info.PartialLinearizationsOperations() {
 		for _, order := range orders {

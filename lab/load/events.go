@@ -10,7 +10,7 @@ import (
 
 // Event is something that happened during the run.
 type Event struct {
-	T    float64 `json:"t"` // seconds from the start of the measurement; what came before is negative
+	T    float64 `json:"t"` // seconds from the start of the run, with its warm-up
 	What string  `json:"what"`
 }
 
@@ -23,14 +23,13 @@ const (
 // events notes what happens. It is safe for concurrent use.
 type events struct {
 	mu        sync.Mutex
-	zero      time.Duration // of the list's times
 	list      []Event
 	servers   map[string]bool
 	failures  int // of the spell of errors that is on; 0 for none
 	lastError time.Duration
 }
 
-func newEvents(zero time.Duration) *events { return &events{zero: zero, servers: map[string]bool{}} }
+func newEvents() *events { return &events{servers: map[string]bool{}} }
 
 // add notes what happened at that time from the start of the run.
 func (e *events) add(at time.Duration, what string) {
@@ -41,7 +40,7 @@ func (e *events) add(at time.Duration, what string) {
 
 func (e *events) append(at time.Duration, what string) {
 	if len(e.list) < mostEvents {
-		e.list = append(e.list, Event{(at - e.zero).Seconds(), what})
+		e.list = append(e.list, Event{at.Seconds(), what})
 	}
 }
 

@@ -96,7 +96,7 @@ func Start(ctx context.Context, options Options) (*Run, error) {
 	rand.Read(id[:])
 	r := &Run{
 		options: options, schedule: newSchedule(options.Rate, options.Warmup, options.Duration),
-		client: newClient(base, options.Timeout), stats: newStats(), events: newEvents(options.Warmup),
+		client: newClient(base, options.Timeout), stats: newStats(), events: newEvents(),
 	}
 	r.log = check.NewLog(func(f check.Finding) { r.events.add(f.At, f.What) })
 	r.checks = check.Run{Name: hex.EncodeToString(id[:]), Log: r.log}

@@ -36,6 +36,7 @@ func Merge(results ...Result) (Result, error) {
 		sum.Requests += r.Requests
 		sum.OK += r.OK
 		sum.Duration = max(sum.Duration, r.Duration)
+		sum.Warmup = max(sum.Warmup, r.Warmup)
 		sum.RateTarget += r.RateTarget
 		sum.RateAchieved += r.RateAchieved
 		sum.Late = max(sum.Late, r.Late)

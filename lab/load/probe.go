@@ -65,7 +65,7 @@ func (r reply) explain(target, request string) error {
 
 // mustBeSession is for the answers that show a session.
 func (r *reply) mustBeSession(target string, kind check.Kind) error {
-	if err := r.Read(kind, r.Body); err != nil || r.Server == "" {
+	if err := r.Read(kind, r.Body); err != nil || r.Server == "" || kind == check.Login && r.Lifetime() <= 0 {
 		return fmt.Errorf("%s answers, but not as the sample application does, with a session and the server's name", target)
 	}
 	return nil

@@ -143,7 +143,7 @@ func TestLatencyCountsFromTheSchedule(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
-	e := newEvents(time.Second)
+	e := newEvents()
 	e.answered(sample{received: 500 * time.Millisecond, server: "server-1"})
 	e.answered(sample{received: 3 * time.Second, server: "server-2"})
 	e.answered(sample{received: 4 * time.Second, server: "server-2", failed: "http_502"})
@@ -154,8 +154,8 @@ func TestEvents(t *testing.T) {
 	e.answered(sample{received: 9500 * time.Millisecond, failed: "timeout"})
 	e.add(500*time.Millisecond, "early")
 	want := []Event{
-		{-0.5, "early"}, {2, "server-2 answers for the first time"}, {3, "errors begin: http_502"}, {4, "errors end, after 2"},
-		{8.5, "errors begin: timeout"},
+		{0.5, "early"}, {3, "server-2 answers for the first time"}, {4, "errors begin: http_502"}, {5, "errors end, after 2"},
+		{9.5, "errors begin: timeout"},
 	}
 	got := e.sorted()
 	for i := range want {

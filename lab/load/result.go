@@ -25,7 +25,8 @@ type Result struct {
 	Events       []Event          `json:"events"`
 
 	URL        string     `json:"url"`
-	Started    time.Time  `json:"started"`    // of the measurement
+	Started    time.Time  `json:"started"`    // of the run
+	Warmup     float64    `json:"warmup_s"`   // after which the measurement began
 	Late       float64    `json:"late_ms"`    // the 99th percentile of how late requests were sent
 	Findings   []string   `json:"findings"`   // the first of each kind, in words
 	Histograms Histograms `json:"histograms"` // so that results of several machines can be merged
@@ -54,7 +55,7 @@ func (r *Run) result(end time.Duration) (Result, error) {
 		Requests: s.requests, OK: s.ok, Duration: duration, Servers: s.servers, Errors: s.errors,
 		Latency: quantiles(s.latency), Service: quantiles(s.service), Late: milliseconds(s.late.ValueAtPercentile(99)),
 		Sessions: r.log.Counts(), Events: r.events.sorted(),
-		URL: r.options.URL, Started: r.started.Add(r.schedule.warmup).Round(0).UTC(), Findings: []string{},
+		URL: r.options.URL, Started: r.started.Round(0).UTC(), Warmup: r.schedule.warmup.Seconds(), Findings: []string{},
 	}
 	if duration > 0 {
 		result.RateTarget = round(float64(r.schedule.scheduled(end)) / duration)

@@ -33,7 +33,7 @@ func sampleResult(t *testing.T, n int, started time.Time) Result {
 		Requests: int64(n), OK: int64(n - 1), Duration: 2, RateTarget: float64(n) / 2, RateAchieved: float64(n) / 2,
 		Latency: quantiles(h), Service: quantiles(h), Servers: map[string]int64{"server-1": int64(n - 1)},
 		Errors: map[string]int64{"timeout": 1}, Sessions: check.Counts{Total: 5, Lost: 1},
-		Events: []Event{{1, fmt.Sprintf("%d requests", n)}}, URL: "http://127.0.0.1:1", Started: started, Late: float64(n),
+		Events: []Event{{1, fmt.Sprintf("%d requests", n)}}, URL: "http://127.0.0.1:1", Started: started, Warmup: 3, Late: float64(n),
 		Findings: []string{"Session 0 of visitor 0 was lost"},
 	}
 	if err := r.encode(h, h); err != nil {
@@ -87,7 +87,7 @@ func TestMerge(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range []Result{merged, again} {
-		if r.Requests != 1000 || r.OK != 998 || r.Duration != 4 || r.RateTarget != 500 || r.RateAchieved != 500 || r.Late != 900 {
+		if r.Requests != 1000 || r.OK != 998 || r.Duration != 4 || r.Warmup != 3 || r.RateTarget != 500 || r.RateAchieved != 500 || r.Late != 900 {
 			t.Errorf("sums: %+v", r)
 		}
 		if r.Servers["server-1"] != 499 || r.Servers["server-2"] != 499 || r.Errors["timeout"] != 2 ||
