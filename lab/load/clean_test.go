@@ -16,6 +16,7 @@ import (
 // A correct fleet is never accused: not with overlapping requests, not while servers are killed and added, and not when
 // answers come too late to be heard.
 func TestNoFalseAlarm(t *testing.T) {
+	t.Parallel()
 	total, failed := check.Counts{}, int64(0)
 	for range 10 {
 		f := newFleet(t, hesitant{memory.New()}, 3)

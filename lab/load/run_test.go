@@ -23,6 +23,7 @@ import (
 
 // Requests are sent when they are due, whether the earlier ones are answered or not.
 func TestOpenModel(t *testing.T) {
+	t.Parallel()
 	const together = 50
 	var mu sync.Mutex
 	waiting, all := 0, make(chan struct{})
@@ -63,6 +64,7 @@ func forward(t *testing.T, to string, w http.ResponseWriter, r *http.Request) {
 
 // Each visitor's requests overlap.
 func TestRequestsOfASessionOverlap(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	underWay, most := map[string]int{}, 0
 	app := newFleet(t, memory.New(), 1)
@@ -95,6 +97,7 @@ func TestRequestsOfASessionOverlap(t *testing.T) {
 }
 
 func TestResult(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, memory.New(), 3)
 	o := options(t, f.url)
 	o.Rate, o.Warmup = parseRate(t, "100,200"), 500*time.Millisecond
@@ -141,6 +144,7 @@ func happened(r load.Result, what string) bool {
 
 // An interrupted test is reported.
 func TestInterruption(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, memory.New(), 1)
 	o := options(t, f.url)
 	o.Duration = time.Hour
@@ -164,6 +168,7 @@ func TestInterruption(t *testing.T) {
 
 // The errors of a fleet that loses all of its servers are counted by their class, and accuse nobody.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, memory.New(), 1)
 	o := options(t, f.url)
 	r, err := load.Start(t.Context(), o)
@@ -186,6 +191,7 @@ func TestOutage(t *testing.T) {
 // A store that changes nothing after login is tested all the same, and what it can't do is found: a token can't be
 // revoked.
 func TestToken(t *testing.T) {
+	t.Parallel()
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	keys, err := sealing.ParseKeys(base64.StdEncoding.EncodeToString(secret))
@@ -213,6 +219,7 @@ func TestToken(t *testing.T) {
 }
 
 func TestRefusedTargets(t *testing.T) {
+	t.Parallel()
 	hello := target(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) })
 	elsewhere := target(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "https://shop.example"+r.URL.Path, http.StatusMovedPermanently)
