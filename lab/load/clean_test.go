@@ -24,6 +24,8 @@ func TestNoFalseAlarm(t *testing.T) {
 		o := options(t, f.url)
 		o.Rate, o.Duration, o.Timeout = parseRate(t, "300"), 500*time.Millisecond, 60*time.Millisecond
 		o.Mix = parseMix(t, "none=2,read=40,write=30,cart=15,login=6,logout=7")
+		test := begin(t, o)
+		test.WriteHistory(&history)
 		var drill sync.WaitGroup
 		drill.Go(func() {
 			time.Sleep(100 * time.Millisecond)
@@ -31,7 +33,7 @@ func TestNoFalseAlarm(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			f.add()
 		})
-		r := run(t, o, &history)
+		r := do(t, test)
 		drill.Wait()
 		if r.Sessions.Violations() > 0 {
 			t.Errorf("accused of %+v\n%s", r.Sessions, r.Findings[0])

@@ -122,16 +122,23 @@ func options(t *testing.T, url string) load.Options {
 	}
 }
 
-// run is one test. What its visitors send and see goes to the histories.
-func run(t *testing.T, options load.Options, histories ...io.Writer) load.Result {
+// run is one test.
+func run(t *testing.T, options load.Options) load.Result {
+	t.Helper()
+	return do(t, begin(t, options))
+}
+
+func begin(t *testing.T, options load.Options) *load.Run {
 	t.Helper()
 	r, err := load.Start(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, history := range histories {
-		r.WriteHistory(history)
-	}
+	return r
+}
+
+func do(t *testing.T, r *load.Run) load.Result {
+	t.Helper()
 	result, err := r.Do(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -103,18 +103,9 @@ func TestResult(t *testing.T) {
 	o.Rate, o.Warmup = parseRate(t, "100,200"), 500*time.Millisecond
 	var looks []load.Progress
 	o.Progress = func(p load.Progress) { looks = append(looks, p) }
-	r, err := load.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		time.Sleep(700 * time.Millisecond)
-		r.Note("a drill")
-	}()
-	result, err := r.Do(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := begin(t, o)
+	time.AfterFunc(700*time.Millisecond, func() { r.Note("a drill") })
+	result := do(t, r)
 	if result.RateTarget != 150 || result.Duration != 1 || result.Requests > 150 || result.RateAchieved != float64(result.Requests) {
 		t.Errorf("rates: %+v", result)
 	}
@@ -148,10 +139,7 @@ func TestInterruption(t *testing.T) {
 	f := newFleet(t, memory.New(), 1)
 	o := options(t, f.url)
 	o.Duration = time.Hour
-	r, err := load.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := begin(t, o)
 	ctx, interrupt := context.WithCancel(t.Context())
 	time.AfterFunc(500*time.Millisecond, interrupt)
 	result, err := r.Do(ctx)
@@ -171,15 +159,9 @@ func TestOutage(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, memory.New(), 1)
 	o := options(t, f.url)
-	r, err := load.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := begin(t, o)
 	time.AfterFunc(300*time.Millisecond, f.kill)
-	result, err := r.Do(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	result := do(t, r)
 	if result.Errors["http_502"] == 0 || result.OK+result.Errors["http_502"] != result.Requests || result.Sessions.Violations() > 0 {
 		t.Errorf("got %+v", result)
 	}
