@@ -24,6 +24,13 @@ lint: ## gofmt, vet, staticcheck
 .PHONY: unit
 unit: ## the tests, with the race detector
 	go test -race -timeout 20m ./...
+	cd test/bench && go vet ./... && go test ./...
+
+.PHONY: bench
+bench: ## what sessions cost a server, beside other libraries; 5 minutes of a quiet machine
+	@mkdir -p .build
+	@cd test/bench && go run . -markdown ../../.build/bench.md -json ../../.build/bench.json
+	@cat .build/bench.md && echo "Every round is in .build/bench.json."
 
 FUZZ_TIME := 30s
 
