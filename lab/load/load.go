@@ -70,8 +70,8 @@ type Run struct {
 	log      *check.Log
 	stats    *stats
 	events   *events
-	started  time.Time
-	closing  atomic.Bool // every request of the schedule was answered
+	started  atomic.Pointer[time.Time] // nil before Do
+	closing  atomic.Bool               // every request of the schedule was answered
 
 	visitors []*visitor
 	workers  sync.WaitGroup
@@ -121,10 +121,14 @@ func ParseURL(text string) (*url.URL, error) {
 }
 
 // now is the time from the start of the run.
-func (r *Run) now() time.Duration { return time.Since(r.started) }
+func (r *Run) now() time.Duration { return time.Since(*r.started.Load()) }
 
-// Note adds an event to the result, such as a drill's.
-func (r *Run) Note(what string) { r.events.add(r.now(), what) }
+// Note adds an event to the result, such as a drill's, while Do runs; before that it does nothing. Any goroutine may call it.
+func (r *Run) Note(what string) {
+	if r.started.Load() != nil {
+		r.events.add(r.now(), what)
+	}
+}
 
 // WriteHistory has Do write down what every visitor sends and sees, for lab check.
 func (r *Run) WriteHistory(w io.Writer) {
@@ -135,7 +139,8 @@ func (r *Run) WriteHistory(w io.Writer) {
 // sent until then. The error is that of writing the history.
 func (r *Run) Do(ctx context.Context) (Result, error) {
 	defer r.client.close()
-	r.started = time.Now()
+	now := time.Now()
+	r.started.Store(&now)
 	stopLooking := r.look()
 	end := r.sendAll(ctx)
 	r.closing.Store(true)

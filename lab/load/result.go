@@ -55,7 +55,7 @@ func (r *Run) result(end time.Duration) (Result, error) {
 		Requests: s.requests, OK: s.ok, Duration: duration, Servers: s.servers, Errors: s.errors,
 		Latency: quantiles(s.latency), Service: quantiles(s.service), Late: milliseconds(s.late.ValueAtPercentile(99)),
 		Sessions: r.log.Counts(), Events: r.events.sorted(),
-		URL: r.options.URL, Started: r.started.Round(0).UTC(), Warmup: r.schedule.warmup.Seconds(), Findings: []string{},
+		URL: r.options.URL, Started: r.started.Load().Round(0).UTC(), Warmup: r.schedule.warmup.Seconds(), Findings: []string{},
 	}
 	if duration > 0 {
 		result.RateTarget = round(float64(r.schedule.scheduled(end)) / duration)
