@@ -158,7 +158,7 @@ func TestOwnLibraryKeepsEverything(t *testing.T) {
 func TestRun(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "bench.json")
 	command := exec.CommandContext(t.Context(), os.Args[0], "-timing", "-variants", "none,bare-valkey,own-valkey,own-dynamodb",
-		"-rounds", "2", "-requests", "160", "-warmup", "16", "-json", data)
+		"-rounds", "2", "-requests", "320", "-warmup", "16", "-json", data)
 	command.Env = append(os.Environ(), asBench+"=1")
 	var stderr strings.Builder
 	command.Stderr = &stderr
@@ -180,7 +180,7 @@ func TestRun(t *testing.T) {
 	var got []string
 	for _, timing := range r.Timings {
 		got = append(got, timing.Variant+" "+timing.Route)
-		complete := len(timing.Rounds) == 2 && timing.CPU > 0 && timing.ToNone > 0 && timing.PerSecond > 0 && timing.Mallocs > 0
+		complete := len(timing.Turns) == 2*turns && timing.CPU > 0 && timing.ToNone > 0 && timing.PerSecond > 0 && timing.Mallocs > 0
 		if !complete || timing.Calls == nil {
 			t.Errorf("something is missing: %+v", timing)
 		}
@@ -204,7 +204,7 @@ func TestBadFlags(t *testing.T) {
 	}{
 		{[]string{"-variants", "none,nosuch"}, []string{"nosuch", "own-valkey"}},
 		{[]string{"-rounds", "0"}, []string{"-rounds", "0", "1 or more"}},
-		{[]string{"-requests", "3"}, []string{"-requests", "3", "80 or more"}},
+		{[]string{"-requests", "3"}, []string{"-requests", "3", "160 or more"}},
 		{[]string{"-warmup", "3"}, []string{"-warmup", "3", "16 or more"}},
 		{[]string{"-requests", "many"}, []string{"-requests", "many"}},
 		{[]string{"-nosuch"}, []string{"-nosuch"}},
@@ -230,9 +230,9 @@ func TestBadFlags(t *testing.T) {
 }
 
 func TestMarkdown(t *testing.T) {
-	none := []Round{{CPU: 16, PerSecond: 60000, Mallocs: 22}, {CPU: 20, PerSecond: 50000, Mallocs: 22}}
-	bare := []Round{{CPU: 32, PerSecond: 30000, Mallocs: 40}, {CPU: 36, PerSecond: 28000, Mallocs: 40}}
-	own := []Round{{CPU: 36, PerSecond: 27000, Mallocs: 60}, {CPU: 48, PerSecond: 21000, Mallocs: 60}}
+	none := []Turn{{CPU: 16, PerSecond: 60000, Mallocs: 22}, {CPU: 20, PerSecond: 50000, Mallocs: 22}}
+	bare := []Turn{{CPU: 32, PerSecond: 30000, Mallocs: 40}, {CPU: 36, PerSecond: 28000, Mallocs: 40}}
+	own := []Turn{{CPU: 36, PerSecond: 27000, Mallocs: 60}, {CPU: 48, PerSecond: 21000, Mallocs: 60}}
 	all := measurements{
 		noSession: {routeUntouched: none}, bareValkey: {routeRead: bare}, ownValkey: {routeUntouched: none, routeRead: own},
 	}

@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		flags.PrintDefaults()
 	}
 	p := plan{progress: func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }}
-	flags.IntVar(&p.rounds, "rounds", 4, "rounds; medians are taken over them")
+	flags.IntVar(&p.rounds, "rounds", 4, "rounds, each with new server processes")
 	flags.IntVar(&p.requests, "requests", 20_000, "requests that are measured of a route in a round")
 	flags.IntVar(&p.warmUp, "warmup", 4_000, "requests before them")
 	flags.IntVar(&p.visitors, "visitors", 16, "visitors at once, each with a session and a connection")
@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	timing := flags.Bool("timing", false, "only time and count")
 	correctness := flags.Bool("correctness", false, "only count what becomes of overlapping and abandoned requests")
 	markdown := flags.String("markdown", "", "file for the report; default stdout")
-	data := flags.String("json", "", "file for the report as JSON, with every round; default none")
+	data := flags.String("json", "", "file for the report as JSON, with every turn; default none")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -194,13 +194,13 @@ func (r *Report) time(ctx context.Context, p plan) error {
 	if err := errors.Join(err, valkey.Close()); err != nil {
 		return err
 	}
-	rounds, err := measure(ctx, p)
+	measured, err := measure(ctx, p)
 	if err != nil {
 		return err
 	}
 	for _, v := range p.variants {
 		for _, route := range v.Routes {
-			r.Timings = append(r.Timings, newTiming(v, route, rounds, calls[v.Name][route]))
+			r.Timings = append(r.Timings, newTiming(v, route, measured, calls[v.Name][route]))
 		}
 	}
 	r.Targets = r.targets()

@@ -13,7 +13,7 @@ const page = `# What sessions cost a server
 
 A server process alone on one CPU; load, and the store, on the other. CPU time is the server's own (getrusage: user and
 system), for one request; the rest of the machine doesn't count. Microseconds are those of this machine: what carries
-over is the ratios, which are of one run, and within it of the same round.
+over is the ratios, which are of one run, and within it of neighbouring fractions of a second.
 
 Measured by ` + "`make bench`" + `, {{.Started.Format "2 January 2006, 15:04 MST"}}.
 {{- with .Machine}} {{.CPU}}, {{.CPUs}} CPUs; Linux {{.Kernel}}; {{.Go}}{{with .Store}}; {{.}}{{end}}.
@@ -25,9 +25,9 @@ Load averages (1, 5, 15 minutes) before the run {{.LoadBefore}}, after it {{.Loa
 
 A visitor has a session of four keys, and the cookie of it in every request. **untouched**: the handler doesn't use the
 session; **read**: it answers the visit count; **write**: it adds one visit and answers the new count. {{.Visitors}} visitors
-at once, on connections that stay open; {{.Rounds}} rounds, in each of which every server is a new process and they take
-turns; {{.Requests}} requests of a route in a round, after a warm-up. Medians over the rounds; a ratio is the median of the
-rounds' ratios. Every answer was checked.
+at once, on connections that stay open; {{.Rounds}} rounds, with new server processes in each; in a round they take turns, in all
+{{.Requests}} requests of a route, after a warm-up. Medians over the turns; a ratio is the median of the turns' ratios. Every
+answer was checked.
 
 | | route | CPU µs | to no session | to bare calls | requests/s | allocations | store calls |
 |---|---|---:|---:|---:|---:|---:|---|

@@ -11,8 +11,8 @@ import (
 	"stateless-servers/lab/storeserver"
 )
 
-// A Round is one measurement of a variant's route.
-type Round struct {
+// A Turn is one measurement of a variant's route.
+type Turn struct {
 	CPU       float64 // microseconds of the server's CPU time a request
 	PerSecond float64 // requests
 	Mallocs   float64 // heap objects a request
@@ -20,7 +20,7 @@ type Round struct {
 
 // turns is how many times a round goes over all variants. A machine's speed changes within seconds; what is compared is
 // measured within fractions of one.
-const turns = 5
+const turns = 10
 
 // plan says how to measure.
 type plan struct {
@@ -31,8 +31,8 @@ type plan struct {
 	progress func(format string, args ...any)
 }
 
-// measurements are the rounds of each variant's routes.
-type measurements map[string]map[string][]Round
+// measurements are the turns of each variant's routes, of all rounds.
+type measurements map[string]map[string][]Turn
 
 // measure runs rounds. In each, every variant has a new server process, and they take turns on the first CPU; load and
 // store share the others.
@@ -72,7 +72,7 @@ func measure(ctx context.Context, p plan) (measurements, error) {
 
 // measureRound adds one round of every variant and route to the results.
 func (p plan) measureRound(ctx context.Context, round, cpu int, stores map[string]string, results measurements) error {
-	p.progress("round %d of %d", round+1, p.rounds)
+	p.progress("round %d of %d: starting the servers", round+1, p.rounds)
 	var all []*contestant
 	defer func() {
 		for _, c := range all {
@@ -86,28 +86,25 @@ func (p plan) measureRound(ctx context.Context, round, cpu int, stores map[strin
 		}
 		all = append(all, c)
 	}
-	for range turns {
+	for turn := range turns {
+		p.progress("round %d of %d, turn %d of %d", round+1, p.rounds, turn+1, turns)
 		for _, route := range []string{routeUntouched, routeRead, routeWrite} {
 			for _, c := range all {
 				if !slices.Contains(c.Routes, route) {
 					continue
 				}
-				if err := c.take(ctx, route, p.requests/turns/p.visitors); err != nil {
+				measured, err := c.take(ctx, route, p.requests/turns/p.visitors)
+				if err != nil {
 					return fmt.Errorf("measure %s: %w", c.Name, err)
 				}
+				if results[c.Name] == nil {
+					results[c.Name] = map[string][]Turn{}
+				}
+				results[c.Name][route] = append(results[c.Name][route], measured)
 			}
 		}
 	}
 	for _, c := range all {
-		if results[c.Name] == nil {
-			results[c.Name] = map[string][]Round{}
-		}
-		for _, route := range c.Routes {
-			r := c.rounds[route].average(turns)
-			results[c.Name][route] = append(results[c.Name][route], r)
-			p.progress("  %-14s %-9s %6.1f µs CPU, %6.0f requests/s, %5.1f allocations",
-				c.Name, route, r.CPU, r.PerSecond, r.Mallocs)
-		}
 		if err := c.server.stop(); err != nil {
 			return err
 		}
@@ -120,7 +117,6 @@ type contestant struct {
 	variant
 	server   *server
 	visitors crowd
-	rounds   map[string]Round // by route: sums over the turns
 }
 
 func (p plan) newContestant(ctx context.Context, v variant, store string, cpu, round int) (*contestant, error) {
@@ -132,7 +128,7 @@ func (p plan) newContestant(ctx context.Context, v variant, store string, cpu, r
 	if err != nil {
 		return nil, err
 	}
-	c := &contestant{variant: v, server: server, rounds: map[string]Round{}}
+	c := &contestant{variant: v, server: server}
 	if c.visitors, err = newCrowd(ctx, server.addr, p.visitors); err != nil {
 		c.close()
 		return nil, err
@@ -152,50 +148,41 @@ func (c *contestant) close() {
 }
 
 // take measures one turn, in which each visitor sends so many requests.
-func (c *contestant) take(ctx context.Context, route string, each int) error {
+func (c *contestant) take(ctx context.Context, route string, each int) (Turn, error) {
 	before, err := c.server.usage(ctx)
 	if err != nil {
-		return err
+		return Turn{}, err
 	}
 	took, err := c.visitors.send(route, each)
 	if err != nil {
-		return err
+		return Turn{}, err
 	}
 	after, err := c.server.usage(ctx)
 	if err != nil {
-		return err
+		return Turn{}, err
 	}
 	n := float64(each * len(c.visitors))
-	c.rounds[route] = c.rounds[route].plus(Round{
+	return Turn{
 		CPU:       float64(after.CPU-before.CPU) / float64(time.Microsecond) / n,
 		PerSecond: n / took.Seconds(),
 		Mallocs:   float64(after.Mallocs-before.Mallocs) / n,
-	})
-	return nil
+	}, nil
 }
 
-func (r Round) plus(other Round) Round {
-	return Round{r.CPU + other.CPU, r.PerSecond + other.PerSecond, r.Mallocs + other.Mallocs}
-}
-
-func (r Round) average(n float64) Round {
-	return Round{r.CPU / n, r.PerSecond / n, r.Mallocs / n}
-}
-
-// medianOf is the median over the rounds.
-func medianOf(rounds []Round, value func(Round) float64) float64 {
-	values := make([]float64, len(rounds))
-	for i, r := range rounds {
-		values[i] = value(r)
+// medianOf is the median over the turns.
+func medianOf(turns []Turn, value func(Turn) float64) float64 {
+	values := make([]float64, len(turns))
+	for i, turn := range turns {
+		values[i] = value(turn)
 	}
 	return median(values)
 }
 
-// ratio is the median over the rounds of the CPU time as a multiple of a base's in the same round; 0 without a base.
-func ratio(rounds, base []Round) float64 {
+// ratio is the median over the turns of the CPU time as a multiple of a base's in the same turn; 0 without a base.
+func ratio(turns, base []Turn) float64 {
 	var ratios []float64
-	for i := range min(len(rounds), len(base)) {
-		ratios = append(ratios, rounds[i].CPU/base[i].CPU)
+	for i := range min(len(turns), len(base)) {
+		ratios = append(ratios, turns[i].CPU/base[i].CPU)
 	}
 	return median(ratios)
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Report is all that one run found. Its JSON has every round.
+// A Report is all that one run found. Its JSON has every turn.
 type Report struct {
 	Started  time.Time
 	Machine  Machine
@@ -28,24 +28,24 @@ type Timing struct {
 	Variant   string
 	Title     string
 	Route     string
-	CPU       float64 // microseconds of the server's CPU time a request; median of the rounds, as all that follow
-	ToNone    float64 // CPU as a multiple of that without a session, in the same round
+	CPU       float64 // microseconds of the server's CPU time a request; median of the turns, as all that follow
+	ToNone    float64 // CPU as a multiple of that without a session, in the same turn
 	ToBare    float64 // CPU as a multiple of that of the bare store calls; 0 where there are none
 	PerSecond float64 // requests
 	Mallocs   float64 // heap objects a request
 	Calls     Calls   // of the store, by one request
-	Rounds    []Round
+	Turns     []Turn
 }
 
 func newTiming(v variant, route string, all measurements, calls Calls) Timing {
-	rounds := all[v.Name][route]
+	turns := all[v.Name][route]
 	return Timing{
-		Variant: v.Name, Title: v.Title, Route: route, Calls: calls, Rounds: rounds,
-		CPU:       medianOf(rounds, func(r Round) float64 { return r.CPU }),
-		ToNone:    ratio(rounds, all[noSession][routeUntouched]),
-		ToBare:    ratio(rounds, all[v.Bare][route]),
-		PerSecond: medianOf(rounds, func(r Round) float64 { return r.PerSecond }),
-		Mallocs:   medianOf(rounds, func(r Round) float64 { return r.Mallocs }),
+		Variant: v.Name, Title: v.Title, Route: route, Calls: calls, Turns: turns,
+		CPU:       medianOf(turns, func(t Turn) float64 { return t.CPU }),
+		ToNone:    ratio(turns, all[noSession][routeUntouched]),
+		ToBare:    ratio(turns, all[v.Bare][route]),
+		PerSecond: medianOf(turns, func(t Turn) float64 { return t.PerSecond }),
+		Mallocs:   medianOf(turns, func(t Turn) float64 { return t.Mallocs }),
 	}
 }
 
