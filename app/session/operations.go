@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// The calls of the backend: each within its own time, observed, and with an error that handlers know. Writes are
-// detached from the client's cancellation.
+// The calls of the backend: each within its own time, observed, and with an error that handlers know.
 
 func (m *Manager) load(ctx context.Context, ref reference) (found reference, record Record, err error) {
 	err = m.observe(ctx, "load", &record, func(ctx context.Context) (err error) {
@@ -22,7 +21,7 @@ func (m *Manager) create(ctx context.Context, record Record) (ref reference, err
 	if record.Size() > m.promises.MaxBytes {
 		return ref, fmt.Errorf("create: %w: %d bytes, allowed are %d", ErrTooLarge, record.Size(), m.promises.MaxBytes)
 	}
-	err = m.observe(context.WithoutCancel(ctx), "create", &record, func(ctx context.Context) (err error) {
+	err = m.observe(ctx, "create", &record, func(ctx context.Context) (err error) {
 		ref, err = m.backend.create(ctx, record)
 		return err
 	})
@@ -40,7 +39,7 @@ func (m *Manager) update(ctx context.Context, ref reference, changes []Change, k
 	if len(changes) == 0 {
 		name = "touch"
 	}
-	err = m.observe(context.WithoutCancel(ctx), name, &record, func(ctx context.Context) (err error) {
+	err = m.observe(ctx, name, &record, func(ctx context.Context) (err error) {
 		next, record, err = m.backend.update(ctx, ref, update)
 		return err
 	})
@@ -74,7 +73,7 @@ func (m *Manager) end(ctx context.Context, ref reference) error {
 
 // take ends a session and returns its last state.
 func (m *Manager) take(ctx context.Context, ref reference) (record Record, err error) {
-	err = m.observe(context.WithoutCancel(ctx), "end", &record, func(ctx context.Context) (err error) {
+	err = m.observe(ctx, "end", &record, func(ctx context.Context) (err error) {
 		record, err = m.backend.end(ctx, ref, m.options.Now())
 		return err
 	})
@@ -93,9 +92,10 @@ func (m *Manager) userSessions(ctx context.Context, user string) (sessions []Use
 	return sessions, err
 }
 
-// observe makes one call of the store. What isn't an answer becomes ErrUnavailable.
+// observe makes one call of the store. What isn't an answer becomes ErrUnavailable. It is detached from the
+// client's cancellation: a change must not be lost with it, and to watch for it costs a read more than it spares.
 func (m *Manager) observe(ctx context.Context, name string, record *Record, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, m.options.StoreTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.options.StoreTimeout)
 	defer cancel()
 	start := time.Now()
 	err := call(ctx)

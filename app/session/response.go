@@ -12,11 +12,27 @@ import (
 // Handler gives every request of next its Session.
 func (m *Manager) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := &Session{manager: m, request: r, header: w.Header()}
-		response := &responseWriter{ResponseWriter: w, session: s}
-		next.ServeHTTP(response, r.WithContext(context.WithValue(r.Context(), contextKey{}, s)))
-		response.begin(http.StatusOK)
+		e := &exchange{Context: r.Context()}
+		e.session = Session{manager: m, request: r, header: w.Header()}
+		e.response = responseWriter{ResponseWriter: w, session: &e.session}
+		next.ServeHTTP(&e.response, r.WithContext(e))
+		e.response.begin(http.StatusOK)
 	})
+}
+
+// An exchange is all that a request needs of this package, in one allocation. It is the request's context.
+type exchange struct {
+	context.Context
+	session  Session
+	response responseWriter
+}
+
+// Value finds the session.
+func (e *exchange) Value(key any) any {
+	if key == (contextKey{}) {
+		return &e.session
+	}
+	return e.Context.Value(key)
 }
 
 // A responseWriter sends the session's changes before the first byte of the response.
@@ -27,9 +43,10 @@ type responseWriter struct {
 }
 
 var (
-	_ http.Flusher  = (*responseWriter)(nil)
-	_ http.Hijacker = (*responseWriter)(nil)
-	_ io.ReaderFrom = (*responseWriter)(nil)
+	_ http.Flusher    = (*responseWriter)(nil)
+	_ http.Hijacker   = (*responseWriter)(nil)
+	_ io.ReaderFrom   = (*responseWriter)(nil)
+	_ io.StringWriter = (*responseWriter)(nil)
 )
 
 // Unwrap is for http.ResponseController.
@@ -50,6 +67,14 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 		return 0, w.session.unstored
 	}
 	return w.ResponseWriter.Write(p)
+}
+
+// WriteString spares io.WriteString a copy.
+func (w *responseWriter) WriteString(text string) (int, error) {
+	if !w.begin(http.StatusOK) {
+		return 0, w.session.unstored
+	}
+	return io.WriteString(w.ResponseWriter, text)
 }
 
 func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
