@@ -159,7 +159,9 @@ func startPostgres(ctx context.Context, c *config.Config, progress func(string))
 
 // warmUp makes every kind of call once. DynamoDB Local's first ones take longer than servers wait.
 func warmUp(ctx context.Context, store session.Store) error {
-	now, id := time.Now(), session.ID{}
+	var id session.ID
+	rand.Read(id[:])
+	now := time.Now()
 	record := session.Record{Created: now, Expires: now.Add(time.Minute), IdleExpires: now.Add(time.Minute)}
 	if err := store.Create(ctx, id, record); err != nil {
 		return fmt.Errorf("create the first session: %w", err)
