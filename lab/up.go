@@ -20,6 +20,7 @@ import (
 	"stateless-servers/lab/balancer"
 	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/fleetpage"
+	"stateless-servers/lab/store"
 )
 
 // keepAliveMargin is how much longer than the balancer the servers keep idle connections: were it the other way round,
@@ -107,11 +108,11 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 	c.AllowDelay, c.PlainHTTP, c.ShutdownDelay = true, true, 0
 	c.KeepAlive = o.balancer.IdleTimeout + keepAliveMargin
 	out.line("Starting the store")
-	store, err := startStore(ctx, o.store, o.storeAddr, &c, out.line)
+	sessions, err := store.Start(ctx, o.store, o.storeAddr, &c, out.line)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.close()) }()
+	defer func() { err = errors.Join(err, sessions.Close()) }()
 	out.line("Building the server")
 	program, err := build(ctx)
 	if err != nil {
@@ -147,7 +148,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 	out.line("")
 	out.line("Application  " + url)
 	out.line("Fleet        " + url + fleetpage.Path)
-	out.line("Store        " + store.description)
+	out.line("Store        " + sessions.Description)
 	out.line("Logs         " + filepath.Join(logs, "server-*.log"))
 	out.line(fmt.Sprintf("Ready in %.1f s. Ctrl-C ends everything.", time.Since(started).Seconds()))
 	out.line("")

@@ -1,4 +1,4 @@
-package main
+package store
 
 import (
 	"bufio"
@@ -56,7 +56,7 @@ func TestEmbeddedStoreExpires(t *testing.T) {
 	if !expired {
 		t.Error("a key of 300 ms lives after 5 s")
 	}
-	if err := s.close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	if conn, err := net.Dial("tcp", c.ValkeyAddress); err == nil {
@@ -68,14 +68,14 @@ func TestEmbeddedStoreExpires(t *testing.T) {
 func TestValkeyThatRunsIsUsed(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	c := config.Default()
-	s, err := startStore(t.Context(), config.StoreValkey, server.Addr, &c, func(string) {})
+	s, err := Start(t.Context(), config.StoreValkey, server.Addr, &c, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.ValkeyAddress != server.Addr || c.Store != config.StoreValkey {
 		t.Errorf("got %+v", c)
 	}
-	if err := s.close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := storeserver.PingValkey(t.Context(), server.Addr); err != nil {
@@ -88,7 +88,7 @@ func TestDynamoDBHasItsTable(t *testing.T) {
 	t.Setenv("DYNAMODB_TEST_ENDPOINT", server.Endpoint)
 	for range 2 { // the second time the table is there
 		c := config.Default()
-		s, err := startStore(t.Context(), config.StoreDynamoDB, "", &c, func(string) {})
+		s, err := Start(t.Context(), config.StoreDynamoDB, "", &c, func(string) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestDynamoDBHasItsTable(t *testing.T) {
 		if _, err := client.DescribeTable(t.Context(), &sdk.DescribeTableInput{TableName: &c.DynamoDBTable}); err != nil {
 			t.Error(err)
 		}
-		if err := s.close(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	}

@@ -1,4 +1,5 @@
-package main
+// Package store starts the store that a fleet keeps its sessions in, and tells the servers where it is.
+package store
 
 import (
 	"context"
@@ -29,31 +30,42 @@ const (
 	localRegion = "us-east-1"
 )
 
-// store is where the fleet's sessions live.
-type store struct {
-	description string // for people: what it is and where
+// Store is where the fleet's sessions live.
+type Store struct {
+	Description string              // for people: what it is and where
+	Server      *storeserver.Server // nil where there is none that was started for this
 	close       func() error
 }
 
-// startStore starts the store of the given kind, or checks the one at addr, and sets in c what the servers need to know.
-func startStore(ctx context.Context, kind config.Store, addr string, c *config.Config, progress func(string)) (store, error) {
+// Close ends what was started.
+func (s Store) Close() error { return s.close() }
+
+func nothing() error { return nil }
+
+// on is a store on a server.
+func on(server *storeserver.Server, where string) Store {
+	return Store{fmt.Sprintf("%s at %s", server.Name, where), server, server.Close}
+}
+
+// Start starts the store of the given kind, or checks the one at addr, and sets in c what the servers need to know.
+// Progress gets a line before anything that may take longer than two seconds.
+func Start(ctx context.Context, kind config.Store, addr string, c *config.Config, progress func(string)) (Store, error) {
 	c.Store = kind
-	nothing := func() error { return nil }
 	switch kind {
 	case config.StoreMemory:
-		return store{"each server's own memory", nothing}, nil
+		return Store{"each server's own memory", nil, nothing}, nil
 	case config.StoreCookie, config.StoreToken:
 		c.SessionKeys = newKey()
-		return store{"the visitors' cookies", nothing}, nil
+		return Store{"the visitors' cookies", nil, nothing}, nil
 	case config.StoreDynamoDB:
 		return startDynamoDB(ctx, c, progress)
 	case config.StoreMemcached:
 		server, err := storeserver.Memcached(ctx, storeserver.WithProgress(progress))
 		if err != nil {
-			return store{}, err
+			return Store{}, err
 		}
 		c.MemcachedAddresses = []string{server.Addr}
-		return store{fmt.Sprintf("%s at %s", server.Name, server.Addr), server.Close}, nil
+		return on(server, server.Addr), nil
 	case config.StorePostgres:
 		return startPostgres(ctx, c, progress)
 	default:
@@ -68,18 +80,18 @@ func newKey() string {
 	return base64.StdEncoding.EncodeToString(key)
 }
 
-func startValkey(ctx context.Context, addr string, c *config.Config, progress func(string)) (store, error) {
+func startValkey(ctx context.Context, addr string, c *config.Config, progress func(string)) (Store, error) {
 	if addr != "" {
 		c.ValkeyAddress = addr
-		return store{"Valkey at " + addr, func() error { return nil }}, ping(ctx, addr)
+		return Store{"Valkey at " + addr, nil, nothing}, ping(ctx, addr)
 	}
 	if program, err := storeserver.ValkeyProgram(); err == nil {
 		server, err := storeserver.Valkey(ctx, storeserver.WithProgress(progress))
 		if err != nil {
-			return store{}, err
+			return Store{}, err
 		}
 		c.ValkeyAddress = server.Addr
-		return store{fmt.Sprintf("%s at %s", filepath.Base(program), server.Addr), server.Close}, nil
+		return Store{fmt.Sprintf("%s at %s", filepath.Base(program), server.Addr), server, server.Close}, nil
 	}
 	return startEmbedded(c)
 }
@@ -94,10 +106,10 @@ func ping(ctx context.Context, addr string) error {
 }
 
 // startEmbedded runs a Valkey work-alike inside the lab, for machines without a Valkey or Redis.
-func startEmbedded(c *config.Config) (store, error) {
+func startEmbedded(c *config.Config) (Store, error) {
 	server := miniredis.NewMiniRedis()
 	if err := server.StartAddr("127.0.0.1:0"); err != nil {
-		return store{}, fmt.Errorf("starting the embedded store: %w", err)
+		return Store{}, fmt.Errorf("starting the embedded store: %w", err)
 	}
 	// Its clock for expiry stands still unless told to go on.
 	ended := make(chan struct{})
@@ -114,17 +126,17 @@ func startEmbedded(c *config.Config) (store, error) {
 		}
 	}()
 	c.ValkeyAddress = server.Addr()
-	return store{"miniredis in this process, at " + server.Addr(), func() error {
+	return Store{"miniredis in this process, at " + server.Addr(), nil, func() error {
 		close(ended)
 		server.Close()
 		return nil
 	}}, nil
 }
 
-func startDynamoDB(ctx context.Context, c *config.Config, progress func(string)) (store, error) {
+func startDynamoDB(ctx context.Context, c *config.Config, progress func(string)) (Store, error) {
 	server, err := storeserver.DynamoDB(ctx, storeserver.WithProgress(progress))
 	if err != nil {
-		return store{}, err
+		return Store{}, err
 	}
 	c.DynamoDBTable, c.DynamoDBEndpoint, c.Region = localTable, server.Endpoint, localRegion
 	client := dynamodb.NewClient(aws.Config{
@@ -135,26 +147,26 @@ func startDynamoDB(ctx context.Context, c *config.Config, progress func(string))
 		err = warmUp(ctx, dynamodb.New(client, dynamodb.Options{Table: localTable}))
 	}
 	if err != nil {
-		return store{}, errors.Join(err, server.Close())
+		return Store{}, errors.Join(err, server.Close())
 	}
-	return store{fmt.Sprintf("%s at %s", server.Name, server.Endpoint), server.Close}, nil
+	return on(server, server.Endpoint), nil
 }
 
-func startPostgres(ctx context.Context, c *config.Config, progress func(string)) (store, error) {
+func startPostgres(ctx context.Context, c *config.Config, progress func(string)) (Store, error) {
 	server, err := storeserver.Postgres(ctx, storeserver.WithProgress(progress))
 	if err != nil {
-		return store{}, err
+		return Store{}, err
 	}
 	c.PostgresURL = server.Endpoint
 	sessions, err := postgres.New(postgres.Options{URL: server.Endpoint})
 	if err != nil {
-		return store{}, errors.Join(err, server.Close())
+		return Store{}, errors.Join(err, server.Close())
 	}
 	defer sessions.Close()
 	if err := postgres.Migrate(ctx, sessions.Pool()); err != nil {
-		return store{}, errors.Join(err, server.Close())
+		return Store{}, errors.Join(err, server.Close())
 	}
-	return store{fmt.Sprintf("%s at %s", server.Name, server.Addr), server.Close}, nil
+	return on(server, server.Addr), nil
 }
 
 // warmUp makes every kind of call once. DynamoDB Local's first ones take longer than servers wait.
