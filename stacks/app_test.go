@@ -28,7 +28,7 @@ func TestApp(t *testing.T) {
 		{"bad context", "part.Say()", map[string]any{"sotre": "valkey", "store": "nosuch"},
 			"context sotre=\"valkey\": no such key; allowed are store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, " +
 				"instanceType, spotPercent, " +
-				"minServers, maxServers, zones, egress, alarmEmail, billing, minUnits, maxUnits, customerKey, cacheNodeType, shards, " +
+				"minServers, maxServers, zones, egress, natInstanceType, alarmEmail, billing, minUnits, maxUnits, customerKey, cacheNodeType, shards, " +
 				"replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +
 				"context store=\"nosuch\": allowed is dynamodb, valkey, redis, memcached, postgres, cookie, token or memory\n", 1},
 		{"a server that doesn't compile", "part.Sing()", nil,

@@ -56,16 +56,19 @@ func (b boot) script() string {
 		HealthySeconds:   int(healthyWithin.Seconds()),
 		StopSeconds:      int((server.DrainTimeout + 10*time.Second).Seconds()),
 	}
+	values.Unit = render("server.service", values)
+	return render("boot.sh", values)
+}
+
+// render fills in one of the files in the folder boot. Of a script it leaves out the first line, since UserData begins
+// with one of its own.
+func render(file string, values any) string {
 	files := template.Must(template.New("boot").Option("missingkey=error").ParseFS(bootFiles, "boot/*"))
-	render := func(file string) string {
-		var text strings.Builder
-		if err := files.ExecuteTemplate(&text, file, values); err != nil {
-			panic(err) // a mistake in a template that is part of the program
-		}
-		return text.String()
+	var text strings.Builder
+	if err := files.ExecuteTemplate(&text, file, values); err != nil {
+		panic(err) // a mistake in a template that is part of the program
 	}
-	values.Unit = render("server.service")
-	return render("boot.sh")
+	return strings.TrimPrefix(text.String(), "#!/bin/bash\n")
 }
 
 // serverTimings makes the server outlast the load balancer: it keeps idle connections for longer, and when it is told to

@@ -16,13 +16,17 @@ import (
 	"stateless-servers/app/config"
 )
 
-// userData is the script of the launch template, with something plausible for what CloudFormation puts in.
+// userData is the script of the launch template of servers.
 func userData(t *testing.T, lab assertions.Template) string {
 	t.Helper()
-	parts := dig(t, only(t, lab, "AWS::EC2::LaunchTemplate"),
-		"Properties", "LaunchTemplateData", "UserData", "Fn::Base64", "Fn::Join", 1).([]any)
+	return scriptOf(t, dig(t, only(t, lab, "AWS::EC2::LaunchTemplate"), "Properties", "LaunchTemplateData", "UserData"))
+}
+
+// scriptOf is a script in a template, with something plausible for what CloudFormation puts in.
+func scriptOf(t *testing.T, userData any) string {
+	t.Helper()
 	var script strings.Builder
-	for _, part := range parts {
+	for _, part := range dig(t, userData, "Fn::Base64", "Fn::Join", 1).([]any) {
 		switch part := part.(type) {
 		case string:
 			script.WriteString(part)
@@ -84,21 +88,78 @@ func parse(t *testing.T, file string) config.Config {
 }
 
 func TestScripts(t *testing.T) {
-	shellcheck := tool(t, "shellcheck", "https://github.com/koalaman/shellcheck#installing")
 	for name, keys := range variants {
 		_, lab := synth(t, keys)
-		script := filepath.Join(t.TempDir(), "boot.sh")
-		if err := os.WriteFile(script, []byte(userData(t, lab)), 0o644); err != nil {
+		t.Run(name, func(t *testing.T) { checkScript(t, userData(t, lab)) })
+	}
+}
+
+// checkScript wants a script that bash and shellcheck find nothing in, and that EC2 takes.
+func checkScript(t *testing.T, script string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "boot.sh")
+	if err := os.WriteFile(file, []byte(script), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	shellcheck := tool(t, "shellcheck", "https://github.com/koalaman/shellcheck#installing")
+	for _, check := range []*exec.Cmd{exec.Command("bash", "-n", file), exec.Command(shellcheck, file)} {
+		if said, err := check.CombinedOutput(); err != nil {
+			t.Errorf("%v: %v\n%s", check.Args, err, said)
+		}
+	}
+	if size := len(script); size > 16<<10 {
+		t.Errorf("%d bytes of user data; EC2 takes 16 KB", size)
+	}
+}
+
+// boots runs a script in a folder that stands for the root of an instance, with programs of its own in /bin and with the
+// system's. A journal in the folder has what they note in it. Commands find the metadata of an instance.
+func boots(t *testing.T, script string, programs map[string]string) (root string, code int, said string) {
+	t.Helper()
+	root = t.TempDir()
+	for _, folder := range []string{"bin", "run", "var/log", "etc/systemd/system", "etc/sysctl.d", "etc/sysconfig",
+		"usr/local/bin"} {
+		if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		for _, check := range []*exec.Cmd{exec.Command("bash", "-n", script), exec.Command(shellcheck, script)} {
-			if said, err := check.CombinedOutput(); err != nil {
-				t.Errorf("%s: %v: %v\n%s", name, check.Args, err, said)
-			}
+	}
+	all := map[string]string{
+		"curl": "case ${@: -1} in */api/token) echo t ;; */instance-id) echo i-0123456789abcdef0 ;;\n" +
+			"*/availability-zone) echo eu-west-1a ;; *) exit 22 ;; esac",
+		"sleep": "",
+	}
+	for name, text := range programs {
+		all[name] = "echo \"" + name + " $*\" >>" + filepath.Join(root, "journal") + "\n" + text
+	}
+	for name, text := range all {
+		if err := os.WriteFile(filepath.Join(root, "bin", name), []byte("#!/bin/bash\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
 		}
-		if size := len(userData(t, lab)); size > 16<<10 {
-			t.Errorf("%s: %d bytes of user data; EC2 takes 16 KB", name, size)
-		}
+	}
+	here := regexp.MustCompile(`([ ">])/(run|etc|usr|var|opt)/`).ReplaceAllString(script, "${1}"+root+"/${2}/")
+	boot := exec.CommandContext(t.Context(), "bash", "-c", here)
+	boot.Env = []string{"PATH=" + filepath.Join(root, "bin") + ":/usr/bin:/bin"}
+	output, _ := boot.CombinedOutput()
+	return root, boot.ProcessState.ExitCode(), string(output)
+}
+
+// at reads a file of an instance that booted.
+func at(t *testing.T, root, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// expectSignal wants one signal of a status to CloudFormation.
+func expectSignal(t *testing.T, journal, status string) {
+	t.Helper()
+	signals := regexp.MustCompile(`signal-resource .* --unique-id i-0123456789abcdef0 --status (\w+)\n`).
+		FindAllStringSubmatch(journal, -1)
+	if len(signals) != 1 || signals[0][1] != status {
+		t.Errorf("signals %v, want one of %s\n%s", signals, status, journal)
 	}
 }
 
@@ -202,60 +263,26 @@ func TestBoot(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, lab := synth(t, variants[test.variant])
-			script := userData(t, lab)
-			root := t.TempDir()
-			journal := filepath.Join(root, "journal")
-			write := func(name, text string) {
-				path := filepath.Join(root, name)
-				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			write("bin/aws", "#!/bin/bash\necho \"aws $*\" >> "+journal+"\n[[ $1 != '"+test.broken+"' ]] || exit 1\n"+
-				"case $1 in s3) echo binary > \"${@: -1}\" ;; elbv2) echo healthy ;; "+
-				"secretsmanager) echo first,second ;; esac\n")
-			write("bin/curl", "#!/bin/bash\ncase ${@: -1} in */api/token) echo t ;; */instance-id) echo i-0123456789abcdef0 ;;\n"+
-				"*/availability-zone) echo eu-west-1a ;; *) exit 22 ;; esac\n")
-			write("bin/systemctl", "#!/bin/bash\necho \"systemctl $*\" >> "+journal+"\n")
-			write("bin/sleep", "#!/bin/bash\n")
-			for _, folder := range []string{"run", "etc/systemd/system", "usr/local/bin"} {
-				if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			here := regexp.MustCompile(`([ "])/(run|etc|usr)/`).ReplaceAllString(script, "${1}"+root+"/${2}/")
-			here = strings.ReplaceAll(here, "SECONDS + 300", "SECONDS")
-
-			boot := exec.CommandContext(t.Context(), "bash", "-c", here)
-			boot.Env = []string{"PATH=" + filepath.Join(root, "bin") + ":/usr/bin:/bin"}
-			said, _ := boot.CombinedOutput()
-			if code := boot.ProcessState.ExitCode(); code != test.code {
+			script := strings.ReplaceAll(userData(t, lab), "SECONDS + 300", "SECONDS")
+			root, code, said := boots(t, script, map[string]string{
+				"aws": "[[ $1 != '" + test.broken + "' ]] || exit 1\n" +
+					"case $1 in s3) echo binary > \"${@: -1}\" ;; elbv2) echo healthy ;; secretsmanager) echo first,second ;; esac",
+				"systemctl": "",
+			})
+			if code != test.code {
 				t.Fatalf("exit code %d, want %d\n%s", code, test.code, said)
 			}
-			did, err := os.ReadFile(journal)
-			if err != nil {
-				t.Fatal(err)
-			}
-			signals := regexp.MustCompile(`signal-resource .* --unique-id i-0123456789abcdef0 --status (\w+)\n`).
-				FindAllStringSubmatch(string(did), -1)
-			if len(signals) != 1 || signals[0][1] != test.signal {
-				t.Errorf("signals %v, want one of %s\n%s", signals, test.signal, did)
-			}
+			did := at(t, root, "journal")
+			expectSignal(t, did, test.signal)
 			if test.code != 0 {
 				return
 			}
-			if !strings.Contains(string(did), "systemctl enable --now "+serverName+".service\n") {
+			if !strings.Contains(did, "systemctl enable --now "+serverName+".service\n") {
 				t.Errorf("not started:\n%s", did)
 			}
-			file, err := os.ReadFile(filepath.Join(root, "etc", serverName, "environment"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			file := at(t, root, "etc/"+serverName+"/environment")
 			keys := "first" + keyEnd + ",second" + keyEnd
-			if want := strings.ReplaceAll(marked(environment(t, lab)), `"key"`, `"`+keys+`"`); string(file) != want {
+			if want := strings.ReplaceAll(marked(environment(t, lab)), `"key"`, `"`+keys+`"`); file != want {
 				t.Errorf("the environment file:\n%s\nwant:\n%s", file, want)
 			}
 			authorities, err := os.ReadFile(filepath.Join(root, certificatesFile))

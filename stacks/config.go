@@ -47,6 +47,10 @@ const (
 	// EgressNATGateway is a way out to the internet: 33 USD a month for each gateway and 0.045 USD a GB. A lab has one
 	// gateway, production one a zone.
 	EgressNATGateway Egress = "nat-gateway"
+	// EgressNATInstance is a NAT of our own: 7 USD a month for each (t4g.nano with its disk and public address) and nothing
+	// a GB. A lab has one, production one a zone. Throughput is that of its type, 5 Gbit/s in bursts; while EC2 recovers or
+	// a deploy replaces it, servers keep serving from stores in the VPC and from DynamoDB, but new ones can't boot.
+	EgressNATInstance Egress = "nat-instance"
 	// EgressEndpointsOnly leaves the servers no route to the internet, only the five AWS APIs that they call: 7.30 USD a
 	// month for each API and zone (73 USD in two zones) and 0.01 USD a GB.
 	EgressEndpointsOnly Egress = "endpoints-only"
@@ -92,8 +96,10 @@ type Config struct {
 	// Zones (zones) is the number of availability zones, 2 or 3. The default is 2, the least that an Application Load
 	// Balancer takes. It may grow later; to shrink it, destroy the lab first, because it stands in the zone that goes.
 	Zones int
-	// Egress (egress) is nat-gateway, the default because it is the cheaper one in a lab, or endpoints-only.
+	// Egress (egress) is nat-gateway, the default because AWS runs it, nat-instance, the cheapest, or endpoints-only.
 	Egress Egress
+	// NATInstanceType (natInstanceType) is the size of NAT instances, of an ARM family. Empty means t4g.nano.
+	NATInstanceType string
 
 	// AlarmEmail (alarmEmail) is who gets a message when an alarm goes off and when it is over; they confirm first that
 	// they want to. There is no default: alarms show on the dashboard alone.
@@ -108,6 +114,9 @@ type Config struct {
 // StoreRedis is Redis OSS in the place of Valkey. To servers it is config.StoreValkey.
 const StoreRedis config.Store = "redis"
 
+// defaultNATInstanceType passes on what a fleet asks of AWS at boot and afterwards; bulk goes by the gateway endpoints.
+const defaultNATInstanceType = "t4g.nano"
+
 // armType is an instance type of a Graviton family, which has a g after the generation: t4g, c8gn, im4gn. (G4dn, a GPU
 // family for x86, has not.)
 const armType = `[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)`
@@ -118,6 +127,7 @@ var (
 	emailForm       = regexp.MustCompile(`^[^@\s"<>,;]+@[a-z0-9.-]+\.[a-z]{2,63}$`)
 	zoneForm        = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
 	armForm         = regexp.MustCompile(`^` + armType + `(,` + armType + `)*$`)
+	natForm         = regexp.MustCompile(`^` + armType + `$`)
 	cacheNodeForm   = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
 )
 
@@ -138,7 +148,8 @@ func (c *Config) settings() []setting {
 		number("minServers", &c.MinServers, 2, 1, 100),
 		number("maxServers", &c.MaxServers, 6, 2, 100),
 		number("zones", &c.Zones, 2, 2, 3),
-		choice("egress", &c.Egress, EgressNATGateway, EgressEndpointsOnly),
+		choice("egress", &c.Egress, EgressNATGateway, EgressNATInstance, EgressEndpointsOnly),
+		form("natInstanceType", &c.NATInstanceType, "", natForm, "an ARM (Graviton) instance type such as t4g.nano"),
 
 		form("alarmEmail", &c.AlarmEmail, "", emailForm, "an e-mail address"),
 
@@ -216,6 +227,9 @@ func (c *Config) contradictions() []error {
 	}
 	if c.CloudFront && (c.Domain != "" || c.CertificateARN != "") {
 		add("cloudfront=\"true\": not with domain or certificateArn; CloudFront has a name and a certificate of its own")
+	}
+	if c.NATInstanceType != "" && c.Egress != EgressNATInstance {
+		add("natInstanceType=%q: only with egress=nat-instance", c.NATInstanceType)
 	}
 	if c.Domain != "" && c.CertificateARN != "" {
 		add("certificateArn=%q: not with domain, which makes a certificate of its own", c.CertificateARN)

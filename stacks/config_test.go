@@ -67,7 +67,8 @@ func TestParseConfig(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, instanceType, spotPercent, minServers, maxServers, zones, egress, alarmEmail, billing, " +
+	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, instanceType, spotPercent, minServers, maxServers, zones, egress, natInstanceType, " +
+		"alarmEmail, billing, " +
 		"minUnits, maxUnits, customerKey, cacheNodeType, shards, replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"
 	const arm = "ARM (Graviton) instance types such as t4g.small, with commas between them"
@@ -88,7 +89,7 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			`context stage="true": allowed is lab or production`,
 			`context minServers="0.5": allowed is a whole number from 1 to 100`,
 			`context zones="4": allowed is a whole number from 2 to 3`,
-			`context egress="": allowed is nat-gateway or endpoints-only`,
+			`context egress="": allowed is nat-gateway, nat-instance or endpoints-only`,
 		}},
 		{"a certificate that a script left empty", map[string]any{"certificateArn": ""},
 			[]string{`context certificateArn="": allowed is the ARN of an ACM certificate`}},
@@ -106,6 +107,10 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			`context domain="https://example.com": allowed is a domain name such as lab.example.com`,
 			`context hostedZoneId="example.com": allowed is the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ`,
 		}},
+		{"a NAT instance of x86", map[string]any{"egress": "nat-instance", "natInstanceType": "t3.nano"},
+			[]string{`context natInstanceType="t3.nano": allowed is an ARM (Graviton) instance type such as t4g.nano`}},
+		{"a NAT instance beside a gateway", map[string]any{"natInstanceType": "t4g.nano"},
+			[]string{`context natInstanceType="t4g.nano": only with egress=nat-instance`}},
 		{"nobody's address", map[string]any{"alarmEmail": "ops@"},
 			[]string{`context alarmEmail="ops@": allowed is an e-mail address`}},
 		{"more than all", map[string]any{"spotPercent": "101"},

@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"strings"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -71,7 +70,7 @@ func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 		TargetGroup: *props.Balancer.TargetGroup.TargetGroupArn(), Port: port(server.Config),
 		Bucket: *binary.S3BucketName(), Key: *binary.S3ObjectKey(), Server: server,
 	}.script()
-	userData.AddCommands(jsii.String(strings.TrimPrefix(script, "#!/bin/bash\n"))) // UserData begins with one of its own
+	userData.AddCommands(jsii.String(script))
 
 	fleet.Group.AttachToApplicationTargetGroup(props.Balancer.TargetGroup)
 	fleet.Group.ScaleOnRequestCount(jsii.String("Requests"), &awsautoscaling.RequestCountScalingProps{
@@ -95,14 +94,19 @@ func newServerRole(scope constructs.Construct, binary awss3assets.Asset) awsiam.
 		Description: jsii.String("The web servers"),
 	})
 	role.AddToPolicy(allow([]*string{binary.Bucket().ArnForObjects(binary.S3ObjectKey())}, "s3:GetObject"))
-	// These know no resources (Service Authorization Reference). For Session Manager it is the whole list: the managed
-	// policy AmazonSSMManagedInstanceCore may read every parameter of the account besides.
-	role.AddToPolicy(allow([]*string{jsii.String("*")}, "elasticloadbalancing:DescribeTargetHealth",
-		"ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
-		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"))
+	admitSessionManager(role, "elasticloadbalancing:DescribeTargetHealth")
+	return role
+}
+
+// admitSessionManager lets Session Manager reach the instances of the role, and the role do what else knows no resources
+// (Service Authorization Reference). For Session Manager it is the whole list: the managed policy
+// AmazonSSMManagedInstanceCore may read every parameter of the account besides.
+func admitSessionManager(role awsiam.Role, more ...string) {
+	role.AddToPrincipalPolicy(allow([]*string{jsii.String("*")}, append(more, "ssm:UpdateInstanceInformation",
+		"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
+		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel")...))
 	accept(role.Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5",
 		"None of the statement's actions can be limited to a resource (Service Authorization Reference).", "Resource::*")
-	return role
 }
 
 // newServerSecurityGroup lets nobody in (the load balancer adds itself) and HTTPS out, to the APIs of AWS.

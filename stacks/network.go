@@ -1,8 +1,11 @@
 package stacks
 
 import (
+	"cmp"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -44,12 +47,19 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 	case props.Config.Stage == StageProduction:
 		gateways = props.Config.Zones // so that a zone that fails takes nobody else's way out with it
 	}
+	var provider awsec2.NatProvider // nil is NAT gateways
+	var instances awsec2.NatInstanceProviderV2
+	if props.Config.Egress == EgressNATInstance {
+		instances = newNATProvider(cmp.Or(props.Config.NATInstanceType, defaultNATInstanceType))
+		provider = instances
+	}
 	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
 		IpAddresses:       awsec2.IpAddresses_Cidr(jsii.String(vpcAddresses)),
 		AvailabilityZones: zones(props.Config.Zones),
 		// Addresses for three zones are set aside, so that a second and a third one don't renumber each other.
-		ReservedAzs: jsii.Number(3 - props.Config.Zones),
-		NatGateways: jsii.Number(gateways),
+		ReservedAzs:        jsii.Number(3 - props.Config.Zones),
+		NatGateways:        jsii.Number(gateways),
+		NatGatewayProvider: provider,
 		SubnetConfiguration: &[]*awsec2.SubnetConfiguration{
 			{Name: jsii.String(balancerSubnets), SubnetType: awsec2.SubnetType_PUBLIC, CidrMask: jsii.Number(24),
 				MapPublicIpOnLaunch: jsii.Bool(false)},
@@ -57,18 +67,38 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 			{Name: jsii.String(storeSubnets), SubnetType: awsec2.SubnetType_PRIVATE_ISOLATED, CidrMask: jsii.Number(24)},
 		},
 		GatewayEndpoints: &map[string]*awsec2.GatewayVpcEndpointOptions{
-			"S3":       {Service: awsec2.GatewayVpcEndpointAwsService_S3()},
 			"DynamoDB": {Service: awsec2.GatewayVpcEndpointAwsService_DYNAMODB()},
 		},
 		// Nothing uses the default security group. Emptying it takes a custom resource with a Lambda function of its own.
 		RestrictDefaultSecurityGroup: jsii.Bool(false),
 	})
+	addStorageEndpoint(stack, vpc)
 	addFlowLog(vpc, props.Config.Stage)
+	if instances != nil {
+		hardenNATInstances(stack, instances)
+	}
 	if props.Config.Egress == EgressEndpointsOnly {
 		addInterfaceEndpoints(vpc)
 	}
 	exportSubnets(stack, vpc)
 	return Network{stack, vpc}
+}
+
+// addStorageEndpoint brings S3 into the VPC: the buckets of this account, so that nobody carries data off to another's,
+// and the packages of Amazon Linux. dnf fetches those without credentials: a condition on who asks would shut it out.
+func addStorageEndpoint(stack awscdk.Stack, vpc awsec2.Vpc) {
+	endpoint := vpc.AddGatewayEndpoint(jsii.String("S3"), &awsec2.GatewayVpcEndpointOptions{
+		Service: awsec2.GatewayVpcEndpointAwsService_S3(),
+	})
+	anybody := &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()}
+	endpoint.AddToPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Principals: anybody, Actions: jsii.Strings("s3:*"), Resources: jsii.Strings("*"),
+		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:ResourceAccount": stack.Account()}},
+	}))
+	packages := "arn:" + *stack.Partition() + ":s3:::al2023-repos-" + *stack.Region() + "-de612dc2/*"
+	endpoint.AddToPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Principals: anybody, Actions: jsii.Strings("s3:GetObject"), Resources: jsii.Strings(packages),
+	}))
 }
 
 // addFlowLog notes who talked to whom, and who was refused, in ten-minute sums.

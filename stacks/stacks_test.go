@@ -56,6 +56,7 @@ var variants = map[string]map[string]any{
 	"edge": {"domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "waf": "true",
 		"alarmEmail": "ops@example.com"},
 	"cloudfront":        {"cloudfront": "true", "waf": "true"},
+	"nat-instance":      {"egress": "nat-instance"},
 	"memory":            {"store": "memory", "sticky": "true"},
 	"valkey-production": {"store": "valkey", "stage": "production", "certificateArn": certificate},
 }

@@ -1,0 +1,66 @@
+package stacks
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// natReadyWithin is how long CloudFormation waits for a NAT instance to pass traffic on: it takes about a minute.
+const natReadyWithin = 5 * time.Minute
+
+// natPorts are what servers reach through a NAT instance: the APIs of AWS, and for loaders the load balancer.
+func natPorts() []awsec2.Port { return []awsec2.Port{awsec2.Port_HTTPS(), awsec2.Port_HTTP()} }
+
+// newNATProvider makes a Vpc define NAT instances: see hardenNATInstances. They run the newest Amazon Linux 2023 of the
+// moment of the deploy. Who is on the instance's subnet can't get into it: there is no key, and no way in but NAT.
+func newNATProvider(instanceType string) awsec2.NatInstanceProviderV2 {
+	return awsec2.NatProvider_InstanceV2(&awsec2.NatInstanceProps{
+		InstanceType: awsec2.NewInstanceType(jsii.String(instanceType)),
+		MachineImage: awsec2.MachineImage_LatestAmazonLinux2023(&awsec2.AmazonLinux2023ImageSsmParameterProps{
+			CpuType: awsec2.AmazonLinuxCpuType_ARM_64,
+		}),
+		AssociatePublicIpAddress: jsii.Bool(true),
+		DefaultAllowedTraffic:    awsec2.NatTrafficDirection_NONE,
+		UserData:                 awsec2.UserData_ForLinux(nil), // hardenNATInstances fills it in
+	})
+}
+
+// hardenNATInstances gives the instances of the provider their rules, IMDSv2 and encrypted volumes, and makes a deploy
+// wait until each of them passes traffic on. When the image is a newer one, the new instance is ready before routes lead
+// to it; connections through the old one end.
+func hardenNATInstances(stack awscdk.Stack, provider awsec2.NatInstanceProviderV2) {
+	group := provider.SecurityGroup().(awsec2.SecurityGroup)
+	for _, port := range natPorts() {
+		group.AddIngressRule(awsec2.Peer_Ipv4(jsii.String(vpcAddresses)), port, jsii.String("the VPC"), nil)
+		group.AddEgressRule(awsec2.Peer_AnyIpv4(), port, jsii.String("on behalf of the VPC"), nil)
+	}
+	for _, instance := range *provider.GatewayInstances() {
+		resource := instance.Node().DefaultChild().(awsec2.CfnInstance)
+		resource.SetMetadataOptions(&awsec2.CfnInstance_MetadataOptionsProperty{
+			HttpTokens: jsii.String("required"), HttpPutResponseHopLimit: jsii.Number(1),
+		})
+		resource.SetBlockDeviceMappings(&[]any{&awsec2.CfnInstance_BlockDeviceMappingProperty{
+			DeviceName: jsii.String("/dev/xvda"), Ebs: &awsec2.CfnInstance_EbsProperty{
+				VolumeType: jsii.String("gp3"), VolumeSize: jsii.Number(8), Encrypted: jsii.Bool(true),
+			},
+		}})
+		resource.CfnOptions().SetCreationPolicy(&awscdk.CfnCreationPolicy{ResourceSignal: &awscdk.CfnResourceSignal{
+			Count: jsii.Number(1), Timeout: duration(natReadyWithin).ToIsoString(),
+		}})
+		accept(instance, "AwsSolutions-EC28", "Metrics by the minute would cost as much as the instance. Status checks, which "+
+			"make EC2 recover it, are by the minute anyway.")
+		accept(instance, "AwsSolutions-EC29", "It keeps no data, and termination protection would fail cdk destroy and every "+
+			"deploy that replaces it.")
+		instance.UserData().AddCommands(jsii.String(render("nat.sh", struct{ Region, Stack, Instance, Addresses string }{
+			*stack.Region(), *stack.StackId(), *stack.GetLogicalId(resource), vpcAddresses,
+		})))
+		role := instance.Role().(awsiam.Role)
+		role.AddToPrincipalPolicy(allow([]*string{stack.StackId()}, "cloudformation:SignalResource"))
+		admitSessionManager(role)
+		resource.Node().AddDependency(role)
+	}
+}
