@@ -2,20 +2,21 @@ package storeserver
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"sync"
 	"testing"
 )
 
-// A Forwarder passes connections on to a server, for tests of what networks do.
+// A Forwarder passes connections on to a server, for drills and tests of what networks do.
 type Forwarder struct {
 	Addr string // host:port where it listens
 
-	listener net.Listener
-	running  sync.WaitGroup
+	running sync.WaitGroup
 
 	mu       sync.Mutex
+	listener net.Listener
 	to       string
 	muted    bool
 	word     []byte // mutes, when a server says it
@@ -26,18 +27,50 @@ type Forwarder struct {
 // Forward listens on a free loopback port until the test ends, and passes connections on to the address.
 func Forward(t testing.TB, to string) *Forwarder {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	f, err := NewForwarder(to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Forwarder{Addr: listener.Addr().String(), listener: listener, to: to, open: map[net.Conn]bool{}}
-	f.running.Go(f.accept)
-	t.Cleanup(func() {
-		listener.Close()
-		f.Cut()
-		f.running.Wait()
-	})
+	t.Cleanup(f.Close)
 	return f
+}
+
+// NewForwarder listens on a free loopback port until it is closed, and passes connections on to the address.
+func NewForwarder(to string) (*Forwarder, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listening for connections to forward: %w", err)
+	}
+	f := &Forwarder{Addr: listener.Addr().String(), to: to, open: map[net.Conn]bool{}}
+	f.begin(listener)
+	return f, nil
+}
+
+func (f *Forwarder) begin(listener net.Listener) {
+	f.set(func() { f.listener = listener })
+	f.running.Go(func() { f.accept(listener) })
+}
+
+// Accept listens again after Refuse.
+func (f *Forwarder) Accept() error {
+	listener, err := net.Listen("tcp4", f.Addr)
+	if err != nil {
+		return fmt.Errorf("listening for connections to forward: %w", err)
+	}
+	f.begin(listener)
+	return nil
+}
+
+// Refuse closes every connection, and has new ones refused.
+func (f *Forwarder) Refuse() {
+	f.set(func() { f.listener.Close() })
+	f.Cut()
+}
+
+// Close ends the forwarding.
+func (f *Forwarder) Close() {
+	f.Refuse()
+	f.running.Wait()
 }
 
 // To has connections from now on passed to another address. Those that are open stay where they are.
@@ -71,9 +104,9 @@ func (f *Forwarder) set(change func()) {
 	change()
 }
 
-func (f *Forwarder) accept() {
+func (f *Forwarder) accept(listener net.Listener) {
 	for {
-		client, err := f.listener.Accept()
+		client, err := listener.Accept()
 		if err != nil {
 			return
 		}

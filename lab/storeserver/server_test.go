@@ -337,3 +337,50 @@ func holdsTable(ctx context.Context, s *Server) (bool, error) {
 	tables, err := client(s).ListTables(ctx, &dynamodb.ListTablesInput{})
 	return err == nil && fmt.Sprint(tables.TableNames) == "[here]", err
 }
+
+// A replica follows, and keeps what it has when it is promoted.
+func TestValkeyReplica(t *testing.T) {
+	primary := ForTest(t, Valkey)
+	replica, err := ValkeyReplica(t.Context(), primary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer replica.Close()
+	if err := Tell(t.Context(), primary, "SET key value"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := Ask(t.Context(), primary, "WAIT 1 10000"); err != nil || answer[0] != ":1" {
+		t.Fatalf("the replica doesn't follow: %q %v", answer, err)
+	}
+	if err := primary.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Promote(t.Context(), replica); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := Ask(t.Context(), replica, "GET key"); err != nil || answer[0] != "value" {
+		t.Errorf("it has %q %v", answer, err)
+	}
+	if err := Tell(t.Context(), replica, "SET key other"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A forwarder refuses connections until it accepts them again, at the same address.
+func TestForwarderRefuses(t *testing.T) {
+	server := ForTest(t, Valkey)
+	forwarder := Forward(t, server.Addr)
+	if err := PingValkey(t.Context(), forwarder.Addr); err != nil {
+		t.Fatal(err)
+	}
+	forwarder.Refuse()
+	if err := PingValkey(t.Context(), forwarder.Addr); err == nil {
+		t.Error("it refuses, and a server answers")
+	}
+	if err := forwarder.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	if err := PingValkey(t.Context(), forwarder.Addr); err != nil {
+		t.Error(err)
+	}
+}

@@ -3,6 +3,7 @@ package storeserver
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -30,6 +31,37 @@ func Valkey(ctx context.Context, list ...Option) (*Server, error) {
 	l.command = valkeyCommand(program)
 	return start(ctx, l)
 }
+
+// ValkeyReplica starts a server that follows the primary, and returns when it has all that the primary has. What the
+// primary acknowledges afterwards, it gets a moment later.
+func ValkeyReplica(ctx context.Context, primary *Server) (*Server, error) {
+	program, err := ValkeyProgram()
+	if err != nil {
+		return nil, err
+	}
+	replica, err := start(ctx, launch{name: "Valkey replica", answered: answersInfo, command: valkeyCommand(program)})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	host, port, _ := net.SplitHostPort(primary.Addr)
+	// It would wait five seconds for other replicas.
+	err = Tell(ctx, primary, "CONFIG SET repl-diskless-sync-delay 0")
+	if err == nil {
+		err = Tell(ctx, replica, "REPLICAOF "+host+" "+port)
+	}
+	if err == nil {
+		err = await(ctx, replica, "INFO replication", "master_link_status:up")
+	}
+	if err != nil {
+		return nil, errors.Join(err, replica.Close())
+	}
+	return replica, nil
+}
+
+// Promote makes a replica a primary, which keeps what it has.
+func Promote(ctx context.Context, replica *Server) error { return Tell(ctx, replica, "REPLICAOF NO ONE") }
 
 func valkeyCommand(program string) func(port int, dir string) process.Command {
 	return func(port int, dir string) process.Command {
