@@ -62,6 +62,7 @@ const (
 // Run is one load test. Create it with Start, and call Do once.
 type Run struct {
 	options  Options
+	setting  Setting
 	schedule *schedule
 	client   *client
 	byLogin  bool // sessions begin with a login, for the store changes none after
@@ -71,6 +72,7 @@ type Run struct {
 	stats    *stats
 	events   *events
 	started  atomic.Pointer[time.Time] // nil before Do
+	finished atomic.Bool               // nothing more is to be sent
 	closing  atomic.Bool               // every request of the schedule was answered
 
 	visitors []*visitor
@@ -95,8 +97,8 @@ func Start(ctx context.Context, options Options) (*Run, error) {
 	var id [3]byte
 	rand.Read(id[:])
 	r := &Run{
-		options: options, schedule: newSchedule(options.Rate, options.Warmup, options.Duration),
-		client: newClient(base, options.Timeout), stats: newStats(), events: newEvents(),
+		options: options, setting: options.setting(), schedule: newSchedule(options.Rate, options.Warmup, options.Duration),
+		client: newClient(base, options.Timeout), stats: newStats(spanLength(options.Warmup + options.Duration)), events: newEvents(),
 	}
 	r.log = check.NewLog(func(f check.Finding) { r.events.add(f.At, f.What) })
 	r.checks = check.Run{Name: hex.EncodeToString(id[:]), Log: r.log}
@@ -129,6 +131,9 @@ func (r *Run) Note(what string) {
 		r.events.add(r.now(), what)
 	}
 }
+
+// Finish has Do send no more, as if the duration had passed. Any goroutine may call it.
+func (r *Run) Finish() { r.finished.Store(true) }
 
 // WriteHistory has Do write down what every visitor sends and sees, for lab check.
 func (r *Run) WriteHistory(w io.Writer) {

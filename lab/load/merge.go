@@ -26,7 +26,7 @@ func ParseResult(text []byte) (Result, error) {
 // Merge adds up the results of several machines that tested at the same time. Quantiles are those of all requests
 // together, not means of quantiles; rates add up.
 func Merge(results ...Result) (Result, error) {
-	sum := Result{Servers: map[string]int64{}, Errors: map[string]int64{}, Events: []Event{}, Findings: []string{}}
+	sum := Result{Servers: map[string]int64{}, Errors: map[string]int64{}, Events: []Event{}, Settings: []Setting{}, Findings: []string{}}
 	latency, service := newHistogram(), newHistogram()
 	var urls []string
 	for i, r := range results {
@@ -42,6 +42,7 @@ func Merge(results ...Result) (Result, error) {
 		sum.Late = max(sum.Late, r.Late)
 		sum.Sessions = sum.Sessions.Add(r.Sessions)
 		sum.Findings = append(sum.Findings, r.Findings...)
+		sum.Settings = append(sum.Settings, r.Settings...)
 		for name, n := range r.Servers {
 			sum.Servers[name] += n
 		}
@@ -58,6 +59,10 @@ func Merge(results ...Result) (Result, error) {
 	sum.URL = strings.Join(urls, ", ")
 	sum.Events = mergeEvents(sum.Started, results)
 	sum.Latency, sum.Service = quantiles(latency), quantiles(service)
+	var err error
+	if sum.Series, err = mergeSeries(sum.Started, results); err != nil {
+		return Result{}, err
+	}
 	return sum, sum.encode(latency, service)
 }
 

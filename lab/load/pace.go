@@ -55,6 +55,9 @@ func (r *Run) await(ctx context.Context) (n int, due time.Duration, ok bool) {
 			r.stopped = min(now, r.schedule.length)
 			r.events.add(now, "interrupted")
 			return 0, 0, false
+		case r.finished.Load():
+			r.stopped = min(now, r.schedule.length)
+			return 0, 0, false
 		case r.next == r.schedule.total, now > r.schedule.length+graceAtEnd:
 			r.stopped = r.schedule.length
 			return 0, 0, false

@@ -8,6 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"stateless-servers/lab/check"
+	"stateless-servers/lab/machine"
 )
 
 // Result is what came of a load test. Its JSON is stable: fields may be added.
@@ -23,13 +24,28 @@ type Result struct {
 	Errors       map[string]int64 `json:"errors"`        // by class: timeout, refused, closed, http_502 …
 	Sessions     check.Counts     `json:"sessions"`      // of the whole run
 	Events       []Event          `json:"events"`
+	Series       []Span           `json:"series"` // of the whole run
 
 	URL        string     `json:"url"`
 	Started    time.Time  `json:"started"`    // of the run
 	Warmup     float64    `json:"warmup_s"`   // after which the measurement began
 	Late       float64    `json:"late_ms"`    // the 99th percentile of how late requests were sent
+	Settings   []Setting  `json:"settings"`   // of each machine that sent requests
 	Findings   []string   `json:"findings"`   // the first of each kind, in words
 	Histograms Histograms `json:"histograms"` // so that results of several machines can be merged
+}
+
+// Setting is with what a machine tested, and what it is.
+type Setting struct {
+	Rate     string          `json:"rate"` // as ParseRate reads it
+	Sessions int             `json:"sessions"`
+	Mix      string          `json:"mix"` // as ParseMix reads it
+	Timeout  float64         `json:"timeout_s"`
+	Machine  machine.Machine `json:"machine"`
+}
+
+func (o Options) setting() Setting {
+	return Setting{o.Rate.String(), o.Sessions, o.Mix.String(), o.Timeout.Seconds(), machine.This()}
 }
 
 // Quantiles are milliseconds.
@@ -56,6 +72,7 @@ func (r *Run) result(end time.Duration) (Result, error) {
 		Latency: quantiles(s.latency), Service: quantiles(s.service), Late: milliseconds(s.late.ValueAtPercentile(99)),
 		Sessions: r.log.Counts(), Events: r.events.sorted(),
 		URL: r.options.URL, Started: r.started.Load().Round(0).UTC(), Warmup: r.schedule.warmup.Seconds(), Findings: []string{},
+		Settings: []Setting{r.setting},
 	}
 	if duration > 0 {
 		result.RateTarget = round(float64(r.schedule.scheduled(end)) / duration)
@@ -63,6 +80,10 @@ func (r *Run) result(end time.Duration) (Result, error) {
 	}
 	for _, finding := range r.log.Findings() {
 		result.Findings = append(result.Findings, finding.Text)
+	}
+	var err error
+	if result.Series, err = s.series.all(); err != nil {
+		return result, err
 	}
 	return result, result.encode(s.latency, s.service)
 }
@@ -78,16 +99,18 @@ func milliseconds(microseconds int64) float64 { return float64(microseconds) / 1
 
 func round(n float64) float64 { return math.Round(n*1000) / 1000 }
 
-func (r *Result) encode(latency, service *hdrhistogram.Histogram) error {
-	for _, h := range []struct {
-		histogram *hdrhistogram.Histogram
-		text      *string
-	}{{latency, &r.Histograms.Latency}, {service, &r.Histograms.Service}} {
-		encoded, err := h.histogram.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-		if err != nil {
-			return fmt.Errorf("encoding a histogram: %w", err)
-		}
-		*h.text = string(encoded)
+func (r *Result) encode(latency, service *hdrhistogram.Histogram) (err error) {
+	if r.Histograms.Latency, err = encode(latency); err != nil {
+		return err
 	}
-	return nil
+	r.Histograms.Service, err = encode(service)
+	return err
+}
+
+func encode(h *hdrhistogram.Histogram) (string, error) {
+	text, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if err != nil {
+		return "", fmt.Errorf("encoding a histogram: %w", err)
+	}
+	return string(text), nil
 }

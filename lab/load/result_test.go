@@ -18,6 +18,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"stateless-servers/lab/check"
+	"stateless-servers/lab/machine"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -35,6 +36,16 @@ func sampleResult(t *testing.T, n int, started time.Time) Result {
 		Errors: map[string]int64{"timeout": 1}, Sessions: check.Counts{Total: 5, Lost: 1},
 		Events: []Event{{1, fmt.Sprintf("%d requests", n)}}, URL: "http://127.0.0.1:1", Started: started, Warmup: 3, Late: float64(n),
 		Findings: []string{"Session 0 of visitor 0 was lost"},
+		Settings: []Setting{{Rate: "50", Sessions: 5, Mix: "read=1", Timeout: 10, Machine: machine.Machine{System: "linux/arm64", CPUs: 2}}},
+	}
+	spans := newSeries(time.Second)
+	for i := range n { // half in the first second, half in the third
+		at := time.Duration(i*2/n*2) * time.Second
+		spans.add(sample{received: at, due: at - time.Duration(i+1)*time.Millisecond, server: "server-1"})
+	}
+	var err error
+	if r.Series, err = spans.all(); err != nil {
+		t.Fatal(err)
 	}
 	if err := r.encode(h, h); err != nil {
 		t.Fatal(err)
@@ -48,6 +59,9 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 func TestResultJSON(t *testing.T) {
 	r := sampleResult(t, 100, noon)
 	r.Histograms = Histograms{"encoded", "encoded"}
+	for i := range r.Series {
+		r.Series[i].Histogram = "encoded"
+	}
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +111,15 @@ func TestMerge(t *testing.T) {
 		if r.URL != "http://127.0.0.1:1, http://127.0.0.1:2" || !r.Started.Equal(noon) ||
 			fmt.Sprint(r.Events) != "[{1 900 requests} {2 100 requests}]" {
 			t.Errorf("times: %+v", r)
+		}
+		// One began a second after the other: 450, 50, 450 and 50 were answered.
+		var spans []string
+		for _, span := range r.Series {
+			spans = append(spans, fmt.Sprintf("%g s: %d, p50 %.0f ms", span.T, span.Requests, span.P50))
+		}
+		const want = "0 s: 450, p50 225 ms; 1 s: 50, p50 25 ms; 2 s: 450, p50 676 ms; 3 s: 50, p50 75 ms"
+		if got := strings.Join(spans, "; "); len(r.Settings) != 2 || got != want {
+			t.Errorf("series: %s\nsettings: %+v", got, r.Settings)
 		}
 		// 100 of the 1000 are 1 to 100 ms, and 900 are 1 to 900 ms: 500 are at most 400 ms.
 		if r.Latency.P50 < 399.5 || r.Latency.P50 > 400.5 || r.Latency.Max < 899 || r.Latency.Max > 901 || r.Service != r.Latency {

@@ -154,6 +154,23 @@ func TestInterruption(t *testing.T) {
 	}
 }
 
+// A test that is finished early is one of that duration.
+func TestFinish(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, memory.New(), 1)
+	o := options(t, f.url)
+	o.Duration = time.Hour
+	r := begin(t, o)
+	time.AfterFunc(500*time.Millisecond, r.Finish)
+	result := do(t, r)
+	if result.Duration < 0.4 || result.Duration > 60 || result.Requests == 0 || result.Sessions.Violations() > 0 {
+		t.Errorf("got %+v", result)
+	}
+	if happened(result, "interrupted") {
+		t.Errorf("events: %v", result.Events)
+	}
+}
+
 // The errors of a fleet that loses all of its servers are counted by their class, and accuse nobody.
 func TestOutage(t *testing.T) {
 	t.Parallel()

@@ -33,6 +33,7 @@ type stats struct {
 	latency, service, late *hdrhistogram.Histogram
 	requests, ok           int64
 	servers, errors        map[string]int64
+	series                 *series
 
 	// Since the last look.
 	recent         *hdrhistogram.Histogram
@@ -40,19 +41,20 @@ type stats struct {
 	looked         time.Duration
 }
 
-func newStats() *stats {
+func newStats(span time.Duration) *stats {
 	return &stats{
 		latency: newHistogram(), service: newHistogram(), late: newHistogram(), recent: newHistogram(),
-		servers: map[string]int64{}, errors: map[string]int64{},
+		servers: map[string]int64{}, errors: map[string]int64{}, series: newSeries(span),
 	}
 }
 
-// add counts a sample. One that isn't measured shows in the progress only.
+// add counts a sample. One that isn't measured shows in the progress and the series only.
 func (s *stats) add(one sample, measured bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	record(s.recent, one.received-one.due)
 	s.recentRequests++
+	s.series.add(one)
 	if !measured {
 		return
 	}

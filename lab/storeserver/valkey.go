@@ -61,7 +61,9 @@ func ValkeyReplica(ctx context.Context, primary *Server) (*Server, error) {
 }
 
 // Promote makes a replica a primary, which keeps what it has.
-func Promote(ctx context.Context, replica *Server) error { return Tell(ctx, replica, "REPLICAOF NO ONE") }
+func Promote(ctx context.Context, replica *Server) error {
+	return Tell(ctx, replica, "REPLICAOF NO ONE")
+}
 
 func valkeyCommand(program string) func(port int, dir string) process.Command {
 	return func(port int, dir string) process.Command {
