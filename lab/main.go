@@ -61,7 +61,7 @@ func newCommand(build func(context.Context) (string, error)) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(explain)
-	root.AddCommand(newUp(build), newLoad(), newMerge(), newCheck())
+	root.AddCommand(newUp(build), newLoad(), newMerge(), newCheck(), newList(), newRun(build))
 	return root
 }
 

@@ -19,17 +19,27 @@ const modulePath = "module stateless-servers"
 // by going up from the working directory. A program that is up to date costs a look at its sources. The error has the
 // first thing that the compiler complains of.
 func Build(ctx context.Context) (string, error) {
+	return build(ctx, "server", ".", "./app")
+}
+
+// BuildBench compiles the program of test/bench, a module of its own that has servers with other libraries, as Build does.
+func BuildBench(ctx context.Context) (string, error) {
+	return build(ctx, "bench", filepath.Join("test", "bench"), ".")
+}
+
+// build compiles a package of the module in that folder.
+func build(ctx context.Context, name, module, pkg string) (string, error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
 	}
-	program := filepath.Join(root, ".build", "server")
+	program := filepath.Join(root, ".build", name)
 	if runtime.GOOS == "windows" {
 		program += ".exe"
 	}
 	// Stamping the state of the repository would link anew with every commit.
 	build, err := process.Start(process.Command{
-		Name: "go build", Path: "go", Args: []string{"build", "-buildvcs=false", "-o", program, "./app"}, Dir: root,
+		Name: "go build", Path: "go", Args: []string{"build", "-buildvcs=false", "-o", program, pkg}, Dir: filepath.Join(root, module),
 	})
 	if err != nil {
 		return "", err
@@ -38,17 +48,18 @@ func Build(ctx context.Context) (string, error) {
 	case <-build.Done():
 	case <-ctx.Done():
 		build.Kill()
-		return "", fmt.Errorf("building the server: %w", ctx.Err())
+		return "", fmt.Errorf("building the %s: %w", name, ctx.Err())
 	}
 	if build.ExitCode() == 0 {
 		return program, nil
 	}
 	for line := range strings.Lines(build.Tail()) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			return "", fmt.Errorf("the server does not build: %s (all of it: go build ./app)", line)
+			where := strings.TrimPrefix("-C "+module+" "+pkg, "-C . ")
+			return "", fmt.Errorf("the %s does not build: %s (all of it: go build %s)", name, line, where)
 		}
 	}
-	return "", fmt.Errorf("building the server: %w", build.Ended())
+	return "", fmt.Errorf("building the %s: %w", name, build.Ended())
 }
 
 func moduleRoot() (string, error) {

@@ -1,0 +1,60 @@
+package experiment
+
+import (
+	"context"
+
+	"stateless-servers/app/config"
+)
+
+// rollingDeploy replaces every server under load.
+type rollingDeploy struct{ setup setup }
+
+func newRollingDeploy() rollingDeploy {
+	return rollingDeploy{setup{store: config.StoreValkey, servers: 3}}
+}
+
+func (rollingDeploy) Name() string { return "rolling-deploy" }
+
+func (rollingDeploy) Claim() string {
+	return "With sessions in a shared store, every server can be replaced under load: no request fails, and no session is lost."
+}
+
+func (e rollingDeploy) Run(ctx context.Context, lab *Lab) (Observation, error) {
+	o := Observation{Advice: "Deploy whenever you like. What it takes: a new server that gets requests only once it is healthy, and an old one " +
+		"that is deregistered before it ends and finishes what it has begun."}
+	v := visitors()
+	o.set("fleet", "%d servers on %s, each replaced by a new one, one after the other", e.setup.servers, e.setup)
+	o.describe(v)
+	scene, err := lab.open(ctx, e.setup)
+	if err != nil {
+		return o, err
+	}
+	defer scene.Close()
+	lab.Report("replacing every server under load")
+	var added []string
+	var last counted
+	r, err := scene.under(ctx, v, func(ctx context.Context) error {
+		for _, old := range scene.fleet.Servers() {
+			names, err := scene.add(ctx, 1)
+			if err != nil {
+				return err
+			}
+			added = append(added, names...)
+			if err := scene.remove(ctx, old.Name); err != nil {
+				return err
+			}
+		}
+		last, err = scene.watch(ctx)
+		return err
+	})
+	if err != nil {
+		return o, err
+	}
+	o.timeline("deployment", r)
+	o.atLeast("servers replaced", float64(len(added)), float64(e.setup.servers))
+	o.atLeast("requests that the new servers answered alone, at the end", float64(last.sum()), 1)
+	o.atMost("old servers left", float64(len(last)-len(added)), 0)
+	o.unnoticed("", r)
+	o.figures(r)
+	return o, o.servers(e.Name(), "", r)
+}

@@ -1,0 +1,227 @@
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/load"
+	"stateless-servers/lab/store"
+	"stateless-servers/lab/storeserver"
+)
+
+// Lab is where experiments run.
+type Lab struct {
+	// Build compiles the server's program and returns where it is.
+	Build func(context.Context) (string, error)
+	// Bench compiles the program of test/bench, which has other libraries' servers, and returns where it is.
+	Bench func(context.Context) (string, error)
+	// Phase is how long each part of a drill lasts that isn't waited for otherwise.
+	Phase time.Duration
+	// Report is called with a line for each step.
+	Report func(line string)
+	// Progress is called once a second while requests are sent; nil for nobody.
+	Progress func(load.Progress)
+}
+
+// DefaultPhase is long enough for the figures to be steady, and short enough for a test of all claims in 20 minutes.
+const DefaultPhase = 4 * time.Second
+
+const (
+	healthInterval = time.Second // five times as often as an ALB can, so that drills take less time
+	keepAlive      = 75 * time.Second
+)
+
+// setup says what fleet an experiment needs.
+type setup struct {
+	store   config.Store
+	sticky  bool
+	servers int
+	link    bool                 // put a forwarder between servers and store
+	change  func(*config.Config) // nil for nothing
+}
+
+func (s setup) String() string {
+	if s.sticky {
+		return string(s.store) + ", sticky"
+	}
+	return string(s.store)
+}
+
+// scene is a fleet behind its load balancer, with its store.
+type scene struct {
+	setup
+	lab    *Lab
+	url    string
+	fleet  *fleet.Fleet
+	store  store.Store
+	link   *storeserver.Forwarder // nil without
+	closes []func() error         // in the order of what was opened
+
+	mu   sync.Mutex
+	note func(string) // of the load that is on; nil for none
+}
+
+// open starts what the setup says. Close ends it.
+func (l *Lab) open(ctx context.Context, s setup) (*scene, error) {
+	l.Report(fmt.Sprintf("starting %d servers on %s", s.servers, s))
+	scene := &scene{setup: s, lab: l}
+	if err := scene.open(ctx); err != nil {
+		return nil, errors.Join(err, scene.Close())
+	}
+	return scene, nil
+}
+
+func (s *scene) open(ctx context.Context) error {
+	c := config.Default()
+	c.AllowDelay, c.PlainHTTP, c.ShutdownDelay, c.KeepAlive = true, true, 0, keepAlive
+	if s.setup.store == config.StoreValkey {
+		if _, err := storeserver.ValkeyProgram(); err != nil {
+			return err // the one that is embedded in the lab proves nothing
+		}
+	}
+	var err error
+	if s.store, err = store.Start(ctx, s.setup.store, "", &c, s.lab.Report); err != nil {
+		return err
+	}
+	s.closes = append(s.closes, s.store.Close)
+	if s.setup.link {
+		if s.link, err = storeserver.NewForwarder(s.store.Server.Addr); err != nil {
+			return err
+		}
+		s.closes = append(s.closes, func() error { s.link.Close(); return nil })
+		lead(&c, s.store.Server.Addr, s.link.Addr)
+	}
+	if s.change != nil {
+		s.change(&c)
+	}
+	program, err := s.lab.Build(ctx)
+	if err != nil {
+		return err
+	}
+	s.fleet, err = fleet.New(fleet.Options{
+		Program: program, Config: c, Report: s.happened,
+		Balancer: balancer.Options{HealthInterval: healthInterval, Sticky: s.sticky},
+	})
+	if err != nil {
+		return err
+	}
+	s.closes = append(s.closes, func() error { s.fleet.Close(); return nil })
+	if _, err := s.fleet.Launch(ctx, s.servers); err != nil {
+		return err
+	}
+	return s.listen()
+}
+
+// lead has the servers find the store at another address.
+func lead(c *config.Config, from, to string) {
+	instead := func(text string) string { return strings.Replace(text, from, to, 1) }
+	c.ValkeyAddress, c.DynamoDBEndpoint, c.PostgresURL = instead(c.ValkeyAddress), instead(c.DynamoDBEndpoint), instead(c.PostgresURL)
+	for i, address := range c.MemcachedAddresses {
+		c.MemcachedAddresses[i] = instead(address)
+	}
+}
+
+func (s *scene) listen() error {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listening for visitors: %w", err)
+	}
+	server := &http.Server{Handler: s.fleet, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { _ = server.Serve(listener) }()
+	s.url = "http://" + listener.Addr().String()
+	s.closes = append(s.closes, server.Close)
+	return nil
+}
+
+// Close ends everything, the last first.
+func (s *scene) Close() error {
+	var errs []error
+	for i := len(s.closes) - 1; i >= 0; i-- {
+		errs = append(errs, s.closes[i]())
+	}
+	s.closes = nil
+	return errors.Join(errs...)
+}
+
+// happened notes what the fleet or a drill did, in the events of the load that is on.
+func (s *scene) happened(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.note != nil {
+		s.note(what)
+	}
+}
+
+// visitors are those of most experiments.
+func visitors() load.Options {
+	return load.Options{
+		Rate: load.Rate{{From: 100, To: 100}}, Duration: longestDrill, Sessions: 30, Mix: load.DefaultMix(), Timeout: 10 * time.Second,
+	}
+}
+
+// longestDrill bounds a load whose drill never ends.
+const longestDrill = 3 * time.Minute
+
+// under runs the drill while visitors send requests, and returns what came of these. They are sent for a phase before the
+// drill begins.
+func (s *scene) under(ctx context.Context, o load.Options, drill func(context.Context) error) (load.Result, error) {
+	o.URL, o.Progress = s.url, s.lab.Progress
+	run, err := load.Start(ctx, o)
+	if err != nil {
+		return load.Result{}, err
+	}
+	s.setNote(run.Note)
+	defer s.setNote(nil)
+	ctx, cancel := context.WithTimeout(ctx, longestDrill)
+	defer cancel()
+	drilled := make(chan error, 1)
+	go func() {
+		defer run.Finish()
+		err := pause(ctx, s.lab.Phase)
+		if err == nil {
+			err = drill(ctx)
+		}
+		drilled <- err
+	}()
+	result, err := run.Do(ctx)
+	return result, errors.Join(err, <-drilled)
+}
+
+func (s *scene) setNote(note func(string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.note = note
+}
+
+// pause lets time pass.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// timeline appends the events of a load.
+func (o *Observation) timeline(run string, r load.Result) {
+	for _, event := range r.Events {
+		o.Timeline = append(o.Timeline, Event{run, event.T, event.What})
+	}
+}
+
+// describe sets what the visitors do.
+func (o *Observation) describe(v load.Options) {
+	o.set("visitors", "%d, each with a session, who send %s requests a second together: %s", v.Sessions, v.Rate, v.Mix)
+}

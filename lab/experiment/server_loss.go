@@ -1,0 +1,83 @@
+package experiment
+
+import (
+	"context"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/load"
+)
+
+// serverLoss kills a server under load: one that keeps sessions itself, and then those that keep them elsewhere.
+type serverLoss struct {
+	pinned setup   // sessions in the servers' memory
+	shared []setup // sessions in a store
+}
+
+func newServerLoss() serverLoss {
+	e := serverLoss{pinned: setup{store: config.StoreMemory, sticky: true, servers: 3}}
+	for _, kind := range sharedStores() {
+		e.shared = append(e.shared, setup{store: kind, servers: 3})
+	}
+	return e
+}
+
+// sharedStores are those that all servers reach.
+func sharedStores() []config.Store {
+	return []config.Store{config.StoreValkey, config.StoreMemcached, config.StoreDynamoDB, config.StorePostgres}
+}
+
+func (serverLoss) Name() string { return "server-loss" }
+
+func (serverLoss) Claim() string {
+	return "A server that dies takes the sessions in its memory with it, although sticky sessions always found them there. " +
+		"With a store that all servers share, nobody loses a session or an update."
+}
+
+func (e serverLoss) Run(ctx context.Context, lab *Lab) (Observation, error) {
+	o := Observation{Advice: "Keep sessions in a store that all servers share. Then the load balancer needs no sticky sessions, and a dead " +
+		"server costs its visitors the requests that it was answering, not their sessions."}
+	o.set("fleet", "%d servers, one of which is killed (SIGKILL) under load", e.pinned.servers)
+	o.describe(visitors())
+	o.set("health checks", "every %v; two that fail make a server unhealthy", healthInterval)
+	table := Table{Title: "What a killed server cost", Columns: []string{
+		"sessions in", "requests", "failed", "sessions", "sessions lost", "updates lost", "other violations"}}
+	for i, s := range append([]setup{e.pinned}, e.shared...) {
+		r, err := e.lose(ctx, lab, s)
+		if err != nil {
+			return o, err
+		}
+		c := r.Sessions
+		others := c.Violations() - c.Lost - c.LostUpdates
+		table.Rows = append(table.Rows, []any{s.String(), r.Requests, r.Requests - r.OK, c.Total, c.Lost, c.LostUpdates, others})
+		o.timeline(s.String(), r)
+		if i == 0 {
+			o.atLeast("sessions lost with "+s.String(), float64(c.Lost), 1)
+			continue
+		}
+		o.atLeast("sessions followed with "+s.String(), float64(c.Total), 1)
+		o.atMost("sessions and updates lost, stale, crossed or resurrected with "+s.String(), float64(c.Violations()), 0)
+	}
+	o.Tables = append(o.Tables, table)
+	return o, nil
+}
+
+func (serverLoss) lose(ctx context.Context, lab *Lab, s setup) (load.Result, error) {
+	scene, err := lab.open(ctx, s)
+	if err != nil {
+		return load.Result{}, err
+	}
+	defer scene.Close()
+	const victim = "server-1"
+	lab.Report("killing " + victim + " under load")
+	return scene.under(ctx, visitors(), func(ctx context.Context) error {
+		scene.happened("kill -9 " + victim)
+		if err := scene.fleet.Kill(victim); err != nil {
+			return err
+		}
+		if err := scene.fleet.Balancer().Await(ctx, victim, balancer.StateUnhealthy); err != nil {
+			return err
+		}
+		return pause(ctx, lab.Phase)
+	})
+}

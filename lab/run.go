@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"stateless-servers/lab/experiment"
+	"stateless-servers/lab/fleet"
+)
+
+func newList() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the experiments and what each claims",
+		Args:  noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			for _, e := range experiment.All() {
+				fmt.Fprintf(c.OutOrStdout(), "%-18s %s\n", e.Name(), e.Claim())
+			}
+			return nil
+		},
+	}
+}
+
+// runOptions are the flags of lab run.
+type runOptions struct {
+	out, json string // paths; empty for none
+}
+
+func newRun(build func(context.Context) (string, error)) *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use:   "run NAME...|all",
+		Short: "Test claims on a real fleet, with a verdict for each",
+		Long: "Run tests the claims that lab list shows: on a fleet of real server processes behind the load balancer, with the\n" +
+			"stores' real servers, killed, drained, paused and raced as each claim needs. Every figure comes from the run, and the\n" +
+			"verdict from the figures: the claim holds, does not hold, or was not run, because of a program that isn't installed.\n\n" +
+			"All of them take some ten minutes. With --out each writes a page: setting, highlights, timeline, conclusion, command.\n" +
+			"The exit status is 1 unless every claim holds. Ctrl-C ends everything.",
+		Example: "  lab list\n" +
+			"  lab run server-loss\n" +
+			"  lab run all --out docs/observations --json observations.json",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("lab run takes the names of experiments, or all; lab list shows them")
+			}
+			_, err := experiment.Named(args...)
+			return err
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			experiments, err := experiment.Named(args...)
+			if err != nil {
+				return err
+			}
+			return runExperiments(c.Context(), experiments, o, c.OutOrStdout(), c.ErrOrStderr(), build)
+		},
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&o.out, "out", "", "write a page for each experiment, and its charts, to this `folder`")
+	flags.StringVar(&o.json, "json", "", "write all observations to this `file`, for programs")
+	return c
+}
+
+func runExperiments(ctx context.Context, list []experiment.Experiment, o runOptions, stdout, stderr io.Writer,
+	build func(context.Context) (string, error)) error {
+	if o.out != "" {
+		if err := os.MkdirAll(o.out, 0o755); err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
+	}
+	started := time.Now()
+	view := newProgressView(stderr)
+	lab := &experiment.Lab{
+		Build: build, Bench: fleet.BuildBench, Phase: experiment.DefaultPhase, Progress: view.show,
+		Report: func(line string) {
+			view.end()
+			fmt.Fprintf(stderr, "  %4.0f s  %s\n", time.Since(started).Seconds(), line)
+		},
+	}
+	var observations []experiment.Observation
+	for i, e := range list {
+		fmt.Fprintf(stderr, "%s (%d of %d)\n", e.Name(), i+1, len(list))
+		observation, err := experiment.Run(ctx, e, lab)
+		view.end()
+		if err != nil {
+			return err
+		}
+		observations = append(observations, observation)
+		summary{stdout, colours(stdout)}.observed(observation)
+		if o.out != "" {
+			if err := writePage(o.out, observation); err != nil {
+				return err
+			}
+		}
+	}
+	if o.json != "" {
+		if err := writeObservations(o.json, observations); err != nil {
+			return err
+		}
+	}
+	return verdict(observations)
+}
+
+// observed writes the verdict, and the figures that it stands on.
+func (s summary) observed(o experiment.Observation) {
+	line := fmt.Sprintf("%-18s %s, after %.0f s", o.Name, o.Verdict, o.Took)
+	switch {
+	case o.Verdict == experiment.NotRun:
+		s.warn("%s: %s", line, o.Reason)
+	case o.Verdict == experiment.DoesNotHold:
+		s.warn("%s", line)
+	case s.colours:
+		fmt.Fprintln(s.w, green(line))
+	default:
+		fmt.Fprintln(s.w, line)
+	}
+	for _, check := range o.Checks {
+		text := fmt.Sprintf("  %s: %.4g, %s", check.What, check.Is, check.Claim)
+		if check.Holds {
+			fmt.Fprintln(s.w, text)
+		} else {
+			s.warn("%s: NO", text)
+		}
+	}
+}
+
+// verdict is nil when every claim holds.
+func verdict(observations []experiment.Observation) error {
+	var others []string
+	for _, o := range observations {
+		if o.Verdict != experiment.Holds {
+			others = append(others, fmt.Sprintf("%s %s", o.Name, o.Verdict))
+		}
+	}
+	if len(others) > 0 {
+		return errors.New(strings.Join(others, ", "))
+	}
+	return nil
+}
+
+// writePage writes the page of an observation, and its charts.
+func writePage(dir string, o experiment.Observation) error {
+	var page strings.Builder
+	if err := o.WritePage(&page); err != nil {
+		return fmt.Errorf("writing the page of %s: %w", o.Name, err)
+	}
+	err := os.WriteFile(filepath.Join(dir, o.Name+".md"), []byte(page.String()), 0o644)
+	for _, chart := range o.Charts {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, chart.Name+".svg"), chart.SVG, 0o644))
+	}
+	return err
+}
+
+func writeObservations(path string, observations []experiment.Observation) error {
+	text, err := json.MarshalIndent(observations, "", "  ")
+	if err == nil {
+		err = os.WriteFile(path, append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("--json: %w", err)
+	}
+	return nil
+}
