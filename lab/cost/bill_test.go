@@ -1,0 +1,248 @@
+package cost
+
+import (
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/memory"
+)
+
+// golden are the templates of a variant, as the tests of stacks keep them.
+func golden(t *testing.T, name string) []Template {
+	t.Helper()
+	var list []Template
+	for _, file := range []string{"network-lab-2-zones-nat-gateway", name} {
+		template, err := ReadTemplate(filepath.Join("..", "..", "stacks", "testdata", file+".json"), file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, template)
+	}
+	return list
+}
+
+func estimator(t *testing.T) Estimator {
+	t.Helper()
+	prices, err := DefaultPrices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts, err := LibraryCounts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Estimator{DefaultRegion, prices, counts}
+}
+
+var usual = Traffic{RequestsPerSecond: 100, Sessions: 10_000, SessionBytes: 500, ReadsPerWrite: 4, Untouched: 0.5,
+	ResponseBytes: 1000, IdleTimeout: 30 * time.Minute}
+
+// usd is what the lines that begin so cost together.
+func usd(b Bill, what string) float64 {
+	sum := 0.0
+	for _, line := range b.Lines {
+		if strings.HasPrefix(line.What, what) {
+			sum += line.USD
+		}
+	}
+	return sum
+}
+
+func TestBillsOfTheVariants(t *testing.T) {
+	e := estimator(t)
+	const hours = 730
+	tests := []struct {
+		variant, line string
+		want          float64
+	}{
+		{"dynamodb", "2 × t4g.small", 2 * 0.0168 * hours},
+		{"dynamodb", "disks", 2 * 8 * 0.08},
+		{"dynamodb", "load balancer", 0.0225 * hours},
+		{"dynamodb", "public IPv4", 3 * 0.005 * hours},
+		{"dynamodb", "NAT gateway", 0.045 * hours},
+		{"dynamodb", "detailed monitoring", 2 * 7 * 0.30},
+		{"valkey", "valkey, 2 × cache.t4g.micro", 2 * 0.0128 * hours},
+		{"valkey-cluster", "valkey, 6 × cache.t4g.micro", 6 * 0.0128 * hours},
+		{"redis", "redis, 2 × cache.t4g.micro", 2 * 0.016 * hours},
+		{"memcached", "memcached, 2 × cache.t4g.micro", 2 * 0.016 * hours},
+		{"memcached-serverless", "memcached serverless, data", 0.125 * hours}, // the least that is billed
+		{"postgres", "Aurora, 2 × 0.5 capacity units", 2 * 0.5 * 0.12 * hours},
+		{"cookie", "secret", 0.40},
+		{"dynamodb-provisioned", "customer key", 1},
+		{"memory", "secret", 0},
+	}
+	for _, test := range tests {
+		t.Run(test.variant+" "+test.line, func(t *testing.T) {
+			if got := usd(e.Bill(golden(t, test.variant), usual), test.line); math.Abs(got-test.want) > 0.001 {
+				t.Errorf("%.3f, want %.3f", got, test.want)
+			}
+		})
+	}
+}
+
+// A session of 500 bytes is an item of 598: one unit a write, one a read.
+func TestOnDemandUnitsFollowTheTraffic(t *testing.T) {
+	e, traffic := estimator(t), usual
+	traffic.Sessions = 0 // none starts, and none is extended: 40 reads and 10 writes a second
+	bill := e.Bill(golden(t, "dynamodb"), traffic)
+	if got, want := usd(bill, "read request units"), 40*0.125*730*3600/1e6; math.Abs(got-want) > 1e-6 {
+		t.Errorf("reads cost %v, want %v", got, want)
+	}
+	if got, want := usd(bill, "write request units"), 10*0.625*730*3600/1e6; math.Abs(got-want) > 1e-6 {
+		t.Errorf("writes cost %v, want %v", got, want)
+	}
+	traffic.SessionBytes = 1000 // an item of 1098 bytes: two units a write
+	if got, want := usd(e.Bill(golden(t, "dynamodb"), traffic), "write request units"), 2*usd(bill, "write request units"); math.Abs(got-want) > 1e-6 {
+		t.Errorf("larger writes cost %v, want %v", got, want)
+	}
+}
+
+func TestFleetFollowsTheRequests(t *testing.T) {
+	e, traffic := estimator(t), usual
+	for rate, want := range map[float64]float64{1: 2, 1000: 2, 1001: 3, 3000: 6} {
+		if got := e.Bill(golden(t, "memory"), traffic.Scaled(rate/100)).Servers; got != want {
+			t.Errorf("%v servers for %v requests/s, want %v", got, rate, want)
+		}
+	}
+	bill := e.Bill(golden(t, "memory"), traffic.Scaled(31))
+	if bill.Servers != 7 || len(bill.Notes) == 0 || !strings.Contains(bill.Notes[0], "maxServers is 6") {
+		t.Errorf("%v servers, %v", bill.Servers, bill.Notes)
+	}
+}
+
+func TestEveryResourceOfEveryVariantIsPricedOrNamed(t *testing.T) {
+	files, err := filepath.Glob("../../stacks/testdata/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no golden templates", err)
+	}
+	for _, file := range files {
+		template, err := ReadTemplate(file, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bill := estimator(t).Bill([]Template{template}, usual); len(bill.NotPriced) > 0 {
+			t.Errorf("%s: no price for %v", file, bill.NotPriced)
+		}
+	}
+}
+
+func TestWhatHasNoPriceIsSaid(t *testing.T) {
+	template := Template{Name: "x", Resources: map[string]Resource{
+		"A": {Type: "AWS::Neptune::DBCluster"},
+		"B": {Type: "AWS::DAX::Cluster", Properties: map[string]any{"NodeType": "dax.r9.large", "ReplicationFactor": 3.0}},
+	}}
+	bill := estimator(t).Bill([]Template{template}, usual)
+	if len(bill.NotPriced) != 2 || bill.NotPriced[0] != "AWS::DAX::Cluster (no price dax:dax.r9.large in us-east-1)" ||
+		bill.NotPriced[1] != "AWS::Neptune::DBCluster" || bill.Total != 0 {
+		t.Errorf("%q, %v USD", bill.NotPriced, bill.Total)
+	}
+}
+
+// visitors who come at random, and the library that counts: the formula must find what the library does.
+func TestExtensionsAreTheLibrarys(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, rates := range []struct{ read, write float64 }{{1. / 60, 1. / 600}, {1. / 200, 1. / 200}, {1. / 30, 1. / 3000}} {
+		now, touches := time.Unix(1_000_000_000, 0), 0
+		manager, err := session.New(memory.New(), session.Options{
+			PlainHTTP: true, Now: func() time.Time { return now }, Lifetime: 100_000 * time.Hour,
+			IdleTimeout: 1000 * time.Hour, // nobody is logged out by chance
+			Observer:    countTouches{&touches},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := session.Key[int]("k")
+		handler := manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			s := session.From(r.Context())
+			if r.Method == http.MethodPost {
+				key.Set(s, 1)
+			} else {
+				key.Get(r.Context(), s)
+			}
+		}))
+		var cookies []*http.Cookie
+		send := func(method string) {
+			request := httptest.NewRequest(method, "/", nil)
+			for _, c := range cookies {
+				request.AddCookie(c)
+			}
+			recorded := httptest.NewRecorder()
+			handler.ServeHTTP(recorded, request)
+			cookies = append(cookies, recorded.Result().Cookies()...)
+		}
+		send(http.MethodPost)
+		// The idle timeout is 2000 times 30 minutes here, and so is the time between requests.
+		const requests, slower = 40_000, 2000.0
+		seconds := 0.0
+		for range requests {
+			gap := random.ExpFloat64() / (rates.read + rates.write) * slower
+			seconds += gap
+			now = now.Add(time.Duration(gap * float64(time.Second)))
+			if random.Float64() < rates.write/(rates.read+rates.write) {
+				send(http.MethodPost)
+			} else {
+				send(http.MethodGet)
+			}
+			if seconds > 50_000*3600 { // before the session's lifetime ends
+				cookies, seconds = nil, 0
+				send(http.MethodPost)
+			}
+		}
+		want := float64(touches) / requests * (rates.read + rates.write)
+		if got := extensions(rates.read, rates.write, 180); math.Abs(got-want) > 0.05*want {
+			t.Errorf("reads %v, writes %v: %v extensions a second, and the library makes %v", rates.read, rates.write, got, want)
+		}
+	}
+}
+
+type countTouches struct{ n *int }
+
+func (c countTouches) ObserveOperation(op session.Operation) {
+	if op.Name == "touch" {
+		*c.n++
+	}
+}
+
+func TestRatesAddUp(t *testing.T) {
+	for _, traffic := range []Traffic{usual, usual.Scaled(100), {RequestsPerSecond: 5, ReadsPerWrite: 0, Sessions: 1e6, IdleTimeout: time.Minute}} {
+		sum := 0.0
+		for kind, rate := range traffic.rates() {
+			if rate < 0 {
+				t.Errorf("%s: %v a second", kind, rate)
+			}
+			sum += rate
+		}
+		if math.Abs(sum-traffic.RequestsPerSecond) > 1e-9*sum {
+			t.Errorf("%v requests a second of %v", sum, traffic.RequestsPerSecond)
+		}
+	}
+}
+
+func TestCrossings(t *testing.T) {
+	e := estimator(t)
+	a, b := golden(t, "dynamodb"), golden(t, "valkey")
+	onDemand, nodes := e.Curve("dynamodb", a, usual), e.Curve("valkey", b, usual)
+	crossings := e.Crossings(onDemand, nodes, a, b, usual)
+	if len(crossings) != 1 {
+		t.Fatalf("%+v", crossings)
+	}
+	c := crossings[0]
+	if c.First != "dynamodb" || c.Then != "valkey" {
+		t.Errorf("%+v", c)
+	}
+	below, above := e.at(a, usual, c.RequestsPerSecond*0.99)-e.at(b, usual, c.RequestsPerSecond*0.99),
+		e.at(a, usual, c.RequestsPerSecond*1.01)-e.at(b, usual, c.RequestsPerSecond*1.01)
+	if below >= 0 || above <= 0 || math.Abs(e.at(b, usual, c.RequestsPerSecond)-c.USD) > 0.01 {
+		t.Errorf("%v below, %v above, %+v", below, above, c)
+	}
+	if same := e.Crossings(onDemand, onDemand, a, a, usual); len(same) != 0 {
+		t.Errorf("a curve crosses itself: %v", same)
+	}
+}

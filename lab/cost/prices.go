@@ -1,0 +1,173 @@
+// Package cost tells what a deployment costs a month: from the resources in its templates, the traffic, and what the
+// session library asks of each store for a request.
+package cost
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DefaultRegion is the region whose prices come with the lab.
+const DefaultRegion = "us-east-1"
+
+//go:embed prices.csv
+var ownPrices []byte
+
+// A Price is what a unit of something costs.
+type Price struct {
+	Region string  `json:"region"`
+	Item   string  `json:"item"`
+	Unit   string  `json:"unit"` // see itemUnits
+	USD    float64 `json:"usd"`
+	Date   string  `json:"date"`   // when the source said so, YYYY-MM-DD
+	Source string  `json:"source"` // where AWS says so
+	// Verified is false when the source is where to look, and nobody has yet.
+	Verified bool `json:"verified"`
+}
+
+// Prices are prices by region and item.
+type Prices struct {
+	rows map[[2]string]Price
+}
+
+// itemUnits are the items that are known, by how they begin, and what each is sold by. A month has 730 hours; a GB is
+// 1,000,000,000 bytes.
+var itemUnits = []struct{ prefix, unit string }{
+	{"alb:hour", "hour"}, {"alb:lcu", "hour"}, {"ipv4", "hour"}, {"nat-gateway:hour", "hour"}, {"nat-gateway:data", "GB"},
+	{"vpc-endpoint:hour", "hour"}, {"data-transfer:zone", "GB"}, {"data-transfer:internet", "GB"},
+	{"ebs:", "GB-month"}, {"ec2:", "hour"},
+	{"dynamodb:write-request", "million"}, {"dynamodb:read-request", "million"}, {"dynamodb:write-capacity", "hour"},
+	{"dynamodb:read-capacity", "hour"}, {"dynamodb:storage", "GB-month"}, {"dynamodb:backup", "GB-month"}, {"dax:", "hour"},
+	{"elasticache:valkey:", "hour"}, {"elasticache:redis:", "hour"}, {"elasticache:memcached:", "hour"},
+	{"elasticache-serverless:valkey:data", "GB-hour"}, {"elasticache-serverless:valkey:ecpu", "million"},
+	{"elasticache-serverless:redis:data", "GB-hour"}, {"elasticache-serverless:redis:ecpu", "million"},
+	{"elasticache-serverless:memcached:data", "GB-hour"}, {"elasticache-serverless:memcached:ecpu", "million"},
+	{"aurora:acu", "hour"}, {"aurora:storage", "GB-month"}, {"aurora:io", "million"},
+	{"secret", "month"}, {"kms:key", "month"},
+	{"cloudwatch:metric", "month"}, {"cloudwatch:alarm-metric", "month"}, {"cloudwatch:dashboard", "month"},
+	{"waf:acl", "month"}, {"waf:rule", "month"}, {"waf:request", "million"},
+}
+
+var priceColumns = []string{"region", "item", "unit", "usd", "date", "source", "status"}
+
+// DefaultPrices are those that come with the lab: prices.csv.
+func DefaultPrices() (Prices, error) { return LoadPrices(bytes.NewReader(ownPrices), "prices.csv") }
+
+// LoadPrices reads prices as CSV with the columns of prices.csv. The error has a line for every bad value: row, column,
+// and what is allowed.
+func LoadPrices(r io.Reader, name string) (Prices, error) {
+	reader := csv.NewReader(r)
+	reader.FieldsPerRecord = -1
+	records, err := reader.ReadAll()
+	if err != nil {
+		return Prices{}, fmt.Errorf("%s: it is no CSV: %w", name, err)
+	}
+	if len(records) == 0 || !slices.Equal(records[0], priceColumns) {
+		return Prices{}, fmt.Errorf("%s row 1: allowed is %s", name, strings.Join(priceColumns, ","))
+	}
+	p := Prices{rows: map[[2]string]Price{}}
+	var problems []error
+	for i, record := range records[1:] {
+		where := fmt.Sprintf("%s row %d", name, i+2)
+		price, err := parsePrice(record, where)
+		if _, twice := p.rows[price.key()]; err == nil && twice {
+			err = fmt.Errorf("%s, column item=%q: it is there twice for %s; allowed is once", where, price.Item, price.Region)
+		}
+		problems = append(problems, err)
+		p.rows[price.key()] = price
+	}
+	if err := errors.Join(problems...); err != nil {
+		return Prices{}, err
+	}
+	return p, nil
+}
+
+func parsePrice(record []string, where string) (Price, error) {
+	if len(record) != len(priceColumns) {
+		return Price{}, fmt.Errorf("%s has %d columns: allowed is %d, %s", where, len(record), len(priceColumns),
+			strings.Join(priceColumns, ","))
+	}
+	var problems []error
+	refuse := func(column int, allowed string) {
+		problems = append(problems, fmt.Errorf("%s, column %s=%q: allowed is %s", where, priceColumns[column], record[column], allowed))
+	}
+	p := Price{Region: record[0], Item: record[1], Unit: record[2], Date: record[4], Source: record[5], Verified: record[6] == "verified"}
+	if p.Region == "" {
+		refuse(0, "a region such as us-east-1")
+	}
+	switch unit, known := unitOf(p.Item); {
+	case !known:
+		refuse(1, "one of "+strings.Join(itemForms(), ", "))
+	case unit != p.Unit:
+		refuse(2, unit)
+	}
+	usd, err := strconv.ParseFloat(record[3], 64)
+	if err != nil || usd < 0 || math.IsInf(usd, 0) || math.IsNaN(usd) {
+		refuse(3, "a number of 0 or more, such as 0.0225")
+	}
+	p.USD = usd
+	if _, err := time.Parse(time.DateOnly, p.Date); err != nil {
+		refuse(4, "a date such as 2026-11-21")
+	}
+	if p.Source == "" {
+		refuse(5, "where the price is from")
+	}
+	if record[6] != "verified" && record[6] != "unverified" {
+		refuse(6, "verified or unverified")
+	}
+	return p, errors.Join(problems...)
+}
+
+func unitOf(item string) (unit string, known bool) {
+	for _, i := range itemUnits {
+		if item == i.prefix || strings.HasSuffix(i.prefix, ":") && strings.HasPrefix(item, i.prefix) && item != i.prefix {
+			return i.unit, true
+		}
+	}
+	return "", false
+}
+
+func itemForms() []string {
+	var forms []string
+	for _, i := range itemUnits {
+		if strings.HasSuffix(i.prefix, ":") {
+			i.prefix += "TYPE"
+		}
+		forms = append(forms, i.prefix)
+	}
+	return forms
+}
+
+func (p Price) key() [2]string { return [2]string{p.Region, p.Item} }
+
+// With returns the prices with others in place of the same items, and beside the rest.
+func (p Prices) With(others Prices) Prices {
+	rows := maps.Clone(p.rows)
+	maps.Copy(rows, others.rows)
+	return Prices{rows}
+}
+
+// Regions are those that have any price, sorted.
+func (p Prices) Regions() []string {
+	regions := map[string]bool{}
+	for key := range p.rows {
+		regions[key[0]] = true
+	}
+	return slices.Sorted(maps.Keys(regions))
+}
+
+// find returns the price of an item.
+func (p Prices) find(region, item string) (Price, bool) {
+	price, found := p.rows[[2]string{region, item}]
+	return price, found
+}

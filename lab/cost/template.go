@@ -1,0 +1,164 @@
+package cost
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// templateSuffix is how the CDK names the template of a stack in the folder that it synthesizes into.
+const templateSuffix = ".template.json"
+
+// A Template is the CloudFormation template of a stack, as far as the lab looks at it.
+type Template struct {
+	Name       string `json:"-"` // of the stack
+	Parameters map[string]struct {
+		Default any
+	}
+	Resources map[string]Resource
+	// Whole is the template as it was read, for comparing.
+	Whole map[string]any `json:"-"`
+}
+
+// A Resource is one of a Template's.
+type Resource struct {
+	Type           string
+	Properties     map[string]any
+	DeletionPolicy string
+
+	id       string
+	template *Template
+}
+
+// ReadTemplate reads one template. The name is its stack's.
+func ReadTemplate(path, name string) (Template, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Template{}, err
+	}
+	t := Template{Name: name}
+	if err := errors.Join(json.Unmarshal(text, &t), json.Unmarshal(text, &t.Whole)); err != nil {
+		return Template{}, fmt.Errorf("%s is no template: %w", path, err)
+	}
+	if len(t.Resources) == 0 {
+		return Template{}, fmt.Errorf("%s is no template: it has no Resources", path)
+	}
+	return t, nil
+}
+
+// IsAssembly tells whether folder is one that the CDK has synthesized into.
+func IsAssembly(folder string) bool {
+	files, err := filepath.Glob(filepath.Join(folder, "*"+templateSuffix))
+	return err == nil && len(files) > 0
+}
+
+// ReadAssembly reads the templates in a folder that the CDK has synthesized into, in the order of their names.
+func ReadAssembly(folder string) ([]Template, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*"+templateSuffix))
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s has no *%s: %w", folder, templateSuffix, fs.ErrNotExist)
+	}
+	var templates []Template
+	for _, file := range files {
+		t, err := ReadTemplate(file, strings.TrimSuffix(filepath.Base(file), templateSuffix))
+		if err != nil {
+			return nil, err
+		}
+		templates = append(templates, t)
+	}
+	return templates, nil
+}
+
+// all are the resources of the templates, in the order of their names.
+func all(templates []Template) []Resource {
+	var list []Resource
+	for i := range templates {
+		for _, id := range slices.Sorted(maps.Keys(templates[i].Resources)) {
+			r := templates[i].Resources[id]
+			r.id, r.template = id, &templates[i]
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// value is what the properties have at the path; a reference to a parameter is its default.
+func (r Resource) value(path ...string) any { return r.template.value(r.Properties, path...) }
+
+func (t *Template) value(from any, path ...string) any {
+	for _, name := range path {
+		object, _ := from.(map[string]any)
+		from = object[name]
+	}
+	if object, ok := from.(map[string]any); ok && len(object) == 1 {
+		if name, ok := object["Ref"].(string); ok {
+			if parameter, ok := t.Parameters[name]; ok {
+				return parameter.Default
+			}
+		}
+	}
+	return from
+}
+
+func (r Resource) text(path ...string) string { return text(r.value(path...)) }
+
+func text(value any) string {
+	text, _ := value.(string)
+	return text
+}
+
+// number is 0 where there is none. CloudFormation takes numbers in quotes.
+func (r Resource) number(path ...string) float64 { return number(r.value(path...)) }
+
+func number(value any) float64 {
+	switch value := value.(type) {
+	case float64:
+		return value
+	case string:
+		n, _ := strconv.ParseFloat(value, 64)
+		return n
+	}
+	return 0
+}
+
+func (r Resource) list(path ...string) []any {
+	list, _ := r.value(path...).([]any)
+	return list
+}
+
+// reference is the id of the resource that a value refers to.
+func reference(value any) string {
+	object, _ := value.(map[string]any)
+	if id, ok := object["Ref"].(string); ok {
+		return id
+	}
+	if list, ok := object["Fn::GetAtt"].([]any); ok && len(list) > 0 {
+		return text(list[0])
+	}
+	return ""
+}
+
+// object is a part of r's properties, to be read as a resource is.
+func object(r Resource, value any) Resource {
+	properties, _ := value.(map[string]any)
+	return Resource{Properties: properties, template: r.template}
+}
+
+func objects(r Resource, value any) []Resource {
+	list, _ := value.([]any)
+	parts := make([]Resource, len(list))
+	for i, part := range list {
+		parts[i] = object(r, part)
+	}
+	return parts
+}
