@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"stateless-servers/app/config"
 	"stateless-servers/app/session"
 )
 
@@ -17,12 +18,24 @@ type metrics struct {
 	bytes      *prometheus.CounterVec
 	requests   *prometheus.CounterVec
 	inFlight   prometheus.Gauge
+	totals     totals
 }
+
+// totals are the counters that config.Metrics lists, but the conflicts, which the store counts.
+type totals struct{ operations, busySeconds, slow, missing, unavailable prometheus.Counter }
 
 var _ session.Observer = (*metrics)(nil)
 
-func newMetrics() *metrics {
+// newMetrics makes the metrics of a server. Conflicts is asked for MetricConflicts.
+func newMetrics(conflicts func() int64) *metrics {
 	m := &metrics{
+		totals: totals{
+			operations:  newCounter(config.MetricOperations, "Operations of the session store."),
+			busySeconds: newCounter(config.MetricBusySeconds, "Time that operations of the session store took."),
+			slow:        newCounter(config.MetricSlow, "Operations of the session store of "+config.SlowOperation.String()+" or longer."),
+			missing:     newCounter(config.MetricMissing, "Operations of the session store that found no session."),
+			unavailable: newCounter(config.MetricUnavailable, "Operations that the session store didn't answer."),
+		},
 		registry: prometheus.NewRegistry(),
 		operations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "session_store_operation_seconds", Help: "Time of session store operations, by outcome.",
@@ -39,6 +52,10 @@ func newMetrics() *metrics {
 		}),
 	}
 	m.registry.MustRegister(m.operations, m.bytes, m.requests, m.inFlight,
+		m.totals.operations, m.totals.busySeconds, m.totals.slow, m.totals.missing, m.totals.unavailable,
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: config.MetricConflicts, Help: "Writes tried again because another came between.",
+		}, func() float64 { return float64(conflicts()) }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -47,6 +64,21 @@ func newMetrics() *metrics {
 func (m *metrics) ObserveOperation(o session.Operation) {
 	m.operations.WithLabelValues(o.Store, o.Name, o.Outcome).Observe(o.Duration.Seconds())
 	m.bytes.WithLabelValues(o.Store, o.Name).Add(float64(o.Bytes))
+	m.totals.operations.Inc()
+	m.totals.busySeconds.Add(o.Duration.Seconds())
+	if o.Duration >= config.SlowOperation {
+		m.totals.slow.Inc()
+	}
+	switch o.Outcome {
+	case "missing":
+		m.totals.missing.Inc()
+	case "unavailable":
+		m.totals.unavailable.Inc()
+	}
+}
+
+func newCounter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 }
 
 func (m *metrics) instrument(next http.Handler) http.Handler {

@@ -37,7 +37,7 @@ func newServer(ctx context.Context, c config.Config, logger *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
-	metrics := newMetrics()
+	metrics := newMetrics(storage.conflicts)
 	sessions, err := storage.sessions(session.Options{
 		CookieName: cookieName, IdleTimeout: c.IdleTimeout, Lifetime: c.Lifetime, StoreTimeout: c.StoreTimeout, PlainHTTP: c.PlainHTTP,
 		ErrorHandler: web.ErrorHandler(logger), Observer: metrics, Logger: logger,

@@ -20,6 +20,16 @@ type storage struct {
 	sessions func(session.Options) (*session.Manager, error)
 	board    leaderboard.Board // nil where nothing is kept on servers
 	closers  []func()
+	retries  []func() int64 // how often each store has tried a write again
+}
+
+// conflicts tells how often a write was tried again because another came between.
+func (s *storage) conflicts() int64 {
+	var sum int64
+	for _, count := range s.retries {
+		sum += count()
+	}
+	return sum
 }
 
 func (s *storage) close() {

@@ -60,6 +60,7 @@ func (s *storage) openMemcached(c config.Config) (session.Store, leaderboard.Boa
 		return nil, nil, err
 	}
 	s.closers = append(s.closers, func() { store.Close() })
+	s.retries = append(s.retries, store.Conflicts)
 	return store, leaderboard.NewMemcached(store.Client()), nil
 }
 

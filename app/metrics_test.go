@@ -1,0 +1,46 @@
+package main
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/app/config"
+	"stateless-servers/app/session"
+)
+
+func TestTotals(t *testing.T) {
+	var conflicts int64
+	m := newMetrics(func() int64 { return conflicts })
+	shown := func() string {
+		recorder := httptest.NewRecorder()
+		m.handler().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+		return recorder.Body.String()
+	}
+	// A collector of differences drops the first value that it sees: it must be zero.
+	for before, name := range config.Metrics() {
+		if !strings.Contains(shown(), "\n"+name+" 0\n") {
+			t.Errorf("counter %d, %s, isn't there from the start", before, name)
+		}
+	}
+	for _, o := range []session.Operation{
+		{Name: "load", Outcome: "ok", Duration: time.Millisecond},
+		{Name: "load", Outcome: "missing", Duration: time.Millisecond},
+		{Name: "update", Outcome: "unavailable", Duration: 900 * time.Millisecond},
+		{Name: "update", Outcome: "ended", Duration: config.SlowOperation},
+		{Name: "update", Outcome: "canceled", Duration: config.SlowOperation - 1},
+	} {
+		m.ObserveOperation(o)
+	}
+	conflicts = 7
+	text := shown()
+	for name, want := range map[string]string{
+		config.MetricOperations: "5", config.MetricMissing: "1", config.MetricUnavailable: "1", config.MetricSlow: "2",
+		config.MetricConflicts: "7", config.MetricBusySeconds: "1.029999999",
+	} {
+		if !strings.Contains(text, "\n"+name+" "+want+"\n") {
+			t.Errorf("%s isn't %s:\n%s", name, want, text)
+		}
+	}
+}
