@@ -25,12 +25,19 @@ lint: ## gofmt, vet, staticcheck
 unit: ## the tests, with the race detector
 	go test -race -timeout 20m ./...
 	cd test/bench && go vet ./... && go test ./...
+	cd test/synth/stock && go vet ./...
 
 .PHONY: bench
 bench: ## what sessions cost a server, beside other libraries; 5 minutes of a quiet machine
 	@mkdir -p .build
 	@cd test/bench && go run . -markdown ../../.build/bench.md -json ../../.build/bench.json
 	@cat .build/bench.md && echo "Every round is in .build/bench.json."
+
+.PHONY: bench-synth
+bench-synth: setup ## how long a synthesis takes beside that of a stock CDK app; 3 minutes of a quiet machine
+	@mkdir -p .build
+	@go run ./test/synth >.build/synth.md
+	@cat .build/synth.md
 
 FUZZ_TIME := 30s
 
@@ -42,4 +49,4 @@ fuzz: ## every fuzz target, for FUZZ_TIME each
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
