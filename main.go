@@ -1,4 +1,4 @@
-// The CDK app: reads the context, builds the server, and synthesizes the stacks. "npx cdk" runs it; see cdk.json.
+// The CDK app: reads the context, builds the programs, and synthesizes the stacks. "npx cdk" runs it; see cdk.json.
 package main
 
 import (
@@ -30,11 +30,15 @@ func synthesize(ctx context.Context) error {
 		return err
 	}
 	config.Warn(os.Stderr)
-	server, err := stacks.BuildServer(ctx, os.Stderr, ".", "./app", ".build/server.bin")
+	var programs stacks.Programs
+	programs.Server, err = stacks.Build(ctx, os.Stderr, ".", "./app", ".build/server.bin")
+	if err == nil && config.Load.Loaders > 0 {
+		programs.Lab, err = stacks.Build(ctx, os.Stderr, ".", "./lab", ".build/lab.bin")
+	}
 	if err != nil {
 		return err
 	}
-	stacks.New(app, config, server)
+	stacks.New(app, config, programs)
 	app.Synth(nil)
 	return nil
 }

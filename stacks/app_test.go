@@ -28,11 +28,12 @@ func TestApp(t *testing.T) {
 		{"bad context", "part.Say()", map[string]any{"sotre": "valkey", "store": "nosuch"},
 			"context sotre=\"valkey\": no such key; allowed are store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, " +
 				"instanceType, spotPercent, " +
-				"minServers, maxServers, zones, egress, natInstanceType, alarmEmail, billing, minUnits, maxUnits, customerKey, cacheNodeType, shards, " +
+				"minServers, maxServers, zones, egress, natInstanceType, alarmEmail, loaders, loadRate, loadDuration, " +
+				"loadSessions, loadMix, loadHistory, loaderInstanceType, billing, minUnits, maxUnits, customerKey, cacheNodeType, shards, " +
 				"replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +
 				"context store=\"nosuch\": allowed is dynamodb, valkey, redis, memcached, postgres, cookie, token or memory\n", 1},
 		{"a server that doesn't compile", "part.Sing()", nil,
-			"undefined: part.Sing\nbuilding the server ./app for linux/arm64: exit status 1\n", 1},
+			"undefined: part.Sing\nbuilding ./app for linux/arm64: exit status 1\n", 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -35,6 +35,7 @@ type boot struct {
 	TargetGroup          string // ARN of the target group that decides
 	Port                 int    // where it finds the server
 	Bucket, Key          string // the binary in S3
+	LogGroup, Namespace  string // where logs and metrics go
 	Server               Environment
 }
 
@@ -47,16 +48,15 @@ func (b boot) script() string {
 	}
 	values := struct {
 		boot
-		Name, Environment, Unit, InstanceMark, ZoneMark, KeysMark, KeyEnd, CertificatesFile string
-		HealthySeconds, StopSeconds                                                         int
+		Name, Environment, InstanceMark, ZoneMark, KeysMark, KeyEnd, CertificatesFile, Metrics string
+		HealthySeconds, StopSeconds                                                            int
 	}{
 		boot: b, Name: serverName, Environment: server.EnvironmentFile(),
 		InstanceMark: instanceMark, ZoneMark: zoneMark, KeysMark: keysMark, KeyEnd: keyEnd,
-		CertificatesFile: certificatesFile,
-		HealthySeconds:   int(healthyWithin.Seconds()),
-		StopSeconds:      int((server.DrainTimeout + 10*time.Second).Seconds()),
+		CertificatesFile: certificatesFile, Metrics: strings.Join(config.Metrics(), "|"),
+		HealthySeconds: int(healthyWithin.Seconds()),
+		StopSeconds:    int((server.DrainTimeout + 10*time.Second).Seconds()),
 	}
-	values.Unit = render("server.service", values)
 	return render("boot.sh", values)
 }
 

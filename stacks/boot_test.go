@@ -118,14 +118,15 @@ func boots(t *testing.T, script string, programs map[string]string) (root string
 	t.Helper()
 	root = t.TempDir()
 	for _, folder := range []string{"bin", "run", "var/log", "etc/systemd/system", "etc/sysctl.d", "etc/sysconfig",
-		"usr/local/bin"} {
+		"etc/logrotate.d", "usr/local/bin", "opt/aws/amazon-cloudwatch-agent/bin"} {
 		if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	all := map[string]string{
 		"curl": "case ${@: -1} in */api/token) echo t ;; */instance-id) echo i-0123456789abcdef0 ;;\n" +
-			"*/availability-zone) echo eu-west-1a ;; *) exit 22 ;; esac",
+			"*/availability-zone) echo eu-west-1a ;; */reservation-id) echo r-0123456789abcdef0 ;;\n" +
+			"*/document) echo '  \"pendingTime\" : \"2026-11-21T10:00:00Z\",' ;; *) exit 22 ;; esac",
 		"sleep": "",
 	}
 	for name, text := range programs {
@@ -136,7 +137,10 @@ func boots(t *testing.T, script string, programs map[string]string) (root string
 			t.Fatal(err)
 		}
 	}
-	here := regexp.MustCompile(`([ ">])/(run|etc|usr|var|opt)/`).ReplaceAllString(script, "${1}"+root+"/${2}/")
+	if err := os.WriteFile(filepath.Join(root, "var/log/cloud-init-output.log"), nil, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	here := regexp.MustCompile(`(?m)(^|[ ">])/(run|etc|usr|var|opt)/`).ReplaceAllString(script, "${1}"+root+"/${2}/")
 	boot := exec.CommandContext(t.Context(), "bash", "-c", here)
 	boot.Env = []string{"PATH=" + filepath.Join(root, "bin") + ":/usr/bin:/bin"}
 	output, _ := boot.CombinedOutput()
@@ -169,18 +173,26 @@ func TestUnit(t *testing.T) {
 		t.Skip("no systemd here: ", err)
 	}
 	_, lab := synth(t, nil)
-	file := filepath.Join(t.TempDir(), serverName+".service")
-	here := strings.Replace(unit(t, lab), "/usr/local/bin/"+serverName, "/bin/true", 1) // it must exist
-	if err := os.WriteFile(file, []byte(here), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if said, err := exec.Command(analyze, "verify", file).CombinedOutput(); err != nil || len(said) != 0 {
-		t.Errorf("verify: %v\n%s", err, said)
-	}
-	// The exposure level is from 0 (nothing) to 100 (everything).
-	security := exec.Command(analyze, "security", "--offline=true", "--threshold=15", "--no-pager", file)
-	if said, err := security.CombinedOutput(); err != nil {
-		t.Errorf("security: %v\n%s", err, said)
+	script := userData(t, lab)
+	for name, text := range map[string]string{
+		serverName:          strings.Replace(unit(t, lab), "/usr/local/bin/"+serverName, "/bin/true", 1), // it must exist
+		serverName + "-log": between(t, script, "<<'LOG'\n", "LOG\n"),
+	} {
+		file := filepath.Join(t.TempDir(), name+".service")
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if said, err := exec.Command(analyze, "verify", file).CombinedOutput(); err != nil || len(said) != 0 {
+			t.Errorf("verify: %v\n%s", err, said)
+		}
+		if name != serverName {
+			continue
+		}
+		// The exposure level is from 0 (nothing) to 100 (everything).
+		security := exec.Command(analyze, "security", "--offline=true", "--threshold=15", "--no-pager", file)
+		if said, err := security.CombinedOutput(); err != nil {
+			t.Errorf("security: %v\n%s", err, said)
+		}
 	}
 }
 
@@ -258,6 +270,7 @@ func TestBoot(t *testing.T) {
 		{"no binary", "dynamodb", "s3", "FAILURE", 1},
 		{"no keys", "cookie", "secretsmanager", "FAILURE", 1},
 		{"never healthy", "dynamodb", "elbv2", "FAILURE", 1},
+		{"no CloudWatch agent", "dynamodb", "dnf", "SUCCESS", 0},
 		{"a signal that nobody waits for", "dynamodb", "cloudformation", "SUCCESS", 0},
 	}
 	for _, test := range tests {
@@ -268,6 +281,9 @@ func TestBoot(t *testing.T) {
 				"aws": "[[ $1 != '" + test.broken + "' ]] || exit 1\n" +
 					"case $1 in s3) echo binary > \"${@: -1}\" ;; elbv2) echo healthy ;; secretsmanager) echo first,second ;; esac",
 				"systemctl": "",
+				"dnf": "[[ dnf != '" + test.broken + "' ]] || exit 1\nroot=$(dirname \"$0\")/..\n" +
+					"echo 'echo \"agent $*\" >>'$root/journal >$root/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl\n" +
+					"chmod +x $root/opt/aws/amazon-cloudwatch-agent/bin/*",
 			})
 			if code != test.code {
 				t.Fatalf("exit code %d, want %d\n%s", code, test.code, said)
@@ -279,6 +295,10 @@ func TestBoot(t *testing.T) {
 			}
 			if !strings.Contains(did, "systemctl enable --now "+serverName+".service\n") {
 				t.Errorf("not started:\n%s", did)
+			}
+			if started := strings.Contains(did, "agent -a fetch-config -m ec2 -s -c file:/etc/"+serverName+"/agent.json\n"); started ==
+				(test.broken == "dnf") || started == strings.Contains(said, "no CloudWatch agent") {
+				t.Errorf("the agent was started: %v\n%s\n%s", started, did, said)
 			}
 			file := at(t, root, "etc/"+serverName+"/environment")
 			keys := "first" + keyEnd + ",second" + keyEnd

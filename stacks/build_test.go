@@ -32,10 +32,10 @@ func module(t *testing.T, main string) string {
 	return folder
 }
 
-func TestBuildServerIsReproducible(t *testing.T) {
+func TestBuildIsReproducible(t *testing.T) {
 	build := func() []byte {
 		folder := module(t, "part.Say()")
-		path, err := BuildServer(t.Context(), io.Discard, folder, "./app", filepath.Join(folder, "out", "server.bin"))
+		path, err := Build(t.Context(), io.Discard, folder, "./app", filepath.Join(folder, "out", "server.bin"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,14 +63,14 @@ func TestBuildServerIsReproducible(t *testing.T) {
 	}
 }
 
-func TestBuildServerSaysWhatFails(t *testing.T) {
+func TestBuildSaysWhatFails(t *testing.T) {
 	folder := module(t, "part.Sing()")
 	var log strings.Builder
-	path, err := BuildServer(t.Context(), &log, folder, "./app", filepath.Join(folder, "server.bin"))
+	path, err := Build(t.Context(), &log, folder, "./app", filepath.Join(folder, "server.bin"))
 	if err == nil || path != "" {
 		t.Fatalf("got %q, %v", path, err)
 	}
-	if want := "building the server ./app for linux/arm64: exit status 1"; err.Error() != want {
+	if want := "building ./app for linux/arm64: exit status 1"; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}
 	if !strings.Contains(log.String(), "undefined: part.Sing") {

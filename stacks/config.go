@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 
@@ -51,8 +52,8 @@ const (
 	// a GB. A lab has one, production one a zone. Throughput is that of its type, 5 Gbit/s in bursts; while EC2 recovers or
 	// a deploy replaces it, servers keep serving from stores in the VPC and from DynamoDB, but new ones can't boot.
 	EgressNATInstance Egress = "nat-instance"
-	// EgressEndpointsOnly leaves the servers no route to the internet, only the five AWS APIs that they call: 7.30 USD a
-	// month for each API and zone (73 USD in two zones) and 0.01 USD a GB.
+	// EgressEndpointsOnly leaves the servers no route to the internet, only the six AWS APIs that they call: 7.30 USD a
+	// month for each API and zone (88 USD in two zones) and 0.01 USD a GB.
 	EgressEndpointsOnly Egress = "endpoints-only"
 )
 
@@ -98,12 +99,16 @@ type Config struct {
 	Zones int
 	// Egress (egress) is nat-gateway, the default because AWS runs it, nat-instance, the cheapest, or endpoints-only.
 	Egress Egress
-	// NATInstanceType (natInstanceType) is the size of NAT instances, of an ARM family. Empty means t4g.nano.
+	// NATInstanceType (natInstanceType) is the size of NAT instances, of an ARM family. The default t4g.nano passes on what
+	// a fleet asks of AWS; bulk goes by the gateway endpoints.
 	NATInstanceType string
 
 	// AlarmEmail (alarmEmail) is who gets a message when an alarm goes off and when it is over; they confirm first that
 	// they want to. There is no default: alarms show on the dashboard alone.
 	AlarmEmail string
+
+	// Load is the load test from many machines.
+	Load LoadConfig
 
 	// Options of the stores; each only goes with its own.
 	DynamoDB DynamoDBConfig
@@ -114,12 +119,15 @@ type Config struct {
 // StoreRedis is Redis OSS in the place of Valkey. To servers it is config.StoreValkey.
 const StoreRedis config.Store = "redis"
 
-// defaultNATInstanceType passes on what a fleet asks of AWS at boot and afterwards; bulk goes by the gateway endpoints.
-const defaultNATInstanceType = "t4g.nano"
-
 // armType is an instance type of a Graviton family, which has a g after the generation: t4g, c8gn, im4gn. (G4dn, a GPU
 // family for x86, has not.)
 const armType = `[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)`
+
+// rate and weight are parts of what lab load takes.
+const (
+	rate   = `([1-9][0-9]{0,4}(\.[0-9]+)?|0\.[1-9][0-9]*)`
+	weight = `(none|read|write|cart|login|logout)=([1-9][0-9]{0,2}|1000)`
+)
 
 var (
 	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
@@ -127,11 +135,14 @@ var (
 	emailForm       = regexp.MustCompile(`^[^@\s"<>,;]+@[a-z0-9.-]+\.[a-z]{2,63}$`)
 	zoneForm        = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
 	armForm         = regexp.MustCompile(`^` + armType + `(,` + armType + `)*$`)
-	natForm         = regexp.MustCompile(`^` + armType + `$`)
+	oneARMForm      = regexp.MustCompile(`^` + armType + `$`)
+	rateForm        = regexp.MustCompile(`^` + rate + `(\.\.` + rate + `)?(,` + rate + `(\.\.` + rate + `)?)*$`)
+	mixForm         = regexp.MustCompile(`^` + weight + `(,` + weight + `)*$`)
 	cacheNodeForm   = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
 )
 
 func (c *Config) settings() []setting {
+	loading := func() bool { return c.Load.Loaders > 0 }
 	return []setting{
 		choice("store", &c.Store, config.StoreDynamoDB, config.StoreValkey, StoreRedis, config.StoreMemcached,
 			config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory),
@@ -149,9 +160,21 @@ func (c *Config) settings() []setting {
 		number("maxServers", &c.MaxServers, 6, 2, 100),
 		number("zones", &c.Zones, 2, 2, 3),
 		choice("egress", &c.Egress, EgressNATGateway, EgressNATInstance, EgressEndpointsOnly),
-		form("natInstanceType", &c.NATInstanceType, "", natForm, "an ARM (Graviton) instance type such as t4g.nano"),
+		form("natInstanceType", &c.NATInstanceType, "t4g.nano", oneARMForm, "an ARM (Graviton) instance type such as t4g.nano").
+			needing("egress=nat-instance", func() bool { return c.Egress == EgressNATInstance }),
 
 		form("alarmEmail", &c.AlarmEmail, "", emailForm, "an e-mail address"),
+
+		number("loaders", &c.Load.Loaders, 0, 0, 50),
+		form("loadRate", &c.Load.Rate, "200", rateForm, "requests a second: 200, or a ramp 100..500, or several in turn such as "+
+			"100,200,400").needing("loaders", loading),
+		span("loadDuration", &c.Load.Duration, 5*time.Minute, 10*time.Second, 4*time.Hour).needing("loaders", loading),
+		number("loadSessions", &c.Load.Sessions, 1000, 1, 100_000).needing("loaders", loading),
+		form("loadMix", &c.Load.Mix, "", mixForm, "weights of none, read, write, cart, login and logout, such as "+
+			"read=80,write=20").needing("loaders", loading),
+		boolean("loadHistory", &c.Load.History).needing("loaders", loading),
+		form("loaderInstanceType", &c.Load.InstanceType, "c7g.large", oneARMForm, "an ARM (Graviton) instance type such as "+
+			"c7g.large").needing("loaders", loading),
 
 		choice("billing", &c.DynamoDB.Billing, BillingOnDemand, BillingProvisioned).of(config.StoreDynamoDB),
 		number("minUnits", &c.DynamoDB.MinUnits, 5, 1, 40_000).of(config.StoreDynamoDB),
@@ -186,6 +209,8 @@ func ParseConfig(context map[string]any) (Config, error) {
 			problems = append(problems, fmt.Errorf("context %s=%q: allowed is %s", s.key, text, s.allowed))
 		case given && s.stores != nil && !slices.Contains(s.stores, c.Store):
 			problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.key, text, names(s.stores)))
+		case given && s.needs != "" && !s.met():
+			problems = append(problems, fmt.Errorf("context %s=%q: only with %s", s.key, text, s.needs))
 		}
 	}
 	problems = append(problems, c.contradictions()...)
@@ -228,8 +253,9 @@ func (c *Config) contradictions() []error {
 	if c.CloudFront && (c.Domain != "" || c.CertificateARN != "") {
 		add("cloudfront=\"true\": not with domain or certificateArn; CloudFront has a name and a certificate of its own")
 	}
-	if c.NATInstanceType != "" && c.Egress != EgressNATInstance {
-		add("natInstanceType=%q: only with egress=nat-instance", c.NATInstanceType)
+	if c.Load.Loaders > 0 && c.Egress == EgressEndpointsOnly {
+		add("loaders=\"%d\": not with egress=endpoints-only, which leaves no way to the load balancer's public address",
+			c.Load.Loaders)
 	}
 	if c.Domain != "" && c.CertificateARN != "" {
 		add("certificateArn=%q: not with domain, which makes a certificate of its own", c.CertificateARN)

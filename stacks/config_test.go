@@ -3,13 +3,15 @@ package stacks
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"stateless-servers/app/config"
 )
 
 func TestParseConfig(t *testing.T) {
 	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, InstanceTypes: "t4g.small",
-		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway,
+		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway, NATInstanceType: "t4g.nano",
+		Load:     LoadConfig{Rate: "200", Duration: 5 * time.Minute, Sessions: 1000, InstanceType: "c7g.large"},
 		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000},
 		Cache:    CacheConfig{NodeType: "cache.t4g.micro", Replicas: 1, Nodes: 2, MaxGB: 1, MaxECPU: 5000},
 		Postgres: PostgresConfig{MinACU: 0.5, MaxACU: 4}}
@@ -44,6 +46,12 @@ func TestParseConfig(t *testing.T) {
 			})},
 		{"a database", map[string]any{"store": "postgres", "minACU": 1.5, "maxACU": "8"},
 			with(func(c *Config) { c.Store, c.Postgres.MinACU, c.Postgres.MaxACU = config.StorePostgres, 1.5, 8 })},
+		{"a load test", map[string]any{"loaders": "3", "loadRate": "100..500,20.5", "loadDuration": "90s", "loadSessions": 10.0,
+			"loadMix": "read=80,write=20", "loadHistory": true, "loaderInstanceType": "c7g.xlarge"},
+			with(func(c *Config) {
+				c.Load = LoadConfig{Loaders: 3, Rate: "100..500,20.5", Duration: 90 * time.Second, Sessions: 10,
+					Mix: "read=80,write=20", History: true, InstanceType: "c7g.xlarge"}
+			})},
 		{"the baseline", map[string]any{"store": "memory", "sticky": "true"},
 			with(func(c *Config) { c.Store, c.Sticky = config.StoreMemory, true })},
 		{"everything else", map[string]any{"stage": "production", "egress": "endpoints-only",
@@ -68,7 +76,7 @@ func TestParseConfig(t *testing.T) {
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
 	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, instanceType, spotPercent, minServers, maxServers, zones, egress, natInstanceType, " +
-		"alarmEmail, billing, " +
+		"alarmEmail, loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +
 		"minUnits, maxUnits, customerKey, cacheNodeType, shards, replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"
 	const arm = "ARM (Graviton) instance types such as t4g.small, with commas between them"
@@ -111,6 +119,18 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			[]string{`context natInstanceType="t3.nano": allowed is an ARM (Graviton) instance type such as t4g.nano`}},
 		{"a NAT instance beside a gateway", map[string]any{"natInstanceType": "t4g.nano"},
 			[]string{`context natInstanceType="t4g.nano": only with egress=nat-instance`}},
+		{"a load test without loaders", map[string]any{"loadRate": "5"},
+			[]string{`context loadRate="5": only with loaders`}},
+		{"loaders without a way out", map[string]any{"loaders": "2", "egress": "endpoints-only"}, []string{
+			`context loaders="2": not with egress=endpoints-only, which leaves no way to the load balancer's public address`}},
+		{"a load test of nonsense", map[string]any{"loaders": "51", "loadRate": "fast", "loadDuration": "5", "loadMix": "buy=1",
+			"loaderInstanceType": "c7i.large"}, []string{
+			`context loaders="51": allowed is a whole number from 0 to 50`,
+			`context loadRate="fast": allowed is requests a second: 200, or a ramp 100..500, or several in turn such as 100,200,400`,
+			`context loadDuration="5": allowed is a duration from 10s to 4h0m0s, such as 5m0s`,
+			`context loadMix="buy=1": allowed is weights of none, read, write, cart, login and logout, such as read=80,write=20`,
+			`context loaderInstanceType="c7i.large": allowed is an ARM (Graviton) instance type such as c7g.large`,
+		}},
 		{"nobody's address", map[string]any{"alarmEmail": "ops@"},
 			[]string{`context alarmEmail="ops@": allowed is an e-mail address`}},
 		{"more than all", map[string]any{"spotPercent": "101"},

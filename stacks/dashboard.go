@@ -58,7 +58,7 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 		{"ServerErrors", "More than one request in a hundred fails in a server.", percentage(failed, requests), 1, 3},
 		{"UnhealthyServers", "A server fails its health checks and is about to be replaced.", unhealthy, 1, 3},
 		{"SlowResponses", "One request in a hundred takes a second or longer.", latency("p99"), 1, 5},
-	}, props.Store.Alarms()...)
+	}, append(props.Fleet.Telemetry.alarms(), props.Store.Alarms()...)...)
 	dashboard := awscloudwatch.NewDashboard(scope, jsii.String(id), &awscloudwatch.DashboardProps{
 		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
 	})
@@ -73,6 +73,7 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 		graph("5xx a minute", refused, failed),
 		servers,
 	)
+	dashboard.AddWidgets(props.Fleet.Telemetry.graphs()...)
 	if graphs := props.Store.Graphs(); len(graphs) > 0 {
 		dashboard.AddWidgets(graphs...)
 	}

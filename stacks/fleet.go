@@ -25,6 +25,8 @@ type FleetProps struct {
 	Vpc      awsec2.IVpc
 	Balancer Balancer
 	Store    SessionStore
+	// Stage says how long logs are kept, and in production encrypts them with a key of their own.
+	Stage Stage
 	// Server is the environment of each server, before the store and the boot add what they know.
 	Server Environment
 	// Binary is the path of the compiled server.
@@ -39,6 +41,7 @@ type Fleet struct {
 	Group         awsautoscaling.AutoScalingGroup
 	Role          awsiam.Role
 	SecurityGroup awsec2.SecurityGroup
+	Telemetry     Telemetry
 }
 
 // NewFleet defines the servers behind the balancer and admits them to the store.
@@ -57,7 +60,9 @@ func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	binary := awss3assets.NewAsset(scope, jsii.String("Server"), &awss3assets.AssetProps{Path: jsii.String(props.Binary)})
 	userData := awsec2.UserData_ForLinux(nil)
-	fleet := Fleet{Role: newServerRole(scope, binary), SecurityGroup: newServerSecurityGroup(scope, props.Vpc)}
+	fleet := Fleet{Role: newServerRole(scope, binary), SecurityGroup: newServerSecurityGroup(scope, props.Vpc),
+		Telemetry: newTelemetry(scope, props.Stage)}
+	fleet.Telemetry.admit(fleet.Role)
 	fleet.Group = newGroup(scope, fleet, userData, props)
 	server := props.Server
 	props.Store.Configure(&server)
@@ -69,6 +74,7 @@ func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 		Region: *stack.Region(), Stack: *stack.StackId(), Group: *stack.GetLogicalId(group),
 		TargetGroup: *props.Balancer.TargetGroup.TargetGroupArn(), Port: port(server.Config),
 		Bucket: *binary.S3BucketName(), Key: *binary.S3ObjectKey(), Server: server,
+		LogGroup: *fleet.Telemetry.LogGroup.LogGroupName(), Namespace: fleet.Telemetry.namespace,
 	}.script()
 	userData.AddCommands(jsii.String(script))
 
@@ -132,12 +138,7 @@ func newGroup(scope constructs.Construct, fleet Fleet, userData awsec2.UserData,
 		RequireImdsv2:           jsii.Bool(true),
 		HttpPutResponseHopLimit: jsii.Number(1),  // nothing behind a bridge asks for credentials
 		DetailedMonitoring:      jsii.Bool(true), // CPU by the minute, not by five; 2.10 USD a month and server
-		BlockDevices: &[]*awsec2.BlockDevice{{
-			DeviceName: jsii.String("/dev/xvda"),
-			Volume: awsec2.BlockDeviceVolume_Ebs(jsii.Number(8), &awsec2.EbsDeviceOptions{
-				VolumeType: awsec2.EbsDeviceVolumeType_GP3, Encrypted: jsii.Bool(true),
-			}),
-		}},
+		BlockDevices:            encryptedVolume(),
 	})
 	awscdk.Tags_Of(machine).Add(jsii.String("Name"), jsii.String(serverName), nil)
 	groupProps := awsautoscaling.AutoScalingGroupProps{

@@ -13,13 +13,21 @@ import (
 	"stateless-servers/app/config"
 )
 
-// New defines both stacks, and the guardrails that fail their synthesis. Server is the path of the compiled server: see
-// BuildServer.
-func New(app awscdk.App, c Config, server string) (Network, awscdk.Stack) {
+// Programs are the paths of compiled programs: see Build.
+type Programs struct {
+	Server string
+	Lab    string // only with loaders
+}
+
+// New defines the stacks, and the guardrails that fail their synthesis.
+func New(app awscdk.App, c Config, programs Programs) {
 	network := NewNetwork(app, "StatelessNetwork", &NetworkProps{Config: c})
-	lab := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: network.Vpc, Server: server})
+	lab := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: network.Vpc, Server: programs.Server})
+	if c.Load.Loaders > 0 {
+		NewLoad(app, "StatelessLoad", &LoadProps{Vpc: network.Vpc, Lab: lab, Config: c.Load, Stage: c.Stage,
+			Program: programs.Lab})
+	}
 	awscdk.Validations_Of(app).AddPlugins(&Guardrails{Store: c.Store})
-	return network, lab
 }
 
 // LabProps are the inputs of NewLab.
@@ -27,7 +35,7 @@ type LabProps struct {
 	awscdk.StackProps
 	Config Config
 	Vpc    awsec2.IVpc
-	// Server is the path of the compiled server: see BuildServer.
+	// Server is the path of the compiled server: see Build.
 	Server string
 }
 
@@ -60,7 +68,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 		NewFirewall(stack, "Firewall", &FirewallProps{LoadBalancer: balancer.LoadBalancer, Stage: c.Stage})
 	}
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
-		Vpc: props.Vpc, Balancer: balancer, Store: store, Server: server, Binary: props.Server,
+		Vpc: props.Vpc, Balancer: balancer, Store: store, Stage: c.Stage, Server: server, Binary: props.Server,
 		InstanceTypes: strings.Split(c.InstanceTypes, ","), SpotPercent: c.SpotPercent,
 		MinServers: c.MinServers, MaxServers: c.MaxServers,
 	})

@@ -10,6 +10,8 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/app/config"
 )
 
 const (
@@ -223,6 +225,7 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 			`ssmmessages:CreateControlChannel, ssmmessages:CreateDataChannel, ` +
 			`ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel`,
 		`the binary: s3:GetObject`,
+		`{"Fn::GetAtt":["FleetLog","Arn"]}: logs:CreateLogStream, logs:DescribeLogStreams, logs:PutLogEvents`,
 		`{"Ref":"AWS::StackId"}: cloudformation:SignalResource`,
 	}
 	connect := func(id string) string {
@@ -280,7 +283,7 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 }
 
 // hash is what the CDK appends to the names of a store's resources.
-var hash = regexp.MustCompile(`"((?:Cookie|Token|Postgres|Valkey|Redis)[A-Za-z]*?)[0-9A-F]{8}"`)
+var hash = regexp.MustCompile(`"((?:FleetLog|Cookie|Token|Postgres|Valkey|Redis)[A-Za-z]*?)[0-9A-F]{8}"`)
 
 // permissions renders each statement of a policy as "resource: actions". The binary's key is a hash.
 func permissions(t *testing.T, policy map[string]any) []string {
@@ -326,7 +329,7 @@ func TestDashboardShowsTheStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, word := range append(words, "Alarms", "5xx a minute") {
+		for _, word := range append(append(words, "Alarms", "5xx a minute"), config.Metrics()...) {
 			if !strings.Contains(string(body), word) {
 				t.Errorf("%s: no %q on the dashboard", variant, word)
 			}

@@ -1,8 +1,6 @@
 package stacks
 
 import (
-	"cmp"
-
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -50,7 +48,7 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 	var provider awsec2.NatProvider // nil is NAT gateways
 	var instances awsec2.NatInstanceProviderV2
 	if props.Config.Egress == EgressNATInstance {
-		instances = newNATProvider(cmp.Or(props.Config.NATInstanceType, defaultNATInstanceType))
+		instances = newNATProvider(props.Config.NATInstanceType)
 		provider = instances
 	}
 	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
@@ -121,8 +119,8 @@ func exportSubnets(stack awscdk.Stack, vpc awsec2.Vpc) {
 	}
 }
 
-// addInterfaceEndpoints brings the APIs that a server calls into the VPC: those of its boot (boot/boot.sh) and of
-// Session Manager.
+// addInterfaceEndpoints brings the APIs that a server calls into the VPC: those of its boot (boot/boot.sh), its log
+// and of Session Manager.
 func addInterfaceEndpoints(vpc awsec2.Vpc) {
 	inside := awsec2.NewSecurityGroup(vpc, jsii.String("EndpointSecurityGroup"), &awsec2.SecurityGroupProps{
 		Vpc: vpc, Description: jsii.String("Interface endpoints"), AllowAllOutbound: jsii.Bool(false),
@@ -135,6 +133,7 @@ func addInterfaceEndpoints(vpc awsec2.Vpc) {
 		{"CloudFormation", awsec2.InterfaceVpcEndpointAwsService_CLOUDFORMATION()},
 		{"ElasticLoadBalancing", awsec2.InterfaceVpcEndpointAwsService_ELASTIC_LOAD_BALANCING()},
 		{"SecretsManager", awsec2.InterfaceVpcEndpointAwsService_SECRETS_MANAGER()},
+		{"Logs", awsec2.InterfaceVpcEndpointAwsService_CLOUDWATCH_LOGS()},
 		{"Ssm", awsec2.InterfaceVpcEndpointAwsService_SSM()},
 		{"SsmMessages", awsec2.InterfaceVpcEndpointAwsService_SSM_MESSAGES()},
 	} {

@@ -17,7 +17,7 @@ func TestNetwork(t *testing.T) {
 		{"lab", nil, 6, 1, 0, 4},
 		{"production", map[string]any{"stage": "production", "zones": "3"}, 9, 3, 0, 6},
 		{"a NAT instance", map[string]any{"egress": "nat-instance"}, 6, 0, 0, 4},
-		{"endpoints only", map[string]any{"egress": "endpoints-only"}, 6, 0, 5, 2},
+		{"endpoints only", map[string]any{"egress": "endpoints-only"}, 6, 0, 6, 2},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"stateless-servers/app/config"
 )
@@ -19,6 +20,14 @@ type setting struct {
 	allowed  string
 	set      func(value string) bool // false when the value isn't allowed
 	stores   []config.Store          // those that the key is for; nil is any
+	needs    string                  // what else the key goes with, such as another=value; "" is anything
+	met      func() bool
+}
+
+// needing limits a setting to configurations in which met, as needs says. It asks of settings before it only.
+func (s setting) needing(needs string, met func() bool) setting {
+	s.needs, s.met = needs, met
+	return s
 }
 
 // of limits a setting to some stores.
@@ -74,6 +83,19 @@ func number(key string, field *int, fallback, low, high int) setting {
 			return false
 		}
 		*field = n
+		return true
+	}}
+}
+
+// span is a setting that is a duration.
+func span(key string, field *time.Duration, fallback, low, high time.Duration) setting {
+	allowed := fmt.Sprintf("a duration from %v to %v, such as %v", low, high, fallback)
+	return setting{key: key, fallback: fallback.String(), allowed: allowed, set: func(value string) bool {
+		d, err := time.ParseDuration(value)
+		if err != nil || d < low || d > high {
+			return false
+		}
+		*field = d
 		return true
 	}}
 }

@@ -56,7 +56,7 @@ var variants = map[string]map[string]any{
 	"edge": {"domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "waf": "true",
 		"alarmEmail": "ops@example.com"},
 	"cloudfront":        {"cloudfront": "true", "waf": "true"},
-	"nat-instance":      {"egress": "nat-instance"},
+	"loaders":           {"loaders": "3", "egress": "nat-instance"},
 	"memory":            {"store": "memory", "sticky": "true"},
 	"valkey-production": {"store": "valkey", "stage": "production", "certificateArn": certificate},
 }
@@ -83,8 +83,9 @@ func define(t *testing.T, keys map[string]any) (app awscdk.App, network, lab aws
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, l := New(app, c, binary)
-	return app, n.Stack, l
+	New(app, c, Programs{Server: binary, Lab: binary})
+	stack := func(id string) awscdk.Stack { return app.Node().FindChild(jsii.String(id)).(awscdk.Stack) }
+	return app, stack("StatelessNetwork"), stack("StatelessLab")
 }
 
 // cdkContext is the context of cdk.json with keys on top.
@@ -170,10 +171,15 @@ func attribute(t *testing.T, resource map[string]any, list, key string) string {
 func TestGoldenTemplates(t *testing.T) {
 	for name, keys := range variants {
 		t.Run(name, func(t *testing.T) {
-			network, lab := synth(t, keys)
+			app, n, l := define(t, keys)
+			network, lab := assertions.Template_FromStack(n, nil), assertions.Template_FromStack(l, nil)
 			c, err := ParseConfig(keys)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if c.Load.Loaders > 0 {
+				load := app.Node().FindChild(jsii.String("StatelessLoad")).(awscdk.Stack)
+				checkGolden(t, "load.json", assertions.Template_FromStack(load, nil))
 			}
 			checkGolden(t, fmt.Sprintf("network-%s-%d-zones-%s.json", c.Stage, c.Zones, c.Egress), network)
 			checkGolden(t, name+".json", lab)

@@ -11,7 +11,7 @@ import (
 // downloads it before it can serve.
 const maxServerSize = 25_000_000
 
-// The program is built as stacks.BuildServer builds it. To call that, this package would have to import the CDK.
+// The program is built as stacks.Build builds it. To call that, this package would have to import the CDK.
 func TestSizeOfTheServer(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "app")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=",

@@ -1,21 +1,9 @@
 #!/bin/bash
 # First boot of one server: fetch the binary, write what it reads, start it, and tell CloudFormation how that went.
-# Uses what Amazon Linux 2023 has; installs nothing from anywhere else. A Go template: stacks/boot.go fills it in.
+# Uses what Amazon Linux 2023 has; installs nothing from the internet. A Go template: stacks/boot.go fills it in.
 set -euo pipefail
 
-export AWS_DEFAULT_REGION='{{.Region}}'
-export AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=8
-
-metadata() {
-  local token
-  token=$(curl --silent --show-error --fail --retry 5 --max-time 5 --request PUT \
-    --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)
-  curl --silent --show-error --fail --retry 5 --max-time 5 \
-    --header "X-aws-ec2-metadata-token: $token" "http://169.254.169.254/latest/meta-data/$1"
-}
-
-instance_id=$(metadata instance-id)
-
+{{template "common.sh" .}}
 # CloudFormation listens during a deploy only. A server that scaling launched is refused, and that's fine.
 signal() {
   local status=SUCCESS
@@ -25,15 +13,7 @@ signal() {
 }
 trap 'signal $?' EXIT
 
-# The permissions of a new role may take seconds to arrive.
-try() {
-  for _ in {1..12}; do
-    "$@" && return
-    sleep 5
-  done
-  echo "boot: gave up on: $*" >&2
-  return 1
-}
+{{template "observe.sh" .}}
 try aws s3 cp --only-show-errors 's3://{{.Bucket}}/{{.Key}}' /run/{{.Name}}
 install -m 0755 /run/{{.Name}} /usr/local/bin/{{.Name}}
 rm /run/{{.Name}}
@@ -41,7 +21,7 @@ rm /run/{{.Name}}
 environment=$(cat <<'ENVIRONMENT'
 {{.Environment}}ENVIRONMENT
 )
-zone=$(metadata placement/availability-zone)
+zone=$(metadata meta-data/placement/availability-zone)
 environment=${environment/{{.InstanceMark}}/"$instance_id"}
 environment=${environment/{{.ZoneMark}}/"$zone"}
 {{- with .Server.KeysSecret}}
@@ -57,7 +37,7 @@ install -m 0644 /dev/stdin {{$.CertificatesFile}} <<'CERTIFICATES'
 {{- end}}
 
 install -m 0644 /dev/stdin /etc/systemd/system/{{.Name}}.service <<'UNIT'
-{{.Unit}}UNIT
+{{template "server.service" .}}UNIT
 systemctl daemon-reload
 systemctl enable --now {{.Name}}.service
 
@@ -74,3 +54,4 @@ until [[ $state == healthy ]]; do
   state=$(aws elbv2 describe-target-health --target-group-arn '{{.TargetGroup}}' --targets "Id=$instance_id,Port={{.Port}}" \
     --query 'TargetHealthDescriptions[0].TargetHealth.State' --output text) || state=unknown
 done
+wait "$observer" || echo 'boot: no CloudWatch agent; logs are in the journal only' >&2

@@ -3,21 +3,12 @@
 # then. The one package comes from Amazon Linux's repository in S3. A Go template: stacks/nat.go fills it in.
 set -euo pipefail
 
-export AWS_DEFAULT_REGION='{{.Region}}'
-export AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=8
-
+{{template "common.sh" .}}
 signal() {
-  local status=SUCCESS token instance_id
+  local status=SUCCESS
   (($1 == 0)) || status=FAILURE
-  token=$(curl --silent --show-error --fail --retry 5 --max-time 5 --request PUT \
-    --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)
-  instance_id=$(curl --silent --show-error --fail --retry 5 --max-time 5 \
-    --header "X-aws-ec2-metadata-token: $token" http://169.254.169.254/latest/meta-data/instance-id)
-  for _ in {1..12}; do # the permissions of a new role may take seconds to arrive
-    aws cloudformation signal-resource --stack-name '{{.Stack}}' --logical-resource-id '{{.Instance}}' \
-      --unique-id "$instance_id" --status "$status" && return
-    sleep 5
-  done
+  try aws cloudformation signal-resource --stack-name '{{.Stack}}' --logical-resource-id '{{.Instance}}' \
+    --unique-id "$instance_id" --status "$status"
 }
 trap 'signal $?' EXIT
 

@@ -1,0 +1,35 @@
+# Logs and metrics go to CloudWatch: the agent is a package of Amazon Linux, which dnf fetches from S3. It runs beside the
+# boot, and nothing waits for it but the end: a server without an agent serves all the same.
+observe() {
+  timeout 150 dnf install --assumeyes --quiet amazon-cloudwatch-agent logrotate
+  install -d -m 0755 /etc/{{.Name}} /etc/systemd/system/logrotate.timer.d
+  install -m 0644 /dev/stdin /etc/{{.Name}}/agent.json <<'AGENT'
+{{template "agent.json" .}}AGENT
+  local scrape
+  scrape=$(cat <<'PROMETHEUS'
+{{template "prometheus.yaml" .}}PROMETHEUS
+  )
+  install -m 0644 /dev/stdin /etc/{{.Name}}/prometheus.yaml <<<"${scrape/{{.InstanceMark}}/"$instance_id"}"
+  install -m 0644 /dev/stdin /etc/systemd/system/{{.Name}}-log.service <<'LOG'
+{{template "log.service" .}}LOG
+  # The journal is bounded by itself, the copy of it is not: once an hour, and by size.
+  install -m 0644 /dev/stdin /etc/logrotate.d/{{.Name}} <<'ROTATE'
+/var/log/{{.Name}}.log {
+  size 50M
+  rotate 0
+  copytruncate
+  missingok
+}
+ROTATE
+  install -m 0644 /dev/stdin /etc/systemd/system/logrotate.timer.d/hourly.conf <<'TIMER'
+[Timer]
+OnCalendar=hourly
+RandomizedDelaySec=0
+TIMER
+  chmod o+r /var/log/cloud-init-output.log
+  systemctl daemon-reload
+  systemctl enable --now {{.Name}}-log.service logrotate.timer
+  /opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s -c file:/etc/{{.Name}}/agent.json
+}
+observe &
+observer=$!

@@ -1,0 +1,153 @@
+package stacks
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+const (
+	// loadStartsAfter is from the launch of the loaders to their first request: by then all of them are ready.
+	loadStartsAfter = 150 * time.Second
+	// loadEndsWithin is what a loader may take beside its test before it is ended: boot, warm-up, the last answers.
+	loadEndsWithin = loadStartsAfter + 15*time.Minute
+)
+
+// LoadConfig are the options of the load test from many machines.
+type LoadConfig struct {
+	// Loaders (loaders) is how many machines send, from 1 to 50. The default is 0: no such stack.
+	Loaders int
+	// Rate (loadRate) is what each of them sends, in requests a second, as lab load --rate takes it: 200, or a ramp
+	// 100..500, or several in turn such as 100,200,400. The default is 200.
+	Rate string
+	// Duration (loadDuration) is how long they measure, from 10s to 4h. The default is 5m.
+	Duration time.Duration
+	// Sessions (loadSessions) are the visitors of each, from 1 to 100000. The default is 1000.
+	Sessions int
+	// Mix (loadMix) is what visitors do, as lab load --mix takes it: read=80,write=20. Empty means its default.
+	Mix string
+	// History (loadHistory) also keeps what every visitor sent and saw, for lab check: about 200 bytes a request before
+	// compression. The default is false.
+	History bool
+	// InstanceType (loaderInstanceType) is the size of a loader, of an ARM family. The default c7g.large (two cores) sends
+	// some thousand requests a second and costs 0.0725 USD an hour in us-east-1.
+	InstanceType string
+}
+
+// LoadProps are the inputs of NewLoad.
+type LoadProps struct {
+	awscdk.StackProps
+	Vpc    awsec2.IVpc
+	Lab    awscdk.Stack // whose output URL says what to load
+	Config LoadConfig
+	Stage  Stage
+	// Program is the path of the compiled lab: see Build.
+	Program string
+}
+
+// NewLoad defines what a load test from many machines needs: a launch template of loaders, and a bucket for their
+// results. To deploy it runs nothing and costs nothing; the output Start is the command that launches the loaders. They
+// begin together, leave their results under the id of their reservation, and terminate themselves, at the latest at a
+// deadline that is set before anything else.
+//
+// It is no Auto Scaling group, which would replace a loader that has ended with another.
+func NewLoad(scope constructs.Construct, id string, props *LoadProps) awscdk.Stack {
+	stackProps := props.StackProps
+	stackProps.TerminationProtection = jsii.Bool(props.Stage == StageProduction)
+	stack := awscdk.NewStack(scope, jsii.String(id), &stackProps)
+	stack.AddStackDependency(props.Lab, nil)
+	results := newResultsBucket(stack)
+	program := awss3assets.NewAsset(stack, jsii.String("Program"), &awss3assets.AssetProps{Path: jsii.String(props.Program)})
+	role := newLoaderRole(stack, program, results, *props.Lab.StackName())
+
+	group := awsec2.NewSecurityGroup(stack, jsii.String("SecurityGroup"), &awsec2.SecurityGroupProps{
+		Vpc: props.Vpc, Description: jsii.String("Loaders"), AllowAllOutbound: jsii.Bool(false),
+	})
+	group.AddEgressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_HTTPS(), jsii.String("the application, AWS APIs"), nil)
+	group.AddEgressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_HTTP(), jsii.String("the application"), nil)
+	userData := awsec2.UserData_ForLinux(nil)
+	userData.AddCommands(jsii.String(loaderScript(stack, program, results, props)))
+	loader := awsec2.NewLaunchTemplate(stack, jsii.String("Loader"), &awsec2.LaunchTemplateProps{
+		InstanceType: awsec2.NewInstanceType(jsii.String(props.Config.InstanceType)),
+		MachineImage: awsec2.MachineImage_LatestAmazonLinux2023(&awsec2.AmazonLinux2023ImageSsmParameterProps{
+			CpuType: awsec2.AmazonLinuxCpuType_ARM_64,
+		}),
+		Role: role, SecurityGroup: group, UserData: userData,
+		RequireImdsv2: jsii.Bool(true), HttpPutResponseHopLimit: jsii.Number(1),
+		InstanceInitiatedShutdownBehavior: awsec2.InstanceInitiatedShutdownBehavior_TERMINATE,
+		BlockDevices:                      encryptedVolume(),
+	})
+	awscdk.Tags_Of(loader).Add(jsii.String("Name"), jsii.String("stateless-loader"), nil)
+
+	subnets := *props.Vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)}).SubnetIds
+	output(stack, "Results", "Where results arrive, under the id of the reservation", "s3://"+*results.BucketName())
+	output(stack, "Start", "Launches the loaders, and prints their reservation", fmt.Sprintf("aws ec2 run-instances --region %s "+
+		"--launch-template LaunchTemplateId=%s,Version=%s --subnet-id %s --count %d --query ReservationId --output text",
+		*stack.Region(), *loader.LaunchTemplateId(), *loader.LatestVersionNumber(), *subnets[0], props.Config.Loaders))
+	return stack
+}
+
+// encryptedVolume is the disk of an instance: what Amazon Linux 2023 asks for, encrypted.
+func encryptedVolume() *[]*awsec2.BlockDevice {
+	return &[]*awsec2.BlockDevice{{
+		DeviceName: jsii.String("/dev/xvda"),
+		Volume: awsec2.BlockDeviceVolume_Ebs(jsii.Number(8), &awsec2.EbsDeviceOptions{
+			VolumeType: awsec2.EbsDeviceVolumeType_GP3, Encrypted: jsii.Bool(true),
+		}),
+	}}
+}
+
+func loaderScript(stack awscdk.Stack, program awss3assets.Asset, results awss3.Bucket, props *LoadProps) string {
+	return render("loader.sh", struct {
+		Region, Bucket, Key, Results, LabStack string
+		Config                                 LoadConfig
+		StartSeconds, DeadlineMinutes          int
+	}{
+		*stack.Region(), *program.S3BucketName(), *program.S3ObjectKey(), *results.BucketName(), *props.Lab.StackName(),
+		props.Config, int(loadStartsAfter.Seconds()), int((props.Config.Duration + loadEndsWithin).Minutes()),
+	})
+}
+
+// newLoaderRole may fetch the one program, ask where the lab answers, leave results and be reached by Session Manager.
+func newLoaderRole(stack awscdk.Stack, program awss3assets.Asset, results awss3.Bucket, lab string) awsiam.Role {
+	role := awsiam.NewRole(stack, jsii.String("Role"), &awsiam.RoleProps{
+		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
+		Description: jsii.String("The loaders"),
+	})
+	role.AddToPolicy(allow([]*string{program.Bucket().ArnForObjects(program.S3ObjectKey())}, "s3:GetObject"))
+	role.AddToPolicy(allow([]*string{results.ArnForObjects(jsii.String("*"))}, "s3:PutObject"))
+	role.AddToPolicy(allow([]*string{stack.FormatArn(&awscdk.ArnComponents{Service: jsii.String("cloudformation"),
+		Resource: jsii.String("stack"), ResourceName: jsii.String(lab + "/*")})}, "cloudformation:DescribeStacks"))
+	admitSessionManager(role)
+	accept(role.Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5", "Results are named after the instances "+
+		"that left them, and the end of a stack's ARN is only known when it exists.",
+		"Resource::<"+*stack.GetLogicalId(results.Node().DefaultChild().(awss3.CfnBucket))+".Arn>/*",
+		"Resource::arn:<AWS::Partition>:cloudformation:<AWS::Region>:<AWS::AccountId>:stack/"+
+			lab+"/*")
+	return role
+}
+
+// newResultsBucket defines where results arrive. It outlives the stack, because CloudFormation can't delete a bucket with
+// results in it; they expire.
+func newResultsBucket(stack awscdk.Stack) awss3.Bucket {
+	bucket := awss3.NewBucket(stack, jsii.String("ResultsBucket"), &awss3.BucketProps{
+		Encryption:        awss3.BucketEncryption_S3_MANAGED,
+		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
+		EnforceSSL:        jsii.Bool(true),
+		MinimumTLSVersion: jsii.Number(1.2),
+		RemovalPolicy:     awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE,
+		LifecycleRules: &[]*awss3.LifecycleRule{{
+			Expiration:                          awscdk.Duration_Days(jsii.Number(90)),
+			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
+		}},
+	})
+	accept(bucket, "AwsSolutions-S1", "It holds measurements of a test, no visitor's data; logs would need a further bucket.")
+	return bucket
+}

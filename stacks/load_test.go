@@ -1,0 +1,182 @@
+package stacks
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// synthLoad is the template of the stack of loaders.
+func synthLoad(t *testing.T, keys map[string]any) assertions.Template {
+	t.Helper()
+	app, _, _ := define(t, keys)
+	return assertions.Template_FromStack(app.Node().FindChild(jsii.String("StatelessLoad")).(awscdk.Stack), nil)
+}
+
+func TestLoad(t *testing.T) {
+	load := synthLoad(t, map[string]any{"loaders": "7", "loaderInstanceType": "c7g.xlarge"})
+	expectProperties(t, load, "AWS::EC2::LaunchTemplate", map[string]any{"LaunchTemplateData": map[string]any{
+		"InstanceType": "c7g.xlarge", "InstanceInitiatedShutdownBehavior": "terminate",
+		"MetadataOptions": map[string]any{"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
+		"KeyName":         assertions.Match_Absent()}})
+	expectProperties(t, load, "AWS::S3::Bucket", map[string]any{
+		"BucketEncryption": map[string]any{"ServerSideEncryptionConfiguration": []any{map[string]any{
+			"ServerSideEncryptionByDefault": map[string]any{"SSEAlgorithm": "AES256"}}}},
+		"PublicAccessBlockConfiguration": map[string]any{"BlockPublicAcls": true, "BlockPublicPolicy": true,
+			"IgnorePublicAcls": true, "RestrictPublicBuckets": true},
+		"LifecycleConfiguration": map[string]any{"Rules": []any{map[string]any{"ExpirationInDays": 90}}}})
+	for id, group := range *load.FindResources(jsii.String("AWS::EC2::SecurityGroup"), nil) {
+		if inbound, has := dig(t, *group, "Properties").(map[string]any)["SecurityGroupIngress"]; has {
+			t.Errorf("%s lets in %v", id, inbound)
+		}
+	}
+	// What would launch again what has ended, or keep costing.
+	for _, kind := range []string{scalingGroup, natInstance, "AWS::EC2::EC2Fleet"} {
+		expect(t, func() { load.ResourceCountIs(jsii.String(kind), jsii.Number(0)) })
+	}
+	start, err := json.Marshal(dig(t, *(*load.FindOutputs(jsii.String("Start"), nil))["Start"], "Value"))
+	if err != nil || !strings.Contains(string(start), "--count 7 ") {
+		t.Errorf("%s, %v", start, err)
+	}
+	got := permissions(t, only(t, load, "AWS::IAM::Policy"))
+	slices.Sort(got)
+	want := []string{
+		`"*": ssm:UpdateInstanceInformation, ssmmessages:CreateControlChannel, ssmmessages:CreateDataChannel, ` +
+			`ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel`,
+		`the binary: s3:GetObject`,
+		`{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":cloudformation:",{"Ref":"AWS::Region"},":",` +
+			`{"Ref":"AWS::AccountId"},":stack/StatelessLab/*"]]}: cloudformation:DescribeStacks`,
+		`{"Fn::Join":["",[{"Fn::GetAtt":["ResultsBucketA95A2103","Arn"]},"/*"]]}: s3:PutObject`,
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// An application that is deployed must not change because somebody loads it.
+func TestLoadersLeaveTheLabAlone(t *testing.T) {
+	text := func(keys map[string]any) (texts []string) {
+		network, lab := synth(t, keys)
+		for _, template := range []assertions.Template{network, lab} {
+			text, err := json.Marshal(template.ToJSON())
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts = append(texts, string(text))
+		}
+		return texts
+	}
+	if !slices.Equal(text(nil), text(map[string]any{"loaders": "1"})) {
+		t.Error("the network or the lab differ when there are loaders")
+	}
+}
+
+// TestLoaderRuns runs the user data of a loader with the real lab and the real server, and stand-ins for AWS.
+func TestLoaderRuns(t *testing.T) {
+	folder := t.TempDir()
+	for _, program := range []string{"lab", "app"} {
+		build := exec.Command("go", "build", "-o", folder, "stateless-servers/"+program)
+		if said, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, said)
+		}
+	}
+	url := runServer(t, filepath.Join(folder, "app"))
+	load := synthLoad(t, map[string]any{"loaders": "1", "loadRate": "40,50..60", "loadDuration": "10s", "loadSessions": "5",
+		"loadMix": "read=60,write=40", "loadHistory": "true"})
+	script := scriptOf(t, dig(t, only(t, load, "AWS::EC2::LaunchTemplate"), "Properties", "LaunchTemplateData", "UserData"))
+	checkScript(t, script)
+	script = strings.Replace(script, "--json", "--warmup 0s --json", 1)
+	tests := []struct {
+		name, broken string
+		code         int
+		left         []string // what arrives in S3
+	}{
+		{"a run", "", 0, []string{".history.jsonl.gz", ".json", ".log"}},
+		{"nothing deployed", "cloudformation", 1, []string{".log"}},
+		{"no program", "s3 cp --only-show-errors s3://sample", 1, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			bucket := t.TempDir()
+			root, code, said := boots(t, script, map[string]string{
+				"aws": "broken='" + test.broken + "'\n" + `[[ -z $broken || "$*" != "$broken"* ]] || exit 1` + "\n" +
+					`case "$1 $4" in cloudformation*) echo ` + url + ` ;; "s3 s3://"*) cp ` + filepath.Join(folder, "lab") + ` "$5" ;;` + "\n" +
+					`s3*) cp "$4" "` + bucket + `/$(basename "$5")" ;; esac`,
+				"shutdown": "",
+			})
+			if code != test.code {
+				t.Fatalf("exit code %d, want %d\n%s", code, test.code, said)
+			}
+			journal := at(t, root, "journal")
+			if !strings.HasPrefix(journal, "shutdown -P +17 ") || !strings.HasSuffix(journal, "shutdown -P now\n") {
+				t.Errorf("a loader must set its end first, and end itself last:\n%s", journal)
+			}
+			uploads := regexp.MustCompile(`(?m)s3://sample/r-0123456789abcdef0/i-0123456789abcdef0(\S+)$`).FindAllStringSubmatch(journal, -1)
+			var left []string
+			for _, upload := range uploads {
+				left = append(left, upload[1])
+			}
+			slices.Sort(left)
+			if test.broken == "" && !slices.Equal(left, test.left) || test.broken != "" && slices.Contains(left, ".json") {
+				t.Errorf("left %q, want %q\n%s", left, test.left, said)
+			}
+			if test.code != 0 {
+				return
+			}
+			merge := exec.Command(filepath.Join(folder, "lab"), "merge", filepath.Join(bucket, "i-0123456789abcdef0.json"),
+				filepath.Join(bucket, "i-0123456789abcdef0.json"), "--json", filepath.Join(bucket, "merged"))
+			if said, err := merge.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, said)
+			}
+			text, err := os.ReadFile(filepath.Join(bucket, "merged"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var result struct {
+				Requests int64 `json:"requests"`
+				OK       int64 `json:"ok"`
+			}
+			if err := json.Unmarshal(text, &result); err != nil || result.Requests < 800 || result.OK != result.Requests {
+				t.Errorf("%+v, %v", result, err)
+			}
+		})
+	}
+}
+
+// runServer starts the server on a free port, with its sessions in memory, and returns its address.
+func runServer(t *testing.T, program string) (url string) {
+	t.Helper()
+	server := exec.CommandContext(t.Context(), program)
+	server.Env = []string{"ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "SERVER_NAME=server-1", "PLAIN_HTTP=true"}
+	output, err := server.StdoutPipe()
+	if err == nil {
+		err = server.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Process.Kill(); server.Wait() })
+	var line struct{ Msg, Addr string }
+	for lines := json.NewDecoder(output); line.Msg != "serving"; {
+		if err := lines.Decode(&line); err != nil {
+			t.Fatalf("the server said nothing: %v", err)
+		}
+	}
+	go io.Copy(io.Discard, output)
+	if _, err := http.Get("http://" + line.Addr + "/healthz"); err != nil {
+		t.Fatal(err)
+	}
+	return "http://" + line.Addr
+}

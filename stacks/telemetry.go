@@ -1,0 +1,80 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/app/config"
+)
+
+// Telemetry is where servers leave what they log and what they count.
+type Telemetry struct {
+	LogGroup  awslogs.LogGroup
+	namespace string // of the metrics
+}
+
+// newTelemetry defines the log group of the servers, in production with a key of its own (1 USD a month). Metrics arrive
+// in it too, in CloudWatch's embedded metric format, so that a server that may write the log needs no other permission.
+func newTelemetry(scope constructs.Construct, stage Stage) Telemetry {
+	props := &awslogs.LogGroupProps{Retention: retention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY}
+	stack := awscdk.Stack_Of(scope)
+	if stage == StageProduction {
+		key := awskms.NewKey(scope, jsii.String("LogKey"), &awskms.KeyProps{
+			Description: jsii.String("The log of the web servers"), EnableKeyRotation: jsii.Bool(true),
+			RemovalPolicy: awscdk.RemovalPolicy_DESTROY, // after a waiting time of 30 days
+		})
+		key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Principals: &[]awsiam.IPrincipal{
+				awsiam.NewServicePrincipal(jsii.String("logs."+*stack.Region()+".amazonaws.com"), nil),
+			},
+			Actions:   jsii.Strings("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"),
+			Resources: jsii.Strings("*"), // this key
+			Conditions: &map[string]any{"ArnLike": map[string]any{"kms:EncryptionContext:aws:logs:arn": "arn:" +
+				*stack.Partition() + ":logs:" + *stack.Region() + ":" + *stack.Account() + ":log-group:*"}},
+		}), nil)
+		props.EncryptionKey = key
+	}
+	return Telemetry{awslogs.NewLogGroup(scope, jsii.String("Log"), props), *stack.StackName()}
+}
+
+// admit lets servers write into the log group.
+func (t Telemetry) admit(role awsiam.Role) {
+	role.AddToPolicy(allow([]*string{t.LogGroup.LogGroupArn()},
+		"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"))
+}
+
+// metric is one of config.Metrics, summed up over all servers by the minute.
+func (t Telemetry) metric(name, label string) awscloudwatch.IMetric {
+	return metric(t.namespace, name, "Sum", label, map[string]*string{"service": jsii.String(serverName)})
+}
+
+// graphs are what servers count of their sessions, whatever the store: one row.
+func (t Telemetry) graphs() []awscloudwatch.IWidget {
+	operations, slow := t.metric(config.MetricOperations, "operations"), t.metric(config.MetricSlow, "slow")
+	mean := awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
+		Expression: jsii.String("1000 * seconds / operations"), Label: jsii.String("mean (ms)"), Period: minute(),
+		UsingMetrics: &map[string]awscloudwatch.IMetric{
+			"seconds": t.metric(config.MetricBusySeconds, "seconds"), "operations": operations,
+		},
+	})
+	latency := graph("Sessions: latency (ms), and slower than "+config.SlowOperation.String()+" (%)", mean)
+	latency.AddRightMetric(percentage(slow, operations))
+	return []awscloudwatch.IWidget{
+		graph("Sessions: operations a minute", operations),
+		latency,
+		graph("Sessions: missing, and writes tried again", t.metric(config.MetricMissing, "missing"),
+			t.metric(config.MetricConflicts, "conflicts")),
+		graph("Sessions: not answered", t.metric(config.MetricUnavailable, "errors")),
+	}
+}
+
+// alarms are of what servers count.
+func (t Telemetry) alarms() []Alarm {
+	return []Alarm{{"UnansweredOperations", "Servers get no answer from the session store, and visitors a 503.",
+		t.metric(config.MetricUnavailable, "errors"), 1, 3}}
+}
