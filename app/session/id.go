@@ -13,6 +13,9 @@ type ID [sha256.Size]byte
 // String returns the ID in unpadded base64url, 43 characters.
 func (id ID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
+// Append appends what String returns to b.
+func (id ID) Append(b []byte) []byte { return base64.RawURLEncoding.AppendEncode(b, id[:]) }
+
 // ParseID reads what String wrote.
 func ParseID(text string) (id ID, ok bool) {
 	n, err := decodeInto(id[:], text)
@@ -40,7 +43,10 @@ func parseToken(value string) (token, bool) {
 	return token(value), err == nil && n == tokenBytes
 }
 
-func (t token) id() ID { return sha256.Sum256([]byte(t)) }
+func (t token) id() ID {
+	var buffer [tokenLength]byte // on the stack, where a conversion of the string would not be
+	return sha256.Sum256(append(buffer[:0], t...))
+}
 
 // decodeInto rejects encodings that are not canonical: each secret has exactly one spelling.
 func decodeInto(to []byte, text string) (int, error) {

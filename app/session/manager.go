@@ -15,7 +15,8 @@ type Options struct {
 	IdleTimeout time.Duration
 	// Lifetime ends a session, used or not; default 24 hours, at least IdleTimeout.
 	Lifetime time.Duration
-	// StoreTimeout bounds every store operation; default 800 ms, so that a visitor waits less than a second for a 503.
+	// StoreTimeout bounds every store operation, up to a sixteenth early; default 800 ms, so that a visitor waits less than a
+	// second for a 503.
 	StoreTimeout time.Duration
 	// CookieName is the cookie's name after the prefix __Host-; default "session".
 	CookieName string
@@ -39,6 +40,7 @@ type Manager struct {
 	promises Promises
 	options  Options
 	cookie   string
+	bounds   bounds
 }
 
 // New returns a Manager of the sessions in store, or an error that says which option is not allowed.
@@ -76,7 +78,8 @@ func newManager(backend backend, promises Promises, options Options) (*Manager, 
 	if options.StoreTimeout < 0 {
 		return nil, fmt.Errorf("session option StoreTimeout is %v: allowed is a positive duration", options.StoreTimeout)
 	}
-	m := &Manager{backend: backend, promises: promises, options: options, cookie: "__Host-" + options.CookieName}
+	m := &Manager{backend: backend, promises: promises, options: options, cookie: "__Host-" + options.CookieName,
+		bounds: bounds{timeout: options.StoreTimeout}}
 	if options.PlainHTTP {
 		m.cookie = options.CookieName
 		options.Logger.Warn("session cookies are sent without Secure and __Host-: visitors come over plain HTTP", "cookie", m.cookie)
@@ -99,9 +102,7 @@ func (m *Manager) Promises() Promises { return m.promises }
 
 // Ping asks the store whether it answers, within StoreTimeout.
 func (m *Manager) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, m.options.StoreTimeout)
-	defer cancel()
-	if err := m.backend.ping(ctx); err != nil {
+	if err := m.backend.ping(m.bounds.context(ctx, time.Now())); err != nil {
 		return fmt.Errorf("%w: ping %s: %w", ErrUnavailable, m.promises.Name, err)
 	}
 	return nil

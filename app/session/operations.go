@@ -95,10 +95,8 @@ func (m *Manager) userSessions(ctx context.Context, user string) (sessions []Use
 // observe makes one call of the store. What isn't an answer becomes ErrUnavailable. It is detached from the
 // client's cancellation: a change must not be lost with it, and to watch for it costs a read more than it spares.
 func (m *Manager) observe(ctx context.Context, name string, record *Record, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.options.StoreTimeout)
-	defer cancel()
 	start := time.Now()
-	err := call(ctx)
+	err := call(m.bounds.context(ctx, start))
 	if m.options.Observer != nil {
 		m.options.Observer.ObserveOperation(Operation{
 			Store: m.promises.Name, Name: name, Outcome: outcome(err), Duration: time.Since(start), Bytes: record.Size(),

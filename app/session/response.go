@@ -7,122 +7,142 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // Handler gives every request of next its Session.
 func (m *Manager) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e := &exchange{Context: r.Context()}
-		e.session = Session{manager: m, request: r, header: w.Header()}
-		e.response = responseWriter{ResponseWriter: w, session: &e.session}
-		next.ServeHTTP(&e.response, r.WithContext(e))
-		e.response.begin(http.StatusOK)
+		e := &exchange{Context: r.Context(), ResponseWriter: w, manager: m, request: r}
+		next.ServeHTTP(e, r.WithContext(e))
+		e.begin(http.StatusOK)
 	})
 }
 
-// An exchange is all that a request needs of this package, in one allocation. It is the request's context.
+// An exchange is the context and the response of a request. It is all that a request costs which doesn't use its session.
+// Before the first byte of the response, it sends the session's changes.
 type exchange struct {
 	context.Context
-	session  Session
-	response responseWriter
-}
-
-// Value finds the session.
-func (e *exchange) Value(key any) any {
-	if key == (contextKey{}) {
-		return &e.session
-	}
-	return e.Context.Value(key)
-}
-
-// A responseWriter sends the session's changes before the first byte of the response.
-type responseWriter struct {
 	http.ResponseWriter
-	session *Session
-	refused bool // the ErrorHandler has answered: what the handler writes is dropped
+	manager *Manager
+	request *http.Request
+
+	mu      sync.Mutex
+	session *Session // nil until it is asked for
+	started bool     // the response has begun
+	refused bool     // the ErrorHandler has answered: what the handler writes is dropped
 }
 
 var (
-	_ http.Flusher    = (*responseWriter)(nil)
-	_ http.Hijacker   = (*responseWriter)(nil)
-	_ io.ReaderFrom   = (*responseWriter)(nil)
-	_ io.StringWriter = (*responseWriter)(nil)
+	_ http.Flusher    = (*exchange)(nil)
+	_ http.Hijacker   = (*exchange)(nil)
+	_ io.ReaderFrom   = (*exchange)(nil)
+	_ io.StringWriter = (*exchange)(nil)
 )
 
-// Unwrap is for http.ResponseController.
-func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+// Value finds the session.
+func (e *exchange) Value(key any) any {
+	if key != (contextKey{}) {
+		return e.Context.Value(key)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.session == nil {
+		e.session = &Session{manager: e.manager, request: e.request, header: e.Header(), started: e.started}
+	}
+	return e.session
+}
 
-func (w *responseWriter) WriteHeader(status int) {
+// Unwrap is for http.ResponseController.
+func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
+
+func (e *exchange) WriteHeader(status int) {
 	if 100 <= status && status < 200 && status != http.StatusSwitchingProtocols {
-		w.ResponseWriter.WriteHeader(status) // informational: the response itself is still to come
+		e.ResponseWriter.WriteHeader(status) // informational: the response itself is still to come
 		return
 	}
-	if w.begin(status) {
-		w.ResponseWriter.WriteHeader(status)
+	if e.begin(status) == nil {
+		e.ResponseWriter.WriteHeader(status)
 	}
 }
 
-func (w *responseWriter) Write(p []byte) (int, error) {
-	if !w.begin(http.StatusOK) {
-		return 0, w.session.unstored
+func (e *exchange) Write(p []byte) (int, error) {
+	if err := e.begin(http.StatusOK); err != nil {
+		return 0, err
 	}
-	return w.ResponseWriter.Write(p)
+	return e.ResponseWriter.Write(p)
 }
 
 // WriteString spares io.WriteString a copy.
-func (w *responseWriter) WriteString(text string) (int, error) {
-	if !w.begin(http.StatusOK) {
-		return 0, w.session.unstored
+func (e *exchange) WriteString(text string) (int, error) {
+	if err := e.begin(http.StatusOK); err != nil {
+		return 0, err
 	}
-	return io.WriteString(w.ResponseWriter, text)
+	return io.WriteString(e.ResponseWriter, text)
 }
 
-func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
-	if !w.begin(http.StatusOK) {
-		return 0, w.session.unstored
+func (e *exchange) ReadFrom(r io.Reader) (int64, error) {
+	if err := e.begin(http.StatusOK); err != nil {
+		return 0, err
 	}
-	return io.Copy(w.ResponseWriter, r)
+	return io.Copy(e.ResponseWriter, r)
 }
 
-func (w *responseWriter) Flush() { w.FlushError() }
+func (e *exchange) Flush() { e.FlushError() }
 
 // FlushError is for http.ResponseController.
-func (w *responseWriter) FlushError() error {
-	if !w.begin(http.StatusOK) {
-		return w.session.unstored
+func (e *exchange) FlushError() error {
+	if err := e.begin(http.StatusOK); err != nil {
+		return err
 	}
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	return http.NewResponseController(e.ResponseWriter).Flush()
 }
 
-func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if !w.begin(http.StatusSwitchingProtocols) {
-		return nil, nil, w.session.unstored
+func (e *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if err := e.begin(http.StatusSwitchingProtocols); err != nil {
+		return nil, nil, err
 	}
-	return http.NewResponseController(w.ResponseWriter).Hijack()
+	return http.NewResponseController(e.ResponseWriter).Hijack()
 }
 
-// begin sends the changes, once, and tells whether the handler's own response may go out.
-func (w *responseWriter) begin(status int) bool {
-	s := w.session
+// begin sends the changes, once. An error is why the handler's own response may not go out.
+func (e *exchange) begin(status int) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.session == nil {
+		e.started = true
+		return nil
+	}
+	if !e.started {
+		e.started = true
+		if err := e.session.begin(status); err != nil {
+			e.refused = true
+			e.manager.options.ErrorHandler(e.ResponseWriter, e.request, err)
+		}
+	}
+	if e.refused {
+		return e.session.unstored
+	}
+	return nil
+}
+
+// begin readies the session and the response's header for a response of that status.
+func (s *Session) begin(status int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.started {
-		return !w.refused
-	}
 	s.started = true
-	err := s.apply(s.request.Context())
+	ctx := s.request.Context()
+	err := s.apply(ctx)
 	if err == nil && s.unstored != nil && status < http.StatusBadRequest {
 		err = s.unstored // the handler was told, and answers a success all the same
 	}
 	if err != nil {
-		w.refused = true
 		s.clearResponse()
-		s.manager.options.ErrorHandler(w.ResponseWriter, s.request, err)
-		return false
+		return err
 	}
 	if s.live && !s.updated && s.manager.needsTouch(s.record, s.manager.options.Now()) {
 		// Nothing was promised to anybody yet: if it fails, the session ends when it would have.
-		if ref, record, err := s.manager.update(s.request.Context(), s.ref, nil, &s.record); err == nil {
+		if ref, record, err := s.manager.update(ctx, s.ref, nil, &s.record); err == nil {
 			s.become(ref, record)
 		}
 	}
@@ -132,7 +152,7 @@ func (w *responseWriter) begin(status int) bool {
 			s.header.Set("Cache-Control", "no-store") // it shows one visitor's state
 		}
 	}
-	return true
+	return nil
 }
 
 // clearResponse takes back what the handler said of a response that won't be sent.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -36,7 +38,11 @@ func FuzzDecode(f *testing.F) {
 			field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 			stored[field] = value
 		}
-		record, err := decode(maps.Clone(stored), now)
+		record, err := decode(stored, now)
+		again, errAgain := decodeText(asText(stored), now)
+		if !reflect.DeepEqual(again, record) || fmt.Sprint(errAgain) != fmt.Sprint(err) {
+			t.Errorf("as a script answers it, %q is %+v, %v; want %+v, %v", text, again, errAgain, record, err)
+		}
 		if err != nil {
 			if record.Values != nil || record.User != "" {
 				t.Errorf("%q is refused, and all the same there is %+v", text, record)
@@ -52,6 +58,46 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// asText writes a hash as the scripts do.
+func asText(fields map[string]string) string {
+	var text strings.Builder
+	for field, value := range fields {
+		fmt.Fprintf(&text, "%d:%s%d:%s", len(field), field, len(value), value)
+	}
+	return text.String()
+}
+
+// What no script of ours wrote is refused, and never read beyond its end.
+func FuzzDecodeText(f *testing.F) {
+	now := time.UnixMilli(2_000_000_000_000)
+	const live = "8:@created13:19999999900008:@expires13:20000000900005:@idle13:2000000010000"
+	for _, seed := range []string{
+		"", live, live + "6:visits1:7", live + "6:visits2:7", live + "0:0:", "1:a", ":", "-1:", "99999999999999999999:", "1",
+		"9:@created13:1", live + "06:visits1:7", "stored",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		record, err := decodeText(text, now)
+		if err != nil {
+			return
+		}
+		for key, value := range record.Values {
+			if !strings.Contains(text, fmt.Sprintf("%d:%s", len(value), value)) || !strings.Contains(text, key) {
+				t.Errorf("%q has the value %q=%q", text, key, value)
+			}
+		}
+	})
+}
+
+func TestTextThatIsNoHash(t *testing.T) {
+	for _, text := range []string{"x", "1:a", "1:a1:", "2:a1:b", "1:a-1:b", "1:a01", ":a1:b", "1 :a1:b", "12345678901:a1:b"} {
+		if _, err := decodeText(text, time.Now()); !errors.Is(err, errText) {
+			t.Errorf("%q: %v, want %v", text, err, errText)
+		}
+	}
 }
 
 // Every session comes back as it was stored, and changes in the store as it would in the process.

@@ -8,11 +8,8 @@ package valkey
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
-	"maps"
 	"strconv"
-	"strings"
 	"time"
 
 	client "github.com/valkey-io/valkey-go"
@@ -57,6 +54,7 @@ var (
 // Store keeps sessions in Valkey. Create one with New.
 type Store struct {
 	prefix                        string
+	maxBytes                      string // as the scripts take it
 	connector                     *connector
 	create, update, end, remember *client.Lua
 }
@@ -71,7 +69,7 @@ func newStore(o Options, lifetime time.Duration) *Store {
 		o.Prefix = "session:"
 	}
 	return &Store{
-		prefix: o.Prefix, connector: newConnector(o, lifetime),
+		prefix: o.Prefix, maxBytes: strconv.Itoa(maxBytes), connector: newConnector(o, lifetime),
 		create: client.NewLuaScript(createScript), update: client.NewLuaScript(updateScript),
 		end: client.NewLuaScript(endScript), remember: client.NewLuaScript(rememberScript),
 	}
@@ -145,7 +143,7 @@ func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session
 // Update applies the changes in one script.
 func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	args := make([]string, 0, 3+3*len(u.Changes))
-	args = append(args, millis(u.Now), millis(u.IdleExpires), strconv.Itoa(maxBytes))
+	args = append(args, millis(u.Now), millis(u.IdleExpires), s.maxBytes)
 	for _, change := range u.Changes {
 		switch change.Op {
 		case session.OpSet:
@@ -156,20 +154,20 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 			args = append(args, "add", change.Key, strconv.FormatInt(change.N, 10))
 		}
 	}
-	fields, err := s.run(ctx, s.update, s.key(id), args)
+	hash, err := s.run(ctx, s.update, s.key(id), args)
 	if err != nil {
 		return session.Record{}, err
 	}
-	return decode(fields, u.Now)
+	return decodeText(hash, u.Now)
 }
 
 // End replaces a session by the memory of its end, then strikes it off its user's list.
 func (s *Store) End(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
-	fields, err := s.run(ctx, s.end, s.key(id), []string{millis(now), millis(now.Add(session.EndedFor))})
+	hash, err := s.run(ctx, s.end, s.key(id), []string{millis(now), millis(now.Add(session.EndedFor))})
 	if err != nil {
 		return session.Record{}, err
 	}
-	record, err := decode(fields, now)
+	record, err := decodeText(hash, now)
 	if err == nil && record.User != "" {
 		// A list may name a session that is gone: UserSessions looks, and strikes it off.
 		s.forget(ctx, record.User, id.String())
@@ -177,65 +175,37 @@ func (s *Store) End(ctx context.Context, id session.ID, now time.Time) (session.
 	return record, err
 }
 
-// run executes a script of one key. It answers with the fields of a hash, or with one of the words above.
-func (s *Store) run(ctx context.Context, script *client.Lua, key string, args []string) (map[string]string, error) {
+// run executes a script of one key. It answers with one of the words above, which are errors, or with a hash as text.
+func (s *Store) run(ctx context.Context, script *client.Lua, key string, args []string) (string, error) {
 	c, err := s.Client(ctx)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	answer, err := script.Exec(ctx, c, []string{key}, args).ToMessage()
+	answer, err := script.Exec(ctx, c, []string{key}, args).ToString()
 	if err != nil {
 		s.connector.check(c, err)
-		return nil, err
+		return "", err
 	}
-	if !answer.IsString() {
-		return answer.AsStrMap()
-	}
-	word, err := answer.ToString()
-	switch {
-	case err != nil:
-		return nil, err
-	case word == answerMissing:
-		return nil, session.ErrNotFound
-	case word == answerEnded:
-		return nil, session.ErrEnded
-	case word == answerTooLarge:
-		return nil, session.ErrTooLarge
-	case word == answerCounter:
-		return nil, session.ErrCounter
-	case word == answerExists:
-		return nil, fmt.Errorf("%s exists", key)
+	switch answer {
+	case answerMissing:
+		return "", session.ErrNotFound
+	case answerEnded:
+		return "", session.ErrEnded
+	case answerTooLarge:
+		return "", session.ErrTooLarge
+	case answerCounter:
+		return "", session.ErrCounter
+	case answerExists:
+		return "", fmt.Errorf("%s exists", key)
 	default:
-		return nil, nil
+		return answer, nil
 	}
 }
 
-func (s *Store) key(id session.ID) string { return s.prefix + id.String() }
-
-// decode turns a session's hash into a Record, and keeps the map for its values.
-func decode(fields map[string]string, now time.Time) (session.Record, error) {
-	if len(fields) == 0 {
-		return session.Record{}, session.ErrNotFound
-	}
-	if ended, ok := fields[fieldEnded]; ok {
-		if until, err := parseMillis(ended); err != nil || now.Before(until) {
-			return session.Record{}, session.ErrEnded
-		}
-		return session.Record{}, session.ErrNotFound
-	}
-	record := session.Record{User: fields[fieldUser], UserAgent: fields[fieldAgent], Values: fields}
-	var errs [3]error
-	record.Created, errs[0] = parseMillis(fields[fieldCreated])
-	record.Expires, errs[1] = parseMillis(fields[fieldExpires])
-	record.IdleExpires, errs[2] = parseMillis(fields[fieldIdle])
-	if err := errors.Join(errs[:]...); err != nil {
-		return session.Record{}, fmt.Errorf("decode a session's times: %w", err)
-	}
-	if !record.Live(now) {
-		return session.Record{}, session.ErrNotFound
-	}
-	maps.DeleteFunc(fields, func(field, _ string) bool { return strings.HasPrefix(field, "@") })
-	return record, nil
+// key is written in one allocation: every call needs it.
+func (s *Store) key(id session.ID) string {
+	var buffer [128]byte
+	return string(id.Append(append(buffer[:0], s.prefix...)))
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -246,8 +216,3 @@ func earlier(a, b time.Time) time.Time {
 }
 
 func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
-
-func parseMillis(text string) (time.Time, error) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	return time.UnixMilli(n), err
-}

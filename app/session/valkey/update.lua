@@ -1,4 +1,4 @@
--- Changes a live session, all or nothing, and returns its fields.
+-- Changes a live session, all or nothing, and returns its fields as text.
 -- KEYS[1]: its key. ARGV: now, its new idle expiry, its largest size, then operation, key, value of each change.
 local now = tonumber(ARGV[1])
 local fields = {}
@@ -34,15 +34,14 @@ for field, value in pairs(changed) do
 	fields[field] = value or nil
 end
 
-local size, result = 0, {}
+local size, text = 0, {}
 for field, value in pairs(fields) do
 	if field == '@user' or field == '@agent' then
 		size = size + #value
 	elseif string.sub(field, 1, 1) ~= '@' then
 		size = size + #field + #value
 	end
-	result[#result + 1] = field
-	result[#result + 1] = value
+	text[#text + 1] = #field .. ':' .. field .. #value .. ':' .. value
 end
 if size > tonumber(ARGV[3]) then
 	return 'too large'
@@ -60,4 +59,4 @@ if tonumber(ARGV[2]) < tonumber(fields['@expires']) then
 else
 	redis.call('PEXPIREAT', KEYS[1], fields['@expires'])
 end
-return result
+return table.concat(text)
