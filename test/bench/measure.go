@@ -79,29 +79,35 @@ func (p plan) measureRound(ctx context.Context, round, cpu int, stores map[strin
 			c.close()
 		}
 	}()
-	for _, v := range p.variants {
-		c, err := p.newContestant(ctx, v, stores[v.Store], cpu, round)
-		if err != nil {
-			return fmt.Errorf("start %s: %w", v.Name, err)
+	for _, route := range []string{routeUntouched, routeRead, routeWrite} {
+		for _, v := range p.variants {
+			if !slices.Contains(v.Routes, route) {
+				continue
+			}
+			c, err := p.newContestant(ctx, v, route, stores[v.Store], cpu, round)
+			if err != nil {
+				return fmt.Errorf("start %s: %w", v.Name, err)
+			}
+			all = append(all, c)
 		}
-		all = append(all, c)
 	}
 	for turn := range turns {
 		p.progress("round %d of %d, turn %d of %d", round+1, p.rounds, turn+1, turns)
-		for _, route := range []string{routeUntouched, routeRead, routeWrite} {
-			for _, c := range all {
-				if !slices.Contains(c.Routes, route) {
-					continue
-				}
-				measured, err := c.take(ctx, route, p.requests/turns/p.visitors)
-				if err != nil {
-					return fmt.Errorf("measure %s: %w", c.Name, err)
-				}
-				if results[c.Name] == nil {
-					results[c.Name] = map[string][]Turn{}
-				}
-				results[c.Name][route] = append(results[c.Name][route], measured)
+		for i := range all {
+			// Others go first in every turn, and every other turn is in reverse: what comes after something expensive
+			// is measured a few percent apart.
+			c := all[(i+turn)%len(all)]
+			if turn%2 == 1 {
+				c = all[len(all)-1-(i+turn)%len(all)]
 			}
+			measured, err := c.take(ctx, p.requests/turns/p.visitors)
+			if err != nil {
+				return fmt.Errorf("measure %s: %w", c.Name, err)
+			}
+			if results[c.Name] == nil {
+				results[c.Name] = map[string][]Turn{}
+			}
+			results[c.Name][c.route] = append(results[c.Name][c.route], measured)
 		}
 	}
 	for _, c := range all {
@@ -112,32 +118,32 @@ func (p plan) measureRound(ctx context.Context, round, cpu int, stores map[strin
 	return nil
 }
 
-// A contestant is a variant with its server and visitors, for one round.
+// A contestant is a variant with a server for one route, and visitors, for one round. A server that has served other
+// routes is a few percent slower on each.
 type contestant struct {
 	variant
+	route    string
 	server   *server
 	visitors crowd
 }
 
-func (p plan) newContestant(ctx context.Context, v variant, store string, cpu, round int) (*contestant, error) {
+func (p plan) newContestant(ctx context.Context, v variant, route, store string, cpu, round int) (*contestant, error) {
 	profile := ""
 	if p.profiles != "" {
-		profile = filepath.Join(p.profiles, fmt.Sprintf("%s-%d.pprof", v.Name, round+1))
+		profile = filepath.Join(p.profiles, fmt.Sprintf("%s-%s-%d.pprof", v.Name, route, round+1))
 	}
 	server, err := startServer(v, store, cpu, profile)
 	if err != nil {
 		return nil, err
 	}
-	c := &contestant{variant: v, server: server}
+	c := &contestant{variant: v, route: route, server: server}
 	if c.visitors, err = newCrowd(ctx, server.addr, p.visitors); err != nil {
 		c.close()
 		return nil, err
 	}
-	for _, route := range v.Routes {
-		if _, err := c.visitors.send(route, p.warmUp/p.visitors); err != nil {
-			c.close()
-			return nil, err
-		}
+	if _, err := c.visitors.send(route, p.warmUp/p.visitors); err != nil {
+		c.close()
+		return nil, err
 	}
 	return c, nil
 }
@@ -148,12 +154,12 @@ func (c *contestant) close() {
 }
 
 // take measures one turn, in which each visitor sends so many requests.
-func (c *contestant) take(ctx context.Context, route string, each int) (Turn, error) {
-	before, err := c.server.usage(ctx)
+func (c *contestant) take(ctx context.Context, each int) (Turn, error) {
+	before, err := c.server.collect(ctx)
 	if err != nil {
 		return Turn{}, err
 	}
-	took, err := c.visitors.send(route, each)
+	took, err := c.visitors.send(c.route, each)
 	if err != nil {
 		return Turn{}, err
 	}

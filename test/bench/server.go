@@ -77,7 +77,10 @@ func serve(ctx context.Context, args []string) error {
 		return err
 	}
 	// Of its own, so that no visitor's request pays for it.
-	adminServer := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	adminServer := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("collect") != "" {
+			runtime.GC()
+		}
 		usage, err := readUsage()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -153,9 +156,15 @@ func (s *server) stop() error {
 	return s.Stop(ctx)
 }
 
-func (s *server) usage(ctx context.Context) (Usage, error) {
+// usage asks the server for its usage.
+func (s *server) usage(ctx context.Context) (Usage, error) { return s.ask(ctx, "") }
+
+// collect makes the server collect its garbage first, so that what follows pays for none but its own.
+func (s *server) collect(ctx context.Context) (Usage, error) { return s.ask(ctx, "?collect=true") }
+
+func (s *server) ask(ctx context.Context, query string) (Usage, error) {
 	var u Usage
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/"+query, nil)
 	if err != nil {
 		return u, err
 	}
