@@ -27,6 +27,8 @@ type Experiment interface {
 func All() []Experiment {
 	return []Experiment{
 		newStickyImbalance(), newServerLoss(), newRollingDeploy(), newScaleOut(), newScaleIn(),
+		newCacheLoss(), newReplicaLag(), newStoreOutage(),
+		newLostUpdate(), newLogoutRace(), newLatency(), newCookieSize(), newTokenRevocation(),
 	}
 }
 

@@ -40,6 +40,7 @@ const DefaultPhase = 4 * time.Second
 const (
 	healthInterval = time.Second // five times as often as an ALB can, so that drills take less time
 	keepAlive      = 75 * time.Second
+	storeTimeout   = 5 * time.Second // so that a machine that is busy with something else proves nothing
 )
 
 // setup says what fleet an experiment needs.
@@ -47,8 +48,9 @@ type setup struct {
 	store   config.Store
 	sticky  bool
 	servers int
-	link    bool                 // put a forwarder between servers and store
-	change  func(*config.Config) // nil for nothing
+	link    bool // put a forwarder between servers and store
+	// change has the servers set up otherwise; what it starts is closed with the scene. Nil for nothing.
+	change func(context.Context, *config.Config) (close func() error, err error)
 }
 
 func (s setup) String() string {
@@ -84,7 +86,7 @@ func (l *Lab) open(ctx context.Context, s setup) (*scene, error) {
 
 func (s *scene) open(ctx context.Context) error {
 	c := config.Default()
-	c.AllowDelay, c.PlainHTTP, c.ShutdownDelay, c.KeepAlive = true, true, 0, keepAlive
+	c.AllowDelay, c.PlainHTTP, c.ShutdownDelay, c.KeepAlive, c.StoreTimeout = true, true, 0, keepAlive, storeTimeout
 	if s.setup.store == config.StoreValkey {
 		if _, err := storeserver.ValkeyProgram(); err != nil {
 			return err // the one that is embedded in the lab proves nothing
@@ -103,7 +105,11 @@ func (s *scene) open(ctx context.Context) error {
 		lead(&c, s.store.Server.Addr, s.link.Addr)
 	}
 	if s.change != nil {
-		s.change(&c)
+		closeChange, err := s.change(ctx, &c)
+		if err != nil {
+			return err
+		}
+		s.closes = append(s.closes, closeChange)
 	}
 	program, err := s.lab.Build(ctx)
 	if err != nil {
@@ -196,6 +202,16 @@ func (s *scene) under(ctx context.Context, o load.Options, drill func(context.Co
 	}()
 	result, err := run.Do(ctx)
 	return result, errors.Join(err, <-drilled)
+}
+
+// send sends requests for as long as the options say, and returns what came of them.
+func (s *scene) send(ctx context.Context, o load.Options) (load.Result, error) {
+	o.URL, o.Progress = s.url, s.lab.Progress
+	run, err := load.Start(ctx, o)
+	if err != nil {
+		return load.Result{}, err
+	}
+	return run.Do(ctx)
 }
 
 func (s *scene) setNote(note func(string)) {

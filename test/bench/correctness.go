@@ -24,6 +24,11 @@ type Kept struct {
 	ByWrite, ByRead int
 }
 
+// Attempts is how many there were of what Kept counts.
+type Attempts struct{ Increments, Trials int }
+
+func attempted() Attempts { return Attempts{increments, trials} }
+
 const (
 	increments = 1000
 	atOnce     = 16

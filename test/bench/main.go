@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	store "stateless-servers/app/session/dynamodb"
@@ -131,21 +132,30 @@ func (p plan) check() error {
 	return nil
 }
 
-// onRealStores fills in what is counted on a real Valkey and a real DynamoDB.
+// onRealStores fills in what is counted on a real Valkey and a real DynamoDB: those that the variants need.
 func (r *Report) onRealStores(ctx context.Context, p plan, units bool) error {
-	p.progress("starting Valkey and DynamoDB Local")
-	valkey, err := storeserver.Valkey(ctx)
-	if err != nil {
-		return err
+	needs := func(store string) bool {
+		return slices.ContainsFunc(p.variants, func(v variant) bool { return v.Lab && v.Store == store })
 	}
-	defer valkey.Close()
-	dynamoDB, err := storeserver.DynamoDB(ctx, storeserver.WithProgress(func(line string) { p.progress("%s", line) }))
-	if err != nil {
-		return err
+	var valkey, dynamoDB *storeserver.Server
+	if needs(storeValkey) {
+		p.progress("starting Valkey")
+		var err error
+		if valkey, err = storeserver.Valkey(ctx); err != nil {
+			return err
+		}
+		defer valkey.Close()
 	}
-	defer dynamoDB.Close()
-	if err := store.CreateTable(ctx, newDynamoDBClient(dynamoDB.Endpoint), tableName); err != nil {
-		return err
+	if units || needs(storeDynamoDB) {
+		p.progress("starting DynamoDB Local")
+		var err error
+		if dynamoDB, err = storeserver.DynamoDB(ctx, storeserver.WithProgress(func(line string) { p.progress("%s", line) })); err != nil {
+			return err
+		}
+		defer dynamoDB.Close()
+		if err := store.CreateTable(ctx, newDynamoDBClient(dynamoDB.Endpoint), tableName); err != nil {
+			return err
+		}
 	}
 	if units {
 		p.progress("counting DynamoDB's units")
@@ -162,11 +172,11 @@ func (r *Report) onRealStores(ctx context.Context, p plan, units bool) error {
 			continue
 		}
 		p.progress("counting what %s keeps", v.Name)
-		addr := valkey.Addr
+		server := valkey
 		if v.Store == storeDynamoDB {
-			addr = dynamoDB.Endpoint
+			server = dynamoDB
 		}
-		kept, err := keep(ctx, v, addr)
+		kept, err := keep(ctx, v, server.Endpoint)
 		if err != nil {
 			return fmt.Errorf("count what %s keeps: %w", v.Name, err)
 		}

@@ -21,6 +21,7 @@ type Report struct {
 	Targets []Target
 	Units   []Units
 	Kept    []Kept
+	Of      Attempts // of what Kept counts
 }
 
 // A Timing is what a variant's route cost.
@@ -92,7 +93,7 @@ func (r *Report) targets() []Target {
 func newReport(p plan) *Report {
 	r := &Report{
 		Started: time.Now().UTC().Truncate(time.Second), Machine: describeMachine(), Modules: map[string]string{},
-		Rounds: p.rounds, Requests: p.requests, Visitors: p.visitors,
+		Rounds: p.rounds, Requests: p.requests, Visitors: p.visitors, Of: attempted(),
 	}
 	build, _ := debug.ReadBuildInfo()
 	if build == nil {

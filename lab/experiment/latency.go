@@ -1,0 +1,138 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/chart"
+	"stateless-servers/lab/load"
+)
+
+// latency sends requests to a fleet on every store: at one rate, and then at rates that grow until one isn't held.
+type latency struct {
+	setups []setup
+	half   time.Duration // in which half of the answers must come
+}
+
+func newLatency() latency {
+	e := latency{half: 250 * time.Millisecond}
+	e.setups = append(e.setups, setup{store: config.StoreMemory, sticky: true, servers: 2})
+	for _, kind := range append(sharedStores(), config.StoreCookie, config.StoreToken) {
+		e.setups = append(e.setups, setup{store: kind, servers: 2})
+	}
+	return e
+}
+
+func (latency) Name() string { return "latency" }
+
+func (latency) Claim() string {
+	return "A store on other machines is fast enough to be asked on every request: at the same rate nearly all answers are right, and half " +
+		"of them come within a quarter of a second, wherever sessions are."
+}
+
+const (
+	sameRate  = 100                    // requests a second
+	limitP99  = 250 * time.Millisecond // of a rate that is held
+	rightOnes = 0.99                   // of the requests, at least
+)
+
+// steps are the rates that are tried in turn, in requests a second.
+func steps() []float64 { return []float64{200, 400, 800, 1600} }
+
+func (e latency) Run(ctx context.Context, lab *Lab) (Observation, error) {
+	o := Observation{Advice: "Choose by what a store promises and costs; its latency is seldom what decides. The figures are those of one small " +
+		"machine that runs everything: visitors, load balancer, servers and store."}
+	v := e.visitors(sameRate)
+	o.set("fleet", "%d servers for each store", e.setups[0].servers)
+	o.set("visitors", "%d, who send %d requests a second together, reads and (but with tokens, which don't change) writes: %s",
+		v.Sessions, sameRate, v.Mix)
+	o.set("highest rate", "of %v a second, in turn: the last with a p99 up to %v and 99 %% of the requests sent and answered right",
+		steps(), limitP99)
+	table := Table{Title: fmt.Sprintf("Latency at %d requests a second, in ms, and the highest rate held", sameRate), Columns: []string{
+		"sessions in", "requests", "failed", "p50", "p90", "p99", "p99.9", "max", "held, requests/s"}}
+	curves := chart.Lines{X: "percentile", Y: "latency, ms", Percentiles: true}
+	for _, s := range e.setups {
+		r, held, err := e.observe(ctx, lab, s)
+		if err != nil {
+			return o, err
+		}
+		q := r.Latency
+		rate := any(held)
+		if held == 0 {
+			rate = "less than " + cell(sameRate)
+		}
+		table.Rows = append(table.Rows, []any{s.String(), r.Requests, r.Requests - r.OK, q.P50, q.P90, q.P99, q.P999, q.Max, rate})
+		o.atLeast("share of the requests answered right with "+s.String(), float64(r.OK)/float64(max(1, r.Requests)), rightOnes)
+		o.atMost("p50 with "+s.String()+", ms", q.P50, float64(e.half.Milliseconds()))
+		curve, err := load.Percentiles(r.Histograms.Latency)
+		if err != nil {
+			return o, err
+		}
+		line := chart.Series{Name: s.String()}
+		for _, point := range curve {
+			line.Points = append(line.Points, chart.Point{X: point.Percent, Y: point.Milliseconds})
+		}
+		curves.Series = append(curves.Series, line)
+	}
+	o.Tables = append(o.Tables, table)
+	svg, err := curves.SVG()
+	if err != nil {
+		return o, err
+	}
+	alt := fmt.Sprintf("Latency by percentile at %d requests a second, for each store", sameRate)
+	o.Charts = append(o.Charts, Chart{e.Name(), alt, chart.File(svg, alt)})
+	return o, nil
+}
+
+func (latency) visitors(rate float64) load.Options {
+	v := visitors()
+	v.Rate, v.Mix = load.Rate{{From: rate, To: rate}}, readsAndWrites(true)
+	return v
+}
+
+// readsAndWrites is the same for all stores, but that tokens change by login only.
+func readsAndWrites(writes bool) load.Mix {
+	mix, _ := load.ParseMix("read=100")
+	if writes {
+		mix, _ = load.ParseMix("read=75,write=25")
+	}
+	return mix
+}
+
+// observe returns what came of the same rate, and the highest rate that was held; 0 if not even that was.
+func (e latency) observe(ctx context.Context, lab *Lab, s setup) (same load.Result, held float64, err error) {
+	scene, err := lab.open(ctx, s)
+	if err != nil {
+		return same, 0, err
+	}
+	defer scene.Close()
+	for i, rate := range append([]float64{sameRate}, steps()...) {
+		lab.Report(fmt.Sprintf("%s at %g requests a second", s, rate))
+		v := e.visitors(rate)
+		v.Mix = readsAndWrites(s.store != config.StoreToken)
+		v.Warmup, v.Duration = lab.Phase/2, lab.Phase
+		if i == 0 {
+			v.Duration = 2 * lab.Phase
+		}
+		r, err := scene.send(ctx, v)
+		if err != nil {
+			return same, 0, err
+		}
+		if i == 0 {
+			same = r
+		}
+		if !holds(r, rate) {
+			break
+		}
+		held = rate
+	}
+	return same, held, nil
+}
+
+// holds tells whether the rate was held.
+func holds(r load.Result, rate float64) bool {
+	return r.RateAchieved >= rightOnes*rate && float64(r.OK) >= rightOnes*float64(r.Requests) &&
+		r.Latency.P99 <= float64(limitP99.Milliseconds())
+}

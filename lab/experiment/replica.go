@@ -1,0 +1,163 @@
+package experiment
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// replica is a DynamoDB whose eventually consistent reads come from a copy that lags behind. It stands between servers
+// and a DynamoDB that has two tables: what is written to the one it writes to the copy some time later, in the same
+// order. DynamoDB Local alone reads consistently whatever it is asked for.
+type replica struct {
+	table, copy string
+	lag         time.Duration
+	target      *url.URL
+	proxy       *httputil.ReverseProxy
+	server      *http.Server
+
+	mu     sync.Mutex // guards the order of writes
+	queue  chan write
+	ended  sync.WaitGroup
+	failed error // the first write that the copy didn't take
+}
+
+// write is what the copy is still to be told.
+type write struct {
+	due     time.Time
+	request *http.Request
+}
+
+// longestQueue bounds the writes on their way to the copy: some seconds' worth.
+const longestQueue = 10_000
+
+// newReplica listens on a free loopback port until it is closed. The tables are there already.
+func newReplica(endpoint, table, copy string, lag time.Duration) (r *replica, address string, err error) {
+	target, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, "", err
+	}
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", fmt.Errorf("listening for a replica's clients: %w", err)
+	}
+	r = &replica{table: table, copy: copy, lag: lag, target: target, queue: make(chan write, longestQueue)}
+	r.proxy = httputil.NewSingleHostReverseProxy(target)
+	r.proxy.ErrorLog = log.New(io.Discard, "", 0)
+	r.server = &http.Server{Handler: r, ReadHeaderTimeout: time.Minute}
+	r.ended.Go(r.follow)
+	go func() { _ = r.server.Serve(listener) }()
+	return r, "http://" + listener.Addr().String(), nil
+}
+
+// Close ends it. The error is that of the first write that the copy refused.
+func (r *replica) Close() error {
+	err := r.server.Close()
+	r.mu.Lock()
+	close(r.queue)
+	r.queue = nil
+	r.mu.Unlock()
+	r.ended.Wait()
+	if r.failed != nil {
+		return r.failed
+	}
+	return err
+}
+
+func (r *replica) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	_, operation, _ := strings.Cut(request.Header.Get("X-Amz-Target"), ".")
+	switch operation {
+	case "GetItem":
+		if !consistent(body) {
+			body = r.toCopy(body)
+		}
+		r.pass(w, request, body)
+	case "PutItem", "UpdateItem", "DeleteItem":
+		// One write at a time: the copy gets them in the order in which they were made.
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		r.pass(status, request, body)
+		if status.status == http.StatusOK && r.queue != nil {
+			r.queue <- write{time.Now().Add(r.lag), r.again(request, r.toCopy(body))}
+		}
+	default:
+		r.pass(w, request, body)
+	}
+}
+
+func (r *replica) pass(w http.ResponseWriter, request *http.Request, body []byte) {
+	request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	r.proxy.ServeHTTP(w, request)
+}
+
+// again is the request for the copy, which nobody waits for.
+func (r *replica) again(request *http.Request, body []byte) *http.Request {
+	other := request.Clone(context.WithoutCancel(request.Context()))
+	other.RequestURI, other.Host = "", r.target.Host
+	other.URL.Scheme, other.URL.Host = r.target.Scheme, r.target.Host
+	other.Body, other.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return other
+}
+
+// toCopy names the copy in place of the table.
+func (r *replica) toCopy(body []byte) []byte {
+	return bytes.Replace(body, fmt.Appendf(nil, `"TableName":%q`, r.table), fmt.Appendf(nil, `"TableName":%q`, r.copy), 1)
+}
+
+func consistent(body []byte) bool {
+	var input struct{ ConsistentRead bool }
+	return json.Unmarshal(body, &input) == nil && input.ConsistentRead
+}
+
+// follow writes to the copy what is due.
+func (r *replica) follow() {
+	r.mu.Lock()
+	queue := r.queue
+	r.mu.Unlock()
+	for w := range queue {
+		time.Sleep(time.Until(w.due))
+		if err := r.apply(w.request); err != nil && r.failed == nil {
+			r.failed = err
+		}
+	}
+}
+
+func (r *replica) apply(request *http.Request) error {
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		return fmt.Errorf("writing to the copy: %w", err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("writing to the copy: %s: %s", response.Status, text)
+	}
+	return err
+}
+
+// statusWriter remembers the status.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}

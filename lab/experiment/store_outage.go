@@ -1,0 +1,162 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"stateless-servers/app/config"
+)
+
+// storeOutage has the store hang, and refuse connections, and looks at what every route answers meanwhile.
+type storeOutage struct{ setups []setup }
+
+func newStoreOutage() storeOutage {
+	e := storeOutage{}
+	for _, kind := range sharedStores() {
+		e.setups = append(e.setups, setup{store: kind, servers: 2, link: true, change: impatient})
+	}
+	return e
+}
+
+// impatient gives the store the time that servers give it by default.
+func impatient(_ context.Context, c *config.Config) (func() error, error) {
+	c.StoreTimeout = config.Default().StoreTimeout
+	return func() error { return nil }, nil
+}
+
+func (storeOutage) Name() string { return "store-outage" }
+
+func (storeOutage) Claim() string {
+	return "While the store hangs, or refuses connections, what needs a session is answered with a 503 and when to try again, and " +
+		"everything else as ever. When the store is back, so are the sessions, without a restart."
+}
+
+// route is a request, and what it needs.
+type route struct {
+	method, path string
+	form         url.Values
+	cookie       bool // is sent by a visitor who has a session
+	needsStore   bool
+}
+
+func (r route) String() string {
+	text := r.method + " " + r.path
+	if r.path == "/api/session" {
+		text += map[bool]string{true: " (has a session)", false: " (has none)"}[r.cookie]
+	}
+	return text
+}
+
+func outageRoutes() []route {
+	return []route{
+		{http.MethodGet, "/none", nil, true, false},
+		{http.MethodGet, "/healthz", nil, false, false},
+		{http.MethodGet, "/api/session", nil, false, false},
+		{http.MethodGet, "/api/session", nil, true, true},
+		{http.MethodPost, "/api/visits", nil, true, true},
+		{http.MethodPost, "/login", url.Values{"user": {"ada"}}, true, true},
+		{http.MethodGet, "/readyz", nil, false, true},
+	}
+}
+
+// healWithin bounds how long a store that is back is waited for.
+const healWithin = 30 * time.Second
+
+func (e storeOutage) Run(ctx context.Context, lab *Lab) (Observation, error) {
+	o := Observation{Advice: "Give the store a timeout of its own, well below the load balancer's, and let health checks not ask it: a store that is " +
+		"away for a minute must not empty the target group."}
+	o.set("fleet", "%d servers; a store has %v to answer", e.setups[0].servers, config.Default().StoreTimeout)
+	table := Table{Title: "Status, and how long it took in ms", Columns: []string{"route"}}
+	for _, r := range outageRoutes() {
+		table.Rows = append(table.Rows, []any{r.String()})
+	}
+	healed := Table{Title: "Until the first answer with the session, in ms", Columns: []string{"sessions in", "after it hung", "after it refused"}}
+	for _, s := range e.setups {
+		if err := e.observe(ctx, lab, s, &o, &table, &healed); err != nil {
+			return o, err
+		}
+	}
+	o.Tables = append(o.Tables, table, healed)
+	return o, nil
+}
+
+// observe tries one store.
+func (e storeOutage) observe(ctx context.Context, lab *Lab, s setup, o *Observation, table, healed *Table) error {
+	scene, err := lab.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer scene.Close()
+	visitor := newBrowser(scene.url)
+	if _, err := visitor.must(ctx, http.MethodPost, "/api/visits", nil); err != nil {
+		return err
+	}
+	row := []any{s.String()}
+	for _, outage := range []struct {
+		name       string
+		begin, end func() error
+	}{
+		{"hangs", scene.store.Server.Pause, scene.store.Server.Resume},
+		{"refuses", func() error { scene.link.Refuse(); return nil }, scene.link.Accept},
+	} {
+		when := s.String() + " " + outage.name
+		lab.Report(when)
+		if err := outage.begin(); err != nil {
+			return err
+		}
+		table.Columns = append(table.Columns, when)
+		as, needing, apart, unneeding := 0, 0, 0, 0
+		for i, r := range outageRoutes() {
+			reply := e.ask(ctx, r, visitor)
+			table.Rows[i] = append(table.Rows[i], fmt.Sprintf("%d, %d", reply.status, reply.took.Milliseconds()))
+			if r.needsStore {
+				needing++
+				if reply.status == http.StatusServiceUnavailable && reply.retryAfter != "" {
+					as++
+				}
+			} else {
+				unneeding++
+				if reply.status == http.StatusOK {
+					apart++
+				}
+			}
+		}
+		if err := outage.end(); err != nil {
+			return err
+		}
+		o.atLeast(fmt.Sprintf("routes that need the session and answer 503 with Retry-After, of %d, while %s", needing, when), float64(as), float64(needing))
+		o.atLeast(fmt.Sprintf("routes that don't and answer 200, of %d, while %s", unneeding, when), float64(apart), float64(unneeding))
+		took, back := e.heal(ctx, visitor)
+		row = append(row, took.Milliseconds())
+		o.atLeast("sessions that are there again after "+when, float64(back), 1)
+	}
+	healed.Rows = append(healed.Rows, row)
+	return nil
+}
+
+// ask sends the request of a copy of the visitor, so that what a failed login does to its cookies is no concern of the next.
+func (storeOutage) ask(ctx context.Context, r route, visitor *browser) reply {
+	b := newBrowser(visitor.url)
+	if r.cookie {
+		b = visitor.copy()
+	}
+	return b.do(ctx, r.method, r.path, r.form)
+}
+
+// heal waits for the visitor's session, and returns how long that took and how many sessions there are: 1, or 0.
+func (storeOutage) heal(ctx context.Context, visitor *browser) (time.Duration, int) {
+	began := time.Now()
+	for time.Since(began) < healWithin && ctx.Err() == nil {
+		if r := visitor.copy().do(ctx, http.MethodGet, "/api/session", nil); r.status == http.StatusOK {
+			if r.state().Visits > 0 {
+				return time.Since(began), 1
+			}
+			return time.Since(began), 0
+		}
+		_ = pause(ctx, 20*time.Millisecond)
+	}
+	return time.Since(began), 0
+}

@@ -1,0 +1,86 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"stateless-servers/app/config"
+)
+
+// tokenRevocation logs visitors out whose cookies somebody has copied, and tries the copies.
+type tokenRevocation struct{ client, server []setup }
+
+func newTokenRevocation() tokenRevocation {
+	e := tokenRevocation{client: []setup{{store: config.StoreToken, servers: 3}, {store: config.StoreCookie, servers: 3}}}
+	for _, kind := range sharedStores() {
+		e.server = append(e.server, setup{store: kind, servers: 3})
+	}
+	return e
+}
+
+func (tokenRevocation) Name() string { return "token-revocation" }
+
+func (tokenRevocation) Claim() string {
+	return "A signed token, or a session in a sealed cookie, that was copied before logout is accepted after it, by every server. " +
+		"With sessions in a store the copy is worth nothing."
+}
+
+// thefts is how many visitors log out whose cookies were copied.
+const thefts = 20
+
+func (e tokenRevocation) Run(ctx context.Context, lab *Lab) (Observation, error) {
+	o := Observation{Advice: "Whoever must be able to log users out, or to lock one out at once, needs state on servers: a session, or a list of " +
+		"revoked tokens that every request asks for."}
+	o.set("fleet", "%d servers, which requests reach in turn", e.client[0].servers)
+	o.set("visitors", "%d who log in, have their cookies copied, and log out; then the copy asks who it is", thefts)
+	table := Table{Title: fmt.Sprintf("Copies that are still logged in, of %d", thefts), Columns: []string{"sessions in", "accepted", "by servers"}}
+	for i, s := range append(append([]setup{}, e.client...), e.server...) {
+		accepted, servers, err := e.steal(ctx, lab, s)
+		if err != nil {
+			return o, err
+		}
+		table.Rows = append(table.Rows, []any{s.String(), accepted, servers})
+		what := "copies accepted after logout with " + s.String()
+		if i < len(e.client) {
+			o.atLeast(what, float64(accepted), thefts)
+			o.atLeast("servers that accept them with "+s.String(), float64(servers), float64(s.servers))
+		} else {
+			o.atMost(what, float64(accepted), 0)
+		}
+	}
+	o.Tables = append(o.Tables, table)
+	return o, nil
+}
+
+// steal returns how many copies were accepted, and by how many servers.
+func (tokenRevocation) steal(ctx context.Context, lab *Lab, s setup) (accepted, servers int, err error) {
+	scene, err := lab.open(ctx, s)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer scene.Close()
+	lab.Report("using copied cookies")
+	by := map[string]bool{}
+	for i := range thefts {
+		user := fmt.Sprintf("ada-%d", i)
+		b := newBrowser(scene.url)
+		if _, err := b.must(ctx, http.MethodPost, "/login", url.Values{"user": {user}}); err != nil {
+			return 0, 0, err
+		}
+		thief := b.copy()
+		if _, err := b.must(ctx, http.MethodPost, "/logout", nil); err != nil {
+			return 0, 0, err
+		}
+		r, err := thief.must(ctx, http.MethodGet, "/api/session", nil)
+		if err != nil {
+			return 0, 0, err
+		}
+		if r.state().User == user {
+			accepted++
+			by[r.server] = true
+		}
+	}
+	return accepted, len(by), nil
+}

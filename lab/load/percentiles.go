@@ -1,0 +1,32 @@
+package load
+
+import (
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Percentile is a point of a latency curve: that many percent of the requests took that long at most.
+type Percentile struct {
+	Percent      float64
+	Milliseconds float64
+}
+
+// pointsPerHalf is how many points a curve has from one half of what is left to the next: from 50 to 75 percent, to 87.5…
+const pointsPerHalf = 5
+
+// Percentiles returns the curve of a histogram of a Result, from 0 to 100 percent, closer together the nearer to 100, as
+// far as there were requests to tell them apart.
+func Percentiles(histogram string) ([]Percentile, error) {
+	h := newHistogram()
+	if err := merge(h, histogram); err != nil {
+		return nil, err
+	}
+	return curve(h), nil
+}
+
+func curve(h *hdrhistogram.Histogram) []Percentile {
+	var points []Percentile
+	for _, bracket := range h.CumulativeDistributionWithTicks(pointsPerHalf) {
+		points = append(points, Percentile{bracket.Quantile, milliseconds(bracket.ValueAt)})
+	}
+	return points
+}
