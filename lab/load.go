@@ -16,13 +16,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"stateless-servers/lab/load"
+	"stateless-servers/lab/report"
 )
 
 // loadOptions are the flags of lab load.
 type loadOptions struct {
 	load.Options
-	thresholds    load.Thresholds
-	json, history string // paths; empty for none
+	thresholds            load.Thresholds
+	json, history, report string // paths; empty for none
 }
 
 func newLoad() *cobra.Command {
@@ -45,7 +46,7 @@ func newLoad() *cobra.Command {
 			"  lab load --rate 100..500 --duration 5m          # a ramp\n" +
 			"  lab load --rate 100,200,400 --duration 3m       # three steps of a minute\n" +
 			"  lab load --mix read=80,write=20 --sessions 1000\n" +
-			"  lab load --max-p99 250ms --max-errors 0.1% --max-lost 0 --json result.json --history history.jsonl",
+			"  lab load --max-p99 250ms --max-errors 0.1% --max-lost 0 --json result.json --report report.html",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runLoad(c.Context(), o, c.OutOrStdout(), c.ErrOrStderr())
@@ -64,6 +65,7 @@ func newLoad() *cobra.Command {
 	duration(&o.Warmup, 0, time.Hour).add(flags, "warmup", "how long to send before measuring, at the first rate")
 	duration(&o.Timeout, 10*time.Millisecond, time.Minute).add(flags, "timeout", "how long to wait for an answer")
 	flags.StringVar(&o.json, "json", "", "write the result to this `file`, for programs and for lab merge")
+	flags.StringVar(&o.report, "report", "", "write a page with charts to this HTML `file`, which needs nothing else")
 	flags.StringVar(&o.history, "history", "", "write what every visitor sent and saw to this `file`, for lab check")
 	addThresholds(flags, &o.thresholds)
 	return c
@@ -106,56 +108,73 @@ func runLoad(ctx context.Context, o loadOptions, stdout, stderr io.Writer) (err 
 		}
 		return err
 	}
-	result, history, err := openFiles(o)
+	files, err := openFiles(o)
 	if err != nil {
 		return err
 	}
-	if history != nil {
-		run.WriteHistory(history)
+	if files.history != nil {
+		run.WriteHistory(files.history)
 	}
 	fmt.Fprintf(stderr, "Sending %s requests/s to %s for %s, %d visitors (%s)\n",
 		o.Rate, o.URL, short(o.Duration), o.Sessions, o.Mix)
 	measured, err := run.Do(ctx)
 	view.end()
-	if history != nil {
-		err = errors.Join(err, history.Close())
-	}
 	summary{stdout, colours(stdout)}.write(measured)
-	if result != nil {
-		err = errors.Join(err, writeJSON(result, measured))
-	}
-	if err != nil {
+	if err = errors.Join(err, files.write(measured)); err != nil {
 		return err
 	}
 	return summary{stdout, colours(stdout)}.judge(o.thresholds, measured)
 }
 
-// openFiles opens the files that the test is to write, before it begins; nil for those that it isn't to.
-func openFiles(o loadOptions) (result, history *os.File, err error) {
-	if o.json != "" {
-		if result, err = os.Create(o.json); err != nil {
-			return nil, nil, fmt.Errorf("--json: %w", err)
+// outputs are the files that a test is to write; nil for those that it isn't to.
+type outputs struct{ result, report, history *os.File }
+
+// openFiles opens them before the test begins.
+func openFiles(o loadOptions) (files outputs, err error) {
+	for _, file := range []struct {
+		flag, path string
+		into       **os.File
+	}{{"json", o.json, &files.result}, {"report", o.report, &files.report}, {"history", o.history, &files.history}} {
+		if file.path == "" {
+			continue
+		}
+		if *file.into, err = os.Create(file.path); err != nil {
+			return outputs{}, errors.Join(fmt.Errorf("--%s: %w", file.flag, err), files.close())
 		}
 	}
-	if o.history != "" {
-		if history, err = os.Create(o.history); err != nil {
-			if result != nil {
-				result.Close()
-			}
-			return nil, nil, fmt.Errorf("--history: %w", err)
-		}
-	}
-	return result, history, nil
+	return files, nil
 }
 
-// writeJSON writes the result and closes the file.
-func writeJSON(file *os.File, r load.Result) error {
+// write writes the result and closes all files.
+func (f outputs) write(r load.Result) error {
+	var errs []error
+	if f.result != nil {
+		errs = append(errs, writeJSON(f.result, r))
+	}
+	if f.report != nil {
+		errs = append(errs, report.Write(f.report, r))
+	}
+	return errors.Join(append(errs, f.close())...)
+}
+
+func (f outputs) close() error {
+	var errs []error
+	for _, file := range []*os.File{f.result, f.report, f.history} {
+		if file != nil {
+			errs = append(errs, file.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// writeJSON writes the result.
+func writeJSON(w io.Writer, r load.Result) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err == nil {
-		_, err = file.Write(append(text, '\n'))
+		_, err = w.Write(append(text, '\n'))
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", file.Name(), err)
+	if err != nil {
+		return fmt.Errorf("writing the result: %w", err)
 	}
 	return nil
 }

@@ -27,15 +27,7 @@ func newMerge() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			var results []load.Result
-			for _, path := range args {
-				r, err := readResult(path)
-				if err != nil {
-					return err
-				}
-				results = append(results, r)
-			}
-			merged, err := load.Merge(results...)
+			merged, err := readResults(args)
 			if err != nil {
 				return err
 			}
@@ -46,7 +38,7 @@ func newMerge() *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("--json: %w", err)
 				}
-				if err := writeJSON(file, merged); err != nil {
+				if err := errors.Join(writeJSON(file, merged), file.Close()); err != nil {
 					return err
 				}
 			}

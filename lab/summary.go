@@ -18,9 +18,6 @@ type summary struct {
 func red(text string) string   { return "\x1b[31m" + text + "\x1b[0m" }
 func green(text string) string { return "\x1b[32m" + text + "\x1b[0m" }
 
-// heldShare is which part of the offered rate must have been sent for the test to be what was asked for.
-const heldShare = 0.99
-
 // lateSends is how late requests may be sent, in milliseconds at the 99th percentile, before that is worth a word.
 const lateSends = 10
 
@@ -36,7 +33,7 @@ func (s summary) write(r load.Result) {
 	}
 	fmt.Fprintf(s.w, "Requests   %d, %d ok (%.4g %%)\n", r.Requests, r.OK, percent)
 	fmt.Fprintf(s.w, "Rate       %.1f/s sent, %.1f/s asked for\n", r.RateAchieved, r.RateTarget)
-	if r.RateAchieved < heldShare*r.RateTarget {
+	if r.RateAchieved < load.HeldShare*r.RateTarget {
 		s.warn("           RATE MISSED: %.1f %% of the requests were never sent. This machine, or its connection, is too slow,\n"+
 			"           or more requests than it can hold were unanswered. The figures are those of the lower rate.",
 			100*(1-r.RateAchieved/r.RateTarget))

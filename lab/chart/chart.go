@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -29,7 +30,7 @@ type Point struct{ X, Y float64 }
 // Mark is a moment, or another place on the horizontal axis, at which something happened.
 type Mark struct {
 	X     float64
-	Label string // short; the number in a list of events, for instance
+	Label string // short: the number in a list of events
 }
 
 // Lines is a chart of lines.
@@ -80,7 +81,7 @@ func (l Lines) SVG() ([]byte, error) {
 			top = max(top, point.Y)
 		}
 	}
-	p.Y.Min, p.Y.Max = 0, max(top*1.05, 1e-9)
+	p.Y.Min, p.Y.Max = 0, max(top*headroom, 1e-9)
 	legend := newLegend()
 	for i, s := range l.Series {
 		points := make(plotter.XYs, len(s.Points))
@@ -113,8 +114,10 @@ func (l Lines) place(x float64) float64 {
 	return x
 }
 
+// addMarks draws a line at each mark. Where several are too close together to be labelled, one label is of all.
 func (l Lines) addMarks(p *plot.Plot) error {
 	labels := plotter.XYLabels{}
+	last := math.Inf(-1)
 	for _, mark := range l.Marks {
 		x := l.place(mark.X)
 		line, err := plotter.NewLine(plotter.XYs{{X: x, Y: 0}, {X: x, Y: p.Y.Max}})
@@ -123,6 +126,12 @@ func (l Lines) addMarks(p *plot.Plot) error {
 		}
 		line.Color, line.Width, line.Dashes = ink, vg.Points(0.75), []vg.Length{vg.Points(2), vg.Points(2)}
 		p.Add(line)
+		if n := len(labels.Labels) - 1; n >= 0 && x-last < labelRoom*(p.X.Max-p.X.Min) {
+			first, _, _ := strings.Cut(labels.Labels[n], "–")
+			labels.Labels[n] = first + "–" + mark.Label
+			continue
+		}
+		last = x
 		labels.XYs = append(labels.XYs, plotter.XY{X: x, Y: p.Y.Max})
 		labels.Labels = append(labels.Labels, mark.Label)
 	}
@@ -131,15 +140,34 @@ func (l Lines) addMarks(p *plot.Plot) error {
 	}
 	texts, err := plotter.NewLabels(labels)
 	if err != nil {
-		return err
+		return fmt.Errorf("labelling what happened: %w", err)
 	}
 	for i := range texts.TextStyle {
-		texts.TextStyle[i] = style(9)
+		texts.TextStyle[i] = style(8)
 		texts.TextStyle[i].XAlign, texts.TextStyle[i].YAlign = draw.XLeft, draw.YTop
 	}
 	texts.Offset = vg.Point{X: 2}
 	p.Add(texts)
 	return nil
+}
+
+// headroom is for the labels of marks, above the highest point.
+const headroom = 1.12
+
+// labelRoom is what a label needs of the axis.
+const labelRoom = 0.045
+
+// plainTicks writes 50 and not 50.00.
+type plainTicks struct{}
+
+func (plainTicks) Ticks(low, high float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	for i, tick := range ticks {
+		if tick.Label != "" {
+			ticks[i].Label = strconv.FormatFloat(tick.Value, 'g', 6, 64)
+		}
+	}
+	return ticks
 }
 
 // percentileTicks names 50 and the nines.
@@ -197,8 +225,7 @@ func newPlot(x, y string) *plot.Plot {
 		axis.Color, axis.Tick.Color = ink, ink
 		axis.Label.TextStyle, axis.Tick.Label = style(10), retick(axis.Tick.Label)
 	}
-	p.Y.Label.TextStyle.Rotation = math.Pi / 2
-	p.Y.Label.TextStyle.YAlign = draw.YCenter
+	p.Y.Tick.Marker, p.X.Tick.Marker = plainTicks{}, plainTicks{}
 	return p
 }
 

@@ -111,6 +111,7 @@ type Chart struct {
 // Event is something that happened.
 type Event struct {
 	Run  string  `json:"run"` // of which part of the experiment
+	N    int     `json:"n"`   // its number in that, which charts show
 	T    float64 `json:"t"`   // seconds from the start of that
 	What string  `json:"what"`
 }

@@ -8,6 +8,7 @@ import (
 
 	"stateless-servers/lab/chart"
 	"stateless-servers/lab/load"
+	"stateless-servers/lab/report"
 )
 
 // counted is how many requests each server has answered.
@@ -114,7 +115,7 @@ func (o *Observation) figures(r load.Result) {
 
 // servers draws how many requests each server answered, second by second.
 func (o *Observation) servers(name, run string, r load.Result) error {
-	svg, err := ServersOverTime(r, nil).SVG()
+	svg, err := report.Servers(r).SVG()
 	if err != nil {
 		return err
 	}

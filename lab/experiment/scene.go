@@ -232,8 +232,8 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // timeline appends the events of a load.
 func (o *Observation) timeline(run string, r load.Result) {
-	for _, event := range r.Events {
-		o.Timeline = append(o.Timeline, Event{run, event.T, event.What})
+	for i, event := range r.Events {
+		o.Timeline = append(o.Timeline, Event{run, i + 1, event.T, event.What})
 	}
 }
 

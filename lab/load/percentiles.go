@@ -13,8 +13,8 @@ type Percentile struct {
 // pointsPerHalf is how many points a curve has from one half of what is left to the next: from 50 to 75 percent, to 87.5…
 const pointsPerHalf = 5
 
-// Percentiles returns the curve of a histogram of a Result, from 0 to 100 percent, closer together the nearer to 100, as
-// far as there were requests to tell them apart.
+// Percentiles returns the curve of a histogram of a Result, from 0 percent on, the points closer together the nearer to 100,
+// as far as there were requests to tell them apart.
 func Percentiles(histogram string) ([]Percentile, error) {
 	h := newHistogram()
 	if err := merge(h, histogram); err != nil {
@@ -25,8 +25,12 @@ func Percentiles(histogram string) ([]Percentile, error) {
 
 func curve(h *hdrhistogram.Histogram) []Percentile {
 	var points []Percentile
+	last := 100 - 100/float64(max(1, h.TotalCount())) // beyond it there is the longest time alone
 	for _, bracket := range h.CumulativeDistributionWithTicks(pointsPerHalf) {
+		if bracket.Quantile > last {
+			break
+		}
 		points = append(points, Percentile{bracket.Quantile, milliseconds(bracket.ValueAt)})
 	}
-	return points
+	return append(points, Percentile{last, milliseconds(h.Max())})
 }

@@ -1,0 +1,112 @@
+// Package report makes a page of the result of a load test: one HTML file, which needs nothing else, asks nobody for
+// anything, and is readable on light and on dark, by people who see its charts and by people who don't.
+package report
+
+import (
+	"cmp"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+
+	"stateless-servers/lab/chart"
+	"stateless-servers/lab/load"
+)
+
+//go:embed report.css
+var css string
+
+//go:embed report.tmpl
+var text string
+
+var page = template.Must(template.New("report").Funcs(template.FuncMap{
+	"ms":  func(n float64) string { return fmt.Sprintf("%.2f", n) },
+	"g":   func(n float64) string { return fmt.Sprintf("%.4g", n) },
+	"inc": func(n int) int { return n + 1 },
+}).Parse(text))
+
+// view is what the template shows.
+type view struct {
+	load.Result
+	Style       template.CSS
+	Charts      struct{ Curve, Latency, Traffic template.HTML }
+	Percentiles []percentileRow
+	Names       []string // of the servers
+	Correctness []violation
+}
+
+type percentileRow struct {
+	Name         string
+	Due, Service float64
+}
+
+type violation struct {
+	Name, Meaning string
+	Count         int64
+}
+
+// Write writes the page.
+func Write(w io.Writer, r load.Result) error {
+	v := view{Result: r, Style: template.CSS(chart.Style() + css), Names: serverNames(r.Series)}
+	curve, err := Curve(r)
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	for _, drawing := range []struct {
+		lines chart.Lines
+		into  *template.HTML
+	}{{curve, &v.Charts.Curve}, {OverTime(r), &v.Charts.Latency}, {Servers(r), &v.Charts.Traffic}} {
+		svg, err := drawing.lines.SVG()
+		if err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+		*drawing.into = template.HTML(svg)
+	}
+	v.Percentiles = []percentileRow{
+		{"50", r.Latency.P50, r.Service.P50}, {"90", r.Latency.P90, r.Service.P90}, {"99", r.Latency.P99, r.Service.P99},
+		{"99.9", r.Latency.P999, r.Service.P999}, {"100", r.Latency.Max, r.Service.Max},
+	}
+	c := r.Sessions
+	v.Correctness = []violation{
+		{"sessions lost", "gone, though nobody had logged out", c.Lost},
+		{"updates lost", "additions that were acknowledged and are gone, of sessions that are there", c.LostUpdates},
+		{"stale reads", "answers that lacked what was acknowledged before, and was there later", c.StaleReads},
+		{"crossed", "answers with another visitor's data, or with more than was ever added", c.Crossed},
+		{"resurrected", "sessions that were there again after their logout", c.Resurrected},
+	}
+	if err := page.Execute(w, v); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+// Percent of the requests that were answered as a correct server may.
+func (v view) Percent() float64 {
+	if v.Requests == 0 {
+		return 0
+	}
+	return 100 * float64(v.OK) / float64(v.Requests)
+}
+
+// Missed tells whether less was sent than was to be.
+func (v view) Missed() bool { return v.RateAchieved < load.HeldShare*v.RateTarget }
+
+// failure is a class of errors.
+type failure struct {
+	Class string
+	Count int64
+}
+
+// Failures lists the errors by class, the most frequent first.
+func (v view) Failures() []failure {
+	var list []failure
+	for class, n := range v.Errors {
+		list = append(list, failure{class, n})
+	}
+	slices.SortFunc(list, func(a, b failure) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Class, b.Class))
+	})
+	return list
+}
