@@ -125,7 +125,8 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 	}
 	o.balancer.HealthyThreshold, o.balancer.UnhealthyThreshold = o.threshold, o.threshold
 	o.balancer.DeregistrationDelay = max(o.balancer.DeregistrationDelay, time.Nanosecond) // 0 would be the default
-	options := fleet.Options{Program: program, Config: c, Balancer: o.balancer, LogDir: logs, Report: out.event}
+	events := fleetpage.NewEvents(out.event)
+	options := fleet.Options{Program: program, Config: c, Balancer: o.balancer, LogDir: logs, Report: events.Add}
 	if o.verbose {
 		options.Output = &printer{w: stderr}
 	}
@@ -139,11 +140,16 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 		return err
 	}
 
-	server, err := serve(listener, f, fleetpage.Info{Store: string(o.store), Address: listener.Addr().String(), Sticky: o.balancer.Sticky})
+	info := fleetpage.Info{
+		Store: o.store, StoreName: sessions.Description, Address: listener.Addr().String(), Sticky: o.balancer.Sticky,
+	}
+	page, err := fleetpage.New(info, f, events)
 	if err != nil {
 		return err
 	}
+	server := serve(listener, f, page)
 	defer server.Close()
+	defer page.Close()
 	url := "http://" + listener.Addr().String()
 	out.line("")
 	out.line("Application  " + url)
@@ -173,11 +179,7 @@ func listen(addr string) (net.Listener, error) {
 }
 
 // serve answers on the listener: the fleet's page itself, everything else by a server of the fleet.
-func serve(listener net.Listener, f *fleet.Fleet, info fleetpage.Info) (*http.Server, error) {
-	page, err := fleetpage.New(info, f)
-	if err != nil {
-		return nil, err
-	}
+func serve(listener net.Listener, f *fleet.Fleet, page *fleetpage.Page) *http.Server {
 	server := &http.Server{
 		// Not a ServeMux, which would redirect paths like //a that are the servers' business.
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -192,7 +194,7 @@ func serve(listener net.Listener, f *fleet.Fleet, info fleetpage.Info) (*http.Se
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
 	go func() { _ = server.Serve(listener) }()
-	return server, nil
+	return server
 }
 
 // printer writes whole lines, from several goroutines.

@@ -108,6 +108,9 @@ func (f *Fleet) Balancer() *balancer.Balancer { return f.balancer }
 // ServeHTTP is the listener of the load balancer.
 func (f *Fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.balancer.ServeHTTP(w, r) }
 
+// Errors counts the answers that the load balancer itself gave, because no server did.
+func (f *Fleet) Errors() balancer.Errors { return f.balancer.Errors() }
+
 // Launch adds n servers at once and returns when all are healthy, in the order of their names. The error is the first
 // one's that failed; the others go on.
 func (f *Fleet) Launch(ctx context.Context, n int) ([]Server, error) {

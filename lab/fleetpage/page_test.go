@@ -11,13 +11,16 @@ import (
 	"strings"
 	"testing"
 
+	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
 	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/load"
 )
 
 // fake is a fleet of two servers that notes what it was asked for.
 type fake struct {
 	servers []fleet.Server
+	errors  balancer.Errors
 	asked   []string
 	err     error // of whatever is asked
 }
@@ -30,6 +33,8 @@ func newFake() *fake {
 }
 
 func (f *fake) Servers() []fleet.Server { return f.servers }
+
+func (f *fake) Errors() balancer.Errors { return f.errors }
 
 func (f *fake) Server(name string) (fleet.Server, error) {
 	for _, s := range f.servers {
@@ -59,11 +64,29 @@ const html = "text/html,application/xhtml+xml,*/*;q=0.8"
 
 func ask(t *testing.T, f Fleet, method, path string, header map[string]string) *httptest.ResponseRecorder {
 	t.Helper()
-	handler, err := New(Info{Store: "valkey", Address: "127.0.0.1:8080", Sticky: true}, f)
+	return askWith(t, f, method, path, header, "")
+}
+
+// newPage makes a page that watches nothing but what the test has it look at.
+func newPage(t *testing.T, f Fleet) *Page {
+	t.Helper()
+	info := Info{Store: config.StoreMemory, StoreName: "each server's own memory", Address: "127.0.0.1:8080", Sticky: true}
+	page, err := New(info, f, NewEvents(func(string) {}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	request := httptest.NewRequest(method, path, nil)
+	page.load.run = func(context.Context, Level, func(load.Progress)) (load.Result, error) {
+		return load.Result{}, errors.New("no load in this test")
+	}
+	t.Cleanup(page.Close)
+	return page
+}
+
+func askWith(t *testing.T, f Fleet, method, path string, header map[string]string, form string) *httptest.ResponseRecorder {
+	t.Helper()
+	handler := newPage(t, f)
+	request := httptest.NewRequest(method, path, strings.NewReader(form))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Host = "127.0.0.1:8080"
 	for key, value := range header {
 		if key == "Host" {
@@ -79,9 +102,12 @@ func ask(t *testing.T, f Fleet, method, path string, header map[string]string) *
 
 func TestFleetAsJSON(t *testing.T) {
 	got := ask(t, newFake(), "GET", "/_lab/fleet", nil)
-	want := `{"store":"valkey","address":"127.0.0.1:8080","sticky":true,"servers":[` +
-		`{"name":"server-1","zone":"a","pid":11,"address":"127.0.0.1:1001","state":"healthy","requests":7},` +
-		`{"name":"server-2","zone":"b","pid":12,"address":"127.0.0.1:1002","state":"unhealthy","requests":0}]}`
+	want := `{"store":"memory","store_name":"each server's own memory","address":"127.0.0.1:8080","sticky":true,"servers":[` +
+		`{"name":"server-1","zone":"a","pid":11,"address":"127.0.0.1:1001","state":"healthy","requests":7,"rate":0},` +
+		`{"name":"server-2","zone":"b","pid":12,"address":"127.0.0.1:1002","state":"unhealthy","requests":0,"rate":0}],` +
+		`"rate":0,"failed":0,"store_state":{"reach":"none","latency_ms":0,"detail":""},` +
+		`"load":{"level":"off","target_rate":0,"visitors":0,"phase":"","requests":0,"failed":0,"p50_ms":0,"p99_ms":0,` +
+		`"sessions":{"total":0,"lost":0,"lost_updates":0,"stale_reads":0,"crossed":0,"resurrected":0}},"events":[]}`
 	if body := strings.TrimSpace(got.Body.String()); got.Code != 200 || body != want {
 		t.Errorf("got %d %s\nwant %s", got.Code, body, want)
 	}
@@ -110,6 +136,7 @@ func TestChanges(t *testing.T) {
 		{"kill nobody", "/_lab/servers/server-9/kill", "", nil, 404, "", `"allowed":["server-1","server-2"]`},
 		{"stop nobody", "/_lab/servers/server-9/stop", "", nil, 404, "", `"allowed":["server-1","server-2"]`},
 		{"stop nobody by a form", "/_lab/servers/server-9/stop", html, nil, 404, "", "<li>server-2</li>"},
+		{"load at no level", "/_lab/load", "", nil, 422, "", `"allowed":["off","low","high"]`},
 		{"something else", "/_lab/servers/server-1/promote", "", nil, 404, "", `"POST /_lab/servers"`},
 		{"no server", "/_lab/nothing", "", nil, 404, "", `"GET /_lab/fleet"`},
 	}
@@ -184,7 +211,7 @@ func TestPage(t *testing.T) {
 	got := ask(t, f, "GET", "/_lab", nil)
 	page := got.Body.String()
 	for _, part := range []string{
-		"server-1", "healthy", "unhealthy", "127.0.0.1:1001", ">valkey<", "a visitor stays with one server",
+		"server-1", "healthy", "unhealthy", "127.0.0.1:1001", ">memory<", "each server", "a visitor stays with one server",
 		`action="/_lab/servers/server-1/kill"`, `action="/_lab/servers/server-1/stop"`, `action="/_lab/servers"`,
 		`aria-label="Kill server-1"`, `<html lang="en">`, `role="status"`, `scope="row"`, "&lt;script&gt;",
 	} {
@@ -204,7 +231,7 @@ func TestPage(t *testing.T) {
 func TestEveryFileOfThePageIsServed(t *testing.T) {
 	page := ask(t, newFake(), "GET", "/_lab", nil).Body.String()
 	kinds := map[string]string{".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-	links := regexp.MustCompile(`(?:href|src)="(/_lab/[^"]+)"`).FindAllStringSubmatch(page, -1)
+	links := regexp.MustCompile(`(?:href|src)="(/_lab/[^"]+\.[^"]+)"`).FindAllStringSubmatch(page, -1)
 	if len(links) != len(kinds) {
 		t.Errorf("%d links to files, want %d", len(links), len(kinds))
 	}

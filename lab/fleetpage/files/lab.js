@@ -1,85 +1,87 @@
-// Keeps the fleet's table up to date without reloading. Without it the page's forms do the same, one page at a time.
+// Keeps the page up to date without reloading: the lab sends the live part of the page as it is now, and what differs is
+// changed in place. Without this script the page's forms do the same, one page at a time.
 'use strict';
+(() => {
+  const shown = document.querySelector('.live');
+  const status = document.getElementById('status');
+  const say = (text) => { status.textContent = text; };
 
-const rows = document.getElementById('servers');
-const row = document.getElementById('row').content.firstElementChild;
-const status = document.getElementById('status');
-const count = document.getElementById('count');
-
-function say(text) { if (status.textContent !== text) status.textContent = text; }
-
-function rowOf(server) {
-  for (const existing of rows.children) {
-    if (existing.dataset.name === server.name) return existing;
-  }
-  const added = row.cloneNode(true);
-  added.dataset.name = server.name;
-  for (const form of added.querySelectorAll('form')) {
-    form.action = '/_lab/servers/' + encodeURIComponent(server.name) + '/' + form.dataset.action;
-    const button = form.querySelector('button');
-    button.setAttribute('aria-label', button.textContent + ' ' + server.name);
-  }
-  rows.append(added);
-  return added;
-}
-
-function show(fleet) {
-  const names = new Set();
-  const news = [];
-  for (const server of fleet.servers) {
-    names.add(server.name);
-    const line = rowOf(server);
-    if (line.dataset.state !== server.state) {
-      line.dataset.state = server.state;
-      news.push(server.name + ' is ' + server.state);
+  // morph makes an element like another one. Elements are kept, and with them the focus; those with a data-key are
+  // told apart by it, those with data-keep are left alone.
+  function morph(element, next) {
+    if (element.hasAttribute('data-keep')) return;
+    for (const { name } of [...element.attributes]) {
+      if (!next.hasAttribute(name)) element.removeAttribute(name);
     }
-    for (const field of line.querySelectorAll('[data-field]')) {
-      const text = String(server[field.dataset.field]);
-      if (field.textContent !== text) field.textContent = text;
+    for (const { name, value } of next.attributes) {
+      if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+    }
+
+    const keyOf = (node) => node.dataset?.key;
+    const keys = new Set([...next.children].map(keyOf));
+    for (const child of [...element.children]) {
+      if (keyOf(child) && !keys.has(keyOf(child))) child.remove();
+    }
+    let at = element.firstChild;
+    for (const child of [...next.childNodes]) {
+      if (!at || at.nodeName !== child.nodeName || keyOf(at) !== keyOf(child)) {
+        element.insertBefore(child, at);
+        continue;
+      }
+      if (child.nodeType === Node.ELEMENT_NODE) morph(at, child);
+      else if (at.nodeValue !== child.nodeValue) at.nodeValue = child.nodeValue;
+      at = at.nextSibling;
+    }
+    while (at) {
+      const gone = at;
+      at = at.nextSibling;
+      gone.remove();
     }
   }
-  for (const line of [...rows.children]) {
-    if (names.has(line.dataset.name)) continue;
-    news.push(line.dataset.name + ' is gone');
-    line.remove();
+
+  // News are said once, the latest last.
+  const newest = () => Number(document.querySelector('.events [data-key]')?.dataset.key ?? 0);
+  let said = newest();
+  function sayNews() {
+    const news = [...document.querySelectorAll('.events [data-key]')].filter((event) => Number(event.dataset.key) > said);
+    if (!news.length) return;
+    said = newest();
+    say(news.reverse().map((event) => event.querySelector('span').textContent).join('. ') + '.');
   }
-  const number = String(fleet.servers.length);
-  if (count.textContent !== number) count.textContent = number;
-  if (news.length) say(news.join(', ') + '.');
-}
 
-let unreachable = false;
-
-async function refresh() {
-  try {
-    const response = await fetch('/_lab/fleet', { headers: { Accept: 'application/json' } });
-    show(await response.json());
-    if (unreachable) say('The lab answers again.');
-    unreachable = false;
-  } catch {
-    unreachable = true;
-    say('The lab does not answer. Has it been stopped?');
+  let live, silent = false;
+  function listen() {
+    live = new EventSource('/_lab/live');
+    live.onmessage = ({ data }) => {
+      if (silent) say('The lab answers again.');
+      silent = false;
+      morph(shown, new DOMParser().parseFromString(data, 'text/html').querySelector('.live'));
+      sayNews();
+    };
+    live.onerror = () => {
+      if (!silent) say('The lab doesn’t answer. Has it been stopped?');
+      silent = true;
+    };
   }
-}
+  listen();
+  document.addEventListener('visibilitychange', () => {
+    live.close(); // a browser has few connections to one address, and a hidden page needs none
+    if (!document.hidden) listen();
+  });
 
-async function poll() {
-  if (!document.hidden) await refresh();
-  setTimeout(poll, 1000);
-}
-
-document.addEventListener('submit', async (event) => {
-  event.preventDefault();
-  const form = event.target;
-  const button = form.querySelector('button');
-  button.disabled = true;
-  try {
-    const response = await fetch(form.action, { method: 'POST', headers: { Accept: 'application/json' } });
-    if (!response.ok) say((await response.json()).detail);
-    await refresh();
-  } catch {
-    say('The lab does not answer. Has it been stopped?');
-  }
-  button.disabled = false;
-});
-
-poll();
+  const underWay = new WeakSet();
+  document.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    const form = event.target;
+    if (underWay.has(form)) return;
+    underWay.add(form);
+    try {
+      const body = new URLSearchParams(new FormData(form, event.submitter));
+      const response = await fetch(form.getAttribute('action'), { method: 'POST', headers: { Accept: 'application/json' }, body });
+      if (!response.ok) say((await response.json()).detail);
+    } catch {
+      say('The lab doesn’t answer. Has it been stopped?');
+    }
+    underWay.delete(form);
+  });
+})();

@@ -1,0 +1,256 @@
+package fleetpage
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/check"
+	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/load"
+)
+
+func TestRates(t *testing.T) {
+	f := newFake()
+	f.servers[0].Requests = 100 // before the watch began
+	w := newWatch(f)
+	f.servers[0].Requests = 120
+	f.servers[1].Requests = 5
+	f.errors = balancer.Errors{BadGateway: 3, ServiceUnavailable: 1, GatewayTimeout: 1}
+	w.take(w.last.Add(2 * time.Second))
+	f.servers = append(f.servers[1:], fleet.Server{Name: "server-3", Requests: 4}) // server-1 is gone
+	w.take(w.last.Add(time.Second))
+	w.take(w.last) // a clock that was set back
+
+	got := w.history()
+	if len(got) != 2 || got[0].answered["server-1"] != 10 || got[0].answered["server-2"] != 2.5 || got[0].failed != 2.5 || got[0].total() != 15 {
+		t.Errorf("first %+v", got)
+	}
+	if _, there := got[1].answered["server-1"]; there || got[1].answered["server-3"] != 4 || got[1].total() != 4 {
+		t.Errorf("then %+v", got[1])
+	}
+	for range 2 * keptSamples {
+		w.take(w.last.Add(time.Second))
+	}
+	if n := len(w.history()); n != keptSamples {
+		t.Errorf("%d samples are kept", n)
+	}
+}
+
+func TestChart(t *testing.T) {
+	start := time.Now()
+	samples := []sample{
+		{start, map[string]float64{"server-10": 10, "server-9": 30, "server-1": 0}, 0},
+		{start.Add(time.Second), map[string]float64{"server-10": 10}, 20},
+	}
+	events := []Event{{2, start.Add(time.Second / 2), "later"}, {1, start.Add(-time.Minute), "too early"}}
+	c := draw(samples, events)
+	if c.Top != 40 || len(c.Bands) != 2 || c.Bands[0].Name != "server-9" || c.Bands[1].Name != "server-10" {
+		t.Fatalf("got %+v", c)
+	}
+	// The newest column ends at the right edge; each stands on the one below it.
+	if want := "M580.0 25.00h8.5v75.00h-8.5z"; c.Bands[0].Path != want {
+		t.Errorf("server-9 %s, want %s", c.Bands[0].Path, want)
+	}
+	if want := "M580.0 0.00h8.5v25.00h-8.5zM590.0 75.00h8.5v25.00h-8.5z"; c.Bands[1].Path != want {
+		t.Errorf("server-10 %s, want %s", c.Bands[1].Path, want)
+	}
+	if want := "M590.0 25.00h8.5v50.00h-8.5z"; c.Failed != want {
+		t.Errorf("failed %s, want %s", c.Failed, want)
+	}
+	if len(c.Marks) != 1 || c.Marks[0].X != 590 || !strings.HasSuffix(c.Marks[0].Text, " later") {
+		t.Errorf("marks %+v", c.Marks)
+	}
+	if !strings.Contains(c.Summary, "30 now, 40 at most") || !strings.Contains(draw(nil, nil).Summary, "0 now, 0 at most") {
+		t.Errorf("in words: %s; %s", c.Summary, draw(nil, nil).Summary)
+	}
+	for rate, want := range map[float64]float64{0: 10, 10: 10, 10.1: 15, 99: 100, 101: 150, 207: 250, 850: 1000} {
+		if got := roundUp(rate); got != want {
+			t.Errorf("the top of %v is %v, want %v", rate, got, want)
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	var told []string
+	e := NewEvents(func(text string) { told = append(told, text) })
+	_, changed := e.recent()
+	for range keptEvents {
+		e.Add("something")
+	}
+	e.Add("the last")
+	<-changed
+	list, _ := e.recent()
+	if len(list) != keptEvents || list[0].Text != "the last" || list[0].Number != keptEvents+1 || len(told) != keptEvents+1 {
+		t.Errorf("%d events, %d told, the first %+v", len(list), len(told), list[0])
+	}
+}
+
+// What the store is said to be follows from what the healthy servers say.
+func TestStoreState(t *testing.T) {
+	says := http.StatusOK
+	ready := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/readyz" {
+			t.Errorf("asked for %s", r.URL)
+		}
+		w.WriteHeader(says)
+		_, _ = w.Write([]byte(`{"detail":"The session store doesn't answer."}`))
+	}))
+	defer ready.Close()
+	gone := httptest.NewServer(nil)
+	gone.Close()
+
+	f := newFake()
+	f.servers[0].Address = strings.TrimPrefix(gone.URL, "http://") // killed, and not noticed yet
+	f.servers[1].Address, f.servers[1].State = strings.TrimPrefix(ready.URL, "http://"), balancer.StateHealthy
+	events := NewEvents(func(string) {})
+	w := newStoreWatch(config.StoreValkey, f, events)
+	now := time.Now()
+	look := func(want Reach) {
+		t.Helper()
+		state := w.look(t.Context())
+		w.set(state, now)
+		if state.Reach != want || (state.Latency > 0) != (want == ReachAnswers) {
+			t.Errorf("got %+v, want %s", state, want)
+		}
+		now = now.Add(3 * time.Second)
+	}
+	look(ReachAnswers)
+	says = http.StatusServiceUnavailable
+	look(ReachSilent)
+	look(ReachSilent) // the same outage
+	says = http.StatusInternalServerError
+	look(ReachUnknown)
+	says = http.StatusOK
+	look(ReachAnswers)
+	f.servers[1].State = balancer.StateUnhealthy
+	look(ReachUnknown)
+
+	var texts []string
+	list, _ := events.recent()
+	for _, event := range list {
+		texts = append(texts, event.Text)
+	}
+	want := []string{"store answers again, after 9 s", "store down: server-2 says: The session store doesn't answer."}
+	if !slices.Equal(texts, want) {
+		t.Errorf("events %q, want %q", texts, want)
+	}
+	for _, kind := range []config.Store{config.StoreMemory, config.StoreCookie, config.StoreToken} {
+		other := newStoreWatch(kind, f, events)
+		other.run(t.Context()) // returns at once
+		if other.now().Reach != ReachNone {
+			t.Errorf("%s: %+v", kind, other.now())
+		}
+	}
+}
+
+// The switch runs one load after the other, and keeps the figures of the last.
+func TestLoadSwitch(t *testing.T) {
+	events := NewEvents(func(string) {})
+	running := make(chan string)
+	s := newLoadSwitch(func(ctx context.Context, level Level, progress func(load.Progress)) (load.Result, error) {
+		progress(load.Progress{Phase: load.Measure, Requests: 5, OK: 4, Sessions: check.Counts{Total: 2, Lost: 1}})
+		running <- level.Name
+		<-ctx.Done()
+		return load.Result{Requests: 9, OK: 7, Sessions: check.Counts{Total: 3, Lost: 1, LostUpdates: 2}}, nil
+	}, events)
+	level := func(name string) Level {
+		return levels()[slices.IndexFunc(levels(), func(l Level) bool { return l.Name == name })]
+	}
+	s.set(level("low"))
+	s.set(level("low")) // no second one
+	if got := <-running; got != "low" {
+		t.Errorf("runs %s", got)
+	}
+	if now := s.now(); now.Name != "low" || now.Requests != 5 || now.Failed != 1 || now.Sessions.Lost != 1 {
+		t.Errorf("while it runs: %+v", now)
+	}
+	s.set(level("high"))
+	if got := <-running; got != "high" {
+		t.Errorf("runs %s", got)
+	}
+	s.close()
+	if now := s.now(); now.Name != "off" || now.Phase != "" || now.Requests != 9 || now.Failed != 2 || now.Sessions.LostUpdates != 2 {
+		t.Errorf("in the end: %+v", now)
+	}
+	list, _ := events.recent()
+	if len(list) != 4 || list[0].Text != "load ended: 9 requests, 2 failed, 1 sessions lost, 2 updates lost" {
+		t.Errorf("events %+v", list)
+	}
+}
+
+// A load that can't begin is an event, and the switch goes back to off.
+func TestLoadThatFails(t *testing.T) {
+	events := NewEvents(func(string) {})
+	s := newLoadSwitch(func(context.Context, Level, func(load.Progress)) (load.Result, error) {
+		return load.Result{}, errors.New("nobody answers")
+	}, events)
+	s.set(levels()[1])
+	s.mu.Lock()
+	ended := s.ended
+	s.mu.Unlock()
+	<-ended
+	if list, _ := events.recent(); list[0].Text != "load failed: nobody answers" || s.now().Name != "off" {
+		t.Errorf("events %+v, the switch is at %s", list, s.now().Name)
+	}
+}
+
+// A form sets the switch; what the load does isn't waited for.
+func TestLoadRoute(t *testing.T) {
+	form := url.Values{"level": {"low"}}.Encode()
+	if got := askWith(t, newFake(), "POST", "/_lab/load", nil, form); got.Code != http.StatusAccepted || !strings.Contains(got.Body.String(), `"phase":`) {
+		t.Errorf("got %d %s", got.Code, got.Body)
+	}
+	if got := askWith(t, newFake(), "POST", "/_lab/load", map[string]string{"Accept": html}, form); got.Code != http.StatusSeeOther {
+		t.Errorf("a browser's form: %d", got.Code)
+	}
+	if got := askWith(t, newFake(), "POST", "/_lab/load", nil, "level="+strings.Repeat("x", longestForm)); got.Code != http.StatusUnprocessableEntity {
+		t.Errorf("a long form: %d", got.Code)
+	}
+}
+
+// The stream begins with the page as it is, and goes on with every event.
+func TestLive(t *testing.T) {
+	page := newPage(t, newFake())
+	server := httptest.NewServer(page)
+	defer server.Close()
+	response, err := http.Get(server.URL + "/_lab/live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if kind := response.Header.Get("Content-Type"); kind != "text/event-stream" {
+		t.Errorf("Content-Type %s", kind)
+	}
+	lines := bufio.NewScanner(response.Body)
+	message := func() string {
+		var text strings.Builder
+		for lines.Scan() && lines.Text() != "" {
+			data, ok := strings.CutPrefix(lines.Text(), "data: ")
+			if !ok {
+				t.Fatalf("a line without data: %q", lines.Text())
+			}
+			text.WriteString(data + "\n")
+		}
+		return text.String()
+	}
+	if first := message(); !strings.HasPrefix(first, `<div class="live">`) || !strings.HasSuffix(first, "</div>\n") || !strings.Contains(first, "server-2") {
+		t.Errorf("the first message: %s", first)
+	}
+	page.events.Add("something <happened>")
+	for range 100 {
+		if strings.Contains(message(), "something &lt;happened&gt;") {
+			return
+		}
+	}
+	t.Error("the event was not sent")
+}
