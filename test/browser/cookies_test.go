@@ -1,0 +1,148 @@
+package browser
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/security"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/process"
+)
+
+// broken lists in what the session cookie, as the browser keeps it, falls short of what is promised.
+func broken(cookies []*network.Cookie, tls bool) (list []string) {
+	name := "session"
+	if tls {
+		name = "__Host-session"
+	}
+	i := slices.IndexFunc(cookies, func(c *network.Cookie) bool { return c.Name == name })
+	if i < 0 {
+		return []string{"no cookie is called " + name}
+	}
+	c := cookies[i]
+	if !c.HTTPOnly {
+		list = append(list, "scripts can read it")
+	}
+	if c.SameSite != network.CookieSameSiteLax {
+		list = append(list, fmt.Sprintf("SameSite is %q", c.SameSite))
+	}
+	if c.Secure != tls {
+		list = append(list, fmt.Sprintf("Secure is %t", c.Secure))
+	}
+	if c.Path != "/" || strings.HasPrefix(c.Domain, ".") {
+		list = append(list, "other hosts or paths: "+c.Domain+c.Path)
+	}
+	return list
+}
+
+func (b *tab) cookies() []*network.Cookie {
+	b.t.Helper()
+	return call(b, network.GetCookies, network.GetCookiesParams{}).Cookies
+}
+
+// serveApp runs one server of the application, with sessions in its memory, until the test ends.
+func serveApp(t *testing.T) *url.URL {
+	t.Helper()
+	program, err := fleet.Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := config.Default()
+	c.ServerName = "server-1"
+	for _, addr := range []*string{&c.Addr, &c.AdminAddr} {
+		port, err := process.FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		*addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	}
+	p, err := process.Start(process.Command{Name: "server-1", Path: program, Env: c.Environment()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if response, err := http.Get("http://" + c.Addr + "/healthz"); err == nil {
+			response.Body.Close()
+			break
+		}
+		if p.Ended() != nil || time.Now().After(deadline) {
+			t.Fatalf("the server doesn't answer: %v\n%s", p.Ended(), p.Tail())
+		}
+	}
+	return &url.URL{Scheme: "http", Host: c.Addr}
+}
+
+// Over HTTPS, as behind a load balancer with a certificate, the cookie is bound to its host and to TLS.
+func TestCookieOverTLS(t *testing.T) {
+	terminator := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(serveApp(t)))
+	t.Cleanup(terminator.Close)
+	b := newTab(t)
+	call(b, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
+	b.open(terminator.URL)
+	b.enter("#user", "Ada")
+	b.click("form[action='/login'] button")
+	b.shows(".who", "Logged in as Ada")
+	for _, fault := range broken(b.cookies(), true) {
+		t.Error("the session cookie: " + fault)
+	}
+	if readable := evaluate[string](b, "document.cookie"); strings.Contains(readable, "session") {
+		t.Errorf("scripts see %q", readable)
+	}
+	b.clean()
+
+	b.click("form[action='/logout'] button")
+	b.shows("#no-session", "You have no session yet")
+	if slices.ContainsFunc(b.cookies(), func(c *network.Cookie) bool { return strings.Contains(c.Name, "session") }) {
+		t.Error("the session cookie outlived the logout")
+	}
+}
+
+func TestCookieOverPlainHTTP(t *testing.T) {
+	l, b := labUp(t), newTab(t)
+	b.open(l.url)
+	b.click("#visit-form button")
+	b.shows("#visits", "1")
+	for _, fault := range broken(b.cookies(), false) {
+		t.Error("the session cookie: " + fault)
+	}
+	b.clean()
+}
+
+// The check of the flags finds what is wrong with a cookie.
+func TestCheckOfCookies(t *testing.T) {
+	for setCookie, finds := range map[string]string{
+		"session=a; Path=/; HttpOnly; SameSite=Lax":        "",
+		"session=a; Path=/; SameSite=Lax":                  "scripts can read it",
+		"session=a; Path=/; HttpOnly; SameSite=Strict":     `SameSite is "Strict"`,
+		"session=a; Path=/; HttpOnly":                      `SameSite is ""`,
+		"session=a; Path=/api; HttpOnly; SameSite=Lax":     "other hosts or paths: 127.0.0.1/api",
+		"other=a; Path=/; HttpOnly; SameSite=Lax":          "no cookie is called session",
+		"__Host-session=a; Path=/; HttpOnly; SameSite=Lax": "no cookie is called session", // not without Secure
+	} {
+		t.Run(setCookie, func(t *testing.T) {
+			site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Set-Cookie", setCookie) }))
+			defer site.Close()
+			b := newTab(t)
+			b.open(site.URL + "/api/")
+			if found := strings.Join(broken(b.cookies(), false), "; "); (finds == "") != (found == "") || !strings.Contains(found, finds) {
+				t.Errorf("found %q, want %q", found, finds)
+			}
+			if len(broken(b.cookies(), true)) == 0 {
+				t.Error("taken for a cookie over TLS")
+			}
+		})
+	}
+}

@@ -1,0 +1,114 @@
+package browser
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// axe is the program that checks accessibility: axe-core, from the npm package that package.json names.
+var axe = sync.OnceValues(func() (string, error) {
+	program, err := os.ReadFile(filepath.Join(root, "node_modules/axe-core/axe.min.js"))
+	if err != nil {
+		return "", fmt.Errorf("the check of accessibility needs axe-core; npm ci installs it: %w", err)
+	}
+	return string(program), nil
+})
+
+// barriers are what keeps people from using the page as it is now: every violation of a rule of axe-core's, with the
+// elements that have it.
+func (b *tab) barriers() []string {
+	b.t.Helper()
+	program, err := axe()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	const check = `axe.run(document).then(({ violations }) => violations.flatMap(({ id, help, nodes }) =>
+		nodes.map((node) => id + ": " + help + ": " + node.html + " " + node.failureSummary)))`
+	evaluate[int](b, program+";0")
+	return evaluate[[]string](b, check)
+}
+
+// look is how a visitor looks at a page.
+type look struct {
+	scheme string // light or dark
+	width  int64  // CSS pixels; what pages must still fit is 360
+}
+
+func looks() []look {
+	return []look{{"light", 1280}, {"dark", 1280}, {"light", 360}, {"dark", 360}}
+}
+
+func (l look) String() string { return fmt.Sprintf("%s-%d", l.scheme, l.width) }
+
+func (b *tab) use(l look) {
+	b.t.Helper()
+	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: l.width, Height: 900, DeviceScaleFactor: 1, Mobile: l.width < 500,
+	})
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: l.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}})
+}
+
+// faults are what is wrong with the page as it is now in that look: barriers, something to scroll sideways for, and, as
+// everybody here asks for reduced motion, anything that moves.
+func (b *tab) faults(l look) (list []string) {
+	b.t.Helper()
+	b.use(l)
+	for _, barrier := range b.barriers() {
+		list = append(list, fmt.Sprintf("%s: %s", l, barrier))
+	}
+	if pixels := evaluate[int](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); pixels > 0 {
+		list = append(list, fmt.Sprintf("%s: %d pixels wider than the window", l, pixels))
+	}
+	if moving := evaluate[int](b, "document.getAnimations().length"); moving > 0 {
+		list = append(list, fmt.Sprintf("%s: %d elements move", l, moving))
+	}
+	return list
+}
+
+// fine checks that the page has no faults in any look, and leaves a screenshot of each.
+func (b *tab) fine(name string) {
+	b.t.Helper()
+	for _, l := range looks() {
+		for _, fault := range b.faults(l) {
+			b.t.Errorf("%s, %s", name, fault)
+		}
+		b.screenshot(name + "-" + l.String())
+	}
+	b.use(looks()[0])
+}
+
+// shown are the screenshots that the README shows.
+func shown() []string {
+	return []string{"sample-light-1280", "sample-dark-1280", "fleet-light-1280", "fleet-dark-1280"}
+}
+
+// screenshot keeps a picture of the whole page.
+func (b *tab) screenshot(name string) {
+	b.t.Helper()
+	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	folders := []string{filepath.Join(root, ".build/screenshots")}
+	for _, other := range shown() {
+		if *update && name == other {
+			folders = append(folders, filepath.Join(root, "docs/images"))
+		}
+	}
+	for _, folder := range folders {
+		err := os.MkdirAll(folder, 0o755)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644)
+		}
+		if err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+// Package browser has the tests that look at the pages as visitors do: in Chromium. Screenshots of what they saw are left
+// in .build/screenshots; with -update, those that the README shows are taken over into docs/images.
+package browser
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// root is the module's folder, seen from this package.
+const root = "../.."
+
+var update = flag.Bool("update", false, "take the README's screenshots over into docs/images")
+
+// rebound is a name that leads to this machine, in the tests' browser only, as a name of an attacker's may.
+const rebound = "rebound.example"
+
+// chromium starts the browser once for all tests. No flag has to do with the pages: they keep the browser from calling
+// home, which a closed network answers with errors, and let it run as root.
+var chromium = sync.OnceValues(func() (browser struct {
+	context.Context
+	close func()
+}, err error) {
+	program, err := exec.LookPath("chromium")
+	if err != nil {
+		return browser, fmt.Errorf("the tests of the pages need a browser; make setup installs it: %w", err)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("host-resolver-rules", "MAP "+rebound+" 127.0.0.1"),
+	)
+	allocator, closeAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, cancel := chromedp.NewContext(allocator)
+	browser.Context = ctx
+	browser.close = func() { cancel(); closeAllocator() }
+	if err := chromedp.Do(ctx); err != nil {
+		browser.close()
+		return browser, fmt.Errorf("starting %s: %w", program, err)
+	}
+	return browser, nil
+})
+
+// labProgram builds the lab's command line once for all tests.
+var labProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "lab-test-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "lab")
+	build := exec.Command("go", "build", "-o", program, "./lab")
+	build.Dir = root
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the lab: %w\n%s", err, output)
+	}
+	return program, nil
+})
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if browser, err := chromium(); err == nil {
+		browser.close()
+	}
+	if program, err := labProgram(); err == nil {
+		os.RemoveAll(filepath.Dir(program))
+	}
+	os.Exit(code)
+}

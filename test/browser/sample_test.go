@@ -1,0 +1,94 @@
+package browser
+
+import (
+	"fmt"
+	"testing"
+)
+
+// What a visitor does with the sample page, with JavaScript and without: log in, fill a cart while a server dies, log out.
+func TestSamplePage(t *testing.T) {
+	for _, javaScript := range []bool{true, false} {
+		t.Run(fmt.Sprintf("JavaScript %t", javaScript), func(t *testing.T) {
+			l, b := labUp(t), newTab(t)
+			if !javaScript {
+				b.withoutJavaScript()
+			}
+			b.open(l.url)
+			b.shows("#session-title + form", "Log in with any name")
+			b.enter("#user", "Ada")
+			b.click("form[action='/login'] button")
+			b.shows(".who", "Logged in as Ada")
+
+			b.click("[data-sku=coffee] [value='1']")
+			b.shows("[data-sku=coffee] [data-quantity]", "1")
+			l.kill(evaluate[string](b, "document.querySelector('#server').textContent"))
+			b.click("[data-sku=coffee] [value='1']")
+			b.shows("[data-sku=coffee] [data-quantity]", "2")
+			b.click("[data-sku=cactus] [value='1']")
+			b.shows("#total", "18.90")
+			b.click("#visit-form button")
+			b.shows("#visits", "1")
+			b.open(l.url)
+			b.shows("[data-sku=coffee] [data-quantity]", "2")
+			b.shows("#total", "18.90")
+			b.shows(".who", "Logged in as Ada")
+
+			b.click("form[action='/logout'] button")
+			b.shows("#no-session", "You have no session yet")
+			b.shows("[data-sku=coffee] [data-quantity]", "0")
+			b.shows("#visits", "0")
+			b.clean()
+		})
+	}
+}
+
+// The script's own parts: the dice, and many requests at once.
+func TestSamplePageScript(t *testing.T) {
+	l, b := labUp(t), newTab(t)
+	b.open(l.url)
+	b.click("#burst")
+	b.shows("#visits-title ~ .status", "20 of 20 acknowledged by 3 servers, 20 counted.")
+	b.click("#roll")
+	b.shows("#game-title ~ .status", "recorded by server-")
+	b.shows("#board .own", "") // the own line of the leaderboard
+	b.clean()
+}
+
+func TestSamplePageLooks(t *testing.T) {
+	l, b := labUp(t), newTab(t)
+	b.open(l.url)
+	b.fine("sample-new")
+	b.enter("#user", "Ada")
+	b.click("form[action='/login'] button")
+	b.shows(".who", "Logged in as Ada")
+	b.click("#burst")
+	b.shows("#visits-title ~ .status", "20 of 20")
+	for range 2 {
+		b.click("[data-sku=coffee] [value='1']")
+	}
+	b.shows("[data-sku=coffee] [data-quantity]", "2")
+	b.click("#roll")
+	b.shows("#game-title ~ .status", "recorded by server-")
+	b.fine("sample")
+	b.clean()
+
+	b.open(l.url + "/nowhere")
+	b.shows("h1", "404")
+	b.fine("sample-error")
+}
+
+// A store in the visitor's own cookie, or none, cannot do everything: the page says so, and switches off what would fail.
+func TestSamplePageOfLesserStores(t *testing.T) {
+	for _, store := range []string{"cookie", "token"} {
+		t.Run(store, func(t *testing.T) {
+			l, b := labUp(t, "--store", store), newTab(t)
+			b.open(l.url)
+			b.enter("#user", "Ada")
+			b.click("form[action='/login'] button")
+			b.shows(".who", "Logged in as Ada")
+			b.shows("#store-title ~ .limits", "a copy of its cookie still works until it expires")
+			b.fine("sample-" + store)
+			b.clean()
+		})
+	}
+}

@@ -1,0 +1,208 @@
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// patience bounds how long a test waits for what a page is to show. It is for machines that have much else to do.
+const patience = time.Minute
+
+// tab is a page in a browser of its own, without cookies at first, that notes what goes wrong in it.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	origin   string // of the address that was opened last
+	problems []string
+}
+
+// newTab opens an empty page, which the test's end closes.
+func newTab(t *testing.T) *tab {
+	t.Helper()
+	browser, err := chromium()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &tab{t: t}
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.note))
+	t.Cleanup(cancel)
+	b.ctx = ctx
+	b.do()
+	return b
+}
+
+// note looks for what must not happen: errors on the console, and requests to anywhere but the page's own origin.
+func (b *tab) note(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	add := func(format string, args ...any) { b.problems = append(b.problems, fmt.Sprintf(format, args...)) }
+	switch e := event.(type) {
+	case *runtime.EventConsoleAPICalled:
+		switch e.Type {
+		case runtime.ConsoleAPICalledTypeError, runtime.ConsoleAPICalledTypeWarning, runtime.ConsoleAPICalledTypeAssert:
+			add("console: %s %v", e.Type, texts(e.Args))
+		}
+	case *runtime.EventExceptionThrown:
+		add("exception: %s %v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception)
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
+			add("log: %s %s %s", e.Entry.Level, e.Entry.Text, e.Entry.URL)
+		}
+	case *network.EventRequestWillBeSent:
+		if foreign(b.origin, e.Request.URL) {
+			add("request that leaves the origin: %s", e.Request.URL)
+		}
+	case *network.EventWebSocketCreated:
+		add("web socket: %s", e.URL)
+	}
+}
+
+func texts(args []*runtime.RemoteObject) (list []string) {
+	for _, arg := range args {
+		list = append(list, string(arg.Value))
+	}
+	return list
+}
+
+func foreign(origin, address string) bool {
+	u, err := url.Parse(address)
+	return err != nil || u.Scheme != "data" && u.Scheme+"://"+u.Host != origin
+}
+
+// wrong returns what has gone wrong so far, and forgets it.
+func (b *tab) wrong() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := b.problems
+	b.problems = nil
+	return list
+}
+
+// clean fails the test for what has gone wrong so far.
+func (b *tab) clean() {
+	b.t.Helper()
+	for _, problem := range b.wrong() {
+		b.t.Error(problem)
+	}
+}
+
+// do runs the steps, none of which may take longer than patience.
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := b.bounded(func(ctx context.Context) error { return chromedp.Do(ctx, steps...) }); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *tab) bounded(run func(context.Context) error) error {
+	ctx := b.ctx
+	if chromedp.FromContext(ctx).Target != nil { // the first call must not be bounded: its context is the tab's
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	return run(ctx)
+}
+
+// call sends a command of the DevTools protocol.
+func call[P, R any](b *tab, command cdp.Command[P, R], params P) R {
+	b.t.Helper()
+	var result R
+	err := b.bounded(func(ctx context.Context) (err error) {
+		result, err = chromedp.Call(ctx, command, params)
+		return err
+	})
+	if err != nil {
+		b.t.Fatalf("%s: %v", command.Method, err)
+	}
+	return result
+}
+
+// evaluate computes an expression of JavaScript, and waits if it is a promise.
+func evaluate[T any](b *tab, expression string) T {
+	b.t.Helper()
+	value, err := try[T](b, expression)
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression[:min(len(expression), 200)], err)
+	}
+	return value
+}
+
+// try is evaluate for the midst of a change of pages, where it may fail.
+func try[T any](b *tab, expression string) (value T, err error) {
+	err = b.bounded(func(ctx context.Context) (err error) {
+		value, err = chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+		return err
+	})
+	return value, err
+}
+
+// open goes to an address.
+func (b *tab) open(address string) {
+	b.t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.mu.Lock()
+	b.origin = u.Scheme + "://" + u.Host
+	b.mu.Unlock()
+	b.do(chromedp.Navigate(address))
+}
+
+// click presses the element, as a visitor with a mouse.
+func (b *tab) click(selector string) {
+	b.t.Helper()
+	b.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+func (b *tab) enter(selector, text string) {
+	b.t.Helper()
+	b.do(chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// await waits until an expression of JavaScript is true.
+func (b *tab) await(expression string) {
+	b.t.Helper()
+	var last error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		var reached bool
+		if reached, last = try[bool](b, "Boolean("+expression+")"); reached {
+			return
+		}
+	}
+	page, _ := try[string](b, "document.body.innerText.replace(/\\s+/g, ' ')")
+	b.t.Fatalf("waited in vain for %s (%v); the page says\n%s\n%v", expression, last, page, b.wrong())
+}
+
+// shows waits until the element is there to be seen, and its text contains what is wanted.
+func (b *tab) shows(selector, text string) {
+	b.t.Helper()
+	b.await(fmt.Sprintf("document.querySelector(%s)?.checkVisibility()", quoted(selector)))
+	b.await(fmt.Sprintf("document.querySelector(%s)?.innerText.replace(/\\s+/g, ' ').includes(%s)", quoted(selector), quoted(text)))
+}
+
+func quoted(text string) string {
+	literal, _ := json.Marshal(text)
+	return string(literal)
+}
+
+// withoutJavaScript has the pages that are opened from now on do without.
+func (b *tab) withoutJavaScript() {
+	b.t.Helper()
+	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+}
