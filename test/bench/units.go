@@ -35,7 +35,7 @@ type Units struct {
 // one's reads have to, and in the worst case all of them.
 func unitSettings(yield func(bytes int, pace time.Duration) bool) {
 	for _, bytes := range []int{300, 1500} {
-		for _, pace := range []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute} {
+		for _, pace := range []time.Duration{time.Second, 10 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute} {
 			if !yield(bytes, pace) {
 				return
 			}

@@ -1,6 +1,7 @@
 package memcached_test
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -27,5 +28,7 @@ func Example() {
 		slog.Error("sessions", "error", err)
 		return
 	}
-	http.ListenAndServe(":8080", manager.Handler(http.NotFoundHandler()))
+	server := http.Server{Addr: ":8080", Handler: manager.Handler(http.NotFoundHandler())} // ListenAndServe it
+	fmt.Println(server.Addr, manager.Promises().Name, manager.Promises().NoLostUpdate)
+	// Output: :8080 memcached true
 }

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -15,7 +16,7 @@ func Example() {
 	ctx := context.Background()
 	store, err := postgres.New(postgres.Options{
 		URL: "postgres://web@sessions.cluster-abc.eu-west-1.rds.amazonaws.com/sessions" +
-			"?sslmode=verify-full&sslrootcert=/etc/pki/rds/global-bundle.pem&pool_max_conns=16",
+			"?sslmode=verify-full&pool_max_conns=16", // and sslrootcert=, the file of RDS's certificate authorities
 		Password: func(ctx context.Context) (string, error) {
 			// auth.BuildAuthToken of github.com/aws/aws-sdk-go-v2/feature/rds/auth
 			return "token", nil
@@ -33,5 +34,7 @@ func Example() {
 		slog.Error("sessions", "error", err)
 		return
 	}
-	http.ListenAndServe(":8080", manager.Handler(http.NotFoundHandler()))
+	server := http.Server{Addr: ":8080", Handler: manager.Handler(http.NotFoundHandler())} // ListenAndServe it
+	fmt.Println(server.Addr, manager.Promises().Name, manager.Promises().NoLostUpdate)
+	// Output: :8080 postgres true
 }

@@ -2,6 +2,7 @@ package valkey_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -30,5 +31,7 @@ func Example() {
 		slog.Error("sessions", "error", err)
 		return
 	}
-	http.ListenAndServe(":8080", manager.Handler(http.NotFoundHandler()))
+	server := http.Server{Addr: ":8080", Handler: manager.Handler(http.NotFoundHandler())} // ListenAndServe it
+	fmt.Println(server.Addr, manager.Promises().Name, manager.Promises().NoLostUpdate)
+	// Output: :8080 valkey true
 }
