@@ -16,6 +16,12 @@ import (
 	"time"
 )
 
+// A sample is one synthesis.
+type sample struct {
+	took time.Duration
+	cpu  time.Duration // of all its processes: what a busy machine changes least
+}
+
 // An app is a folder with a cdk.json.
 type app struct {
 	name, folder string
@@ -44,7 +50,7 @@ func run(ctx context.Context, root string, rounds int, stdout, stderr io.Writer)
 		{"ours, by default", root, nil},
 		{"ours, valkey in production", root, []string{"store=valkey", "stage=production"}},
 	}
-	times := make([][]time.Duration, len(apps))
+	times := make([][]sample, len(apps))
 	for round := range rounds + 1 { // the first one compiles and fills caches
 		for i, a := range apps {
 			fmt.Fprintf(stderr, "round %d of %d: %s\n", round, rounds, a.name)
@@ -61,10 +67,10 @@ func run(ctx context.Context, root string, rounds int, stdout, stderr io.Writer)
 	return nil
 }
 
-func (a app) synthesize(ctx context.Context, cdk string) (time.Duration, error) {
+func (a app) synthesize(ctx context.Context, cdk string) (sample, error) {
 	out, err := os.MkdirTemp("", "synth")
 	if err != nil {
-		return 0, err
+		return sample{}, err
 	}
 	defer os.RemoveAll(out)
 	arguments := []string{"synth", "--quiet", "--output", out}
@@ -75,26 +81,39 @@ func (a app) synthesize(ctx context.Context, cdk string) (time.Duration, error) 
 	command.Dir = a.folder
 	start := time.Now()
 	if said, err := command.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("%w\n%s", err, said)
+		return sample{}, fmt.Errorf("%w\n%s", err, said)
 	}
-	return time.Since(start), nil
+	state := command.ProcessState
+	return sample{time.Since(start), state.UserTime() + state.SystemTime()}, nil
 }
 
-// report is a table of medians, and of how they compare with that of the first app.
-func report(apps []app, times [][]time.Duration) string {
+// report is a table of medians, and of how they compare with those of the first app.
+func report(apps []app, samples [][]sample) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "| warm `npx cdk synth -q`, %d times in turn | median (s) | fastest | slowest | of the stock app |\n|---|---|---|---|---|\n",
-		len(times[0]))
-	stock := median(times[0])
+	fmt.Fprintf(&text, "| warm `npx cdk synth -q`, %d times in turn | median (s) | fastest | slowest | of the stock app | "+
+		"CPU time, median (s) | of the stock app |\n|---|---|---|---|---|---|---|\n", len(samples[0]))
+	took := func(s sample) time.Duration { return s.took }
+	cpu := func(s sample) time.Duration { return s.cpu }
+	stock, stockCPU := sorted(samples[0], took), sorted(samples[0], cpu)
 	for i, a := range apps {
-		fmt.Fprintf(&text, "| %s | %.2f | %.2f | %.2f | %.2f |\n", a.name, median(times[i]).Seconds(),
-			slices.Min(times[i]).Seconds(), slices.Max(times[i]).Seconds(), float64(median(times[i]))/float64(stock))
+		times, cpus := sorted(samples[i], took), sorted(samples[i], cpu)
+		fmt.Fprintf(&text, "| %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f |\n", a.name, median(times).Seconds(),
+			times[0].Seconds(), times[len(times)-1].Seconds(), float64(median(times))/float64(median(stock)),
+			median(cpus).Seconds(), float64(median(cpus))/float64(median(stockCPU)))
 	}
 	return text.String()
 }
 
-func median(times []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(times))
+func sorted(samples []sample, of func(sample) time.Duration) []time.Duration {
+	var list []time.Duration
+	for _, s := range samples {
+		list = append(list, of(s))
+	}
+	slices.Sort(list)
+	return list
+}
+
+func median(sorted []time.Duration) time.Duration {
 	middle := len(sorted) / 2
 	if len(sorted)%2 == 0 {
 		return (sorted[middle-1] + sorted[middle]) / 2

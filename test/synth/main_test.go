@@ -6,19 +6,20 @@ import (
 )
 
 func TestReport(t *testing.T) {
-	seconds := func(list ...float64) (times []time.Duration) {
-		for _, s := range list {
-			times = append(times, time.Duration(s*float64(time.Second)))
+	samples := func(took ...float64) (list []sample) {
+		for _, s := range took {
+			list = append(list, sample{time.Duration(s * float64(time.Second)), time.Duration(s * float64(2*time.Second))})
 		}
-		return times
+		return list
 	}
-	got := report([]app{{name: "stock"}, {name: "ours"}}, [][]time.Duration{seconds(4, 9, 2, 6), seconds(6, 6.5, 20, 7)})
-	want := "| warm `npx cdk synth -q`, 4 times in turn | median (s) | fastest | slowest | of the stock app |\n|---|---|---|---|---|\n" +
-		"| stock | 5.00 | 2.00 | 9.00 | 1.00 |\n| ours | 6.75 | 6.00 | 20.00 | 1.35 |\n"
+	got := report([]app{{name: "stock"}, {name: "ours"}}, [][]sample{samples(4, 9, 2, 6), samples(6, 6.5, 20, 7)})
+	want := "| warm `npx cdk synth -q`, 4 times in turn | median (s) | fastest | slowest | of the stock app | " +
+		"CPU time, median (s) | of the stock app |\n|---|---|---|---|---|---|---|\n" +
+		"| stock | 5.00 | 2.00 | 9.00 | 1.00 | 10.00 | 1.00 |\n| ours | 6.75 | 6.00 | 20.00 | 1.35 | 13.50 | 1.35 |\n"
 	if got != want {
 		t.Errorf("got:\n%swant:\n%s", got, want)
 	}
-	if odd := median(seconds(3, 1, 2)); odd != 2*time.Second {
-		t.Errorf("the median of 3, 1 and 2 s is %v", odd)
+	if odd := median([]time.Duration{1, 2, 3}); odd != 2 {
+		t.Errorf("the median of 1, 2 and 3 is %v", odd)
 	}
 }

@@ -1,0 +1,106 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// k6Run is what testdata/k6/run.mjs prints.
+type k6Run struct {
+	Options struct {
+		Scenarios struct {
+			Visitors struct {
+				Executor, Duration string
+				Rate, MaxVUs       int
+				PreAllocatedVUs    int
+			}
+		}
+		NoCookiesReset bool
+		Thresholds     map[string][]string
+	}
+	Answered map[string]int // by method, route and status
+	Counted  map[string]int
+}
+
+// runK6 runs the scenario against an application, with stand-ins for the modules of k6.
+func runK6(t *testing.T, url string, iterations int) k6Run {
+	t.Helper()
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Fatal("this test needs Node 20 or later: ", err)
+	}
+	folder := t.TempDir()
+	for from, to := range map[string]string{
+		filepath.Join(root, "lab/k6/visitors.js"): "visitors.mjs",
+		"testdata/k6/run.mjs":                     "run.mjs",
+		"testdata/k6/http.js":                     "node_modules/k6/http.js",
+		"testdata/k6/metrics.js":                  "node_modules/k6/metrics.js",
+	} {
+		text, err := os.ReadFile(from)
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(filepath.Join(folder, to)), 0o755)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(folder, to), text, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	manifest := `{"name": "k6", "type": "module", "exports": {"./http": "./http.js", "./metrics": "./metrics.js"}}`
+	if err := os.WriteFile(filepath.Join(folder, "node_modules/k6/package.json"), []byte(manifest), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	command := exec.CommandContext(t.Context(), node, "run.mjs", url, fmt.Sprint(iterations))
+	command.Dir, command.Stderr = folder, &said
+	output, err := command.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &said)
+	}
+	var run k6Run
+	if err := json.Unmarshal(output, &run); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return run
+}
+
+// On a shared store the scenario finds nothing wrong, and every request of it is one that the application knows.
+func TestK6(t *testing.T) {
+	run := runK6(t, labUp(t, 3, "--store", "valkey").url, 600)
+	for name, n := range run.Counted {
+		if n != 0 {
+			t.Errorf("%s: %d", name, n)
+		}
+	}
+	want := []string{"GET /api/session 200", "GET /none 200", "POST /api/cart/{sku} 200", "POST /api/visits 200",
+		"POST /login 200", "POST /logout 200"}
+	if got := slices.Sorted(maps.Keys(run.Answered)); !slices.Equal(got, want) {
+		t.Errorf("answered %v, want %q and nothing else", run.Answered, want)
+	}
+	visitors := run.Options.Scenarios.Visitors
+	if visitors.Executor != "constant-arrival-rate" || visitors.Rate != 50 || visitors.Duration != "20s" ||
+		visitors.MaxVUs != 7 || visitors.PreAllocatedVUs != 7 || !run.Options.NoCookiesReset {
+		t.Errorf("options %+v", run.Options)
+	}
+	for name := range run.Counted {
+		if !slices.Equal(run.Options.Thresholds[name], []string{"count==0"}) {
+			t.Errorf("%s fails no run: %q", name, run.Options.Thresholds[name])
+		}
+	}
+}
+
+// Servers that don't share what is in their memory lose every session that moves.
+func TestK6FindsLostSessions(t *testing.T) {
+	run := runK6(t, labUp(t, 3, "--store", "memory").url, 300)
+	if run.Counted["sessions_lost"] == 0 || run.Counted["updates_lost"] == 0 {
+		t.Errorf("found %v", run.Counted)
+	}
+}
