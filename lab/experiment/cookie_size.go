@@ -44,14 +44,15 @@ func stages() []stage {
 const overlapping = 20 // requests of one session at once
 
 func (e cookieSize) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "Keep in a cookie what is small and seldom changes. A megabyte of cookies is soon sent: it goes with every request, " +
-		"also for images, and upstream, where lines are slow."}
+	o := Observation{Advice: "Keep in a cookie what is small and seldom changes. It goes with every request, also for images, and upstream, where " +
+		"lines are slow."}
 	o.set("visitor", "one, who visits, puts %d products into the cart and logs in", len(stages())-2)
 	o.set("overlap", "%d requests of one session at once, each adding a visit", overlapping)
 	table := Table{Title: "Bytes of the header Cookie", Columns: []string{"after"}}
 	for _, s := range stages() {
 		table.Rows = append(table.Rows, []any{s.name})
 	}
+	table.Rows = append(table.Rows, []any{"MB in a million requests, then"})
 	lines := chart.Lines{X: "changes of the session", Y: "bytes of the header Cookie"}
 	sizes, visits := map[setupName][]int{}, map[setupName]int64{}
 	for _, s := range []setup{e.server, e.client} {
@@ -66,6 +67,8 @@ func (e cookieSize) Run(ctx context.Context, lab *Lab) (Observation, error) {
 			table.Rows[i] = append(table.Rows[i], size)
 			line.Points = append(line.Points, chart.Point{X: float64(i + 1), Y: float64(size)})
 		}
+		last := len(table.Rows) - 1
+		table.Rows[last] = append(table.Rows[last], float64(sizes[name][len(sizes[name])-1])) // bytes of a million are megabytes
 		lines.Series = append(lines.Series, line)
 	}
 	o.Tables = append(o.Tables, table)

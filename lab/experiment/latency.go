@@ -28,8 +28,8 @@ func newLatency() latency {
 func (latency) Name() string { return "latency" }
 
 func (latency) Claim() string {
-	return "A store on other machines is fast enough to be asked on every request: at the same rate nearly all answers are right, and half " +
-		"of them come within a quarter of a second, wherever sessions are."
+	return "Every store is fast enough to be asked on every request: at the same rate nearly all answers are right, and half of them come " +
+		"within a quarter of a second, wherever sessions are."
 }
 
 const (
@@ -48,8 +48,8 @@ func (e latency) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	o.set("fleet", "%d servers for each store", e.setups[0].servers)
 	o.set("visitors", "%d, who send %d requests a second together, reads and (but with tokens, which don't change) writes: %s",
 		v.Sessions, sameRate, v.Mix)
-	o.set("highest rate", "of %v a second, in turn: the last with a p99 up to %v and 99 %% of the requests sent and answered right",
-		steps(), limitP99)
+	o.set("highest rate", "of %v a second, in turn: the last with a p99 up to %v and 99 %% of the requests sent and answered right; "+
+		"each is tried %d times", steps(), limitP99, tries)
 	table := Table{Title: fmt.Sprintf("Latency at %d requests a second, in ms, and the highest rate held", sameRate), Columns: []string{
 		"sessions in", "requests", "failed", "p50", "p90", "p99", "p99.9", "max", "held, requests/s"}}
 	curves := chart.Lines{X: "percentile", Y: "latency, ms", Percentiles: true}
@@ -101,6 +101,10 @@ func readsAndWrites(writes bool) load.Mix {
 	return mix
 }
 
+// tries is how often a rate is tried until it is held: a machine that is busy with something else for a moment proves
+// nothing.
+const tries = 2
+
 // observe returns what came of the same rate, and the highest rate that was held; 0 if not even that was.
 func (e latency) observe(ctx context.Context, lab *Lab, s setup) (same load.Result, held float64, err error) {
 	scene, err := lab.open(ctx, s)
@@ -108,25 +112,32 @@ func (e latency) observe(ctx context.Context, lab *Lab, s setup) (same load.Resu
 		return same, 0, err
 	}
 	defer scene.Close()
-	for i, rate := range append([]float64{sameRate}, steps()...) {
+	send := func(rate float64, duration time.Duration) (load.Result, error) {
 		lab.Report(fmt.Sprintf("%s at %g requests a second", s, rate))
 		v := e.visitors(rate)
 		v.Mix = readsAndWrites(s.store != config.StoreToken)
-		v.Warmup, v.Duration = lab.Phase/2, lab.Phase
-		if i == 0 {
-			v.Duration = 2 * lab.Phase
+		v.Warmup, v.Duration = lab.Phase/2, duration
+		return scene.send(ctx, v)
+	}
+	if same, err = send(sameRate, 2*lab.Phase); err != nil {
+		return same, 0, err
+	}
+	if holds(same, sameRate) {
+		held = sameRate
+	}
+	for _, rate := range steps() {
+		for try := 0; try < tries && held < rate; try++ {
+			r, err := send(rate, lab.Phase)
+			if err != nil {
+				return same, 0, err
+			}
+			if holds(r, rate) {
+				held = rate
+			}
 		}
-		r, err := scene.send(ctx, v)
-		if err != nil {
-			return same, 0, err
-		}
-		if i == 0 {
-			same = r
-		}
-		if !holds(r, rate) {
+		if held < rate {
 			break
 		}
-		held = rate
 	}
 	return same, held, nil
 }

@@ -30,8 +30,8 @@ func sharedStores() []config.Store {
 func (serverLoss) Name() string { return "server-loss" }
 
 func (serverLoss) Claim() string {
-	return "A server that dies takes the sessions in its memory with it, although sticky sessions always found them there. " +
-		"With a store that all servers share, nobody loses a session or an update."
+	return "A server that dies takes the sessions in its memory with it, and sticky sessions are no help. With a store that all servers " +
+		"share, nobody loses a session or an update."
 }
 
 func (e serverLoss) Run(ctx context.Context, lab *Lab) (Observation, error) {
