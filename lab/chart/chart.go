@@ -103,7 +103,7 @@ func (l Lines) SVG() ([]byte, error) {
 	if err := l.addMarks(p); err != nil {
 		return nil, err
 	}
-	return draws(p, &legend)
+	return draws(p, legend)
 }
 
 // place is where X lies on the axis.
@@ -185,31 +185,6 @@ func (percentileTicks) Ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// Bars is a chart of one bar for each name.
-type Bars struct {
-	Y      string // what the bars are, with the unit
-	Names  []string
-	Values []float64
-}
-
-// SVG draws the chart for a page that has the variables of Style.
-func (b Bars) SVG() ([]byte, error) {
-	p := newPlot("", b.Y)
-	p.Add(gridLines())
-	bars, err := plotter.NewBarChart(plotter.Values(b.Values), vg.Points(40))
-	if err != nil {
-		return nil, fmt.Errorf("drawing %s: %w", b.Y, err)
-	}
-	bars.Color, bars.LineStyle.Width = series(0), 0
-	p.Add(bars)
-	p.NominalX(b.Names...)
-	p.Y.Min = 0
-	if p.Y.Max <= 0 {
-		p.Y.Max = 1
-	}
-	return draws(p, nil)
-}
-
 func newLegend() plot.Legend {
 	l := plot.NewLegend()
 	l.TextStyle, l.Top, l.Left, l.Padding = style(9), true, true, vg.Points(3)
@@ -249,16 +224,12 @@ func retick(tick text.Style) text.Style {
 	return s
 }
 
-// draws draws the plot, with the legend to its right unless that is nil, and puts the variables in.
-func draws(p *plot.Plot, legend *plot.Legend) ([]byte, error) {
+// draws draws the plot, with the legend to its right, and puts the variables in.
+func draws(p *plot.Plot, legend plot.Legend) ([]byte, error) {
 	canvas := vgsvg.New(width, height)
 	whole := draw.New(canvas)
-	if legend == nil {
-		p.Draw(whole)
-	} else {
-		p.Draw(draw.Crop(whole, 0, -legendWidth, 0, 0))
-		legend.Draw(draw.Crop(whole, width-legendWidth+vg.Points(8), 0, 0, 0))
-	}
+	p.Draw(draw.Crop(whole, 0, -legendWidth, 0, 0))
+	legend.Draw(draw.Crop(whole, width-legendWidth+vg.Points(8), 0, 0, 0))
 	var b bytes.Buffer
 	if _, err := canvas.WriteTo(&b); err != nil {
 		return nil, fmt.Errorf("drawing a chart: %w", err)

@@ -141,7 +141,9 @@ func Run(ctx context.Context, e Experiment, lab *Lab) (Observation, error) {
 	switch {
 	case err != nil:
 		o.Verdict, o.Reason = NotRun, err.Error()
-	case len(o.Checks) == 0 || slices.ContainsFunc(o.Checks, func(c Check) bool { return !c.Holds }):
+	case len(o.Checks) == 0:
+		o.Verdict, o.Reason = NotRun, "nothing was checked"
+	case slices.ContainsFunc(o.Checks, func(c Check) bool { return !c.Holds }):
 		o.Verdict = DoesNotHold
 	default:
 		o.Verdict = Holds

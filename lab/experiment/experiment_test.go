@@ -1,0 +1,250 @@
+package experiment
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/machine"
+	"stateless-servers/lab/storeserver"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var (
+	server = sync.OnceValues(func() (string, error) { return fleet.Build(context.Background()) })
+	bench  = sync.OnceValues(func() (string, error) { return fleet.BuildBench(context.Background()) })
+)
+
+// testLab is one whose drills are short.
+func testLab(t *testing.T) *Lab {
+	t.Helper()
+	return &Lab{
+		Build:  func(context.Context) (string, error) { return server() },
+		Bench:  func(context.Context) (string, error) { return bench() },
+		Phase:  1500 * time.Millisecond,
+		Report: func(line string) { t.Log(line) },
+	}
+}
+
+func observe(t *testing.T, e Experiment) Observation {
+	t.Helper()
+	o, err := Run(t.Context(), e, testLab(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, check := range o.Checks {
+		t.Logf("%t: %s %g, %s", check.Holds, check.What, check.Is, check.Claim)
+	}
+	return o
+}
+
+// The setups of tests: quick to start.
+var (
+	onValkey = setup{store: config.StoreValkey, servers: 3}
+	onMemory = setup{store: config.StoreMemory, servers: 3, sticky: true}
+	onCookie = setup{store: config.StoreCookie, servers: 3}
+	onToken  = setup{store: config.StoreToken, servers: 3}
+	linked   = setup{store: config.StoreValkey, servers: 2, link: true, change: impatient}
+)
+
+// Claims hold.
+func TestClaimsHold(t *testing.T) {
+	for _, e := range []Experiment{
+		newStickyImbalance(),
+		serverLoss{pinned: onMemory, shared: []setup{onValkey}},
+		newRollingDeploy(),
+		newScaleOut(),
+		newScaleIn(),
+		cacheLoss{alone: []setup{linked}, replicated: linked},
+		newReplicaLag(),
+		storeOutage{[]setup{linked}},
+		newLostUpdate(),
+		newLogoutRace(),
+		latency{setups: []setup{onValkey}, half: time.Minute},
+		newCookieSize(),
+		tokenRevocation{client: []setup{onToken}, server: []setup{onValkey}},
+	} {
+		t.Run(e.Name(), func(t *testing.T) {
+			if o := observe(t, e); o.Verdict != Holds {
+				t.Errorf("%s: %s", o.Verdict, o.Reason)
+			}
+		})
+	}
+}
+
+// Where the setup is wrong, the same figures say so: no experiment holds whatever it finds.
+func TestClaimsFall(t *testing.T) {
+	// Its servers don't notice that the link refuses.
+	direct := setup{store: config.StoreValkey, servers: 2, link: true, change: beside}
+	tests := []struct {
+		name       string
+		experiment Experiment
+		failed     []string // parts of what must be among the checks that fail
+	}{
+		{"visitors are pinned in neither run", stickyImbalance{onValkey, onValkey}, []string{"max/mean with stickiness, after"}},
+		{"visitors are pinned in both runs", stickyImbalance{sticky(onValkey), sticky(onValkey)}, []string{"share of the added server without stickiness"}},
+		{"no store is shared", serverLoss{pinned: onMemory, shared: []setup{onMemory}}, []string{"lost, stale, crossed or resurrected"}},
+		{"no session is in memory", serverLoss{pinned: onValkey, shared: nil}, []string{"sessions lost with valkey"}},
+		{"the shared store writes whole sessions back", serverLoss{pinned: onMemory, shared: []setup{onCookie}}, []string{"lost, stale, crossed or resurrected with cookie"}},
+		{"what is deployed keeps sessions in memory", rollingDeploy{onMemory}, []string{"sessions and updates lost"}},
+		{"visitors are pinned to the old servers", scaleOut{sticky(onValkey)}, []string{"share of server-"}},
+		{"what is drained keeps sessions in memory", scaleIn{onMemory}, []string{"sessions and updates lost"}},
+		{"reads are strong for eventual, and the other way round", replicaLag{eventual: false, strong: true, lag: 250 * time.Millisecond},
+			[]string{"reads eventually consistent", "refreshes with an old session, reads strongly consistent"}},
+		{"the store is not out", storeOutage{[]setup{direct}}, []string{"while valkey refuses"}},
+		{"the cache keeps its sessions", cacheLoss{alone: []setup{direct}, replicated: linked}, []string{"sessions lost with valkey, alone"}},
+		{"the library writes whole sessions back", lostUpdate{scsLibrary, ownLibrary}, []string{"kept by this library", "kept by scs"}},
+		{"the library brings sessions back", logoutRace{scsLibrary, ownLibrary}, []string{"with this library", "with scs"}},
+		{"no store is that fast", latency{setups: []setup{onValkey}, half: time.Nanosecond}, []string{"p50 with valkey"}},
+		{"cookies are for servers", cookieSize{onCookie, onValkey}, []string{"grows with cookie", "grows with valkey", "kept with cookie", "kept with valkey"}},
+		{"tokens are for servers", tokenRevocation{[]setup{onValkey}, []setup{onToken}}, []string{"with valkey", "with token"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			o := observe(t, test.experiment)
+			if o.Verdict != DoesNotHold {
+				t.Errorf("%s: %s", o.Verdict, o.Reason)
+			}
+			var failed []string
+			for _, check := range o.Failed() {
+				failed = append(failed, check.What)
+			}
+			for _, part := range test.failed {
+				if !strings.Contains(strings.Join(failed, "\n"), part) {
+					t.Errorf("%q is not among what fails: %q", part, failed)
+				}
+			}
+		})
+	}
+}
+
+// beside has servers use a Valkey of their own, and none that anything happens to.
+func beside(ctx context.Context, c *config.Config) (func() error, error) {
+	other, err := storeserver.Valkey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.ValkeyAddress = other.Addr
+	return other.Close, nil
+}
+
+func sticky(s setup) setup {
+	s.sticky = true
+	return s
+}
+
+// A store's program that isn't installed is no verdict on the claim.
+func TestMissingPrograms(t *testing.T) {
+	if _, err := server(); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	for _, test := range []struct {
+		store config.Store
+		want  string
+	}{
+		{config.StoreMemcached, "install memcached"},
+		{config.StoreValkey, "install valkey-server or redis-server"},
+	} {
+		o := observe(t, rollingDeploy{setup{store: test.store, servers: 1}})
+		if o.Verdict != NotRun || !strings.Contains(o.Reason, test.want) {
+			t.Errorf("%s: %s: %s", test.store, o.Verdict, o.Reason)
+		}
+	}
+}
+
+// An interrupted experiment has no verdict, and leaves nothing behind.
+func TestInterruption(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	lab := testLab(t)
+	lab.Report = func(line string) {
+		if strings.Contains(line, "under load") {
+			time.AfterFunc(lab.Phase/2, interrupt)
+		}
+	}
+	if o, err := Run(ctx, newRollingDeploy(), lab); err == nil {
+		t.Errorf("interrupted, it says %s", o.Verdict)
+	}
+}
+
+func TestNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, e := range All() {
+		if e.Name() == "" || e.Claim() == "" || seen[e.Name()] {
+			t.Errorf("%q claims %q", e.Name(), e.Claim())
+		}
+		seen[e.Name()] = true
+	}
+	if list, err := Named("scale-in", "server-loss"); err != nil || len(list) != 2 || list[0].Name() != "scale-in" {
+		t.Errorf("got %v %v", list, err)
+	}
+	if _, err := Named("scale-in", "nosuch"); err == nil || !strings.Contains(err.Error(), `"nosuch" is no experiment; there are: all, sticky-imbalance`) {
+		t.Errorf("got %v", err)
+	}
+	if list, err := Named("all"); err != nil || len(list) != len(seen) {
+		t.Errorf("got %v %v", list, err)
+	}
+}
+
+// scripted is an experiment that finds what it is told.
+type scripted struct {
+	Observation
+	err error
+}
+
+func (s scripted) Name() string                                   { return "scripted" }
+func (s scripted) Claim() string                                  { return "What is scripted holds." }
+func (s scripted) Run(context.Context, *Lab) (Observation, error) { return s.Observation, s.err }
+
+func TestPages(t *testing.T) {
+	full := Observation{
+		Advice:   "Do it.",
+		Tables:   []Table{{Title: "Figures", Columns: []string{"a|b", "n"}, Rows: [][]any{{"x|y\nz", 3}, {"<b>", 0.123456}}}},
+		Charts:   []Chart{{Name: "scripted", Alt: "A chart", SVG: []byte("<svg></svg>")}},
+		Timeline: []Event{{"first", 1, 1.25, "server-1 | killed"}},
+	}
+	full.set("fleet", "%d servers", 3)
+	full.atMost("lost", 0, 0)
+	full.atLeast("kept", 12.5, 12)
+	fallen := full
+	fallen.atMost("failed", 7, 0)
+	for name, script := range map[string]scripted{
+		"holds": {full, nil}, "does-not-hold": {fallen, nil}, "not-run": {Observation{}, errors.New("no Memcached: install memcached")},
+		"nothing-found": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := Run(t.Context(), script, testLab(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Started, o.Took, o.Machine = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), 61.5, machine.Machine{System: "linux/arm64", CPUs: 2, Go: "go1.26"}
+			var page bytes.Buffer
+			if err := o.WritePage(&page); err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", name+".golden.md")
+			if *update {
+				if err := os.WriteFile(golden, page.Bytes(), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if page.String() != string(want) {
+				t.Errorf("got\n%s\nwant\n%s", page.String(), want)
+			}
+		})
+	}
+}
