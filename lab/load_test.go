@@ -66,7 +66,7 @@ func TestLoadMergeAndCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"a.json", "b.json"} {
-		code, stdout, stderr := lab(t, append([]string{"load", "--json", name, "--history", "history.jsonl",
+		code, stdout, stderr := lab(t, append([]string{"load", "--json", name, "--history", "history.jsonl", "--report", name + ".html",
 			"--max-p99", "1h", "--max-errors", "0%", "--max-lost", "0"}, quickly...)...)
 		if code != 0 {
 			t.Fatalf("exit status %d\n%s%s", code, stdout, stderr)
@@ -97,6 +97,17 @@ func TestLoadMergeAndCheck(t *testing.T) {
 	}
 	if sum := results[0].Requests + results[1].Requests; results[2].Requests != sum || sum == 0 {
 		t.Errorf("%d requests merged, of %d", results[2].Requests, sum)
+	}
+
+	if code, stdout, stderr := lab(t, "report", "a.json", "b.json", "-o", "all.html"); code != 0 || stdout != "all.html\n" {
+		t.Errorf("exit status %d\n%s%s", code, stdout, stderr)
+	}
+	for name, requests := range map[string]int64{"a.json.html": results[0].Requests, "all.html": results[2].Requests} {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		contains(t, string(page), fmt.Sprintf("<dt>requests</dt><dd>%d</dd>", requests), "<svg", "</html>")
 	}
 
 	code, stdout, stderr = lab(t, "check", "history.jsonl")
@@ -165,6 +176,9 @@ func TestRefusedLoads(t *testing.T) {
 		{"load --max-lost some", []string{`--max-lost="some"`, "0 to 1000000"}},
 		{"load --json nosuch/a.json --url " + url, []string{"--json", "nosuch/a.json"}},
 		{"load --history nosuch/h.jsonl --url " + url, []string{"--history", "nosuch/h.jsonl"}},
+		{"load --report nosuch/r.html --url " + url, []string{"--report", "nosuch/r.html"}},
+		{"report", []string{"takes files"}},
+		{"report hello.txt", []string{"hello.txt: not the result of a load test"}},
 		{"merge", []string{"two machines or more"}},
 		{"merge hello.txt", []string{"two machines or more"}},
 		{"merge hello.txt none.json", []string{"hello.txt: not the result of a load test"}},

@@ -58,8 +58,9 @@ func (v *progressView) show(p load.Progress) {
 	fmt.Fprint(v.w, "\r\x1b[K"+text)
 }
 
-// end takes the line away.
+// end takes the line away. Another load test may follow.
 func (v *progressView) end() {
+	v.shown = 0
 	if v.terminal != nil {
 		fmt.Fprint(v.w, "\r\x1b[K")
 	}
@@ -75,7 +76,10 @@ func bar(p load.Progress) string {
 }
 
 func progressText(p load.Progress) string {
-	text := fmt.Sprintf("%.0f of %.0f s", min(p.Elapsed, p.Total).Seconds(), p.Total.Seconds())
+	text := fmt.Sprintf("%.0f s", p.Elapsed.Seconds())
+	if p.Total > 0 {
+		text = fmt.Sprintf("%.0f of %.0f s", min(p.Elapsed, p.Total).Seconds(), p.Total.Seconds())
+	}
 	if p.Phase != load.Measure {
 		text += ", " + string(p.Phase)
 	}

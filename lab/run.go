@@ -8,13 +8,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"stateless-servers/lab/experiment"
 	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/load"
 )
 
 func newList() *cobra.Command {
@@ -31,6 +34,9 @@ func newList() *cobra.Command {
 	}
 }
 
+// observations is the folder with what the claims of the documentation stand on.
+const observations = "docs/observations"
+
 // runOptions are the flags of lab run.
 type runOptions struct {
 	out, json string // paths; empty for none
@@ -44,11 +50,12 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 		Long: "Run tests the claims that lab list shows: on a fleet of real server processes behind the load balancer, with the\n" +
 			"stores' real servers, killed, drained, paused and raced as each claim needs. Every figure comes from the run, and the\n" +
 			"verdict from the figures: the claim holds, does not hold, or was not run, because of a program that isn't installed.\n\n" +
-			"All of them take some ten minutes. With --out each writes a page: setting, highlights, timeline, conclusion, command.\n" +
+			"All of them take some ten minutes, and each leaves a page: setting, highlights, timeline, conclusion, command.\n" +
 			"The exit status is 1 unless every claim holds. Ctrl-C ends everything.",
 		Example: "  lab list\n" +
 			"  lab run server-loss\n" +
-			"  lab run all --out docs/observations --json observations.json",
+			"  lab run server-loss scale-in --out observations\n" +
+			"  lab run all --json observations.json",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("lab run takes the names of experiments, or all; lab list shows them")
@@ -61,12 +68,15 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if slices.Equal(args, []string{"all"}) && !c.Flags().Changed("out") {
+				o.out = observations
+			}
 			return runExperiments(c.Context(), experiments, o, c.OutOrStdout(), c.ErrOrStderr(), build)
 		},
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&o.out, "out", "", "write a page for each experiment, and its charts, to this `folder`")
+	flags.StringVar(&o.out, "out", "", "write a page for each experiment, and its charts, to this `folder`; for all by default "+observations)
 	flags.StringVar(&o.json, "json", "", "write all observations to this `file`, for programs")
 	return c
 }
@@ -80,14 +90,22 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 	}
 	started := time.Now()
 	view := newProgressView(stderr)
+	var mu sync.Mutex // guards view and stderr: drills and their load report at the same time
 	lab := &experiment.Lab{
-		Build: build, Bench: fleet.BuildBench, Phase: experiment.DefaultPhase, Progress: view.show,
+		Build: build, Bench: fleet.BuildBench, Phase: experiment.DefaultPhase,
+		Progress: func(p load.Progress) {
+			mu.Lock()
+			defer mu.Unlock()
+			view.show(p)
+		},
 		Report: func(line string) {
+			mu.Lock()
+			defer mu.Unlock()
 			view.end()
 			fmt.Fprintf(stderr, "  %4.0f s  %s\n", time.Since(started).Seconds(), line)
 		},
 	}
-	var observations []experiment.Observation
+	var found []experiment.Observation
 	for i, e := range list {
 		fmt.Fprintf(stderr, "%s (%d of %d)\n", e.Name(), i+1, len(list))
 		observation, err := experiment.Run(ctx, e, lab)
@@ -95,7 +113,7 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 		if err != nil {
 			return err
 		}
-		observations = append(observations, observation)
+		found = append(found, observation)
 		summary{stdout, colours(stdout)}.observed(observation)
 		if o.out != "" {
 			if err := writePage(o.out, observation); err != nil {
@@ -103,12 +121,17 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 			}
 		}
 	}
-	if o.json != "" {
-		if err := writeObservations(o.json, observations); err != nil {
+	if o.out != "" {
+		if err := writeIndex(o.out, found); err != nil {
 			return err
 		}
 	}
-	return verdict(observations)
+	if o.json != "" {
+		if err := writeObservations(o.json, found); err != nil {
+			return err
+		}
+	}
+	return verdict(found)
 }
 
 // observed writes the verdict, and the figures that it stands on.
@@ -159,6 +182,15 @@ func writePage(dir string, o experiment.Observation) error {
 		err = errors.Join(err, os.WriteFile(filepath.Join(dir, chart.Name+".svg"), chart.SVG, 0o644))
 	}
 	return err
+}
+
+// writeIndex writes the page that lists the others.
+func writeIndex(dir string, found []experiment.Observation) error {
+	var page strings.Builder
+	if err := experiment.WriteIndex(&page, found); err != nil {
+		return fmt.Errorf("writing the list of observations: %w", err)
+	}
+	return os.WriteFile(filepath.Join(dir, "README.md"), []byte(page.String()), 0o644)
 }
 
 func writeObservations(path string, observations []experiment.Observation) error {

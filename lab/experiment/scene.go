@@ -182,7 +182,13 @@ const longestDrill = 3 * time.Minute
 // under runs the drill while visitors send requests, and returns what came of these. They are sent for a phase before the
 // drill begins.
 func (s *scene) under(ctx context.Context, o load.Options, drill func(context.Context) error) (load.Result, error) {
-	o.URL, o.Progress = s.url, s.lab.Progress
+	o.URL = s.url
+	if s.lab.Progress != nil {
+		o.Progress = func(p load.Progress) {
+			p.Total = 0 // it ends with the drill
+			s.lab.Progress(p)
+		}
+	}
 	run, err := load.Start(ctx, o)
 	if err != nil {
 		return load.Result{}, err

@@ -34,7 +34,7 @@ type Options struct {
 // Progress is what can be seen of a Run while it goes on.
 type Progress struct {
 	Phase          Phase
-	Elapsed, Total time.Duration    // with the warm-up
+	Elapsed, Total time.Duration    // with the warm-up; Total is 0 where nobody knows
 	Rate           float64          // requests answered a second, since the last time
 	P50, P99       time.Duration    // latency of these
 	Requests, OK   int64            // since the warm-up

@@ -1,0 +1,129 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/lab/experiment"
+	"stateless-servers/lab/fleet"
+)
+
+func TestList(t *testing.T) {
+	code, stdout, stderr := lab(t, "list")
+	if code != 0 || stderr != "" {
+		t.Errorf("exit status %d\n%s", code, stderr)
+	}
+	for _, e := range experiment.All() {
+		contains(t, stdout, e.Name(), e.Claim())
+	}
+}
+
+func TestRunWritesPages(t *testing.T) {
+	dir := t.TempDir()
+	out, file := filepath.Join(dir, "new", "pages"), filepath.Join(dir, "o.json")
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"run", "cookie-size", "--out", out, "--json", file}, &stdout, &stderr, fleet.Build); code != 0 {
+		t.Fatalf("exit status %d\n%s%s", code, &stdout, &stderr)
+	}
+	contains(t, stdout.String(), "cookie-size        holds, after", "grows with cookie: ", "at least 100")
+	contains(t, stderr.String(), "cookie-size (1 of 1)", "starting 2 servers on valkey")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var observations []experiment.Observation
+	if err := json.Unmarshal(text, &observations); err != nil || len(observations) != 1 || observations[0].Verdict != experiment.Holds {
+		t.Errorf("%v\n%s", err, text)
+	}
+	page, err := os.ReadFile(filepath.Join(out, "cookie-size.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(page), "# cookie-size", "The claim holds.", "go run ./lab run cookie-size", "](cookie-size.svg)")
+	list, err := os.ReadFile(filepath.Join(out, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(list), "| [cookie-size](cookie-size.md) | A session in the visitor's cookie", "| holds | ")
+	if svg, err := os.ReadFile(filepath.Join(out, "cookie-size.svg")); err != nil || !bytes.Contains(svg, []byte("</svg>")) {
+		t.Errorf("no chart: %v", err)
+	}
+}
+
+// A program that isn't there is one line, and no pass.
+func TestRunWithoutAStore(t *testing.T) {
+	program, err := fleet.Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"run", "rolling-deploy"}, &stdout, &stderr, func(context.Context) (string, error) { return program, nil })
+	if code != 1 || !strings.HasSuffix(stderr.String(), "lab: rolling-deploy not run\n") {
+		t.Errorf("exit status %d\n%s", code, &stderr)
+	}
+	contains(t, stdout.String(), "rolling-deploy     not run", "install valkey-server or redis-server")
+}
+
+func TestRunInterrupted(t *testing.T) {
+	before := children(os.Getpid())
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var stdout bytes.Buffer
+	stderr := &trigger{word: "replacing every server under load", then: func() { time.AfterFunc(time.Second, interrupt) }}
+	code := run(ctx, []string{"run", "rolling-deploy", "scale-in"}, &stdout, stderr, fleet.Build)
+	if code != 1 || !strings.HasSuffix(stderr.String(), "lab: interrupted\n") || stdout.Len() > 0 {
+		t.Errorf("exit status %d\n%s%s", code, &stdout, stderr)
+	}
+	if strings.Contains(stderr.String(), "scale-in (") {
+		t.Error("it went on with the next")
+	}
+	for _, pid := range children(os.Getpid()) {
+		if !slices.Contains(before, pid) {
+			gone(t, pid, true)
+		}
+	}
+}
+
+// trigger is a buffer that does something once a word is written.
+type trigger struct {
+	bytes.Buffer
+	word string
+	then func()
+}
+
+func (b *trigger) Write(p []byte) (int, error) {
+	n, err := b.Buffer.Write(p)
+	if b.then != nil && strings.Contains(b.String(), b.word) {
+		b.then()
+		b.then = nil
+	}
+	return n, err
+}
+
+func TestRefusedRuns(t *testing.T) {
+	for _, test := range []struct {
+		args string
+		want []string
+	}{
+		{"run", []string{"names of experiments, or all; lab list"}},
+		{"run nosuch", []string{`"nosuch" is no experiment; there are: all, sticky-imbalance, server-loss`}},
+		{"run all server-loss", []string{`"all" is no experiment`}},
+		{"run cookie-size --out /dev/null/pages", []string{"--out", "/dev/null"}},
+		{"list all", []string{`"all"`, "flags only"}},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			code, stdout, stderr := lab(t, strings.Fields(test.args)...)
+			oneLine(t, code, stdout, stderr, test.want)
+		})
+	}
+}
