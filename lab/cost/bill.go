@@ -27,13 +27,16 @@ type Bill struct {
 	NotCounted map[string]string `json:"not_counted,omitempty"`
 	// NotPriced are types of resources, or items, that the lab has no price for.
 	NotPriced []string `json:"not_priced,omitempty"`
-	// Notes are what a reader of the total should know.
+	// Limits are what the configuration is too small for, with that traffic. The bill is for what it would take.
+	Limits []string `json:"limits,omitempty"`
+	// Notes are what else a reader of the total should know.
 	Notes []string `json:"notes,omitempty"`
 }
 
 // A Line is one thing that is paid for.
 type Line struct {
 	What     string  `json:"what"`
+	Group    string  `json:"group"`    // store, servers, load balancer, network or monitoring
 	Resource string  `json:"resource"` // its logical id
 	Quantity float64 `json:"quantity"` // a month, in units of the price
 	Price    Price   `json:"price"`
@@ -96,7 +99,7 @@ func (w *work) add(r Resource, what, item string, quantity float64) {
 		return
 	}
 	if quantity > 0 {
-		w.bill.Lines = append(w.bill.Lines, Line{what, r.id, quantity, price, quantity * price.USD})
+		w.bill.Lines = append(w.bill.Lines, Line{what, groupOf(r.Type), r.id, quantity, price, quantity * price.USD})
 	}
 }
 
@@ -115,9 +118,11 @@ func (w *work) gigabytes(r Resource, what, item string, bytesPerSecond float64) 
 }
 
 func (w *work) note(format string, values ...any) {
-	if text := fmt.Sprintf(format, values...); !slices.Contains(w.bill.Notes, text) {
-		w.bill.Notes = append(w.bill.Notes, text)
-	}
+	w.bill.Notes = append(w.bill.Notes, fmt.Sprintf(format, values...))
+}
+
+func (w *work) limit(format string, values ...any) {
+	w.bill.Limits = append(w.bill.Limits, fmt.Sprintf(format, values...))
 }
 
 func (w *work) notPriced(what string) {
@@ -213,4 +218,18 @@ func (b Bill) Unverified() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(items))
+}
+
+// Groups are what the lines of a bill are for.
+func Groups() []string { return []string{"store", "servers", "load balancer", "network", "monitoring"} }
+
+// Group is what the lines of a group cost together.
+func (b Bill) Group(group string) float64 {
+	sum := 0.0
+	for _, line := range b.Lines {
+		if line.Group == group {
+			sum += line.USD
+		}
+	}
+	return sum
 }

@@ -112,8 +112,8 @@ func TestFleetFollowsTheRequests(t *testing.T) {
 		}
 	}
 	bill := e.Bill(golden(t, "memory"), traffic.Scaled(31))
-	if bill.Servers != 7 || len(bill.Notes) == 0 || !strings.Contains(bill.Notes[0], "maxServers is 6") {
-		t.Errorf("%v servers, %v", bill.Servers, bill.Notes)
+	if bill.Servers != 7 || len(bill.Limits) != 1 || !strings.Contains(bill.Limits[0], "maxServers is 6") {
+		t.Errorf("%v servers, %v", bill.Servers, bill.Limits)
 	}
 }
 

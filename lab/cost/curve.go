@@ -2,6 +2,7 @@ package cost
 
 import (
 	"math"
+	"slices"
 )
 
 // A Curve is what one deployment costs over the traffic.
@@ -22,28 +23,35 @@ type Crossing struct {
 	Then              string  `json:"cheaper_above"`
 	RequestsPerSecond float64 `json:"requests_per_second"`
 	USD               float64 `json:"usd_per_month"`
+	// Limits are what the two are too small for, as they are configured, with that traffic.
+	Limits []string `json:"limits,omitempty"`
 }
 
 // The traffic that curves cover, in requests a second.
 const (
 	CurveFrom = 1
 	CurveTo   = 10_000
-	perDecade = 24
+	// PerDecade is how many points a curve has for each power of ten.
+	PerDecade = 24
 )
 
 // Curve is the total of the templates over the traffic: more visitors, or fewer, who do the same.
 func (e Estimator) Curve(name string, templates []Template, t Traffic) Curve {
 	c := Curve{Name: name}
-	steps := int(math.Round(math.Log10(CurveTo/CurveFrom) * perDecade))
+	steps := int(math.Round(math.Log10(CurveTo/CurveFrom) * PerDecade))
 	for i := range steps + 1 {
-		rate := CurveFrom * math.Pow(10, float64(i)/perDecade)
+		rate := CurveFrom * math.Pow(10, float64(i)/PerDecade)
 		c.Points = append(c.Points, Point{rate, e.at(templates, t, rate)})
 	}
 	return c
 }
 
 func (e Estimator) at(templates []Template, t Traffic, rate float64) float64 {
-	return e.Bill(templates, t.Scaled(rate/t.RequestsPerSecond)).Total
+	return e.bill(templates, t, rate).Total
+}
+
+func (e Estimator) bill(templates []Template, t Traffic, rate float64) Bill {
+	return e.Bill(templates, t.Scaled(rate/t.RequestsPerSecond))
 }
 
 // equal is how far apart, in USD a month, two totals are the same.
@@ -72,7 +80,8 @@ func (e Estimator) Crossings(a, b Curve, of, with []Template, t Traffic) []Cross
 			if now < 0 {
 				first, then = b.Name, a.Name
 			}
-			found = append(found, Crossing{first, then, high, e.at(of, t, high)})
+			one, other := e.bill(of, t, high), e.bill(with, t, high)
+			found = append(found, Crossing{first, then, high, one.Total, slices.Compact(append(one.Limits, other.Limits...))})
 		}
 		last = i
 	}

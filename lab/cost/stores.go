@@ -54,7 +54,7 @@ func capacity(w *work, r Resource, kind string, used, replicas float64) {
 		scale(object(r, of.value(kind+"ProvisionedThroughputSettings", kind+"CapacityAutoScalingSettings")))
 	}
 	if used > amount {
-		w.note("The table's %s capacity ends at %.0f units, and the traffic needs %.0f: requests would be throttled.",
+		w.limit("The table's %s capacity ends at %.0f units, and the traffic needs %.0f: requests would be throttled.",
 			strings.ToLower(kind), amount, math.Ceil(used))
 	}
 	item := "dynamodb:" + strings.ToLower(kind) + "-capacity"
@@ -80,7 +80,7 @@ var nodeGB = map[string]float64{
 func (w *work) fits(kind string, nodes float64) {
 	memory, known := nodeGB[kind]
 	if need := w.traffic.Sessions * w.Counts.stored(w.store, w.traffic) / bytesPerGB; known && need > 0.75*memory*nodes {
-		w.note("The sessions take %.2g GB, more than the %.2g GB that %.0f × %s have for them: choose larger nodes.", need, 0.75*memory*nodes, nodes, kind)
+		w.limit("The sessions take %.2g GB, more than the %.2g GB that %.0f × %s have for them: choose larger nodes.", need, 0.75*memory*nodes, nodes, kind)
 	}
 }
 
@@ -125,10 +125,10 @@ func serverlessCache(w *work, r Resource) {
 	w.million(r, engine+" serverless, processing units", "elasticache-serverless:"+engine+":ecpu", units)
 	w.toStore(r)
 	if limit := r.number("CacheUsageLimits", "DataStorage", "Maximum"); limit > 0 && data > limit {
-		w.note("The sessions take %.2g GB, and the cache ends at %.4g GB: sessions would be evicted.", data, limit)
+		w.limit("The sessions take %.2g GB, and the cache ends at %.4g GB: sessions would be evicted.", data, limit)
 	}
 	if limit := r.number("CacheUsageLimits", "ECPUPerSecond", "Maximum"); limit > 0 && units > limit {
-		w.note("The traffic takes %.0f processing units a second, and the cache ends at %.0f: requests would be throttled.", units, limit)
+		w.limit("The traffic takes %.0f processing units a second, and the cache ends at %.0f: requests would be throttled.", units, limit)
 	}
 	w.note("Processing units count bytes alone: scripts that take long use more.")
 }

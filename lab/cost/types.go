@@ -105,7 +105,7 @@ func autoScalingGroup(w *work, r Resource) {
 		count = max(low, math.Ceil(w.traffic.RequestsPerSecond*60/perMinute))
 		w.bill.Servers += count
 		if count > high {
-			w.note("%.0f servers are needed for %.4g requests/s, at %.0f each, and maxServers is %.0f: the bill is for %.0f.",
+			w.limit("%.0f servers are needed for %.4g requests/s, at %.0f each, and maxServers is %.0f: the bill is for %.0f.",
 				count, w.traffic.RequestsPerSecond, perMinute/60, high, count)
 		}
 	}
@@ -169,4 +169,20 @@ func webACL(w *work, r Resource) {
 	w.add(r, "web ACL", "waf:acl", 1)
 	w.add(r, "rules of the web ACL", "waf:rule", float64(len(r.list("Rules"))))
 	w.million(r, "requests that the web ACL checks", "waf:request", w.traffic.RequestsPerSecond)
+}
+
+// groupOf is what a resource of the type is for, by the service that it belongs to.
+func groupOf(kind string) string {
+	service := strings.Split(kind, "::")[1]
+	switch {
+	case kind == "AWS::AutoScaling::AutoScalingGroup":
+		return "servers"
+	case service == "AutoScaling" || service == "CloudWatch":
+		return "monitoring"
+	case service == "ElasticLoadBalancingV2" || service == "WAFv2" || service == "CloudFront":
+		return "load balancer"
+	case service == "EC2":
+		return "network"
+	}
+	return "store"
 }

@@ -29,7 +29,7 @@ func BuildBench(ctx context.Context) (string, error) {
 
 // build compiles a package of the module in that folder.
 func build(ctx context.Context, name, module, pkg string) (string, error) {
-	root, err := moduleRoot()
+	root, err := ModuleRoot()
 	if err != nil {
 		return "", err
 	}
@@ -62,7 +62,8 @@ func build(ctx context.Context, name, module, pkg string) (string, error) {
 	return "", fmt.Errorf("building the %s: %w", name, build.Ended())
 }
 
-func moduleRoot() (string, error) {
+// ModuleRoot is the folder of the module, found by going up from the working directory.
+func ModuleRoot() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
 		return "", err

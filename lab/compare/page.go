@@ -1,0 +1,143 @@
+package compare
+
+import (
+	"fmt"
+	"html"
+	"io"
+	"strings"
+
+	g "maragu.dev/gomponents"
+	c "maragu.dev/gomponents/components"
+	h "maragu.dev/gomponents/html"
+
+	"stateless-servers/lab/chart"
+	"stateless-servers/lab/cost"
+)
+
+// pageStyle is the page's own; chart.Style has the colours of the picture.
+const pageStyle = `:root{color-scheme:light dark;--text:#1a1a1a;--page:#fff;--line:#ccc;--soft:#f4f4f4}
+@media(prefers-color-scheme:dark){:root{--text:#eaeaea;--page:#16181b;--line:#44484e;--soft:#22262b}}
+body{margin:0 auto;max-width:72rem;padding:1.5rem;color:var(--text);background:var(--page);font:1rem/1.5 system-ui,sans-serif}
+figure{margin:1.5rem 0}svg{width:100%;height:auto}.wide{overflow-x:auto}
+table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}
+th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
+.number{text-align:right}thead th{border-bottom-width:2px}
+ul{padding-left:1rem;list-style:none;overflow-wrap:anywhere}code{font-size:.85rem}
+summary{cursor:pointer}`
+
+// WriteHTML writes the report as one page that opens without a network. Everything that the picture shows is in tables too.
+func (r Report) WriteHTML(w io.Writer) error {
+	picture, err := r.picture()
+	if err != nil {
+		return err
+	}
+	var body []g.Node
+	for _, b := range r.document() {
+		switch {
+		case b.picture:
+			body = append(body, picture, r.curveTable())
+		case b.heading != "":
+			body = append(body, h.H2(g.Text(b.heading)))
+		case b.table != nil:
+			body = append(body, b.table.node(""))
+		case b.list != nil:
+			body = append(body, h.Ul(g.Map(b.list, func(item string) g.Node { return h.Li(h.Code(g.Text(item))) })))
+		default:
+			body = append(body, h.P(g.Text(b.text)))
+		}
+	}
+	body = append(body, r.priceTable())
+	page := c.HTML5(c.HTML5Props{
+		Title: "Session stores compared", Language: "en",
+		Head: []g.Node{
+			h.Link(h.Rel("icon"), h.Href("data:,")), // no request for one
+			h.StyleEl(g.Raw(pageStyle + chart.Style())),
+		},
+		Body: []g.Node{h.Main(append([]g.Node{h.H1(g.Text("Session stores compared"))}, body...)...)},
+	})
+	return page.Render(w)
+}
+
+// picture is the cost over the traffic, with a ring where two variants cost the same.
+func (r Report) picture() (g.Node, error) {
+	curves := chart.Curves{X: "requests a second", Y: "USD a month"}
+	for _, curve := range r.Curves {
+		s := chart.Series{Name: curve.Name}
+		for _, p := range curve.Points {
+			s.Points = append(s.Points, chart.Point{X: p.RequestsPerSecond, Y: p.USD})
+		}
+		curves.Series = append(curves.Series, s)
+	}
+	for i, crossing := range r.Crossings {
+		curves.Rings = append(curves.Rings, chart.Ring{X: crossing.RequestsPerSecond, Y: crossing.USD, Label: fmt.Sprint(i + 1)})
+	}
+	svg, err := curves.SVG()
+	if err != nil {
+		return nil, err
+	}
+	const label = "Monthly cost over the traffic, a line for each variant. The tables have the numbers."
+	drawn := strings.Replace(string(svg), "<svg ", `<svg role="img" aria-label="`+html.EscapeString(label)+`" `, 1)
+	return h.Figure(g.Raw(drawn), h.FigCaption(g.Text("Monthly cost over the traffic, both axes logarithmic. "+
+		"A ring is where two variants cost the same; its number is that of the table."))), nil
+}
+
+// curveTable is the picture in numbers: three points for each power of ten.
+func (r Report) curveTable() g.Node {
+	t := table{head: []string{"requests/s"}, left: 0}
+	for _, curve := range r.Curves {
+		t.head = append(t.head, curve.Name)
+	}
+	for i := 0; len(r.Curves) > 0 && i < len(r.Curves[0].Points); i += cost.PerDecade / 3 {
+		row := []string{fmt.Sprintf("%.3g", r.Curves[0].Points[i].RequestsPerSecond)}
+		for _, curve := range r.Curves {
+			row = append(row, usd(curve.Points[i].USD))
+		}
+		t.rows = append(t.rows, row)
+	}
+	return h.Details(h.Summary(g.Text("The picture in numbers")), t.node("USD a month"))
+}
+
+// priceTable are the prices that the bills go by.
+func (r Report) priceTable() g.Node {
+	t := table{head: []string{"item", "unit", "source", "date", "status", "USD"}, left: 5}
+	seen := map[string]bool{}
+	for _, v := range r.Variants {
+		for _, l := range v.Bill.Lines {
+			if p := l.Price; !seen[p.Item] {
+				seen[p.Item] = true
+				status := "verified"
+				if !p.Verified {
+					status = "unverified"
+				}
+				t.rows = append(t.rows, []string{p.Item, p.Unit, p.Source, p.Date, status, fmt.Sprintf("%g", p.USD)})
+			}
+		}
+	}
+	return h.Details(h.Summary(g.Text("Every price, and where it is from")), t.node("Prices of "+r.Region))
+}
+
+func (t table) node(caption string) g.Node {
+	cell := func(element func(...g.Node) g.Node) func(int, string) g.Node {
+		return func(i int, text string) g.Node {
+			return element(g.If(i >= t.left, h.Class("number")), g.Text(text))
+		}
+	}
+	row := func(cells []string, render func(int, string) g.Node) g.Node {
+		var nodes []g.Node
+		for i, text := range cells {
+			nodes = append(nodes, render(i, text))
+		}
+		return h.Tr(nodes...)
+	}
+	head := cell(func(nodes ...g.Node) g.Node { return h.Th(append(nodes, g.Attr("scope", "col"))...) })
+	body := func(i int, text string) g.Node {
+		if i == 0 {
+			return h.Th(g.Attr("scope", "row"), g.If(t.left == 0, h.Class("number")), g.Text(text))
+		}
+		return cell(h.Td)(i, text)
+	}
+	return h.Div(h.Class("wide"), g.Attr("tabindex", "0"), h.Role("region"), g.Attr("aria-label", "Table: "+strings.Join(t.head, ", ")),
+		h.Table(g.If(caption != "", h.Caption(g.Text(caption))),
+			h.THead(row(t.head, head)),
+			h.TBody(g.Map(t.rows, func(cells []string) g.Node { return row(cells, body) }))))
+}

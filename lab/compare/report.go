@@ -1,0 +1,94 @@
+// Package compare sets ways to deploy side by side: their resources, permissions and network rules, what CloudFormation
+// does to get from one to another, and what they cost.
+package compare
+
+import (
+	"fmt"
+	"slices"
+
+	"stateless-servers/lab/cost"
+)
+
+// A Report is what was compared.
+type Report struct {
+	Region   string       `json:"region"`
+	Traffic  cost.Traffic `json:"traffic"`
+	Variants []Variant    `json:"variants"`
+	// Pairs are all pairs, both ways; the first variant's come first. There are none when costs alone were asked for.
+	Pairs     []Pair          `json:"pairs,omitempty"`
+	Curves    []cost.Curve    `json:"curves"`
+	Crossings []cost.Crossing `json:"crossings"`
+}
+
+// Measured is what a load test of a variant's store found on this machine, with a fleet of processes and the store's own
+// server. It compares stores, and says nothing of AWS.
+type Measured struct {
+	Rate      float64 `json:"rate"` // requests a second that were sent
+	P50       float64 `json:"p50_ms"`
+	P99       float64 `json:"p99_ms"`
+	P999      float64 `json:"p999_ms"`
+	Highest   float64 `json:"highest_rate"` // that was held
+	Errors    float64 `json:"errors"`       // share of the requests, 0 to 1
+	Lost      int64   `json:"lost"`         // sessions and updates
+	Servers   int     `json:"servers"`
+	StoreName string  `json:"store"`
+}
+
+// NewReport bills the variants. Their templates are by name.
+func NewReport(e cost.Estimator, t cost.Traffic, names []string, templates map[string][]cost.Template) Report {
+	r := Report{Region: e.Region, Traffic: t, Crossings: []cost.Crossing{}}
+	for _, name := range names {
+		of := templates[name]
+		r.Variants = append(r.Variants, Variant{Name: name, Bill: e.Bill(of, t), Stays: stays(of), templates: of})
+		r.Curves = append(r.Curves, e.Curve(name, of, t))
+	}
+	for i := range names {
+		for j := range i {
+			r.Crossings = append(r.Crossings, e.Crossings(r.Curves[j], r.Curves[i], templates[names[j]], templates[names[i]], t)...)
+		}
+	}
+	slices.SortFunc(r.Crossings, func(a, b cost.Crossing) int {
+		switch {
+		case a.RequestsPerSecond < b.RequestsPerSecond:
+			return -1
+		case a.RequestsPerSecond > b.RequestsPerSecond:
+			return 1
+		}
+		return 0
+	})
+	return r
+}
+
+// Compare adds every pair of variants, in both directions. Root is the folder of the module.
+func (r *Report) Compare(root string) error {
+	s, err := readSpec(root)
+	if err != nil {
+		return fmt.Errorf("which changes replace a resource: %w", err)
+	}
+	for _, from := range r.Variants {
+		for _, to := range r.Variants {
+			if from.Name != to.Name {
+				r.Pairs = append(r.Pairs, s.compare(from, to))
+			}
+		}
+	}
+	return nil
+}
+
+// fromFirst are the pairs that begin with the first variant.
+func (r *Report) fromFirst() []Pair {
+	return slices.DeleteFunc(slices.Clone(r.Pairs), func(p Pair) bool { return p.From != r.Variants[0].Name })
+}
+
+// stays are the resources that keep something in the account.
+func stays(templates []cost.Template) []Change {
+	list := []Change{}
+	for _, t := range templates {
+		for id, r := range each([]cost.Template{t}) {
+			if policy := word(r["DeletionPolicy"]); keeps(policy) {
+				list = append(list, Change{Stack: t.Name, ID: id, Type: word(r["Type"]), Policy: policy})
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,39 @@
+package compare
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"stateless-servers/lab/cost"
+)
+
+// Stores are those that the CDK can deploy, the default first.
+func Stores() []string {
+	return []string{"dynamodb", "valkey", "redis", "memcached", "postgres", "cookie", "token", "memory"}
+}
+
+// The stacks, and the checked-in template of the first of them with default options.
+const (
+	networkStack    = "StatelessNetwork"
+	labStack        = "StatelessLab"
+	networkTemplate = "network-lab-2-zones-nat-gateway"
+)
+
+// DefaultTemplates are the templates of a store with default options, from the folder of the module: the ones that the
+// tests of the stacks keep up to date. They take neither Node nor the CDK.
+func DefaultTemplates(root, store string) ([]cost.Template, error) {
+	if !slices.Contains(Stores(), store) {
+		return nil, fmt.Errorf("variant %q: allowed is one of %s, or a folder that cdk synth has written", store, strings.Join(Stores(), ", "))
+	}
+	var templates []cost.Template
+	for _, of := range []struct{ stack, file string }{{networkStack, networkTemplate}, {labStack, store}} {
+		t, err := cost.ReadTemplate(filepath.Join(root, "stacks", "testdata", of.file+".json"), of.stack)
+		if err != nil {
+			return nil, err
+		}
+		templates = append(templates, t)
+	}
+	return templates, nil
+}

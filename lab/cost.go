@@ -1,0 +1,174 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/compare"
+	"stateless-servers/lab/cost"
+	"stateless-servers/lab/fleet"
+)
+
+// costOptions are the flags of lab cost, and part of those of lab compare.
+type costOptions struct {
+	traffic              cost.Traffic
+	prices, region       string
+	json, markdown, html string // paths; empty for none, - for standard output
+}
+
+func newCostOptions() costOptions {
+	return costOptions{region: cost.DefaultRegion, traffic: cost.Traffic{
+		RequestsPerSecond: 100, Sessions: 10_000, SessionBytes: 500, ReadsPerWrite: 4, Untouched: 0.5, ResponseBytes: 2000,
+		IdleTimeout: config.Default().IdleTimeout,
+	}}
+}
+
+func newCost() *cobra.Command {
+	o := newCostOptions()
+	c := &cobra.Command{
+		Use:   "cost [store or folder …]",
+		Short: "Estimate what each store costs a month at a given traffic",
+		Long: "Cost adds up the resources in the templates of a deployment: servers (as many as the requests take), load balancer,\n" +
+			"network, monitoring, and the store. What a request asks of the store is the session library's own count, measured\n" +
+			"against real servers (lab/cost/counts.json). Prices are on demand and have a source and a date each\n" +
+			"(lab/cost/prices.csv); a file of yours with the same columns takes precedence over them.\n\n" +
+			"Without arguments it is every store with its default options; a folder is what npx cdk synth has written, with any\n" +
+			"options. It needs neither Node nor an AWS account. What it can't price is said, and so is what nobody has verified.",
+		Example: "  lab cost                                          # every store, at 100 requests/s\n" +
+			"  lab cost dynamodb valkey --requests-per-second 2000 --sessions 200000\n" +
+			"  lab cost dynamodb                                 # one bill, line by line\n" +
+			"  lab cost cdk.out                                  # what npx cdk synth has just written\n" +
+			"  lab cost --prices mine.csv --region eu-west-1 --json -\n" +
+			"  lab cost --html cost.html                         # a page with a picture: cost over traffic",
+		RunE: func(c *cobra.Command, variants []string) error {
+			return runCost(o, variants, c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	o.add(c.Flags())
+	return c
+}
+
+func (o *costOptions) add(flags *pflag.FlagSet) {
+	flags.SortFlags = false
+	t := &o.traffic
+	quantity(&t.RequestsPerSecond, 0.001, 10_000_000).add(flags, "requests-per-second", "of all visitors together, all day")
+	quantity(&t.Sessions, 0, 1e9).add(flags, "sessions", "how many are live at once")
+	quantity(&t.SessionBytes, 1, 400_000).add(flags, "session-bytes", "the size of one")
+	quantity(&t.ReadsPerWrite, 0, 1_000_000).add(flags, "reads-per-write", "requests that read their session for each that changes it")
+	value[float64]{&t.Untouched, "percentage", "a percentage from 0% to 100%, such as 50%", func(text string) (float64, bool) {
+		digits, isPercent := strings.CutSuffix(text, "%")
+		n, err := strconv.ParseFloat(digits, 64)
+		return n / 100, isPercent && err == nil && 0 <= n && n <= 100
+	}}.add(flags, "untouched", "share of the requests that don't use their session (0.5 is 50%)")
+	quantity(&t.ResponseBytes, 0, 1e9).add(flags, "response-bytes", "the size of a response, without headers and cookies")
+	flags.StringVar(&o.region, "region", o.region, "whose prices to take; the lab has those of "+cost.DefaultRegion)
+	flags.StringVar(&o.prices, "prices", "", "a CSV `file` with prices of yours: the columns of lab/cost/prices.csv")
+	flags.StringVar(&o.json, "json", "", "write everything to this `file`, for programs; - is standard output, instead of the table")
+	flags.StringVar(&o.markdown, "markdown", "", "write the tables to this `file` as Markdown; - is standard output, instead of the table")
+	flags.StringVar(&o.html, "html", "", "write a page with a picture to this `file`: opens offline")
+}
+
+// quantity is a number that may have a fraction.
+func quantity(target *float64, low, high float64) value[float64] {
+	allowed := fmt.Sprintf("a number from %g to %s", low, strconv.FormatFloat(high, 'f', -1, 64))
+	return value[float64]{target, "number", allowed, func(text string) (float64, bool) {
+		n, err := strconv.ParseFloat(text, 64)
+		return n, err == nil && !math.IsNaN(n) && low <= n && n <= high
+	}}
+}
+
+func runCost(o costOptions, variants []string, stdout, stderr io.Writer) error {
+	estimator, err := o.estimator()
+	if err != nil {
+		return err
+	}
+	root, err := fleet.ModuleRoot()
+	if err != nil {
+		return err
+	}
+	if len(variants) == 0 {
+		variants = compare.Stores()
+	}
+	templates := map[string][]cost.Template{}
+	for _, name := range variants {
+		if templates[name], err = templatesOf(name, func() ([]cost.Template, error) { return compare.DefaultTemplates(root, name) }); err != nil {
+			return err
+		}
+	}
+	return o.write(compare.NewReport(estimator, o.traffic, variants, templates), stdout, stderr)
+}
+
+// templatesOf are those in a folder, if the name is that of one.
+func templatesOf(name string, otherwise func() ([]cost.Template, error)) ([]cost.Template, error) {
+	if cost.IsAssembly(name) {
+		return cost.ReadAssembly(name)
+	}
+	return otherwise()
+}
+
+// estimator has the lab's prices and the user's own.
+func (o costOptions) estimator() (cost.Estimator, error) {
+	prices, err := cost.DefaultPrices()
+	if err != nil {
+		return cost.Estimator{}, err
+	}
+	if o.prices != "" {
+		file, err := os.Open(o.prices)
+		if err != nil {
+			return cost.Estimator{}, fmt.Errorf("--prices: %w", err)
+		}
+		defer file.Close()
+		own, err := cost.LoadPrices(file, o.prices)
+		if err != nil {
+			return cost.Estimator{}, fmt.Errorf("--prices: %w", err)
+		}
+		prices = prices.With(own)
+	}
+	if regions := prices.Regions(); !slices.Contains(regions, o.region) {
+		return cost.Estimator{}, notAllowed("region", o.region, strings.Join(regions, ", ")+"; --prices takes a file with those of others")
+	}
+	counts, err := cost.LibraryCounts()
+	return cost.Estimator{Region: o.region, Prices: prices, Counts: counts}, err
+}
+
+// write writes the report wherever the flags say, and as text unless that goes to standard output already.
+func (o costOptions) write(r compare.Report, stdout, stderr io.Writer) error {
+	text := true
+	for _, to := range []struct {
+		flag, path string
+		write      func(io.Writer) error
+	}{{"json", o.json, r.WriteJSON}, {"markdown", o.markdown, r.WriteMarkdown}, {"html", o.html, r.WriteHTML}} {
+		switch to.path {
+		case "":
+			continue
+		case "-":
+			text = false
+			if err := to.write(stdout); err != nil {
+				return err
+			}
+			continue
+		}
+		file, err := os.Create(to.path)
+		if err != nil {
+			return fmt.Errorf("--%s: %w", to.flag, err)
+		}
+		if err := errors.Join(to.write(file), file.Close()); err != nil {
+			return fmt.Errorf("--%s: %w", to.flag, err)
+		}
+		fmt.Fprintln(stderr, "Wrote "+to.path)
+	}
+	if !text {
+		return nil
+	}
+	return r.WriteText(stdout)
+}
