@@ -69,7 +69,12 @@ func (r Report) picture() (g.Node, error) {
 		curves.Series = append(curves.Series, s)
 	}
 	for i, crossing := range r.Crossings {
-		curves.Rings = append(curves.Rings, chart.Ring{X: crossing.RequestsPerSecond, Y: crossing.USD, Label: fmt.Sprint(i + 1)})
+		ring := chart.Ring{X: crossing.RequestsPerSecond, Y: crossing.USD, Label: fmt.Sprint(i + 1)}
+		if last := len(curves.Rings) - 1; last >= 0 && near(curves.Rings[last], ring) {
+			curves.Rings[last].Label += "," + ring.Label // one on the other could not be read
+			continue
+		}
+		curves.Rings = append(curves.Rings, ring)
 	}
 	svg, err := curves.SVG()
 	if err != nil {
@@ -80,6 +85,9 @@ func (r Report) picture() (g.Node, error) {
 	return h.Figure(g.Raw(drawn), h.FigCaption(g.Text("Monthly cost over the traffic, both axes logarithmic. "+
 		"A ring is where two variants cost the same; its number is that of the table."))), nil
 }
+
+// near tells whether two rings would lie on each other.
+func near(a, b chart.Ring) bool { return b.X < 1.15*a.X && b.Y < 1.15*a.Y && a.Y < 1.15*b.Y }
 
 // curveTable is the picture in numbers: three points for each power of ten.
 func (r Report) curveTable() g.Node {
