@@ -48,7 +48,7 @@ func (c Curves) SVG() ([]byte, error) {
 	if err := c.addRings(p); err != nil {
 		return nil, err
 	}
-	return draws(p, &legend)
+	return draws(p, legend)
 }
 
 func (c Curves) addRings(p *plot.Plot) error {
