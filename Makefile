@@ -39,6 +39,10 @@ bench-synth: setup ## how long a synthesis takes beside that of a stock CDK app;
 	@go run ./test/synth >.build/synth.md
 	@cat .build/synth.md
 
+.PHONY: observations
+observations: ## test every claim on a real fleet and write docs/observations; 10 minutes
+	go run ./lab run all
+
 FUZZ_TIME := 30s
 
 .PHONY: fuzz

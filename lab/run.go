@@ -121,7 +121,7 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 			}
 		}
 	}
-	if o.out != "" {
+	if o.out != "" && len(found) == len(experiment.All()) {
 		if err := writeIndex(o.out, found); err != nil {
 			return err
 		}

@@ -49,14 +49,25 @@ func TestRunWritesPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	contains(t, string(page), "# cookie-size", "The claim holds.", "go run ./lab run cookie-size", "](cookie-size.svg)")
-	list, err := os.ReadFile(filepath.Join(out, "README.md"))
-	if err != nil {
-		t.Fatal(err)
+	if _, err := os.Stat(filepath.Join(out, "README.md")); err == nil {
+		t.Error("the list of all pages is replaced by one of this one")
 	}
-	contains(t, string(list), "| [cookie-size](cookie-size.md) | A session in the visitor's cookie", "| holds | ")
 	if svg, err := os.ReadFile(filepath.Join(out, "cookie-size.svg")); err != nil || !bytes.Contains(svg, []byte("</svg>")) {
 		t.Errorf("no chart: %v", err)
 	}
+}
+
+func TestListOfPages(t *testing.T) {
+	dir := t.TempDir()
+	found := experiment.Observation{Name: "a", Claim: "A | b.", Verdict: experiment.Holds, Took: 61.4, Started: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	if err := writeIndex(dir, []experiment.Observation{found}); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(page), `| [a](a.md) | A \| b. | holds | 2026-11-21, 61 s |`)
 }
 
 // A program that isn't there is one line, and no pass.
