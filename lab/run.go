@@ -76,7 +76,8 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&o.out, "out", "", "write a page for each experiment, and its charts, to this `folder`; for all by default "+observations)
+	flags.StringVar(&o.out, "out", "",
+		"write a page for each experiment, and its charts, to this `folder`; for all by default "+observations)
 	flags.StringVar(&o.json, "json", "", "write all observations to this `file`, for programs")
 	return c
 }

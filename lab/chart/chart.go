@@ -212,8 +212,8 @@ func gridLines() *plotter.Grid {
 
 func style(size float64) text.Style {
 	return text.Style{
-		Color: ink, Font: font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(size)}, Handler: plot.DefaultTextHandler,
-		XAlign: draw.XCenter,
+		Color: ink, Font: font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(size)},
+		Handler: plot.DefaultTextHandler, XAlign: draw.XCenter,
 	}
 }
 

@@ -27,8 +27,8 @@ func newCacheLoss() cacheLoss {
 func (cacheLoss) Name() string { return "cache-loss" }
 
 func (cacheLoss) Claim() string {
-	return "A cache node that is alone takes every session with it when it restarts. With a replica that takes over, the sessions " +
-		"stay, but updates that were acknowledged and not copied yet are lost."
+	return "A cache node that is alone takes every session with it when it restarts. With a replica that takes " +
+		"over, the sessions stay, but updates that were acknowledged and not copied yet are lost."
 }
 
 // keepers are visitors who stay: none logs in or out, so that every session that is lost was lost by the cache.
@@ -39,13 +39,14 @@ func keepers() load.Options {
 }
 
 func (e cacheLoss) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "A cache without a replica is for sessions that may be lost. With one, a failover costs seconds and the last " +
-		"updates; a store that writes to disk in several zones before it acknowledges costs neither."}
+	o := Observation{Advice: "A cache without a replica is for sessions that may be lost. With one, a failover " +
+		"costs seconds and the last updates; a store that writes to disk in several zones before it acknowledges " +
+		"costs neither."}
 	v := keepers()
 	o.set("fleet", "%d servers", e.replicated.servers)
 	o.describe(v)
-	o.set("failover", "the replica is promoted and the servers' address leads to it, as ElastiCache does; once with a replica that is up to "+
-		"date, once with one that lost touch with its primary %v before", lab.Phase)
+	o.set("failover", "the replica is promoted and the servers' address leads to it, as ElastiCache does; once "+
+		"with a replica that is up to date, once with one that lost touch with its primary %v before", lab.Phase)
 	table := Table{Title: "What the loss of a node cost", Columns: []string{
 		"cache", "requests", "failed", "sessions", "sessions lost", "updates lost", "stale reads"}}
 	note := func(run string, r load.Result) {

@@ -22,8 +22,8 @@ func newCookieSize() cookieSize {
 func (cookieSize) Name() string { return "cookie-size" }
 
 func (cookieSize) Claim() string {
-	return "A session in the visitor's cookie travels with every request, grows with what is in it, and loses updates of requests that " +
-		"overlap. The cookie of a session in a store keeps its size, and loses none."
+	return "A session in the visitor's cookie travels with every request, grows with what is in it, and loses " +
+		"updates of requests that overlap. The cookie of a session in a store keeps its size, and loses none."
 }
 
 // stage is what a visitor does, after what came before.
@@ -44,8 +44,8 @@ func stages() []stage {
 const overlapping = 20 // requests of one session at once
 
 func (e cookieSize) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "Keep in a cookie what is small and seldom changes. It goes with every request, also for images, and upstream, where " +
-		"lines are slow."}
+	o := Observation{Advice: "Keep in a cookie what is small and seldom changes. It goes with every request, also " +
+		"for images, and upstream, where lines are slow."}
 	o.set("visitor", "one, who visits, puts %d products into the cart and logs in", len(stages())-2)
 	o.set("overlap", "%d requests of one session at once, each adding a visit", overlapping)
 	table := Table{Title: "Bytes of the header Cookie", Columns: []string{"after"}}
@@ -75,8 +75,9 @@ func (e cookieSize) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	server, client := setupName(e.server.String()), setupName(e.client.String())
 	o.atMost("bytes that the cookie grows with "+e.server.String(), float64(growth(sizes[server])), 0)
 	o.atLeast("bytes that the cookie grows with "+e.client.String(), float64(growth(sizes[client])), 100)
-	o.atLeast(fmt.Sprintf("of %d overlapping visits, kept with %s", overlapping, e.server), float64(visits[server]), overlapping)
-	o.atMost(fmt.Sprintf("of %d overlapping visits, kept with %s", overlapping, e.client), float64(visits[client]), overlapping-1)
+	kept := fmt.Sprintf("of %d overlapping visits, kept with ", overlapping)
+	o.atLeast(kept+e.server.String(), float64(visits[server]), overlapping)
+	o.atMost(kept+e.client.String(), float64(visits[client]), overlapping-1)
 	svg, err := lines.SVG()
 	if err != nil {
 		return o, err

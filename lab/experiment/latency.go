@@ -28,8 +28,8 @@ func newLatency() latency {
 func (latency) Name() string { return "latency" }
 
 func (latency) Claim() string {
-	return "Every store is fast enough to be asked on every request: at the same rate nearly all answers are right, and half of them come " +
-		"within a quarter of a second, wherever sessions are."
+	return "Every store is fast enough to be asked on every request: at the same rate nearly all answers are " +
+		"right, and half of them come within a quarter of a second, wherever sessions are."
 }
 
 const (
@@ -42,14 +42,15 @@ const (
 func steps() []float64 { return []float64{200, 400, 800, 1600} }
 
 func (e latency) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "Choose by what a store promises and costs; its latency is seldom what decides. The figures are those of one small " +
-		"machine that runs everything: visitors, load balancer, servers and store."}
+	o := Observation{Advice: "Choose by what a store promises and costs; its latency is seldom what decides. The " +
+		"figures are those of one small machine that runs everything: visitors, load balancer, servers and store."}
 	v := e.visitors(sameRate)
 	o.set("fleet", "%d servers for each store", e.setups[0].servers)
-	o.set("visitors", "%d, who send %d requests a second together, reads and (but with tokens, which don't change) writes: %s",
+	o.set("visitors", "%d, who send %d requests a second together, reads and (but with tokens, which don't change) "+
+		"writes: %s",
 		v.Sessions, sameRate, v.Mix)
-	o.set("highest rate", "of %v a second, in turn: the last with a p99 up to %v and 99 %% of the requests sent and answered right; "+
-		"each is tried %d times", steps(), limitP99, tries)
+	o.set("highest rate", "of %v a second, in turn: the last with a p99 up to %v and 99 %% of the requests sent "+
+		"and answered right; each is tried %d times", steps(), limitP99, tries)
 	table := Table{Title: fmt.Sprintf("Latency at %d requests a second, in ms, and the highest rate held", sameRate), Columns: []string{
 		"sessions in", "requests", "failed", "p50", "p90", "p99", "p99.9", "max", "held, requests/s"}}
 	curves := chart.Lines{X: "percentile", Y: "latency, ms", Percentiles: true}

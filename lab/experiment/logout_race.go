@@ -13,20 +13,24 @@ func newLogoutRace() logoutRace { return logoutRace{ownLibrary, scsLibrary} }
 func (logoutRace) Name() string { return "logout-race" }
 
 func (logoutRace) Claim() string {
-	return "A request that is under way at logout brings the session back where a library writes it back whole. With this one logout is " +
-		"final, on the same store."
+	return "A request that is under way at logout brings the session back where a library writes it back whole. " +
+		"With this one logout is final, on the same store."
 }
 
 func (e logoutRace) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "After logout a stolen cookie must be worth nothing. Nobody notices that it still is, until somebody uses it."}
+	o := Observation{Advice: "After logout a stolen cookie must be worth nothing. Nobody notices that it still is, " +
+		"until somebody uses it."}
 	p, err := lab.race(ctx, e.own, e.other, scsIdle, gorillaStore)
 	if err != nil {
 		return o, err
 	}
 	o.set("servers", "two processes of each library, on one Valkey")
-	o.set("sessions", "%d, each logged out on one server while the other is busy with a request of 100 ms: once one that writes, once one "+
-		"that reads", p.Of.Trials)
-	table := Table{Title: fmt.Sprintf("Sessions that are there again after logout, of %d", p.Of.Trials), Columns: []string{"library", "by a write", "by a read"}}
+	o.set("sessions", "%d, each logged out on one server while the other is busy with a request of 100 ms: once "+
+		"one that writes, once one that reads", p.Of.Trials)
+	table := Table{
+		Title:   fmt.Sprintf("Sessions that are there again after logout, of %d", p.Of.Trials),
+		Columns: []string{"library", "by a write", "by a read"},
+	}
 	for _, k := range p.Kept {
 		table.Rows = append(table.Rows, []any{title(k.Variant), k.ByWrite, k.ByRead})
 	}

@@ -13,20 +13,24 @@ func newLostUpdate() lostUpdate { return lostUpdate{ownLibrary, scsLibrary} }
 func (lostUpdate) Name() string { return "lost-update" }
 
 func (lostUpdate) Claim() string {
-	return "Of requests of one session that overlap, a library that reads the session, changes it and writes it back whole loses " +
-		"updates. This one, which has the store apply each change, loses none, on the same store."
+	return "Of requests of one session that overlap, a library that reads the session, changes it and writes it " +
+		"back whole loses updates. This one, which has the store apply each change, loses none, on the same store."
 }
 
 func (e lostUpdate) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "A page that sends several requests at once, or a visitor with two tabs, is enough to lose an update."}
+	o := Observation{Advice: "A page that sends several requests at once, or a visitor with two tabs, is enough to " +
+		"lose an update."}
 	p, err := lab.race(ctx, e.own, e.other, scsIdle, gorillaStore)
 	if err != nil {
 		return o, err
 	}
 	o.set("servers", "two processes of each library, on one Valkey")
-	o.set("requests", "%d additions of 1 to one session, 16 at a time over both servers; once at once, once with 5 ms between "+
-		"reading and writing", p.Of.Increments)
-	table := Table{Title: fmt.Sprintf("What is left of %d additions", p.Of.Increments), Columns: []string{"library", "at once", "with 5 ms between"}}
+	o.set("requests", "%d additions of 1 to one session, 16 at a time over both servers; once at once, once with 5 "+
+		"ms between reading and writing", p.Of.Increments)
+	table := Table{
+		Title:   fmt.Sprintf("What is left of %d additions", p.Of.Increments),
+		Columns: []string{"library", "at once", "with 5 ms between"},
+	}
 	for _, k := range p.Kept {
 		table.Rows = append(table.Rows, []any{title(k.Variant), k.Increments, k.SlowIncrements})
 	}

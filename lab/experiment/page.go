@@ -27,7 +27,8 @@ var index = template.Must(template.New("index").Funcs(template.FuncMap{"cell": c
 	"# Observations\n\n" +
 		"What `go run ./lab run all` found: each page is of a real run, with its figures and how to repeat it.\n\n" +
 		"| experiment | claim | verdict | observed |\n|---|---|---|---|\n" +
-		"{{range .}}| [{{.Name}}]({{.Name}}.md) | {{cell .Claim}} | {{.Verdict}} | {{.Started.Format \"2006-01-02\"}}, {{printf \"%.0f\" .Took}} s |\n{{end}}"))
+		"{{range .}}| [{{.Name}}]({{.Name}}.md) | {{cell .Claim}} | {{.Verdict}} | " +
+		"{{.Started.Format \"2006-01-02\"}}, {{printf \"%.0f\" .Took}} s |\n{{end}}"))
 
 // WriteIndex writes a page that lists the pages of observations, which are expected beside it.
 func WriteIndex(w io.Writer, list []Observation) error { return index.Execute(w, list) }

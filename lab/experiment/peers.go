@@ -34,10 +34,11 @@ const (
 	gorillaStore = "gorilla"
 )
 
-// titles are the libraries for people.
+// title is the library for people.
 func title(variant string) string {
 	return map[string]string{
-		ownLibrary: "this library", scsLibrary: "scs", scsIdle: "scs with an idle timeout", gorillaStore: "gorilla/sessions, redistore",
+		ownLibrary: "this library", scsLibrary: "scs", scsIdle: "scs with an idle timeout",
+		gorillaStore: "gorilla/sessions, redistore",
 	}[variant]
 }
 

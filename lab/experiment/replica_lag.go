@@ -28,15 +28,16 @@ func newReplicaLag() replicaLag {
 func (replicaLag) Name() string { return "replica-lag" }
 
 func (replicaLag) Claim() string {
-	return "Who reads sessions from a replica that lags behind shows visitors an old session after a refresh. Strongly consistent reads never do."
+	return "Who reads sessions from a replica that lags behind shows visitors an old session after a refresh. " +
+		"Strongly consistent reads never do."
 }
 
 // refreshes is how many visitors change their session and look at it at once.
 const refreshes = 50
 
 func (e replicaLag) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "Read sessions strongly consistent (DynamoDB: twice the price of a read), or from the primary. What is saved on reads is " +
-		"paid by visitors whose cart is empty after they have filled it."}
+	o := Observation{Advice: "Read sessions strongly consistent (DynamoDB: twice the price of a read), or from the " +
+		"primary. What is saved on reads is paid by visitors whose cart is empty after they have filled it."}
 	v := visitors()
 	o.set("fleet", "2 servers on dynamodb; eventually consistent reads come from a copy that is %v behind", e.lag)
 	o.set("refreshes", "%d visitors who add a visit and read their session as soon as that is answered", refreshes)
@@ -69,10 +70,11 @@ func (e replicaLag) Run(ctx context.Context, lab *Lab) (Observation, error) {
 
 // read counts old sessions, in refreshes and under load.
 func (e replicaLag) read(ctx context.Context, lab *Lab, v load.Options, eventual bool) (old int, r load.Result, err error) {
-	s := setup{store: config.StoreDynamoDB, servers: 2, change: func(ctx context.Context, c *config.Config) (func() error, error) {
+	s := setup{store: config.StoreDynamoDB, servers: 2}
+	s.change = func(ctx context.Context, c *config.Config) (func() error, error) {
 		c.DynamoDBEventualReads = eventual
 		return e.lagBehind(ctx, c)
-	}}
+	}
 	scene, err := lab.open(ctx, s)
 	if err != nil {
 		return 0, r, err

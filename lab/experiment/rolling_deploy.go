@@ -16,12 +16,13 @@ func newRollingDeploy() rollingDeploy {
 func (rollingDeploy) Name() string { return "rolling-deploy" }
 
 func (rollingDeploy) Claim() string {
-	return "With sessions in a shared store, every server can be replaced under load: no request fails, and no session is lost."
+	return "With sessions in a shared store, every server can be replaced under load: no request fails, and no " +
+		"session is lost."
 }
 
 func (e rollingDeploy) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "Deploy whenever you like. What it takes: a new server that gets requests only once it is healthy, and an old one " +
-		"that is deregistered before it ends and finishes what it has begun."}
+	o := Observation{Advice: "Deploy whenever you like. What it takes: a new server that gets requests only once " +
+		"it is healthy, and an old one that is deregistered before it ends and finishes what it has begun."}
 	v := visitors()
 	o.set("fleet", "%d servers on %s, each replaced by a new one, one after the other", e.setup.servers, e.setup)
 	o.describe(v)

@@ -15,7 +15,8 @@ func newScaleOut() scaleOut { return scaleOut{setup{store: config.StoreValkey, s
 func (scaleOut) Name() string { return "scale-out" }
 
 func (scaleOut) Claim() string {
-	return "Servers that are added under load take their share at once, for no visitor is tied to an old one; nobody notices."
+	return "Servers that are added under load take their share at once, for no visitor is tied to an old one; " +
+		"nobody notices."
 }
 
 const (

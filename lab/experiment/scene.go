@@ -132,7 +132,9 @@ func (s *scene) open(ctx context.Context) error {
 // lead has the servers find the store at another address.
 func lead(c *config.Config, from, to string) {
 	instead := func(text string) string { return strings.Replace(text, from, to, 1) }
-	c.ValkeyAddress, c.DynamoDBEndpoint, c.PostgresURL = instead(c.ValkeyAddress), instead(c.DynamoDBEndpoint), instead(c.PostgresURL)
+	for _, address := range []*string{&c.ValkeyAddress, &c.DynamoDBEndpoint, &c.PostgresURL} {
+		*address = instead(*address)
+	}
 	for i, address := range c.MemcachedAddresses {
 		c.MemcachedAddresses[i] = instead(address)
 	}
@@ -172,7 +174,8 @@ func (s *scene) happened(what string) {
 // visitors are those of most experiments.
 func visitors() load.Options {
 	return load.Options{
-		Rate: load.Rate{{From: 100, To: 100}}, Duration: longestDrill, Sessions: 30, Mix: load.DefaultMix(), Timeout: 10 * time.Second,
+		Rate: load.Rate{{From: 100, To: 100}}, Duration: longestDrill, Sessions: 30, Mix: load.DefaultMix(),
+		Timeout: 10 * time.Second,
 	}
 }
 

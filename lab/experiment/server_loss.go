@@ -30,13 +30,14 @@ func sharedStores() []config.Store {
 func (serverLoss) Name() string { return "server-loss" }
 
 func (serverLoss) Claim() string {
-	return "A server that dies takes the sessions in its memory with it, and sticky sessions are no help. With a store that all servers " +
-		"share, nobody loses a session or an update."
+	return "A server that dies takes the sessions in its memory with it, and sticky sessions are no help. With a " +
+		"store that all servers share, nobody loses a session or an update."
 }
 
 func (e serverLoss) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "Keep sessions in a store that all servers share. Then the load balancer needs no sticky sessions, and a dead " +
-		"server costs its visitors the requests that it was answering, not their sessions."}
+	o := Observation{Advice: "Keep sessions in a store that all servers share. Then the load balancer needs no " +
+		"sticky sessions, and a dead server costs its visitors the requests that it was answering, not their " +
+		"sessions."}
 	o.set("fleet", "%d servers, one of which is killed (SIGKILL) under load", e.pinned.servers)
 	o.describe(visitors())
 	o.set("health checks", "every %v; two that fail make a server unhealthy", healthInterval)

@@ -20,8 +20,9 @@ func newStickyImbalance() stickyImbalance {
 func (stickyImbalance) Name() string { return "sticky-imbalance" }
 
 func (stickyImbalance) Claim() string {
-	return "Cookies that pin visitors to servers load these unevenly, and the more so after one is added, which gets almost none of " +
-		"the visitors who are there already. Without stickiness every server gets its share at once."
+	return "Cookies that pin visitors to servers load these unevenly, and the more so after one is added, which " +
+		"gets almost none of the visitors who are there already. Without stickiness every server gets its share at " +
+		"once."
 }
 
 const (
@@ -32,8 +33,8 @@ const (
 )
 
 func (e stickyImbalance) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "Leave stickiness off. A server that is added, or comes back, is of little use to a fleet whose visitors are pinned " +
-		"to the others."}
+	o := Observation{Advice: "Leave stickiness off. A server that is added, or comes back, is of little use to a " +
+		"fleet whose visitors are pinned to the others."}
 	v := visitors()
 	v.Sessions = pinnedVisitors
 	o.set("fleet", "%d servers on %s, to which one is added; with the cookie AWSALB and without", e.free.servers, e.free)

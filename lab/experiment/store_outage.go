@@ -30,8 +30,8 @@ func impatient(_ context.Context, c *config.Config) (func() error, error) {
 func (storeOutage) Name() string { return "store-outage" }
 
 func (storeOutage) Claim() string {
-	return "While the store hangs, or refuses connections, what needs a session is answered with a 503 and when to try again, and " +
-		"everything else as ever. When the store is back, so are the sessions, without a restart."
+	return "While the store hangs, or refuses connections, what needs a session is answered with a 503 and when to " +
+		"try again, and everything else as ever. When the store is back, so are the sessions, without a restart."
 }
 
 // route is a request, and what it needs.
@@ -66,14 +66,16 @@ func outageRoutes() []route {
 const healWithin = 30 * time.Second
 
 func (e storeOutage) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "Give the store a timeout of its own, well below the load balancer's, and let health checks not ask it: a store that is " +
-		"away for a minute must not empty the target group."}
+	o := Observation{Advice: "Give the store a timeout of its own, well below the load balancer's, and let health " +
+		"checks not ask it: a store that is away for a minute must not empty the target group."}
 	o.set("fleet", "%d servers; a store has %v to answer", e.setups[0].servers, config.Default().StoreTimeout)
 	table := Table{Title: "Status, and how long it took in ms", Columns: []string{"route"}}
 	for _, r := range outageRoutes() {
 		table.Rows = append(table.Rows, []any{r.String()})
 	}
-	healed := Table{Title: "Until the first answer with the session, in ms", Columns: []string{"sessions in", "after it hung", "after it refused"}}
+	healed := Table{
+		Title: "Until the first answer with the session, in ms", Columns: []string{"sessions in", "after it hung", "after it refused"},
+	}
 	for _, s := range e.setups {
 		if err := e.observe(ctx, lab, s, &o, &table, &healed); err != nil {
 			return o, err
@@ -127,8 +129,10 @@ func (e storeOutage) observe(ctx context.Context, lab *Lab, s setup, o *Observat
 		if err := outage.end(); err != nil {
 			return err
 		}
-		o.atLeast(fmt.Sprintf("routes that need the session and answer 503 with Retry-After, of %d, while %s", needing, when), float64(as), float64(needing))
-		o.atLeast(fmt.Sprintf("routes that don't and answer 200, of %d, while %s", unneeding, when), float64(apart), float64(unneeding))
+		o.atLeast(fmt.Sprintf("routes that need the session and answer 503 with Retry-After, of %d, while %s", needing, when),
+			float64(as), float64(needing))
+		o.atLeast(fmt.Sprintf("routes that don't and answer 200, of %d, while %s", unneeding, when),
+			float64(apart), float64(unneeding))
 		took, back := e.heal(ctx, visitor)
 		row = append(row, took.Milliseconds())
 		o.atLeast("sessions that are there again after "+when, float64(back), 1)
@@ -137,7 +141,8 @@ func (e storeOutage) observe(ctx context.Context, lab *Lab, s setup, o *Observat
 	return nil
 }
 
-// ask sends the request of a copy of the visitor, so that what a failed login does to its cookies is no concern of the next.
+// ask sends the request of a copy of the visitor, so that what a failed login does to its cookies is no concern of the
+// next.
 func (storeOutage) ask(ctx context.Context, r route, visitor *browser) reply {
 	b := newBrowser(visitor.url)
 	if r.cookie {

@@ -23,19 +23,23 @@ func newTokenRevocation() tokenRevocation {
 func (tokenRevocation) Name() string { return "token-revocation" }
 
 func (tokenRevocation) Claim() string {
-	return "A signed token, or a session in a sealed cookie, that was copied before logout is accepted after it, by every server. " +
-		"With sessions in a store the copy is worth nothing."
+	return "A signed token, or a session in a sealed cookie, that was copied before logout is accepted after it, " +
+		"by every server. With sessions in a store the copy is worth nothing."
 }
 
 // thefts is how many visitors log out whose cookies were copied.
 const thefts = 20
 
 func (e tokenRevocation) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	o := Observation{Advice: "Whoever must be able to log users out, or to lock one out at once, needs state on servers: a session, or a list of " +
-		"revoked tokens that every request asks for."}
+	o := Observation{Advice: "Whoever must be able to log users out, or to lock one out at once, needs state on " +
+		"servers: a session, or a list of revoked tokens that every request asks for."}
 	o.set("fleet", "%d servers, which requests reach in turn", e.client[0].servers)
-	o.set("visitors", "%d who log in, have their cookies copied, and log out; then the copy asks every server who it is", thefts)
-	table := Table{Title: fmt.Sprintf("Copies that are still logged in, of %d", thefts), Columns: []string{"sessions in", "accepted", "by servers"}}
+	o.set("visitors", "%d who log in, have their cookies copied, and log out; then the copy asks every server who "+
+		"it is", thefts)
+	table := Table{
+		Title:   fmt.Sprintf("Copies that are still logged in, of %d", thefts),
+		Columns: []string{"sessions in", "accepted", "by servers"},
+	}
 	for i, s := range append(append([]setup{}, e.client...), e.server...) {
 		accepted, servers, err := e.steal(ctx, lab, s)
 		if err != nil {

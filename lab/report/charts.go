@@ -63,10 +63,14 @@ func Servers(r load.Result) chart.Lines {
 		failed += span.Errors
 	}
 	for _, name := range serverNames(r.Series) {
-		lines.Series = append(lines.Series, line(name, spans, func(s load.Span) float64 { return float64(s.Servers[name]) / length }))
+		lines.Series = append(lines.Series, line(name, spans, func(s load.Span) float64 {
+			return float64(s.Servers[name]) / length
+		}))
 	}
 	if failed > 0 {
-		lines.Series = append(lines.Series, line("failed", spans, func(s load.Span) float64 { return float64(s.Errors) / length }))
+		lines.Series = append(lines.Series, line("failed", spans, func(s load.Span) float64 {
+			return float64(s.Errors) / length
+		}))
 	}
 	return lines
 }
