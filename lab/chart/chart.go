@@ -40,6 +40,8 @@ type Lines struct {
 	Marks  []Mark
 	// Percentiles says that X is a percentile: the axis has as much room for 90 to 99 as for 99 to 99.9.
 	Percentiles bool
+	// LogY gives 1 to 10 as much room as 10 to 100, where lines are of very different heights.
+	LogY bool
 }
 
 // Size of a chart in points. Pages scale it.
@@ -75,18 +77,16 @@ func dashes(i int) []vg.Length {
 func (l Lines) SVG() ([]byte, error) {
 	p := newPlot(l.X, l.Y)
 	p.Add(gridLines())
-	top := 0.0
-	for _, s := range l.Series {
-		for _, point := range s.Points {
-			top = max(top, point.Y)
-		}
+	low, high := l.heights()
+	p.Y.Min, p.Y.Max = 0, high*headroom
+	if l.LogY {
+		p.Y.Min, p.Y.Scale, p.Y.Tick.Marker = low, plot.LogScale{}, plot.LogTicks{Prec: -1}
 	}
-	p.Y.Min, p.Y.Max = 0, max(top*headroom, 1e-9)
 	legend := newLegend()
 	for i, s := range l.Series {
 		points := make(plotter.XYs, len(s.Points))
 		for j, point := range s.Points {
-			points[j] = plotter.XY{X: l.place(point.X), Y: point.Y}
+			points[j] = plotter.XY{X: l.place(point.X), Y: max(point.Y, p.Y.Min)}
 		}
 		line, err := plotter.NewLine(points)
 		if err != nil {
@@ -106,6 +106,23 @@ func (l Lines) SVG() ([]byte, error) {
 	return draws(p, legend)
 }
 
+// heights are the lowest above 0 and the highest of all points, and never equal.
+func (l Lines) heights() (low, high float64) {
+	low = math.Inf(1)
+	for _, s := range l.Series {
+		for _, point := range s.Points {
+			high = max(high, point.Y)
+			if point.Y > 0 {
+				low = min(low, point.Y)
+			}
+		}
+	}
+	if high == 0 {
+		return 0.1, 1
+	}
+	return min(low, high/10), high
+}
+
 // place is where X lies on the axis.
 func (l Lines) place(x float64) float64 {
 	if l.Percentiles {
@@ -120,7 +137,7 @@ func (l Lines) addMarks(p *plot.Plot) error {
 	last := math.Inf(-1)
 	for _, mark := range l.Marks {
 		x := l.place(mark.X)
-		line, err := plotter.NewLine(plotter.XYs{{X: x, Y: 0}, {X: x, Y: p.Y.Max}})
+		line, err := plotter.NewLine(plotter.XYs{{X: x, Y: p.Y.Min}, {X: x, Y: p.Y.Max}})
 		if err != nil {
 			return fmt.Errorf("marking %s: %w", mark.Label, err)
 		}
@@ -128,7 +145,7 @@ func (l Lines) addMarks(p *plot.Plot) error {
 		p.Add(line)
 		if n := len(labels.Labels) - 1; n >= 0 && x-last < labelRoom*(p.X.Max-p.X.Min) {
 			first, _, _ := strings.Cut(labels.Labels[n], "–")
-			labels.Labels[n] = first + "–" + mark.Label
+			labels.Labels[n], labels.XYs[n].X = first+"–"+mark.Label, x
 			continue
 		}
 		last = x

@@ -50,6 +50,8 @@ func TestColours(t *testing.T) {
 		"lines":   Lines{X: "x", Y: "y", Series: many, Marks: []Mark{{1, "1"}}}.SVG,
 		"nothing": Lines{X: "x", Y: "y"}.SVG,
 		"zeroes":  Lines{X: "x", Y: "y", Series: []Series{line("a", 0, 0)}}.SVG,
+		"heights": Lines{X: "x", Y: "y", LogY: true, Series: []Series{line("a", 0, 0.5, 5000)}, Marks: []Mark{{1, "1"}}}.SVG,
+		"flat":    Lines{X: "x", Y: "y", LogY: true, Series: []Series{line("a", 0, 0)}}.SVG,
 		"a point": Lines{X: "x", Y: "y", Series: []Series{line("a", 5)}}.SVG,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -53,7 +53,7 @@ func (e latency) Run(ctx context.Context, lab *Lab) (Observation, error) {
 		"and answered right; each is tried %d times", steps(), limitP99, tries)
 	table := Table{Title: fmt.Sprintf("Latency at %d requests a second, in ms, and the highest rate held", sameRate), Columns: []string{
 		"sessions in", "requests", "failed", "p50", "p90", "p99", "p99.9", "max", "held, requests/s"}}
-	curves := chart.Lines{X: "percentile", Y: "latency, ms", Percentiles: true}
+	curves := chart.Lines{X: "percentile", Y: "latency, ms", Percentiles: true, LogY: true}
 	for _, s := range e.setups {
 		r, held, err := e.observe(ctx, lab, s)
 		if err != nil {
@@ -113,14 +113,18 @@ func (e latency) observe(ctx context.Context, lab *Lab, s setup) (same load.Resu
 		return same, 0, err
 	}
 	defer scene.Close()
-	send := func(rate float64, duration time.Duration) (load.Result, error) {
+	send := func(rate float64, warmup, duration time.Duration) (load.Result, error) {
 		lab.Report(fmt.Sprintf("%s at %g requests a second", s, rate))
 		v := e.visitors(rate)
 		v.Mix = readsAndWrites(s.store != config.StoreToken)
-		v.Warmup, v.Duration = lab.Phase/2, duration
+		v.Warmup, v.Duration = warmup, duration
 		return scene.send(ctx, v)
 	}
-	if same, err = send(sameRate, 2*lab.Phase); err != nil {
+	// A store in a virtual machine for Java is slow until that has compiled it.
+	if _, err = send(sameRate/4, 0, lab.Phase); err != nil {
+		return same, 0, err
+	}
+	if same, err = send(sameRate, lab.Phase, 5*lab.Phase/2); err != nil {
 		return same, 0, err
 	}
 	if holds(same, sameRate) {
@@ -128,7 +132,7 @@ func (e latency) observe(ctx context.Context, lab *Lab, s setup) (same load.Resu
 	}
 	for _, rate := range steps() {
 		for try := 0; try < tries && held < rate; try++ {
-			r, err := send(rate, lab.Phase)
+			r, err := send(rate, lab.Phase/2, lab.Phase)
 			if err != nil {
 				return same, 0, err
 			}
