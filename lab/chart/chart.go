@@ -80,7 +80,7 @@ func (l Lines) SVG() ([]byte, error) {
 	low, high := l.heights()
 	p.Y.Min, p.Y.Max = 0, high*headroom
 	if l.LogY {
-		p.Y.Min, p.Y.Scale, p.Y.Tick.Marker = low, plot.LogScale{}, plot.LogTicks{Prec: -1}
+		p.Y.Min, p.Y.Scale, p.Y.Tick.Marker = low, plot.LogScale{}, powerTicks{}
 	}
 	legend := newLegend()
 	for i, s := range l.Series {
