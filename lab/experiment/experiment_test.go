@@ -99,7 +99,7 @@ func TestClaimsFall(t *testing.T) {
 		{"what is deployed keeps sessions in memory", rollingDeploy{onMemory}, []string{"sessions and updates lost"}},
 		{"visitors are pinned to the old servers", scaleOut{sticky(onValkey)}, []string{"share of server-"}},
 		{"what is drained keeps sessions in memory", scaleIn{onMemory}, []string{"sessions and updates lost"}},
-		{"reads are strong for eventual, and the other way round", replicaLag{eventual: false, strong: true, lag: 250 * time.Millisecond},
+		{"reads are strong for eventual, and the other way round", replicaLag{eventual: false, strong: true, lag: 500 * time.Millisecond},
 			[]string{"reads eventually consistent", "refreshes with an old session, reads strongly consistent"}},
 		{"the store is not out", storeOutage{[]setup{direct}}, []string{"while valkey refuses"}},
 		{"the cache keeps its sessions", cacheLoss{alone: []setup{direct}, replicated: linked}, []string{"sessions lost with valkey, alone"}},

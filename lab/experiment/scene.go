@@ -40,7 +40,7 @@ const DefaultPhase = 4 * time.Second
 const (
 	healthInterval = time.Second // five times as often as an ALB can, so that drills take less time
 	keepAlive      = 75 * time.Second
-	storeTimeout   = 5 * time.Second // so that a machine that is busy with something else proves nothing
+	storeTimeout   = 9 * time.Second // so that a machine that is busy with something else proves nothing
 )
 
 // setup says what fleet an experiment needs.
