@@ -32,7 +32,7 @@ func TestFleetPageIsLive(t *testing.T) {
 		response.Body.Close()
 	}
 	for _, name := range []string{"server-1", "server-2", "server-3"} {
-		b.shows(row(name)+" td:nth-child(4)", "10")
+		b.shows(row(name)+" td:nth-child(4)", "10") // requests in all
 		b.shows(".legend", name)
 	}
 	b.await("document.querySelectorAll('.chart path[class^=server-][d*=M]').length === 3")
@@ -131,6 +131,18 @@ func TestFleetPageStoreDown(t *testing.T) {
 	b.clean()
 }
 
+// The page says when the lab itself has gone.
+func TestFleetPageLabStopped(t *testing.T) {
+	l, b := labUp(t), newTab(t)
+	b.open(l.url + "/_lab")
+	b.shows(".figures", "answers in")
+	b.clean()
+	if err := l.process.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.shows("#status", "The lab doesn’t answer.")
+}
+
 // Without JavaScript, the page is a page with forms.
 func TestFleetPageWithoutJavaScript(t *testing.T) {
 	l, b := labUp(t), newTab(t)
@@ -159,6 +171,9 @@ func TestFleetPageLooks(t *testing.T) {
 	b.fine("fleet-new")
 	b.click(".switch [value=high]")
 	b.shows("#load-figures", "of 1") // a hundred or more sessions
+	if *update {                     // the README shows a good part of a minute
+		b.await("document.querySelector('.chart path[class^=server-]').getAttribute('d').split('M').length > 40")
+	}
 	b.click(row("server-2") + " .danger")
 	b.shows(row("server-2"), "unhealthy")
 	b.click("form[action='/_lab/servers'] button")

@@ -59,7 +59,8 @@ func labUp(t *testing.T, args ...string) *lab {
 
 // fleet is empty while the lab doesn't answer.
 func (l *lab) fleet() []server {
-	response, err := http.Get(l.url + "/_lab/fleet")
+	client := http.Client{Timeout: 5 * time.Second} // until it has started its servers, the lab accepts and doesn't answer
+	response, err := client.Get(l.url + "/_lab/fleet")
 	if err != nil {
 		return nil
 	}
@@ -69,10 +70,10 @@ func (l *lab) fleet() []server {
 	return fleet.Servers
 }
 
-// await waits until the fleet is as wanted.
+// await waits until the fleet is as wanted. The lab builds the server before it starts.
 func (l *lab) await(what string, as func([]server) bool) {
 	l.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if err := l.process.Ended(); err != nil {
 			l.t.Fatalf("%v:\n%s", err, l.process.Tail())
 		}

@@ -55,8 +55,8 @@ func (b *tab) use(l look) {
 	}})
 }
 
-// faults are what is wrong with the page as it is now in that look: barriers, something to scroll sideways for, and, as
-// everybody here asks for reduced motion, anything that moves.
+// faults are what is wrong with the page as it is now in that look: barriers, something to scroll sideways for or that
+// sticks out of its section, and, as everybody here asks for reduced motion, anything that moves.
 func (b *tab) faults(l look) (list []string) {
 	b.t.Helper()
 	b.use(l)
@@ -65,6 +65,11 @@ func (b *tab) faults(l look) (list []string) {
 	}
 	if pixels := evaluate[int](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); pixels > 0 {
 		list = append(list, fmt.Sprintf("%s: %d pixels wider than the window", l, pixels))
+	}
+	const outside = `[...document.querySelectorAll("main section *")].filter((e) => e.checkVisibility() &&
+		e.getBoundingClientRect().right > e.closest("section").getBoundingClientRect().right).map((e) => e.outerHTML)`
+	for _, element := range evaluate[[]string](b, outside) {
+		list = append(list, fmt.Sprintf("%s: sticks out of its section: %s", l, element))
 	}
 	if moving := evaluate[int](b, "document.getAnimations().length"); moving > 0 {
 		list = append(list, fmt.Sprintf("%s: %d elements move", l, moving))

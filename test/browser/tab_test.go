@@ -41,7 +41,12 @@ func newTab(t *testing.T) *tab {
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.note))
 	t.Cleanup(cancel)
 	b.ctx = ctx
-	b.do()
+	// The context of the first call is that of the tab, and must have no deadline of its own.
+	watchdog := time.AfterFunc(patience, cancel)
+	defer watchdog.Stop()
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("opening a tab: %v", err)
+	}
 	return b
 }
 
@@ -109,12 +114,8 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 }
 
 func (b *tab) bounded(run func(context.Context) error) error {
-	ctx := b.ctx
-	if chromedp.FromContext(ctx).Target != nil { // the first call must not be bounded: its context is the tab's
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, patience)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
 	return run(ctx)
 }
 

@@ -40,6 +40,7 @@ func TestChecksOfPages(t *testing.T) {
 		{"an image from elsewhere", "", `<img alt="" src="` + elsewhere + `/pixel.gif">`, "leaves the origin: " + elsewhere},
 		{"a request to elsewhere", "<script>fetch('" + elsewhere + "/beacon', { mode: 'no-cors' })</script>", "", "leaves the origin: " + elsewhere},
 		{"wider than a telephone", "", `<div style="width:30rem">wide</div>`, "wider than the window"},
+		{"wider than its section", "", `<section style="width:9rem"><p style="width:10rem">wide</p></section>`, "sticks out of its section"},
 		{"moving", "<style>@keyframes on { to { opacity: .9 } } p { animation: on 1s infinite }</style>", "<p>Dizzy</p>", "elements move"},
 	}
 	for _, test := range tests {
