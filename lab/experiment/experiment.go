@@ -132,11 +132,15 @@ func (o *Observation) atLeast(what string, is, limit float64) {
 // Run runs an experiment and judges what it observed. The error is that of ctx: what was interrupted has no verdict.
 func Run(ctx context.Context, e Experiment, lab *Lab) (Observation, error) {
 	started, on := time.Now(), machine.This()
+	lab.versions = nil
 	o, err := e.Run(ctx, lab)
 	if ctx.Err() != nil {
 		return Observation{}, errors.New("interrupted")
 	}
 	o.Name, o.Claim, o.Machine = e.Name(), e.Claim(), on
+	if len(lab.versions) > 0 {
+		o.set("versions", "%s", strings.Join(lab.versions, ", "))
+	}
 	o.Started, o.Took = started.UTC().Truncate(time.Second), time.Since(started).Seconds()
 	switch {
 	case err != nil:

@@ -75,6 +75,7 @@ func TestClaimsHold(t *testing.T) {
 		tokenRevocation{client: []setup{onToken}, server: []setup{onValkey}},
 	} {
 		t.Run(e.Name(), func(t *testing.T) {
+			t.Parallel()
 			if o := observe(t, e); o.Verdict != Holds {
 				t.Errorf("%s: %s", o.Verdict, o.Reason)
 			}
@@ -111,6 +112,7 @@ func TestClaimsFall(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			o := observe(t, test.experiment)
 			if o.Verdict != DoesNotHold {
 				t.Errorf("%s: %s", o.Verdict, o.Reason)

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"stateless-servers/lab/process"
@@ -21,8 +23,9 @@ type kept struct {
 
 // peers is what several libraries make of them, and how many there were.
 type peers struct {
-	Kept []kept
-	Of   struct{ Increments, Trials int }
+	Kept    []kept
+	Of      struct{ Increments, Trials int }
+	Modules map[string]string // the versions of the libraries
 }
 
 // The library of this repository and others, all on one Valkey. The last two are there for comparison: whatever they do,
@@ -80,6 +83,9 @@ func (l *Lab) race(ctx context.Context, variants ...string) (p peers, err error)
 	}
 	if err != nil {
 		return p, fmt.Errorf("reading what test/bench found: %w", err)
+	}
+	for _, module := range slices.Sorted(maps.Keys(p.Modules)) {
+		l.used(module + " " + p.Modules[module])
 	}
 	return p, nil
 }

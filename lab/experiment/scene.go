@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,8 @@ type Lab struct {
 	Report func(line string)
 	// Progress is called once a second while requests are sent; nil for nobody.
 	Progress func(load.Progress)
+
+	versions []string // of the stores that the experiment has started
 }
 
 // DefaultPhase is long enough for the figures to be steady, and short enough for a test of all claims in 20 minutes.
@@ -74,6 +77,13 @@ type scene struct {
 	note func(string) // of the load that is on; nil for none
 }
 
+// used notes a version, once.
+func (l *Lab) used(version string) {
+	if !slices.Contains(l.versions, version) {
+		l.versions = append(l.versions, version)
+	}
+}
+
 // open starts what the setup says. Close ends it.
 func (l *Lab) open(ctx context.Context, s setup) (*scene, error) {
 	l.Report(fmt.Sprintf("starting %d servers on %s", s.servers, s))
@@ -97,6 +107,9 @@ func (s *scene) open(ctx context.Context) error {
 		return err
 	}
 	s.closes = append(s.closes, s.store.Close)
+	if s.store.Server != nil {
+		s.lab.used(s.store.Server.Version())
+	}
 	if s.setup.link {
 		if s.link, err = storeserver.NewForwarder(s.store.Server.Addr); err != nil {
 			return err

@@ -91,7 +91,7 @@ func dynamoDBLocal(ctx context.Context, o options) (launch, error) {
 		return launch{}, fmt.Errorf("DynamoDB Local: %w", err)
 	}
 	libraries := filepath.Join(dir, "lib")
-	return launch{name: "DynamoDB Local", http: true, answered: answersHTTP,
+	return launch{name: "DynamoDB Local", http: true, answered: answersHTTP, version: dynamoDBLocalVersion,
 		command: func(port int, _ string) process.Command {
 			return process.Command{Path: java, Args: []string{
 				"-Djava.library.path=" + libraries, "-cp", filepath.Join(libraries, "*"),
@@ -114,6 +114,7 @@ func dynalite(ctx context.Context, o options) (launch, error) {
 		return launch{}, fmt.Errorf("dynalite: %w", err)
 	}
 	return launch{name: "dynalite", http: true, answered: answersHTTP,
+		version: func() string { return "dynalite " + dynaliteVersion },
 		command: func(port int, _ string) process.Command {
 			return process.Command{Path: node, Args: []string{
 				filepath.Join(dir, "node_modules", "dynalite", "cli.js"), "--host", "127.0.0.1", "--port", strconv.Itoa(port),

@@ -32,6 +32,7 @@ func Memcached(ctx context.Context, list ...Option) (*Server, error) {
 		return nil, err
 	}
 	l.command = func(port int, _ string) process.Command { return memcachedCommand(program, port) }
+	l.version = says(program, "-V")
 	return start(ctx, l)
 }
 

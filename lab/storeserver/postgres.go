@@ -39,6 +39,7 @@ func Postgres(ctx context.Context, list ...Option) (*Server, error) {
 	}
 	l.answered = func(ctx context.Context, addr string, pid int) error { return answersSQL(ctx, l.endpoint(addr), pid) }
 	l.command = func(port int, dir string) process.Command { return postgresCommand(bin, account, port, dir) }
+	l.version = says(filepath.Join(bin, "postgres"), "--version")
 	return start(ctx, l)
 }
 

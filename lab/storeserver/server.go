@@ -59,6 +59,7 @@ type launch struct {
 	endpoint func(addr string) string // of clients, where that is neither the address nor http://address
 	command  func(port int, dir string) process.Command
 	answered func(ctx context.Context, addr string, pid int) error // nil once the server answers, and is that process
+	version  func() string                                         // see Server.Version
 }
 
 // Pause halts the server (SIGSTOP): connections stay open, new ones are accepted by the kernel, nothing answers.

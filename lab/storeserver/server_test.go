@@ -338,6 +338,19 @@ func holdsTable(ctx context.Context, s *Server) (bool, error) {
 	return err == nil && fmt.Sprint(tables.TableNames) == "[here]", err
 }
 
+// A server says its version, or at least its name.
+func TestVersion(t *testing.T) {
+	if version := ForTest(t, Valkey).Version(); !strings.Contains(version, "v=") || strings.Contains(version, "\n") {
+		t.Errorf("Valkey says %q", version)
+	}
+	if version := dynamoDBLocalVersion(); !strings.HasPrefix(version, "DynamoDB Local 3.") {
+		t.Errorf("DynamoDB Local is %q", version)
+	}
+	if version := (&Server{Name: "foreign"}).Version(); version != "foreign" {
+		t.Errorf("a server that was not started here is %q", version)
+	}
+}
+
 // A replica follows, and keeps what it has when it is promoted.
 func TestValkeyReplica(t *testing.T) {
 	primary := ForTest(t, Valkey)

@@ -28,7 +28,7 @@ func Valkey(ctx context.Context, list ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.command = valkeyCommand(program)
+	l.command, l.version = valkeyCommand(program), says(program, "--version")
 	return start(ctx, l)
 }
 
