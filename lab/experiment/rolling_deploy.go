@@ -44,6 +44,9 @@ func (e rollingDeploy) Run(ctx context.Context, lab *Lab) (Observation, error) {
 			if err := scene.remove(ctx, old.Name); err != nil {
 				return err
 			}
+			if err := pause(ctx, lab.Phase/2); err != nil { // with old servers and new ones side by side
+				return err
+			}
 		}
 		last, err = scene.watch(ctx)
 		return err

@@ -52,6 +52,11 @@ func (e serverLoss) Run(ctx context.Context, lab *Lab) (Observation, error) {
 		others := c.Violations() - c.Lost - c.LostUpdates
 		table.Rows = append(table.Rows, []any{s.String(), r.Requests, r.Requests - r.OK, c.Total, c.Lost, c.LostUpdates, others})
 		o.timeline(s.String(), r)
+		if i <= 1 { // one of each kind is enough to look at
+			if err := o.servers(e.Name()+"-"+string(s.store), s.String(), r); err != nil {
+				return o, err
+			}
+		}
 		if i == 0 {
 			o.atLeast("sessions lost with "+s.String(), float64(c.Lost), 1)
 			continue
