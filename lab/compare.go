@@ -6,16 +6,21 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
+	"stateless-servers/app/config"
 	"stateless-servers/lab/compare"
 	"stateless-servers/lab/cost"
+	"stateless-servers/lab/experiment"
 	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/load"
 )
 
-func newCompare() *cobra.Command {
-	o := newCostOptions()
+func newCompare(build func(context.Context) (string, error)) *cobra.Command {
+	o, measure := newCostOptions(), false
 	c := &cobra.Command{
 		Use:   "compare [variant …]",
 		Short: "Compare stores before deploying: resources, permissions, network and cost",
@@ -28,16 +33,24 @@ func newCompare() *cobra.Command {
 			"  lab compare valkey postgres                       # from valkey to postgres\n" +
 			"  lab compare dynamodb dynamodb+billing=provisioned valkey valkey+shards=2\n" +
 			"  lab compare cdk.out valkey                        # from what was synthesized last\n" +
-			"  lab compare --requests-per-second 2000 --sessions 200000 --html compare.html",
+			"  lab compare --requests-per-second 2000 --sessions 200000 --html compare.html\n" +
+			"  lab compare dynamodb valkey --measure             # with latency on this machine",
 		RunE: func(c *cobra.Command, variants []string) error {
-			return runCompare(c.Context(), o, variants, c.OutOrStdout(), c.ErrOrStderr())
+			measured := build
+			if !measure {
+				measured = nil
+			}
+			return runCompare(c.Context(), o, measured, variants, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	o.add(c.Flags())
+	c.Flags().BoolVar(&measure, "measure", false, "also load-test each store on this machine, with a local fleet: latency, the highest rate, "+
+		"what is lost (a minute or so a store)")
 	return c
 }
 
-func runCompare(ctx context.Context, o costOptions, variants []string, stdout, stderr io.Writer) (err error) {
+// runCompare compares, and measures if build is given.
+func runCompare(ctx context.Context, o costOptions, build func(context.Context) (string, error), variants []string, stdout, stderr io.Writer) (err error) {
 	estimator, err := o.estimator()
 	if err != nil {
 		return err
@@ -52,6 +65,14 @@ func runCompare(ctx context.Context, o costOptions, variants []string, stdout, s
 	if len(variants) < 2 {
 		return fmt.Errorf("%q alone: two variants or more can be compared; lab cost is for one", variants[0])
 	}
+	for i, name := range variants { // before anything takes time
+		if slices.Contains(variants[:i], name) {
+			return fmt.Errorf("variant %q is there twice", name)
+		}
+		if err := compare.CheckVariant(name); err != nil && !cost.IsAssembly(name) {
+			return err
+		}
+	}
 	progress := func(line string) { fmt.Fprintln(stderr, line) }
 	synthesizer, err := compare.NewSynthesizer(ctx, root, progress)
 	if err != nil {
@@ -60,9 +81,6 @@ func runCompare(ctx context.Context, o costOptions, variants []string, stdout, s
 	defer func() { err = errors.Join(err, synthesizer.Close()) }()
 	templates := map[string][]cost.Template{}
 	for i, name := range variants {
-		if slices.Contains(variants[:i], name) {
-			return fmt.Errorf("variant %q is there twice", name)
-		}
 		templates[name], err = templatesOf(name, func() ([]cost.Template, error) {
 			progress(fmt.Sprintf("Synthesizing %s (%d of %d)", name, i+1, len(variants)))
 			return synthesizer.Synthesize(ctx, name)
@@ -75,5 +93,59 @@ func runCompare(ctx context.Context, o costOptions, variants []string, stdout, s
 	if err := report.Compare(root); err != nil {
 		return err
 	}
+	if build != nil {
+		if err := measureStores(ctx, &report, build, stderr); err != nil {
+			return err
+		}
+	}
 	return o.write(report, stdout, stderr)
+}
+
+// measureStores load-tests the store of each variant, once.
+func measureStores(ctx context.Context, report *compare.Report, build func(context.Context) (string, error), stderr io.Writer) error {
+	view := newProgressView(stderr)
+	var mu sync.Mutex // guards view and stderr
+	lab := &experiment.Lab{
+		Build: build, Phase: experiment.DefaultPhase,
+		Progress: func(p load.Progress) {
+			mu.Lock()
+			defer mu.Unlock()
+			view.show(p)
+		},
+		Report: func(line string) {
+			mu.Lock()
+			defer mu.Unlock()
+			view.end()
+			fmt.Fprintln(stderr, line)
+		},
+	}
+	done := map[string]bool{}
+	for _, v := range report.Variants {
+		store, _, _ := strings.Cut(v.Name, "+")
+		local, found := localStore(store)
+		if done[store] || !found {
+			continue // or a folder, which says nothing of how to start its store
+		}
+		done[store] = true
+		lab.Report("Measuring " + store)
+		m, err := experiment.Measure(ctx, lab, local)
+		view.end()
+		if err != nil {
+			return fmt.Errorf("measuring %s: %w", store, err)
+		}
+		sessions := m.Same.Sessions
+		report.Measure(store, compare.Measured{
+			Servers: m.Servers, Rate: m.Same.RateAchieved, Latency: m.Same.Latency, Failed: m.Same.Requests - m.Same.OK,
+			Lost: sessions.Violations(), Highest: m.Held,
+		})
+	}
+	return nil
+}
+
+// localStore is the store of the local fleet that stands for one of AWS. Redis is served as Valkey is.
+func localStore(store string) (config.Store, bool) {
+	if store == "redis" {
+		store = "valkey"
+	}
+	return config.Store(store), slices.Contains(config.Stores(), config.Store(store))
 }

@@ -61,7 +61,7 @@ func newCommand(build func(context.Context) (string, error)) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(explain)
-	root.AddCommand(newUp(build), newLoad(), newMerge(), newReport(), newCheck(), newList(), newRun(build), newCompare(), newCost())
+	root.AddCommand(newUp(build), newLoad(), newMerge(), newReport(), newCheck(), newList(), newRun(build), newCompare(build), newCost())
 	return root
 }
 

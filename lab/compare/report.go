@@ -5,8 +5,10 @@ package compare
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"stateless-servers/lab/cost"
+	"stateless-servers/lab/load"
 )
 
 // A Report is what was compared.
@@ -23,15 +25,21 @@ type Report struct {
 // Measured is what a load test of a variant's store found on this machine, with a fleet of processes and the store's own
 // server. It compares stores, and says nothing of AWS.
 type Measured struct {
-	Rate      float64 `json:"rate"` // requests a second that were sent
-	P50       float64 `json:"p50_ms"`
-	P99       float64 `json:"p99_ms"`
-	P999      float64 `json:"p999_ms"`
-	Highest   float64 `json:"highest_rate"` // that was held
-	Errors    float64 `json:"errors"`       // share of the requests, 0 to 1
-	Lost      int64   `json:"lost"`         // sessions and updates
-	Servers   int     `json:"servers"`
-	StoreName string  `json:"store"`
+	Servers int            `json:"servers"`
+	Rate    float64        `json:"rate"` // requests a second that were sent
+	Latency load.Quantiles `json:"latency_ms"`
+	Failed  int64          `json:"failed"` // requests
+	Lost    int64          `json:"lost"`   // sessions and updates lost, stale, crossed or resurrected
+	Highest float64        `json:"highest_rate"`
+}
+
+// Measure notes what was measured with a store; variants that differ by options alone share it.
+func (r *Report) Measure(store string, m Measured) {
+	for i := range r.Variants {
+		if of, _, _ := strings.Cut(r.Variants[i].Name, "+"); of == store {
+			r.Variants[i].Measured = &m
+		}
+	}
 }
 
 // NewReport bills the variants. Their templates are by name.

@@ -52,6 +52,12 @@ func arguments(name string) ([]string, error) {
 	return list, nil
 }
 
+// CheckVariant tells whether the name has the form of a variant.
+func CheckVariant(name string) error {
+	_, err := arguments(name)
+	return err
+}
+
 // A Synthesizer makes the templates of variants with the pinned CDK, offline and without credentials.
 type Synthesizer struct {
 	root, folder, app, cdk string
@@ -59,6 +65,10 @@ type Synthesizer struct {
 
 // NewSynthesizer compiles the CDK app of the module in root. Close removes what it and its templates took.
 func NewSynthesizer(ctx context.Context, root string, progress func(line string)) (*Synthesizer, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
 	s := &Synthesizer{root: root, cdk: filepath.Join(root, "node_modules", ".bin", "cdk")}
 	if _, err := os.Stat(s.cdk); err != nil {
 		return nil, fmt.Errorf("node_modules/.bin/cdk is missing: npm ci installs it (lab cost needs neither Node nor the CDK)")

@@ -1,0 +1,171 @@
+package compare
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/cost"
+	"stateless-servers/lab/load"
+)
+
+func TestStoresAreThoseOfTheServer(t *testing.T) {
+	for _, store := range config.Stores() {
+		if !slices.Contains(Stores(), string(store)) {
+			t.Errorf("%s can't be compared", store)
+		}
+	}
+	if len(Stores()) != len(config.Stores())+1 { // redis, which a server takes for valkey
+		t.Errorf("compared are %v", Stores())
+	}
+	for _, store := range Stores() {
+		if _, err := DefaultTemplates(root, store); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestWhatAStoreNeedsComesAndGoes(t *testing.T) {
+	from, to := golden(t, "dynamodb"), golden(t, "valkey")
+	p := spec{}.compare(Variant{Name: "dynamodb", templates: []cost.Template{from}}, Variant{Name: "valkey", templates: []cost.Template{to}})
+	tests := []struct {
+		name string
+		list []string
+		want []string // each in one of the list
+	}{
+		{"permissions that come", p.Permissions.Added, []string{"elasticache:Connect on ${ValkeyUser"}},
+		{"permissions that go", p.Permissions.Removed, []string{"dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem on ${Sessions", "dynamodb:Query on ${Sessions"}},
+		{"rules that come", p.Network.Added, []string{"to ${ValkeySecurityGroup", "from ${FleetSecurityGroup"}},
+		{"rules that go", p.Network.Removed, nil},
+	}
+	for _, test := range tests {
+		for _, want := range test.want {
+			if !slices.ContainsFunc(test.list, func(text string) bool { return strings.Contains(text, want) }) {
+				t.Errorf("%s: none has %q:\n%s", test.name, want, strings.Join(test.list, "\n"))
+			}
+		}
+		if len(test.want) == 0 && len(test.list) != 0 {
+			t.Errorf("%s: %v", test.name, test.list)
+		}
+	}
+}
+
+func TestWhatStays(t *testing.T) {
+	p := spec{}.compare(Variant{Name: "a", templates: []cost.Template{golden(t, "postgres-production")}},
+		Variant{Name: "b", templates: []cost.Template{golden(t, "dynamodb-production")}})
+	if len(p.Kept) != 1 || p.Kept[0].Type != "AWS::RDS::DBCluster" || p.Kept[0].Policy != "Snapshot" {
+		t.Errorf("%+v", p.Kept)
+	}
+	back := spec{}.compare(Variant{Name: "b", templates: []cost.Template{golden(t, "dynamodb-production")}},
+		Variant{Name: "a", templates: []cost.Template{golden(t, "postgres-production")}})
+	if len(back.Kept) != 1 || back.Kept[0].Policy != "RetainExceptOnCreate" {
+		t.Errorf("%+v", back.Kept)
+	}
+}
+
+func TestArgumentsOfVariants(t *testing.T) {
+	for name, want := range map[string]string{
+		"valkey":                     "-c store=valkey",
+		"memory":                     "-c store=memory -c sticky=true",
+		"valkey+shards=2+replicas=1": "-c store=valkey -c shards=2 -c replicas=1",
+		"dynamodb+instanceType=t4g.small,m7g.large": "-c store=dynamodb -c instanceType=t4g.small,m7g.large",
+	} {
+		if got, err := arguments(name); err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: %v (%v)", name, got, err)
+		}
+	}
+	for _, name := range []string{"", "+a=b", "a=b", "valkey+x", "valkey+=1", "valkey+x=", "out/valkey", "two words"} {
+		if _, err := arguments(name); err == nil || !strings.Contains(err.Error(), "allowed is") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+func TestTheCDKGetsNoCredentials(t *testing.T) {
+	got := environment([]string{"PATH=/bin", "AWS_SECRET_ACCESS_KEY=x", "AWS_PROFILE=x", "AWS_ENDPOINT_URL=x", "CDK_DEFAULT_ACCOUNT=1", "HOME=/h"})
+	for _, variable := range got {
+		if strings.HasSuffix(variable, "=x") || strings.HasPrefix(variable, "CDK_DEFAULT") {
+			t.Errorf("it gets %s", variable)
+		}
+	}
+	if !slices.Contains(got, "PATH=/bin") || !slices.Contains(got, "AWS_EC2_METADATA_DISABLED=true") || !slices.Contains(got, "AWS_CONFIG_FILE="+os.DevNull) {
+		t.Errorf("%v", got)
+	}
+}
+
+// The checked-in templates that lab cost goes by are what the CDK makes, and the CDK's refusal reaches people as one line.
+func TestSynthesize(t *testing.T) {
+	s, err := NewSynthesizer(t.Context(), root, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := s.folder
+	got, err := s.Synthesize(t.Context(), "valkey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := DefaultTemplates(root, "valkey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := spec{}.compare(Variant{templates: want}, Variant{templates: got})
+	if len(p.Added)+len(p.Removed) > 0 {
+		t.Errorf("the checked-in templates lack %v and have %v besides", p.Added, p.Removed)
+	}
+	prices, _ := cost.DefaultPrices()
+	counts, _ := cost.LibraryCounts()
+	e := cost.Estimator{Region: cost.DefaultRegion, Prices: prices, Counts: counts}
+	traffic := cost.Traffic{RequestsPerSecond: 10}
+	if a, b := e.Bill(want, traffic).Total, e.Bill(got, traffic).Total; a != b {
+		t.Errorf("the checked-in templates cost %v, and those of the CDK %v", a, b)
+	}
+	if _, err := s.Synthesize(t.Context(), "valky"); err == nil || !strings.HasPrefix(err.Error(), `valky: context store="valky": allowed is `) ||
+		strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(folder); !os.IsNotExist(err) {
+		t.Errorf("%s is still there", folder)
+	}
+}
+
+func TestMissingToolsAreNamed(t *testing.T) {
+	if _, err := NewSynthesizer(t.Context(), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "npm ci") {
+		t.Errorf("without node_modules: %v", err)
+	}
+	if _, err := readSpec(t.TempDir()); err == nil || !strings.Contains(err.Error(), "npm ci") {
+		t.Errorf("without the specification: %v", err)
+	}
+	t.Setenv("PATH", "")
+	if _, err := os.Stat(filepath.Join(root, "node_modules")); err == nil {
+		if _, err := NewSynthesizer(t.Context(), root, nil); err == nil || !strings.Contains(err.Error(), "node is missing") {
+			t.Errorf("without node: %v", err)
+		}
+	}
+}
+
+func TestMeasuredColumnsStandBesideTheCost(t *testing.T) {
+	r := Report{Traffic: cost.Traffic{RequestsPerSecond: 1}, Variants: []Variant{{Name: "valkey"}, {Name: "valkey+shards=2"}, {Name: "cookie"}}}
+	r.Measure("valkey", Measured{Servers: 2, Rate: 100, Latency: load.Quantiles{P50: 1.5, P99: 9.25}, Lost: 3, Highest: 800})
+	var text, markdown bytes.Buffer
+	if err := r.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.WriteMarkdown(&markdown); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []string{"| valkey | 2 | 100.0 | 1.50 | 9.25 | 0.00 | 0 | 3 | 800 | 0.00 |", "| valkey+shards=2 | 2 | 100.0 |"} {
+		if !strings.Contains(markdown.String(), row) {
+			t.Errorf("no row %s in\n%s", row, markdown.String())
+		}
+	}
+	if strings.Contains(markdown.String(), "| cookie | 2 |") || !strings.Contains(text.String(), "Measured on this machine") {
+		t.Error("what wasn't measured has figures, or the heading is missing")
+	}
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"stateless-servers/lab/compare"
+)
+
+func TestCostOfEveryStoreWithoutNode(t *testing.T) {
+	t.Setenv("PATH", "")
+	status, stdout, stderr := lab(t, "cost")
+	if status != 0 {
+		t.Fatal(stderr)
+	}
+	for _, store := range compare.Stores() {
+		if !regexp.MustCompile(`(?m)^` + store + ` .*\d+\.\d\d`).MatchString(stdout) {
+			t.Errorf("no line for %s:\n%s", store, stdout)
+		}
+	}
+	for _, word := range []string{"Where they cost the same", "Unverified", "us-east-1"} {
+		if !strings.Contains(stdout, word) {
+			t.Errorf("no word of %q", word)
+		}
+	}
+}
+
+func TestCostFollowsItsFlags(t *testing.T) {
+	total := func(args ...string) float64 {
+		t.Helper()
+		status, stdout, stderr := lab(t, append([]string{"cost", "dynamodb", "--json", "-"}, args...)...)
+		var report compare.Report
+		if status != 0 {
+			t.Fatal(stderr)
+		}
+		if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+			t.Fatal(err)
+		}
+		return report.Variants[0].Bill.Total
+	}
+	usual := total()
+	for _, more := range [][]string{
+		{"--requests-per-second", "200"}, {"--session-bytes", "5000"}, {"--reads-per-write", "1"}, {"--untouched", "10%"},
+		{"--response-bytes", "20000"}, {"--sessions", "100000"},
+	} {
+		if got := total(more...); got <= usual+0.01 {
+			t.Errorf("%v: %.2f USD, and %.2f without", more, got, usual)
+		}
+	}
+	prices := filepath.Join(t.TempDir(), "mine.csv")
+	row := "region,item,unit,usd,date,source,status\nus-east-1,alb:hour,hour,1.0225,2026-11-01,contract,verified\n"
+	if err := os.WriteFile(prices, []byte(row), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := total("--prices", prices); got < usual+729.9 || got > usual+730.1 {
+		t.Errorf("one dollar an hour more makes %.2f of %.2f", got, usual)
+	}
+}
+
+func TestCostOfAFolder(t *testing.T) {
+	folder := t.TempDir()
+	template := `{"Resources": {"A": {"Type": "AWS::KMS::Key"}, "B": {"Type": "AWS::Made::Up"}}}`
+	if err := os.WriteFile(filepath.Join(folder, "X.template.json"), []byte(template), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := lab(t, "cost", folder)
+	if status != 0 || !strings.Contains(stdout, "NOT PRICED, and missing in the totals: AWS::Made::Up") || !strings.Contains(stdout, "customer key") {
+		t.Errorf("%s%s", stdout, stderr)
+	}
+}
+
+func TestCostAndCompareRefuse(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.csv")
+	if err := os.WriteFile(bad, []byte("region,item,unit,usd,date,source,status\nus-east-1,ipv4,hour,x,2026-01-01,me,verified\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		args []string
+		want string
+	}{
+		{[]string{"cost", "valky"}, `variant "valky": allowed is one of dynamodb, valkey`},
+		{[]string{"cost", "--requests-per-second", "0"}, `--requests-per-second="0": allowed is a number from 0.001 to 10000000`},
+		{[]string{"cost", "--sessions", "NaN"}, `--sessions="NaN": allowed is a number from 0`},
+		{[]string{"cost", "--untouched", "50"}, `--untouched="50": allowed is a percentage`},
+		{[]string{"cost", "--region", "mars-1"}, `--region="mars-1": allowed is us-east-1; --prices takes`},
+		{[]string{"cost", "--prices", bad}, `bad.csv row 2, column usd="x": allowed is a number of 0 or more`},
+		{[]string{"cost", "--prices", "/nowhere.csv"}, "--prices: open /nowhere.csv"},
+		{[]string{"cost", "--html", "/nowhere/at/all.html"}, "--html: open /nowhere"},
+		{[]string{"compare", "valkey"}, `"valkey" alone: two variants or more`},
+		{[]string{"compare", "valkey", "valkey"}, `variant "valkey" is there twice`},
+		{[]string{"compare", "valkey", "dynamodb+billing"}, `variant "dynamodb+billing": "billing" is no key=value`},
+	}
+	for _, test := range tests {
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			if status, _, stderr := lab(t, test.args...); status != 1 || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("status %d: %s\nwant one line with %s", status, stderr, test.want)
+			}
+		})
+	}
+}
+
+// A page asks nobody for anything, and what the picture shows is in tables.
+func TestCostPageIsSelfContained(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cost.html")
+	if status, _, stderr := lab(t, "cost", "--html", path); status != 0 {
+		t.Fatal(stderr)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	for _, reaching := range []string{"<script", "<img", "<iframe", "@import", "url(", "src=", `href="http`} {
+		if strings.Contains(page, reaching) {
+			t.Errorf("the page has %s", reaching)
+		}
+	}
+	for _, word := range []string{`<html lang="en">`, `role="img" aria-label=`, "prefers-color-scheme:dark", `<th scope="col">`, "The picture in numbers",
+		"https://aws.amazon.com/elasticloadbalancing/pricing/", "unverified"} {
+		if !strings.Contains(page, word) {
+			t.Errorf("the page has no %s", word)
+		}
+	}
+	if strings.Count(page, "<svg") != 1 || strings.Count(page, "<details") != 2 {
+		t.Error("the page wants one picture, and two tables to unfold")
+	}
+}
