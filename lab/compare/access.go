@@ -70,7 +70,8 @@ func rules(templates []cost.Template) []string {
 	var list []string
 	add := func(group, direction string, rule object) {
 		peer := ""
-		for _, name := range []string{"CidrIp", "CidrIpv6", "SourceSecurityGroupId", "DestinationSecurityGroupId", "SourcePrefixListId", "DestinationPrefixListId"} {
+		for _, name := range []string{"CidrIp", "CidrIpv6", "SourceSecurityGroupId", "DestinationSecurityGroupId",
+			"SourcePrefixListId", "DestinationPrefixListId"} {
 			if value := rule[name]; value != nil {
 				peer = render(value)
 			}
@@ -79,7 +80,8 @@ func rules(templates []cost.Template) []string {
 		if to := render(rule["ToPort"]); to != ports {
 			ports += "-" + to
 		}
-		list = append(list, strings.TrimSpace(fmt.Sprintf("%s %s %s: %s %s", group, direction, peer, render(rule["IpProtocol"]), ports)))
+		text := fmt.Sprintf("%s %s %s: %s %s", group, direction, peer, render(rule["IpProtocol"]), ports)
+		list = append(list, strings.TrimSpace(text))
 	}
 	for id, r := range each(templates) {
 		p := properties(r)

@@ -144,7 +144,8 @@ func (t table) node(caption string) g.Node {
 		}
 		return cell(h.Td)(i, text)
 	}
-	return h.Div(h.Class("wide"), g.Attr("tabindex", "0"), h.Role("region"), g.Attr("aria-label", "Table: "+strings.Join(t.head, ", ")),
+	label := "Table: " + strings.Join(t.head, ", ")
+	return h.Div(h.Class("wide"), g.Attr("tabindex", "0"), h.Role("region"), g.Attr("aria-label", label),
 		h.Table(g.If(caption != "", h.Caption(g.Text(caption))),
 			h.THead(row(t.head, head)),
 			h.TBody(g.Map(t.rows, func(cells []string) g.Node { return row(cells, body) }))))

@@ -25,7 +25,8 @@ const (
 // tests of the stacks keep up to date. They take neither Node nor the CDK.
 func DefaultTemplates(root, store string) ([]cost.Template, error) {
 	if !slices.Contains(Stores(), store) {
-		return nil, fmt.Errorf("variant %q: allowed is one of %s, or a folder that cdk synth has written", store, strings.Join(Stores(), ", "))
+		return nil, fmt.Errorf("variant %q: allowed is one of %s, or a folder that cdk synth has written", store,
+			strings.Join(Stores(), ", "))
 	}
 	var templates []cost.Template
 	for _, of := range []struct{ stack, file string }{{networkStack, networkTemplate}, {labStack, store}} {

@@ -29,7 +29,8 @@ type Variant struct {
 }
 
 // VariantForm says what ParseVariant reads.
-const VariantForm = "a store, with options after a + each, such as dynamodb or valkey+shards=2, or a folder that cdk synth has written"
+const VariantForm = "a store, with options after a + each, such as dynamodb or valkey+shards=2, or a folder that cdk synth " +
+	"has written"
 
 // arguments are those of the CDK for a variant's name: its context. The CDK itself knows which are allowed.
 func arguments(name string) ([]string, error) {

@@ -101,8 +101,9 @@ func (r Report) crossings(d *document) {
 		if len(c.Limits) > 0 {
 			enough = "no"
 		}
+		sessions := r.Traffic.Sessions * c.RequestsPerSecond / r.Traffic.RequestsPerSecond
 		t.rows = append(t.rows, []string{fmt.Sprint(i + 1), c.First, c.Then, fmt.Sprintf("%.4g", c.RequestsPerSecond),
-			fmt.Sprintf("%.0f", r.Traffic.Sessions*c.RequestsPerSecond/r.Traffic.RequestsPerSecond), usd(c.USD), enough})
+			fmt.Sprintf("%.0f", sessions), usd(c.USD), enough})
 	}
 	d.table(t)
 	d.text("More traffic is more visitors who do the same, and as many servers as that takes. Large enough is no where what is " +
@@ -114,9 +115,9 @@ func (r Report) measured(d *document) {
 		"USD a month"}, left: 1}
 	for _, v := range r.Variants {
 		if m := v.Measured; m != nil {
-			t.rows = append(t.rows, []string{v.Name, fmt.Sprint(m.Servers), fmt.Sprintf("%.1f", m.Rate), fmt.Sprintf("%.2f", m.Latency.P50),
-				fmt.Sprintf("%.2f", m.Latency.P99), fmt.Sprintf("%.2f", m.Latency.P999), fmt.Sprint(m.Failed), fmt.Sprint(m.Lost),
-				fmt.Sprintf("%.0f", m.Highest), usd(v.Bill.Total)})
+			t.rows = append(t.rows, []string{v.Name, fmt.Sprint(m.Servers), fmt.Sprintf("%.1f", m.Rate),
+				fmt.Sprintf("%.2f", m.Latency.P50), fmt.Sprintf("%.2f", m.Latency.P99), fmt.Sprintf("%.2f", m.Latency.P999),
+				fmt.Sprint(m.Failed), fmt.Sprint(m.Lost), fmt.Sprintf("%.0f", m.Highest), usd(v.Bill.Total)})
 		}
 	}
 	if len(t.rows) > 0 {
@@ -133,10 +134,11 @@ func (r Report) differences(d *document) {
 	}
 	first := r.Variants[0].Name
 	d.heading("From %s to", first)
-	t := table{head: []string{"variant", "added", "removed", "of that kept", "replaced", "may be", "updated", "permissions", "network rules"}, left: 1}
+	t := table{head: []string{"variant", "added", "removed", "of that kept", "replaced", "may be", "updated", "permissions",
+		"network rules"}, left: 1}
 	for _, p := range r.fromFirst() {
-		t.rows = append(t.rows, []string{p.To, count(p.Added), count(p.Removed), count(p.Kept), count(p.Replaced), count(p.MayBeReplaced),
-			count(p.Updated), signed(p.Permissions), signed(p.Network)})
+		t.rows = append(t.rows, []string{p.To, count(p.Added), count(p.Removed), count(p.Kept), count(p.Replaced),
+			count(p.MayBeReplaced), count(p.Updated), signed(p.Permissions), signed(p.Network)})
 	}
 	d.table(t)
 	for _, p := range r.fromFirst() {
@@ -220,8 +222,8 @@ func (r Report) small(d *document) {
 		d.text("NOT PRICED, and missing in the totals: %s.", strings.Join(slices.Sorted(maps.Keys(unknown)), ", "))
 	}
 	if len(unchecked) > 0 {
-		d.text("Unverified, to be checked before you rely on them: %s. The sources are in lab/cost/prices.csv; --prices takes a file of yours.",
-			strings.Join(slices.Sorted(maps.Keys(unchecked)), ", "))
+		d.text("Unverified, to be checked before you rely on them: %s. The sources are in lab/cost/prices.csv; --prices takes a "+
+			"file of yours.", strings.Join(slices.Sorted(maps.Keys(unchecked)), ", "))
 	}
 	if len(without) > 0 {
 		var reasons []string

@@ -52,8 +52,9 @@ type Estimator struct {
 
 // Bill estimates what the templates of a deployment cost with the traffic.
 func (e Estimator) Bill(templates []Template, t Traffic) Bill {
-	w := &work{Estimator: e, traffic: t, resources: all(templates), bill: Bill{Region: e.Region, Traffic: t, NotCounted: map[string]string{}}}
+	w := &work{Estimator: e, traffic: t, resources: all(templates)}
 	w.store = storeOf(w.resources)
+	w.bill = Bill{Region: e.Region, Traffic: t, NotCounted: map[string]string{}}
 	for _, r := range w.resources {
 		price, priced := pricers[r.Type]
 		reason, uncounted := notCounted[r.Type]
@@ -191,7 +192,8 @@ func (w *work) crossZone() float64 {
 // toStore adds the traffic between servers and a store inside the network. Only the instance's side of it is billed, for
 // both directions (Amazon ElastiCache and Amazon RDS, pricing pages, "Data transfer").
 func (w *work) toStore(r Resource) {
-	w.gigabytes(r, "traffic with servers in other zones", "data-transfer:zone", w.crossZone()*w.Counts.storeBytes(w.store, w.traffic))
+	bytes := w.Counts.storeBytes(w.store, w.traffic)
+	w.gigabytes(r, "traffic with servers in other zones", "data-transfer:zone", w.crossZone()*bytes)
 }
 
 // idleTimeout is the load balancer's.

@@ -99,9 +99,11 @@ func parsePrice(record []string, where string) (Price, error) {
 	}
 	var problems []error
 	refuse := func(column int, allowed string) {
-		problems = append(problems, fmt.Errorf("%s, column %s=%q: allowed is %s", where, priceColumns[column], record[column], allowed))
+		problems = append(problems,
+			fmt.Errorf("%s, column %s=%q: allowed is %s", where, priceColumns[column], record[column], allowed))
 	}
-	p := Price{Region: record[0], Item: record[1], Unit: record[2], Date: record[4], Source: record[5], Verified: record[6] == "verified"}
+	p := Price{Region: record[0], Item: record[1], Unit: record[2], Date: record[4], Source: record[5],
+		Verified: record[6] == "verified"}
 	if p.Region == "" {
 		refuse(0, "a region such as us-east-1")
 	}

@@ -80,7 +80,8 @@ var nodeGB = map[string]float64{
 func (w *work) fits(kind string, nodes float64) {
 	memory, known := nodeGB[kind]
 	if need := w.traffic.Sessions * w.Counts.stored(w.store, w.traffic) / bytesPerGB; known && need > 0.75*memory*nodes {
-		w.limit("The sessions take %.2g GB, more than the %.2g GB that %.0f × %s have for them: choose larger nodes.", need, 0.75*memory*nodes, nodes, kind)
+		w.limit("The sessions take %.2g GB, more than the %.2g GB that %.0f × %s have for them: choose larger nodes.", need,
+			0.75*memory*nodes, nodes, kind)
 	}
 }
 

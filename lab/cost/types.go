@@ -114,7 +114,8 @@ func autoScalingGroup(w *work, r Resource) {
 		specification = r.value("MixedInstancesPolicy", "LaunchTemplate", "LaunchTemplateSpecification")
 		onDemand, given := r.value("MixedInstancesPolicy", "InstancesDistribution", "OnDemandPercentageAboveBaseCapacity").(float64)
 		if given && onDemand < 100 {
-			w.note("%.0f %% of the servers are spot instances, billed here as on-demand ones: they cost about a third, as the market goes.", 100-onDemand)
+			w.note("%.0f %% of the servers are spot instances, billed here as on-demand ones: they cost about a third, as the "+
+				"market goes.", 100-onDemand)
 		}
 	}
 	launch, found := w.find(reference(object(r, specification).Properties["LaunchTemplateId"]))
