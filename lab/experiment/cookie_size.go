@@ -54,62 +54,63 @@ func (e cookieSize) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	}
 	table.Rows = append(table.Rows, []any{"MB in a million requests, then"})
 	lines := chart.Lines{X: "changes of the session", Y: "bytes of the header Cookie"}
-	sizes, visits := map[setupName][]int{}, map[setupName]int64{}
-	for _, s := range []setup{e.server, e.client} {
-		name := setupName(s.String())
-		var err error
-		if sizes[name], visits[name], err = e.weigh(ctx, lab, s); err != nil {
-			return o, err
-		}
-		table.Columns = append(table.Columns, s.String())
-		line := chart.Series{Name: s.String()}
-		for i, size := range sizes[name] {
-			table.Rows[i] = append(table.Rows[i], size)
-			line.Points = append(line.Points, chart.Point{X: float64(i + 1), Y: float64(size)})
-		}
-		last := len(table.Rows) - 1
-		table.Rows[last] = append(table.Rows[last], float64(sizes[name][len(sizes[name])-1])) // bytes of a million are megabytes
-		lines.Series = append(lines.Series, line)
-	}
-	o.Tables = append(o.Tables, table)
-	server, client := setupName(e.server.String()), setupName(e.client.String())
-	o.atMost("bytes that the cookie grows with "+e.server.String(), float64(growth(sizes[server])), 0)
-	o.atLeast("bytes that the cookie grows with "+e.client.String(), float64(growth(sizes[client])), 100)
-	kept := fmt.Sprintf("of %d overlapping visits, kept with ", overlapping)
-	o.atLeast(kept+e.server.String(), float64(visits[server]), overlapping)
-	o.atMost(kept+e.client.String(), float64(visits[client]), overlapping-1)
-	svg, err := lines.SVG()
+	server, err := e.weigh(ctx, lab, e.server)
 	if err != nil {
 		return o, err
 	}
-	const alt = "Bytes of the header Cookie, as a session grows"
-	o.Charts = append(o.Charts, Chart{e.Name(), alt, chart.File(svg, alt)})
-	return o, nil
+	client, err := e.weigh(ctx, lab, e.client)
+	if err != nil {
+		return o, err
+	}
+	for _, w := range []weight{server, client} {
+		table.Columns = append(table.Columns, w.name)
+		line := chart.Series{Name: w.name}
+		for i, size := range w.sizes {
+			table.Rows[i] = append(table.Rows[i], size)
+			line.Points = append(line.Points, chart.Point{X: float64(i + 1), Y: float64(size)})
+		}
+		last := len(w.sizes)
+		table.Rows[last] = append(table.Rows[last], w.sizes[last-1]) // bytes of a million are megabytes
+		lines.Series = append(lines.Series, line)
+	}
+	o.Tables = append(o.Tables, table)
+	kept := fmt.Sprintf("of %d overlapping visits, kept with ", overlapping)
+	o.atMost("bytes that the cookie grows with "+server.name, server.growth(), 0)
+	o.atLeast("bytes that the cookie grows with "+client.name, client.growth(), 100)
+	o.atLeast(kept+server.name, server.visits, overlapping)
+	o.atMost(kept+client.name, client.visits, overlapping-1)
+	return o, o.chart(e.Name(), "Bytes of the header Cookie, as a session grows", lines)
 }
 
-type setupName string
+// weight is what one place for sessions does to cookies.
+type weight struct {
+	name   string
+	sizes  []int   // of the cookies, after each stage
+	visits float64 // of those that overlapped, kept
+}
 
-func growth(sizes []int) int { return sizes[len(sizes)-1] - sizes[0] }
+func (w weight) growth() float64 { return float64(w.sizes[len(w.sizes)-1] - w.sizes[0]) }
 
-// weigh returns the size of the cookies after each stage, and how many of the overlapping visits are kept.
-func (e cookieSize) weigh(ctx context.Context, lab *Lab, s setup) (sizes []int, visits int64, err error) {
+// weigh fills a session, and then races requests of another.
+func (cookieSize) weigh(ctx context.Context, lab *Lab, s setup) (weight, error) {
+	w := weight{name: s.String()}
 	scene, err := lab.open(ctx, s)
 	if err != nil {
-		return nil, 0, err
+		return w, err
 	}
 	defer scene.Close()
 	lab.Report("filling a session")
 	b := newBrowser(scene.url)
 	for _, stage := range stages() {
 		if _, err := b.must(ctx, http.MethodPost, stage.path, stage.form); err != nil {
-			return nil, 0, err
+			return w, err
 		}
-		sizes = append(sizes, len(b.header()))
+		w.sizes = append(w.sizes, len(b.header()))
 	}
 	lab.Report("racing requests of one session")
 	b = newBrowser(scene.url)
 	if _, err := b.must(ctx, http.MethodPost, "/api/cart/coffee", url.Values{"quantity": {"1"}}); err != nil {
-		return nil, 0, err
+		return w, err
 	}
 	tabs := make([]*browser, overlapping)
 	errs := make([]error, overlapping)
@@ -121,10 +122,11 @@ func (e cookieSize) weigh(ctx context.Context, lab *Lab, s setup) (sizes []int, 
 	group.Wait()
 	for _, err := range errs {
 		if err != nil {
-			return nil, 0, err
+			return w, err
 		}
 	}
 	// The browser has the cookie of the answer that came last; what it says is the session.
 	r, err := tabs[overlapping-1].must(ctx, http.MethodGet, "/api/session", nil)
-	return sizes, r.state().Visits, err
+	w.visits = float64(r.state().Visits)
+	return w, err
 }

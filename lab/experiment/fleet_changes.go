@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"stateless-servers/lab/chart"
 	"stateless-servers/lab/load"
 	"stateless-servers/lab/report"
 )
@@ -115,16 +114,11 @@ func (o *Observation) figures(r load.Result) {
 
 // servers draws how many requests each server answered, second by second.
 func (o *Observation) servers(name, run string, r load.Result) error {
-	svg, err := report.Servers(r).SVG()
-	if err != nil {
-		return err
-	}
 	alt := "Requests per server and second"
 	if run != "" {
 		alt += ", " + run
 	}
-	o.Charts = append(o.Charts, Chart{Name: name, Alt: alt, SVG: chart.File(svg, alt)})
-	return nil
+	return o.chart(name, alt, report.Servers(r))
 }
 
 // slowRequests are in flight at every server of which one is stopped.

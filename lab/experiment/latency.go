@@ -78,13 +78,8 @@ func (e latency) Run(ctx context.Context, lab *Lab) (Observation, error) {
 		curves.Series = append(curves.Series, line)
 	}
 	o.Tables = append(o.Tables, table)
-	svg, err := curves.SVG()
-	if err != nil {
-		return o, err
-	}
 	alt := fmt.Sprintf("Latency by percentile at %d requests a second, for each store", sameRate)
-	o.Charts = append(o.Charts, Chart{e.Name(), alt, chart.File(svg, alt)})
-	return o, nil
+	return o, o.chart(e.Name(), alt, curves)
 }
 
 func (latency) visitors(rate float64) load.Options {

@@ -110,19 +110,19 @@ func (e storeOutage) observe(ctx context.Context, lab *Lab, s setup, o *Observat
 			return err
 		}
 		table.Columns = append(table.Columns, when)
-		as, needing, apart, unneeding := 0, 0, 0, 0
+		var needing, refused, others, served int
 		for i, r := range outageRoutes() {
 			reply := e.ask(ctx, r, visitor)
 			table.Rows[i] = append(table.Rows[i], fmt.Sprintf("%d, %d", reply.status, reply.took.Milliseconds()))
 			if r.needsStore {
 				needing++
 				if reply.status == http.StatusServiceUnavailable && reply.retryAfter != "" {
-					as++
+					refused++
 				}
 			} else {
-				unneeding++
+				others++
 				if reply.status == http.StatusOK {
-					apart++
+					served++
 				}
 			}
 		}
@@ -130,9 +130,9 @@ func (e storeOutage) observe(ctx context.Context, lab *Lab, s setup, o *Observat
 			return err
 		}
 		o.atLeast(fmt.Sprintf("routes that need the session and answer 503 with Retry-After, of %d, while %s", needing, when),
-			float64(as), float64(needing))
-		o.atLeast(fmt.Sprintf("routes that don't and answer 200, of %d, while %s", unneeding, when),
-			float64(apart), float64(unneeding))
+			float64(refused), float64(needing))
+		o.atLeast(fmt.Sprintf("routes that don't and answer 200, of %d, while %s", others, when),
+			float64(served), float64(others))
 		took, back := e.heal(ctx, visitor)
 		row = append(row, took.Milliseconds())
 		o.atLeast("sessions that are there again after "+when, float64(back), 1)
