@@ -83,7 +83,7 @@ func (s *server) run(ctx context.Context) error {
 		return fmt.Errorf("admin server: %w", err)
 	}
 	failed := make(chan error, 2)
-	go func() { failed <- s.web.Serve(web) }()
+	go func() { failed <- s.web.Serve(newBoundedListener(web, maxConnections(s.config.MaxConnections))) }()
 	go func() { failed <- s.admin.Serve(admin) }()
 	defer s.admin.Close()
 	s.log.Info("serving", "addr", web.Addr().String(), "admin", admin.Addr().String(), "store", string(s.config.Store), "zone", s.config.Zone)

@@ -96,6 +96,9 @@ type Config struct {
 	// KeepAlive is how long the server keeps an idle connection. It must exceed the load balancer's idle timeout (60 s on
 	// an ALB), or the balancer sends requests into connections that the server is closing, which visitors see as 502.
 	KeepAlive time.Duration `env:"KEEP_ALIVE" envDefault:"75s" allowed:"a duration from 1s to 4000s, such as 75s"`
+	// MaxConnections is how many connections the server keeps open; more visitors get a 503 at once. It is lowered to what
+	// the process's limit of file descriptors allows.
+	MaxConnections int `env:"MAX_CONNECTIONS" envDefault:"4096" allowed:"a number from 16 to 1000000"`
 	// ShutdownDelay is how long the server goes on accepting requests after SIGTERM, with /readyz false, so that whoever
 	// watches readiness stops sending.
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"1s" allowed:"a duration from 0s to 60s, below DRAIN_TIMEOUT"`
@@ -147,6 +150,7 @@ func (c *Config) check(problems *Problems) {
 	require(between(c.IdleTimeout, time.Second, min(720*time.Hour, c.Lifetime)), "IdleTimeout")
 	require(between(c.StoreTimeout, 10*time.Millisecond, 30*time.Second), "StoreTimeout")
 	require(between(c.KeepAlive, time.Second, 4000*time.Second), "KeepAlive")
+	require(16 <= c.MaxConnections && c.MaxConnections <= 1_000_000, "MaxConnections")
 	require(between(c.DrainTimeout, time.Second, time.Hour), "DrainTimeout")
 	require(between(c.ShutdownDelay, 0, time.Minute) && c.ShutdownDelay < c.DrainTimeout, "ShutdownDelay")
 

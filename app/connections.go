@@ -1,0 +1,100 @@
+package main
+
+import (
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// spareDescriptors are kept for the connections to stores, the admin server, logs and refused visitors.
+	spareDescriptors = 64
+	// mostRefusals bounds the refusals under way; beyond it connections are closed without a word.
+	mostRefusals = 16
+	// refusalTime bounds one of them.
+	refusalTime = time.Second
+)
+
+// maxConnections is how many connections the process can keep open: most, or fewer where the limit of file descriptors
+// leaves less.
+func maxConnections(most int) int {
+	if descriptors, limited := descriptorLimit(); limited {
+		most = min(most, max(1, descriptors-spareDescriptors))
+	}
+	return most
+}
+
+// A boundedListener keeps a bounded number of connections open. Visitors beyond it get a 503 at once instead of waiting
+// for a server that runs out of memory or file descriptors.
+type boundedListener struct {
+	net.Listener
+	open, refusals chan struct{}
+}
+
+func newBoundedListener(l net.Listener, most int) *boundedListener {
+	return &boundedListener{Listener: l, open: make(chan struct{}, most), refusals: make(chan struct{}, mostRefusals)}
+}
+
+// Accept returns the next connection there is room for.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case l.open <- struct{}{}:
+			return &boundedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.open })}, nil
+		default:
+		}
+		select {
+		case l.refusals <- struct{}{}:
+			go func() {
+				refuseConn(conn)
+				<-l.refusals
+			}()
+		default:
+			conn.Close()
+		}
+	}
+}
+
+// A boundedConn makes room when it is closed.
+type boundedConn struct {
+	net.Conn
+	release func()
+}
+
+func (c *boundedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}
+
+// CloseWrite lets the server end a refused request without taking its answer back.
+func (c *boundedConn) CloseWrite() error {
+	if half, ok := c.Conn.(halfCloser); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// A halfCloser can say that no more will be sent, and go on reading.
+type halfCloser interface{ CloseWrite() error }
+
+// refusal is what a visitor gets whom the server has no room for.
+const refusal = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+// refuseConn answers before it reads, then reads what the visitor sent: closing with it unread would take the answer back
+// (RFC 9112, section 9.6).
+func refuseConn(conn net.Conn) {
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(refusalTime))
+	if _, err := io.WriteString(conn, refusal); err != nil {
+		return
+	}
+	if half, ok := conn.(halfCloser); ok {
+		half.CloseWrite()
+	}
+	io.CopyN(io.Discard, conn, maxHeaderBytes)
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/app/config"
+)
+
+// Visitors beyond the bound are told so at once; those who are in are served on, and who leaves makes room.
+func TestConnectionsAreBounded(t *testing.T) {
+	const most = 16
+	web, _, end := serve(t, func(c *config.Config) { c.MaxConnections = most })
+	address := strings.TrimPrefix(web, "http://")
+	var open []*visitorConn
+	for range most {
+		v := dial(t, address)
+		if status := v.get(t); status != http.StatusOK {
+			t.Fatalf("connection %d of %d: %d", len(open)+1, most, status)
+		}
+		open = append(open, v)
+	}
+	for range mostRefusals {
+		v := dial(t, address)
+		if status := v.get(t); status != http.StatusServiceUnavailable {
+			t.Fatalf("one connection too many: %d", status)
+		}
+		v.Close()
+	}
+	if status := open[3].get(t); status != http.StatusOK {
+		t.Errorf("a connection that is in: %d", status)
+	}
+	open[0].Close()
+	status := 0
+	for deadline := time.Now().Add(10 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
+		v := dial(t, address)
+		status = v.get(t)
+		v.Close()
+	}
+	if status != http.StatusOK {
+		t.Errorf("after one has left: %d", status)
+	}
+	for _, v := range open {
+		v.Close()
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A flood of connections that say nothing holds up nobody who is in, and ends no server.
+func TestSilentFlood(t *testing.T) {
+	web, _, end := serve(t, func(c *config.Config) { c.MaxConnections = 16 })
+	address := strings.TrimPrefix(web, "http://")
+	in := dial(t, address)
+	if status := in.get(t); status != http.StatusOK {
+		t.Fatal(status)
+	}
+	for range 200 {
+		dial(t, address)
+	}
+	if status := in.get(t); status != http.StatusOK {
+		t.Errorf("a connection that is in: %d", status)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+type visitorConn struct {
+	net.Conn
+	reader *bufio.Reader
+}
+
+func dial(t *testing.T, address string) *visitorConn {
+	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	return &visitorConn{conn, bufio.NewReader(conn)}
+}
+
+// get sends a request on the connection, and returns the status of the answer.
+func (v *visitorConn) get(t *testing.T) int {
+	t.Helper()
+	io.WriteString(v, "GET /none HTTP/1.1\r\nHost: a\r\n\r\n")
+	response, err := http.ReadResponse(v.reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, response.Body)
+	response.Body.Close()
+	return response.StatusCode
+}
