@@ -13,6 +13,9 @@ import (
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+// transportSecurity keeps browsers on HTTPS for a year (OWASP ASVS 5.0, 3.4.1).
+const transportSecurity = "max-age=31536000; includeSubDomains"
+
 // identify says on every response who served it, and gives it the security headers.
 func (s *server) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -22,6 +25,9 @@ func (s *server) identify(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
+		if !s.PlainHTTP {
+			h.Set("Strict-Transport-Security", transportSecurity)
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -29,6 +29,8 @@ type Options struct {
 	// Ready, when not nil, is asked by /readyz before the session store is: its error makes the server not ready, and is
 	// shown. It is how a server says that it is shutting down.
 	Ready func(context.Context) error
+	// PlainHTTP says that visitors come without TLS: browsers aren't told to insist on it.
+	PlainHTTP bool
 	// AllowDelay honours ?delay= on the routes below /api/, for drills that need slow requests.
 	AllowDelay bool
 	// Logger gets errors; default slog.Default().

@@ -27,6 +27,7 @@ func TestEveryResponseSaysWhoServedIt(t *testing.T) {
 		for name, want := range map[string]string{
 			"X-Served-By": "server-1", "X-Served-Zone": "zone-a",
 			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
+			"Strict-Transport-Security": "max-age=31536000; includeSubDomains", "Access-Control-Allow-Origin": "",
 		} {
 			if got := a.Header.Get(name); got != want {
 				t.Errorf("%s %s: %s is %q, want %q", request.method, request.path, name, got, want)

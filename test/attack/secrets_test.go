@@ -1,0 +1,167 @@
+package attack
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/lab/storeserver"
+)
+
+// Neither keys nor cookies are in a log line, a metric or an error, whatever goes wrong.
+func TestNoSecretIsTold(t *testing.T) {
+	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
+	valkey := storeserver.ForTest(t, storeserver.Valkey)
+	for name, settings := range map[string][]string{
+		"cookie": {"SESSION_STORE=cookie", "SESSION_KEYS=" + key},
+		"token":  {"SESSION_STORE=token", "SESSION_KEYS=" + key},
+		"valkey": {"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "STORE_TIMEOUT=300ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, append(settings, "PLAIN_HTTP=true"))
+			login := s.do(t, http.MethodPost, "/login", "user=ada")
+			cookies := cookieHeader(login)
+			_, secret, _ := strings.Cut(cookies, "=")
+			if len(secret) < 32 {
+				t.Fatalf("no session cookie: %q", cookies)
+			}
+			var told strings.Builder
+			ask := func(method, path, cookie string) {
+				response := s.do(t, method, path, "", "Cookie", cookie)
+				body, _ := io.ReadAll(response.Body)
+				told.Write(body)
+			}
+			if name == "valkey" {
+				if err := valkey.Pause(); err != nil {
+					t.Fatal(err)
+				}
+				defer valkey.Resume()
+			}
+			for _, cookie := range []string{cookies, cookies + "x", "session=" + secret[1:] + "A", "a=b; " + cookies} {
+				ask(http.MethodGet, "/", cookie)
+				ask(http.MethodGet, "/api/session", cookie)
+				ask(http.MethodPost, "/api/visits", cookie)
+				ask(http.MethodPost, "/api/cart/nosuch", cookie)
+				ask(http.MethodGet, "/nosuch", cookie)
+			}
+			for place, text := range map[string]string{"answers": told.String(), "metrics": s.metrics(t), "log": s.said.String()} {
+				for what, secret := range map[string]string{"the key": key, "the cookie": secret[1:]} {
+					if strings.Contains(text, secret) {
+						t.Errorf("%s is in the %s:\n%s", what, place, text)
+					}
+				}
+			}
+		})
+	}
+	t.Run("bad key", func(t *testing.T) {
+		said := startFails(t, "SESSION_STORE=cookie", "SESSION_KEYS="+key[:20])
+		if strings.Contains(said, key[:20]) || !strings.Contains(said, "session keys: key 1 of 1") {
+			t.Errorf("the server says %q", said)
+		}
+	})
+}
+
+// What visitors send can't write lines into the log.
+func TestLogLinesAreTheServersOwn(t *testing.T) {
+	valkey := storeserver.ForTest(t, storeserver.Valkey)
+	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true", "STORE_TIMEOUT=200ms"})
+	if err := valkey.Pause(); err != nil { // so that there is something to log
+		t.Fatal(err)
+	}
+	defer valkey.Resume()
+	const forged = `{"level":"ERROR","msg":"forged"}`
+	cookie := "session=" + strings.Repeat("A", 43)
+	s.do(t, http.MethodPost, "/login", "user=%0a"+strings.NewReplacer(`"`, "%22").Replace(forged), "Cookie", cookie,
+		"User-Agent", forged)
+	s.do(t, http.MethodGet, "/%0a"+strings.NewReplacer(`"`, "%22").Replace(forged), "")
+	s.send(t, "GET /api/session?\u2028"+forged+" HTTP/1.1\r\nHost: a\r\nCookie: "+cookie+"\r\n\r\n")
+	s.send(t, "GET /\n"+forged+" HTTP/1.1\r\nHost: a\r\n\r\n")
+	lines := 0
+	for line := range strings.Lines(s.said.String()) {
+		lines++
+		var entry struct{ Msg string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Errorf("a line of the log is no JSON: %s", line)
+		}
+		if entry.Msg == "forged" || strings.Contains(line, "\x1b") {
+			t.Errorf("a visitor wrote this line: %s", line)
+		}
+	}
+	if lines < 2 {
+		t.Errorf("only %d lines were logged:\n%s", lines, s.said)
+	}
+}
+
+// Visitors without cookies cost the store nothing until they write.
+func TestSessionFlood(t *testing.T) {
+	valkey := storeserver.ForTest(t, storeserver.Valkey)
+	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true"})
+	for i := range 500 {
+		path := []string{"/api/session", "/none", "/nosuch"}[i%3]
+		response := s.do(t, http.MethodGet, path, "", "Cookie", []string{"", "session=short", "a=b"}[i%3])
+		if len(response.Cookies()) > 0 {
+			t.Fatalf("GET %s gave a visitor a cookie: %v", path, response.Cookies())
+		}
+		response.Body.Close()
+	}
+	const metric = "session_store_operation_seconds_count{"
+	if metrics := s.metrics(t); strings.Contains(metrics, metric) {
+		t.Errorf("the store was asked:\n%s", grep(metrics, metric))
+	}
+	if response := s.do(t, http.MethodPost, "/api/visits", ""); response.StatusCode != http.StatusOK {
+		t.Fatalf("a visit: %d", response.StatusCode)
+	}
+	if metrics := s.metrics(t); !strings.Contains(metrics, metric) { // or the test would see nothing
+		t.Error("a write asked the store nothing")
+	}
+}
+
+func grep(text, want string) string {
+	var found strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, want) {
+			found.WriteString(line)
+		}
+	}
+	return found.String()
+}
+
+// With few file descriptors the server refuses visitors rather than its stores, and serves again when there is room.
+func TestFewDescriptors(t *testing.T) {
+	valkey := storeserver.ForTest(t, storeserver.Valkey)
+	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true"},
+		"sh", "-c", `ulimit -n 96; exec "$0"`)
+	const room = 96 - 64 // the server keeps 64 for itself
+	answers := map[int]int{}
+	var open []*keptConn
+	for range 3 * room {
+		conn := keep(t, s.addr)
+		answers[conn.get(t, "/api/session")]++
+		open = append(open, conn)
+	}
+	if answers[http.StatusOK] != room || answers[http.StatusServiceUnavailable] == 0 {
+		t.Errorf("answers by status: %v, want %d times 200", answers, room)
+	}
+	if status := open[0].get(t, "/api/session"); status != http.StatusOK {
+		t.Errorf("a visitor who is in: %d", status)
+	}
+	for _, conn := range open {
+		conn.Close()
+	}
+	status := 0
+	for deadline := time.Now().Add(20 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
+		conn := keep(t, s.addr)
+		status = conn.get(t, "/readyz")
+		conn.Close()
+	}
+	if status != http.StatusOK {
+		t.Errorf("when the others have left: %d", status)
+	}
+	if strings.Contains(s.said.String(), "too many open files") {
+		t.Errorf("it ran out of file descriptors:\n%s", s.said)
+	}
+}

@@ -1,0 +1,209 @@
+// Package attack has the tests in which somebody means harm: each sends what a browser wouldn't to the server's own
+// program, in a process of its own.
+package attack
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/process"
+)
+
+// A server is a running server's program.
+type server struct {
+	*process.Process
+	addr, admin string
+	said        *output
+}
+
+// output keeps all that a process writes.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+var serving = regexp.MustCompile(`"msg":"serving",.*"addr":"([^"]+)","admin":"([^"]+)"`)
+
+// start runs a server with these settings. under is a command to run it under, or nothing.
+func start(t *testing.T, settings []string, under ...string) *server {
+	t.Helper()
+	program, err := fleet.Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{said: &output{}}
+	arguments := append(under, program)
+	s.Process, err = process.Start(process.Command{
+		Name: "server", Path: arguments[0], Args: arguments[1:], Output: s.said,
+		Env: append([]string{
+			"PATH=" + os.Getenv("PATH"), "ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "SERVER_NAME=server-1", "SHUTDOWN_DELAY=0s",
+		}, settings...),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Kill)
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if found := serving.FindStringSubmatch(s.said.String()); found != nil {
+			s.addr, s.admin = found[1], found[2]
+			return s
+		}
+		if err := s.Ended(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatalf("the server doesn't serve:\n%s", s.said)
+	return nil
+}
+
+// send sends bytes as they are on a connection of their own, and returns the answer's status; 0 when there is none, or
+// when it is no HTTP.
+func (s *server) send(t *testing.T, request string) (status int, body string) {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", s.addr, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	go io.WriteString(conn, request) // the server may answer before it has read all of it
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return 0, ""
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(text)
+}
+
+// do sends a request with headers, a list of names and values.
+func (s *server) do(t *testing.T, method, path, form string, headers ...string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(context.Background(), method, "http://"+s.addr+path, strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if form != "" {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Add(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { response.Body.Close() })
+	return response
+}
+
+// metrics returns what the admin server says.
+func (s *server) metrics(t *testing.T) string {
+	t.Helper()
+	response, err := http.Get("http://" + s.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// well fails the test unless the server lives and serves.
+func (s *server) well(t *testing.T) {
+	t.Helper()
+	if err := s.Ended(); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := s.send(t, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"); status != http.StatusOK {
+		t.Errorf("/healthz: %d", status)
+	}
+}
+
+func cookieHeader(response *http.Response) string {
+	var pairs []string
+	for _, cookie := range response.Cookies() {
+		pairs = append(pairs, fmt.Sprintf("%s=%s", cookie.Name, cookie.Value))
+	}
+	return strings.Join(pairs, "; ")
+}
+
+// startFails runs a server with settings that it can't start with, and returns what it says.
+func startFails(t *testing.T, settings ...string) string {
+	t.Helper()
+	program, err := fleet.Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := &output{}
+	p, err := process.Start(process.Command{Name: "server", Path: program, Env: append(settings, "SERVER_NAME=a"), Output: said})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	select {
+	case <-p.Done():
+	case <-time.After(30 * time.Second):
+		t.Fatal("it started")
+	}
+	if p.ExitCode() <= 0 {
+		t.Errorf("exit code %d", p.ExitCode())
+	}
+	return said.String()
+}
+
+// A keptConn is a visitor's connection, kept open.
+type keptConn struct {
+	net.Conn
+	reader *bufio.Reader
+}
+
+func keep(t *testing.T, addr string) *keptConn {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	return &keptConn{conn, bufio.NewReader(conn)}
+}
+
+// get returns the status of the answer; 0 when the connection was closed instead.
+func (c *keptConn) get(t *testing.T, path string) int {
+	t.Helper()
+	io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+	response, err := http.ReadResponse(c.reader, nil)
+	if err != nil {
+		return 0
+	}
+	io.Copy(io.Discard, response.Body)
+	response.Body.Close()
+	return response.StatusCode
+}
