@@ -29,6 +29,9 @@ func synthesize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := config.CheckRegion(os.Getenv("CDK_DEFAULT_REGION")); err != nil { // of the credentials, if there are any
+		return err
+	}
 	config.Warn(os.Stderr)
 	var programs stacks.Programs
 	programs.Server, err = stacks.Build(ctx, os.Stderr, ".", "./app", ".build/server.bin")

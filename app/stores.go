@@ -36,7 +36,11 @@ const migrateRetry = 5 * time.Second
 func (s *storage) openValkey(c config.Config) (session.Store, leaderboard.Board, error) {
 	options := valkey.Options{Address: c.ValkeyAddress, TLS: c.ValkeyTLS}
 	if c.ValkeyUser != "" {
-		options.Credentials = valkey.IAM(awsConfig(c).Credentials, c.Region, c.ValkeyUser, c.ValkeyCacheName)
+		sign := valkey.IAM
+		if c.ValkeyServerless {
+			sign = valkey.IAMServerless
+		}
+		options.Credentials = sign(awsConfig(c).Credentials, c.Region, c.ValkeyUser, c.ValkeyCacheName)
 	}
 	store := valkey.New(options)
 	s.closers = append(s.closers, store.Close)

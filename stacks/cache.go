@@ -24,11 +24,13 @@ type CacheConfig struct {
 	// Nodes (nodes) is the number of Memcached nodes, which split the sessions and have no copies: a node that is lost
 	// logs out its part of the visitors. From 2, the default, to 40.
 	Nodes int
-	// Serverless (serverless) makes Memcached one that ElastiCache scales, in all zones: 0.125 USD a GB and hour, at least
-	// 91 USD a month, and 0.0034 USD a million ECPU (a small request is one). The default is false.
+	// Serverless (serverless) makes the cache one that ElastiCache scales, in all zones. A GB and hour costs 0.084 USD with
+	// Valkey, at least 6 USD a month, and 0.125 USD with Redis OSS or Memcached, at least 91 USD a month; a million ECPU (a
+	// small request is one) cost 0.0023 or 0.0034 USD. The default is false. Turning it on or off makes a new cache.
 	Serverless bool
 	// MaxGB (cacheMaxGB) and MaxECPU (cacheMaxECPU, a second) are where a serverless cache stops growing. The defaults are
-	// 1 GB and 5000, which can't cost more than 91 and 45 USD a month. It evicts, and throttles, beyond them.
+	// 1 GB and 5000, which can't cost more than 61 and 30 USD a month with Valkey, 91 and 45 USD with the others. It evicts,
+	// and throttles, beyond them.
 	MaxGB, MaxECPU int
 }
 

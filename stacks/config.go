@@ -128,6 +128,7 @@ const (
 	rate   = `([1-9][0-9]{0,4}(\.[0-9]+)?|0\.[1-9][0-9]*)`
 	weight = `(none|read|write|cart|login|logout)=([1-9][0-9]{0,2}|1000)`
 )
+const region = `[a-z]{2,4}(-[a-z]+)+-[0-9]`
 
 var (
 	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
@@ -139,10 +140,17 @@ var (
 	rateForm        = regexp.MustCompile(`^` + rate + `(\.\.` + rate + `)?(,` + rate + `(\.\.` + rate + `)?)*$`)
 	mixForm         = regexp.MustCompile(`^` + weight + `(,` + weight + `)*$`)
 	cacheNodeForm   = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
+	daxNodeForm     = regexp.MustCompile(`^dax\.[a-z0-9]+\.[a-z0-9]+$`)
+	tableForm       = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
+	regionsForm     = regexp.MustCompile(`^` + region + `(,` + region + `)*$`)
 )
 
+// settings are in an order in which each comes after those that it depends on.
 func (c *Config) settings() []setting {
 	loading := func() bool { return c.Load.Loaders > 0 }
+	caches := []config.Store{config.StoreValkey, StoreRedis, config.StoreMemcached}
+	nodes := func() bool { return !c.Cache.Serverless }
+	noNodes := func() bool { return c.Cache.Serverless }
 	return []setting{
 		choice("store", &c.Store, config.StoreDynamoDB, config.StoreValkey, StoreRedis, config.StoreMemcached,
 			config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory),
@@ -180,14 +188,24 @@ func (c *Config) settings() []setting {
 		number("minUnits", &c.DynamoDB.MinUnits, 5, 1, 40_000).of(config.StoreDynamoDB),
 		number("maxUnits", &c.DynamoDB.MaxUnits, 1000, 1, 40_000).of(config.StoreDynamoDB),
 		boolean("customerKey", &c.DynamoDB.CustomerKey).of(config.StoreDynamoDB),
+		form("replicas", &c.DynamoDB.Replicas, "", regionsForm, "AWS regions such as eu-west-1, with commas between them").
+			of(config.StoreDynamoDB),
+		form("replicaTable", &c.DynamoDB.ReplicaTable, "", tableForm, "the name of a DynamoDB table").of(config.StoreDynamoDB),
+		boolean("dax", &c.DynamoDB.DAX).of(config.StoreDynamoDB),
+		form("daxNodeType", &c.DynamoDB.DAXNodeType, "dax.t3.small", daxNodeForm, "a node type of DAX such as dax.t3.small").
+			of(config.StoreDynamoDB).needing("dax=true", func() bool { return c.DynamoDB.DAX }),
+		number("daxNodes", &c.DynamoDB.DAXNodes, 2, 2, 11).
+			of(config.StoreDynamoDB).needing("dax=true", func() bool { return c.DynamoDB.DAX }),
+
+		boolean("serverless", &c.Cache.Serverless).of(caches...),
 		form("cacheNodeType", &c.Cache.NodeType, "cache.t4g.micro", cacheNodeForm,
-			"a node type of ElastiCache such as cache.t4g.micro").of(config.StoreValkey, StoreRedis, config.StoreMemcached),
-		number("shards", &c.Cache.Shards, 0, 0, 90).of(config.StoreValkey, StoreRedis),
-		number("replicas", &c.Cache.Replicas, 1, 1, 5).of(config.StoreValkey, StoreRedis),
-		number("nodes", &c.Cache.Nodes, 2, 2, 40).of(config.StoreMemcached),
-		boolean("serverless", &c.Cache.Serverless).of(config.StoreMemcached),
-		number("cacheMaxGB", &c.Cache.MaxGB, 1, 1, 5000).of(config.StoreMemcached),
-		number("cacheMaxECPU", &c.Cache.MaxECPU, 5000, 1000, 15_000_000).of(config.StoreMemcached),
+			"a node type of ElastiCache such as cache.t4g.micro").of(caches...).needing("serverless=false", nodes),
+		number("shards", &c.Cache.Shards, 0, 0, 90).of(config.StoreValkey, StoreRedis).needing("serverless=false", nodes),
+		number("replicas", &c.Cache.Replicas, 1, 1, 5).of(config.StoreValkey, StoreRedis).needing("serverless=false", nodes),
+		number("nodes", &c.Cache.Nodes, 2, 2, 40).of(config.StoreMemcached).needing("serverless=false", nodes),
+		number("cacheMaxGB", &c.Cache.MaxGB, 1, 1, 5000).of(caches...).needing("serverless=true", noNodes),
+		number("cacheMaxECPU", &c.Cache.MaxECPU, 5000, 1000, 15_000_000).of(caches...).needing("serverless=true", noNodes),
+
 		halves("minACU", &c.Postgres.MinACU, 0.5, 0.5, 256).of(config.StorePostgres),
 		halves("maxACU", &c.Postgres.MaxACU, 4, 1, 256).of(config.StorePostgres),
 	}
@@ -200,16 +218,20 @@ func ParseConfig(context map[string]any) (Config, error) {
 	var c Config
 	settings := c.settings()
 	problems := unknownKeys(context, settings)
-	for _, s := range settings {
+	for i, s := range settings {
 		value, given := context[s.key]
 		switch text := text(value); {
-		case !given && s.fallback != "":
-			s.set(s.fallback)
-		case given && !s.set(text):
+		case !given || !s.isOf(c.Store):
+			if s.fallback != "" {
+				s.set(s.fallback)
+			}
+			// A key may be of several settings, each of other stores.
+			if stores := storesOf(s.key, settings); given && !slices.Contains(stores, c.Store) && first(i, settings) {
+				problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.key, text, names(stores)))
+			}
+		case !s.set(text):
 			problems = append(problems, fmt.Errorf("context %s=%q: allowed is %s", s.key, text, s.allowed))
-		case given && s.stores != nil && !slices.Contains(s.stores, c.Store):
-			problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.key, text, names(s.stores)))
-		case given && s.needs != "" && !s.met():
+		case s.needs != "" && !s.met():
 			problems = append(problems, fmt.Errorf("context %s=%q: only with %s", s.key, text, s.needs))
 		}
 	}
@@ -241,9 +263,7 @@ func (c *Config) contradictions() []error {
 		add("maxServers=\"%d\": allowed is a number above minServers (%d), so that a deploy has room for one server more",
 			c.MaxServers, c.MinServers)
 	}
-	if c.DynamoDB.MaxUnits != 0 && c.DynamoDB.MaxUnits < c.DynamoDB.MinUnits {
-		add("maxUnits=\"%d\": allowed is a number of minUnits (%d) or more", c.DynamoDB.MaxUnits, c.DynamoDB.MinUnits)
-	}
+	problems = append(problems, c.DynamoDB.contradictions()...)
 	if c.Postgres.MaxACU != 0 && c.Postgres.MaxACU < c.Postgres.MinACU {
 		add("maxACU=\"%v\": allowed is a number of minACU (%v) or more", c.Postgres.MaxACU, c.Postgres.MinACU)
 	}
@@ -271,8 +291,10 @@ func (c *Config) contradictions() []error {
 
 func unknownKeys(context map[string]any, settings []setting) []error {
 	var known []string
-	for _, s := range settings {
-		known = append(known, s.key)
+	for i, s := range settings {
+		if first(i, settings) {
+			known = append(known, s.key)
+		}
 	}
 	var unknown []string
 	for key := range context {

@@ -1,9 +1,12 @@
 package stacks
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
@@ -26,9 +29,6 @@ const (
 	BillingProvisioned Billing = "provisioned"
 )
 
-// unitsPercent is how much of the provisioned units scaling wants used.
-const unitsPercent = 70
-
 // DynamoDBConfig is what an operator chooses for the store dynamodb.
 type DynamoDBConfig struct {
 	// Billing (billing) is on-demand, the default because it needs no forecast, or provisioned.
@@ -39,10 +39,63 @@ type DynamoDBConfig struct {
 	// CustomerKey (customerKey) encrypts under a key of the account's own, for 1 USD a month and 0.03 USD for 10,000 uses
 	// of it; DynamoDB caches it. The default is false: the AWS managed key.
 	CustomerKey bool
+	// Replicas (replicas) are other regions, separated by commas, that get a replica of the table: every write costs as much
+	// again in each. Between regions the last writer wins, which the promises of the sessions don't survive
+	// (docs/sessions.md). There is no default. CloudFormation adds or removes one a deployment.
+	Replicas string
+	// ReplicaTable (replicaTable) is the name of the replica that the lab of another region, by its replicas, has made in
+	// this one: sessions live there, and no table is made. There is no default.
+	ReplicaTable string
+	// DAX (dax) puts a cluster of DynamoDB Accelerator in front of the table, which serves reads from memory and may show a
+	// session as it was, usually for less than a second and never longer than a minute. The default is false.
+	DAX bool
+	// DAXNodeType (daxNodeType) is the size of a node. The default dax.t3.small has 2 GiB and costs 29 USD a month.
+	DAXNodeType string
+	// DAXNodes (daxNodes) is the number of nodes across the zones, all with the same content, from 2, the default, to 11. AWS
+	// recommends three for production.
+	DAXNodes int
+}
+
+func (c DynamoDBConfig) replicas() []string {
+	return strings.FieldsFunc(c.Replicas, func(r rune) bool { return r == ',' })
+}
+
+// replicated tells whether other regions write to the table too.
+func (c DynamoDBConfig) replicated() bool { return c.Replicas != "" || c.ReplicaTable != "" }
+
+// contradictions are values that are allowed, but not together.
+func (c DynamoDBConfig) contradictions() []error {
+	var problems []error
+	add := func(format string, values ...any) {
+		problems = append(problems, fmt.Errorf("context "+format, values...))
+	}
+	if c.MaxUnits != 0 && c.MaxUnits < c.MinUnits {
+		add("maxUnits=\"%d\": allowed is a number of minUnits (%d) or more", c.MaxUnits, c.MinUnits)
+	}
+	regions := c.replicas()
+	if unknown := unknownRegions(regions); len(unknown) > 0 {
+		add("replicas=%q: AWS has no region %s", c.Replicas, strings.Join(unknown, ", "))
+	}
+	slices.Sort(regions)
+	if len(slices.Compact(regions)) < len(c.replicas()) {
+		add("replicas=%q: allowed is each region once", c.Replicas)
+	}
+	if c.Replicas != "" && c.CustomerKey {
+		add("customerKey=\"true\": not with replicas; a key works in its own region only")
+	}
+	if c.ReplicaTable != "" && (c.Replicas != "" || c.CustomerKey || c.Billing == BillingProvisioned) {
+		add("replicaTable=%q: not with billing, customerKey or replicas, which the region that made the table decides",
+			c.ReplicaTable)
+	}
+	if c.DAX && c.replicated() {
+		add("dax=\"true\": not with replicas or replicaTable; DAX doesn't see what other regions write")
+	}
+	return problems
 }
 
 // DynamoDBStoreProps are the inputs of NewDynamoDBStore.
 type DynamoDBStoreProps struct {
+	Vpc awsec2.IVpc
 	// Stage turns on point-in-time recovery and deletion protection in production, and keeps the table when the stack or
 	// the store goes.
 	Stage  Stage
@@ -51,142 +104,127 @@ type DynamoDBStoreProps struct {
 
 // DynamoDBStore keeps sessions in an Amazon DynamoDB table.
 type DynamoDBStore struct {
-	table awsdynamodb.Table
-	index string
+	scope      constructs.Construct
+	name, arn  *string
+	key        awskms.IKey // nil without one of the account's own
+	replicated bool
+	dax        *daxCluster // nil without one
 }
 
 var _ SessionStore = DynamoDBStore{}
 
-// NewDynamoDBStore defines the table: an item a session, and a sparse index of each owner's sessions in the order in
-// which they were started. Encryption is under the AWS managed key aws/dynamodb, unless CustomerKey: unlike the default
-// key, which AWS owns, its every use is in CloudTrail; it takes no permissions of its own and cents a month, since DynamoDB
-// caches it.
+// NewDynamoDBStore defines the table, or finds the replica of another region's, and what is in front of it.
 func NewDynamoDBStore(scope constructs.Construct, id string, props *DynamoDBStoreProps) DynamoDBStore {
-	production := props.Stage == StageProduction
-	tableProps := awsdynamodb.TableProps{
-		PartitionKey:        &awsdynamodb.Attribute{Name: jsii.String("id"), Type: awsdynamodb.AttributeType_STRING},
-		BillingMode:         awsdynamodb.BillingMode_PAY_PER_REQUEST,
-		TimeToLiveAttribute: jsii.String("ttl"),
-		Encryption:          awsdynamodb.TableEncryption_AWS_MANAGED,
-		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
-			PointInTimeRecoveryEnabled: jsii.Bool(production),
-		},
-		DeletionProtection: jsii.Bool(production),
-		RemovalPolicy:      removalPolicy(props.Stage),
+	scope = constructs.NewConstruct(scope, jsii.String(id))
+	store := DynamoDBStore{scope: scope, replicated: props.Config.replicated()}
+	if props.Config.ReplicaTable != "" {
+		store.name = jsii.String(props.Config.ReplicaTable)
+		store.arn = awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{
+			Service: jsii.String("dynamodb"), Resource: jsii.String("table"), ResourceName: store.name,
+		})
+		return store
 	}
 	if props.Config.CustomerKey {
-		tableProps.Encryption = awsdynamodb.TableEncryption_CUSTOMER_MANAGED
-		tableProps.EncryptionKey = awskms.NewKey(scope, jsii.String(id+"Key"), &awskms.KeyProps{
+		store.key = awskms.NewKey(scope, jsii.String("Key"), &awskms.KeyProps{
 			Description: jsii.String("Sessions of stateless servers"), EnableKeyRotation: jsii.Bool(true),
 			RemovalPolicy: removalPolicy(props.Stage),
 		})
 	}
-	provisioned := props.Config.Billing == BillingProvisioned
-	if provisioned {
-		tableProps.BillingMode = awsdynamodb.BillingMode_PROVISIONED
-		tableProps.ReadCapacity, tableProps.WriteCapacity = jsii.Number(props.Config.MinUnits), jsii.Number(props.Config.MinUnits)
+	table := newTable(scope, store.key, props.Stage, props.Config)
+	store.name, store.arn = table.Ref(), table.AttrArn()
+	if props.Config.DAX {
+		store.dax = newDAXCluster(scope, props.Vpc, store, props.Config)
 	}
-	table := awsdynamodb.NewTable(scope, jsii.String(id), &tableProps)
-	if !production {
-		accept(table, "AwsSolutions-DDB3", "The stage lab keeps nothing twice; production recovers to any point in time.")
-	}
-	index := "owner"
-	indexProps := awsdynamodb.GlobalSecondaryIndexProps{
-		IndexName:      jsii.String(index),
-		PartitionKey:   &awsdynamodb.Attribute{Name: jsii.String("owner"), Type: awsdynamodb.AttributeType_STRING},
-		SortKey:        &awsdynamodb.Attribute{Name: jsii.String("position"), Type: awsdynamodb.AttributeType_NUMBER},
-		ProjectionType: awsdynamodb.ProjectionType_KEYS_ONLY,
-	}
-	if provisioned {
-		indexProps.ReadCapacity, indexProps.WriteCapacity = tableProps.ReadCapacity, tableProps.WriteCapacity
-	}
-	table.AddGlobalSecondaryIndex(&indexProps)
-	if provisioned {
-		scaleUnits(table, index, props.Config)
-	}
-	return DynamoDBStore{table, index}
-}
-
-// scaleUnits provisions what the table and its index use, and a reserve.
-func scaleUnits(table awsdynamodb.Table, index string, c DynamoDBConfig) {
-	bounds := &awsdynamodb.EnableScalingProps{MinCapacity: jsii.Number(c.MinUnits), MaxCapacity: jsii.Number(c.MaxUnits)}
-	for _, attribute := range []awsdynamodb.IScalableTableAttribute{
-		table.AutoScaleReadCapacity(bounds), table.AutoScaleWriteCapacity(bounds),
-		table.AutoScaleGlobalSecondaryIndexReadCapacity(jsii.String(index), bounds),
-		table.AutoScaleGlobalSecondaryIndexWriteCapacity(jsii.String(index), bounds),
-	} {
-		attribute.ScaleOnUtilization(&awsdynamodb.UtilizationScalingProps{
-			TargetUtilizationPercent: jsii.Number(unitsPercent),
-		})
-	}
+	return store
 }
 
 // Configure implements SessionStore.
 func (s DynamoDBStore) Configure(server *Environment) {
 	server.Store = config.StoreDynamoDB
-	server.DynamoDBTable = *s.table.TableName()
+	server.DynamoDBTable = *s.name
+	server.DynamoDBReplicated = s.replicated
+	if s.dax != nil {
+		server.DynamoDBDAX = *s.dax.AttrClusterDiscoveryEndpointUrl()
+	}
 }
 
-// Admit implements SessionStore: four actions on items, and the query by owner. No scan, no batch, no stream.
-func (s DynamoDBStore) Admit(role awsiam.IRole, _ awsec2.IConnectable) constructs.IDependable {
-	index := jsii.String(*s.table.TableArn() + "/index/" + s.index)
+// Admit implements SessionStore: four actions on items, and the query by owner. No scan, no batch, no stream. With DAX
+// they stay, because servers that were there before it use them until they are gone.
+func (s DynamoDBStore) Admit(role awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
 	statements := []awsiam.PolicyStatement{
-		allow([]*string{s.table.TableArn()},
-			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
-		allow([]*string{index}, "dynamodb:Query"),
+		allow([]*string{s.arn}, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
+		allow([]*string{jsii.String(*s.arn + "/index/" + ownerIndex)}, "dynamodb:Query"),
 	}
-	if key := s.table.EncryptionKey(); key != nil {
-		// What DynamoDB does in the name of who reads and writes; by way of DynamoDB only.
-		use := allow([]*string{key.KeyArn()}, "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
-			"kms:ReEncryptFrom", "kms:ReEncryptTo")
-		use.AddCondition(jsii.String("StringEquals"), map[string]any{
-			"kms:ViaService": "dynamodb." + *awscdk.Aws_REGION() + "." + *awscdk.Aws_URL_SUFFIX(),
-		})
-		statements = append(statements, use)
+	policy := newStorePolicy(s.scope, role, append(statements, s.useKey()...)...)
+	if s.dax == nil {
+		return policy
 	}
-	return newStorePolicy(s.table, role, statements...)
+	return constructs.NewDependencyGroup(policy, s.dax.admit(role, servers))
+}
+
+// useKey is what DynamoDB does with the key in the name of who reads and writes; by way of DynamoDB only.
+func (s DynamoDBStore) useKey() []awsiam.PolicyStatement {
+	if s.key == nil {
+		return nil
+	}
+	use := allow([]*string{s.key.KeyArn()}, "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
+		"kms:ReEncryptFrom", "kms:ReEncryptTo")
+	use.AddCondition(jsii.String("StringEquals"), map[string]any{
+		"kms:ViaService": "dynamodb." + *awscdk.Aws_REGION() + "." + *awscdk.Aws_URL_SUFFIX(),
+	})
+	return []awsiam.PolicyStatement{use}
 }
 
 // Graphs implements SessionStore.
 func (s DynamoDBStore) Graphs() []awscloudwatch.IWidget {
 	latency := func(operation string) awscloudwatch.IMetric {
-		return s.table.MetricSuccessfulRequestLatency(&awscloudwatch.MetricOptions{
-			DimensionsMap: &map[string]*string{"TableName": s.table.TableName(), "Operation": jsii.String(operation)},
-			Statistic:     jsii.String("p99"), Label: jsii.String(operation + " p99"), Period: minute(),
-		})
+		return s.metric("SuccessfulRequestLatency", "p99", operation+" p99", operation)
 	}
-	return []awscloudwatch.IWidget{
-		graph("DynamoDB: capacity units", sum(s.table.MetricConsumedReadCapacityUnits, "reads"),
-			sum(s.table.MetricConsumedWriteCapacityUnits, "writes")),
-		graph("DynamoDB: latency (ms)", latency("GetItem"), latency("PutItem"), latency("UpdateItem"), latency("DeleteItem")),
-		graph("DynamoDB: throttled", s.throttled()),
-		graph("DynamoDB: errors", s.failed()),
+	graphs := []awscloudwatch.IWidget{
+		graph("DynamoDB: capacity units", s.metric("ConsumedReadCapacityUnits", "Sum", "reads", ""),
+			s.metric("ConsumedWriteCapacityUnits", "Sum", "writes", "")),
+		graph("DynamoDB: latency (ms)", latency("GetItem"), latency("PutItem"), latency("UpdateItem"), latency("Query")),
+		graph("DynamoDB: throttled", s.ofOperations("ThrottledRequests", "throttled")),
+		graph("DynamoDB: errors", s.ofOperations("SystemErrors", "errors")),
 	}
+	if s.dax != nil {
+		graphs = append(graphs, s.dax.graphs()...)
+	}
+	return graphs
 }
 
 // Alarms implements SessionStore.
 func (s DynamoDBStore) Alarms() []Alarm {
-	return []Alarm{
-		{"StoreThrottled", "DynamoDB throttles requests of the session table: visitors get 503.", s.throttled(), 1, 3},
-		{"StoreErrors", "DynamoDB fails requests of the session table: visitors get 503.", s.failed(), 1, 3},
+	alarms := []Alarm{
+		{"StoreThrottled", "DynamoDB throttles requests of the session table: visitors get 503.",
+			s.ofOperations("ThrottledRequests", "throttled"), 1, 3},
+		{"StoreErrors", "DynamoDB fails requests of the session table: visitors get 503.",
+			s.ofOperations("SystemErrors", "errors"), 1, 3},
 	}
+	if s.dax != nil {
+		alarms = append(alarms, s.dax.alarms()...)
+	}
+	return alarms
 }
 
-func (s DynamoDBStore) throttled() awscloudwatch.IMetric {
-	return s.table.MetricThrottledRequestsForOperations(&awsdynamodb.OperationsMetricOptions{
-		Operations: s.operations(), Label: jsii.String("throttled"), Period: minute(),
+// metric is a metric of the table, or of an operation on it.
+func (s DynamoDBStore) metric(name, statistic, label, operation string) awscloudwatch.IMetric {
+	dimensions := map[string]*string{"TableName": s.name}
+	if operation != "" {
+		dimensions["Operation"] = jsii.String(operation)
+	}
+	return metric("AWS/DynamoDB", name, statistic, label, dimensions)
+}
+
+// ofOperations is the sum of a metric that DynamoDB keeps by operation.
+func (s DynamoDBStore) ofOperations(name, label string) awscloudwatch.IMetric {
+	operations := map[string]awscloudwatch.IMetric{}
+	for _, operation := range []string{"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query"} {
+		operations[strings.ToLower(operation)] = s.metric(name, "Sum", operation, operation)
+	}
+	return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
+		Expression: jsii.String("SUM(METRICS())"), UsingMetrics: &operations, Label: jsii.String(label), Period: minute(),
 	})
-}
-
-func (s DynamoDBStore) failed() awscloudwatch.IMetric {
-	return s.table.MetricSystemErrorsForOperations(&awsdynamodb.SystemErrorsForOperationsMetricOptions{
-		Operations: s.operations(), Label: jsii.String("errors"), Period: minute(),
-	})
-}
-
-func (s DynamoDBStore) operations() *[]awsdynamodb.Operation {
-	return &[]awsdynamodb.Operation{awsdynamodb.Operation_GET_ITEM, awsdynamodb.Operation_PUT_ITEM,
-		awsdynamodb.Operation_UPDATE_ITEM, awsdynamodb.Operation_DELETE_ITEM, awsdynamodb.Operation_QUERY}
 }
 
 // removalPolicy keeps what production stored, except when the deployment that created it fails.

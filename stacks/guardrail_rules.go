@@ -130,6 +130,7 @@ func unencrypted(_ string, r cfnResource, _ cfnTemplate, _ config.Store) string 
 		"AWS::DynamoDB::GlobalTable":         {{"SSESpecification", "SSEEnabled"}},
 		"AWS::ElastiCache::ReplicationGroup": {{"AtRestEncryptionEnabled"}, {"TransitEncryptionEnabled"}},
 		"AWS::ElastiCache::CacheCluster":     {{"TransitEncryptionEnabled"}},
+		"AWS::DAX::Cluster":                  {{"SSESpecification", "SSEEnabled"}},
 		"AWS::RDS::DBCluster":                {{"StorageEncrypted"}},
 	}[r.Type] {
 		if r.at(path...) != true {
@@ -137,6 +138,10 @@ func unencrypted(_ string, r cfnResource, _ cfnTemplate, _ config.Store) string 
 		}
 	}
 	switch r.Type {
+	case "AWS::DAX::Cluster":
+		if r.at("ClusterEndpointEncryptionType") != "TLS" {
+			return "ClusterEndpointEncryptionType"
+		}
 	case "AWS::S3::Bucket":
 		if r.at("BucketEncryption") == nil {
 			return "BucketEncryption"

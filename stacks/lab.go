@@ -53,6 +53,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	server.PlainHTTP = !c.HTTPS()
 	serverTimings(&server.Config)
 
+	c.checkRegions(stack)
 	store := NewSessionStore(stack, props.Vpc, c)
 	balancerID := "Balancer"
 	if c.CloudFront {

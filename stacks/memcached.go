@@ -98,42 +98,8 @@ func wholeCluster(cluster awselasticache.CfnCacheCluster, name, statistic string
 func NewServerlessMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) MemcachedStore {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	network := newStoreNetwork(scope, props.Vpc, "Session cache")
-	name := "stateless-memcached"
-	cache := awselasticache.NewCfnServerlessCache(scope, jsii.String("Cache"), &awselasticache.CfnServerlessCacheProps{
-		ServerlessCacheName: jsii.String(name),
-		Description:         jsii.String("Sessions of stateless servers"),
-		Engine:              jsii.String("memcached"),
-		MajorEngineVersion:  jsii.String("1.6"),
-		SubnetIds:           network.subnets(),
-		SecurityGroupIds:    &[]any{network.securityGroup.SecurityGroupId()},
-		CacheUsageLimits: &awselasticache.CfnServerlessCache_CacheUsageLimitsProperty{
-			DataStorage: &awselasticache.CfnServerlessCache_DataStorageProperty{
-				Maximum: jsii.Number(props.Config.MaxGB), Unit: jsii.String("GB"),
-			},
-			EcpuPerSecond: &awselasticache.CfnServerlessCache_ECPUPerSecondProperty{
-				Maximum: jsii.Number(props.Config.MaxECPU),
-			},
-		},
-	})
-	of := func(metric, statistic string) awscloudwatch.IMetric {
-		return cacheMetric(metric, statistic, metric, map[string]*string{"clusterId": cache.Ref()})
-	}
-	return MemcachedStore{
-		network:   network,
-		addresses: []string{fmt.Sprintf("%s:%s", *cache.AttrEndpointAddress(), *cache.AttrEndpointPort())},
-		graphs: []awscloudwatch.IWidget{
-			graph("Cache: ECPU a minute", of("ElastiCacheProcessingUnits", "Sum")),
-			graph("Cache: bytes used", of("BytesUsedForCache", "Maximum")),
-			graph("Cache: latency (µs)", of("SuccessfulReadRequestLatency", "p99"), of("SuccessfulWriteRequestLatency", "p99")),
-			graph("Cache: throttled and evicted", of("ThrottledCmds", "Sum"), of("Evictions", "Sum")),
-		},
-		alarms: []Alarm{
-			{"StoreThrottled", "The session cache throttles: raise cacheMaxECPU, or wait for it to scale.",
-				of("ThrottledCmds", "Sum"), 1, 3},
-			{"StoreEvicts", "The session cache evicts sessions: visitors are logged out. Raise cacheMaxGB.",
-				of("Evictions", "Sum"), 1, 1},
-		},
-	}
+	cache := newServerlessCache(scope, "stateless-memcached", "memcached", "1.6", network, props.Config)
+	return MemcachedStore{network: network, addresses: []string{cache.address()}, graphs: cache.graphs(), alarms: cache.alarms()}
 }
 
 // Configure implements SessionStore.

@@ -36,6 +36,25 @@ func (s setting) of(stores ...config.Store) setting {
 	return s
 }
 
+func (s setting) isOf(store config.Store) bool {
+	return s.stores == nil || slices.Contains(s.stores, store)
+}
+
+// storesOf are the stores that a key is for.
+func storesOf(key string, settings []setting) (stores []config.Store) {
+	for _, s := range settings {
+		if s.key == key {
+			stores = append(stores, s.stores...)
+		}
+	}
+	return stores
+}
+
+// first tells whether the setting at i is the first of its key.
+func first(i int, settings []setting) bool {
+	return !slices.ContainsFunc(settings[:i], func(s setting) bool { return s.key == settings[i].key })
+}
+
 // choice is a setting with a few values, the first of which is the default.
 func choice[T ~string](key string, field *T, values ...T) setting {
 	return setting{key: key, fallback: string(values[0]), allowed: names(values), set: func(value string) bool {

@@ -40,13 +40,11 @@ type Environment struct {
 func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, c Config) SessionStore {
 	switch c.Store {
 	case config.StoreDynamoDB:
-		return NewDynamoDBStore(scope, "Sessions", &DynamoDBStoreProps{Stage: c.Stage, Config: c.DynamoDB})
+		return NewDynamoDBStore(scope, "Sessions", &DynamoDBStoreProps{Vpc: vpc, Stage: c.Stage, Config: c.DynamoDB})
 	case config.StoreValkey:
-		return NewValkeyStore(scope, clusterID("Valkey", c.Cache), &ValkeyStoreProps{
-			Vpc: vpc, Engine: EngineValkey(), Stage: c.Stage, Config: c.Cache})
+		return newCacheStore(scope, "Valkey", &ValkeyStoreProps{Vpc: vpc, Engine: EngineValkey(), Stage: c.Stage, Config: c.Cache})
 	case StoreRedis:
-		return NewValkeyStore(scope, clusterID("Redis", c.Cache), &ValkeyStoreProps{
-			Vpc: vpc, Engine: EngineRedis(), Stage: c.Stage, Config: c.Cache})
+		return newCacheStore(scope, "Redis", &ValkeyStoreProps{Vpc: vpc, Engine: EngineRedis(), Stage: c.Stage, Config: c.Cache})
 	case config.StoreMemcached:
 		props := &MemcachedStoreProps{Vpc: vpc, Config: c.Cache}
 		if c.Cache.Serverless {
@@ -65,13 +63,17 @@ func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, c Config) Sess
 	panic(fmt.Sprintf("stacks: store %q has no construct", c.Store))
 }
 
-// clusterID gives a cache with cluster mode a name of its own: the mode can't change in place, and a new cache under a
-// new name stands beside the old one until the servers have moved.
-func clusterID(id string, c CacheConfig) string {
-	if c.Shards > 0 {
-		return id + "Cluster"
+// newCacheStore gives a serverless cache, and one with cluster mode, a name of its own: neither can change in place, and a
+// new cache under a new name stands beside the old one until the servers have moved.
+func newCacheStore(scope constructs.Construct, id string, props *ValkeyStoreProps) SessionStore {
+	switch {
+	case props.Config.Serverless:
+		return NewServerlessValkeyStore(scope, id+"Serverless", props)
+	case props.Config.Shards > 0:
+		return NewValkeyStore(scope, id+"Cluster", props)
+	default:
+		return NewValkeyStore(scope, id, props)
 	}
-	return id
 }
 
 // MemoryStore is no store: each server keeps the sessions that it started, and the load balancer must send their

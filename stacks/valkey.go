@@ -19,16 +19,18 @@ const valkeyPort = 6379
 
 // A CacheEngine is what a ValkeyStore runs. To the servers both are the same.
 type CacheEngine struct {
-	name, version, clusterParameters string
+	name, version, majorVersion, clusterParameters string
 }
 
-// EngineValkey is Valkey 8, a fifth cheaper than Redis OSS.
-func EngineValkey() CacheEngine { return CacheEngine{"valkey", "8.2", "default.valkey8.cluster.on"} }
+// EngineValkey is Valkey 8, a fifth cheaper than Redis OSS, and serverless a third.
+func EngineValkey() CacheEngine {
+	return CacheEngine{"valkey", "8.2", "8", "default.valkey8.cluster.on"}
+}
 
 // EngineRedis is Redis OSS 7.1, the last version of it that ElastiCache has.
-func EngineRedis() CacheEngine { return CacheEngine{"redis", "7.1", "default.redis7.cluster.on"} }
+func EngineRedis() CacheEngine { return CacheEngine{"redis", "7.1", "7", "default.redis7.cluster.on"} }
 
-// ValkeyStoreProps are the inputs of NewValkeyStore.
+// ValkeyStoreProps are the inputs of NewValkeyStore and NewServerlessValkeyStore.
 type ValkeyStoreProps struct {
 	Vpc    awsec2.IVpc
 	Engine CacheEngine
@@ -40,12 +42,16 @@ type ValkeyStoreProps struct {
 // ValkeyStore keeps sessions in Amazon ElastiCache for Valkey or Redis OSS: primaries, and replicas in other zones that
 // take over. Sessions are in memory: a failover loses what hadn't reached a replica yet.
 type ValkeyStore struct {
-	scope    constructs.Construct
-	network  storeNetwork
-	cache    awselasticache.CfnReplicationGroup
-	user     awselasticache.CfnUser
-	userName string
-	config   CacheConfig
+	scope      constructs.Construct
+	network    storeNetwork
+	user       awselasticache.CfnUser
+	userName   string
+	address    string
+	cacheName  string // that servers sign for
+	cacheARN   *string
+	serverless bool
+	graphs     []awscloudwatch.IWidget
+	alarms     []Alarm
 }
 
 var _ SessionStore = ValkeyStore{}
@@ -92,7 +98,39 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 		cache.SetSnapshotRetentionLimit(jsii.Number(7))
 		cache.ApplyRemovalPolicy(awscdk.RemovalPolicy_SNAPSHOT, nil)
 	}
-	return ValkeyStore{scope, network, cache, user, userName, props.Config}
+	address := cache.AttrPrimaryEndPointAddress()
+	if props.Config.Shards > 0 {
+		address = cache.AttrConfigurationEndPointAddress()
+	}
+	return ValkeyStore{
+		scope: scope, network: network, user: user, userName: userName,
+		address: fmt.Sprintf("%s:%d", *address, valkeyPort), cacheName: *cache.Ref(),
+		cacheARN: awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{
+			Service: jsii.String("elasticache"), Resource: jsii.String("replicationgroup"), ResourceName: cache.Ref(),
+			ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+		}),
+		graphs: replicationGraphs(cache, props.Config), alarms: replicationAlarms(cache, props.Config),
+	}
+}
+
+// NewServerlessValkeyStore defines a cache without nodes, within the limits of the Config. To the servers it is a cluster.
+// When memory runs out it evicts the sessions unused for longest.
+func NewServerlessValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) ValkeyStore {
+	name := "stateless-" + strings.ToLower(id)
+	scope = constructs.NewConstruct(scope, jsii.String(id))
+	network := newStoreNetwork(scope, props.Vpc, "Session cache")
+	user, users := newCacheUsers(scope, props.Engine, name)
+	cache := newServerlessCache(scope, name, props.Engine.name, props.Engine.majorVersion, network, props.Config)
+	cache.SetUserGroupId(users.Ref())
+	if props.Stage == StageProduction {
+		cache.SetSnapshotRetentionLimit(jsii.Number(7))
+		cache.SetFinalSnapshotName(jsii.String(name + "-last"))
+	}
+	return ValkeyStore{
+		scope: scope, network: network, user: user, userName: name,
+		address: cache.address(), cacheName: cache.name, cacheARN: cache.AttrArn(), serverless: true,
+		graphs: cache.graphs(), alarms: cache.alarms(),
+	}
 }
 
 // newCacheUsers defines the user that servers are. Redis OSS wants a user named default in every group: it may nothing.
@@ -125,42 +163,40 @@ func newCacheUsers(scope constructs.Construct, engine CacheEngine, name string) 
 // Configure implements SessionStore.
 func (s ValkeyStore) Configure(server *Environment) {
 	server.Store = config.StoreValkey
-	address := s.cache.AttrPrimaryEndPointAddress()
-	if s.config.Shards > 0 {
-		address = s.cache.AttrConfigurationEndPointAddress()
-	}
-	server.ValkeyAddress = fmt.Sprintf("%s:%d", *address, valkeyPort)
+	server.ValkeyAddress = s.address
 	server.ValkeyTLS = true
 	server.ValkeyUser = s.userName
-	server.ValkeyCacheName = *s.cache.Ref()
+	server.ValkeyCacheName = s.cacheName
+	server.ValkeyServerless = s.serverless
 }
 
 // Admit implements SessionStore.
 func (s ValkeyStore) Admit(role awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
 	s.network.admit(servers, valkeyPort)
-	cache := awscdk.Stack_Of(s.cache).FormatArn(&awscdk.ArnComponents{
-		Service: jsii.String("elasticache"), Resource: jsii.String("replicationgroup"), ResourceName: s.cache.Ref(),
-		ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
-	})
-	policy := newStorePolicy(s.scope, role, allow([]*string{cache, s.user.AttrArn()}, "elasticache:Connect"))
+	policy := newStorePolicy(s.scope, role, allow([]*string{s.cacheARN, s.user.AttrArn()}, "elasticache:Connect"))
 	return constructs.NewDependencyGroup(policy, s.network.securityGroup)
 }
 
 // Graphs implements SessionStore.
-func (s ValkeyStore) Graphs() []awscloudwatch.IWidget {
+func (s ValkeyStore) Graphs() []awscloudwatch.IWidget { return s.graphs }
+
+// Alarms implements SessionStore.
+func (s ValkeyStore) Alarms() []Alarm { return s.alarms }
+
+func replicationGraphs(cache awselasticache.CfnReplicationGroup, c CacheConfig) []awscloudwatch.IWidget {
 	return []awscloudwatch.IWidget{
-		graph("Cache: CPU of the engine (%)", s.metrics("EngineCPUUtilization", "Average")...),
-		graph("Cache: memory (%)", s.metrics("DatabaseMemoryUsagePercentage", "Average")...),
-		graph("Cache: evictions", s.metrics("Evictions", "Sum")...),
-		graph("Cache: connections", s.metrics("CurrConnections", "Average")...),
+		graph("Cache: CPU of the engine (%)", replicationMetrics(cache, c, "EngineCPUUtilization", "Average")...),
+		graph("Cache: memory (%)", replicationMetrics(cache, c, "DatabaseMemoryUsagePercentage", "Average")...),
+		graph("Cache: evictions", replicationMetrics(cache, c, "Evictions", "Sum")...),
+		graph("Cache: connections", replicationMetrics(cache, c, "CurrConnections", "Average")...),
 	}
 }
 
-// Alarms implements SessionStore. Each is about the busiest of the nodes; an alarm takes ten metrics, which is why a
-// cluster of more nodes is watched by its first ten.
-func (s ValkeyStore) Alarms() []Alarm {
+// replicationAlarms are each about the busiest of the nodes; an alarm takes ten metrics, which is why a cluster of more
+// nodes is watched by its first ten.
+func replicationAlarms(cache awselasticache.CfnReplicationGroup, c CacheConfig) []Alarm {
 	busiest := func(name, statistic string) awscloudwatch.IMetric {
-		metrics := s.metrics(name, statistic)
+		metrics := replicationMetrics(cache, c, name, statistic)
 		return highest(name, metrics[:min(len(metrics), 10)])
 	}
 	return []Alarm{
@@ -173,19 +209,19 @@ func (s ValkeyStore) Alarms() []Alarm {
 	}
 }
 
-// metrics has one metric for each node. ElastiCache names the nodes of a replication group after it: NAME-001, NAME-002,
-// and in cluster mode NAME-0001-001, NAME-0001-002 and so on.
-func (s ValkeyStore) metrics(name, statistic string) []awscloudwatch.IMetric {
+// replicationMetrics has one metric for each node. ElastiCache names the nodes of a replication group after it: NAME-001,
+// NAME-002, and in cluster mode NAME-0001-001, NAME-0001-002 and so on.
+func replicationMetrics(cache awselasticache.CfnReplicationGroup, c CacheConfig, name, statistic string) []awscloudwatch.IMetric {
 	var metrics []awscloudwatch.IMetric
 	add := func(node string) {
 		metrics = append(metrics, cacheMetric(name, statistic, "node "+node,
-			map[string]*string{"CacheClusterId": jsii.String(*s.cache.Ref() + "-" + node)}))
+			map[string]*string{"CacheClusterId": jsii.String(*cache.Ref() + "-" + node)}))
 	}
-	for node := range 1 + s.config.Replicas {
-		for shard := range s.config.Shards {
+	for node := range 1 + c.Replicas {
+		for shard := range c.Shards {
 			add(fmt.Sprintf("%04d-%03d", shard+1, node+1))
 		}
-		if s.config.Shards == 0 {
+		if c.Shards == 0 {
 			add(fmt.Sprintf("%03d", node+1))
 		}
 	}

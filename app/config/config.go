@@ -69,11 +69,17 @@ type Config struct {
 	ValkeyUser string `env:"VALKEY_USER" allowed:"an ElastiCache user id; needs VALKEY_CACHE_NAME, AWS_REGION and VALKEY_TLS=true"`
 	// ValkeyCacheName is the replication group or serverless cache that IAM authentication signs for.
 	ValkeyCacheName string `env:"VALKEY_CACHE_NAME" allowed:"the name of a replication group or serverless cache"`
+	// ValkeyServerless says that VALKEY_CACHE_NAME is a serverless cache, for which IAM authentication signs otherwise.
+	ValkeyServerless bool `env:"VALKEY_SERVERLESS" envDefault:"false" allowed:"true or false"`
 
 	// DynamoDBTable is the name of the table.
 	DynamoDBTable string `env:"DYNAMODB_TABLE" allowed:"a table name; required when SESSION_STORE=dynamodb"`
 	// DynamoDBEndpoint replaces the region's endpoint, for DynamoDB Local.
 	DynamoDBEndpoint string `env:"DYNAMODB_ENDPOINT" allowed:"an http:// or https:// address"`
+	// DynamoDBReplicated says that other regions have replicas of the table, between which the last writer wins.
+	DynamoDBReplicated bool `env:"DYNAMODB_REPLICATED" envDefault:"false" allowed:"true or false"`
+	// DynamoDBDAX is the discovery endpoint of a DAX cluster in front of the table. Reads are then eventual, from its cache.
+	DynamoDBDAX string `env:"DYNAMODB_DAX" allowed:"daxs://host:port, or dax://host:port without TLS; not with DYNAMODB_REPLICATED=true, whose changes DAX doesn't see"`
 	// DynamoDBEventualReads halves the price of reads and gives up read-your-writes.
 	DynamoDBEventualReads bool `env:"DYNAMODB_EVENTUAL_READS" envDefault:"false" allowed:"true or false"`
 	// MemcachedAddresses are the nodes; every server must have the same list.
@@ -113,6 +119,7 @@ var (
 	nameForm   = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
 	regionForm = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
 	urlForm    = regexp.MustCompile(`^https?://[^/\s]+/?$`)
+	daxForm    = regexp.MustCompile(`^daxs?://[^/\s:]+(:[0-9]{1,5})?$`)
 	tableForm  = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
 )
 
@@ -165,6 +172,7 @@ func (c *Config) check(problems *Problems) {
 	dynamodb := c.Uses(StoreDynamoDB)
 	require(tableForm.MatchString(c.DynamoDBTable) || c.DynamoDBTable == "" && !dynamodb, "DynamoDBTable")
 	require(c.DynamoDBEndpoint == "" || urlForm.MatchString(c.DynamoDBEndpoint), "DynamoDBEndpoint")
+	require(c.DynamoDBDAX == "" || daxForm.MatchString(c.DynamoDBDAX) && !c.DynamoDBReplicated, "DynamoDBDAX")
 	require(!slices.ContainsFunc(c.MemcachedAddresses, func(a string) bool { return !isAddress(a) }) &&
 		(len(c.MemcachedAddresses) > 0 || !c.Uses(StoreMemcached)), "MemcachedAddresses")
 	require(c.PostgresURL != "" || !c.Uses(StorePostgres), "PostgresURL")
