@@ -22,6 +22,7 @@ import (
 	"stateless-servers/app/leaderboard"
 	"stateless-servers/app/session"
 	"stateless-servers/app/session/dynamodb"
+	"stateless-servers/app/session/dynamodb/dax"
 	"stateless-servers/app/session/memcached"
 	"stateless-servers/app/session/postgres"
 	"stateless-servers/app/session/valkey"
@@ -54,7 +55,21 @@ func (s *storage) openDynamoDB(c config.Config) (session.Store, leaderboard.Boar
 		aws.Credentials = credentials.NewStaticCredentialsProvider("local", "local", "")
 	}
 	client := dynamodb.NewClient(aws, c.DynamoDBEndpoint)
-	store := dynamodb.New(client, dynamodb.Options{Table: c.DynamoDBTable, EventualReads: c.DynamoDBEventualReads})
+	options := dynamodb.Options{
+		Table: c.DynamoDBTable, EventualReads: c.DynamoDBEventualReads, Replicated: c.DynamoDBReplicated,
+	}
+	var api dynamodb.API = client
+	if c.DynamoDBDAX != "" {
+		accelerated, err := dax.New(dax.Options{
+			Endpoint: c.DynamoDBDAX, Region: c.Region, Credentials: aws.Credentials, Queries: client,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		s.closers = append(s.closers, accelerated.Close)
+		api, options.EventualReads = accelerated, true
+	}
+	store := dynamodb.New(api, options)
 	return store, leaderboard.NewDynamoDB(client, c.DynamoDBTable), nil
 }
 

@@ -29,9 +29,12 @@ func TestApp(t *testing.T) {
 			"context sotre=\"valkey\": no such key; allowed are store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, " +
 				"instanceType, spotPercent, " +
 				"minServers, maxServers, zones, egress, natInstanceType, alarmEmail, loaders, loadRate, loadDuration, " +
-				"loadSessions, loadMix, loadHistory, loaderInstanceType, billing, minUnits, maxUnits, customerKey, cacheNodeType, shards, " +
-				"replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +
+				"loadSessions, loadMix, loadHistory, loaderInstanceType, billing, minUnits, maxUnits, customerKey, replicas, " +
+				"replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, shards, nodes, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +
 				"context store=\"nosuch\": allowed is dynamodb, valkey, redis, memcached, postgres, cookie, token or memory\n", 1},
+		{"a replica at home", "part.Say()", map[string]any{"replicas": "eu-west-1,eu-central-1"},
+			"context replicas=\"eu-west-1,eu-central-1\": allowed are other regions than eu-central-1, which the lab is " +
+				"deployed to\n", 1},
 		{"a server that doesn't compile", "part.Sing()", nil,
 			"undefined: part.Sing\nbuilding ./app for linux/arm64: exit status 1\n", 1},
 	}
@@ -43,7 +46,8 @@ func TestApp(t *testing.T) {
 			}
 			app := exec.CommandContext(t.Context(), program)
 			app.Dir = module(t, test.server)
-			app.Env = append(os.Environ(), "CDK_VALIDATION=true", "CDK_CONTEXT_JSON="+string(context), "CDK_OUTDIR=cdk.out")
+			app.Env = append(os.Environ(), "CDK_VALIDATION=true", "CDK_CONTEXT_JSON="+string(context), "CDK_OUTDIR=cdk.out",
+				"CDK_DEFAULT_REGION=eu-central-1")
 			var said strings.Builder
 			app.Stderr = &said
 			if err := app.Run(); app.ProcessState.ExitCode() != test.code {

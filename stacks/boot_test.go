@@ -37,6 +37,8 @@ func scriptOf(t *testing.T, userData any) string {
 				script.WriteString("certificate\n")
 			} else if attribute, _ := part["Fn::GetAtt"].([]any); len(attribute) == 2 && attribute[1] == "Endpoint.Port" {
 				script.WriteString("11211")
+			} else if len(attribute) == 2 && attribute[1] == "ClusterDiscoveryEndpointURL" {
+				script.WriteString("daxs://sample:9111")
 			} else {
 				script.WriteString("sample")
 			}

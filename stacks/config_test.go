@@ -11,8 +11,9 @@ import (
 func TestParseConfig(t *testing.T) {
 	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, InstanceTypes: "t4g.small",
 		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway, NATInstanceType: "t4g.nano",
-		Load:     LoadConfig{Rate: "200", Duration: 5 * time.Minute, Sessions: 1000, InstanceType: "c7g.large"},
-		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000},
+		Load: LoadConfig{Rate: "200", Duration: 5 * time.Minute, Sessions: 1000, InstanceType: "c7g.large"},
+		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000, DAXNodeType: "dax.t3.small",
+			DAXNodes: 2},
 		Cache:    CacheConfig{NodeType: "cache.t4g.micro", Replicas: 1, Nodes: 2, MaxGB: 1, MaxECPU: 5000},
 		Postgres: PostgresConfig{MinACU: 0.5, MaxACU: 4}}
 	with := func(change func(*Config)) Config {
@@ -42,7 +43,16 @@ func TestParseConfig(t *testing.T) {
 			})},
 		{"provisioned", map[string]any{"billing": "provisioned", "minUnits": "1", "maxUnits": "1", "customerKey": "true"},
 			with(func(c *Config) {
-				c.DynamoDB = DynamoDBConfig{Billing: BillingProvisioned, MinUnits: 1, MaxUnits: 1, CustomerKey: true}
+				c.DynamoDB.Billing, c.DynamoDB.MinUnits, c.DynamoDB.MaxUnits = BillingProvisioned, 1, 1
+				c.DynamoDB.CustomerKey = true
+			})},
+		{"replicas", map[string]any{"replicas": "eu-west-1,ap-southeast-2"},
+			with(func(c *Config) { c.DynamoDB.Replicas = "eu-west-1,ap-southeast-2" })},
+		{"a replica", map[string]any{"replicaTable": "sessions.1"},
+			with(func(c *Config) { c.DynamoDB.ReplicaTable = "sessions.1" })},
+		{"DAX", map[string]any{"dax": true, "daxNodeType": "dax.r7i.large", "daxNodes": 3.0},
+			with(func(c *Config) {
+				c.DynamoDB.DAX, c.DynamoDB.DAXNodeType, c.DynamoDB.DAXNodes = true, "dax.r7i.large", 3
 			})},
 		{"a database", map[string]any{"store": "postgres", "minACU": 1.5, "maxACU": "8"},
 			with(func(c *Config) { c.Store, c.Postgres.MinACU, c.Postgres.MaxACU = config.StorePostgres, 1.5, 8 })},
@@ -77,7 +87,8 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
 	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, instanceType, spotPercent, minServers, maxServers, zones, egress, natInstanceType, " +
 		"alarmEmail, loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +
-		"minUnits, maxUnits, customerKey, cacheNodeType, shards, replicas, nodes, serverless, cacheMaxGB, cacheMaxECPU, " +
+		"minUnits, maxUnits, customerKey, replicas, replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, " +
+		"shards, nodes, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"
 	const arm = "ARM (Graviton) instance types such as t4g.small, with commas between them"
 	tests := []struct {
@@ -158,6 +169,43 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			`context shards="-1": allowed is a whole number from 0 to 90`,
 			`context replicas="-1": allowed is a whole number from 1 to 5`,
 		}},
+		{"replicas of a store without any", map[string]any{"store": "postgres", "replicas": "2"},
+			[]string{`context replicas="2": only with store=dynamodb, valkey or redis`}},
+		{"replicas of Valkey as DynamoDB has them", map[string]any{"store": "valkey", "replicas": "eu-west-1"},
+			[]string{`context replicas="eu-west-1": allowed is a whole number from 1 to 5`}},
+		{"replicas of DynamoDB as Valkey has them", map[string]any{"replicas": "2"},
+			[]string{`context replicas="2": allowed is AWS regions such as eu-west-1, with commas between them`}},
+		{"regions that can't be", map[string]any{"replicas": "eu-west-1, us-east-1"}, []string{
+			`context replicas="eu-west-1, us-east-1": allowed is AWS regions such as eu-west-1, with commas between them`}},
+		{"regions that aren't", map[string]any{"replicas": "eu-west-1,eu-west-9"},
+			[]string{`context replicas="eu-west-1,eu-west-9": AWS has no region eu-west-9`}},
+		{"a region twice", map[string]any{"replicas": "eu-west-1,us-east-1,eu-west-1"},
+			[]string{`context replicas="eu-west-1,us-east-1,eu-west-1": allowed is each region once`}},
+		{"a key in several regions", map[string]any{"replicas": "eu-west-1", "customerKey": "true"},
+			[]string{`context customerKey="true": not with replicas; a key works in its own region only`}},
+		{"a replica with replicas", map[string]any{"replicaTable": "sessions", "replicas": "eu-west-1"}, []string{
+			`context replicaTable="sessions": not with billing, customerKey or replicas, which the region that made the table decides`}},
+		{"a replica of no name", map[string]any{"replicaTable": "a/b"},
+			[]string{`context replicaTable="a/b": allowed is the name of a DynamoDB table`}},
+		{"DAX that doesn't see other regions", map[string]any{"dax": "true", "replicas": "eu-west-1"}, []string{
+			`context dax="true": not with replicas or replicaTable; DAX doesn't see what other regions write`}},
+		{"DAX for another store", map[string]any{"store": "valkey", "dax": "true"},
+			[]string{`context dax="true": only with store=dynamodb`}},
+		{"nodes of no DAX", map[string]any{"daxNodes": "3", "daxNodeType": "dax.r7i.large"}, []string{
+			`context daxNodeType="dax.r7i.large": only with dax=true`, `context daxNodes="3": only with dax=true`}},
+		{"sizes of DAX", map[string]any{"dax": "true", "daxNodes": "-3", "daxNodeType": "r7i.large"}, []string{
+			`context daxNodeType="r7i.large": allowed is a node type of DAX such as dax.t3.small`,
+			`context daxNodes="-3": allowed is a whole number from 2 to 11`}},
+		{"nodes of a cache without nodes", map[string]any{"store": "valkey", "serverless": "true", "shards": "2", "replicas": "2",
+			"cacheNodeType": "cache.r7g.large"}, []string{
+			`context cacheNodeType="cache.r7g.large": only with serverless=false`,
+			`context shards="2": only with serverless=false`,
+			`context replicas="2": only with serverless=false`}},
+		{"limits of a cache with nodes", map[string]any{"store": "redis", "cacheMaxGB": "2", "cacheMaxECPU": "2000"}, []string{
+			`context cacheMaxGB="2": only with serverless=true`, `context cacheMaxECPU="2000": only with serverless=true`}},
+		{"negative limits", map[string]any{"store": "valkey", "serverless": "true", "cacheMaxGB": "-1", "cacheMaxECPU": "999"},
+			[]string{`context cacheMaxGB="-1": allowed is a whole number from 1 to 5000`,
+				`context cacheMaxECPU="999": allowed is a whole number from 1000 to 15000000`}},
 		{"a list", map[string]any{"store": []any{"valkey"}},
 			[]string{`context store="[\"valkey\"]": allowed is ` + stores}},
 	}

@@ -72,13 +72,13 @@ func (c DynamoDBConfig) contradictions() []error {
 	if c.MaxUnits != 0 && c.MaxUnits < c.MinUnits {
 		add("maxUnits=\"%d\": allowed is a number of minUnits (%d) or more", c.MaxUnits, c.MinUnits)
 	}
-	regions := c.replicas()
-	if unknown := unknownRegions(regions); len(unknown) > 0 {
-		add("replicas=%q: AWS has no region %s", c.Replicas, strings.Join(unknown, ", "))
-	}
-	slices.Sort(regions)
-	if len(slices.Compact(regions)) < len(c.replicas()) {
-		add("replicas=%q: allowed is each region once", c.Replicas)
+	if regionsForm.MatchString(c.Replicas) {
+		if unknown := unknownRegions(c.replicas()); len(unknown) > 0 {
+			add("replicas=%q: AWS has no region %s", c.Replicas, strings.Join(unknown, ", "))
+		}
+		if regions := slices.Sorted(slices.Values(c.replicas())); len(slices.Compact(regions)) < len(c.replicas()) {
+			add("replicas=%q: allowed is each region once", c.Replicas)
+		}
 	}
 	if c.Replicas != "" && c.CustomerKey {
 		add("customerKey=\"true\": not with replicas; a key works in its own region only")
@@ -132,6 +132,9 @@ func NewDynamoDBStore(scope constructs.Construct, id string, props *DynamoDBStor
 	}
 	table := newTable(scope, store.key, props.Stage, props.Config)
 	store.name, store.arn = table.Ref(), table.AttrArn()
+	if props.Config.Replicas != "" {
+		output(awscdk.Stack_Of(scope), "Table", "The session table, for replicaTable in the other regions", *store.name)
+	}
 	if props.Config.DAX {
 		store.dax = newDAXCluster(scope, props.Vpc, store, props.Config)
 	}

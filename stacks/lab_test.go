@@ -233,23 +233,37 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 			`{"Ref":"AWS::Region"},":",{"Ref":"AWS::AccountId"},":replicationgroup:",` +
 			`{"Ref":"` + id + `ReplicationGroup"}]]}]: elasticache:Connect`
 	}
+	serverless := func(id string) string {
+		return `[{"Fn::GetAtt":["` + id + `Cache","ARN"]},{"Fn::GetAtt":["` + id + `User","Arn"]}]: elasticache:Connect`
+	}
+	items := []string{
+		`{"Fn::GetAtt":["SessionsTable","Arn"]}: ` +
+			`dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
+		`{"Fn::Join":["",[{"Fn::GetAtt":["SessionsTable","Arn"]},"/index/owner"]]}: dynamodb:Query`,
+	}
+	key := `{"Fn::GetAtt":["SessionsKey","Arn"]}: kms:Decrypt, kms:DescribeKey, kms:Encrypt, ` +
+		`kms:GenerateDataKey, kms:ReEncryptFrom, kms:ReEncryptTo`
+	replica := `"arn:",{"Ref":"AWS::Partition"},":dynamodb:",{"Ref":"AWS::Region"},":",{"Ref":"AWS::AccountId"},` +
+		`":table/StatelessLab-SessionsTable`
 	tests := map[string][]string{
-		"dynamodb": {
-			`{"Fn::GetAtt":["Sessions8896A56D","Arn"]}: ` +
+		"dynamodb":             items,
+		"dynamodb-replicas":    items,
+		"dynamodb-provisioned": append(slices.Clone(items), key),
+		"dynamodb-replica": {
+			`{"Fn::Join":["",[` + replica + `"]]}: ` +
 				`dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
-			`{"Fn::Join":["",[{"Fn::GetAtt":["Sessions8896A56D","Arn"]},"/index/owner"]]}: dynamodb:Query`,
+			`{"Fn::Join":["",[` + replica + `/index/owner"]]}: dynamodb:Query`,
 		},
-		"dynamodb-provisioned": {
-			`{"Fn::GetAtt":["Sessions8896A56D","Arn"]}: ` +
-				`dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
-			`{"Fn::Join":["",[{"Fn::GetAtt":["Sessions8896A56D","Arn"]},"/index/owner"]]}: dynamodb:Query`,
-			`{"Fn::GetAtt":["SessionsKeyB983BD01","Arn"]}: kms:Decrypt, kms:DescribeKey, kms:Encrypt, ` +
-				`kms:GenerateDataKey, kms:ReEncryptFrom, kms:ReEncryptTo`,
-		},
-		"valkey":         {connect("Valkey")},
-		"valkey-cluster": {connect("ValkeyCluster")},
-		"redis":          {connect("Redis")},
-		"memcached":      nil,
+		"dynamodb-dax": append(slices.Clone(items), key, key, // the second is DAX's own, as is the second of these
+			`{"Fn::GetAtt":["SessionsDaxCluster","Arn"]}: dax:GetItem, dax:PutItem, dax:UpdateItem`,
+			`{"Fn::GetAtt":["SessionsTable","Arn"]}: `+
+				`dynamodb:DescribeTable, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`),
+		"valkey-serverless": {serverless("ValkeyServerless")},
+		"redis-serverless":  {serverless("RedisServerless")},
+		"valkey":            {connect("Valkey")},
+		"valkey-cluster":    {connect("ValkeyCluster")},
+		"redis":             {connect("Redis")},
+		"memcached":         nil,
 		"postgres": {
 			`{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":rds-db:",{"Ref":"AWS::Region"},":",` +
 				`{"Ref":"AWS::AccountId"},":dbuser:",{"Fn::GetAtt":["PostgresCluster","DBClusterResourceId"]},` +
@@ -283,7 +297,7 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 }
 
 // hash is what the CDK appends to the names of a store's resources.
-var hash = regexp.MustCompile(`"((?:FleetLog|Cookie|Token|Postgres|Valkey|Redis)[A-Za-z]*?)[0-9A-F]{8}"`)
+var hash = regexp.MustCompile(`"((?:FleetLog|Cookie|Token|Postgres|Valkey|Redis|Sessions)[A-Za-z]*?)[0-9A-F]{8}"`)
 
 // permissions renders each statement of a policy as "resource: actions". The binary's key is a hash.
 func permissions(t *testing.T, policy map[string]any) []string {
@@ -319,10 +333,12 @@ func permissions(t *testing.T, policy map[string]any) []string {
 func TestDashboardShowsTheStore(t *testing.T) {
 	for variant, words := range map[string][]string{
 		"dynamodb":       {"DynamoDB: throttled", "DynamoDB: latency (ms)"},
+		"dynamodb-dax":   {"DynamoDB: throttled", "DAX: items", "ItemCacheHits"},
 		"valkey":         {"Cache: evictions", "Cache: memory (%)"},
 		"valkey-cluster": {"node 0002-003"}, "redis": {"node 002"}, "memcached": {"Cache: evictions", "node 0002"},
-		"memcached-serverless": {"ElastiCacheProcessingUnits"}, "postgres": {"ServerlessDatabaseCapacity"},
-		"cookie": {"Keys: rotations"}, "memory": nil,
+		"memcached-serverless": {"ElastiCacheProcessingUnits"}, "valkey-serverless": {"ElastiCacheProcessingUnits"},
+		"postgres": {"ServerlessDatabaseCapacity"},
+		"cookie":   {"Keys: rotations"}, "memory": nil,
 	} {
 		_, lab := synth(t, variants[variant])
 		body, err := json.Marshal(dig(t, only(t, lab, "AWS::CloudWatch::Dashboard"), "Properties", "DashboardBody"))
@@ -373,10 +389,10 @@ func TestProductionIsProtected(t *testing.T) {
 		t.Errorf("deletion protection of the load balancer: %s", got)
 	}
 	expect(t, func() {
-		lab.HasResource(jsii.String("AWS::DynamoDB::Table"), map[string]any{
+		lab.HasResource(jsii.String(table), map[string]any{
 			"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain",
-			"Properties": map[string]any{"DeletionProtectionEnabled": true,
-				"PointInTimeRecoverySpecification": map[string]any{"PointInTimeRecoveryEnabled": true}},
+			"Properties": map[string]any{"Replicas": []any{map[string]any{"DeletionProtectionEnabled": true,
+				"PointInTimeRecoverySpecification": map[string]any{"PointInTimeRecoveryEnabled": true}}}},
 		})
 	})
 	_, lab = synth(t, keys("valkey"))

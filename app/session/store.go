@@ -124,10 +124,15 @@ type Promises struct {
 	Shared bool
 	// NoLostUpdate: overlapping changes of one session all survive, and every Add counts.
 	NoLostUpdate bool
-	// LogoutIsFinal: nothing brings a session back that was ended.
+	// LogoutIsFinal: nothing brings a session back that was ended. Where ReadYourWrites isn't promised, it may still be shown
+	// for a while, but not changed.
 	LogoutIsFinal bool
 	// ReadYourWrites: a change that was acknowledged is seen by every later request, on any server.
 	ReadYourWrites bool
+	// OneRegion: the three above hold, as far as they are declared, while a session is used in one region. Other regions have
+	// copies that follow within moments, and change them too; of two changes in different regions meanwhile the later one
+	// wins, with the whole session: it undoes the other, a logout also.
+	OneRegion bool
 	// ByUser: the sessions of a user can be listed and ended. Such a store is a UserStore.
 	ByUser bool
 	// Changes: a session can change after its start. Without it, what login stored can only be read.

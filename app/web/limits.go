@@ -50,6 +50,8 @@ func limitsOf(p session.Promises, hasBoard bool) limits {
 		{p.NoLostUpdate || !p.Changes, "When you change things twice at the same moment, one of the changes may be lost."},
 		{p.ReadYourWrites || !p.Changes, "Right after a change, you may still be shown how it was before."},
 		{p.LogoutIsFinal, "Logout makes this browser forget the session, but a copy of its cookie still works until it expires."},
+		{!p.OneRegion, "Other regions have copies of your session. Of two changes at the same moment in different regions, one " +
+			"is lost, and it may undo a logout."},
 		{p.ByUser, l.NoUserSessions},
 	} {
 		if !promise.kept {

@@ -13,11 +13,13 @@ import (
 
 // What can't be done, as visitors are told.
 const (
-	oneServerOnly  = "Your session is on one server alone; the others don’t know it."
-	noChange       = "This store can’t change a session after login."
-	lostUpdates    = "When you change things twice at the same moment, one of the changes may be lost."
-	oldReads       = "Right after a change, you may still be shown how it was before."
-	softLogout     = "Logout makes this browser forget the session, but a copy of its cookie still works until it expires."
+	oneServerOnly = "Your session is on one server alone; the others don’t know it."
+	noChange      = "This store can’t change a session after login."
+	lostUpdates   = "When you change things twice at the same moment, one of the changes may be lost."
+	oldReads      = "Right after a change, you may still be shown how it was before."
+	softLogout    = "Logout makes this browser forget the session, but a copy of its cookie still works until it expires."
+	otherRegions  = "Other regions have copies of your session. Of two changes at the same moment in different regions, one " +
+		"is lost, and it may undo a logout."
 	noUserSessions = "This store can’t list where you are logged in, nor log you out everywhere."
 	noBoard        = "There is no leaderboard: this store keeps nothing that all visitors share."
 )
@@ -208,6 +210,7 @@ func TestLimits(t *testing.T) {
 		{"NoLostUpdate", func(p *session.Promises) { p.NoLostUpdate = false }, []string{lostUpdates}},
 		{"LogoutIsFinal", func(p *session.Promises) { p.LogoutIsFinal = false }, []string{softLogout}},
 		{"ReadYourWrites", func(p *session.Promises) { p.ReadYourWrites = false }, []string{oldReads}},
+		{"more than OneRegion", func(p *session.Promises) { p.OneRegion = true }, []string{otherRegions}},
 		{"ByUser", func(p *session.Promises) { p.ByUser = false }, []string{noUserSessions}},
 		{"Changes", func(p *session.Promises) { p.Changes = false }, []string{noChange}},
 		// What can't change, can't be lost either.

@@ -88,9 +88,11 @@ func promises() ([]session.Promises, error) {
 		return nil, err
 	}
 	eventual := dynamodb.New(nil, dynamodb.Options{EventualReads: true}).Promises()
-	eventual.Name += ", eventual reads"
+	eventual.Name += ", eventual reads or DAX"
+	replicated := dynamodb.New(nil, dynamodb.Options{Replicated: true}).Promises()
+	replicated.Name += ", replicas in other regions"
 	return []session.Promises{
-		dynamodb.New(nil, dynamodb.Options{}).Promises(), eventual, valkey.New(valkey.Options{}).Promises(),
+		dynamodb.New(nil, dynamodb.Options{}).Promises(), eventual, replicated, valkey.New(valkey.Options{}).Promises(),
 		database.Promises(), cache.Promises(), sealed.Promises(), signed.Promises(), memory.New().Promises(),
 	}, nil
 }
@@ -101,8 +103,18 @@ func table(list []session.Promises) string {
 	text.WriteString("|---|---|---|---|---|---|---|---|\n")
 	for _, p := range list {
 		fmt.Fprintf(&text, "| %s |", p.Name)
-		for _, kept := range []bool{p.Shared, p.NoLostUpdate, p.LogoutIsFinal, p.ReadYourWrites, p.ByUser, p.Changes} {
-			text.WriteString(map[bool]string{true: " yes |", false: " **no** |"}[kept])
+		for _, promise := range []struct{ kept, oneRegion bool }{
+			{p.Shared, false}, {p.NoLostUpdate, p.OneRegion}, {p.LogoutIsFinal, p.OneRegion}, {p.ReadYourWrites, p.OneRegion},
+			{p.ByUser, false}, {p.Changes, false},
+		} {
+			switch {
+			case !promise.kept:
+				text.WriteString(" **no** |")
+			case promise.oneRegion:
+				text.WriteString(" **in one region** |")
+			default:
+				text.WriteString(" yes |")
+			}
 		}
 		fmt.Fprintf(&text, " %s |\n", size(p.MaxBytes))
 	}

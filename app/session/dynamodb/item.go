@@ -12,6 +12,9 @@ import (
 	"stateless-servers/app/session"
 )
 
+// KeyAttribute is the table's partition key.
+const KeyAttribute = attributeID
+
 // The attributes of an item. Times are seconds of the Unix epoch, as DynamoDB's TTL wants them, but for created and
 // position, which are milliseconds.
 const (

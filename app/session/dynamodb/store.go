@@ -36,8 +36,11 @@ type Options struct {
 	// Table is the table's name.
 	Table string
 	// EventualReads halves the price of reads. The store then no longer promises that a request reads what the one before
-	// it wrote.
+	// it wrote. It is what a cache such as DAX needs: see package dax.
 	EventualReads bool
+	// Replicated says that the table is a replica of a global table, which other regions write to as well: see
+	// Promises.OneRegion. Consistent reads, and conditions of updates, are about the replica alone.
+	Replicated bool
 }
 
 // Store keeps sessions in a table. Create one with New.
@@ -54,20 +57,20 @@ func New(api API, options Options) *Store {
 	return &Store{api: api, options: options, once: once()}
 }
 
-// Promises declares that every promise is kept, but read-your-writes only by consistent reads. The list of a user's
+// Promises declares that every promise is kept, but read-your-writes only by consistent reads, and of replicas only in
+// one region. The list of a user's
 // sessions comes from an index that follows within moments: it may miss a login that has just happened.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "dynamodb", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: !s.options.EventualReads,
-		ByUser: true, Changes: true,
-		MaxBytes: maxBytes,
+		OneRegion: s.options.Replicated, ByUser: true, Changes: true, MaxBytes: maxBytes,
 	}
 }
 
-// Ping reads an item that never exists: DescribeTable would ask for one more permission.
+// Ping reads an item that never exists, from the table itself: DescribeTable would ask for one more permission.
 func (s *Store) Ping(ctx context.Context) error {
 	_, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.options.Table, Key: item{attributeID: text("ping")},
+		TableName: &s.options.Table, Key: item{attributeID: text("ping")}, ConsistentRead: aws.Bool(true),
 	})
 	return err
 }

@@ -68,7 +68,7 @@ func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: name, Shared: a.Shared && b.Shared, NoLostUpdate: a.NoLostUpdate && b.NoLostUpdate,
 		LogoutIsFinal: a.LogoutIsFinal && b.LogoutIsFinal, ReadYourWrites: a.ReadYourWrites && b.ReadYourWrites,
-		ByUser: a.ByUser && b.ByUser, Changes: true, MaxBytes: min(a.MaxBytes, b.MaxBytes),
+		OneRegion: a.OneRegion || b.OneRegion, ByUser: a.ByUser && b.ByUser, Changes: true, MaxBytes: min(a.MaxBytes, b.MaxBytes),
 	}
 }
 

@@ -1,0 +1,211 @@
+package dax
+
+import (
+	"bytes"
+	"crypto/tls"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Methods of DAX's protocol, which has no description but its clients.
+const (
+	authorize       = 1489122155
+	endpoints       = 455855874
+	keySchema       = -742646399
+	attributeListID = -1230579644
+	attributeList   = 670678385
+	getItem         = 263244906
+	putItem         = -2106490455
+	updateItem      = 1425579023
+)
+
+const consistentRead = 2 // the key of a request's parameters
+
+// A server is a node of DAX as far as its clients can tell: it speaks the protocol, keeps nothing, and answers what
+// the test says.
+type server struct {
+	net.Listener
+
+	mu       sync.Mutex
+	list     int             // the number of the list attrs
+	attrs    []string        // of the one item that there is
+	values   []any           // of these
+	refuse   bool            // every condition fails
+	hangUp   bool            // writes get no answer, but the end of the connection
+	mute     bool            // nothing gets an answer
+	requests map[string]int  // by what they are
+	conns    []net.Conn      // to close
+	closed   bool            // so are those that come
+	wait     *sync.WaitGroup // for all of them
+}
+
+// serve starts a server on a free loopback port, or on the address of one that has ended; with TLS if there is a config.
+func serve(t *testing.T, address string, config *tls.Config) *server {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config != nil {
+		listener = tls.NewListener(listener, config)
+	}
+	s := &server{Listener: listener, requests: map[string]int{}, wait: &sync.WaitGroup{}}
+	s.wait.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.conns = append(s.conns, conn)
+			if s.closed {
+				conn.Close()
+			}
+			s.mu.Unlock()
+			s.wait.Go(func() { defer conn.Close(); s.talk(conn) })
+		}
+	})
+	t.Cleanup(s.end)
+	return s
+}
+
+func (s *server) end() {
+	s.Listener.Close()
+	s.mu.Lock()
+	s.closed = true
+	for _, conn := range s.conns {
+		conn.Close()
+	}
+	s.mu.Unlock()
+	s.wait.Wait()
+}
+
+// set changes what the server answers.
+func (s *server) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
+// count returns how many requests of a kind there were.
+func (s *server) count(kind string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests[kind]
+}
+
+func (s *server) talk(conn net.Conn) {
+	in := cbor.NewDecoder(conn)
+	next := func() (value any, ok bool) { return value, in.Decode(&value) == nil }
+	skip := func(n int) (ok bool) {
+		for ok = true; n > 0 && ok; n-- {
+			_, ok = next()
+		}
+		return ok
+	}
+	if !skip(5) { // magic, layering, session, header, mode
+		return
+	}
+	for {
+		var service, method int64
+		if in.Decode(&service) != nil || in.Decode(&method) != nil {
+			return
+		}
+		arguments := map[int64]int{authorize: 5, endpoints: 0, keySchema: 1, attributeListID: 1, attributeList: 1,
+			getItem: 2, putItem: 3, updateItem: 2}[method]
+		if !skip(arguments) {
+			return
+		}
+		var parameters map[int64]any
+		if method == getItem || method == putItem || method == updateItem {
+			if in.Decode(&parameters) != nil {
+				return
+			}
+		}
+		answer, hangUp := s.answer(method, parameters)
+		if hangUp {
+			conn.(*net.TCPConn).SetLinger(0) // and the client sees a failure of the network
+			return
+		}
+		if _, err := conn.Write(answer); err != nil {
+			return
+		}
+	}
+}
+
+// answer is what the server sends, and whether it rather ends the connection.
+func (s *server) answer(method int64, parameters map[int64]any) (answer []byte, hangUp bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	none := []any{} // no error
+	switch method {
+	case authorize:
+		return nil, false
+	case endpoints:
+		address := s.Addr().(*net.TCPAddr)
+		return s.say(none, []any{map[int]any{0: 1, 1: "node", 2: []byte(address.IP.To4()), 3: address.Port, 4: 1, 5: "a", 6: 1}}), false
+	case keySchema:
+		return s.say(none, map[string]string{"id": "S"}), false
+	case attributeListID:
+		return s.say(none, s.list), false
+	case attributeList:
+		return s.say(none, s.attrs), false
+	case getItem:
+		kind := "eventual read"
+		if parameters[consistentRead] == true {
+			kind = "consistent read"
+		}
+		s.requests[kind]++
+		if s.attrs == nil {
+			return s.say(none, nil), false
+		}
+		return s.say(none, map[int]any{0: s.encode(append([]any{s.list}, s.values...)...)}), false
+	default:
+		s.requests["write"]++
+		if s.hangUp {
+			return nil, true
+		}
+		if s.refuse {
+			return s.say([]int{4, 37, 38, 39, 43}, "The conditional request failed",
+				[]any{"id", "ConditionalCheckFailedException", 400}), false
+		}
+		return s.say(none, nil), false
+	}
+}
+
+func (s *server) say(values ...any) []byte {
+	if s.mute {
+		return nil
+	}
+	return s.encode(values...)
+}
+
+func (s *server) encode(values ...any) []byte {
+	var text bytes.Buffer
+	for _, value := range values {
+		encoded, err := cbor.Marshal(value)
+		if err != nil {
+			panic(err) // of the test
+		}
+		text.Write(encoded)
+	}
+	return text.Bytes()
+}
+
+// keep makes an item the one that there is.
+func (s *server) keep(item map[string]any) {
+	s.set(func() {
+		s.list, s.attrs, s.values = s.list+2, nil, nil // 1 is the empty list
+		for name := range item {
+			s.attrs = append(s.attrs, name)
+		}
+		slices.Sort(s.attrs)
+		for _, name := range s.attrs {
+			s.values = append(s.values, item[name])
+		}
+	})
+}
