@@ -99,7 +99,9 @@ func NewServerlessMemcachedStore(scope constructs.Construct, id string, props *M
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	network := newStoreNetwork(scope, props.Vpc, "Session cache")
 	cache := newServerlessCache(scope, "stateless-memcached", "memcached", "1.6", network, props.Config)
-	return MemcachedStore{network: network, addresses: []string{cache.address()}, graphs: cache.graphs(), alarms: cache.alarms()}
+	return MemcachedStore{
+		network: network, addresses: []string{cache.address()}, graphs: cache.graphs(), alarms: cache.alarms(),
+	}
 }
 
 // Configure implements SessionStore.

@@ -211,7 +211,8 @@ func replicationAlarms(cache awselasticache.CfnReplicationGroup, c CacheConfig) 
 
 // replicationMetrics has one metric for each node. ElastiCache names the nodes of a replication group after it: NAME-001,
 // NAME-002, and in cluster mode NAME-0001-001, NAME-0001-002 and so on.
-func replicationMetrics(cache awselasticache.CfnReplicationGroup, c CacheConfig, name, statistic string) []awscloudwatch.IMetric {
+func replicationMetrics(cache awselasticache.CfnReplicationGroup, c CacheConfig,
+	name, statistic string) []awscloudwatch.IMetric {
 	var metrics []awscloudwatch.IMetric
 	add := func(node string) {
 		metrics = append(metrics, cacheMetric(name, statistic, "node "+node,

@@ -158,7 +158,9 @@ func TestWritesAreSentOnce(t *testing.T) {
 // visit asks a server whose sessions are in the store, as somebody who has a session's cookie.
 func visit(t *testing.T, store session.Store) int {
 	t.Helper()
-	manager, err := session.New(store, session.Options{CookieName: "session", PlainHTTP: true, StoreTimeout: 300 * time.Millisecond})
+	manager, err := session.New(store, session.Options{
+		CookieName: "session", PlainHTTP: true, StoreTimeout: 300 * time.Millisecond,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -147,7 +147,8 @@ func (s *server) answer(method int64, parameters map[int64]any) (answer []byte, 
 		return nil, false
 	case endpoints:
 		address := s.Addr().(*net.TCPAddr)
-		return s.say(none, []any{map[int]any{0: 1, 1: "node", 2: []byte(address.IP.To4()), 3: address.Port, 4: 1, 5: "a", 6: 1}}), false
+		node := map[int]any{0: 1, 1: "node", 2: []byte(address.IP.To4()), 3: address.Port, 4: 1, 5: "a", 6: 1}
+		return s.say(none, []any{node}), false
 	case keySchema:
 		return s.say(none, map[string]string{"id": "S"}), false
 	case attributeListID:

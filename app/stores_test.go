@@ -1,0 +1,85 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+
+	"stateless-servers/app/config"
+	"stateless-servers/app/session"
+)
+
+// What the environment says of a table is what visitors are told of it.
+func TestPromisesOfTheTable(t *testing.T) {
+	for _, test := range []struct {
+		environment string
+		want        func(session.Promises) bool
+	}{
+		{"", func(p session.Promises) bool { return p.ReadYourWrites && !p.OneRegion }},
+		{"DYNAMODB_REPLICATED=true", func(p session.Promises) bool { return p.ReadYourWrites && p.OneRegion }},
+		{"DYNAMODB_EVENTUAL_READS=true", func(p session.Promises) bool { return !p.ReadYourWrites && !p.OneRegion }},
+		{"DYNAMODB_DAX=daxs://cluster", func(p session.Promises) bool { return !p.ReadYourWrites && !p.OneRegion }},
+	} {
+		c, err := config.Parse([]string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=sessions", "AWS_REGION=eu-west-1",
+			test.environment})
+		if err != nil {
+			t.Fatal(err)
+		}
+		storage, err := openStorage(t.Context(), c, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer storage.close()
+		manager, err := storage.sessions(session.Options{CookieName: cookieName})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := manager.Promises(); !test.want(p) {
+			t.Errorf("%s: %+v", test.environment, p)
+		}
+	}
+}
+
+// IAM authentication signs for the kind of cache that there is.
+func TestKindOfCacheThatServersSignFor(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	for _, serverless := range []bool{false, true} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard := make(chan string, 1)
+		go func() {
+			conn, err := listener.Accept()
+			if err != nil {
+				heard <- err.Error()
+				return
+			}
+			defer conn.Close()
+			text := make([]byte, 4096)
+			n, _ := io.ReadAtLeast(conn, text, 200)
+			heard <- string(text[:n])
+		}()
+		var s storage
+		store, _, err := s.openValkey(config.Config{
+			ValkeyAddress: listener.Addr().String(), ValkeyUser: "servers", ValkeyCacheName: "cache",
+			ValkeyServerless: serverless, Region: "eu-west-1",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Ping(t.Context()); err == nil {
+			t.Error("a ping that nobody answered")
+		}
+		said := <-heard
+		listener.Close()
+		s.close()
+		if !strings.Contains(said, "cache/?Action=connect") ||
+			strings.Contains(said, "ResourceType=ServerlessCache") != serverless {
+			t.Errorf("serverless is %v: %s", serverless, said)
+		}
+	}
+}
