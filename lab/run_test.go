@@ -15,6 +15,7 @@ import (
 
 	"stateless-servers/lab/experiment"
 	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/storeserver"
 )
 
 func TestList(t *testing.T) {
@@ -28,6 +29,7 @@ func TestList(t *testing.T) {
 }
 
 func TestRunWritesPages(t *testing.T) {
+	storeserver.SkipIfSkipped(t, "valkey")
 	dir := t.TempDir()
 	out, file := filepath.Join(dir, "new", "pages"), filepath.Join(dir, "o.json")
 	var stdout, stderr bytes.Buffer
@@ -86,6 +88,7 @@ func TestRunWithoutAStore(t *testing.T) {
 }
 
 func TestRunInterrupted(t *testing.T) {
+	storeserver.SkipIfSkipped(t, "valkey")
 	before := children(os.Getpid())
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()

@@ -38,6 +38,11 @@ func testLab(t *testing.T) *Lab {
 
 func observe(t *testing.T, e Experiment) Observation {
 	t.Helper()
+	if _, ok := e.(replicaLag); ok {
+		storeserver.SkipIfSkipped(t, "dynamodb")
+	} else {
+		storeserver.SkipIfSkipped(t, "valkey")
+	}
 	o, err := Run(t.Context(), e, testLab(t))
 	if err != nil {
 		t.Fatal(err)

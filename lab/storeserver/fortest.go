@@ -25,3 +25,11 @@ func ForTest(t testing.TB, start func(context.Context, ...Option) (*Server, erro
 	})
 	return server
 }
+
+// SkipIfSkipped skips the test when SKIP_STORES names the store, for tests that start servers in other ways.
+func SkipIfSkipped(t testing.TB, store string) {
+	t.Helper()
+	if _, err := apply(store, []Option{func(o *options) { o.skippable = true }}); err != nil {
+		t.Skip(err)
+	}
+}
