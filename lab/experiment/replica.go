@@ -27,7 +27,7 @@ type replica struct {
 	server      *http.Server
 
 	mu     sync.Mutex // guards the order of writes
-	queue  chan write
+	queue  chan<- write // nil once it is closed
 	ended  sync.WaitGroup
 	failed error // the first write that the copy didn't take
 }
@@ -51,11 +51,12 @@ func newReplica(endpoint, table, copy string, lag time.Duration) (r *replica, ad
 	if err != nil {
 		return nil, "", fmt.Errorf("listening for a replica's clients: %w", err)
 	}
-	r = &replica{table: table, copy: copy, lag: lag, target: target, queue: make(chan write, longestQueue)}
+	queue := make(chan write, longestQueue)
+	r = &replica{table: table, copy: copy, lag: lag, target: target, queue: queue}
 	r.proxy = httputil.NewSingleHostReverseProxy(target)
 	r.proxy.ErrorLog = log.New(io.Discard, "", 0)
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: time.Minute}
-	r.ended.Go(r.follow)
+	r.ended.Go(func() { r.follow(queue) })
 	go func() { _ = r.server.Serve(listener) }()
 	return r, "http://" + listener.Addr().String(), nil
 }
@@ -126,10 +127,7 @@ func consistent(body []byte) bool {
 }
 
 // follow writes to the copy what is due.
-func (r *replica) follow() {
-	r.mu.Lock()
-	queue := r.queue
-	r.mu.Unlock()
+func (r *replica) follow(queue <-chan write) {
 	for w := range queue {
 		time.Sleep(time.Until(w.due))
 		if err := r.apply(w.request); err != nil && r.failed == nil {
