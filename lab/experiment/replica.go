@@ -26,7 +26,7 @@ type replica struct {
 	proxy       *httputil.ReverseProxy
 	server      *http.Server
 
-	mu     sync.Mutex // guards the order of writes
+	mu     sync.Mutex   // guards the order of writes
 	queue  chan<- write // nil once it is closed
 	ended  sync.WaitGroup
 	failed error // the first write that the copy didn't take
