@@ -25,6 +25,7 @@ func TestApp(t *testing.T) {
 		{"defaults", "part.Say()", nil, "", 0},
 		{"valkey in production", "part.Say()", variants["valkey-production"], "", 0},
 		{"the baseline", "part.Say()", variants["memory"], "", 0},
+		{"loaders", "part.Say()", variants["loaders"], "", 0},
 		{"bad context", "part.Say()", map[string]any{"sotre": "valkey", "store": "nosuch"},
 			"context sotre=\"valkey\": no such key; allowed are store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, " +
 				"instanceType, spotPercent, " +
@@ -57,7 +58,11 @@ func TestApp(t *testing.T) {
 				t.Errorf("got:\n%s\nwant at the end:\n%s", &said, test.said)
 			}
 			templates, err := filepath.Glob(filepath.Join(app.Dir, "cdk.out", "*.template.json"))
-			if err != nil || len(templates) != 2*(1-test.code) {
+			want := 2 * (1 - test.code)
+			if test.keys["loaders"] != nil {
+				want++
+			}
+			if err != nil || len(templates) != want {
 				t.Errorf("templates %q, %v", templates, err)
 			}
 		})

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// module writes a Go module whose program ./app has the main function and returns its folder.
+// module writes a Go module whose program ./app has the main function, and ./lab does nothing, and returns its folder.
 func module(t *testing.T, main string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -18,6 +18,7 @@ func module(t *testing.T, main string) string {
 		"go.mod":          "module example\n\ngo 1.26\n",
 		"app/main.go":     "package main\n\nimport \"example/part\"\n\nfunc main() { " + main + " }\n",
 		"part/part.go":    "package part\n\nfunc Say() { panic(\"with a file name in it\") }\n",
+		"lab/main.go":     "package main\n\nfunc main() {}\n",
 		"app/main_x86.go": "//go:build amd64\n\npackage main\n\nfunc main() {}\n", // breaks any other target
 	}
 	for name, text := range files {

@@ -148,11 +148,21 @@ func unencrypted(_ string, r cfnResource, _ cfnTemplate, _ config.Store) string 
 		}
 	case "AWS::EC2::LaunchTemplate":
 		data, _ := r.at("LaunchTemplateData").(map[string]any)
-		volumes := cfnResource{Properties: data}.objects("BlockDeviceMappings")
-		plain := func(v map[string]any) bool { return cfnResource{Properties: v}.at("Ebs", "Encrypted") != true }
-		if len(volumes) == 0 || slices.ContainsFunc(volumes, plain) {
+		if hasPlainVolume(cfnResource{Properties: data}) {
 			return "LaunchTemplateData/BlockDeviceMappings"
+		}
+	case "AWS::EC2::Instance":
+		if r.at("LaunchTemplate") == nil && hasPlainVolume(r) {
+			return "BlockDeviceMappings"
 		}
 	}
 	return ""
+}
+
+// hasPlainVolume tells whether a machine has a volume that isn't encrypted, or that of its image, which may not be.
+func hasPlainVolume(machine cfnResource) bool {
+	volumes := machine.objects("BlockDeviceMappings")
+	return len(volumes) == 0 || slices.ContainsFunc(volumes, func(v map[string]any) bool {
+		return cfnResource{Properties: v}.at("Ebs", "Encrypted") != true
+	})
 }
