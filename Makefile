@@ -27,6 +27,20 @@ unit: ## the tests, with the race detector
 	cd test/bench && go vet ./... && go test ./...
 	cd test/synth/stock && go vet ./...
 
+EMULATOR := .build/emulator
+
+.PHONY: test-deploy
+test-deploy: setup $(EMULATOR)/installed ## deploy, switch stores and destroy, in an emulator of AWS or at AWS_ENDPOINT_URL
+	cd test/deploy && go vet ./... && go test -count 1 -timeout 20m -v ./...
+
+# Exactly what is listed: --no-deps installs nothing else, and the check finds what the list lacks.
+$(EMULATOR)/installed: test/deploy/emulator/requirements.txt
+	@echo "installing the emulator of AWS"
+	@rm -rf $(EMULATOR) && python3 -m venv $(EMULATOR)
+	@$(EMULATOR)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	@$(EMULATOR)/bin/pip check --disable-pip-version-check >/dev/null
+	@touch $@
+
 .PHONY: bench
 bench: ## what sessions cost a server, beside other libraries; 5 minutes of a quiet machine
 	@mkdir -p .build

@@ -1,0 +1,128 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// root is the repository's folder, seen from this package.
+var root = filepath.Join("..", "..")
+
+// commandLine is the CDK's command line as package.json pins it, with a compiled app.
+type commandLine struct {
+	program     string // of the CDK
+	app         string // compiled
+	folder      string // the repository's
+	output      string // where synthesized templates go
+	environment []string
+}
+
+// newCommandLine compiles the app, so that the command line doesn't do so each time.
+func newCommandLine(ctx context.Context, t *testing.T, environment []string) commandLine {
+	t.Helper()
+	folder, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := commandLine{
+		program: filepath.Join(folder, "node_modules", ".bin", "cdk"), app: filepath.Join(t.TempDir(), "cdk-app"),
+		folder: folder, output: t.TempDir(),
+		// One home for each account of an access key, which the command line caches. Nobody is told that it ran.
+		environment: append(environment, "CDK_HOME="+t.TempDir(), "CDK_DISABLE_CLI_TELEMETRY=true", "CI=true",
+			"NO_COLOR=1", "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1"),
+	}
+	c.run(ctx, t, folder, 0, "go", "build", "-o", c.app, ".")
+	return c
+}
+
+// bootstrap prepares the account. It runs beside the repository, so that it needs no app.
+func (c commandLine) bootstrap(ctx context.Context, t *testing.T, account, region string) {
+	t.Helper()
+	c.run(ctx, t, c.output, 0, c.program, "bootstrap", "aws://"+account+"/"+region, "--no-notices")
+}
+
+// deploy deploys both stacks as an operator does, and returns where their templates are.
+func (c commandLine) deploy(ctx context.Context, t *testing.T, options ...string) {
+	t.Helper()
+	c.cdk(ctx, t, 0, "deploy", append([]string{"--all", "--require-approval", "never", "--method=direct"}, options...)...)
+}
+
+// diff compares both stacks with what is deployed. It returns what it printed, and fails unless there is a difference
+// where one is expected, and none elsewhere.
+func (c commandLine) diff(ctx context.Context, t *testing.T, different bool, options ...string) string {
+	t.Helper()
+	status := 0
+	if different {
+		status = 1
+	}
+	return c.cdk(ctx, t, status, "diff", append([]string{"--all", "--fail"}, options...)...)
+}
+
+func (c commandLine) destroy(ctx context.Context, t *testing.T) {
+	t.Helper()
+	c.cdk(ctx, t, 0, "destroy", "--all", "--force")
+}
+
+func (c commandLine) cdk(ctx context.Context, t *testing.T, status int, verb string, options ...string) string {
+	t.Helper()
+	arguments := append([]string{verb, "--app", c.app, "--output", c.output, "--no-notices"}, options...)
+	return c.run(ctx, t, c.folder, status, c.program, arguments...)
+}
+
+// run runs a program to its end, which must have the given exit status. Ctrl-C ends it and all that it started.
+func (c commandLine) run(ctx context.Context, t *testing.T, folder string, status int, program string,
+	arguments ...string) string {
+	t.Helper()
+	var output bytes.Buffer
+	command := exec.CommandContext(ctx, program, arguments...)
+	command.Dir, command.Env = folder, c.environment
+	command.Stdout, command.Stderr = &output, &output
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGTERM) }
+	command.WaitDelay = 10 * time.Second
+	shown := filepath.Base(program) + " " + strings.Join(shown(arguments), " ")
+	start := time.Now()
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%s: %v", shown, err)
+	}
+	if got := command.ProcessState.ExitCode(); got != status {
+		t.Fatalf("%s ended with status %d, not %d:\n%s", shown, got, status, output.Bytes())
+	}
+	t.Logf("%7s  %s", seconds(time.Since(start)), shown)
+	return output.String()
+}
+
+// shown are the arguments that tell a reader what a command does.
+func shown(arguments []string) []string {
+	var kept []string
+	for i := 0; i < len(arguments); i++ {
+		switch arguments[i] {
+		case "--app", "--output", "--require-approval":
+			i++
+		case "--no-notices", "--method=direct":
+		default:
+			kept = append(kept, arguments[i])
+		}
+	}
+	return kept
+}
+
+// template reads what the last deploy or diff synthesized for a stack.
+func (c commandLine) template(t *testing.T, stack string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(c.output, stack+".template.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

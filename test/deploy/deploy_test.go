@@ -1,0 +1,179 @@
+package deploy
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// unchecked are what no emulator can tell.
+const unchecked = `This says nothing about: servers, since none is started, and so boot, signals, rolling update and scaling;
+networks, since no packet moves; permissions, since all are granted; stores, since none answers; prices and quotas.`
+
+// others are the stores that a lab with DynamoDB is switched to, with their options.
+func others() map[string][]string {
+	return map[string][]string{
+		"valkey": nil, "redis": nil, "memcached": nil, "postgres": nil, "cookie": nil, "token": nil,
+		"memory": {"-c", "sticky=true"},
+	}
+}
+
+// The life of a lab: bootstrap, deploy, read back, compare, switch to every other store and back, destroy.
+func TestDeploy(t *testing.T) {
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	start := time.Now()
+	a, environment, emulated := connect(ctx, t)
+	identity, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := aws.ToString(identity.Account)
+	cdk := newCommandLine(ctx, t, environment)
+	cdk.bootstrap(ctx, t, number, a.config.Region)
+	before := inventory(ctx, t, a)
+
+	cdk.deploy(ctx, t) // validated
+	cdk.environment = append(cdk.environment, "CDK_VALIDATION=false")
+	readBack(ctx, t, a, "dynamodb")
+	if emulated {
+		findTwins(ctx, t, a, cdk, number, "dynamodb")
+	}
+	if text := cdk.diff(ctx, t, false); !strings.Contains(text, "differences: 0") {
+		t.Errorf("a lab that was just deployed differs:\n%s", text)
+	}
+	if text := cdk.diff(ctx, t, true, "-c", "store=valkey"); !strings.Contains(text, "[+] AWS::ElastiCache::ReplicationGroup") ||
+		!strings.Contains(text, "[-] AWS::DynamoDB::Table") {
+		t.Errorf("the difference to another store doesn't tell of both:\n%s", text)
+	}
+	for store, options := range others() {
+		switchStore(ctx, t, a, cdk, store, options...)
+		if emulated {
+			findTwins(ctx, t, a, cdk, number, store)
+		}
+		switchStore(ctx, t, a, cdk, "dynamodb")
+	}
+
+	cdk.destroy(ctx, t)
+	rest := left(before, inventory(ctx, t, a))
+	if len(rest) == 0 {
+		t.Error("nothing stays, not even the access logs")
+	}
+	for _, name := range rest {
+		t.Log("stays: " + name)
+		if !retained(name) {
+			t.Errorf("%s stays, and README.md doesn't say so", name)
+		}
+	}
+	t.Logf("%7s  in all", seconds(time.Since(start)))
+	t.Log(unchecked)
+}
+
+// connect starts an emulator, or takes the endpoint that AWS_ENDPOINT_URL names with the credentials of whoever runs the
+// test.
+func connect(ctx context.Context, t *testing.T) (a account, environment []string, emulated bool) {
+	t.Helper()
+	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" {
+		t.Log("against " + endpoint)
+		loaded, err := config.LoadDefaultConfig(ctx, config.WithBaseEndpoint(endpoint))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newAccount(loaded), os.Environ(), false
+	}
+	endpoint := startEmulator(ctx, t)
+	const region, key = "us-east-1", "test"
+	environment = append(cleanEnvironment(), "AWS_ENDPOINT_URL="+endpoint, "AWS_REGION="+region,
+		"AWS_ACCESS_KEY_ID="+key, "AWS_SECRET_ACCESS_KEY="+key, "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
+	return newAccount(aws.Config{
+		Region: region, BaseEndpoint: aws.String(endpoint),
+		Credentials: credentials.NewStaticCredentialsProvider(key, key, ""),
+	}), environment, true
+}
+
+// switchStore deploys another store in one update and reads back that the lab has it, and only it.
+func switchStore(ctx context.Context, t *testing.T, a account, cdk commandLine, store string, options ...string) {
+	t.Helper()
+	start := time.Now().Add(-time.Second)
+	cdk.deploy(ctx, t, append([]string{"-c", "store=" + store}, options...)...)
+	events, err := a.eventsSince(ctx, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := switchedInOrder(events); err != nil {
+		t.Errorf("to %s: %v", store, err)
+	}
+	readBack(ctx, t, a, store)
+}
+
+// readBack checks every promise of the lab.
+func readBack(ctx context.Context, t *testing.T, a account, store string) {
+	t.Helper()
+	l, err := a.lab(ctx, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range broken(ctx, l) {
+		t.Errorf("%s: it isn't so that %s: %v", store, name, err)
+	}
+}
+
+// findTwins deploys a template that breaks every promise of the store, and checks that each is found broken. Then it
+// restores the lab.
+func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, number, store string) {
+	t.Helper()
+	right := cdk.template(t, labStack)
+	wrong, err := parseTemplate(right)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, p := range promises() {
+		if p.about(store) {
+			p.twin(wrong)
+			names = append(names, p.name)
+		}
+	}
+	if err := a.apply(ctx, number, wrong); err != nil {
+		t.Fatalf("%s: deploying the broken twin: %v", store, err)
+	}
+	l, err := a.lab(ctx, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := broken(ctx, l)
+	for _, name := range names {
+		if found[name] == nil {
+			t.Errorf("%s: a template that breaks it was deployed, and it still seems that %s", store, name)
+		}
+	}
+	restored, err := parseTemplate(right)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.apply(ctx, number, restored); err != nil {
+		t.Fatalf("%s: undoing the broken twin: %v", store, err)
+	}
+	readBack(ctx, t, a, store)
+	t.Logf("%s: all %d broken twins were looked for", store, len(names))
+}
+
+func inventory(ctx context.Context, t *testing.T, a account) []string {
+	t.Helper()
+	names, err := a.inventory(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Clip(names)
+}

@@ -1,0 +1,119 @@
+"""What MiniStack has, but leaves out of what the stacks say. As in resources.py, its own APIs do the work where it has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ministack.services import alb, autoscaling, dynamodb, ec2, elasticache, ssm
+from ministack.services.cloudformation import provisioners
+
+Properties = dict[str, Any]
+# Given what Ref gives, and the properties.
+Completion = Callable[[str, Properties], None]
+
+# The public parameter that names the newest image of Amazon Linux. No API may write it.
+IMAGE_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-6.1-arm64"
+IMAGE = "ami-0123456789abcdef0"
+
+PRETENDED = ("the expression of an alarm on metric math",)
+
+
+def register() -> None:
+    """Completes MiniStack."""
+    ssm._PUBLIC_AMI_PARAMETERS[IMAGE_PARAMETER] = IMAGE
+    elasticache._SERVERLESS_ENGINE_VERSIONS["memcached"] = {"1.6": "1.6.22"}
+    _admit_metric_math()
+    _name_memcached_nodes()
+    _show_target_groups()
+    completions: dict[str, Completion] = {
+        "AWS::AutoScaling::AutoScalingGroup": _keep_target_groups,
+        "AWS::DynamoDB::Table": _complete_table,
+        "AWS::ElastiCache::User": _keep_authentication,
+        "AWS::ElasticLoadBalancingV2::LoadBalancer": _place_balancer,
+    }
+    for name, completion in completions.items():
+        handler = provisioners._RESOURCE_HANDLERS[name]
+        handler["create"] = _then(handler["create"], completion, 1)
+        handler["update"] = _then(handler["update"], completion, 2)
+
+
+def _then(handle: Callable[..., Any], completion: Completion, position: int) -> Callable[..., Any]:
+    """What a type does, and then its completion. Its new properties are the argument at position."""
+
+    def both(*arguments: Any) -> Any:
+        result = handle(*arguments)
+        completion(result[0], arguments[position])
+        return result
+
+    return both
+
+
+def _complete_table(table: str, properties: Properties) -> None:
+    """Expiry, encryption and backups, which creating a table leaves out."""
+    expiry = properties.get("TimeToLiveSpecification")
+    if expiry:
+        _call(dynamodb._update_ttl, {"TableName": table, "TimeToLiveSpecification": expiry})
+    encryption = properties.get("SSESpecification", {})
+    _call(dynamodb._update_table, {"TableName": table, "SSESpecification": {
+        **encryption, "Enabled": encryption.get("SSEEnabled", False)}})
+    backups = properties.get("PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": False})
+    _call(dynamodb._update_continuous_backups, {"TableName": table, "PointInTimeRecoverySpecification": backups})
+
+
+def _call(action: Callable[[Properties], Any], request: Properties) -> None:
+    status, _, body = action(request)
+    if status >= 400:
+        raise ValueError(f"{action.__name__}: {body!r}")
+
+
+def _keep_authentication(user: str, properties: Properties) -> None:
+    kind = properties.get("AuthenticationMode", {}).get("Type")
+    if kind:
+        shown = "no-password" if kind == "no-password-required" else kind
+        elasticache._users[user]["Authentication"] = {"Type": shown, "PasswordCount": 0}
+
+
+def _place_balancer(arn: str, properties: Properties) -> None:
+    """A load balancer is in the VPC of its subnets."""
+    alb._lbs[arn]["VpcId"] = ec2._subnets[properties["Subnets"][0]]["VpcId"]
+
+
+def _keep_target_groups(group: str, properties: Properties) -> None:
+    autoscaling._asgs[group]["TargetGroupARNs"] = properties.get("TargetGroupARNs", [])
+
+
+def _show_target_groups() -> None:
+    """DescribeAutoScalingGroups with the target groups, which it shows beside the instances."""
+    instances = autoscaling._instances_xml
+
+    def both(group: Properties) -> str:
+        members = "".join(f"<member>{arn}</member>" for arn in group.get("TargetGroupARNs", []))
+        return f"{instances(group)}<TargetGroupARNs>{members}</TargetGroupARNs>"
+
+    autoscaling._instances_xml = both
+
+
+def _admit_metric_math() -> None:
+    """MiniStack refuses alarms on metric math. Here they exist, with all but the expression, and never go off."""
+    record = provisioners._cw_metric_alarm_record
+
+    def without_expression(name: str, properties: Properties) -> Properties:
+        if "Metrics" in properties:
+            properties = {**properties, "Metrics": None, "Namespace": "pretended", "MetricName": "expression"}
+        return record(name, properties)
+
+    provisioners._cw_metric_alarm_record = without_expression
+
+
+def _name_memcached_nodes() -> None:
+    """MiniStack has every cluster at localhost. Here a Memcached cluster has a name of AWS's form, and no node."""
+    attributes = provisioners._ec_cluster_attrs
+
+    def named(cluster: str) -> Properties:
+        record = elasticache._clusters.get(cluster)
+        if record and record["Engine"] == "memcached":
+            record["_endpoint"] = {"Address": f"{cluster}.abc123.cfg.use1.cache.amazonaws.com", "Port": 11211}
+        return attributes(cluster)
+
+    provisioners._ec_cluster_attrs = named

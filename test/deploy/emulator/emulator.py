@@ -1,0 +1,33 @@
+"""Starts MiniStack with resources.py and completions.py. It ends when its standard input does.
+
+Usage: emulator.py < pipe. The port and the rest are MiniStack's own environment variables (GATEWAY_PORT, BIND_HOST …).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+import completions
+import resources
+from ministack import app
+
+
+def _end_with_input() -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    resources.register()
+    completions.register()
+    print("pretended:", ", ".join(resources.PRETENDED + completions.PRETENDED), flush=True)
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    sys.argv = sys.argv[:1]
+    app.main()
+
+
+main()

@@ -1,0 +1,142 @@
+package deploy
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startEmulator starts MiniStack with the resource types that it lacks (emulator/resources.py) on a free loopback port,
+// and ends it with the test. What the emulator only pretends goes to the test's log. It ends with its standard input
+// too, so that it doesn't outlive a test that is killed.
+func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
+	t.Helper()
+	port := freePort(t)
+	folder := t.TempDir()
+	output, err := os.Create(filepath.Join(folder, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.Close()
+	repository, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	emulator := exec.Command(filepath.Join(repository, ".build", "emulator", "bin", "python"), "-B",
+		filepath.Join(repository, "test", "deploy", "emulator", "emulator.py"))
+	emulator.Dir = folder
+	emulator.Env = append(cleanEnvironment(), "BIND_HOST=127.0.0.1", "GATEWAY_PORT="+strconv.Itoa(port),
+		"IOT_MTLS_ENABLED=0", "PYTHONUNBUFFERED=1", "TMPDIR="+folder)
+	emulator.Stdout, emulator.Stderr = output, output
+	emulator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the test, which ends it in order
+	stdin, err := emulator.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := emulator.Start(); err != nil {
+		t.Fatalf("starting the emulator: %v; make test-deploy installs it", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- emulator.Wait() }()
+	t.Cleanup(func() {
+		_ = stdin.Close()
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			_ = emulator.Process.Kill()
+			<-ended
+		}
+		if t.Failed() {
+			logTail(t, output.Name())
+		}
+	})
+
+	endpoint = "http://127.0.0.1:" + strconv.Itoa(port)
+	for deadline := time.Now().Add(90 * time.Second); ; {
+		if answer, err := http.Get(endpoint + "/_ministack/health"); err == nil {
+			_ = answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				break
+			}
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("the emulator ended at once: %v", err)
+		case <-ctx.Done():
+			t.Fatal("interrupted")
+		case <-time.After(200 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the emulator doesn't answer after 90 s")
+		}
+	}
+	logPretended(t, output.Name())
+	return endpoint
+}
+
+// logPretended says what the emulator's word is worth nothing about.
+func logPretended(t *testing.T, path string) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	found := false
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if what, ok := strings.CutPrefix(lines.Text(), "pretended: "); ok {
+			found = true
+			t.Log("The emulator only pretends: " + what)
+		}
+	}
+	if !found {
+		t.Fatal("the emulator doesn't say what it pretends")
+	}
+}
+
+// logTail shows the end of a failed emulator's log.
+func logTail(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Log(err)
+		return
+	}
+	t.Logf("the end of the emulator's log:\n%s", text[max(0, len(text)-4000):])
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// cleanEnvironment is this process's without anything that leads to a real account of AWS.
+func cleanEnvironment() []string {
+	var kept []string
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "AWS_") && !strings.HasPrefix(name, "CDK_") {
+			kept = append(kept, variable)
+		}
+	}
+	return kept
+}
+
+// seconds renders a duration for people.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

@@ -1,0 +1,288 @@
+package deploy
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	scaling "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	balancing "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+const (
+	targetGroup  = "AWS::ElasticLoadBalancingV2::TargetGroup"
+	loadBalancer = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+	group        = "AWS::AutoScaling::AutoScalingGroup"
+)
+
+// fleetPromises are those about the load balancer and the servers.
+func fleetPromises() []promise {
+	shared := []string{"dynamodb", "valkey", "redis", "memcached", "postgres", "cookie", "token"}
+	return []promise{
+		{"any server may take any request", shared, func(ctx context.Context, l lab) error {
+			return l.targetGroupAttribute(ctx, "stickiness.enabled", "false")
+		}, setAttribute(targetGroup, "TargetGroupAttributes", "stickiness.enabled", "true")},
+		{"visitors stick to their server", []string{"memory"}, func(ctx context.Context, l lab) error {
+			return l.targetGroupAttribute(ctx, "stickiness.enabled", "true")
+		}, setAttribute(targetGroup, "TargetGroupAttributes", "stickiness.enabled", "false")},
+		{"a server that leaves finishes its requests", nil, func(ctx context.Context, l lab) error {
+			return l.targetGroupAttribute(ctx, "deregistration_delay.timeout_seconds", "30")
+		}, setAttribute(targetGroup, "TargetGroupAttributes", "deregistration_delay.timeout_seconds", "300")},
+		{"health checks don't ask the store", nil, func(ctx context.Context, l lab) error {
+			found, err := l.targets(ctx)
+			return errors.Join(err, want("the path", aws.ToString(found.HealthCheckPath), "/healthz"))
+		}, set(targetGroup, "HealthCheckPath", "/readyz")},
+		{"the load balancer forwards to the target group", nil, forwards,
+			set("AWS::ElasticLoadBalancingV2::Listener", "DefaultActions", []any{map[string]any{
+				"Type": "fixed-response", "FixedResponseConfig": map[string]any{"StatusCode": "503"}}})},
+		{"the load balancer drops invalid headers", nil, func(ctx context.Context, l lab) error {
+			return l.balancerAttribute(ctx, "routing.http.drop_invalid_header_fields.enabled", "true")
+		}, setAttribute(loadBalancer, "LoadBalancerAttributes", "routing.http.drop_invalid_header_fields.enabled", "false")},
+		{"requests are logged", nil, func(ctx context.Context, l lab) error {
+			return l.balancerAttribute(ctx, "access_logs.s3.enabled", "true")
+		}, setAttribute(loadBalancer, "LoadBalancerAttributes", "access_logs.s3.enabled", "false")},
+		{"nobody else reads the logs", nil, privateLogs, set("AWS::S3::Bucket", "PublicAccessBlockConfiguration", nil)},
+		{"servers are in the target group", nil, func(ctx context.Context, l lab) error {
+			servers, err := l.group(ctx)
+			arn, missing := l.id(targetGroup, "")
+			if err := errors.Join(err, missing); err != nil {
+				return err
+			}
+			return want("it in the group", slices.Contains(servers.TargetGroupARNs, arn), true)
+		}, set(group, "TargetGroupARNs", nil)},
+		{"the load balancer says whether a server is well", nil, func(ctx context.Context, l lab) error {
+			servers, err := l.group(ctx)
+			return errors.Join(err, want("the health check", aws.ToString(servers.HealthCheckType), "ELB"))
+		}, set(group, "HealthCheckType", "EC2")},
+		{"servers are as the newest launch template says", nil, newestServers, func(t template) {
+			t.of(group, "")[0]["LaunchTemplate"].(map[string]any)["Version"] = "1"
+		}},
+		{"only tokens get at a server's credentials (IMDSv2)", nil, func(ctx context.Context, l lab) error {
+			data, err := l.launchTemplate(ctx)
+			return errors.Join(err, want("HttpTokens", data.text("metadataOptions", "httpTokens"), "required"),
+				want("the hop limit", data.text("metadataOptions", "httpPutResponseHopLimit"), "1"))
+		}, setData("optional", "MetadataOptions", "HttpTokens")},
+		{"servers' disks are encrypted", nil, func(ctx context.Context, l lab) error {
+			data, err := l.launchTemplate(ctx)
+			disks := data.all("ebs")
+			for _, disk := range disks {
+				err = errors.Join(err, want("encrypted", disk.text("encrypted"), "true"))
+			}
+			return errors.Join(err, want("the number of disks", len(disks), 1))
+		}, setData([]any{map[string]any{"DeviceName": "/dev/xvda", "Ebs": map[string]any{"VolumeSize": 8}}},
+			"BlockDeviceMappings")},
+		{"nobody logs in with a key (SSH)", nil, func(ctx context.Context, l lab) error {
+			data, err := l.launchTemplate(ctx)
+			return errors.Join(err, want("the key", data.text("keyName"), ""))
+		}, setData("somebody", "KeyName")},
+		{"servers know their store", nil, knownStore, setData("IyEvYmluL2Jhc2gK", "UserData")},
+		{"the load balancer alone is open to the world", nil, closed, func(t template) {
+			for _, properties := range t.of("AWS::EC2::SecurityGroup", "Fleet") {
+				properties["SecurityGroupIngress"] = []any{map[string]any{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22,
+					"CidrIp": "0.0.0.0/0"}}
+			}
+		}},
+	}
+}
+
+func (l lab) targets(ctx context.Context) (balancing.TargetGroup, error) {
+	arn, err := l.id(targetGroup, "")
+	if err != nil {
+		return balancing.TargetGroup{}, err
+	}
+	answer, err := l.elb.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{TargetGroupArns: []string{arn}})
+	if err != nil || len(answer.TargetGroups) != 1 {
+		return balancing.TargetGroup{}, errors.Join(errAnswer, err)
+	}
+	return answer.TargetGroups[0], nil
+}
+
+func (l lab) targetGroupAttribute(ctx context.Context, key, value string) error {
+	arn, err := l.id(targetGroup, "")
+	if err != nil {
+		return err
+	}
+	answer, err := l.elb.DescribeTargetGroupAttributes(ctx,
+		&elb.DescribeTargetGroupAttributesInput{TargetGroupArn: aws.String(arn)})
+	if err != nil {
+		return err
+	}
+	for _, attribute := range answer.Attributes {
+		if aws.ToString(attribute.Key) == key {
+			return want(key, aws.ToString(attribute.Value), value)
+		}
+	}
+	return fmt.Errorf("%s is not stated", key)
+}
+
+func (l lab) balancerAttribute(ctx context.Context, key, value string) error {
+	arn, err := l.id(loadBalancer, "")
+	if err != nil {
+		return err
+	}
+	answer, err := l.elb.DescribeLoadBalancerAttributes(ctx,
+		&elb.DescribeLoadBalancerAttributesInput{LoadBalancerArn: aws.String(arn)})
+	if err != nil {
+		return err
+	}
+	for _, attribute := range answer.Attributes {
+		if aws.ToString(attribute.Key) == key {
+			return want(key, aws.ToString(attribute.Value), value)
+		}
+	}
+	return fmt.Errorf("%s is not stated", key)
+}
+
+func forwards(ctx context.Context, l lab) error {
+	arn, err := l.id(loadBalancer, "")
+	if err != nil {
+		return err
+	}
+	to, err := l.id(targetGroup, "")
+	if err != nil {
+		return err
+	}
+	answer, err := l.elb.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: aws.String(arn)})
+	if err != nil {
+		return err
+	}
+	for _, listener := range answer.Listeners {
+		for _, action := range listener.DefaultActions {
+			if aws.ToString(action.TargetGroupArn) == to {
+				return nil
+			}
+		}
+	}
+	return errors.New("no listener does")
+}
+
+func privateLogs(ctx context.Context, l lab) error {
+	bucket, err := l.id("AWS::S3::Bucket", "Balancer")
+	if err != nil {
+		return err
+	}
+	answer, err := l.s3.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: aws.String(bucket)})
+	if err != nil {
+		return err
+	}
+	block := answer.PublicAccessBlockConfiguration
+	return want("public access blocked in four ways", aws.ToBool(block.BlockPublicAcls) &&
+		aws.ToBool(block.BlockPublicPolicy) && aws.ToBool(block.IgnorePublicAcls) &&
+		aws.ToBool(block.RestrictPublicBuckets), true)
+}
+
+func (l lab) group(ctx context.Context) (scaling.AutoScalingGroup, error) {
+	name, err := l.id(group, "")
+	if err != nil {
+		return scaling.AutoScalingGroup{}, err
+	}
+	answer, err := l.autoscaling.DescribeAutoScalingGroups(ctx,
+		&autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
+	if err != nil || len(answer.AutoScalingGroups) != 1 {
+		return scaling.AutoScalingGroup{}, errors.Join(errAnswer, err)
+	}
+	return answer.AutoScalingGroups[0], nil
+}
+
+// launchTemplate is the data of the newest version.
+func (l lab) launchTemplate(ctx context.Context) (element, error) {
+	id, err := l.id("AWS::EC2::LaunchTemplate", "")
+	if err != nil {
+		return element{}, err
+	}
+	answer, err := l.ec2(ctx, "DescribeLaunchTemplateVersions", "LaunchTemplateId", id,
+		"LaunchTemplateVersion.1", "$Latest")
+	if err != nil {
+		return element{}, err
+	}
+	data := answer.all("launchTemplateData")
+	if len(data) != 1 {
+		return element{}, errAnswer
+	}
+	return data[0], nil
+}
+
+func newestServers(ctx context.Context, l lab) error {
+	servers, err := l.group(ctx)
+	if err != nil {
+		return err
+	}
+	if servers.LaunchTemplate == nil {
+		return errors.New("no launch template")
+	}
+	answer, err := l.ec2(ctx, "DescribeLaunchTemplates", "LaunchTemplateId.1",
+		aws.ToString(servers.LaunchTemplate.LaunchTemplateId))
+	if err != nil {
+		return err
+	}
+	newest := answer.all("latestVersionNumber")
+	if len(newest) != 1 {
+		return errAnswer
+	}
+	return want("the version", aws.ToString(servers.LaunchTemplate.Version), newest[0].text())
+}
+
+func knownStore(ctx context.Context, l lab) error {
+	data, err := l.launchTemplate(ctx)
+	if err != nil {
+		return err
+	}
+	script, err := base64.StdEncoding.DecodeString(data.text("userData"))
+	if err != nil {
+		return err
+	}
+	_, after, _ := strings.Cut(string(script), "\nSESSION_STORE=")
+	stated, _, _ := strings.Cut(after, "\n")
+	expected := strconv.Quote(l.store)
+	switch l.store {
+	case "redis":
+		expected = `"valkey"` // to servers it is the same
+	case "memory":
+		expected = "" // their default
+	}
+	return errors.Join(want("the store in their environment", stated, expected),
+		want("an environment", strings.Contains(string(script), "\nSERVER_NAME="), true))
+}
+
+// closed checks every security group of the lab's network.
+func closed(ctx context.Context, l lab) error {
+	arn, err := l.id(loadBalancer, "")
+	if err != nil {
+		return err
+	}
+	answer, err := l.elb.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{LoadBalancerArns: []string{arn}})
+	if err != nil || len(answer.LoadBalancers) != 1 {
+		return errors.Join(errAnswer, err)
+	}
+	balancer := answer.LoadBalancers[0]
+	groups, err := l.ec2(ctx, "DescribeSecurityGroups", "Filter.1.Name", "vpc-id", "Filter.1.Value.1",
+		aws.ToString(balancer.VpcId))
+	if err != nil {
+		return err
+	}
+	opened := 0
+	for _, info := range groups.all("securityGroupInfo") {
+		for _, group := range info.Children {
+			for _, rule := range (element{Children: group.Children}).all("ipPermissions") {
+				for _, address := range rule.all("cidrIp") {
+					if address.text() != "0.0.0.0/0" {
+						continue
+					}
+					opened++
+					if id := group.text("groupId"); !slices.Contains(balancer.SecurityGroups, id) {
+						return fmt.Errorf("security group %s is open too", id)
+					}
+				}
+			}
+		}
+	}
+	return want("the number of open ports", opened, 1)
+}

@@ -1,0 +1,172 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// A listing is one call that lists resources of a kind, and the name of what identifies them in its answer.
+type listing struct {
+	kind, service, version, action, name string
+}
+
+// queries are listings of the Query protocol.
+func queries() []listing {
+	ec2 := func(kind, action, name string) listing { return listing{kind, "ec2", "2016-11-15", action, name} }
+	iam := func(kind, action, name string) listing { return listing{kind, "iam", "2010-05-08", action, name} }
+	cache := func(kind, action, name string) listing {
+		return listing{kind, "elasticache", "2015-02-02", action, name}
+	}
+	rds := func(kind, action, name string) listing { return listing{kind, "rds", "2014-10-31", action, name} }
+	elb := func(kind, action, name string) listing {
+		return listing{kind, "elasticloadbalancing", "2015-12-01", action, name}
+	}
+	return []listing{
+		ec2("VPC", "DescribeVpcs", "vpcId"),
+		ec2("subnet", "DescribeSubnets", "subnetId"),
+		ec2("security group", "DescribeSecurityGroups", "groupId"),
+		ec2("route table", "DescribeRouteTables", "routeTableId"),
+		ec2("internet gateway", "DescribeInternetGateways", "internetGatewayId"),
+		ec2("elastic IP address", "DescribeAddresses", "allocationId"),
+		ec2("VPC endpoint", "DescribeVpcEndpoints", "vpcEndpointId"),
+		ec2("flow log", "DescribeFlowLogs", "flowLogId"),
+		ec2("launch template", "DescribeLaunchTemplates", "launchTemplateId"),
+		ec2("instance", "DescribeInstances", "instanceId"),
+		ec2("volume", "DescribeVolumes", "volumeId"),
+		iam("role", "ListRoles", "RoleName"),
+		iam("policy of our own", "ListPolicies", "PolicyName"),
+		iam("instance profile", "ListInstanceProfiles", "InstanceProfileName"),
+		elb("load balancer", "DescribeLoadBalancers", "LoadBalancerArn"),
+		elb("target group", "DescribeTargetGroups", "TargetGroupArn"),
+		{"Auto Scaling group", "autoscaling", "2011-01-01", "DescribeAutoScalingGroups", "AutoScalingGroupName"},
+		{"alarm", "monitoring", "2010-08-01", "DescribeAlarms", "AlarmName"},
+		{"dashboard", "monitoring", "2010-08-01", "ListDashboards", "DashboardName"},
+		{"topic", "sns", "2010-03-31", "ListTopics", "TopicArn"},
+		cache("replication group", "DescribeReplicationGroups", "ReplicationGroupId"),
+		cache("cache cluster", "DescribeCacheClusters", "CacheClusterId"),
+		cache("serverless cache", "DescribeServerlessCaches", "ServerlessCacheName"),
+		cache("cache user", "DescribeUsers", "UserId"),
+		cache("cache user group", "DescribeUserGroups", "UserGroupId"),
+		cache("cache subnet group", "DescribeCacheSubnetGroups", "CacheSubnetGroupName"),
+		cache("cache snapshot", "DescribeSnapshots", "SnapshotName"),
+		rds("database cluster", "DescribeDBClusters", "DBClusterIdentifier"),
+		rds("database instance", "DescribeDBInstances", "DBInstanceIdentifier"),
+		rds("database subnet group", "DescribeDBSubnetGroups", "DBSubnetGroupName"),
+		rds("database snapshot", "DescribeDBClusterSnapshots", "DBClusterSnapshotIdentifier"),
+	}
+}
+
+// targets are listings of the JSON protocol, where version is the name before the action.
+func targets() []listing {
+	return []listing{
+		{"table", "dynamodb", "DynamoDB_20120810", "ListTables", "TableNames"},
+		{"log group", "logs", "Logs_20140328", "DescribeLogGroups", "logGroupName"},
+		{"secret", "secretsmanager", "secretsmanager", "ListSecrets", "ARN"},
+		{"key", "kms", "TrentService", "ListKeys", "KeyId"},
+	}
+}
+
+// inventory lists everything in the account of a kind that the stacks make, as "kind name".
+func (a account) inventory(ctx context.Context) ([]string, error) {
+	found := map[string]bool{}
+	for _, l := range queries() {
+		var options []string
+		if l.action == "ListPolicies" {
+			options = []string{"Scope", "Local"}
+		}
+		answer, err := a.query(ctx, l.service, l.version, l.action, options...)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range answer.all(l.name) {
+			found[l.kind+" "+id.text()] = true
+		}
+	}
+	gateways, err := a.ec2(ctx, "DescribeNatGateways")
+	if err != nil {
+		return nil, err
+	}
+	for _, gateway := range gateways.all("item") {
+		if id := gateway.text("natGatewayId"); id != "" && gateway.text("state") != "deleted" { // shown for an hour
+			found["NAT gateway "+id] = true
+		}
+	}
+	for _, l := range targets() {
+		header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {l.version + "." + l.action}}
+		answer, err := a.call(ctx, l.service, http.MethodPost, "/", header, "{}")
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.action, err)
+		}
+		if err := collect(answer, l.kind, l.name, found); err != nil {
+			return nil, fmt.Errorf("%s: %w", l.action, err)
+		}
+	}
+	functions, err := a.call(ctx, "lambda", http.MethodGet, "/2015-03-31/functions/", http.Header{}, "")
+	if err != nil {
+		return nil, fmt.Errorf("ListFunctions: %w", err)
+	}
+	if err := collect(functions, "function", "FunctionName", found); err != nil {
+		return nil, fmt.Errorf("ListFunctions: %w", err)
+	}
+	buckets, err := a.s3.ListBuckets(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, bucket := range buckets.Buckets {
+		found["bucket "+*bucket.Name] = true
+	}
+	stacks, err := a.cloudformation.DescribeStacks(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, stack := range stacks.Stacks {
+		found["stack "+*stack.StackName] = true
+	}
+	var names []string
+	for name := range found {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// collect adds the strings that a JSON answer has under a name, at any depth.
+func collect(answer []byte, kind, name string, found map[string]bool) error {
+	var tree any
+	if err := json.Unmarshal(answer, &tree); err != nil {
+		return err
+	}
+	var walk func(value any, under bool)
+	walk = func(value any, under bool) {
+		switch value := value.(type) {
+		case string:
+			if under {
+				found[kind+" "+value] = true
+			}
+		case []any:
+			for _, inner := range value {
+				walk(inner, under)
+			}
+		case map[string]any:
+			for key, inner := range value {
+				walk(inner, key == name)
+			}
+		}
+	}
+	walk(tree, false)
+	return nil
+}
+
+// left are what is in after and wasn't in before.
+func left(before, after []string) []string {
+	return slices.DeleteFunc(slices.Clone(after), func(name string) bool { return slices.Contains(before, name) })
+}
+
+// retained is a pattern of what README.md says that stays, of the names in an inventory.
+func retained(name string) bool {
+	return strings.HasPrefix(name, "bucket statelesslab-balanceraccesslogs")
+}

@@ -1,0 +1,149 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+const labStack = "StatelessLab"
+
+// lab is the deployed stack, as CloudFormation describes it.
+type lab struct {
+	account
+	store     string
+	resources []types.StackResource
+}
+
+func (a account) lab(ctx context.Context, store string) (lab, error) {
+	answer, err := a.cloudformation.DescribeStackResources(ctx,
+		&cloudformation.DescribeStackResourcesInput{StackName: aws.String(labStack)})
+	if err != nil {
+		return lab{}, err
+	}
+	return lab{a, store, answer.StackResources}, nil
+}
+
+// id returns the one resource of a type whose logical id begins with prefix.
+func (l lab) id(kind, prefix string) (string, error) {
+	var found []string
+	for _, r := range l.resources {
+		if aws.ToString(r.ResourceType) == kind && strings.HasPrefix(aws.ToString(r.LogicalResourceId), prefix) {
+			found = append(found, aws.ToString(r.PhysicalResourceId))
+		}
+	}
+	if len(found) != 1 {
+		return "", fmt.Errorf("%d resources of type %s instead of one", len(found), kind)
+	}
+	return found[0], nil
+}
+
+// eventsSince are what happened to the stack's resources after a moment, in order.
+func (a account) eventsSince(ctx context.Context, start time.Time) ([]types.StackEvent, error) {
+	var events []types.StackEvent
+	pages := cloudformation.NewDescribeStackEventsPaginator(a.cloudformation,
+		&cloudformation.DescribeStackEventsInput{StackName: aws.String(labStack)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, event := range page.StackEvents { // the newest first
+			if event.Timestamp.Before(start) {
+				slices.Reverse(events)
+				return events, nil
+			}
+			events = append(events, event)
+		}
+	}
+	slices.Reverse(events)
+	return events, nil
+}
+
+// switchedInOrder tells whether an update made the new store before the fleet rolled, and removed the old one after.
+func switchedInOrder(events []types.StackEvent) error {
+	const launchTemplate, group = "AWS::EC2::LaunchTemplate", "AWS::AutoScaling::AutoScalingGroup"
+	rolls, rolled := -1, -1
+	for i, event := range events {
+		switch kind := aws.ToString(event.ResourceType); {
+		case kind == launchTemplate && event.ResourceStatus == types.ResourceStatusUpdateInProgress && rolls < 0:
+			rolls = i
+		case kind == group && event.ResourceStatus == types.ResourceStatusUpdateComplete:
+			rolled = i
+		}
+	}
+	if rolls < 0 || rolled < rolls {
+		return errors.New("the servers were not replaced")
+	}
+	for i, event := range events {
+		what := fmt.Sprintf("%s (%s)", aws.ToString(event.LogicalResourceId), aws.ToString(event.ResourceType))
+		switch {
+		case !isStore(aws.ToString(event.ResourceType)):
+		case event.ResourceStatus == types.ResourceStatusCreateComplete && i > rolls:
+			return fmt.Errorf("%s was made after the servers that need it", what)
+		case event.ResourceStatus == types.ResourceStatusDeleteInProgress && i < rolled:
+			return fmt.Errorf("%s was deleted before the servers that need it were replaced", what)
+		}
+	}
+	return nil
+}
+
+func isStore(kind string) bool {
+	return slices.ContainsFunc([]string{"AWS::DynamoDB::", "AWS::ElastiCache::", "AWS::RDS::", "AWS::DAX::",
+		"AWS::SecretsManager::Secret"}, func(prefix string) bool { return strings.HasPrefix(kind, prefix) })
+}
+
+// template is a CloudFormation template that is to be changed.
+type template map[string]any
+
+func parseTemplate(text []byte) (template, error) {
+	var t template
+	err := json.Unmarshal(text, &t)
+	return t, err
+}
+
+// of returns the properties of all resources of a type whose logical id begins with prefix.
+func (t template) of(kind, prefix string) []map[string]any {
+	var found []map[string]any
+	for name, r := range t["Resources"].(map[string]any) {
+		if r := r.(map[string]any); r["Type"] == kind && strings.HasPrefix(name, prefix) {
+			found = append(found, r["Properties"].(map[string]any))
+		}
+	}
+	return found
+}
+
+// apply updates the stack to a template, by way of the bucket that bootstrap made.
+func (a account) apply(ctx context.Context, number string, t template) error {
+	text, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	bucket := "cdk-hnb659fds-assets-" + number + "-" + a.config.Region
+	_, err = a.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("twin.json"),
+		Body: strings.NewReader(string(text))})
+	if err != nil {
+		return err
+	}
+	_, err = a.cloudformation.UpdateStack(ctx, &cloudformation.UpdateStackInput{
+		StackName:    aws.String(labStack),
+		TemplateURL:  aws.String(aws.ToString(a.config.BaseEndpoint) + "/" + bucket + "/twin.json"),
+		Capabilities: []types.Capability{types.CapabilityCapabilityNamedIam},
+	})
+	if err != nil {
+		return err
+	}
+	quickly := func(o *cloudformation.StackUpdateCompleteWaiterOptions) {
+		o.MinDelay, o.MaxDelay = 200*time.Millisecond, time.Second
+	}
+	return cloudformation.NewStackUpdateCompleteWaiter(a.cloudformation, quickly).Wait(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(labStack)}, time.Minute)
+}
