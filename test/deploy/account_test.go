@@ -109,7 +109,8 @@ func (a account) query(ctx context.Context, service, version, action string, par
 }
 
 // call sends one signed request to the endpoint.
-func (a account) call(ctx context.Context, service, method, path string, header http.Header, body string) ([]byte, error) {
+func (a account) call(ctx context.Context, service, method, path string, header http.Header, body string) (
+	[]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, aws.ToString(a.config.BaseEndpoint)+path,
 		strings.NewReader(body))
 	if err != nil {

@@ -49,13 +49,13 @@ func (c commandLine) bootstrap(ctx context.Context, t *testing.T, account, regio
 	c.run(ctx, t, c.output, 0, c.program, "bootstrap", "aws://"+account+"/"+region, "--no-notices")
 }
 
-// deploy deploys both stacks as an operator does, and returns where their templates are.
+// deploy deploys all stacks as an operator does.
 func (c commandLine) deploy(ctx context.Context, t *testing.T, options ...string) {
 	t.Helper()
 	c.cdk(ctx, t, 0, "deploy", append([]string{"--all", "--require-approval", "never", "--method=direct"}, options...)...)
 }
 
-// diff compares both stacks with what is deployed. It returns what it printed, and fails unless there is a difference
+// diff compares all stacks with what is deployed. It returns what it printed, and fails unless there is a difference
 // where one is expected, and none elsewhere.
 func (c commandLine) diff(ctx context.Context, t *testing.T, different bool, options ...string) string {
 	t.Helper()
@@ -66,9 +66,9 @@ func (c commandLine) diff(ctx context.Context, t *testing.T, different bool, opt
 	return c.cdk(ctx, t, status, "diff", append([]string{"--all", "--fail"}, options...)...)
 }
 
-func (c commandLine) destroy(ctx context.Context, t *testing.T) {
+func (c commandLine) destroy(ctx context.Context, t *testing.T, options ...string) {
 	t.Helper()
-	c.cdk(ctx, t, 0, "destroy", "--all", "--force")
+	c.cdk(ctx, t, 0, "destroy", append([]string{"--all", "--force"}, options...)...)
 }
 
 func (c commandLine) cdk(ctx context.Context, t *testing.T, status int, verb string, options ...string) string {

@@ -35,7 +35,6 @@ func queries() []listing {
 		ec2("VPC endpoint", "DescribeVpcEndpoints", "vpcEndpointId"),
 		ec2("flow log", "DescribeFlowLogs", "flowLogId"),
 		ec2("launch template", "DescribeLaunchTemplates", "launchTemplateId"),
-		ec2("instance", "DescribeInstances", "instanceId"),
 		ec2("volume", "DescribeVolumes", "volumeId"),
 		iam("role", "ListRoles", "RoleName"),
 		iam("policy of our own", "ListPolicies", "PolicyName"),
@@ -86,14 +85,8 @@ func (a account) inventory(ctx context.Context) ([]string, error) {
 			found[l.kind+" "+id.text()] = true
 		}
 	}
-	gateways, err := a.ec2(ctx, "DescribeNatGateways")
-	if err != nil {
+	if err := a.ended(ctx, found); err != nil {
 		return nil, err
-	}
-	for _, gateway := range gateways.all("item") {
-		if id := gateway.text("natGatewayId"); id != "" && gateway.text("state") != "deleted" { // shown for an hour
-			found["NAT gateway "+id] = true
-		}
 	}
 	for _, l := range targets() {
 		header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {l.version + "." + l.action}}
@@ -134,6 +127,29 @@ func (a account) inventory(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// ended lists what EC2 goes on showing for an hour after it has ended, if it hasn't.
+func (a account) ended(ctx context.Context, found map[string]bool) error {
+	gateways, err := a.ec2(ctx, "DescribeNatGateways")
+	if err != nil {
+		return err
+	}
+	for _, gateway := range gateways.all("item") {
+		if id := gateway.text("natGatewayId"); id != "" && gateway.text("state") != "deleted" {
+			found["NAT gateway "+id] = true
+		}
+	}
+	instances, err := a.ec2(ctx, "DescribeInstances")
+	if err != nil {
+		return err
+	}
+	for _, instance := range instances.all("item") {
+		if id := instance.text("instanceId"); id != "" && instance.text("instanceState", "name") != "terminated" {
+			found["instance "+id] = true
+		}
+	}
+	return nil
+}
+
 // collect adds the strings that a JSON answer has under a name, at any depth.
 func collect(answer []byte, kind, name string, found map[string]bool) error {
 	var tree any
@@ -166,7 +182,10 @@ func left(before, after []string) []string {
 	return slices.DeleteFunc(slices.Clone(after), func(name string) bool { return slices.Contains(before, name) })
 }
 
-// retained is a pattern of what README.md says that stays, of the names in an inventory.
+// retained tells whether README.md says that something in an inventory stays.
 func retained(name string) bool {
-	return strings.HasPrefix(name, "bucket statelesslab-balanceraccesslogs")
+	return strings.HasPrefix(name, "bucket statelesslab-balanceraccesslogs") || loaderResults(name)
 }
+
+// loaderResults tells of the bucket that stays when there were loaders.
+func loaderResults(name string) bool { return strings.HasPrefix(name, "bucket statelessload-results") }

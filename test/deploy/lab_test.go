@@ -145,5 +145,6 @@ func (a account) apply(ctx context.Context, number string, t template) error {
 	quickly := func(o *cloudformation.StackUpdateCompleteWaiterOptions) {
 		o.MinDelay, o.MaxDelay = 200*time.Millisecond, time.Second
 	}
-	return cloudformation.NewStackUpdateCompleteWaiter(a.cloudformation, quickly).Wait(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(labStack)}, time.Minute)
+	waiter := cloudformation.NewStackUpdateCompleteWaiter(a.cloudformation, quickly)
+	return waiter.Wait(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(labStack)}, time.Minute)
 }

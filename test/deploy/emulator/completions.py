@@ -1,4 +1,7 @@
-"""What MiniStack has, but leaves out of what the stacks say. As in resources.py, its own APIs do the work where it has them."""
+"""What MiniStack's own types leave out of what the stacks say.
+
+As in resources.py, its own APIs do the work where it has them.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Starts MiniStack with resources.py and completions.py. It ends when its standard input does.
 
-Usage: emulator.py < pipe. The port and the rest are MiniStack's own environment variables (GATEWAY_PORT, BIND_HOST …).
+Usage: emulator.py < pipe. The port and the rest are MiniStack's own environment variables: GATEWAY_PORT, BIND_HOST …
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _end_with_input() -> None:
 def main() -> None:
     resources.register()
     completions.register()
-    print("pretended:", ", ".join(resources.PRETENDED + completions.PRETENDED), flush=True)
+    print("pretended:", ", ".join(resources.PRETENDED + resources.PARTLY + completions.PRETENDED), flush=True)
     threading.Thread(target=_end_with_input, daemon=True).start()
     sys.argv = sys.argv[:1]
     app.main()

@@ -1,7 +1,8 @@
 """The resource types of CloudFormation that the stacks use and MiniStack lacks.
 
-Where MiniStack has the service's own API, a type here calls it, so that what CloudFormation made is read back and deleted
-as if made by hand. Where it has none, the type is in PRETENDED: CloudFormation gets an answer, and nothing exists.
+Where MiniStack has the service's own API, a type here calls it, so that what CloudFormation made is read back and
+deleted as if made by hand. Where it has none, the type is in PRETENDED: CloudFormation gets an answer, and nothing
+exists.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from ministack.services.cloudformation import provisioners
 
 Properties = dict[str, Any]
 Attributes = dict[str, Any]
-# What a type's "create" is given: the logical id, the resolved properties and the stack's name. It returns what Ref gives
-# and what Fn::GetAtt gives.
+# What a type's "create" is given: the logical id, the resolved properties and the stack's name. It returns what Ref
+# gives and what Fn::GetAtt gives.
 Create = Callable[[str, Properties, str], tuple[str, Attributes]]
 # What a type's "delete" is given: what Ref gave, and the properties.
 Delete = Callable[[str, Properties], None]
@@ -30,6 +31,8 @@ PRETENDED = (
     "AWS::CloudFront::VpcOrigin",
     "AWS::WAFv2::LoggingConfiguration",
 )
+# What a type leaves out, though the rest of it exists.
+PARTLY = ("the disks and metadata options of AWS::EC2::Instance", "rotations of AWS::SecretsManager::RotationSchedule")
 
 
 def register() -> None:
@@ -38,6 +41,7 @@ def register() -> None:
         "AWS::EC2::EIP": (_create_address, _delete_address),
         "AWS::EC2::NatGateway": (_create_nat_gateway, _delete_nat_gateway),
         "AWS::EC2::FlowLog": (_create_flow_log, _delete_flow_log),
+        "AWS::EC2::Instance": (_create_instance, _delete_instance),
         "AWS::EC2::SecurityGroupIngress": _security_group_rule("Ingress", "Source"),
         "AWS::EC2::SecurityGroupEgress": _security_group_rule("Egress", "Destination"),
         "AWS::ElastiCache::ServerlessCache": (_create_serverless_cache, _delete_serverless_cache),
@@ -120,8 +124,8 @@ def _delete_nat_gateway(gateway: str, _properties: Properties) -> None:
 
 
 def _create_flow_log(_logical_id: str, properties: Properties, _stack: str) -> tuple[str, Attributes]:
-    plain = {name: properties[name] for name in
-             ("ResourceType", "TrafficType", "LogDestinationType", "LogDestination", "LogGroupName") if name in properties}
+    names = ("ResourceType", "TrafficType", "LogDestinationType", "LogDestination", "LogGroupName")
+    plain = {name: properties[name] for name in names if name in properties}
     tags = _tags("vpc-flow-log", properties)
     log = _ec2("CreateFlowLogs", "item", ResourceId=[properties["ResourceId"]], TagSpecification=tags, **plain)
     return log, {"Id": log}
@@ -129,6 +133,21 @@ def _create_flow_log(_logical_id: str, properties: Properties, _stack: str) -> t
 
 def _delete_flow_log(log: str, _properties: Properties) -> None:
     _ec2("DeleteFlowLogs", "", FlowLogId=[log])
+
+
+def _create_instance(_logical_id: str, properties: Properties, _stack: str) -> tuple[str, Attributes]:
+    """An instance with one network interface, as a record: nothing runs."""
+    interface = properties["NetworkInterfaces"][0]
+    instance = _ec2("RunInstances", "instanceId", ImageId=properties["ImageId"],
+                    InstanceType=properties["InstanceType"], SubnetId=interface["SubnetId"],
+                    SecurityGroupId=interface["GroupSet"],
+                    IamInstanceProfile={"Name": properties["IamInstanceProfile"]},
+                    TagSpecification=_tags("instance", properties))
+    return instance, {"InstanceId": instance, "VpcId": ec2._instances[instance].get("VpcId", "")}
+
+
+def _delete_instance(instance: str, _properties: Properties) -> None:
+    _ec2("TerminateInstances", "", InstanceId=[instance])
 
 
 def _security_group_rule(direction: str, peer: str) -> tuple[Create, Delete]:
