@@ -60,7 +60,7 @@ func TestDeploy(t *testing.T) {
 		t.Errorf("a lab that was just deployed differs:\n%s", text)
 	}
 	text := cdk.diff(ctx, t, true, "-c", "store=valkey")
-	for _, change := range []string{"[+] AWS::ElastiCache::ReplicationGroup", "[-] AWS::DynamoDB::Table"} {
+	for _, change := range []string{"[+] AWS::ElastiCache::ReplicationGroup", "[-] AWS::DynamoDB::GlobalTable"} {
 		if !strings.Contains(text, change) {
 			t.Errorf("the difference to another store lacks %q:\n%s", change, text)
 		}

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	dynamoTable      = "AWS::DynamoDB::Table"
+	dynamoTable      = "AWS::DynamoDB::GlobalTable"
 	replicationGroup = "AWS::ElastiCache::ReplicationGroup"
 	cacheCluster     = "AWS::ElastiCache::CacheCluster"
 	dbCluster        = "AWS::RDS::DBCluster"

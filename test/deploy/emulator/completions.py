@@ -31,7 +31,7 @@ def register() -> None:
     _show_target_groups()
     completions: dict[str, Completion] = {
         "AWS::AutoScaling::AutoScalingGroup": _keep_target_groups,
-        "AWS::DynamoDB::Table": _complete_table,
+        "AWS::DynamoDB::GlobalTable": _complete_table,
         "AWS::ElastiCache::User": _keep_authentication,
         "AWS::ElasticLoadBalancingV2::LoadBalancer": _place_balancer,
     }
@@ -60,7 +60,8 @@ def _complete_table(table: str, properties: Properties) -> None:
     encryption = properties.get("SSESpecification", {})
     _call(dynamodb._update_table, {"TableName": table, "SSESpecification": {
         **encryption, "Enabled": encryption.get("SSEEnabled", False)}})
-    backups = properties.get("PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": False})
+    here = properties["Replicas"][0]
+    backups = here.get("PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": False})
     _call(dynamodb._update_continuous_backups, {"TableName": table, "PointInTimeRecoverySpecification": backups})
 
 

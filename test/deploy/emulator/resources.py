@@ -29,6 +29,9 @@ PRETENDED = (
     "AWS::ApplicationAutoScaling::ScalableTarget",
     "AWS::ApplicationAutoScaling::ScalingPolicy",
     "AWS::CloudFront::VpcOrigin",
+    "AWS::DAX::Cluster",
+    "AWS::DAX::ParameterGroup",
+    "AWS::DAX::SubnetGroup",
     "AWS::WAFv2::LoggingConfiguration",
 )
 # What a type leaves out, though the rest of it exists.
@@ -147,7 +150,12 @@ def _create_instance(_logical_id: str, properties: Properties, _stack: str) -> t
 
 
 def _delete_instance(instance: str, _properties: Properties) -> None:
+    """Its disks go with it, as they do by default on AWS."""
+    disks = [disk for disk, record in ec2._volumes.items()
+             if any(attachment.get("InstanceId") == instance for attachment in record.get("Attachments", []))]
     _ec2("TerminateInstances", "", InstanceId=[instance])
+    for disk in disks:
+        ec2._volumes.pop(disk, None)
 
 
 def _security_group_rule(direction: str, peer: str) -> tuple[Create, Delete]:
@@ -206,7 +214,7 @@ def _delete_association(_name: str, properties: Properties) -> None:
 
 def _pretend(logical_id: str, _properties: Properties, stack: str) -> tuple[str, Attributes]:
     name = f"{stack}-{logical_id}-{uuid.uuid4().hex[:8]}"
-    return name, {"Id": name, "Arn": name}
+    return name, {"Id": name, "Arn": name, "ClusterDiscoveryEndpointURL": f"daxs://{name}.example.com"}
 
 
 def _forget(_name: str, _properties: Properties) -> None:
