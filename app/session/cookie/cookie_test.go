@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"maps"
 	"strings"
 	"sync"
@@ -384,11 +383,9 @@ func TestNewSaysWhatIsNotAllowed(t *testing.T) {
 }
 
 func TestPromises(t *testing.T) {
-	got := fmt.Sprintf("%+v", newSealer(t, "a", "session").Promises())
-	const want = "{Name:cookie Shared:true NoLostUpdate:false LogoutIsFinal:false ReadYourWrites:false ByUser:false " +
-		"Changes:true MaxBytes:2555}"
-	if got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	want := session.Promises{Name: "cookie", Shared: true, Changes: true, MaxBytes: 2555}
+	if got := newSealer(t, "a", "session").Promises(); got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
 
