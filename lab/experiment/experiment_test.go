@@ -100,7 +100,7 @@ func TestClaimsFall(t *testing.T) {
 		{"visitors are pinned in neither run", stickyImbalance{onValkey, onValkey}, []string{"max/mean with stickiness, after"}},
 		{"visitors are pinned in both runs", stickyImbalance{sticky(onValkey), sticky(onValkey)}, []string{"share of the added server without stickiness"}},
 		{"no store is shared", serverLoss{pinned: onMemory, shared: []setup{onMemory}}, []string{"lost, stale, crossed or resurrected"}},
-		{"no session is in memory", serverLoss{pinned: onValkey, shared: nil}, []string{"sessions lost with valkey"}},
+		{"no session is in memory", serverLoss{pinned: onValkey, shared: nil}, []string{"sessions lost after the kill with valkey"}},
 		{"the shared store writes whole sessions back", serverLoss{pinned: onMemory, shared: []setup{onCookie}}, []string{"lost, stale, crossed or resurrected with cookie"}},
 		{"what is deployed keeps sessions in memory", rollingDeploy{onMemory}, []string{"sessions and updates lost"}},
 		{"visitors are pinned to the old servers", scaleOut{sticky(onValkey)}, []string{"share of server-"}},

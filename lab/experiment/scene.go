@@ -15,6 +15,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/check"
 	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/load"
 	"stateless-servers/lab/store"
@@ -73,8 +74,9 @@ type scene struct {
 	link   *storeserver.Forwarder // nil without
 	closes []func() error         // in the order of what was opened
 
-	mu   sync.Mutex
-	note func(string) // of the load that is on; nil for none
+	mu     sync.Mutex
+	note   func(string) // of the load that is on; nil for none
+	counts check.Counts // of the last second of a load
 }
 
 // used notes a version, once.
@@ -199,8 +201,11 @@ const longestDrill = 3 * time.Minute
 // drill begins.
 func (s *scene) under(ctx context.Context, o load.Options, drill func(context.Context) error) (load.Result, error) {
 	o.URL = s.url
-	if s.lab.Progress != nil {
-		o.Progress = func(p load.Progress) {
+	o.Progress = func(p load.Progress) {
+		s.mu.Lock()
+		s.counts = p.Sessions
+		s.mu.Unlock()
+		if s.lab.Progress != nil {
 			p.Total = 0 // it ends with the drill
 			s.lab.Progress(p)
 		}
@@ -234,6 +239,13 @@ func (s *scene) send(ctx context.Context, o load.Options) (load.Result, error) {
 		return load.Result{}, err
 	}
 	return run.Do(ctx)
+}
+
+// seen is what had gone wrong with sessions a second ago.
+func (s *scene) seen() check.Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts
 }
 
 func (s *scene) setNote(note func(string)) {
