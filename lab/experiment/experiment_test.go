@@ -50,6 +50,9 @@ func observe(t *testing.T, e Experiment) Observation {
 	for _, check := range o.Checks {
 		t.Logf("%t: %s %g, %s", check.Holds, check.What, check.Is, check.Claim)
 	}
+	for _, event := range o.Timeline {
+		t.Logf("%s, %.1f s: %s", event.Run, event.T, event.What)
+	}
 	return o
 }
 

@@ -42,7 +42,8 @@ type Lab struct {
 const DefaultPhase = 4 * time.Second
 
 const (
-	healthInterval = time.Second // five times as often as an ALB can, so that drills take less time
+	healthInterval = time.Second     // five times as often as an ALB can, so that drills take less time
+	healthTimeout  = 5 * time.Second // of servers that are slow because the machine is; dead ones refuse at once
 	keepAlive      = 75 * time.Second
 	storeTimeout   = 9 * time.Second // so that a machine that is busy with something else proves nothing
 )
@@ -132,7 +133,7 @@ func (s *scene) open(ctx context.Context) error {
 	}
 	s.fleet, err = fleet.New(fleet.Options{
 		Program: program, Config: c, Report: s.happened,
-		Balancer: balancer.Options{HealthInterval: healthInterval, Sticky: s.sticky},
+		Balancer: balancer.Options{HealthInterval: healthInterval, HealthTimeout: healthTimeout, Sticky: s.sticky},
 	})
 	if err != nil {
 		return err
