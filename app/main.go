@@ -6,8 +6,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"stateless-servers/app/config"
@@ -24,7 +26,7 @@ func main() {
 
 // run serves until ctx ends, then drains.
 func run(ctx context.Context, environment []string) error {
-	c, err := config.Parse(environment)
+	c, err := config.Parse(environment, slices.Collect(maps.Keys(stores()))...)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 
 	"stateless-servers/app/config"
@@ -50,13 +52,13 @@ func openStorage(ctx context.Context, c config.Config, logger *slog.Logger) (*st
 		s.sessions = func(o session.Options) (*session.Manager, error) { return session.NewSealed(sealer, o) }
 		return s, err
 	}
-	store, board, err := s.open(ctx, c.Store, c, logger)
+	store, board, err := stores()[c.Store](s, ctx, c, logger)
 	if err != nil {
 		return nil, err
 	}
 	s.board = board
 	if other := c.MigrateFrom + c.MigrateTo; other != "" { // at most one is set
-		second, _, err := s.open(ctx, other, c, logger)
+		second, _, err := stores()[other](s, ctx, c, logger)
 		if err != nil {
 			s.close()
 			return nil, err
@@ -82,18 +84,35 @@ func newSealer(c config.Config) (session.Sealer, error) {
 	return cookie.New(keys, cookieName)
 }
 
-// open sets up a store on servers, and the leaderboard that goes with it.
-func (s *storage) open(ctx context.Context, name config.Store, c config.Config, logger *slog.Logger) (session.Store, leaderboard.Board, error) {
-	switch name {
-	case config.StoreValkey:
-		return s.openValkey(c)
-	case config.StoreDynamoDB:
-		return s.openDynamoDB(c)
-	case config.StoreMemcached:
-		return s.openMemcached(c)
-	case config.StorePostgres:
-		return s.openPostgres(ctx, c, logger)
-	default:
-		return memory.New(), leaderboard.NewMemory(), nil
+// An opener sets up a store on servers, and the leaderboard that goes with it, nil if none does.
+type opener func(*storage, context.Context, config.Config, *slog.Logger) (session.Store, leaderboard.Board, error)
+
+// stores are those on servers, by what SESSION_STORE calls them. CONTRIBUTING.md says how to add one.
+func stores() map[config.Store]opener {
+	return map[config.Store]opener{
+		config.StoreDynamoDB:  (*storage).openDynamoDB,
+		config.StoreValkey:    (*storage).openValkey,
+		config.StoreMemcached: (*storage).openMemcached,
+		config.StorePostgres:  (*storage).openPostgres,
+		config.StoreMemory:    (*storage).openMemory,
+	}
+}
+
+func (s *storage) openMemory(context.Context, config.Config, *slog.Logger) (session.Store, leaderboard.Board, error) {
+	return memory.New(), leaderboard.NewMemory(), nil
+}
+
+// byURL opens an added store, which the value of config.StoreURL says everything of. If it is an io.Closer, it is closed
+// when the server ends.
+func byURL[S session.Store](open func(url string) (S, error)) opener {
+	return func(s *storage, _ context.Context, c config.Config, _ *slog.Logger) (session.Store, leaderboard.Board, error) {
+		store, err := open(c.StoreURL)
+		if err != nil {
+			return nil, nil, fmt.Errorf("open the store at STORE_URL: %w", err)
+		}
+		if closer, ok := any(store).(io.Closer); ok {
+			s.closers = append(s.closers, func() { closer.Close() })
+		}
+		return store, nil, nil
 	}
 }

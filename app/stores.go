@@ -34,7 +34,7 @@ const sweepInterval = 10 * time.Minute
 // migrateRetry is how long the server waits for a database that isn't there yet before it tries again.
 const migrateRetry = 5 * time.Second
 
-func (s *storage) openValkey(c config.Config) (session.Store, leaderboard.Board, error) {
+func (s *storage) openValkey(_ context.Context, c config.Config, _ *slog.Logger) (session.Store, leaderboard.Board, error) {
 	options := valkey.Options{Address: c.ValkeyAddress, TLS: c.ValkeyTLS}
 	if c.ValkeyUser != "" {
 		sign := valkey.IAM
@@ -48,7 +48,7 @@ func (s *storage) openValkey(c config.Config) (session.Store, leaderboard.Board,
 	return store, leaderboard.NewValkey(store.Client), nil
 }
 
-func (s *storage) openDynamoDB(c config.Config) (session.Store, leaderboard.Board, error) {
+func (s *storage) openDynamoDB(_ context.Context, c config.Config, _ *slog.Logger) (session.Store, leaderboard.Board, error) {
 	aws := awsConfig(c)
 	if strings.HasPrefix(c.DynamoDBEndpoint, "http://") {
 		// DynamoDB Local takes any credentials; those of the environment must not be sent in the clear.
@@ -73,7 +73,7 @@ func (s *storage) openDynamoDB(c config.Config) (session.Store, leaderboard.Boar
 	return store, leaderboard.NewDynamoDB(client, c.DynamoDBTable), nil
 }
 
-func (s *storage) openMemcached(c config.Config) (session.Store, leaderboard.Board, error) {
+func (s *storage) openMemcached(_ context.Context, c config.Config, _ *slog.Logger) (session.Store, leaderboard.Board, error) {
 	store, err := memcached.New(memcached.Options{Addresses: c.MemcachedAddresses, TLS: c.MemcachedTLS, Timeout: c.StoreTimeout})
 	if err != nil {
 		return nil, nil, err

@@ -64,10 +64,10 @@ func TestKindOfCacheThatServersSignFor(t *testing.T) {
 			heard <- string(text[:n])
 		}()
 		var s storage
-		store, _, err := s.openValkey(config.Config{
+		store, _, err := s.openValkey(t.Context(), config.Config{
 			ValkeyAddress: listener.Addr().String(), ValkeyUser: "servers", ValkeyCacheName: "cache",
 			ValkeyServerless: serverless, Region: "eu-west-1",
-		})
+		}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,10 @@ type Config struct {
 	Zone string `env:"ZONE" envDefault:"local" allowed:"1 to 64 letters, digits, dots and hyphens"`
 
 	// Store is where sessions live.
-	Store Store `env:"SESSION_STORE" envDefault:"memory" allowed:"dynamodb, valkey, memcached, postgres, cookie, token or memory"`
+	Store Store `env:"SESSION_STORE" envDefault:"memory" allowed:"dynamodb, valkey, memcached, postgres, cookie, token, memory or an added store"`
+	// StoreURL is what a store needs to know that was added to the server beyond Stores. Such stores have one value for
+	// everything.
+	StoreURL string `env:"STORE_URL" secret:"true" allowed:"what the package of an added store says; the other stores have variables of their own"`
 	// MigrateFrom is the store that sessions move away from, each when it is next used; Store is where they go. It is the
 	// second step of a move between stores (package migrate).
 	MigrateFrom Store `env:"SESSION_MIGRATE_FROM" allowed:"a store on servers other than SESSION_STORE, or empty"`
@@ -124,15 +127,16 @@ var (
 )
 
 // Parse reads the environment (KEY=value strings, as of os.Environ). Variables that it doesn't know are not its
-// business. The error is a Problems, which has every bad value at once.
-func Parse(environment []string) (Config, error) {
+// business. A store is one of Stores, or was added to the server. The error is a Problems, which has every bad value at
+// once.
+func Parse(environment []string, added ...Store) (Config, error) {
 	c, problems := decode(environment)
 	if c.ServerName == "" && !problems.has("SERVER_NAME") {
 		if name, err := os.Hostname(); err == nil && nameForm.MatchString(name) {
 			c.ServerName = name
 		}
 	}
-	c.check(&problems)
+	c.check(&problems, added)
 	if len(problems) > 0 {
 		return Config{}, problems
 	}
@@ -140,7 +144,8 @@ func Parse(environment []string) (Config, error) {
 }
 
 // check adds a problem for every value that parsed but is not allowed.
-func (c *Config) check(problems *Problems) {
+func (c *Config) check(problems *Problems, added []Store) {
+	stores := slices.Concat(Stores(), added)
 	require := func(ok bool, field string) {
 		if !ok {
 			problems.add(c, field)
@@ -152,7 +157,7 @@ func (c *Config) check(problems *Problems) {
 	require(isLoopback(c.AdminAddr), "AdminAddr")
 	require(nameForm.MatchString(c.ServerName), "ServerName")
 	require(nameForm.MatchString(c.Zone), "Zone")
-	require(slices.Contains(Stores(), c.Store), "Store")
+	require(slices.Contains(stores, c.Store), "Store")
 	require(between(c.Lifetime, time.Second, 8760*time.Hour), "Lifetime")
 	require(between(c.IdleTimeout, time.Second, min(720*time.Hour, c.Lifetime)), "IdleTimeout")
 	require(between(c.StoreTimeout, 10*time.Millisecond, 30*time.Second), "StoreTimeout")
@@ -161,8 +166,11 @@ func (c *Config) check(problems *Problems) {
 	require(between(c.DrainTimeout, time.Second, time.Hour), "DrainTimeout")
 	require(between(c.ShutdownDelay, 0, time.Minute) && c.ShutdownDelay < c.DrainTimeout, "ShutdownDelay")
 
-	require(c.MigrateFrom == "" || c.movesWith(c.MigrateFrom), "MigrateFrom")
-	require(c.MigrateTo == "" || c.movesWith(c.MigrateTo) && c.MigrateFrom == "", "MigrateTo")
+	moves := func(other Store) bool {
+		return slices.Contains(stores, other) && other != c.Store && other.OnServers() && c.Store.OnServers()
+	}
+	require(c.MigrateFrom == "" || moves(c.MigrateFrom), "MigrateFrom")
+	require(c.MigrateTo == "" || moves(c.MigrateTo) && c.MigrateFrom == "", "MigrateTo")
 
 	valkey := c.Uses(StoreValkey)
 	require(isAddress(c.ValkeyAddress) || c.ValkeyAddress == "" && !valkey, "ValkeyAddress")
@@ -184,10 +192,6 @@ func (c *Config) check(problems *Problems) {
 // Uses tells whether sessions are in the store, or move to or from it.
 func (c Config) Uses(store Store) bool {
 	return store == c.Store || store == c.MigrateFrom || store == c.MigrateTo
-}
-
-func (c Config) movesWith(other Store) bool {
-	return slices.Contains(Stores(), other) && other != c.Store && other.OnServers() && c.Store.OnServers()
 }
 
 func isAddress(addr string) bool {

@@ -1,0 +1,191 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// What CONTRIBUTING.md says it takes to add a store: a folder, and in the table of stores a line, with its import.
+const (
+	addedStore  = "files"
+	addedLine   = "\t\t\"files\": byURL(files.Open),\n"
+	addedImport = "\t\"stateless-servers/app/session/files\"\n"
+	afterLine   = "\t\tconfig.StoreMemory:    (*storage).openMemory,\n"
+	afterImport = "\t\"stateless-servers/app/session/cookie\"\n"
+)
+
+// A store is added by one folder and one line of the server: it passes the conformance suite, and two servers share its
+// sessions.
+func TestAddedStore(t *testing.T) {
+	overlay := overlayOfAddedStore(t)
+	programs := t.TempDir()
+	suite, server := filepath.Join(programs, "suite"), filepath.Join(programs, "server")
+	goCommand(t, "test", "-c", "-vet=off", "-overlay", overlay, "-o", suite, "./app/session/"+addedStore)
+	goCommand(t, "build", "-overlay", overlay, "-o", server, "./app")
+
+	run := exec.CommandContext(t.Context(), suite, "-test.v", "-test.timeout=2m")
+	run.Dir = t.TempDir()
+	output, err := run.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the conformance suite: %v\n%s", err, output)
+	}
+	if passed := bytes.Count(output, []byte("    --- PASS: ")); passed < 30 {
+		t.Errorf("the conformance suite ran %d checks:\n%s", passed, output)
+	}
+
+	url := "file://" + t.TempDir()
+	servers := []*addedServer{startAdded(t, server, url), startAdded(t, server, url)}
+	jar, _ := cookiejar.New(nil)
+	client := http.Client{Jar: jar, Timeout: 10 * time.Second}
+	for visit := 1; visit <= 20; visit++ {
+		if visit == 11 {
+			servers[0].kill()
+			servers = servers[1:]
+		}
+		response, err := client.Post(servers[visit%len(servers)].url+"/api/visits", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ Visits int }
+		err = json.NewDecoder(response.Body).Decode(&got)
+		response.Body.Close()
+		if err != nil || got.Visits != visit {
+			t.Fatalf("visit %d: %s, the counter says %d, %v", visit, response.Status, got.Visits, err)
+		}
+	}
+}
+
+// A store that can't be opened ends the server with one line, and so does one that nobody added.
+func TestAddedStoreThatCannotStart(t *testing.T) {
+	overlay := overlayOfAddedStore(t)
+	server := filepath.Join(t.TempDir(), "server")
+	goCommand(t, "build", "-overlay", overlay, "-o", server, "./app")
+	for _, test := range []struct{ store, want string }{
+		{addedStore, "open the store at STORE_URL: allowed is file:// and the absolute path of a folder"},
+		{"nosuch", `SESSION_STORE="nosuch": allowed is dynamodb`},
+	} {
+		command := exec.CommandContext(t.Context(), server)
+		command.Env = []string{"SERVER_NAME=a", "SESSION_STORE=" + test.store, "STORE_URL=nowhere"}
+		output, err := command.CombinedOutput()
+		if err == nil || !strings.HasPrefix(string(output), test.want) || bytes.Count(output, []byte("\n")) != 1 {
+			t.Errorf("%s: %v\n%s", test.store, err, output)
+		}
+	}
+}
+
+// overlayOfAddedStore describes the tree with the store added to it, for the flag -overlay of the go command.
+func overlayOfAddedStore(t *testing.T) string {
+	t.Helper()
+	absolute, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := map[string]string{}
+	folder := filepath.Join("test", "testdata", addedStore)
+	entries, err := os.ReadDir(filepath.Join(root, folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		replace[filepath.Join(absolute, "app", "session", addedStore, entry.Name())] =
+			filepath.Join(absolute, folder, entry.Name())
+	}
+	table := filepath.Join(absolute, "app", "storage.go")
+	text, err := os.ReadFile(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := string(text)
+	for _, insert := range [][2]string{{afterLine, addedLine}, {afterImport, addedImport}} {
+		if strings.Count(changed, insert[0]) != 1 {
+			t.Fatalf("app/storage.go has no line %q to add one after", insert[0])
+		}
+		changed = strings.Replace(changed, insert[0], insert[0]+insert[1], 1)
+	}
+	dir := t.TempDir()
+	replace[table] = filepath.Join(dir, "storage.go")
+	if err := os.WriteFile(replace[table], []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	description, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(path, description, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// goCommand runs the go command in the module's folder.
+func goCommand(t *testing.T, args ...string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", args...)
+	command.Dir = root
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, output)
+	}
+}
+
+// An addedServer is a server process by itself.
+type addedServer struct {
+	url  string
+	kill func()
+}
+
+func startAdded(t *testing.T, program, store string) *addedServer {
+	t.Helper()
+	addr := freeAddr(t)
+	command := exec.Command(program)
+	command.Env = []string{"ADDR=" + addr, "ADMIN_ADDR=127.0.0.1:0", "SERVER_NAME=" + strings.ReplaceAll(addr, ":", "-"),
+		"PLAIN_HTTP=true", "SESSION_STORE=" + addedStore, "STORE_URL=" + store}
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() { command.Wait(); close(exited) }()
+	s := &addedServer{url: "http://" + addr, kill: func() {
+		command.Process.Signal(syscall.SIGKILL)
+		<-exited
+	}}
+	t.Cleanup(s.kill)
+	for range 500 {
+		if response, err := http.Get(s.url + "/readyz"); err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return s
+			}
+		}
+		select {
+		case <-exited:
+			t.Fatalf("the server ended:\n%s", output.String())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	t.Fatal("the server didn't get ready")
+	return nil
+}
+
+// CONTRIBUTING.md quotes the line that the test adds.
+func TestContributingSaysHowToAddAStore(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "CONTRIBUTING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(strings.Split(string(text), "\n"), strings.TrimSpace(addedLine)) {
+		t.Errorf("CONTRIBUTING.md lacks the line %s", addedLine)
+	}
+}

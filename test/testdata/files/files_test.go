@@ -1,0 +1,26 @@
+package files
+
+import (
+	"testing"
+
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/sessiontest"
+)
+
+func open(t *testing.T, url string) *Store {
+	store, err := Open(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func TestStore(t *testing.T) { sessiontest.Run(t, open(t, "file://"+t.TempDir())) }
+
+// TestServers gives each server a store of its own in the same folder.
+func TestServers(t *testing.T) {
+	url := "file://" + t.TempDir()
+	sessiontest.RunServers(t, func(o session.Options) (*session.Manager, error) {
+		return session.New(open(t, url), o)
+	})
+}
