@@ -16,6 +16,7 @@ import (
 // A setting is one key of the context.
 type setting struct {
 	key      string
+	kind     string // what the documentation calls the type
 	fallback string // the value of a key that isn't given; "" leaves the field empty
 	allowed  string
 	set      func(value string) bool // false when the value isn't allowed
@@ -40,6 +41,24 @@ func (s setting) isOf(store config.Store) bool {
 	return s.stores == nil || slices.Contains(s.stores, store)
 }
 
+// A Key is what the documentation says of one key of the context. A key that means something else with other stores is
+// there once for each meaning.
+type Key struct {
+	Name, Type, Default, Allowed string         // Default is empty where there is none
+	Stores                       []config.Store // those that the key is for; nil is any
+	Needs                        string         // what else it goes with, such as another=value; empty is anything
+}
+
+// Keys lists every key, in the order in which Config has them.
+func Keys() []Key {
+	var c Config
+	var keys []Key
+	for _, s := range c.settings() {
+		keys = append(keys, Key{s.key, s.kind, s.fallback, s.allowed, s.stores, s.needs})
+	}
+	return keys
+}
+
 // storesOf are the stores that a key is for.
 func storesOf(key string, settings []setting) (stores []config.Store) {
 	for _, s := range settings {
@@ -57,10 +76,11 @@ func first(i int, settings []setting) bool {
 
 // choice is a setting with a few values, the first of which is the default.
 func choice[T ~string](key string, field *T, values ...T) setting {
-	return setting{key: key, fallback: string(values[0]), allowed: names(values), set: func(value string) bool {
-		*field = T(value)
-		return slices.Contains(values, T(value))
-	}}
+	return setting{key: key, kind: "word", fallback: string(values[0]), allowed: names(values),
+		set: func(value string) bool {
+			*field = T(value)
+			return slices.Contains(values, T(value))
+		}}
 }
 
 // names lists values as "a, b or c".
@@ -80,56 +100,61 @@ func names[T ~string](values []T) string {
 
 // boolean is a setting that is false by default.
 func boolean(key string, field *bool) setting {
-	return setting{key: key, fallback: "false", allowed: "true or false", set: func(value string) bool {
-		*field = value == "true"
-		return value == "true" || value == "false"
-	}}
+	return setting{key: key, kind: "boolean", fallback: "false", allowed: "true or false",
+		set: func(value string) bool {
+			*field = value == "true"
+			return value == "true" || value == "false"
+		}}
 }
 
 func form(key string, field *string, fallback string, form *regexp.Regexp, allowed string) setting {
-	return setting{key: key, fallback: fallback, allowed: allowed, set: func(value string) bool {
-		*field = value
-		return form.MatchString(value)
-	}}
+	return setting{key: key, kind: "text", fallback: fallback, allowed: allowed,
+		set: func(value string) bool {
+			*field = value
+			return form.MatchString(value)
+		}}
 }
 
 // number leaves the field at zero when the value isn't allowed.
 func number(key string, field *int, fallback, low, high int) setting {
 	allowed := fmt.Sprintf("a whole number from %d to %d", low, high)
-	return setting{key: key, fallback: strconv.Itoa(fallback), allowed: allowed, set: func(value string) bool {
-		n, err := strconv.Atoi(value)
-		if err != nil || n < low || n > high {
-			return false
-		}
-		*field = n
-		return true
-	}}
+	return setting{key: key, kind: "whole number", fallback: strconv.Itoa(fallback), allowed: allowed,
+		set: func(value string) bool {
+			n, err := strconv.Atoi(value)
+			if err != nil || n < low || n > high {
+				return false
+			}
+			*field = n
+			return true
+		}}
 }
 
 // span is a setting that is a duration.
 func span(key string, field *time.Duration, fallback, low, high time.Duration) setting {
 	allowed := fmt.Sprintf("a duration from %v to %v, such as %v", low, high, fallback)
-	return setting{key: key, fallback: fallback.String(), allowed: allowed, set: func(value string) bool {
-		d, err := time.ParseDuration(value)
-		if err != nil || d < low || d > high {
-			return false
-		}
-		*field = d
-		return true
-	}}
+	return setting{key: key, kind: "duration", fallback: fallback.String(), allowed: allowed,
+		set: func(value string) bool {
+			d, err := time.ParseDuration(value)
+			if err != nil || d < low || d > high {
+				return false
+			}
+			*field = d
+			return true
+		}}
 }
 
 // halves is a number in steps of 0.5.
 func halves(key string, field *float64, fallback, low, high float64) setting {
 	allowed := fmt.Sprintf("a number from %v to %v in steps of 0.5", low, high)
-	return setting{key: key, fallback: fmt.Sprint(fallback), allowed: allowed, set: func(value string) bool {
-		x, err := strconv.ParseFloat(value, 64)
-		if err != nil || !(x >= low && x <= high) || x*2 != math.Trunc(x*2) {
-			return false
-		}
-		*field = x
-		return true
-	}}
+	return setting{key: key, kind: "number", fallback: fmt.Sprint(fallback), allowed: allowed,
+		set: func(value string) bool {
+			x, err := strconv.ParseFloat(value, 64)
+			if err != nil || !(x >= low && x <= high) || x*2 != math.Trunc(x*2) {
+				return false
+			}
+			*field = x
+			return true
+		}}
 }
 
 // text is a context value as somebody would type it after -c.

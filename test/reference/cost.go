@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"os"
+	"strconv"
+
+	"stateless-servers/stacks"
+)
+
+const (
+	hours         = 730 // of a month
+	pricedRegion  = "us-east-1"
+	endpointsOnly = 6 * 2 // interface endpoints of egress=endpoints-only: six APIs in the two zones of the default
+)
+
+// costs are what keys add to the bill, in words, by key or, where a key has several meanings, by key and first store.
+type costs map[string]string
+
+func (c costs) of(key stacks.Key) string {
+	if len(key.Stores) > 0 {
+		if text, ok := c[key.Name+" "+string(key.Stores[0])]; ok {
+			return text
+		}
+	}
+	return c[key.Name]
+}
+
+// monthlyCosts reads the file with the prices. An item that it doesn't have is an error.
+func monthlyCosts(path string) (costs, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	records, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	prices := map[string]float64{}
+	for _, record := range records {
+		if record[0] != pricedRegion {
+			continue
+		}
+		if prices[record[1]], err = strconv.ParseFloat(record[3], 64); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	var missing []string
+	price := func(item string) float64 {
+		usd, ok := prices[item]
+		if !ok {
+			missing = append(missing, item)
+		}
+		return usd
+	}
+	month := func(item string) float64 { return hours * price(item) }
+
+	c := costs{
+		"store":           "see [compare.md](compare.md#monthly-cost)",
+		"waf":             fmt.Sprintf("`true`: %.2f USD, and %.2f USD a million requests", price("waf:acl")+3*price("waf:rule"), price("waf:request")),
+		"instanceType":    fmt.Sprintf("`t4g.small`: %.2f USD a server", month("ec2:t4g.small")),
+		"minServers":      fmt.Sprintf("%.2f USD for one `t4g.small` more", month("ec2:t4g.small")),
+		"maxServers":      "as many as the requests take",
+		"natInstanceType": fmt.Sprintf("`t4g.nano`: %.2f USD each", month("ec2:t4g.nano")),
+		"egress": fmt.Sprintf("for one NAT gateway %.2f USD and %.3f USD a GB, for one NAT instance %.2f USD, both with %.2f USD for "+
+			"the address; `endpoints-only`: %.2f USD in two zones and %.2f USD a GB",
+			month("nat-gateway:hour"), price("nat-gateway:data"), month("ec2:t4g.nano"), month("ipv4"),
+			endpointsOnly*month("vpc-endpoint:hour"), price("data-transfer:zone")),
+		"stage": fmt.Sprintf("`production`: %.2f USD for the NAT gateway and address of each zone but the first, and backups",
+			month("nat-gateway:hour")+month("ipv4")),
+		"zones": fmt.Sprintf("3: %.2f USD more for the load balancer's address; with `stage=production` a NAT gateway more",
+			month("ipv4")),
+		"loaderInstanceType": fmt.Sprintf("`c7g.large`: %.4f USD for each hour of a loader", price("ec2:c7g.large")),
+
+		"billing": fmt.Sprintf("`on-demand`: %.3f USD a million writes, %.3f USD a million reads, nothing at rest; `provisioned`: "+
+			"%.2f USD a write unit, %.2f USD a read unit", price("dynamodb:write-request"), price("dynamodb:read-request"),
+			month("dynamodb:write-capacity"), month("dynamodb:read-capacity")),
+		"minUnits": fmt.Sprintf("with `billing=provisioned`: %.2f USD for a unit of each of table and index",
+			2*(month("dynamodb:write-capacity")+month("dynamodb:read-capacity"))),
+		"customerKey":       fmt.Sprintf("`true`: %.2f USD", price("kms:key")),
+		"replicas dynamodb": "each write once more in each region",
+		"daxNodeType":       fmt.Sprintf("`dax.t3.small`: %.2f USD a node", month("dax:dax.t3.small")),
+		"dax":               fmt.Sprintf("`true`: %.2f USD for two nodes", 2*month("dax:dax.t3.small")),
+		"serverless": fmt.Sprintf("`true`, a GB kept for a month: %.2f USD with Valkey, %.2f USD with the others; a million ECPU: "+
+			"%.4f or %.4f USD", month("elasticache-serverless:valkey:data"), month("elasticache-serverless:redis:data"),
+			price("elasticache-serverless:valkey:ecpu"), price("elasticache-serverless:redis:ecpu")),
+		"cacheNodeType": fmt.Sprintf("`cache.t4g.micro`: %.2f USD a node with Valkey, %.2f USD with the others",
+			month("elasticache:valkey:cache.t4g.micro"), month("elasticache:redis:cache.t4g.micro")),
+		"shards":          "a primary and its replicas each",
+		"replicas valkey": "a node for each primary",
+		"nodes":           "a node each",
+		"minACU":          fmt.Sprintf("%.2f USD an ACU, for each of two instances", month("aurora:acu")),
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%s has no price of %q in %s", path, missing, pricedRegion)
+	}
+	return c, nil
+}

@@ -1,0 +1,214 @@
+// Command reference writes docs/configuration.md: every key of the deployment and every variable of the server, from
+// the structs that declare them.
+package main
+
+//go:generate go run .
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"stateless-servers/app/config"
+	"stateless-servers/stacks"
+)
+
+// Where things are, seen from this folder.
+const (
+	root = "../.."
+	page = root + "/docs/configuration.md"
+)
+
+func main() {
+	text, err := reference()
+	if err == nil {
+		err = os.WriteFile(page, []byte(text), 0o644)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+const introduction = `# Configuration
+
+<!-- Written by go generate ./test/reference, from the structs and their comments. -->
+
+Two things are configured: the deployment, by keys of the CDK's context, and each server, by its environment. The stacks and
+the lab write the environment of the servers that they start, so that whoever deploys needs the first table only. Every bad
+value is reported, all at once: name, value and what is allowed.
+
+## Deployment
+
+` + "`npx cdk deploy --all -c key=value`, or `\"context\"` in [cdk.json](../cdk.json)." + ` Monthly costs are of us-east-1, on demand, for 730
+hours, from [lab/cost/prices.csv](../lab/cost/prices.csv); a dash is no cost of its own. What a whole deployment costs at
+your traffic: ` + "`go run ./lab compare dynamodb valkey+shards=2`" + ` ([compare.md](compare.md)).
+
+`
+
+const serverIntroduction = `
+## Server
+
+Variables of ` + "`go run ./app`" + `. What has no default is empty, and needed only where it says so.
+
+`
+
+// reference is the whole page.
+func reference() (string, error) {
+	costs, err := monthlyCosts(filepath.Join(root, "lab", "cost", "prices.csv"))
+	if err != nil {
+		return "", err
+	}
+	comments, err := fieldComments(filepath.Join(root, "stacks"))
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	text.WriteString(introduction)
+	text.WriteString("| key | type | default | allowed | monthly cost | what it is |\n|---|---|---|---|---|---|\n")
+	for _, key := range stacks.Keys() {
+		comment, err := commentOf(key, comments)
+		if err != nil {
+			return "", err
+		}
+		name := code(key.Name)
+		if len(key.Stores) > 0 {
+			name += " of " + list(key.Stores)
+		}
+		allowed := key.Allowed
+		if key.Needs != "" {
+			allowed += "; only with " + code(key.Needs)
+		}
+		row(&text, name, key.Type, code(key.Default), allowed, costs.of(key), comment)
+	}
+	text.WriteString(serverIntroduction)
+	text.WriteString("| variable | type | default | allowed | what it is |\n|---|---|---|---|---|\n")
+	fields, err := fieldComments(filepath.Join(root, "app", "config"))
+	if err != nil {
+		return "", err
+	}
+	for f := range reflect.TypeFor[config.Config]().Fields() {
+		comment := fields["Config."+f.Name]
+		if comment == "" {
+			return "", fmt.Errorf("config.Config.%s has no comment", f.Name)
+		}
+		row(&text, code(f.Tag.Get("env")), typeName(f.Type), code(f.Tag.Get("envDefault")), f.Tag.Get("allowed"), polished(f.Name, comment))
+	}
+	return text.String(), nil
+}
+
+// row writes a line of a table. Vertical bars would end a cell.
+func row(text *strings.Builder, cells ...string) {
+	for _, cell := range cells {
+		if cell == "" {
+			cell = "–"
+		}
+		text.WriteString("| " + strings.ReplaceAll(cell, "|", `\|`) + " ")
+	}
+	text.WriteString("|\n")
+}
+
+func code(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "`" + text + "`"
+}
+
+func list(stores []config.Store) string {
+	words := make([]string, len(stores))
+	for i, s := range stores {
+		words[i] = string(s)
+	}
+	return strings.Join(words, ", ")
+}
+
+func typeName(t reflect.Type) string {
+	switch {
+	case t.String() == "time.Duration":
+		return "duration"
+	case t.Kind() == reflect.Bool:
+		return "boolean"
+	case t.Kind() == reflect.Int:
+		return "whole number"
+	case t.Kind() == reflect.Slice:
+		return "list"
+	case t == reflect.TypeFor[config.Store]():
+		return "word"
+	default:
+		return "text"
+	}
+}
+
+// fieldComments are the comments of the fields of all structs in a folder, by Struct.Field, each in one line.
+func fieldComments(folder string) (map[string]string, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	comments := map[string]string{}
+	for _, path := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		if err != nil {
+			return nil, err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			declared, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			fields, ok := declared.Type.(*ast.StructType)
+			if !ok {
+				return true
+			}
+			for _, field := range fields.Fields.List {
+				for _, name := range field.Names {
+					comments[declared.Name.Name+"."+name.Name] = strings.Join(strings.Fields(field.Doc.Text()), " ")
+				}
+			}
+			return true
+		})
+	}
+	return comments, nil
+}
+
+// polished is a comment without keys in parentheses, and without the name of the field where it begins with "Name is".
+func polished(name, comment string) string {
+	comment = keyInComment.ReplaceAllString(comment, "")
+	for _, verb := range []string{" is ", " are "} {
+		if rest, found := strings.CutPrefix(comment, name+verb); found {
+			return strings.ToUpper(rest[:1]) + rest[1:]
+		}
+	}
+	return comment
+}
+
+var keyInComment = regexp.MustCompile(` \([a-zA-Z]+\)`)
+
+// commentOf is what the field of a key says. Two structs have a field for the key replicas.
+func commentOf(key stacks.Key, comments map[string]string) (string, error) {
+	of := map[config.Store]string{
+		config.StoreDynamoDB: "DynamoDBConfig.", config.StoreValkey: "CacheConfig.", config.StoreMemcached: "CacheConfig.",
+		config.StorePostgres: "PostgresConfig.",
+	}
+	for field, comment := range comments {
+		if !strings.Contains(comment, "("+key.Name+")") && !strings.Contains(comment, "("+key.Name+", ") {
+			continue
+		}
+		if len(key.Stores) > 0 && !strings.HasPrefix(field, of[key.Stores[0]]) {
+			continue
+		}
+		_, name, _ := strings.Cut(field, ".")
+		if !strings.HasPrefix(comment, name+" ") { // of several fields with one comment, the first
+			continue
+		}
+		return polished(name, comment), nil
+	}
+	return "", fmt.Errorf("no field of the stacks' configuration says that it is of the key %s", key.Name)
+}
