@@ -4,7 +4,9 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strconv"
@@ -15,6 +17,10 @@ import (
 )
 
 func TestSignalsEndEverything(t *testing.T) {
+	// Tests that run under nohup ignore SIGHUP, and what they start would inherit that; what they handle it doesn't.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	tests := []struct {
 		signal syscall.Signal
 		exit   int // -1: by the signal
