@@ -35,11 +35,11 @@ func isName(user string) bool {
 }
 
 func (s *server) logout(w http.ResponseWriter, r *http.Request) {
-	s.answerSession(w, r, session.From(r.Context()).Logout(r.Context()))
+	s.endLogin(w, r, session.From(r.Context()).Logout)
 }
 
 func (s *server) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
-	s.answerSession(w, r, session.From(r.Context()).LogoutEverywhere(r.Context()))
+	s.endLogin(w, r, session.From(r.Context()).LogoutEverywhere)
 }
 
 // answerSession answers with the session after a change of who is logged in, or with why there was none.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"strings"
@@ -25,6 +26,7 @@ type sessionState struct {
 	Store         string           `json:"store"`
 	Authenticated bool             `json:"authenticated"`
 	User          string           `json:"user"`
+	Name          string           `json:"name,omitempty"` // with a Login
 	Visits        int64            `json:"visits"`
 	Cart          map[string]int64 `json:"cart"`
 	Created       *time.Time       `json:"created"` // nil without a session
@@ -43,6 +45,11 @@ func (s *server) state(ctx context.Context) (sessionState, error) {
 	}
 	if found {
 		state.Created, state.Expires = toSecond(info.Created), toSecond(info.Expires)
+	}
+	if s.Login != nil && state.Authenticated {
+		if state.Name, _, err = displayName.Get(ctx, visitor); err != nil {
+			return sessionState{}, err
+		}
 	}
 	if state.Visits, err = visits.Get(ctx, visitor); err != nil {
 		return sessionState{}, err
@@ -164,7 +171,8 @@ func (s *server) addScore(w http.ResponseWriter, r *http.Request) {
 	// A client that leaves doesn't stop what its session already says.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.BoardTimeout)
 	defer cancel()
-	if err := s.Board.Record(ctx, playerName(info), score); err != nil {
+	player := s.playerName(info)
+	if err := s.Board.Record(ctx, player, score); err != nil {
 		unavailable(w, r, s.Logger, "The leaderboard", err)
 		return
 	}
@@ -172,15 +180,20 @@ func (s *server) addScore(w http.ResponseWriter, r *http.Request) {
 		Name   string `json:"name"`
 		Score  int64  `json:"score"`
 		Server string `json:"server"`
-	}{playerName(info), score, s.Server})
+	}{player, score, s.Server})
 }
 
-// playerName is the visitor's name on the leaderboard.
-func playerName(info session.Info) string {
-	if info.User != "" {
+// playerName is the visitor's name on the leaderboard. Of those whom a Login knows, it shows neither name nor subject.
+func (s *server) playerName(info session.Info) string {
+	switch {
+	case info.User == "":
+		return fmt.Sprintf("guest-%x", info.ID[:3])
+	case s.Login != nil:
+		sum := sha256.Sum256([]byte(info.User))
+		return fmt.Sprintf("player-%x", sum[:4])
+	default:
 		return info.User
 	}
-	return fmt.Sprintf("guest-%x", info.ID[:3])
 }
 
 func (s *server) getLeaderboard(w http.ResponseWriter, r *http.Request) {

@@ -42,7 +42,7 @@ func document(title string, data g.Node, content ...g.Node) g.Node {
 			h.Main(h.ID("main"), h.TabIndex("-1"), g.Group(content)),
 			h.Footer(
 				data,
-				h.P(g.Text("This is a lab. It asks for no password, and checks no name.")),
+				h.P(g.Text("This is a lab. It asks for no password.")),
 			),
 		),
 	))

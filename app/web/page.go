@@ -14,11 +14,12 @@ import (
 type homePage struct {
 	sessionState
 	limits
-	Hero     answer   // this page's
-	Answers  []answer // servedLength of them, the oldest first
-	Legend   []answer // the servers among Answers
-	Products []cartLine
-	Total    int64 // cents
+	ByProvider bool     // logins are a third party's
+	Hero       answer   // this page's
+	Answers    []answer // servedLength of them, the oldest first
+	Legend     []answer // the servers among Answers
+	Products   []cartLine
+	Total      int64 // cents
 
 	Player     string // the visitor's name on the board; empty without a session
 	LastScore  int64
@@ -63,9 +64,9 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	home := homePage{sessionState: state, limits: s.limits}
+	home := homePage{sessionState: state, limits: s.limits, ByProvider: s.Login != nil}
 	if found {
-		home.Player = playerName(info)
+		home.Player = s.playerName(info)
 		// A score that another version of this program wrote differently is no reason to fail.
 		home.LastScore, home.HasScore, _ = lastScore.Get(ctx, visitor)
 	}

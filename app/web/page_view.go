@@ -87,9 +87,9 @@ func visitsPanel(p homePage) g.Node {
 }
 
 func sessionPanel(p homePage) g.Node {
-	who, end := loginForm(), "End the session"
+	who, end := loginForm(p.ByProvider), "End the session"
 	if p.Authenticated {
-		who, end = h.P(h.Class("who"), g.Text("Logged in as "), h.B(g.Text(p.User))), "Log out"
+		who, end = h.P(h.Class("who"), g.Text("Logged in as "), h.B(g.Text(cmp.Or(p.Name, p.User)))), "Log out"
 	}
 	return panel("panel", "session", "Your session",
 		who,
@@ -108,7 +108,10 @@ func sessionPanel(p homePage) g.Node {
 	)
 }
 
-func loginForm() g.Node {
+func loginForm(byProvider bool) g.Node {
+	if byProvider {
+		return post("/login", h.Button(g.Text("Log in")))
+	}
 	return post("/login",
 		h.Label(h.For("user"), g.Text("Log in with any name")),
 		h.Div(h.Class("row"),

@@ -26,6 +26,8 @@ type Options struct {
 	Board leaderboard.Board
 	// BoardTimeout bounds each question to Board; default 800 ms, so that a visitor waits less than a second for a 503.
 	BoardTimeout time.Duration
+	// Login, when not nil, has a third party say who visitors are. Otherwise whoever they claim to be is believed.
+	Login Login
 	// Ready, when not nil, is asked by /readyz before the session store is: its error makes the server not ready, and is
 	// shown. It is how a server says that it is shutting down.
 	Ready func(context.Context) error
@@ -87,7 +89,12 @@ func (s *server) routes() {
 		})
 	}
 	withSession("GET /{$}", s.page)
-	withSession("POST /login", s.login)
+	if s.Login == nil {
+		withSession("POST /login", s.login)
+	} else {
+		s.mux.HandleFunc("POST /login", s.beginLogin)
+		withSession("GET /login/callback", s.finishLogin)
+	}
 	withSession("POST /logout", s.logout)
 	unless(s.limits.NoUserSessions, "POST /logout/everywhere", s.logoutEverywhere)
 

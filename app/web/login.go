@@ -1,0 +1,124 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+
+	"stateless-servers/app/session"
+)
+
+// A Login has a third party, the provider, say who visitors are, so that the application asks for no name. A login that
+// one server began, another may finish.
+type Login interface {
+	// Begin returns where the visitor goes to log in. An error is that the provider doesn't answer.
+	Begin(http.ResponseWriter, *http.Request) (address string, err error)
+	// Finish returns who comes back from there: subject is who they are for good, and name is how they know themselves, or
+	// "". An error with a method Refusal() string is that the login isn't accepted, for a reason that visitors are told, and
+	// any other that the provider doesn't answer.
+	Finish(http.ResponseWriter, *http.Request) (subject, name string, err error)
+	// End returns where a visitor goes who has logged out here, to log out there too, or "".
+	End(context.Context) (address string)
+}
+
+// displayName is how the provider's visitor knows themselves. It is shown to nobody else.
+const displayName = session.Key[string]("name")
+
+func (s *server) beginLogin(w http.ResponseWriter, r *http.Request) {
+	address, err := s.Login.Begin(w, r)
+	if err != nil {
+		unavailable(w, r, s.Logger, "The login provider", err)
+		return
+	}
+	leave(w, r, address)
+}
+
+// finishLogin logs the subject in. It leads to the page, and nowhere else.
+func (s *server) finishLogin(w http.ResponseWriter, r *http.Request) {
+	subject, name, err := s.Login.Finish(w, r)
+	if err != nil {
+		s.refuseLogin(w, r, err)
+		return
+	}
+	if err := become(r.Context(), subject, name); err != nil {
+		s.sessionError(w, r, err)
+		return
+	}
+	remember(w, r, s.Server)
+	w.Header().Set("Location", "/")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// become logs in the subject, who keeps what was in the session unless somebody else was logged in.
+func become(ctx context.Context, subject, name string) error {
+	visitor := session.From(ctx)
+	before, err := visitor.User(ctx)
+	if err != nil {
+		return err
+	}
+	if before != "" && before != subject {
+		if err := visitor.Logout(ctx); err != nil {
+			return err
+		}
+	}
+	if !isName(name) {
+		name = subject
+	}
+	if err := displayName.Set(visitor, name); err != nil {
+		return err
+	}
+	return visitor.Login(ctx, subject)
+}
+
+func (s *server) refuseLogin(w http.ResponseWriter, r *http.Request, err error) {
+	var refusal interface {
+		error
+		Refusal() string
+	}
+	if !errors.As(err, &refusal) {
+		unavailable(w, r, s.Logger, "The login provider", err)
+		return
+	}
+	if errors.Unwrap(refusal) != nil { // something that the visitor isn't told
+		s.Logger.WarnContext(r.Context(), "login refused", "error", err)
+	}
+	refuse(w, r, http.StatusForbidden, refusal.Refusal())
+}
+
+// endLogin ends sessions, and where a provider knows the visitor, leads there. What is ended here is ended whether the
+// provider answers or not.
+func (s *server) endLogin(w http.ResponseWriter, r *http.Request, end func(context.Context) error) {
+	ctx := r.Context()
+	user := ""
+	if s.Login != nil {
+		user, _ = session.From(ctx).User(ctx) // end tells what is wrong
+	}
+	err := end(ctx)
+	if err == nil && user != "" {
+		if address := s.Login.End(ctx); address != "" {
+			leave(w, r, address)
+			return
+		}
+	}
+	s.answerSession(w, r, err)
+}
+
+// leave leads the visitor to an address of the provider's. A form is led by a page of its own: browsers hold redirects of
+// a form to the policy's form-action, too, and which sites a provider leads on to, nobody can list.
+func leave(w http.ResponseWriter, r *http.Request, address string) {
+	if !isForm(r) {
+		w.Header().Set("Location", address)
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	w.Header().Set("Refresh", "0; url="+address)
+	writePage(w, http.StatusOK, document("Going on", nil,
+		h.Section(h.Class("hero"),
+			h.H1(h.Span(h.Class("name"), g.Text("Going on to the login provider"))),
+			h.Div(h.Class("row"), h.A(h.Class("button"), h.Href(address), g.Text("Go there"))),
+		),
+	))
+}
