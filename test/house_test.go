@@ -18,6 +18,7 @@ func TestArrows(t *testing.T) {
 		{"lab", []string{"github.com/aws/aws-cdk-go", module + "stacks", module + "app/web"}},
 		{"stacks", []string{module + "lab", module + "app/session", module + "app/web"}},
 		{"app/session", []string{module}},
+		{"app/login", []string{module + "app/config", module + "app/web", module + "lab"}},
 		{"lab/cost", []string{module}},
 		{"app/web", []string{module + "app/config", module + "app/session/"}},
 	}

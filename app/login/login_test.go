@@ -1,0 +1,232 @@
+package login_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/app/login"
+	"stateless-servers/app/login/logintest"
+)
+
+// Each request of a login goes to another server than the one before.
+func TestLoginOverServers(t *testing.T) {
+	stores(t, func(t *testing.T, store string) {
+		p := logintest.Start(t, redirect)
+		f := newFleet(t, store, p.Issuer)
+		for range 2 { // with the one server first, then with the other
+			f.next++
+			v := f.visitor(t)
+			address := v.begin()
+			query := parse(t, address).Query()
+			if !strings.HasPrefix(address, p.Issuer+"/") || query.Get("code_challenge_method") != "S256" ||
+				query.Get("response_type") != "code" || query.Get("redirect_uri") != redirect {
+				t.Errorf("a login leads to %s", address)
+			}
+			for _, secret := range []string{"state", "nonce", "code_challenge"} {
+				if len(query.Get(secret)) < 22 { // 128 bits in base64
+					t.Errorf("%s is %q", secret, query.Get(secret))
+				}
+			}
+			if _, ok := v.cookies["session"]; ok {
+				t.Error("a login that was only begun made a session")
+			}
+			a := v.do(http.MethodGet, p.LogIn(t, address, "ann")).expect(t, http.StatusSeeOther, "")
+			if got := a.Header.Get("Location"); got != "/" {
+				t.Errorf("it leads to %q", got)
+			}
+			if _, ok := v.cookies["login"]; ok {
+				t.Error("the login's cookie is still there")
+			}
+			for range f.servers {
+				if got := v.user(); got != logintest.Ann {
+					t.Errorf("logged in as %q", got)
+				}
+			}
+			v.do(http.MethodGet, "/").expect(t, http.StatusOK, "Logged in as <b>ann</b>")
+		}
+	})
+}
+
+// Nobody gets in by the name that they claim.
+func TestAClaimedNameIsNotBelieved(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	v := newFleet(t, "memory", p.Issuer).visitor(t)
+	a := v.do(http.MethodPost, "/login?user="+logintest.Ann).expect(t, http.StatusSeeOther, "")
+	if got := parse(t, a.Header.Get("Location")).Host; got != parse(t, p.Issuer).Host {
+		t.Errorf("it leads to %q", got)
+	}
+	if got := v.user(); got != "" {
+		t.Errorf("logged in as %q", got)
+	}
+	v.do(http.MethodGet, "/login").expect(t, http.StatusMethodNotAllowed, "")
+	v.do(http.MethodPost, "/login", "Sec-Fetch-Site: cross-site").expect(t, http.StatusForbidden, "another site")
+}
+
+// What an address asks for is not where a login leads.
+func TestNoOpenRedirect(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	f := newFleet(t, "memory", p.Issuer)
+	const evil = "https://evil.example"
+	for _, more := range []string{"&next=" + evil, "&redirect_uri=" + evil, "&return_to=//evil.example"} {
+		v := f.visitor(t)
+		a := v.do(http.MethodPost, "/login?"+more[1:], "Host: evil.example").expect(t, http.StatusSeeOther, "")
+		if got := parse(t, a.Header.Get("Location")).Query().Get("redirect_uri"); got != redirect {
+			t.Errorf("the provider is to lead to %q", got)
+		}
+		a = v.do(http.MethodGet, p.LogIn(t, a.Header.Get("Location"), "ann")+more).expect(t, http.StatusSeeOther, "")
+		if got := a.Header.Get("Location"); got != "/" {
+			t.Errorf("it leads to %q", got)
+		}
+	}
+}
+
+// What was in a session goes with whoever logs in, unless it was somebody else's. The id is new each time.
+func TestLoginRenewsTheSession(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	v := newFleet(t, "memory", p.Issuer).visitor(t)
+	visits := func(n int) {
+		t.Helper()
+		v.do(http.MethodGet, "/api/session").expect(t, http.StatusOK, fmt.Sprintf(`"visits":%d,`, n))
+	}
+	v.do(http.MethodPost, "/api/visits").expect(t, http.StatusOK, "")
+	for _, login := range []struct {
+		user   string
+		visits int
+	}{{"ann", 1}, {"ann", 1}, {"bob", 0}} {
+		before := v.cookies["session"]
+		v.do(http.MethodGet, p.LogIn(t, v.begin(), login.user)).expect(t, http.StatusSeeOther, "")
+		visits(login.visits)
+		if v.cookies["session"] == before {
+			t.Error("the session id is the same after login")
+		}
+		thief := v.fleet.visitor(t)
+		thief.cookies["session"] = before
+		if got := thief.user(); got != "" {
+			t.Errorf("the session before the login is %q's", got)
+		}
+	}
+	if got := v.user(); got != logintest.Bob {
+		t.Errorf("logged in as %q", got)
+	}
+}
+
+func TestLogoutLeadsToTheProvider(t *testing.T) {
+	stores(t, func(t *testing.T, store string) {
+		p := logintest.Start(t, redirect)
+		v := newFleet(t, store, p.Issuer).visitor(t)
+		v.do(http.MethodPost, "/logout").expect(t, http.StatusOK, "") // of nobody
+		v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+		address := v.do(http.MethodPost, "/logout").expect(t, http.StatusSeeOther, "").Header.Get("Location")
+		if v.cookies["session"] != "" || v.user() != "" {
+			t.Error("the session is still there")
+		}
+		response, err := http.DefaultTransport.RoundTrip(httptest.NewRequest(http.MethodGet, address, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if got := response.Header.Get("Location"); got != "http://lab.example/" {
+			t.Errorf("the provider leads back to %q: %s", got, response.Status)
+		}
+	})
+}
+
+// Browsers hold redirects after a form to form-action, which names no provider.
+func TestFormsAreLedByAPage(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	v := newFleet(t, "memory", p.Issuer).visitor(t)
+	a := v.do(http.MethodPost, "/login", "Accept: text/html").expect(t, http.StatusOK, "Going on to the login provider")
+	address, ok := strings.CutPrefix(a.Header.Get("Refresh"), "0; url=")
+	if !ok || !strings.HasPrefix(address, p.Issuer) {
+		t.Fatalf("Refresh is %q", a.Header.Get("Refresh"))
+	}
+	if got := a.Header.Get("Content-Security-Policy"); !strings.Contains(got, "form-action 'self';") {
+		t.Errorf("the policy is %q", got)
+	}
+	v.do(http.MethodGet, p.LogIn(t, address, "ann")).expect(t, http.StatusSeeOther, "")
+	if got := v.user(); got != logintest.Ann {
+		t.Errorf("logged in as %q", got)
+	}
+}
+
+// A provider that is down holds up logins alone, and only while it is down.
+func TestAProviderThatIsDownHoldsUpLoginAlone(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	p.Down(true)
+	f := newFleet(t, "memory", p.Issuer)
+	v := f.visitor(t)
+	for _, path := range []string{"/", "/api/session", "/healthz", "/readyz"} {
+		v.do(http.MethodGet, path).expect(t, http.StatusOK, "")
+	}
+	v.do(http.MethodPost, "/api/visits").expect(t, http.StatusOK, `"visits":1`)
+	down := func(a answer) {
+		t.Helper()
+		a.expect(t, http.StatusServiceUnavailable, "The login provider doesn&#39;t answer")
+		if a.Header.Get("Retry-After") == "" {
+			t.Error("there is no Retry-After")
+		}
+	}
+	down(v.do(http.MethodPost, "/login"))
+
+	p.Down(false)
+	callback := p.LogIn(t, v.begin(), "ann")
+	p.Down(true)
+	down(v.do(http.MethodGet, callback))
+	if got := v.user(); got != "" {
+		t.Errorf("logged in as %q", got)
+	}
+
+	p.Down(false)
+	v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+	p.Down(true)
+	f.visitor(t).begin() // what the provider is, servers know by now
+	if got := v.user(); got != logintest.Ann {
+		t.Errorf("logged in as %q", got)
+	}
+	v.do(http.MethodPost, "/logout")
+	if got := v.user(); got != "" {
+		t.Errorf("still logged in as %q", got)
+	}
+}
+
+func TestKeysOfTheProviderRotate(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	f := newFleet(t, "token", p.Issuer)
+	for range 3 {
+		for range f.servers {
+			v := f.visitor(t)
+			v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+			f.next++ // the other one finishes next time
+		}
+		p.RotateKey()
+	}
+}
+
+func TestTheCookieOfALogin(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	client, err := login.New(login.Options{
+		Issuer: p.Issuer, ClientID: logintest.ClientID, RedirectURL: redirect, Keys: newKeys(t, "a"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	address, err := client.Begin(w, httptest.NewRequest(http.MethodPost, "/login", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := w.Result().Cookies()[0]
+	if cookie.Name != "__Host-login" || !cookie.Secure || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode ||
+		cookie.Path != "/" || cookie.Domain != "" || cookie.MaxAge != int(login.Lifetime/time.Second) {
+		t.Errorf("the cookie is %v", cookie)
+	}
+	for name, values := range parse(t, address).Query() {
+		if strings.Contains(cookie.Value, values[0]) && name != "scope" {
+			t.Errorf("the cookie shows %s", name)
+		}
+	}
+}

@@ -1,0 +1,200 @@
+// Package logintest runs an OpenID Connect provider for tests: a real one, of github.com/zitadel/oidc, that keeps users
+// with passwords, and that can be made to misbehave.
+package logintest
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"html"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/zitadel/oidc/v3/pkg/op"
+)
+
+// The client that a Provider knows, which has no secret, and its users.
+const (
+	ClientID = "lab"
+	Password = "correct horse"
+	Ann      = "subject-of-ann" // who calls herself ann
+	Bob      = "subject-of-bob" // who calls himself bob
+)
+
+// A Provider is a running one. What it does wrong is set before it is asked.
+type Provider struct {
+	Issuer string
+	// Claims changes the claims of ID tokens before they are signed; nil leaves them.
+	Claims func(claims map[string]any)
+	// Token changes ID tokens after they were signed; nil leaves them.
+	Token func(token string) string
+	// Answer changes what the provider says to the application by way of the browser; nil leaves it.
+	Answer func(query url.Values)
+	// Exchanges counts the requests for tokens.
+	Exchanges atomic.Int64
+
+	down  atomic.Bool
+	store *store
+	op    op.OpenIDProvider
+}
+
+// Start starts a provider that ends with the test. It leads to the redirect addresses alone, and after a logout to the
+// addresses at the root of theirs.
+func Start(t testing.TB, redirects ...string) *Provider {
+	t.Helper()
+	p := &Provider{}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
+	p.Issuer = "http://" + server.Listener.Addr().String()
+	p.store = newStore(redirects)
+	var key [32]byte
+	rand.Read(key[:])
+	var err error
+	p.op, err = op.NewProvider(&op.Config{CryptoKey: key, CodeMethodS256: true}, p.store, op.StaticIssuer(p.Issuer),
+		op.WithAllowInsecure(), op.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	return p
+}
+
+// Down makes the provider fail every request, or stop failing.
+func (p *Provider) Down(down bool) { p.down.Store(down) }
+
+// RotateKey replaces the key that tokens are signed with. The old one is gone at once.
+func (p *Provider) RotateKey() { p.store.key.Store(newKey()) }
+
+func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case p.down.Load():
+		http.Error(w, "down", http.StatusServiceUnavailable)
+	case r.URL.Path == loginPath:
+		p.login(w, r)
+	case r.URL.Path == "/oauth/token":
+		p.Exchanges.Add(1)
+		p.token(w, r)
+	default:
+		answer := &redirection{ResponseWriter: w, change: p.Answer}
+		p.op.ServeHTTP(answer, r)
+	}
+}
+
+const loginPath = "/login/username" // that of the example's clients
+
+// login asks for a name and a password, as providers do.
+func (p *Provider) login(w http.ResponseWriter, r *http.Request) {
+	id := r.FormValue("authRequestID")
+	if r.Method == http.MethodPost {
+		if err := p.store.CheckUsernamePassword(r.FormValue("user"), r.FormValue("password"), id); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		ctx := op.ContextWithIssuer(r.Context(), p.Issuer)
+		http.Redirect(w, r, op.AuthCallbackURL(p.op)(ctx, id), http.StatusFound)
+		return
+	}
+	fmt.Fprintf(w, `<!doctype html><title>Provider</title><form method="post"><input type="hidden" name="authRequestID" `+
+		`value="%s"><input name="user"><input name="password" type="password"><button>Log in</button></form>`,
+		html.EscapeString(id))
+}
+
+// token answers with the provider's tokens, changed.
+func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
+	recorder := httptest.NewRecorder()
+	p.op.ServeHTTP(recorder, r)
+	var answer map[string]any
+	if err := json.Unmarshal(recorder.Body.Bytes(), &answer); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	if token, ok := answer["id_token"].(string); ok {
+		answer["id_token"] = p.change(token)
+	}
+	body, _ := json.Marshal(answer)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(recorder.Code)
+	w.Write(body)
+}
+
+func (p *Provider) change(token string) string {
+	if p.Claims != nil {
+		parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+		if err != nil {
+			return err.Error()
+		}
+		claims := map[string]any{}
+		if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
+			return err.Error()
+		}
+		p.Claims(claims)
+		token = p.Sign(claims)
+	}
+	if p.Token != nil {
+		token = p.Token(token)
+	}
+	return token
+}
+
+// Sign signs claims with the provider's key.
+func (p *Provider) Sign(claims any) string {
+	key := p.store.key.Load()
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key.private},
+		(&jose.SignerOptions{}).WithHeader("kid", key.id))
+	if err != nil {
+		return err.Error()
+	}
+	token, err := jwt.Signed(signer).Claims(claims).Serialize()
+	if err != nil {
+		return err.Error()
+	}
+	return token
+}
+
+// A redirection is a response whose Location is changed when it has an answer for the application.
+type redirection struct {
+	http.ResponseWriter
+	change func(url.Values)
+}
+
+func (w *redirection) WriteHeader(status int) {
+	location, err := url.Parse(w.Header().Get("Location"))
+	if query := location.Query(); err == nil && w.change != nil && strings.HasSuffix(location.Path, "/login/callback") {
+		w.change(query)
+		location.RawQuery = query.Encode()
+		w.Header().Set("Location", location.String())
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// LogIn does what a browser does that is sent to address: the user gives the password there. It returns where the provider
+// sends it then: the path and the query of the redirect address.
+func (p *Provider) LogIn(t testing.TB, address, user string) (callback string) {
+	t.Helper()
+	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	follow := func(response *http.Response, err error) *url.URL {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		location, err := response.Location()
+		if err != nil {
+			t.Fatalf("%s: the provider leads nowhere: %s", response.Request.URL, response.Status)
+		}
+		return location
+	}
+	form := follow(browser.Get(address))
+	values := form.Query()
+	values.Set("user", user)
+	values.Set("password", Password)
+	finish := follow(browser.PostForm(p.Issuer+form.Path, values))
+	return follow(browser.Get(finish.String())).RequestURI()
+}

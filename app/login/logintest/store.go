@@ -1,0 +1,102 @@
+package logintest
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/zitadel/oidc/v3/example/server/storage"
+	"github.com/zitadel/oidc/v3/pkg/op"
+)
+
+// A store is the example's, with a key that changes and users of ours.
+type store struct {
+	*storage.Storage
+	key       atomic.Pointer[key]
+	redirects []string
+}
+
+func newStore(redirects []string) *store {
+	s := &store{redirects: redirects}
+	s.Storage = storage.NewStorageWithClients(users{}, map[string]*storage.Client{
+		ClientID: storage.NativeClient(ClientID, redirects...),
+	})
+	s.key.Store(newKey())
+	return s
+}
+
+func (s *store) GetClientByClientID(ctx context.Context, id string) (op.Client, error) {
+	found, err := s.Storage.GetClientByClientID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return client{found, s.redirects}, nil
+}
+
+func (s *store) SigningKey(context.Context) (op.SigningKey, error) { return s.key.Load(), nil }
+
+func (s *store) KeySet(context.Context) ([]op.Key, error) { return []op.Key{public{s.key.Load()}}, nil }
+
+// A client gets what it asks of a user with the ID token, and may lead back to its root.
+type client struct {
+	op.Client
+	redirects []string
+}
+
+func (client) IDTokenUserinfoClaimsAssertion() bool { return true }
+
+func (client) DevMode() bool { return true } // redirect addresses without TLS
+
+func (c client) PostLogoutRedirectURIs() []string {
+	var roots []string
+	for _, redirect := range c.redirects {
+		roots = append(roots, strings.TrimSuffix(redirect, "login/callback"))
+	}
+	return roots
+}
+
+type users struct{}
+
+func (users) ExampleClientID() string { return "service" }
+
+func (users) GetUserByID(id string) *storage.User {
+	for _, user := range []string{"ann", "bob"} {
+		if id == "subject-of-"+user {
+			return &storage.User{
+				ID: id, Username: user, Password: Password, Email: user + "@example.com", EmailVerified: true,
+			}
+		}
+	}
+	return nil
+}
+
+func (u users) GetUserByUsername(name string) *storage.User {
+	return u.GetUserByID("subject-of-" + name)
+}
+
+// A key signs tokens, and public is what others see of it.
+type key struct {
+	id      string
+	private *rsa.PrivateKey
+}
+
+type public struct{ *key }
+
+func newKey() *key {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err) // crypto/rand doesn't fail
+	}
+	return &key{strconv.FormatUint(private.N.Uint64(), 36), private}
+}
+
+func (k *key) ID() string                                  { return k.id }
+func (k *key) SignatureAlgorithm() jose.SignatureAlgorithm { return jose.RS256 }
+func (k *key) Key() any                                    { return k.private }
+func (k public) Algorithm() jose.SignatureAlgorithm        { return jose.RS256 }
+func (k public) Use() string                               { return "sig" }
+func (k public) Key() any                                  { return &k.private.PublicKey }
