@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"stateless-servers/app/config"
+	"stateless-servers/app/login"
 	"stateless-servers/app/session"
+	"stateless-servers/app/session/sealing"
 	"stateless-servers/app/web"
 )
 
@@ -46,10 +48,15 @@ func newServer(ctx context.Context, c config.Config, logger *slog.Logger) (*serv
 		storage.close()
 		return nil, err
 	}
+	login, err := newLogin(c)
+	if err != nil {
+		storage.close()
+		return nil, err
+	}
 	s := &server{config: c, log: logger, storage: storage}
 	handler := web.New(web.Options{
 		Server: c.ServerName, Zone: c.Zone, Sessions: sessions, Board: storage.board, BoardTimeout: c.StoreTimeout,
-		Ready: s.ready, PlainHTTP: c.PlainHTTP, AllowDelay: c.AllowDelay, Logger: logger,
+		Login: login, Ready: s.ready, PlainHTTP: c.PlainHTTP, AllowDelay: c.AllowDelay, Logger: logger,
 	})
 	errorLog := slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
 	s.web = &http.Server{
@@ -60,6 +67,21 @@ func newServer(ctx context.Context, c config.Config, logger *slog.Logger) (*serv
 	mux.Handle("GET /metrics", metrics.handler())
 	s.admin = &http.Server{Handler: mux, ErrorLog: errorLog, ReadHeaderTimeout: readHeaderTimeout}
 	return s, nil
+}
+
+// newLogin returns nil where nobody else says who visitors are.
+func newLogin(c config.Config) (web.Login, error) {
+	if c.OIDCIssuer == "" {
+		return nil, nil
+	}
+	keys, err := sealing.ParseKeys(c.SessionKeys)
+	if err != nil {
+		return nil, err
+	}
+	return login.New(login.Options{
+		Issuer: c.OIDCIssuer, ClientID: c.OIDCClientID, ClientSecret: c.OIDCClientSecret, RedirectURL: c.OIDCRedirectURL,
+		Keys: keys, PlainHTTP: c.PlainHTTP,
+	})
 }
 
 // ready is false from the moment the server was told to stop.

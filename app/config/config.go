@@ -5,9 +5,11 @@ package config
 
 import (
 	"net"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -95,9 +97,20 @@ type Config struct {
 	// PostgresIAM makes the password of each connection an IAM authentication token.
 	PostgresIAM bool `env:"POSTGRES_IAM" envDefault:"false" allowed:"true or false; true needs AWS_REGION"`
 
-	// SessionKeys seal cookies and sign tokens: the first seals, all open. Rotate in three deployments: old,new, then
-	// new,old, then new.
-	SessionKeys string `env:"SESSION_KEYS" secret:"true" allowed:"1 to 8 keys of 32 bytes in base64, separated by commas; required when SESSION_STORE is cookie or token"`
+	// SessionKeys seal cookies and sign tokens, and seal logins that are under way: the first seals, all open. Rotate in
+	// three deployments: old,new, then new,old, then new.
+	SessionKeys string `env:"SESSION_KEYS" secret:"true" allowed:"1 to 8 keys of 32 bytes in base64, separated by commas; required when SESSION_STORE is cookie or token, and with OIDC_ISSUER"`
+
+	// OIDCIssuer is the OpenID Connect provider that says who visitors are; empty means that whoever they claim to be is
+	// believed. It is the issuer exactly as the provider's /.well-known/openid-configuration has it.
+	OIDCIssuer string `env:"OIDC_ISSUER" allowed:"an https:// address without query (http:// only of a loopback address); needs OIDC_CLIENT_ID, OIDC_REDIRECT_URL and SESSION_KEYS"`
+	// OIDCClientID is the server's id at the provider.
+	OIDCClientID string `env:"OIDC_CLIENT_ID" allowed:"the id of a client of OIDC_ISSUER; required with it, and not without"`
+	// OIDCClientSecret is empty for a public client, for which PKCE stands alone.
+	OIDCClientSecret string `env:"OIDC_CLIENT_SECRET" secret:"true" allowed:"the client's secret; empty for a public client, and without OIDC_ISSUER"`
+	// OIDCRedirectURL is where the provider leads visitors back to, as registered there. It isn't taken from requests: their
+	// Host is what a client says.
+	OIDCRedirectURL string `env:"OIDC_REDIRECT_URL" allowed:"https://HOST/login/callback (http:// with PLAIN_HTTP=true); required with OIDC_ISSUER, and not without"`
 
 	// Region is the AWS region of the store; required for dynamodb, and with IAM authentication.
 	Region string `env:"AWS_REGION" allowed:"an AWS region such as eu-west-1; required when SESSION_STORE=dynamodb, and with IAM authentication"`
@@ -119,11 +132,12 @@ type Config struct {
 }
 
 var (
-	nameForm   = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
-	regionForm = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
-	urlForm    = regexp.MustCompile(`^https?://[^/\s]+/?$`)
-	daxForm    = regexp.MustCompile(`^daxs?://[^/\s:]+(:[0-9]{1,5})?$`)
-	tableForm  = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
+	nameForm     = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
+	regionForm   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+	urlForm      = regexp.MustCompile(`^https?://[^/\s]+/?$`)
+	redirectForm = regexp.MustCompile(`^(https?)://[^/?#@\s]+/login/callback$`)
+	daxForm      = regexp.MustCompile(`^daxs?://[^/\s:]+(:[0-9]{1,5})?$`)
+	tableForm    = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
 )
 
 // Parse reads the environment (KEY=value strings, as of os.Environ). Variables that it doesn't know are not its
@@ -184,7 +198,14 @@ func (c *Config) check(problems *Problems, added []Store) {
 	require(!slices.ContainsFunc(c.MemcachedAddresses, func(a string) bool { return !isAddress(a) }) &&
 		(len(c.MemcachedAddresses) > 0 || !c.Uses(StoreMemcached)), "MemcachedAddresses")
 	require(c.PostgresURL != "" || !c.Uses(StorePostgres), "PostgresURL")
-	require(c.SessionKeys != "" || c.Store.OnServers(), "SessionKeys")
+	require(c.SessionKeys != "" || c.Store.OnServers() && c.OIDCIssuer == "", "SessionKeys")
+	login := c.OIDCIssuer != ""
+	require(!login || isIssuer(c.OIDCIssuer), "OIDCIssuer")
+	require((c.OIDCClientID != "") == login, "OIDCClientID")
+	require(login || c.OIDCClientSecret == "", "OIDCClientSecret")
+	redirect := redirectForm.FindStringSubmatch(c.OIDCRedirectURL)
+	require(login && redirect != nil && (redirect[1] == "https") == !c.PlainHTTP || !login && c.OIDCRedirectURL == "",
+		"OIDCRedirectURL")
 	iam := valkeyIAM || c.Uses(StorePostgres) && c.PostgresIAM
 	require(regionForm.MatchString(c.Region) || c.Region == "" && !dynamodb && !iam, "Region")
 }
@@ -201,6 +222,14 @@ func isAddress(addr string) bool {
 	}
 	_, err = net.LookupPort("tcp", port)
 	return err == nil
+}
+
+func isIssuer(issuer string) bool {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback())
 }
 
 func isLoopback(addr string) bool {

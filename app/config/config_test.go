@@ -65,6 +65,15 @@ func TestWhatAStoreNeeds(t *testing.T) {
 		{"memcached", []string{"SESSION_STORE=memcached", "MEMCACHED_ADDRESSES=a:1,b:2"}, ""},
 		{"postgres without a database", []string{"SESSION_STORE=postgres", "POSTGRES_IAM=true"}, "POSTGRES_URL AWS_REGION"},
 		{"cookie without keys", []string{"SESSION_STORE=cookie"}, "SESSION_KEYS"},
+		{"login without anything else", []string{"OIDC_ISSUER=https://login.example/pool"}, "SESSION_KEYS OIDC_CLIENT_ID OIDC_REDIRECT_URL"},
+		{"login of nobody", []string{"OIDC_CLIENT_ID=lab", "OIDC_CLIENT_SECRET=s", "OIDC_REDIRECT_URL=https://lab.example/login/callback"},
+			"OIDC_CLIENT_ID OIDC_CLIENT_SECRET OIDC_REDIRECT_URL"},
+		{"login", login("https://login.example/pool", "https://lab.example/login/callback"), ""},
+		{"login without TLS", append(login("http://127.0.0.1:5556/dex", "http://127.0.0.1:8080/login/callback"), "PLAIN_HTTP=true"), ""},
+		{"a provider without TLS", login("http://login.example", "https://lab.example/login/callback"), "OIDC_ISSUER"},
+		{"a provider with a query", login("https://login.example/?pool=1", "https://lab.example/login/callback"), "OIDC_ISSUER"},
+		{"a way back without TLS", login("https://login.example", "http://lab.example/login/callback"), "OIDC_REDIRECT_URL"},
+		{"a way back to elsewhere", login("https://login.example", "https://lab.example/"), "OIDC_REDIRECT_URL"},
 		{"a move to a store that isn't set up", []string{"SESSION_STORE=memory", "SESSION_MIGRATE_TO=valkey"}, "VALKEY_ADDRESS"},
 		{"a move to itself", []string{"SESSION_MIGRATE_TO=memory"}, "SESSION_MIGRATE_TO"},
 		{"a move from cookies", []string{"SESSION_MIGRATE_FROM=cookie"}, "SESSION_MIGRATE_FROM"},
@@ -85,6 +94,10 @@ func TestWhatAStoreNeeds(t *testing.T) {
 			}
 		})
 	}
+}
+
+func login(issuer, redirect string) []string {
+	return []string{"OIDC_ISSUER=" + issuer, "OIDC_CLIENT_ID=lab", "OIDC_REDIRECT_URL=" + redirect, "SESSION_KEYS=k"}
 }
 
 func TestRenderedEnvironmentParsesBack(t *testing.T) {
