@@ -80,13 +80,13 @@ func TestRequestsOfASessionOverlap(t *testing.T) {
 		}
 		count(1)
 		defer count(-1)
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 		forward(t, app.url, w, r)
 	})
 	for _, rate := range []string{"20", "200"} {
 		most = 0
 		o := options(t, front)
-		o.Rate, o.Sessions = parseRate(t, rate), 3
+		o.Rate, o.Sessions, o.Duration = parseRate(t, rate), 3, 3*time.Second
 		run(t, o)
 		mu.Lock()
 		if most < 2 {
