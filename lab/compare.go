@@ -28,13 +28,15 @@ func newCompare(build func(context.Context) (string, error)) *cobra.Command {
 			"to get from the first to each other: what it adds and removes, what it makes anew, and what stays behind; which\n" +
 			"permissions and network rules come and go; and what each costs a month (see lab cost). It agrees with npx cdk diff.\n\n" +
 			"A variant is a store, with options of the CDK after a + each, or a folder that npx cdk synth has written. Without\n" +
-			"arguments it is every store. It needs Node and npm ci. --json has every pair, in both directions.",
+			"arguments it is every store. It needs Node and npm ci. --json has every pair, in both directions.\n" +
+			"The exit status is 1 when a variant can't be synthesized; differences are no failure.",
 		Example: "  lab compare                                       # every store, against dynamodb\n" +
 			"  lab compare valkey postgres                       # from valkey to postgres\n" +
 			"  lab compare dynamodb dynamodb+billing=provisioned valkey valkey+shards=2\n" +
 			"  lab compare cdk.out valkey                        # from what was synthesized last\n" +
 			"  lab compare --requests-per-second 2000 --sessions 200000 --html compare.html\n" +
 			"  lab compare dynamodb valkey --measure             # with latency on this machine",
+		ValidArgsFunction: completeStores,
 		RunE: func(c *cobra.Command, variants []string) error {
 			measured := build
 			if !measure {

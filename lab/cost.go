@@ -43,13 +43,15 @@ func newCost() *cobra.Command {
 			"against real servers (lab/cost/counts.json). Prices are on demand and have a source and a date each\n" +
 			"(lab/cost/prices.csv); a file of yours with the same columns takes precedence over them.\n\n" +
 			"Without arguments it is every store with its default options; a folder is what npx cdk synth has written, with any\n" +
-			"options. It needs neither Node nor an AWS account. What it can't price is said, and so is what nobody has verified.",
+			"options. It needs neither Node nor an AWS account. What it can't price is said, and so is what nobody has verified.\n" +
+			"The exit status is 1 when a store, a folder, a price or a number isn't one.",
 		Example: "  lab cost                                          # every store, at 100 requests/s\n" +
 			"  lab cost dynamodb valkey --requests-per-second 2000 --sessions 200000\n" +
 			"  lab cost dynamodb                                 # one bill, line by line\n" +
 			"  lab cost cdk.out                                  # what npx cdk synth has just written\n" +
 			"  lab cost --prices mine.csv --region eu-west-1 --json -\n" +
 			"  lab cost --html cost.html                         # a page with a picture: cost over traffic",
+		ValidArgsFunction: completeStores,
 		RunE: func(c *cobra.Command, variants []string) error {
 			return runCost(o, variants, c.OutOrStdout(), c.ErrOrStderr())
 		},
@@ -76,6 +78,11 @@ func (o *costOptions) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.json, "json", "", "write everything to this `file`, for programs; - is standard output, instead of the table")
 	flags.StringVar(&o.markdown, "markdown", "", "write the tables to this `file` as Markdown; - is standard output, instead of the table")
 	flags.StringVar(&o.html, "html", "", "write a page with a picture to this `file`: opens offline")
+}
+
+// completeStores completes the names of stores; folders are allowed too.
+func completeStores(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return compare.Stores(), cobra.ShellCompDirectiveDefault
 }
 
 // quantity is a number that may have a fraction.

@@ -23,6 +23,29 @@ type value[T any] struct {
 
 func (v value[T]) Type() string { return v.kind }
 
+// words are what the value may be, nil when it isn't one of a few.
+func (v value[T]) words() []string {
+	if v.kind != word {
+		return nil
+	}
+	return strings.Split(strings.ReplaceAll(v.allowed, " or ", ", "), ", ")
+}
+
+// word is the kind of oneOf.
+const word = "name"
+
+// completeValues has shells complete the values of flags that are one of a few words.
+func completeValues(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if v, ok := f.Value.(interface{ words() []string }); ok && v.words() != nil {
+				complete := cobra.FixedCompletions(v.words(), cobra.ShellCompDirectiveNoFileComp)
+				_ = c.RegisterFlagCompletionFunc(f.Name, complete) // fails only for a flag that c doesn't have
+			}
+		})
+	}
+}
+
 func (v value[T]) String() string {
 	if d, ok := any(*v.target).(time.Duration); ok {
 		return short(d)
@@ -77,7 +100,7 @@ func oneOf[T ~string](target *T, list ...T) value[T] {
 		words[i] = string(word)
 	}
 	allowed := strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
-	return value[T]{target, "name", allowed, func(text string) (T, bool) { return T(text), slices.Contains(list, T(text)) }}
+	return value[T]{target, word, allowed, func(text string) (T, bool) { return T(text), slices.Contains(list, T(text)) }}
 }
 
 func address(target *string) value[string] {

@@ -48,7 +48,15 @@ func newCommand(build func(context.Context) (string, error)) *cobra.Command {
 		Use:   "lab",
 		Short: "Stateless servers, on one machine",
 		Long: "The lab runs the architecture on one machine: a fleet of web servers that keep no session, a load balancer that\n" +
-			"behaves as an Application Load Balancer does, and the store that the sessions live in. No AWS account is needed.",
+			"behaves as an Application Load Balancer does, and the store that the sessions live in. No AWS account is needed.\n\n" +
+			"The exit status of every command is 0 when all is as it should be and 1 otherwise, with a line that says why. Colours\n" +
+			"are for terminals only, and NO_COLOR=1 turns them off. lab completion bash, or zsh, fish or powershell, writes what\n" +
+			"completes commands, flags and their values.",
+		Example: "  lab up                          # the application, at http://127.0.0.1:8080\n" +
+			"  lab load --url http://127.0.0.1:8080\n" +
+			"  lab run server-loss             # what a server that dies costs its visitors\n" +
+			"  lab compare dynamodb valkey     # before deploying\n" +
+			"  source <(lab completion bash)",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("%q is no command; there are: %s", args[0], strings.Join(names(c), ", "))
@@ -59,9 +67,9 @@ func newCommand(build func(context.Context) (string, error)) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(explain)
 	root.AddCommand(newUp(build), newLoad(), newMerge(), newReport(), newCheck(), newList(), newRun(build), newCompare(build), newCost())
+	completeValues(root)
 	return root
 }
 

@@ -17,7 +17,8 @@ func newMerge() *cobra.Command {
 		Use:   "merge FILE FILE...",
 		Short: "Add up what several machines measured at the same time",
 		Long: "Merge reads files that lab load --json has written, on several machines that tested at the same time, and reports them\n" +
-			"as one: requests and rates add up, and percentiles are those of all requests together.",
+			"as one: requests and rates add up, and percentiles are those of all requests together.\n" +
+			"The exit status is 1 when a threshold is broken, or a file can't be read.",
 		Example: "  lab merge a.json b.json\n" +
 			"  lab merge a.json b.json --json all.json --max-p99 250ms",
 		Args: func(_ *cobra.Command, args []string) error {

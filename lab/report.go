@@ -18,7 +18,8 @@ func newReport() *cobra.Command {
 		Short: "Draw a page of the results of load tests",
 		Long: "Report reads files that lab load --json, or lab merge --json, has written, and makes one HTML file of them that needs\n" +
 			"nothing else: the latency by percentile and over time, what happened when, the requests of each server, what visitors\n" +
-			"saw that they shouldn't, and the setting. Several files are of machines that tested at the same time, and add up.",
+			"saw that they shouldn't, and the setting. Several files are of machines that tested at the same time, and add up. The\n" +
+			"exit status is 1 when a file can't be read or written.",
 		Example: "  lab report result.json\n" +
 			"  lab report a.json b.json --out report.html",
 		Args: func(_ *cobra.Command, args []string) error {

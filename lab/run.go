@@ -24,7 +24,11 @@ func newList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the experiments and what each claims",
-		Args:  noArguments,
+		Long: "List writes the name of each experiment that lab run takes, and the claim that it tests. What was found last is in\n" +
+			observations + ". The exit status is 0.",
+		Example: "  lab list\n" +
+			"  lab run server-loss",
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, e := range experiment.All() {
 				fmt.Fprintf(c.OutOrStdout(), "%-18s %s\n", e.Name(), e.Claim())
@@ -62,6 +66,13 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 			}
 			_, err := experiment.Named(args...)
 			return err
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			names := []string{"all"}
+			for _, e := range experiment.All() {
+				names = append(names, e.Name())
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			experiments, err := experiment.Named(args...)

@@ -51,7 +51,7 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 		Short: "Run a fleet, its load balancer and its store until Ctrl-C",
 		Long: "Up builds the server, starts a session store and a fleet of servers, and a load balancer in front of them.\n" +
 			"The page /_lab shows the fleet; there you add servers, stop them as a deployment does, and kill them.\n" +
-			"Ctrl-C ends everything that it started.\n\n" +
+			"Ctrl-C ends everything that it started; the exit status is then 0, and 1 when something couldn't be started.\n\n" +
 			"The store valkey is valkey-server or redis-server from the PATH, or else one embedded in the lab; dynamodb is\n" +
 			"DynamoDB Local, fetched once (Java 17 and Maven) or dynalite (Node 20); memcached and postgres are the programs of\n" +
 			"those names; cookie and token keep sessions with their visitors; memory is each server's own, which shows what goes\n" +

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// Every command says what it is for, shows how to use it, and which exit status means what; what it shows are flags that
+// it has.
+func TestHelpTeaches(t *testing.T) {
+	root := newCommand(nil)
+	for _, c := range append(root.Commands(), root) {
+		if strings.HasPrefix(c.Name(), "help") || c.Name() == "completion" {
+			continue // cobra's own
+		}
+		t.Run(c.Name(), func(t *testing.T) {
+			var help bytes.Buffer
+			c.SetOut(&help)
+			if err := c.Help(); err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Join(strings.Fields(help.String()), " ")
+			for _, want := range []string{"exit status", "Examples:", "Usage:"} {
+				if !strings.Contains(text, want) {
+					t.Errorf("the help lacks %q", want)
+				}
+			}
+			if c.Short == "" || len(c.Long) < 100 {
+				t.Errorf("short %q, long %q", c.Short, c.Long)
+			}
+			for line := range strings.Lines(c.Example) {
+				checkExample(t, root, line)
+			}
+		})
+	}
+}
+
+// checkExample parses a line of an example as the program would, without running it.
+func checkExample(t *testing.T, root *cobra.Command, line string) {
+	t.Helper()
+	line, _, _ = strings.Cut(line, " # ")
+	words := strings.Fields(line)
+	if len(words) == 0 || words[0] != "lab" {
+		return // of another program
+	}
+	c, rest, err := root.Find(words[1:])
+	if err == nil {
+		err = c.ParseFlags(rest)
+	}
+	if err == nil && c.Args != nil {
+		err = c.Args(c, c.Flags().Args())
+	}
+	if err != nil {
+		t.Errorf("%s: %v", strings.TrimSpace(line), err)
+	}
+}
+
+func TestShellCompletion(t *testing.T) {
+	for _, test := range []struct{ line, want string }{
+		{"up --store v", "valkey"},
+		{"run server", "server-loss"},
+		{"cost post", "postgres"},
+		{"compare me", "memcached"},
+		{"lo", "load"},
+	} {
+		var out bytes.Buffer
+		if status := run(t.Context(), append([]string{"__complete"}, strings.Fields(test.line)...), &out, &out, nil); status != 0 {
+			t.Errorf("%s: status %d", test.line, status)
+		}
+		if !strings.Contains(out.String(), test.want) {
+			t.Errorf("lab %s: %q lacks %s", test.line, out.String(), test.want)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		var out bytes.Buffer
+		if status := run(t.Context(), []string{"completion", shell}, &out, &out, nil); status != 0 || out.Len() < 1000 {
+			t.Errorf("completion for %s: status %d, %d bytes", shell, status, out.Len())
+		}
+	}
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Fatal("install bash: ", err)
+	}
+	path := filepath.Join(t.TempDir(), "completion")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t.Context(), []string{"completion", "bash"}, file, file, nil)
+	file.Close()
+	if output, err := exec.Command(bash, "-n", path).CombinedOutput(); err != nil {
+		t.Errorf("bash can't read it: %v\n%s", err, output)
+	}
+}
