@@ -1,0 +1,85 @@
+package test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var quotedMessage = regexp.MustCompile("(?m)^### `(.+)`$")
+
+// Every message that docs/troubleshooting.md explains is still one that the programs write.
+func TestTroubleshootingQuotesRealMessages(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	literals := strings.Join(stringLiterals(t, "app", "lab", "stacks"), "\x00")
+	messages := quotedMessage.FindAllStringSubmatch(string(page), -1)
+	for _, found := range messages {
+		message := strings.TrimSuffix(found[1], " …")
+		if !strings.Contains(literals, message) {
+			t.Errorf("no program says %q any more", found[1])
+		}
+	}
+	if len(messages) < 25 {
+		t.Errorf("the page has %d messages", len(messages))
+	}
+}
+
+// stringLiterals are those of the programs' sources, each as the compiler sees it: what + joins is one.
+func stringLiterals(t *testing.T, folders ...string) []string {
+	t.Helper()
+	var list []string
+	for _, folder := range folders {
+		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				expression, ok := n.(ast.Expr)
+				if !ok {
+					return true
+				}
+				text, ok := joined(expression)
+				if ok {
+					list = append(list, text)
+				}
+				return !ok
+			})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return list
+}
+
+// joined is the value of string literals and sums of them.
+func joined(e ast.Expr) (string, bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		if e.Kind != token.STRING {
+			return "", false
+		}
+		text, err := strconv.Unquote(e.Value)
+		return text, err == nil
+	case *ast.BinaryExpr:
+		left, ok := joined(e.X)
+		right, also := joined(e.Y)
+		return left + right, ok && also && e.Op == token.ADD
+	}
+	return "", false
+}
