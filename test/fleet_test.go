@@ -43,6 +43,7 @@ func TestSharedStores(t *testing.T) {
 
 			acknowledged = got.Visits
 			failed := map[int]int{}
+			maybe := 0 // a 503 of a busy machine's store: stored or not
 			for i := range 60 {
 				if i == 10 {
 					l.act("/_lab/servers/server-2/kill")
@@ -53,6 +54,7 @@ func TestSharedStores(t *testing.T) {
 					failed[a.status]++
 				}
 			}
+			maybe += failed[http.StatusServiceUnavailable]
 			if delete(failed, http.StatusServiceUnavailable); failed[http.StatusBadGateway] == 0 || len(failed) != 1 {
 				t.Errorf("until the health check notices, some answers are 502: got %v", failed)
 			}
@@ -65,14 +67,20 @@ func TestSharedStores(t *testing.T) {
 				return true
 			})
 			for range 30 {
-				if a := v.post("/api/visits"); a.status == http.StatusOK {
+				switch a := v.post("/api/visits"); a.status {
+				case http.StatusOK:
 					acknowledged++
-				} else {
+				case http.StatusServiceUnavailable:
+					maybe++
+				default:
 					t.Errorf("after the health check noticed: %d", a.status)
 				}
 			}
-			if got := v.get("/api/session"); got.Visits != acknowledged {
-				t.Errorf("%d visits were acknowledged, the counter says %d", acknowledged, got.Visits)
+			if got := v.get("/api/session"); got.Visits < acknowledged || got.Visits > acknowledged+maybe {
+				t.Errorf("%d visits were acknowledged and %d answered 503, the counter says %d", acknowledged, maybe, got.Visits)
+			}
+			if maybe > 10 {
+				t.Errorf("%d of 90 visits were answered 503", maybe)
 			}
 		})
 	}
