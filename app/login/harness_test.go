@@ -1,7 +1,6 @@
 package login_test
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,7 +16,7 @@ import (
 	"stateless-servers/app/login/logintest"
 	"stateless-servers/app/session"
 	"stateless-servers/app/session/memory"
-	"stateless-servers/app/session/sealing"
+	"stateless-servers/app/session/sealing/sealingtest"
 	"stateless-servers/app/session/token"
 	"stateless-servers/app/web"
 )
@@ -31,20 +30,11 @@ type fleet struct {
 	next    int
 }
 
-func newKeys(t *testing.T, letter string) sealing.Keys {
-	t.Helper()
-	keys, err := sealing.ParseKeys(base64.StdEncoding.EncodeToString([]byte(strings.Repeat(letter, 32))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
-}
-
 // newFleet starts servers of a store, "token" or "memory", that send visitors to the issuer.
 func newFleet(t *testing.T, store, issuer string) *fleet {
 	t.Helper()
 	f := &fleet{log: &strings.Builder{}}
-	keys := newKeys(t, "a")
+	keys := sealingtest.Keys(t, "a")
 	logger := slog.New(slog.NewJSONHandler(f.log, nil))
 	shared, board := memory.New(), leaderboard.NewMemory()
 	for i := range f.servers {

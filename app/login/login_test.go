@@ -10,6 +10,7 @@ import (
 
 	"stateless-servers/app/login"
 	"stateless-servers/app/login/logintest"
+	"stateless-servers/app/session/sealing/sealingtest"
 )
 
 // Each request of a login goes to another server than the one before.
@@ -19,6 +20,7 @@ func TestLoginOverServers(t *testing.T) {
 		f := newFleet(t, store, p.Issuer)
 		for range 2 { // with the one server first, then with the other
 			f.next++
+			p.SendsIssuer = f.next > 1
 			v := f.visitor(t)
 			address := v.begin()
 			query := parse(t, address).Query()
@@ -173,17 +175,24 @@ func TestAProviderThatIsDownHoldsUpLoginAlone(t *testing.T) {
 	down(v.do(http.MethodPost, "/login"))
 
 	p.Down(false)
+	for range f.servers { // each learns what the provider is
+		f.visitor(t).begin()
+	}
 	callback := p.LogIn(t, v.begin(), "ann")
 	p.Down(true)
-	down(v.do(http.MethodGet, callback))
+	down(v.do(http.MethodGet, callback)) // for a token
+	p.Down(false)
+	p.Token = func(token string) string { p.Down(true); return token }
+	down(v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann"))) // for the keys
 	if got := v.user(); got != "" {
 		t.Errorf("logged in as %q", got)
 	}
 
 	p.Down(false)
+	p.Token = nil
 	v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
 	p.Down(true)
-	f.visitor(t).begin() // what the provider is, servers know by now
+	f.visitor(t).begin() // leads to where the provider was last
 	if got := v.user(); got != logintest.Ann {
 		t.Errorf("logged in as %q", got)
 	}
@@ -209,7 +218,7 @@ func TestKeysOfTheProviderRotate(t *testing.T) {
 func TestTheCookieOfALogin(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	client, err := login.New(login.Options{
-		Issuer: p.Issuer, ClientID: logintest.ClientID, RedirectURL: redirect, Keys: newKeys(t, "a"),
+		Issuer: p.Issuer, ClientID: logintest.ClientID, RedirectURL: redirect, Keys: sealingtest.Keys(t, "a"),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -39,6 +39,10 @@ func TestNothingElseLogsIn(t *testing.T) {
 		{"another state", answer("state", "AAAAAAAAAAAAAAAAAAAAAAAAAA"), "not the answer to the login", ""},
 		{"no state", answer("state", ""), "not the answer to the login", ""},
 		{"another issuer in the answer", answer("iss", "https://other.example"), unacceptable, "https://other.example"},
+		{"no issuer in the answer of a provider that sends it", func(p *logintest.Provider) {
+			p.SendsIssuer = true
+			p.Answer = func(query url.Values) { query.Del("iss") }
+		}, unacceptable, "names no issuer"},
 		{"an error in place of a code", answer("error", "access_denied"), "access_denied", ""},
 		{"an invented code", answer("code", "invented"), "accept its code", "invalid_grant"},
 		{"no code", answer("code", ""), "accept its code", "invalid_request"},
@@ -81,9 +85,10 @@ func TestNothingElseLogsIn(t *testing.T) {
 		}, unacceptable, "verify signature"},
 		{"no token", token(func(_, _, _ string) string { return "" }), unacceptable, "malformed jwt"},
 	}
+	p := logintest.Start(t, redirect)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p := logintest.Start(t, redirect)
+			p.Claims, p.Token, p.Answer, p.SendsIssuer = nil, nil, nil, false
 			test.wrong(p)
 			f := newFleet(t, "token", p.Issuer)
 			v := f.visitor(t)

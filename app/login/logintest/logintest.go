@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
@@ -37,6 +38,8 @@ type Provider struct {
 	Token func(token string) string
 	// Answer changes what the provider says to the application by way of the browser; nil leaves it.
 	Answer func(query url.Values)
+	// SendsIssuer makes the provider name itself in its answers, and say of itself that it does (RFC 9207).
+	SendsIssuer bool
 	// Exchanges counts the requests for tokens.
 	Exchanges atomic.Int64
 
@@ -80,10 +83,17 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 		p.login(w, r)
 	case r.URL.Path == "/oauth/token":
 		p.Exchanges.Add(1)
-		p.token(w, r)
+		p.change(w, r, func(answer map[string]any) {
+			if token, ok := answer["id_token"].(string); ok {
+				answer["id_token"] = p.changed(token)
+			}
+		})
+	case r.URL.Path == oidc.DiscoveryEndpoint:
+		p.change(w, r, func(answer map[string]any) {
+			answer["authorization_response_iss_parameter_supported"] = p.SendsIssuer
+		})
 	default:
-		answer := &redirection{ResponseWriter: w, change: p.Answer}
-		p.op.ServeHTTP(answer, r)
+		p.op.ServeHTTP(&redirection{w, p.answer}, r)
 	}
 }
 
@@ -106,8 +116,18 @@ func (p *Provider) login(w http.ResponseWriter, r *http.Request) {
 		html.EscapeString(id))
 }
 
-// token answers with the provider's tokens, changed.
-func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
+// answer is what the browser brings back to the application.
+func (p *Provider) answer(query url.Values) {
+	if p.SendsIssuer {
+		query.Set("iss", p.Issuer)
+	}
+	if p.Answer != nil {
+		p.Answer(query)
+	}
+}
+
+// change answers as the provider does, with JSON that was changed.
+func (p *Provider) change(w http.ResponseWriter, r *http.Request, change func(map[string]any)) {
 	recorder := httptest.NewRecorder()
 	p.op.ServeHTTP(recorder, r)
 	var answer map[string]any
@@ -115,16 +135,15 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	if token, ok := answer["id_token"].(string); ok {
-		answer["id_token"] = p.change(token)
-	}
+	change(answer)
 	body, _ := json.Marshal(answer)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(recorder.Code)
 	w.Write(body)
 }
 
-func (p *Provider) change(token string) string {
+// changed is an ID token with what is wrong about it.
+func (p *Provider) changed(token string) string {
 	if p.Claims != nil {
 		parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
 		if err != nil {
@@ -166,7 +185,7 @@ type redirection struct {
 
 func (w *redirection) WriteHeader(status int) {
 	location, err := url.Parse(w.Header().Get("Location"))
-	if query := location.Query(); err == nil && w.change != nil && strings.HasSuffix(location.Path, "/login/callback") {
+	if query := location.Query(); err == nil && strings.HasSuffix(location.Path, "/login/callback") {
 		w.change(query)
 		location.RawQuery = query.Encode()
 		w.Header().Set("Location", location.String())
