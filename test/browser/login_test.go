@@ -1,0 +1,72 @@
+package browser
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"stateless-servers/app/login"
+	"stateless-servers/app/login/logintest"
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/sealing/sealingtest"
+	"stateless-servers/app/session/token"
+	"stateless-servers/app/web"
+)
+
+// A visitor logs in at a provider, and out, as the page's policy lets a browser do.
+func TestLoginByAProvider(t *testing.T) {
+	server := httptest.NewUnstartedServer(nil)
+	t.Cleanup(server.Close)
+	url := "http://" + server.Listener.Addr().String()
+	redirect := url + "/login/callback"
+	p := logintest.Start(t, redirect)
+	keys := sealingtest.Keys(t, "a")
+	sealer, err := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := slog.New(slog.DiscardHandler)
+	sessions, err := session.NewSealed(sealer, session.Options{
+		PlainHTTP: true, ErrorHandler: web.ErrorHandler(logger), Logger: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := login.New(login.Options{
+		Issuer: p.Issuer, ClientID: logintest.ClientID, RedirectURL: redirect, Keys: keys, PlainHTTP: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Config.Handler = web.New(web.Options{
+		Server: "server-1", Zone: "a", Sessions: sessions, Login: client, PlainHTTP: true, Logger: logger,
+	})
+	server.Start()
+
+	for _, javaScript := range []bool{true, false} {
+		t.Run(fmt.Sprintf("JavaScript %t", javaScript), func(t *testing.T) {
+			b := newTab(t)
+			if !javaScript {
+				b.withoutJavaScript()
+			}
+			b.open(url)
+			b.click("form[action='/login'] button")
+			b.shows("[name=password]", "")
+			b.enter("[name=user]", "ann")
+			b.enter("[name=password]", logintest.Password)
+			b.click("button")
+			b.shows(".who", "Logged in as ann")
+
+			b.click("form[action='/logout'] button")
+			b.shows("#no-session", "You have no session yet") // the provider led back
+			b.shows("form[action='/login'] button", "Log in")
+			for _, problem := range b.wrong() {
+				if !strings.Contains(problem, p.Issuer) { // where the visitor goes
+					t.Error(problem)
+				}
+			}
+		})
+	}
+}
