@@ -202,6 +202,34 @@ func TestAProviderThatIsDownHoldsUpLoginAlone(t *testing.T) {
 	}
 }
 
+// A client that has a secret logs nobody in without it.
+func TestClientSecret(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	for secret, want := range map[string]string{logintest.ClientSecret: logintest.Ann, "another": "", "": ""} {
+		client, err := login.New(login.Options{
+			Issuer: p.Issuer, ClientID: logintest.SecretClientID, ClientSecret: secret, RedirectURL: redirect,
+			Keys: sealingtest.Keys(t, "a"), PlainHTTP: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		address, err := client.Begin(w, httptest.NewRequest(http.MethodPost, "/login", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request := httptest.NewRequest(http.MethodGet, p.LogIn(t, address, "ann"), nil)
+		request.AddCookie(w.Result().Cookies()[0])
+		subject, _, err := client.Finish(httptest.NewRecorder(), request)
+		if subject != want || (err == nil) != (want != "") {
+			t.Errorf("with the secret %q: %q, %v", secret, subject, err)
+		}
+		if err != nil && (strings.Contains(address, "another") || strings.Contains(err.Error(), "another")) {
+			t.Errorf("the secret is told: %s, %v", address, err)
+		}
+	}
+}
+
 func TestKeysOfTheProviderRotate(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)

@@ -92,12 +92,18 @@ func TestNothingElseLogsIn(t *testing.T) {
 			test.wrong(p)
 			f := newFleet(t, "token", p.Issuer)
 			v := f.visitor(t)
-			a := v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusForbidden, test.text)
+			callback := p.LogIn(t, v.begin(), "ann")
+			a := v.do(http.MethodGet, callback).expect(t, http.StatusForbidden, test.text)
 			if a.Header.Get("Content-Type") != "text/html; charset=utf-8" || a.Header.Get("Location") != "" {
 				t.Errorf("it is no page: %v", a.Header)
 			}
 			if got := v.user(); got != "" {
 				t.Errorf("logged in as %q", got)
+			}
+			for name, values := range parse(t, callback).Query() {
+				if len(values[0]) > 20 && strings.Contains(f.log.String()+a.body, values[0]) && name != "iss" {
+					t.Errorf("%s is told: %s\n%s", name, f.log, a.body)
+				}
 			}
 			if got := f.log.String(); !strings.Contains(got, test.log) || (got == "") != (test.log == "") {
 				t.Errorf("the log lacks %q: %s", test.log, got)

@@ -21,9 +21,12 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// The client that a Provider knows, which has no secret, and its users.
+// The clients that a Provider knows, one without a secret and one with, and its users.
 const (
-	ClientID = "lab"
+	ClientID       = "lab"
+	SecretClientID = "lab-with-secret"
+	ClientSecret   = "a secret of the client: 100% & more"
+
 	Password = "correct horse"
 	Ann      = "subject-of-ann" // who calls herself ann
 	Bob      = "subject-of-bob" // who calls himself bob

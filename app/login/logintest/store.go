@@ -23,7 +23,8 @@ type store struct {
 func newStore(redirects []string) *store {
 	s := &store{redirects: redirects}
 	s.Storage = storage.NewStorageWithClients(users{}, map[string]*storage.Client{
-		ClientID: storage.NativeClient(ClientID, redirects...),
+		ClientID:       storage.NativeClient(ClientID, redirects...),
+		SecretClientID: storage.WebClient(SecretClientID, ClientSecret, redirects...),
 	})
 	s.key.Store(newKey())
 	return s
