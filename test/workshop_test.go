@@ -1,0 +1,203 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Where the workshop's lab listens, and what starts it.
+const (
+	workshopAddr = "127.0.0.1:8080"
+	labCommand   = "go run ./lab"
+)
+
+// A step is a command of the workshop, and what the page shows of its output.
+type step struct {
+	line    int
+	command string
+	want    []string // lines
+}
+
+// Every command of docs/workshop.md does what the page shows. Where it shows …, anything may be.
+func TestWorkshop(t *testing.T) {
+	program, err := labProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &workshop{t: t, program: program, dir: t.TempDir(), addr: freeAddr(t)}
+	t.Cleanup(w.ctrlC)
+	steps := workshopSteps(t)
+	for _, s := range steps {
+		output := w.do(s)
+		if err := shows(output, s.want); err != nil {
+			t.Fatalf("docs/workshop.md:%d: $ %s\n%v\nIt said:\n%s", s.line, s.command, err, output)
+		}
+	}
+	if len(steps) < 15 {
+		t.Errorf("the page has %d commands", len(steps))
+	}
+}
+
+// What the page shows has to be there: the comparison refuses what differs.
+func TestWorkshopComparison(t *testing.T) {
+	const output = "one\n{\"visits\":2,\"server\":\"server-1\"}\nthree\n"
+	for _, test := range []struct {
+		want string
+		ok   bool
+	}{
+		{"one\n{\"visits\":2,\"server\":\"server-…\"}\nthree", true},
+		{"…\nthree", true},
+		{"one\n…", true},
+		{"one\n{\"visits\":3,\"server\":\"server-…\"}\nthree", false},
+		{"one\nthree", false},
+		{"one", false},
+		{"…\nfour", false},
+	} {
+		if err := shows(output, strings.Split(test.want, "\n")); (err == nil) != test.ok {
+			t.Errorf("%q: %v", test.want, err)
+		}
+	}
+}
+
+// workshopSteps reads the page: in its console blocks, a line that begins with $ is a command, the others are output.
+func workshopSteps(t *testing.T) []step {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(root, "docs", "workshop.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps []step
+	console := false
+	for i, line := range strings.Split(string(page), "\n") {
+		command, isCommand := strings.CutPrefix(line, "$ ")
+		switch {
+		case strings.HasPrefix(line, "```"):
+			console = line == "```console"
+		case !console:
+		case isCommand:
+			steps = append(steps, step{line: i + 1, command: command})
+		case len(steps) > 0:
+			last := &steps[len(steps)-1]
+			last.want = append(last.want, line)
+		}
+	}
+	return steps
+}
+
+// shows compares output with what a page has of it: a line that is … is any number of lines, and … within a line any
+// text.
+func shows(output string, want []string) error {
+	var pattern strings.Builder
+	pattern.WriteString(`^`)
+	for _, line := range want {
+		if line == "…" {
+			pattern.WriteString(`(?:.*\n)*?`)
+			continue
+		}
+		pattern.WriteString(strings.ReplaceAll(regexp.QuoteMeta(line), "…", `.*`) + `\n`)
+	}
+	pattern.WriteString(`$`)
+	var lines strings.Builder // without empty ones, which the API ends its answers with
+	for line := range strings.Lines(output) {
+		if strings.TrimSpace(line) != "" {
+			lines.WriteString(strings.TrimRight(line, "\n ") + "\n")
+		}
+	}
+	if !regexp.MustCompile(pattern.String()).MatchString(lines.String()) {
+		return fmt.Errorf("that isn't what the page shows:\n%s", strings.Join(want, "\n"))
+	}
+	return nil
+}
+
+// A workshop is somebody who types what the page says.
+type workshop struct {
+	t             *testing.T
+	program, addr string
+	dir           string // where cookies are kept
+	lab           *exec.Cmd
+}
+
+// mostTime bounds one command.
+const mostTime = 2 * time.Minute
+
+func (w *workshop) do(s step) string {
+	w.t.Helper()
+	arguments, isLab := strings.CutPrefix(s.command, labCommand+" ")
+	if isLab && strings.HasPrefix(arguments, "up") {
+		w.ctrlC()
+		return w.up(strings.Fields(arguments))
+	}
+	ctx, cancel := context.WithTimeout(w.t.Context(), mostTime)
+	defer cancel()
+	command := exec.CommandContext(ctx, "bash", "-c", strings.ReplaceAll(s.command, workshopAddr, w.addr))
+	command.Dir = w.dir
+	if isLab {
+		command = exec.CommandContext(ctx, w.program, strings.Fields(strings.ReplaceAll(arguments, workshopAddr, w.addr))...)
+		command.Dir = root
+	}
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 30 * time.Second
+	var output, complaints bytes.Buffer
+	command.Stdout, command.Stderr = &output, &complaints
+	if err := command.Run(); err != nil {
+		w.t.Fatalf("docs/workshop.md:%d: $ %s\n%v\n%s%s", s.line, s.command, err, output.String(), complaints.String())
+	}
+	return output.String()
+}
+
+// up starts a lab and returns what it said until it was ready.
+func (w *workshop) up(arguments []string) string {
+	w.t.Helper()
+	path := filepath.Join(w.dir, "up")
+	file, err := os.Create(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer file.Close()
+	w.lab = exec.Command(w.program, append(arguments, "--no-browser", "--addr", w.addr)...)
+	w.lab.Dir, w.lab.Stdout, w.lab.Stderr = root, file, file
+	if err := w.lab.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(mostTime); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		said, err := os.ReadFile(path)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(string(said), "\nReady in ")
+		if !strings.Contains(after, "\n") {
+			continue
+		}
+		if response, err := http.Get("http://" + w.addr + "/readyz"); err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return string(said)
+			}
+		}
+	}
+	said, _ := os.ReadFile(path)
+	w.t.Fatalf("the lab didn't get ready:\n%s", said)
+	return ""
+}
+
+// ctrlC ends the lab that runs, if one does.
+func (w *workshop) ctrlC() {
+	if w.lab == nil {
+		return
+	}
+	w.lab.Process.Signal(syscall.SIGINT)
+	if err := w.lab.Wait(); err != nil {
+		w.t.Errorf("the lab ended with %v", err)
+	}
+	w.lab = nil
+}
