@@ -1,4 +1,5 @@
-// Command matrix writes the README's table of what each store promises, from what the stores declare.
+// Command matrix writes the README's tables of stores: what each promises, from what it declares, and what each costs and
+// how fast it is, from what the lab has found.
 package main
 
 //go:generate go run .
@@ -26,6 +27,8 @@ import (
 const (
 	begin = "<!-- begin: go generate ./test/matrix -->\n"
 	end   = "<!-- end -->\n"
+
+	beginMeasured = "<!-- begin measured: go generate ./test/matrix -->\n"
 )
 
 func main() {
@@ -48,17 +51,25 @@ func run(file string) error {
 	return os.WriteFile(file, next, 0o644)
 }
 
+// replace writes both tables anew: what stores promise, and what they cost and how fast they are.
 func replace(text []byte) ([]byte, error) {
-	before, rest, found := bytes.Cut(text, []byte(begin))
-	_, after, closed := bytes.Cut(rest, []byte(end))
-	if !found || !closed {
-		return nil, fmt.Errorf("there is no table between %q and %q", begin, end)
-	}
 	declared, err := promises()
 	if err != nil {
 		return nil, err
 	}
-	return bytes.Join([][]byte{before, []byte(begin), []byte(table(declared)), []byte(end), after}, nil), nil
+	figures, err := measured(filepath.Join("..", "..", "docs"))
+	if err != nil {
+		return nil, err
+	}
+	for _, block := range []struct{ begin, table string }{{begin, table(declared)}, {beginMeasured, figures}} {
+		before, rest, found := bytes.Cut(text, []byte(block.begin))
+		_, after, closed := bytes.Cut(rest, []byte(end))
+		if !found || !closed {
+			return nil, fmt.Errorf("there is no table between %q and %q", block.begin, end)
+		}
+		text = bytes.Join([][]byte{before, []byte(block.begin + block.table + end), after}, nil)
+	}
+	return text, nil
 }
 
 // promises asks every store what it keeps. None of them connects for that.

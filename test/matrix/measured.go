@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// latencyRow is a line of the experiment: the store, requests, failed, p50, p90, p99, two more, highest rate.
+var latencyRow = regexp.MustCompile(
+	`(?m)^\| ([a-z]+)(?:, sticky)? \| [0-9]+ \| [0-9]+ \| ([0-9.]+) \| [0-9.]+ \| ([0-9.]+) \| [0-9.]+ \| [0-9.]+ \| ([0-9]+) \|$`)
+
+// measured is the table of what stores cost and how fast they are, from the pages in docs, in the order of the bill.
+func measured(docs string) (string, error) {
+	bill, err := os.ReadFile(filepath.Join(docs, "compare.md"))
+	if err != nil {
+		return "", err
+	}
+	latency, err := os.ReadFile(filepath.Join(docs, "observations", "latency.md"))
+	if err != nil {
+		return "", err
+	}
+	_, bill, found := bytes.Cut(bill, []byte("\nvariant     store  servers"))
+	if !found {
+		return "", fmt.Errorf("compare.md has no table of monthly costs")
+	}
+	bill, _, _ = bytes.Cut(bill, []byte("\n```"))
+	speeds := map[string][]string{}
+	for _, row := range latencyRow.FindAllStringSubmatch(string(latency), -1) {
+		speeds[row[1]] = row[2:]
+	}
+	var text strings.Builder
+	text.WriteString("| sessions in | the store, USD a month | all of it | p50, ms | p99, ms | held, requests/s |\n" +
+		"|---|---:|---:|---:|---:|---:|\n")
+	rows := 0
+	for line := range strings.Lines(string(bill)) {
+		cells := strings.Fields(line)
+		if len(cells) != 9 || speeds[cells[0]] == nil {
+			continue
+		}
+		rows++
+		speed := speeds[cells[0]]
+		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s | %s |\n", cells[0], cells[1], cells[6], speed[0], speed[1], speed[2])
+	}
+	if rows != len(speeds) || rows == 0 {
+		return "", fmt.Errorf("%d stores were measured, and %d of them have a price", len(speeds), rows)
+	}
+	return text.String(), nil
+}
