@@ -1,14 +1,17 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/session"
+	"stateless-servers/app/session/memory"
 )
 
 // What the environment says of a table is what visitors are told of it.
@@ -83,3 +86,33 @@ func TestKindOfCacheThatServersSignFor(t *testing.T) {
 		}
 	}
 }
+
+// A store that was added is given its URL, and closed at the end; what it refuses ends the start with one message.
+func TestAddedStoreIsOpenedByItsURL(t *testing.T) {
+	var closed []string
+	open := byURL(func(url string) (closable, error) {
+		if url == "" {
+			return closable{}, errors.New("no URL")
+		}
+		return closable{memory.New(), func() { closed = append(closed, url) }}, nil
+	})
+	s, logger := &storage{}, slog.New(slog.DiscardHandler)
+	if _, _, err := open(s, t.Context(), config.Config{}, logger); err == nil ||
+		err.Error() != "open the store at STORE_URL: no URL" {
+		t.Errorf("without a URL: %v", err)
+	}
+	store, board, err := open(s, t.Context(), config.Config{StoreURL: "there"}, logger)
+	if err != nil || board != nil || store.Promises().Name != "memory" {
+		t.Errorf("got %v, %v, %v", store, board, err)
+	}
+	if s.close(); !slices.Equal(closed, []string{"there"}) {
+		t.Errorf("closed %q", closed)
+	}
+}
+
+type closable struct {
+	session.Store
+	close func()
+}
+
+func (c closable) Close() error { c.close(); return nil }

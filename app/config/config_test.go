@@ -132,3 +132,17 @@ func TestEveryFieldSaysWhatItIs(t *testing.T) {
 		}
 	}
 }
+
+func TestAddedStores(t *testing.T) {
+	environment := []string{"SERVER_NAME=a", "SESSION_STORE=mine", "STORE_URL=mine://there"}
+	if _, err := Parse(environment); err == nil {
+		t.Error("a store that nobody added is taken")
+	}
+	c, err := Parse(environment, "mine")
+	if err != nil || c.Store != "mine" || c.StoreURL != "mine://there" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if _, err := Parse(append(environment, "SESSION_MIGRATE_FROM=memory"), "mine"); err != nil {
+		t.Errorf("a move to an added store: %v", err)
+	}
+}
