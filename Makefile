@@ -56,6 +56,7 @@ bench-synth: setup ## how long a synthesis takes beside that of a stock CDK app;
 .PHONY: observations
 observations: ## test every claim on a real fleet and write docs/observations; 10 minutes
 	go run ./lab run all
+	go generate ./test/matrix
 
 FUZZ_TIME := 30s
 
