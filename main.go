@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -24,6 +25,10 @@ func main() {
 }
 
 func synthesize(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	server := stacks.StartBuild(ctx, ".", "./app", ".build/server.bin") // while the CDK starts its Node process
+	defer server.Wait(io.Discard)
+	defer cancel()
 	app := awscdk.NewApp(nil)
 	config, err := stacks.ParseConfig(app.Node().GetAllContext(nil).(map[string]any))
 	if err != nil {
@@ -34,7 +39,7 @@ func synthesize(ctx context.Context) error {
 	}
 	config.Warn(os.Stderr)
 	var programs stacks.Programs
-	programs.Server, err = stacks.Build(ctx, os.Stderr, ".", "./app", ".build/server.bin")
+	programs.Server, err = server.Wait(os.Stderr)
 	if err == nil && config.Load.Loaders > 0 {
 		programs.Lab, err = stacks.Build(ctx, os.Stderr, ".", "./lab", ".build/lab.bin")
 	}
