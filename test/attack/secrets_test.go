@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"stateless-servers/lab/storeserver"
 )
@@ -93,75 +92,5 @@ func TestLogLinesAreTheServersOwn(t *testing.T) {
 	}
 	if lines < 2 {
 		t.Errorf("only %d lines were logged:\n%s", lines, s.said)
-	}
-}
-
-// Visitors without cookies cost the store nothing until they write.
-func TestSessionFlood(t *testing.T) {
-	valkey := storeserver.ForTest(t, storeserver.Valkey)
-	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true"})
-	for i := range 500 {
-		path := []string{"/api/session", "/none", "/nosuch"}[i%3]
-		response := s.do(t, http.MethodGet, path, "", "Cookie", []string{"", "session=short", "a=b"}[i%3])
-		if len(response.Cookies()) > 0 {
-			t.Fatalf("GET %s gave a visitor a cookie: %v", path, response.Cookies())
-		}
-		response.Body.Close()
-	}
-	const metric = "session_store_operation_seconds_count{"
-	if metrics := s.metrics(t); strings.Contains(metrics, metric) {
-		t.Errorf("the store was asked:\n%s", grep(metrics, metric))
-	}
-	if response := s.do(t, http.MethodPost, "/api/visits", ""); response.StatusCode != http.StatusOK {
-		t.Fatalf("a visit: %d", response.StatusCode)
-	}
-	if metrics := s.metrics(t); !strings.Contains(metrics, metric) { // or the test would see nothing
-		t.Error("a write asked the store nothing")
-	}
-}
-
-func grep(text, want string) string {
-	var found strings.Builder
-	for line := range strings.Lines(text) {
-		if strings.Contains(line, want) {
-			found.WriteString(line)
-		}
-	}
-	return found.String()
-}
-
-// With few file descriptors the server refuses visitors rather than its stores, and serves again when there is room.
-func TestFewDescriptors(t *testing.T) {
-	valkey := storeserver.ForTest(t, storeserver.Valkey)
-	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true"},
-		"sh", "-c", `ulimit -n 96; exec "$0"`)
-	const room = 96 - 64 // the server keeps 64 for itself
-	answers := map[int]int{}
-	var open []*keptConn
-	for range 3 * room {
-		conn := keep(t, s.addr)
-		answers[conn.get(t, "/api/session")]++
-		open = append(open, conn)
-	}
-	if answers[http.StatusOK] != room || answers[http.StatusServiceUnavailable] == 0 {
-		t.Errorf("answers by status: %v, want %d times 200", answers, room)
-	}
-	if status := open[0].get(t, "/api/session"); status != http.StatusOK {
-		t.Errorf("a visitor who is in: %d", status)
-	}
-	for _, conn := range open {
-		conn.Close()
-	}
-	status := 0
-	for deadline := time.Now().Add(20 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
-		conn := keep(t, s.addr)
-		status = conn.get(t, "/readyz")
-		conn.Close()
-	}
-	if status != http.StatusOK {
-		t.Errorf("when the others have left: %d", status)
-	}
-	if strings.Contains(s.said.String(), "too many open files") {
-		t.Errorf("it ran out of file descriptors:\n%s", s.said)
 	}
 }
