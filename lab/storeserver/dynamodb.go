@@ -92,8 +92,9 @@ func dynamoDBLocal(ctx context.Context, o options) (launch, error) {
 	}
 	libraries := filepath.Join(dir, "lib")
 	return launch{name: "DynamoDB Local", http: true, answered: answersHTTP, version: dynamoDBLocalVersion,
-		command: func(port int, _ string) process.Command {
+		command: func(port int, data string) process.Command {
 			return process.Command{Path: java, Args: []string{
+				"-Djava.io.tmpdir=" + data, // where SQLite leaves its library behind
 				"-Djava.library.path=" + libraries, "-cp", filepath.Join(libraries, "*"),
 				"org.eclipse.jetty.xml.XmlConfiguration", "port=" + strconv.Itoa(port), filepath.Join(dir, "server.xml"),
 			}}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,9 @@ func TestPauseResumeKillRestart(t *testing.T) {
 			}
 
 			dir := s.dir
+			if unpacked, _ := filepath.Glob(filepath.Join(dir, "sqlite*")); s.Name == "DynamoDB Local" && len(unpacked) == 0 {
+				t.Error("it has unpacked its library elsewhere, where it stays")
+			}
 			must(t, s.Close())
 			if exists(dir) {
 				t.Errorf("%s is still there", dir)
