@@ -80,45 +80,27 @@ func decode(fields map[string]string, now time.Time) (session.Record, error) {
 	return d.record(now)
 }
 
-// errText: a script answered with what is no hash.
-var errText = errors.New("decode a session: not a list of <length>:<bytes>")
+// separator stands between the fields and values of a hash that a script answers with. Neither has it within: values are
+// JSON, where a NUL is always escaped (RFC 8259, section 7), and the others are UTF-8, which has no byte 255 (RFC 3629).
+const separator = "\x00\xff"
 
-// decodeText decodes a hash as the scripts write it: fields and values in turn, each as its length in bytes, a colon and
-// the bytes. To read one string is much less work than to read an array of them.
+// errText: a script answered with what is no hash.
+var errText = errors.New("decode a session: a field without a value")
+
+// decodeText decodes a hash as the scripts write it: fields and values in turn, with the separator between. To read one
+// string is much less work than to read an array of them, and so it is to write it.
 func decodeText(text string, now time.Time) (session.Record, error) {
 	var d decoder
-	for text != "" {
+	for more := true; more; {
 		var field, value string
-		var ok bool
-		if field, text, ok = cut(text); !ok {
+		if field, text, more = strings.Cut(text, separator); !more {
 			return session.Record{}, errText
 		}
-		if value, text, ok = cut(text); !ok {
-			return session.Record{}, errText
-		}
+		value, text, more = strings.Cut(text, separator)
 		d.put(field, value)
 	}
 	return d.record(now)
 }
-
-// cut returns the first string of a text, and what follows it.
-func cut(text string) (first, rest string, ok bool) {
-	n := 0
-	for i, digit := range []byte(text[:min(len(text), maxDigits)]) {
-		switch {
-		case '0' <= digit && digit <= '9':
-			n = 10*n + int(digit-'0')
-		case digit == ':' && i > 0 && n <= len(text)-i-1:
-			return text[i+1 : i+1+n], text[i+1+n:], true
-		default:
-			return "", "", false
-		}
-	}
-	return "", "", false
-}
-
-// maxDigits bounds a length and its colon.
-const maxDigits = 10
 
 func parseMillis(text string) (time.Time, error) {
 	n, err := strconv.ParseInt(text, 10, 64)

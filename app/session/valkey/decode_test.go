@@ -39,9 +39,11 @@ func FuzzDecode(f *testing.F) {
 			stored[field] = value
 		}
 		record, err := decode(stored, now)
-		again, errAgain := decodeText(asText(stored), now)
-		if !reflect.DeepEqual(again, record) || fmt.Sprint(errAgain) != fmt.Sprint(err) {
-			t.Errorf("as a script answers it, %q is %+v, %v; want %+v, %v", text, again, errAgain, record, err)
+		if len(stored) > 0 && !strings.Contains(text, separator) {
+			again, errAgain := decodeText(asText(stored), now)
+			if !reflect.DeepEqual(again, record) || fmt.Sprint(errAgain) != fmt.Sprint(err) {
+				t.Errorf("as a script answers it, %q is %+v, %v; want %+v, %v", text, again, errAgain, record, err)
+			}
 		}
 		if err != nil {
 			if record.Values != nil || record.User != "" {
@@ -62,30 +64,32 @@ func FuzzDecode(f *testing.F) {
 
 // asText writes a hash as the scripts do.
 func asText(fields map[string]string) string {
-	var text strings.Builder
+	var list []string
 	for field, value := range fields {
-		fmt.Fprintf(&text, "%d:%s%d:%s", len(field), field, len(value), value)
+		list = append(list, field, value)
 	}
-	return text.String()
+	return strings.Join(list, separator)
 }
 
-// What no script of ours wrote is refused, and never read beyond its end.
+// What no script of ours wrote is refused, and whatever is read was there.
 func FuzzDecodeText(f *testing.F) {
 	now := time.UnixMilli(2_000_000_000_000)
-	const live = "8:@created13:19999999900008:@expires13:20000000900005:@idle13:2000000010000"
+	const live = "@created|1999999990000|@expires|2000000090000|@idle|2000000010000"
 	for _, seed := range []string{
-		"", live, live + "6:visits1:7", live + "6:visits2:7", live + "0:0:", "1:a", ":", "-1:", "99999999999999999999:", "1",
-		"9:@created13:1", live + "06:visits1:7", "stored",
+		"", live, live + "|visits|7", live + "|visits", live + "||", "|", "||", "a|b", "@created|1", live + "|@user|ada", "stored",
 	} {
-		f.Add(seed)
+		f.Add(strings.ReplaceAll(seed, "|", separator))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		record, err := decodeText(text, now)
 		if err != nil {
 			return
 		}
+		if strings.Count(text, separator)%2 == 0 {
+			t.Errorf("%q has a field without a value, and is taken for %+v", text, record)
+		}
 		for key, value := range record.Values {
-			if !strings.Contains(text, fmt.Sprintf("%d:%s", len(value), value)) || !strings.Contains(text, key) {
+			if !strings.Contains(text, key+separator+value) {
 				t.Errorf("%q has the value %q=%q", text, key, value)
 			}
 		}
@@ -93,7 +97,7 @@ func FuzzDecodeText(f *testing.F) {
 }
 
 func TestTextThatIsNoHash(t *testing.T) {
-	for _, text := range []string{"x", "1:a", "1:a1:", "2:a1:b", "1:a-1:b", "1:a01", ":a1:b", "1 :a1:b", "12345678901:a1:b"} {
+	for _, text := range []string{"", "x", "a" + separator + "b" + separator + "c"} {
 		if _, err := decodeText(text, time.Now()); !errors.Is(err, errText) {
 			t.Errorf("%q: %v, want %v", text, err, errText)
 		}

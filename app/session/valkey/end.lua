@@ -1,10 +1,8 @@
--- Ends a live session and returns its last fields as text. KEYS[1]: its key. ARGV: now, until when the end is remembered.
+-- Ends a live session and returns its last hash as text. KEYS[1]: its key. ARGV: now, until when the end is remembered.
 local now = tonumber(ARGV[1])
-local flat = redis.call('HGETALL', KEYS[1])
-local fields, text = {}, {}
-for i = 1, #flat, 2 do
-	fields[flat[i]] = flat[i + 1]
-	text[#text + 1] = #flat[i] .. ':' .. flat[i] .. #flat[i + 1] .. ':' .. flat[i + 1]
+local hash, fields = redis.call('HGETALL', KEYS[1]), {}
+for i = 2, #hash, 2 do
+	fields[hash[i - 1]] = hash[i]
 end
 if fields['@ended'] and tonumber(fields['@ended']) > now then
 	return 'ended'
@@ -15,4 +13,4 @@ end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], '@ended', ARGV[2])
 redis.call('PEXPIREAT', KEYS[1], ARGV[2])
-return table.concat(text)
+return table.concat(hash, '\0\255')
