@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stateless-servers/lab/fleet"
 )
 
 // programVariable makes the test binary the lab itself, with the named program as its server.
@@ -30,22 +32,12 @@ func TestMain(m *testing.M) {
 	if program := os.Getenv(programVariable); program != "" {
 		os.Exit(runUntilSignal(os.Args[1:], built(program)))
 	}
-	dir, err := os.MkdirTemp("", "lab-test-")
-	if err == nil {
-		stub = filepath.Join(dir, "stub")
-		var output []byte
-		if output, err = exec.Command("go", "build", "-o", stub, "./fleet/testdata/stub").CombinedOutput(); err != nil {
-			err = fmt.Errorf("%w: %s", err, output)
-		}
-	}
-	code := 1
-	if err == nil {
-		code = m.Run()
-	} else {
+	var err error
+	if stub, err = fleet.BuildProgram(context.Background(), "stub", ".", "./lab/fleet/testdata/stub"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 func built(program string) func(context.Context) (string, error) {

@@ -15,39 +15,26 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"stateless-servers/lab/fleet"
 )
 
 // root is the module's folder, seen from this package.
 const root = ".."
 
-// labProgram builds the lab's command line once for all tests.
-var labProgram = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "lab-test-")
+// labProgram builds the lab's command line, unless it is up to date.
+func labProgram(t *testing.T) string {
+	t.Helper()
+	program, err := fleet.BuildProgram(t.Context(), "lab", ".", "./lab")
 	if err != nil {
-		return "", err
+		t.Fatal(err)
 	}
-	program := filepath.Join(dir, "lab")
-	build := exec.Command("go", "build", "-o", program, "./lab")
-	build.Dir = root
-	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the lab: %w\n%s", err, output)
-	}
-	return program, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if program, err := labProgram(); err == nil {
-		os.RemoveAll(filepath.Dir(program))
-	}
-	os.Exit(code)
+	return program
 }
 
 // A lab is a running `lab up`.
@@ -73,14 +60,11 @@ type server struct {
 // that no process is left.
 func labUp(t *testing.T, servers int, args ...string) *lab {
 	t.Helper()
-	program, err := labProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
 	addr := freeAddr(t)
 	l := &lab{t: t, url: "http://" + addr, output: &bytes.Buffer{}, exited: make(chan error, 1)}
-	l.command = exec.Command(program, append([]string{"up", "--no-browser", "--addr", addr, "--servers", fmt.Sprint(servers)}, args...)...)
+	l.command = exec.Command(labProgram(t), append([]string{"up", "--no-browser", "--addr", addr, "--servers", fmt.Sprint(servers)}, args...)...)
 	l.command.Dir, l.command.Stdout, l.command.Stderr = root, l.output, l.output
+	l.command.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // the servers' logs stay
 	l.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := l.command.Start(); err != nil {
 		t.Fatal(err)

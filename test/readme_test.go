@@ -54,10 +54,7 @@ func TestReadmeProgramsBuild(t *testing.T) {
 
 // What the pages tell readers to type are commands and flags that the lab has.
 func TestPagesNameRealCommands(t *testing.T) {
-	program, err := labProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := labProgram(t)
 	helps, seen := map[string]string{}, 0
 	for _, page := range pages(t) {
 		for _, found := range labExample.FindAllStringSubmatch(readPage(t, page), -1) {
@@ -119,10 +116,7 @@ func readPage(t *testing.T, page string) string {
 
 // The bill in docs/compare.md, which the README's table takes its costs from, is what lab cost says.
 func TestPageOfCostsIsUpToDate(t *testing.T) {
-	program, err := labProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := labProgram(t)
 	command := exec.CommandContext(t.Context(), program, "cost")
 	command.Dir = root
 	bill, err := command.Output()

@@ -10,10 +10,7 @@ import (
 
 // Starts that can't succeed end with one clear line and a non-zero exit, and leave nothing running.
 func TestStartsThatFail(t *testing.T) {
-	program, err := labProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := labProgram(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -30,10 +30,7 @@ type step struct {
 
 // Every command of docs/workshop.md does what the page shows. Where it shows …, anything may be.
 func TestWorkshop(t *testing.T) {
-	program, err := labProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := labProgram(t)
 	w := &workshop{t: t, program: program, dir: t.TempDir(), addr: freeAddr(t)}
 	t.Cleanup(w.ctrlC)
 	steps := workshopSteps(t)
@@ -166,6 +163,7 @@ func (w *workshop) up(arguments []string) string {
 	defer file.Close()
 	w.lab = exec.Command(w.program, append(arguments, "--no-browser", "--addr", w.addr)...)
 	w.lab.Dir, w.lab.Stdout, w.lab.Stderr = root, file, file
+	w.lab.Env = append(os.Environ(), "TMPDIR="+w.dir) // the servers' logs stay
 	if err := w.lab.Start(); err != nil {
 		w.t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 
+	"stateless-servers/lab/filelock"
 	"stateless-servers/lab/process"
 )
 
@@ -19,16 +20,17 @@ const modulePath = "module stateless-servers"
 // by going up from the working directory. A program that is up to date costs a look at its sources. The error has the
 // first thing that the compiler complains of.
 func Build(ctx context.Context) (string, error) {
-	return build(ctx, "server", ".", "./app")
+	return BuildProgram(ctx, "server", ".", "./app")
 }
 
 // BuildBench compiles the program of test/bench, a module of its own that has servers with other libraries, as Build does.
 func BuildBench(ctx context.Context) (string, error) {
-	return build(ctx, "bench", filepath.Join("test", "bench"), ".")
+	return BuildProgram(ctx, "bench", filepath.Join("test", "bench"), ".")
 }
 
-// build compiles a package of the module in that folder.
-func build(ctx context.Context, name, module, pkg string) (string, error) {
+// BuildProgram compiles a package of the module in that folder to .build/name, as Build does. Of several processes at once,
+// one compiles and the others wait: a program that runs already isn't made anew.
+func BuildProgram(ctx context.Context, name, module, pkg string) (string, error) {
 	root, err := ModuleRoot()
 	if err != nil {
 		return "", err
@@ -37,6 +39,14 @@ func build(ctx context.Context, name, module, pkg string) (string, error) {
 	if runtime.GOOS == "windows" {
 		program += ".exe"
 	}
+	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := filelock.Take(ctx, program+".lock", func() {})
+	if err != nil {
+		return "", fmt.Errorf("building the %s: %w", name, err)
+	}
+	defer unlock()
 	// Stamping the state of the repository would link anew with every commit.
 	build, err := process.Start(process.Command{
 		Name: "go build", Path: "go", Args: []string{"build", "-buildvcs=false", "-o", program, pkg}, Dir: filepath.Join(root, module),

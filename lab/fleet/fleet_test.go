@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,8 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -25,22 +24,12 @@ import (
 var stub string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "fleet-test-")
-	if err == nil {
-		stub = filepath.Join(dir, "stub")
-		var output []byte
-		if output, err = exec.Command("go", "build", "-o", stub, "./testdata/stub").CombinedOutput(); err != nil {
-			err = fmt.Errorf("%w: %s", err, output)
-		}
-	}
-	code := 1
-	if err == nil {
-		code = m.Run()
-	} else {
+	var err error
+	if stub, err = BuildProgram(context.Background(), "stub", ".", "./lab/fleet/testdata/stub"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 // bench is a fleet on a listener, with what it reported.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"stateless-servers/lab/filelock"
 	"stateless-servers/lab/process"
 )
 
@@ -29,7 +30,7 @@ func cached(ctx context.Context, o options, name string, fetch func(ctx context.
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := lock(ctx, filepath.Join(base, name+".lock"), func() {
+	unlock, err := filelock.Take(ctx, filepath.Join(base, name+".lock"), func() {
 		o.progress("Waiting for another process that fetches " + name)
 	})
 	if err != nil {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"testing"
 	"time"
 
+	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/process"
 )
 
@@ -27,7 +29,7 @@ type server struct{ Name, State string }
 // a dead server within two seconds.
 func labUp(t *testing.T, args ...string) *lab {
 	t.Helper()
-	program, err := labProgram()
+	program, err := fleet.BuildProgram(t.Context(), "lab", ".", "./lab")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +40,7 @@ func labUp(t *testing.T, args ...string) *lab {
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	p, err := process.Start(process.Command{
 		Name: "lab up", Path: program, Dir: root,
+		Env:  append(os.Environ(), "TMPDIR="+t.TempDir()), // the servers' logs stay
 		Args: append([]string{"up", "--no-browser", "--addr", addr, "--health-interval", "1s"}, args...),
 	})
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -41,7 +40,11 @@ var chromium = sync.OnceValues(func() (browser struct {
 	allocator, closeAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	browser.Context = ctx
-	browser.close = func() { cancel(); closeAllocator() }
+	browser.close = func() {
+		_ = chromedp.Cancel(ctx) // has it end by itself, and remove what it put into the temp folder
+		cancel()
+		closeAllocator()
+	}
 	if err := chromedp.Do(ctx); err != nil {
 		browser.close()
 		return browser, fmt.Errorf("starting %s: %w", program, err)
@@ -49,29 +52,11 @@ var chromium = sync.OnceValues(func() (browser struct {
 	return browser, nil
 })
 
-// labProgram builds the lab's command line once for all tests.
-var labProgram = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "lab-test-")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "lab")
-	build := exec.Command("go", "build", "-o", program, "./lab")
-	build.Dir = root
-	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the lab: %w\n%s", err, output)
-	}
-	return program, nil
-})
-
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
 	if browser, err := chromium(); err == nil {
 		browser.close()
-	}
-	if program, err := labProgram(); err == nil {
-		os.RemoveAll(filepath.Dir(program))
 	}
 	os.Exit(code)
 }

@@ -1,6 +1,7 @@
 //go:build unix
 
-package storeserver
+// Package filelock has processes of the lab wait for each other.
+package filelock
 
 import (
 	"context"
@@ -10,11 +11,12 @@ import (
 	"time"
 )
 
-// lockPoll is the time between two tries of a lock that another process has.
-const lockPoll = 50 * time.Millisecond
+// poll is the time between two tries of a lock that another process has.
+const poll = 50 * time.Millisecond
 
-// lock takes an exclusive lock on a file, which also ends with the process. It calls wait once if another has the lock.
-func lock(ctx context.Context, path string, wait func()) (unlock func(), err error) {
+// Take takes an exclusive lock on the file at path, which it makes if there is none. The lock ends with unlock, or with the
+// process. If another has it, Take calls wait once and goes on trying until ctx ends.
+func Take(ctx context.Context, path string, wait func()) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
@@ -32,7 +34,7 @@ func lock(ctx context.Context, path string, wait func()) (unlock func(), err err
 			wait()
 		}
 		select {
-		case <-time.After(lockPoll):
+		case <-time.After(poll):
 		case <-ctx.Done():
 			file.Close()
 			return nil, ctx.Err()
