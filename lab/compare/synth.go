@@ -120,7 +120,8 @@ func (s *Synthesizer) output(name string) string {
 func (s *Synthesizer) run(ctx context.Context, program string, arguments ...string) (string, error) {
 	name := filepath.Base(program) + " " + arguments[0]
 	started, err := process.Start(process.Command{
-		Name: name, Path: program, Args: arguments, Dir: s.root, Env: environment(os.Environ()),
+		Name: name, Path: program, Args: arguments, Dir: s.root,
+		Env: append(environment(os.Environ()), "TMPDIR="+s.folder), // what is killed leaves its temporary files
 	})
 	if err != nil {
 		return "", err

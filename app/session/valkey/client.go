@@ -12,6 +12,7 @@ import (
 	"time"
 
 	client "github.com/valkey-io/valkey-go"
+	"golang.org/x/sync/singleflight"
 )
 
 // Options configure a Store.
@@ -51,22 +52,16 @@ type connector struct {
 	option   client.ClientOption
 	lifetime time.Duration // of a client; 0 is for ever
 	ready    atomic.Pointer[connected]
-	done     chan struct{} // closed by close
+	attempts singleflight.Group // to connect: one at a time
+	done     chan struct{}      // closed by close
 
-	mu      sync.Mutex
-	attempt *attempt // under way
-	closed  bool
+	mu     sync.Mutex
+	closed bool
 }
 
 type connected struct {
 	client.Client
 	since time.Time
-}
-
-type attempt struct {
-	done chan struct{} // closed when client and err are set
-	client.Client
-	err error
 }
 
 func newConnector(o Options, lifetime time.Duration) *connector {
@@ -104,45 +99,37 @@ func (c *connector) client(ctx context.Context) (client.Client, error) {
 	if ready != nil {
 		return ready.Client, nil
 	}
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return nil, client.ErrClosing
-	}
-	if ready := c.ready.Load(); ready != nil { // made since
-		c.mu.Unlock()
-		return ready.Client, nil
-	}
-	current := c.attempt
-	if current == nil {
-		current = &attempt{done: make(chan struct{})}
-		c.attempt = current
-		go c.connect(current)
-	}
-	c.mu.Unlock()
 	select {
-	case <-current.done:
-		return current.Client, current.err
+	case attempt := <-c.attempts.DoChan("", c.connect):
+		made, _ := attempt.Val.(client.Client)
+		return made, attempt.Err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("connect to %s: %w", c.option.InitAddress[0], ctx.Err())
 	}
 }
 
-func (c *connector) connect(a *attempt) {
-	a.Client, a.err = client.NewClient(c.option)
+func (c *connector) connect() (any, error) {
+	c.mu.Lock()
+	ready, closed := c.ready.Load(), c.closed
+	c.mu.Unlock()
+	if closed {
+		return nil, client.ErrClosing
+	}
+	if ready != nil { // made since the caller asked
+		return ready.Client, nil
+	}
+	made, err := client.NewClient(c.option)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", c.option.InitAddress[0], err)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.attempt = nil
-	switch {
-	case a.err != nil:
-		a.err = fmt.Errorf("connect to %s: %w", c.option.InitAddress[0], a.err)
-	case c.closed:
-		a.Client.Close()
-		a.Client, a.err = nil, client.ErrClosing
-	default:
-		c.ready.Store(&connected{a.Client, time.Now()})
+	if c.closed {
+		made.Close()
+		return nil, client.ErrClosing
 	}
-	close(a.done)
+	c.ready.Store(&connected{made, time.Now()})
+	return made, nil
 }
 
 // check looks at the error of a write. A server that only reads was the primary until a failover, and keeps its

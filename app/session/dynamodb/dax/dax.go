@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
+	"golang.org/x/sync/singleflight"
 
 	store "stateless-servers/app/session/dynamodb"
 )
@@ -63,18 +64,14 @@ type Client struct {
 	options Options
 	config  dax.Config
 
-	mu      sync.Mutex
-	ready   *dax.Dax // when the nodes are known
-	attempt *attempt // under way
-	closed  bool
+	attempts singleflight.Group // to find the nodes: one at a time
+
+	mu     sync.Mutex
+	ready  *dax.Dax // when the nodes are known
+	closed bool
 }
 
 var _ store.API = (*Client)(nil)
-
-type attempt struct {
-	done chan struct{} // closed when err is set
-	err  error
-}
 
 // New returns a Client; the error is that of an Endpoint that can't be one.
 func New(o Options) (*Client, error) {
@@ -115,56 +112,51 @@ func (c *Client) Close() {
 
 // cluster returns the client of the cluster once its nodes are known, or why they aren't yet.
 func (c *Client) cluster(ctx context.Context) (*dax.Dax, error) {
-	for {
-		c.mu.Lock()
-		if c.closed {
-			c.mu.Unlock()
-			return nil, net.ErrClosed
-		}
-		if c.ready != nil {
-			defer c.mu.Unlock()
-			return c.ready, nil
-		}
-		current := c.attempt
-		if current == nil {
-			current = &attempt{done: make(chan struct{})}
-			c.attempt = current
-			go c.connect(current)
-		}
-		c.mu.Unlock()
-		select {
-		case <-current.done:
-			if current.err != nil {
-				return nil, current.err
-			}
-		case <-ctx.Done():
-			return nil, fmt.Errorf("find the nodes of %s: %w", c.options.Endpoint, ctx.Err())
-		}
+	if client, err := c.known(); client != nil || err != nil {
+		return client, err
 	}
+	select {
+	case attempt := <-c.attempts.DoChan("", c.connect):
+		client, _ := attempt.Val.(*dax.Dax)
+		return client, attempt.Err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("find the nodes of %s: %w", c.options.Endpoint, ctx.Err())
+	}
+}
+
+// known returns the client, nil while there is none, or that the Client is closed.
+func (c *Client) known() (*dax.Dax, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, net.ErrClosed
+	}
+	return c.ready, nil
 }
 
 // connect makes a client and keeps it if it has found nodes. One that hasn't would go on looking by itself, but locks
 // itself up for good when it is used while it does (aws-dax-go-v2 1.0.1: cluster.client takes a read lock twice).
-func (c *Client) connect(a *attempt) {
+func (c *Client) connect() (any, error) {
+	if client, err := c.known(); client != nil || err != nil { // since the caller asked
+		return client, err
+	}
 	client, err := dax.New(c.config)
 	if err == nil {
 		if err = found(client); err != nil {
 			client.Close()
 		}
 	}
+	if err != nil {
+		return nil, fmt.Errorf("find the nodes of %s: %w", c.options.Endpoint, err)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.attempt = nil
-	switch {
-	case err != nil:
-		a.err = fmt.Errorf("find the nodes of %s: %w", c.options.Endpoint, err)
-	case c.closed:
+	if c.closed {
 		client.Close()
-		a.err = net.ErrClosed
-	default:
-		c.ready = client
+		return nil, net.ErrClosed
 	}
-	close(a.done)
+	c.ready = client
+	return client, nil
 }
 
 // found is nil when the client knows a node: then a request that is cancelled fails of that, and of nothing else.
