@@ -79,6 +79,7 @@ type Fleet struct {
 type member struct {
 	name, zone string
 	address    string           // empty until it listens
+	admin      string           // the address of the admin server, as long
 	process    *process.Process // nil until it listens
 	killed     bool             // by Kill
 	stopping   bool             // by Stop or Close
@@ -248,6 +249,16 @@ func (f *Fleet) Process(name string) (*process.Process, error) {
 		return m.process, nil
 	}
 	return nil, fmt.Errorf("%s: %w", name, ErrNoServer)
+}
+
+// Metrics returns the URL of the server's metrics, in the text format of Prometheus.
+func (f *Fleet) Metrics(name string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if m := f.find(name); m != nil && m.process != nil {
+		return "http://" + m.admin + "/metrics", nil
+	}
+	return "", fmt.Errorf("%s: %w", name, ErrNoServer)
 }
 
 // Close ends every server, at the latest five seconds after it was called, and returns when they are gone. Requests in

@@ -240,7 +240,8 @@ func TestUnknownNames(t *testing.T) {
 	_, stop := b.Stop("server-2")
 	_, server := b.Server("server-2")
 	_, process := b.Process("server-2")
-	for _, err := range []error{b.Kill("server-2"), stop, server, process} {
+	_, metrics := b.Metrics("server-2")
+	for _, err := range []error{b.Kill("server-2"), stop, server, process, metrics} {
 		if !errors.Is(err, ErrNoServer) {
 			t.Errorf("got %v", err)
 		}

@@ -88,7 +88,7 @@ func (f *Fleet) start(m *member) error {
 	go func() { <-p.Done(); closeLog() }()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m.address, m.process = addresses[0], p
+	m.address, m.admin, m.process = addresses[0], addresses[1], p
 	return nil
 }
 
