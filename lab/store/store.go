@@ -96,6 +96,16 @@ func startValkey(ctx context.Context, addr string, c *config.Config, progress fu
 	return startEmbedded(c)
 }
 
+// StartDurable starts a Valkey that loses nothing when it is restarted, and sets in c what the servers need to know.
+func StartDurable(ctx context.Context, c *config.Config) (Store, error) {
+	server, err := storeserver.DurableValkey(ctx)
+	if err != nil {
+		return Store{}, err
+	}
+	c.Store, c.ValkeyAddress = config.StoreValkey, server.Addr
+	return on(server, server.Addr), nil
+}
+
 func ping(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, pingWithin)
 	defer cancel()

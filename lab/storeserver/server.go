@@ -1,6 +1,6 @@
 // Package storeserver starts real store servers for the lab and for the test suites of the session stores: children on
-// free loopback ports that keep nothing on disk and never outlive their parent. A server that runs already can be used
-// instead: each function names the environment variable that says where.
+// free loopback ports that never outlive their parent, and keep nothing but what a durable one has on disk until it is
+// closed. A server that runs already can be used instead: each function names the environment variable that says where.
 package storeserver
 
 import (
@@ -68,12 +68,14 @@ func (s *Server) Pause() error { return s.signal((*process.Process).Pause) }
 // Resume lets a paused server go on.
 func (s *Server) Resume() error { return s.signal((*process.Process).Resume) }
 
-// Kill ends the server at once (SIGKILL): connections are reset, new ones refused. What it held is lost.
+// Kill ends the server at once (SIGKILL): connections are reset, new ones refused. What it held is lost, unless it is
+// durable.
 func (s *Server) Kill() error {
 	return s.signal(func(p *process.Process) error { p.Kill(); return nil })
 }
 
-// Restart kills the server if it runs, and starts it anew, empty, on the same port. It returns when it answers.
+// Restart kills the server if it runs, and starts it anew on the same port: empty, unless it is durable. It returns when
+// it answers.
 func (s *Server) Restart(ctx context.Context) error {
 	return s.signal(func(p *process.Process) error {
 		p.Kill()

@@ -114,6 +114,26 @@ func TestPauseResumeKillRestart(t *testing.T) {
 	}
 }
 
+// What a durable server has acknowledged is there after its end, however sudden; no variable names another.
+func TestDurableServer(t *testing.T) {
+	t.Setenv("VALKEY_TEST_ADDRESS", "127.0.0.1:1")
+	s := ForTest(t, DurableValkey)
+	for range 3 {
+		must(t, putKey(t.Context(), s))
+		must(t, s.Kill())
+		must(t, s.Restart(t.Context()))
+		if holds, err := holdsKey(t.Context(), s); err != nil || !holds {
+			t.Errorf("after a restart: %v, %v", holds, err)
+		}
+		must(t, Tell(t.Context(), s, "FLUSHALL"))
+	}
+	dir := s.dir
+	must(t, s.Close())
+	if exists(dir) {
+		t.Errorf("%s is still there", dir)
+	}
+}
+
 func TestForeignServer(t *testing.T) {
 	startHere(t)
 	own := ForTest(t, Valkey)
@@ -204,7 +224,7 @@ func TestPortTaken(t *testing.T) {
 		always bool
 	}{
 		{"Valkey once", Valkey, false}, {"Valkey always", Valkey, true}, {"Valkey with TLS once", ValkeyTLS, false},
-		{"Valkey node once", valkeyNode, false}, {"DynamoDB once", DynamoDB, false}, {"dynalite once", onlyDynalite, false},
+		{"Durable Valkey once", DurableValkey, false}, {"Valkey node once", valkeyNode, false}, {"DynamoDB once", DynamoDB, false}, {"dynalite once", onlyDynalite, false},
 		{"PostgreSQL once", Postgres, false}, {"Memcached once", Memcached, false},
 	}
 	for _, test := range tests {

@@ -32,6 +32,32 @@ func Valkey(ctx context.Context, list ...Option) (*Server, error) {
 	return start(ctx, l)
 }
 
+// DurableValkey starts what Valkey does, but one that has on disk what it acknowledges before it does so: a restart loses
+// nothing of that. No environment variable names another.
+func DurableValkey(ctx context.Context, list ...Option) (*Server, error) {
+	if _, err := apply("valkey", list); err != nil {
+		return nil, err
+	}
+	program, err := ValkeyProgram()
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, launch{name: "Durable Valkey", answered: answersLoaded, version: says(program, "--version"),
+		command: func(port int, dir string) process.Command {
+			command := valkeyCommand(program)(port, dir)
+			command.Args = append(command.Args, "--appendonly", "yes", "--appendfsync", "always")
+			return command
+		}})
+}
+
+// answersLoaded is answersInfo of a server that has read what it has on disk.
+func answersLoaded(ctx context.Context, addr string, pid int) error {
+	if err := answersInfo(ctx, addr, pid); err != nil {
+		return err
+	}
+	return PingValkey(ctx, addr)
+}
+
 // ValkeyReplica starts a server that follows the primary, and returns when it has all that the primary has. What the
 // primary acknowledges afterwards, it gets a moment later.
 func ValkeyReplica(ctx context.Context, primary *Server) (*Server, error) {
