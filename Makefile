@@ -58,6 +58,13 @@ observations: ## test every claim on a real fleet and write docs/observations; 1
 	go run ./lab run all
 	go generate ./test/matrix
 
+SOAK_TIME := 20m
+SOAK_SEED := 0
+
+.PHONY: soak
+soak: ## kill servers and restart their store at random for SOAK_TIME, and look for losses and leaks; 20 minutes
+	go run ./lab run soak --length $(SOAK_TIME) --seed $(SOAK_SEED) --out docs/observations
+
 FUZZ_TIME := 30s
 
 .PHONY: fuzz

@@ -65,6 +65,7 @@ func TestShellCompletion(t *testing.T) {
 	for _, test := range []struct{ line, want string }{
 		{"up --store v", "valkey"},
 		{"run server", "server-loss"},
+		{"run so", "soak"},
 		{"cost post", "postgres"},
 		{"compare me", "memcached"},
 		{"lo", "load"},

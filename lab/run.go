@@ -24,14 +24,17 @@ func newList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the experiments and what each claims",
-		Long: "List writes the name of each experiment that lab run takes, and the claim that it tests. What was found last is in\n" +
-			observations + ". The exit status is 0.",
+		Long: "List writes the name of each experiment that lab run takes, and the claim that it tests. The last ones are not part\n" +
+			"of lab run all, for they take long. What was found last is in " + observations + ". The exit status is 0.",
 		Example: "  lab list\n" +
 			"  lab run server-loss",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, e := range experiment.All() {
 				fmt.Fprintf(c.OutOrStdout(), "%-18s %s\n", e.Name(), e.Claim())
+			}
+			for _, e := range experiment.Long() {
+				fmt.Fprintf(c.OutOrStdout(), "%-18s %s Takes %s; not part of all.\n", e.Name(), e.Claim(), short(experiment.DefaultLength))
 			}
 			return nil
 		},
@@ -44,22 +47,33 @@ const observations = "docs/observations"
 // runOptions are the flags of lab run.
 type runOptions struct {
 	out, json string // paths; empty for none
+	all       bool   // the pages are to be listed
+	length    time.Duration
+	seed      int
 }
 
+// Bounds of the flags of soak: at the least length, each kind of fault happens; a day is enough for anything.
+const (
+	shortestSoak, longestSoak = 3 * time.Minute, 24 * time.Hour
+	highestSeed               = 1_000_000_000
+)
+
 func newRun(build func(context.Context) (string, error)) *cobra.Command {
-	var o runOptions
+	o := runOptions{length: experiment.DefaultLength}
 	c := &cobra.Command{
 		Use:   "run NAME...|all",
 		Short: "Test claims on a real fleet, with a verdict for each",
 		Long: "Run tests the claims that lab list shows: on a fleet of real server processes behind the load balancer, with the\n" +
 			"stores' real servers, killed, drained, paused and raced as each claim needs. Every figure comes from the run, and the\n" +
 			"verdict from the figures: the claim holds, does not hold, or was not run, because of a program that isn't installed.\n\n" +
-			"All of them take some ten minutes, and each leaves a page: setting, highlights, timeline, conclusion, command.\n" +
+			"All of them take some ten minutes, and each leaves a page: setting, highlights, timeline, conclusion, command. The\n" +
+			"experiment soak is not one of all: it kills servers and restarts their store at random for --length.\n" +
 			"The exit status is 1 unless every claim holds. Ctrl-C ends everything.",
 		Example: "  lab list\n" +
 			"  lab run server-loss\n" +
 			"  lab run server-loss scale-in --out observations\n" +
-			"  lab run all --json observations.json",
+			"  lab run all --json observations.json\n" +
+			"  lab run soak --length 5m --seed 7",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("lab run takes the names of experiments, or all; lab list shows them")
@@ -69,7 +83,7 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			names := []string{"all"}
-			for _, e := range experiment.All() {
+			for _, e := range append(experiment.All(), experiment.Long()...) {
 				names = append(names, e.Name())
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp
@@ -79,8 +93,14 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if slices.Equal(args, []string{"all"}) && !c.Flags().Changed("out") {
+			o.all = slices.Equal(args, []string{"all"})
+			if o.all && !c.Flags().Changed("out") {
 				o.out = observations
+			}
+			for _, flag := range []string{"length", "seed"} {
+				if c.Flags().Changed(flag) && !slices.Contains(args, "soak") {
+					return fmt.Errorf("--%s is for soak, which is none of %s", flag, strings.Join(args, ", "))
+				}
 			}
 			return runExperiments(c.Context(), experiments, o, c.OutOrStdout(), c.ErrOrStderr(), build)
 		},
@@ -90,6 +110,8 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 	flags.StringVar(&o.out, "out", "",
 		"write a page for each experiment, and its charts, to this `folder`; for all by default "+observations)
 	flags.StringVar(&o.json, "json", "", "write all observations to this `file`, for programs")
+	duration(&o.length, shortestSoak, longestSoak).add(flags, "length", "how long soak goes on")
+	number(&o.seed, 0, highestSeed).add(flags, "seed", "which faults soak makes, and when; 0 for a seed that it draws and tells")
 	return c
 }
 
@@ -105,6 +127,7 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 	var mu sync.Mutex // guards view and stderr: drills and their load report at the same time
 	lab := &experiment.Lab{
 		Build: build, Bench: fleet.BuildBench, Phase: experiment.DefaultPhase,
+		Length: o.length, Seed: o.seed,
 		Progress: func(p load.Progress) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -133,7 +156,7 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 			}
 		}
 	}
-	if o.out != "" && len(found) == len(experiment.All()) {
+	if o.out != "" && o.all {
 		if err := writeIndex(o.out, found); err != nil {
 			return err
 		}

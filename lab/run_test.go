@@ -23,9 +23,10 @@ func TestList(t *testing.T) {
 	if code != 0 || stderr != "" {
 		t.Errorf("exit status %d\n%s", code, stderr)
 	}
-	for _, e := range experiment.All() {
+	for _, e := range append(experiment.All(), experiment.Long()...) {
 		contains(t, stdout, e.Name(), e.Claim())
 	}
+	contains(t, stdout, "Takes 20m; not part of all.")
 }
 
 func TestRunWritesPages(t *testing.T) {
@@ -133,6 +134,9 @@ func TestRefusedRuns(t *testing.T) {
 		{"run nosuch", []string{`"nosuch" is no experiment; there are: all, sticky-imbalance, server-loss`}},
 		{"run all server-loss", []string{`"all" is no experiment`}},
 		{"run cookie-size --out /dev/null/pages", []string{"--out", "/dev/null"}},
+		{"run soak --length 1m", []string{`--length="1m"`, "a duration from 3m to 24h"}},
+		{"run soak --seed -1", []string{`--seed="-1"`, "a number from 0 to"}},
+		{"run scale-in --seed 3", []string{"--seed is for soak, which is none of scale-in"}},
 		{"list all", []string{`"all"`, "flags only"}},
 	} {
 		t.Run(test.args, func(t *testing.T) {

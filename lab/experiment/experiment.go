@@ -24,7 +24,7 @@ type Experiment interface {
 	Run(ctx context.Context, lab *Lab) (Observation, error)
 }
 
-// All lists the experiments, in the order in which they are best read.
+// All lists the experiments that take a minute or so each, in the order in which they are best read.
 func All() []Experiment {
 	return []Experiment{
 		newStickyImbalance(), newServerLoss(), newRollingDeploy(), newScaleOut(), newScaleIn(),
@@ -33,12 +33,15 @@ func All() []Experiment {
 	}
 }
 
-// Named returns the experiments of those names, or all of them for "all".
+// Long lists the experiments that take so long that they are run by their names only.
+func Long() []Experiment { return []Experiment{newSoak()} }
+
+// Named returns the experiments of those names, or those of All for "all".
 func Named(names ...string) ([]Experiment, error) {
-	all := All()
 	if slices.Equal(names, []string{"all"}) {
-		return all, nil
+		return All(), nil
 	}
+	all := append(All(), Long()...)
 	var known []string
 	for _, e := range all {
 		known = append(known, e.Name())

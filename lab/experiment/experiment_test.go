@@ -32,6 +32,8 @@ func testLab(t *testing.T) *Lab {
 		Build:  func(context.Context) (string, error) { return server() },
 		Bench:  func(context.Context) (string, error) { return bench() },
 		Phase:  1500 * time.Millisecond,
+		Length: 15 * time.Second,
+		Seed:   1,
 		Report: func(line string) { t.Log(line) },
 	}
 }
@@ -62,6 +64,7 @@ var (
 	onMemory = setup{store: config.StoreMemory, servers: 3, sticky: true}
 	onCookie = setup{store: config.StoreCookie, servers: 3}
 	onToken  = setup{store: config.StoreToken, servers: 3}
+	onDisk   = quick(setup{store: config.StoreValkey, servers: 3, durable: true, change: impatient})
 	linked   = setup{store: config.StoreValkey, servers: 2, link: true, change: impatient}
 )
 
@@ -81,6 +84,7 @@ func TestClaimsHold(t *testing.T) {
 		latency{setups: []setup{onValkey}, half: time.Minute},
 		newCookieSize(),
 		tokenRevocation{client: []setup{onToken}, server: []setup{onValkey}},
+		soak{onDisk, 2 * time.Second},
 	} {
 		t.Run(e.Name(), func(t *testing.T) {
 			t.Parallel()
@@ -117,6 +121,8 @@ func TestClaimsFall(t *testing.T) {
 		{"no store is that fast", latency{setups: []setup{onValkey}, half: time.Nanosecond}, []string{"p50 with valkey"}},
 		{"cookies are for servers", cookieSize{onCookie, onValkey}, []string{"grows with cookie", "grows with valkey", "kept with cookie", "kept with valkey"}},
 		{"tokens are for servers", tokenRevocation{[]setup{onValkey}, []setup{onToken}}, []string{"with valkey", "with token"}},
+		{"the store restarts without its data", soak{quick(onValkey), 2 * time.Second},
+			[]string{"sessions lost", "the first session was there again"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -146,6 +152,12 @@ func beside(ctx context.Context, c *config.Config) (func() error, error) {
 	}
 	c.ValkeyAddress = other.Addr
 	return other.Close, nil
+}
+
+// quick has the load balancer close its connections soon.
+func quick(s setup) setup {
+	s.idle = time.Second
+	return s
 }
 
 func sticky(s setup) setup {
@@ -189,7 +201,7 @@ func TestInterruption(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	seen := map[string]bool{}
-	for _, e := range All() {
+	for _, e := range append(All(), Long()...) {
 		if e.Name() == "" || e.Claim() == "" || seen[e.Name()] {
 			t.Errorf("%q claims %q", e.Name(), e.Claim())
 		}
@@ -201,7 +213,11 @@ func TestNames(t *testing.T) {
 	if _, err := Named("scale-in", "nosuch"); err == nil || !strings.Contains(err.Error(), `"nosuch" is no experiment; there are: all, sticky-imbalance`) {
 		t.Errorf("got %v", err)
 	}
-	if list, err := Named("all"); err != nil || len(list) != len(seen) {
+	if list, err := Named("soak"); err != nil || len(list) != 1 {
+		t.Errorf("got %v %v", list, err)
+	}
+	// What takes long is none of all.
+	if list, err := Named("all"); err != nil || len(list) != len(seen)-1 {
 		t.Errorf("got %v %v", list, err)
 	}
 }

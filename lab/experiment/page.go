@@ -25,7 +25,8 @@ func (o Observation) WritePage(w io.Writer) error {
 // index lists pages.
 var index = template.Must(template.New("index").Funcs(template.FuncMap{"cell": cell}).Parse(
 	"# Observations\n\n" +
-		"What `go run ./lab run all` found: each page is of a real run, with its figures and how to repeat it.\n\n" +
+		"What `go run ./lab run all` found: each page is of a real run, with its figures and how to repeat it.\n" +
+		"`make soak` takes twenty minutes, and adds soak.md.\n\n" +
 		"| experiment | claim | verdict | observed |\n|---|---|---|---|\n" +
 		"{{range .}}| [{{.Name}}]({{.Name}}.md) | {{cell .Claim}} | {{.Verdict}} | " +
 		"{{.Started.Format \"2006-01-02\"}}, {{printf \"%.0f\" .Took}} s |\n{{end}}"))

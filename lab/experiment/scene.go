@@ -30,6 +30,10 @@ type Lab struct {
 	Bench func(context.Context) (string, error)
 	// Phase is how long each part of a drill lasts that isn't waited for otherwise.
 	Phase time.Duration
+	// Length is how long the experiment soak goes on.
+	Length time.Duration
+	// Seed draws the times of its faults; 0 for one that nobody knows before.
+	Seed int
 	// Report is called with a line for each step.
 	Report func(line string)
 	// Progress is called once a second while requests are sent; nil for nobody.
@@ -40,6 +44,9 @@ type Lab struct {
 
 // DefaultPhase is long enough for the figures to be steady, and short enough for a test of all claims in 20 minutes.
 const DefaultPhase = 4 * time.Second
+
+// DefaultLength is long enough for a leak of 200 bytes a request to show.
+const DefaultLength = 20 * time.Minute
 
 const (
 	healthInterval = time.Second     // five times as often as an ALB can, so that drills take less time
@@ -54,6 +61,9 @@ type setup struct {
 	sticky  bool
 	servers int
 	link    bool // put a forwarder between servers and store
+	durable bool // the store is a Valkey that loses nothing when it restarts
+	// idle is when the load balancer closes a connection that isn't used; 0 for when an ALB does.
+	idle time.Duration
 	// change has the servers set up otherwise; what it starts is closed with the scene. Nil for nothing.
 	change func(context.Context, *config.Config) (close func() error, err error)
 }
@@ -74,6 +84,8 @@ type scene struct {
 	store  store.Store
 	link   *storeserver.Forwarder // nil without
 	closes []func() error         // in the order of what was opened
+	// expected is how long a drill takes, for the progress; 0 where nobody knows.
+	expected time.Duration
 
 	mu     sync.Mutex
 	note   func(string) // of the load that is on; nil for none
@@ -106,7 +118,12 @@ func (s *scene) open(ctx context.Context) error {
 		}
 	}
 	var err error
-	if s.store, err = store.Start(ctx, s.setup.store, "", &c, s.lab.Report); err != nil {
+	if s.durable {
+		s.store, err = store.StartDurable(ctx, &c)
+	} else {
+		s.store, err = store.Start(ctx, s.setup.store, "", &c, s.lab.Report)
+	}
+	if err != nil {
 		return err
 	}
 	s.closes = append(s.closes, s.store.Close)
@@ -133,7 +150,9 @@ func (s *scene) open(ctx context.Context) error {
 	}
 	s.fleet, err = fleet.New(fleet.Options{
 		Program: program, Config: c, Report: s.happened,
-		Balancer: balancer.Options{HealthInterval: healthInterval, HealthTimeout: healthTimeout, Sticky: s.sticky},
+		Balancer: balancer.Options{
+			HealthInterval: healthInterval, HealthTimeout: healthTimeout, Sticky: s.sticky, IdleTimeout: s.idle,
+		},
 	})
 	if err != nil {
 		return err
@@ -195,11 +214,11 @@ func visitors() load.Options {
 	}
 }
 
-// longestDrill bounds a load whose drill never ends.
+// longestDrill bounds the load of most experiments, should a drill never end.
 const longestDrill = 3 * time.Minute
 
 // under runs the drill while visitors send requests, and returns what came of these. They are sent for a phase before the
-// drill begins.
+// drill begins, and until it ends, but no longer than the options' duration.
 func (s *scene) under(ctx context.Context, o load.Options, drill func(context.Context) error) (load.Result, error) {
 	o.URL = s.url
 	o.Progress = func(p load.Progress) {
@@ -207,7 +226,7 @@ func (s *scene) under(ctx context.Context, o load.Options, drill func(context.Co
 		s.counts = p.Sessions
 		s.mu.Unlock()
 		if s.lab.Progress != nil {
-			p.Total = 0 // it ends with the drill
+			p.Total = s.expected // and not the longest that it may take
 			s.lab.Progress(p)
 		}
 	}
@@ -217,7 +236,7 @@ func (s *scene) under(ctx context.Context, o load.Options, drill func(context.Co
 	}
 	s.setNote(run.Note)
 	defer s.setNote(nil)
-	ctx, cancel := context.WithTimeout(ctx, longestDrill)
+	ctx, cancel := context.WithTimeout(ctx, o.Duration)
 	defer cancel()
 	drilled := make(chan error, 1)
 	go func() {

@@ -1,0 +1,42 @@
+package experiment
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/lab/storeserver"
+)
+
+// Interrupted while the store is away, a soak ends, and leaves nothing on disk.
+func TestSoakInterrupted(t *testing.T) {
+	storeserver.SkipIfSkipped(t, "valkey")
+	if _, err := server(); err != nil {
+		t.Fatal(err)
+	}
+	for _, amid := range []string{"the store is paused", "the store is killed"} {
+		t.Run(amid, func(t *testing.T) {
+			t.Setenv("TMPDIR", t.TempDir())
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			lab := testLab(t)
+			lab.Phase, lab.Length = 200*time.Millisecond, time.Minute
+			met := false
+			lab.Report = func(line string) {
+				if t.Log(line); strings.Contains(line, amid) {
+					met = true
+					time.AfterFunc(300*time.Millisecond, interrupt)
+				}
+			}
+			if o, err := Run(ctx, soak{onDisk, time.Second}, lab); err == nil || !met {
+				t.Errorf("interrupted, it says %s: %s", o.Verdict, o.Reason)
+			}
+			left, err := os.ReadDir(os.TempDir())
+			if err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v %v", left, err)
+			}
+		})
+	}
+}
