@@ -15,10 +15,19 @@ import (
 
 // resource is something that a server takes, and must not take more and more of.
 type resource struct {
-	name, metric string
-	unit         float64 // of name, in those of the metric
+	name, in string // in is the unit; empty for a number
+	metric   string
+	unit     float64 // in those of the metric
 	// most is by how much the median of the last third may exceed that of the first.
 	most float64
+}
+
+// String is the name with the unit.
+func (r resource) String() string {
+	if r.in == "" {
+		return r.name
+	}
+	return r.name + ", " + r.in
 }
 
 const (
@@ -38,10 +47,10 @@ const megabyte = 1 << 20
 // of them for good, settled finds.
 func resources() [resourceCount]resource {
 	return [resourceCount]resource{
-		residentMemory: {"resident memory, MB", "process_resident_memory_bytes", megabyte, 12},
-		heap:           {"heap in use, MB", "go_memstats_heap_inuse_bytes", megabyte, 4},
-		goroutines:     {"goroutines", "go_goroutines", 1, 50},
-		descriptors:    {"file descriptors", "process_open_fds", 1, 50},
+		residentMemory: {"resident memory", "MB", "process_resident_memory_bytes", megabyte, 12},
+		heap:           {"heap in use", "MB", "go_memstats_heap_inuse_bytes", megabyte, 4},
+		goroutines:     {"goroutines", "", "go_goroutines", 1, 50},
+		descriptors:    {"file descriptors", "", "process_open_fds", 1, 50},
 	}
 }
 
@@ -140,10 +149,10 @@ func (o *Observation) steady(samples []sample, length time.Duration) {
 	}
 	for i, r := range resources() {
 		growth := median(last, i) - median(first, i)
-		o.atMost("growth of "+r.name, growth, r.most)
+		o.atMost("growth of "+r.String(), growth, r.most)
 		values := takes(all, i)
 		table.Rows = append(table.Rows, []any{
-			r.name, median(first, i), median(last, i), growth, slices.Min(values), slices.Max(values)})
+			r.String(), median(first, i), median(last, i), growth, slices.Min(values), slices.Max(values)})
 	}
 	o.Tables = append(o.Tables, table)
 }

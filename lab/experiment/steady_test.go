@@ -56,7 +56,7 @@ func TestSteady(t *testing.T) {
 		{residentMemory, 600 * perRequest / megabyte}, {heap, 200 * perRequest / megabyte},
 		{goroutines, 0.003 * perRequest}, {descriptors, 0.003 * perRequest},
 	} {
-		name := resources()[leak.of].name
+		name := resources()[leak.of].String()
 		failed := fails(series(leak.of, leak.perHour), DefaultLength)
 		if len(failed) != 1 || failed[0] != "growth of "+name {
 			t.Errorf("a leak of %s: %q fail", name, failed)
