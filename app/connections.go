@@ -10,15 +10,16 @@ import (
 const (
 	// spareDescriptors are kept for the connections to stores, the admin server, logs and refused visitors.
 	spareDescriptors = 64
-	// mostRefusals bounds the refusals under way; beyond it connections are closed without a word.
+	// mostRefusals bounds the refusals under way; beyond it connections are closed at once, whether or not the answer arrives.
 	mostRefusals = 16
 	// refusalTime bounds one of them.
 	refusalTime = time.Second
 )
 
-// maxConnections is how many connections the process can keep open: most, or fewer where the limit of file descriptors
-// leaves less.
+// maxConnections is how many connections the process can keep open: most, or fewer where its memory or the limit of file
+// descriptors leaves less.
 func maxConnections(most int) int {
+	most = min(most, planMemory().connections)
 	if descriptors, limited := descriptorLimit(); limited {
 		most = min(most, max(1, descriptors-spareDescriptors))
 	}
@@ -43,15 +44,20 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			tcp.SetReadBuffer(socketBuffer)
+			tcp.SetWriteBuffer(socketBuffer)
+		}
 		select {
 		case l.open <- struct{}{}:
 			return &boundedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.open })}, nil
 		default:
 		}
+		io.WriteString(conn, refusal) // never waits: a new connection's buffer is empty
 		select {
 		case l.refusals <- struct{}{}:
 			go func() {
-				refuseConn(conn)
+				takeLeave(conn)
 				<-l.refusals
 			}()
 		default:
@@ -85,14 +91,11 @@ type halfCloser interface{ CloseWrite() error }
 // refusal is what a visitor gets whom the server has no room for.
 const refusal = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
-// refuseConn answers before it reads, then reads what the visitor sent: closing with it unread would take the answer back
+// takeLeave reads what the visitor sent before it closes the connection: closing with it unread would take the answer back
 // (RFC 9112, section 9.6).
-func refuseConn(conn net.Conn) {
+func takeLeave(conn net.Conn) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(refusalTime))
-	if _, err := io.WriteString(conn, refusal); err != nil {
-		return
-	}
 	if half, ok := conn.(halfCloser); ok {
 		half.CloseWrite()
 	}

@@ -22,7 +22,7 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 30 * time.Second
 	writeTimeout      = time.Minute
-	maxHeaderBytes    = 32 << 10 // an ALB passes on 64 KB at most; cookies of 4 KB and the rest fit well
+	maxHeaderBytes    = 16 << 10 // cookies of 4 KB and the rest fit well; in memory it takes 25 times as much
 )
 
 // A server is the web server and, for metrics, the admin server.
@@ -105,10 +105,12 @@ func (s *server) run(ctx context.Context) error {
 		return fmt.Errorf("admin server: %w", err)
 	}
 	failed := make(chan error, 2)
-	go func() { failed <- s.web.Serve(newBoundedListener(web, maxConnections(s.config.MaxConnections))) }()
+	most := maxConnections(s.config.MaxConnections)
+	go func() { failed <- s.web.Serve(newBoundedListener(web, most)) }()
 	go func() { failed <- s.admin.Serve(admin) }()
 	defer s.admin.Close()
-	s.log.Info("serving", "addr", web.Addr().String(), "admin", admin.Addr().String(), "store", string(s.config.Store), "zone", s.config.Zone)
+	s.log.Info("serving", "addr", web.Addr().String(), "admin", admin.Addr().String(), "store", string(s.config.Store), "zone", s.config.Zone,
+		"connections", most)
 
 	select {
 	case err := <-failed:

@@ -99,7 +99,7 @@ func stores() map[config.Store]opener {
 }
 
 func (s *storage) openMemory(context.Context, config.Config, *slog.Logger) (session.Store, leaderboard.Board, error) {
-	return memory.New(), leaderboard.NewMemory(), nil
+	return memory.NewLimited(planMemory().sessions), leaderboard.NewMemory(), nil
 }
 
 // byURL opens an added store, which the value of config.StoreURL says everything of. If it is an io.Closer, it is closed

@@ -128,7 +128,7 @@ func TestCartTakesNoNonsense(t *testing.T) {
 	}
 	v.post("/api/cart/coffee?quantity=1", "").problem(t, 422, "quantity")
 	v.post("/api/cart/coffee", "quantity=%zz").problem(t, 400, "can't be read")
-	v.post("/api/cart/coffee", "quantity=1&x="+strings.Repeat("x", 65<<10)).problem(t, 413, "65536 bytes")
+	v.post("/api/cart/coffee", "quantity=1&x="+strings.Repeat("x", 65<<10)).problem(t, 413, "4096 bytes")
 	if got := f.operations.since(); got != "" {
 		t.Errorf("bad requests cost the store: %s", got)
 	}

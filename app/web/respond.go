@@ -111,7 +111,7 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 }
 
 // maxBody bounds a request's body. The largest form takes a few hundred bytes.
-const maxBody = 64 << 10
+const maxBody = 4 << 10
 
 // formValue returns a field of the form in the request's body. When it can't, it has answered why.
 func formValue(w http.ResponseWriter, r *http.Request, field string) (value string, ok bool) {

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"stateless-servers/lab/storeserver"
 )
@@ -65,15 +64,7 @@ func TestFewDescriptors(t *testing.T) {
 	for _, conn := range open {
 		conn.Close()
 	}
-	status := 0
-	for deadline := time.Now().Add(20 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
-		conn := keep(t, s.addr)
-		status = conn.get(t, "/readyz")
-		conn.Close()
-	}
-	if status != http.StatusOK {
-		t.Errorf("when the others have left: %d", status)
-	}
+	s.wellSoon(t)
 	if strings.Contains(s.said.String(), "too many open files") {
 		t.Errorf("it ran out of file descriptors:\n%s", s.said)
 	}

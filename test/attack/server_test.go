@@ -146,6 +146,20 @@ func (s *server) well(t *testing.T) {
 	}
 }
 
+// wellSoon fails the test unless /healthz answers again before long.
+func (s *server) wellSoon(t *testing.T) {
+	t.Helper()
+	status := 0
+	for deadline := time.Now().Add(20 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
+		conn := keep(t, s.addr)
+		status = conn.get(t, "/healthz")
+		conn.Close()
+	}
+	if status != http.StatusOK {
+		t.Errorf("/healthz: %d", status)
+	}
+}
+
 func cookieHeader(response *http.Response) string {
 	var pairs []string
 	for _, cookie := range response.Cookies() {
@@ -196,9 +210,12 @@ func keep(t *testing.T, addr string) *keptConn {
 }
 
 // get returns the status of the answer; 0 when the connection was closed instead.
-func (c *keptConn) get(t *testing.T, path string) int {
+func (c *keptConn) get(t *testing.T, path string) int { return c.do(t, http.MethodGet, path) }
+
+// do is get with another method.
+func (c *keptConn) do(t *testing.T, method, path string) int {
 	t.Helper()
-	io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+	io.WriteString(c, method+" "+path+" HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
 	response, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
 		return 0

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -16,10 +17,14 @@ import (
 // maxBytes is the limit of DynamoDB, the smallest of the shared stores: what fits here fits there.
 const maxBytes = 400_000
 
-// Store keeps sessions in a map. Create one with New.
+// entryBytes is what an entry takes besides what its session's Size counts, rounded up.
+const entryBytes = 1 << 10
+
+// Store keeps sessions in a map. Create one with New or NewLimited.
 type Store struct {
-	mu       sync.Mutex
-	sessions map[session.ID]entry
+	mu          sync.Mutex
+	sessions    map[session.ID]entry
+	bytes, most int64 // that the sessions take, and may take
 }
 
 // An entry is a session, or the memory of one that ended.
@@ -30,8 +35,14 @@ type entry struct {
 
 var _ session.UserStore = (*Store)(nil)
 
-// New returns an empty Store.
-func New() *Store { return &Store{sessions: map[session.ID]entry{}} }
+func (e entry) bytes() int64 { return int64(entryBytes + e.record.Size()) }
+
+// New returns an empty Store that grows as long as the process can.
+func New() *Store { return NewLimited(math.MaxInt64) }
+
+// NewLimited returns an empty Store that takes that many bytes of memory, about. When it is full, sessions neither start
+// nor grow until others have expired: visitors get a 503.
+func NewLimited(bytes int64) *Store { return &Store{sessions: map[session.ID]entry{}, most: bytes} }
 
 // Promises declares that one process keeps everything but its sessions' being shared.
 func (s *Store) Promises() session.Promises {
@@ -52,8 +63,7 @@ func (s *Store) Create(_ context.Context, id session.ID, record session.Record) 
 	if _, ok := s.sessions[id]; ok {
 		return fmt.Errorf("session %s exists", id)
 	}
-	s.sessions[id] = entry{record: record}
-	return nil
+	return s.put(id, entry{record: record})
 }
 
 // Load returns a live session.
@@ -78,7 +88,9 @@ func (s *Store) Update(_ context.Context, id session.ID, update session.Update) 
 		return session.Record{}, session.ErrTooLarge
 	}
 	record.IdleExpires = update.IdleExpires
-	s.sessions[id] = entry{record: record}
+	if err := s.put(id, entry{record: record}); err != nil {
+		return session.Record{}, err
+	}
 	return record, nil
 }
 
@@ -90,8 +102,7 @@ func (s *Store) End(_ context.Context, id session.ID, now time.Time) (session.Re
 	if err != nil {
 		return session.Record{}, err
 	}
-	s.sessions[id] = entry{forget: now.Add(session.EndedFor)}
-	return record, nil
+	return record, s.put(id, entry{forget: now.Add(session.EndedFor)})
 }
 
 // UserSessions looks through all sessions: this store is small.
@@ -123,6 +134,20 @@ func (s *Store) live(id session.ID, now time.Time) (session.Record, error) {
 	}
 }
 
+// put sets an entry, unless it takes more than there is room for and than the one before it did.
+func (s *Store) put(id session.ID, e entry) error {
+	more := e.bytes()
+	if old, ok := s.sessions[id]; ok {
+		more -= old.bytes()
+	}
+	if more > 0 && s.bytes+more > s.most {
+		return fmt.Errorf("the memory for sessions is full: they take %d bytes of %d", s.bytes, s.most)
+	}
+	s.bytes += more
+	s.sessions[id] = e
+	return nil
+}
+
 // sweep forgets a few expired sessions. It looks at more entries than a Create adds, and at random ones, as Go's maps
 // are ranged over: what has expired goes sooner or later, without a goroutine that somebody must stop.
 func (s *Store) sweep(now time.Time) {
@@ -130,6 +155,7 @@ func (s *Store) sweep(now time.Time) {
 	looked := 0
 	for id, e := range s.sessions {
 		if !e.record.Live(now) && !now.Before(e.forget) {
+			s.bytes -= e.bytes()
 			delete(s.sessions, id)
 		}
 		if looked++; looked == looks {
