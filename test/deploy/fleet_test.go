@@ -115,12 +115,7 @@ func (l lab) targetGroupAttribute(ctx context.Context, key, value string) error 
 	if err != nil {
 		return err
 	}
-	for _, attribute := range answer.Attributes {
-		if aws.ToString(attribute.Key) == key {
-			return want(key, aws.ToString(attribute.Value), value)
-		}
-	}
-	return fmt.Errorf("%s is not stated", key)
+	return stated(answer.Attributes, key, value)
 }
 
 func (l lab) balancerAttribute(ctx context.Context, key, value string) error {
@@ -133,8 +128,13 @@ func (l lab) balancerAttribute(ctx context.Context, key, value string) error {
 	if err != nil {
 		return err
 	}
-	for _, attribute := range answer.Attributes {
-		if aws.ToString(attribute.Key) == key {
+	return stated(answer.Attributes, key, value)
+}
+
+// stated wants an attribute with that value.
+func stated[A balancing.TargetGroupAttribute | balancing.LoadBalancerAttribute](attributes []A, key, value string) error {
+	for _, attribute := range attributes {
+		if attribute := balancing.TargetGroupAttribute(attribute); aws.ToString(attribute.Key) == key {
 			return want(key, aws.ToString(attribute.Value), value)
 		}
 	}
