@@ -1,7 +1,9 @@
 # make test does all of its own set-up. make help lists what else there is.
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+RUFF        := 0.15.0
 GO_FOLDERS  := main.go app lab stacks test
+GO_MODULES  := . test/bench test/deploy test/synth/stock
 
 # What test/setup couldn't find on the PATH it puts here.
 export PATH := $(CURDIR)/.build/tools/bin:$(PATH)
@@ -16,22 +18,26 @@ setup: ## install what the tests need and this machine lacks
 	@test/setup
 
 .PHONY: lint
-lint: ## gofmt, vet, staticcheck
+lint: .build/ruff-$(RUFF)/bin/ruff ## gofmt, vet and staticcheck for every module, ruff for what is in Python
 	@unformatted=$$(gofmt -l $(GO_FOLDERS)); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
-	go vet ./...
-	go run $(STATICCHECK) ./...
+	@for module in $(GO_MODULES); do (cd $$module && go vet ./... && go run $(STATICCHECK) ./...) || exit 1; done
+	@$< check --quiet --no-cache stacks test
+
+.build/ruff-$(RUFF)/bin/ruff:
+	@echo "installing ruff $(RUFF)"
+	@python3 -m venv .build/ruff-$(RUFF)
+	@.build/ruff-$(RUFF)/bin/pip install --quiet --disable-pip-version-check ruff==$(RUFF)
 
 .PHONY: unit
 unit: ## the tests, with the race detector
 	go test -race -timeout 20m ./...
-	cd test/bench && go vet ./... && go test ./...
-	cd test/synth/stock && go vet ./...
+	cd test/bench && go test ./...
 
 EMULATOR := .build/emulator
 
 .PHONY: test-deploy
 test-deploy: setup $(EMULATOR)/installed ## deploy, switch stores and destroy, in an emulator of AWS or at AWS_ENDPOINT_URL
-	cd test/deploy && go vet ./... && go test -count 1 -timeout 20m -v ./...
+	cd test/deploy && go test -count 1 -timeout 20m -v ./...
 
 # Exactly what is listed: --no-deps installs nothing else, and the check finds what the list lacks.
 $(EMULATOR)/installed: test/deploy/emulator/requirements.txt
@@ -75,4 +81,4 @@ fuzz: ## every fuzz target, for FUZZ_TIME each
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
