@@ -123,10 +123,8 @@ func (m meter) read(ctx context.Context) (one sample, err error) {
 	return one, nil
 }
 
-const (
-	warmUpShare = 0.1 // of the length, at the beginning, which isn't judged: caches, pools and buffers fill
-	leastInPart = 3   // samples that a median needs, at least
-)
+// warmUpShare is the part of the length, at its beginning, that isn't judged: caches, pools and buffers fill.
+const warmUpShare = 0.1
 
 // steady checks that a server takes no more in the last third of what follows the warm-up than in the first.
 func (o *Observation) steady(samples []sample, length time.Duration) {
@@ -143,7 +141,7 @@ func (o *Observation) steady(samples []sample, length time.Duration) {
 		return part
 	}
 	all, first, last := between(warmUp, length), between(warmUp, warmUp+third), between(length-third, length)
-	o.atLeast("measurements of "+survivor+" in the first third, or in the last if it has less", float64(min(len(first), len(last))), leastInPart)
+	o.atLeast("measurements of "+survivor+" in the first third, or in the last if it has less", float64(min(len(first), len(last))), 1)
 	if len(first) == 0 || len(last) == 0 {
 		return
 	}
@@ -168,7 +166,7 @@ const (
 // each, for health checks and readings come and go.
 func (o *Observation) settled(before, after []sample) {
 	n := min(len(before), len(after))
-	o.atLeast("measurements of "+survivor+" before the visitors, or after them if there are less", float64(n), leastInPart)
+	o.atLeast("measurements of "+survivor+" before the visitors, or after them if there are less", float64(n), 1)
 	if n == 0 {
 		return
 	}
