@@ -74,10 +74,20 @@ func (c *Client) Finish(w http.ResponseWriter, r *http.Request) (subject, name s
 	case isOutage(err):
 		return "", "", fmt.Errorf("exchange the code of a login: %w", err)
 	case err != nil:
-		return "", "", &Refusal{"The login provider doesn't accept its code (any more). Log in again.", err}
+		return "", "", &Refusal{"The login provider doesn't accept its code (any more). Log in again.", withoutAnswer(err)}
 	}
 	raw, _ := token.Extra("id_token").(string)
 	return c.verify(ctx, p, raw, f.nonce)
+}
+
+// withoutAnswer is the error without an answer that isn't OAuth's. It may be anything, and repeat what was sent: the code,
+// the verifier, the client's secret.
+func withoutAnswer(err error) error {
+	var refused *oauth2.RetrieveError
+	if errors.As(err, &refused) && refused.ErrorCode == "" {
+		return fmt.Errorf("the answer is %s", refused.Response.Status)
+	}
+	return err
 }
 
 // verify checks an ID token (OpenID Connect Core 1.0, 3.1.3.7): signature, issuer, audience, expiry, nonce.

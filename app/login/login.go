@@ -72,9 +72,12 @@ func New(options Options) (*Client, error) {
 	}
 	return &Client{
 		options: options, sealer: sealer, home: redirect.ResolveReference(&url.URL{Path: "/"}).String(),
-		http: &http.Client{Timeout: tryTimeout, Transport: transport{http.DefaultTransport}},
+		http: &http.Client{Timeout: tryTimeout, Transport: transport{http.DefaultTransport}, CheckRedirect: follow},
 	}, nil
 }
+
+// follow follows no redirect: one of a request for a token would take the code, the verifier and the secret elsewhere.
+func follow(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Begin begins a login and returns where the visitor goes for it. An error is that the provider doesn't answer.
 func (c *Client) Begin(w http.ResponseWriter, r *http.Request) (address string, err error) {
@@ -148,7 +151,8 @@ func (c *Client) flow(r *http.Request) (f flow, ok bool) {
 	if err != nil {
 		return flow{}, false
 	}
-	return flow{record.Values["state"], record.Values["nonce"], record.Values["verifier"]}, true
+	f = flow{record.Values["state"], record.Values["nonce"], record.Values["verifier"]}
+	return f, f.state != "" && f.nonce != "" && f.verifier != "" // an answer without a state must match nothing
 }
 
 func (c *Client) cookieName() string {

@@ -3,13 +3,20 @@ package login_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"stateless-servers/app/login"
 	"stateless-servers/app/login/logintest"
+	"stateless-servers/app/session"
+	"stateless-servers/app/session/cookie"
+	"stateless-servers/app/session/sealing/sealingtest"
 )
 
 // Nothing that is wrong logs anybody in, whatever is wrong.
@@ -29,6 +36,10 @@ func TestNothingElseLogsIn(t *testing.T) {
 		}
 	}
 	encoded := base64.RawURLEncoding.EncodeToString
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("what was meant for the provider went to %s, with the code %q", r.Host, r.FormValue("code"))
+	}))
+	defer thief.Close()
 	const unacceptable = "can&#39;t be accepted"
 	tests := []struct {
 		name  string
@@ -83,13 +94,31 @@ func TestNothingElseLogsIn(t *testing.T) {
 				return other.Sign(claims)
 			}
 		}, unacceptable, "verify signature"},
+		{"an answer that repeats what was sent", func(p *logintest.Provider) {
+			p.Exchange = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(http.StatusBadRequest)
+				r.Write(w)
+				io.WriteString(w, r.FormValue("code"))
+			})
+		}, "accept its code", "400 Bad Request"},
+		{"a redirect to where secrets are stolen", func(p *logintest.Provider) {
+			p.Exchange = http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect)
+		}, "accept its code", "307 Temporary Redirect"},
 		{"no token", token(func(_, _, _ string) string { return "" }), unacceptable, "malformed jwt"},
 	}
 	p := logintest.Start(t, redirect)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p.Claims, p.Token, p.Answer, p.SendsIssuer = nil, nil, nil, false
+			p.Claims, p.Token, p.Answer, p.Exchange, p.SendsIssuer = nil, nil, nil, nil, false
 			test.wrong(p)
+			var idToken string
+			change := p.Token
+			p.Token = func(token string) string {
+				if idToken = token; change != nil {
+					idToken = change(token)
+				}
+				return idToken
+			}
 			f := newFleet(t, "token", p.Issuer)
 			v := f.visitor(t)
 			callback := p.LogIn(t, v.begin(), "ann")
@@ -105,10 +134,76 @@ func TestNothingElseLogsIn(t *testing.T) {
 					t.Errorf("%s is told: %s\n%s", name, f.log, a.body)
 				}
 			}
+			for part := range strings.SplitSeq(idToken, ".") {
+				if len(part) > 40 && strings.Contains(f.log.String()+a.body, part) {
+					t.Errorf("the token is told: %s\n%s", f.log, a.body)
+				}
+			}
 			if got := f.log.String(); !strings.Contains(got, test.log) || (got == "") != (test.log == "") {
 				t.Errorf("the log lacks %q: %s", test.log, got)
 			}
 		})
+	}
+}
+
+// Where no login is under way, no answer finishes one: what is missing doesn't match what is missing, and nothing opens
+// that was sealed for another cookie, or too long ago.
+func TestNoLoginIsUnderWay(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	f := newFleet(t, "token", p.Issuer)
+	query := parse(t, p.LogIn(t, f.visitor(t).begin(), "ann")).Query()
+	seal := func(name string, expires time.Time, state, nonce, verifier string) string {
+		t.Helper()
+		sealer, err := cookie.New(sealingtest.Keys(t, "a"), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := map[string]string{"state": state, "nonce": nonce, "verifier": verifier}
+		maps.DeleteFunc(values, func(_, value string) bool { return value == "" })
+		value, err := sealer.Seal(session.ID{}, session.Record{
+			Values: values, Created: expires.Add(-login.Lifetime), Expires: expires, IdleExpires: expires,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+	later, state := time.Now().Add(login.Lifetime), query.Get("state")
+	const underWay = "No login is under way"
+	for name, value := range map[string]string{
+		"none":                     "none",
+		"empty":                    "",
+		"damaged":                  "AAAA",
+		"sealed empty":             seal("login", later, "", "", ""),
+		"without a state":          seal("login", later, "", "n", "v"),
+		"without a nonce":          seal("login", later, state, "", "v"),
+		"without a verifier":       seal("login", later, state, "n", ""),
+		"of a session":             seal("session", later, state, "n", "v"),
+		"of a login long ago":      seal("login", time.Now().Add(-time.Second), state, "n", "v"),
+		"of a login, and no state": seal("login", later, state, "n", "v"),
+	} {
+		for _, answer := range []url.Values{
+			{"code": query["code"]}, {"code": query["code"], "state": {""}}, {"code": query["code"], "state": {state}}, {},
+		} {
+			want := underWay
+			if name == "of a login, and no state" {
+				if answer.Get("state") != "" {
+					continue // that would be the answer
+				}
+				want = "not the answer to the login"
+			}
+			v := f.visitor(t)
+			if v.cookies["login"] = value; name == "none" {
+				delete(v.cookies, "login")
+			}
+			a := v.do(http.MethodGet, "/login/callback?"+answer.Encode()).expect(t, http.StatusForbidden, want)
+			if len(a.Cookies()) > 0 {
+				t.Errorf("a cookie that is %s, and %v: it sets %v", name, answer, a.Cookies())
+			}
+		}
+	}
+	if n := p.Exchanges.Load(); n != 0 {
+		t.Errorf("the provider was asked for %d tokens", n)
 	}
 }
 

@@ -41,6 +41,8 @@ type Provider struct {
 	Token func(token string) string
 	// Answer changes what the provider says to the application by way of the browser; nil leaves it.
 	Answer func(query url.Values)
+	// Exchange answers requests for tokens in the provider's place; nil leaves them to it.
+	Exchange http.Handler
 	// SendsIssuer makes the provider name itself in its answers, and say of itself that it does (RFC 9207).
 	SendsIssuer bool
 	// Exchanges counts the requests for tokens.
@@ -86,6 +88,10 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 		p.login(w, r)
 	case r.URL.Path == "/oauth/token":
 		p.Exchanges.Add(1)
+		if p.Exchange != nil {
+			p.Exchange.ServeHTTP(w, r)
+			return
+		}
 		p.change(w, r, func(answer map[string]any) {
 			if token, ok := answer["id_token"].(string); ok {
 				answer["id_token"] = p.changed(token)
