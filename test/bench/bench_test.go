@@ -157,7 +157,7 @@ func TestOwnLibraryKeepsEverything(t *testing.T) {
 // A run of a moment: its figures mean nothing, but each is there.
 func TestRun(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "bench.json")
-	command := exec.CommandContext(t.Context(), os.Args[0], "-timing", "-variants", "none,bare-valkey,own-valkey,own-dynamodb",
+	command := exec.CommandContext(t.Context(), os.Args[0], "-timing", "-variants", "none,bare-middleware,bare-valkey,own-valkey,own-dynamodb",
 		"-rounds", "2", "-requests", "320", "-warmup", "16", "-json", data)
 	command.Env = append(os.Environ(), asBench+"=1")
 	var stderr strings.Builder
@@ -186,7 +186,8 @@ func TestRun(t *testing.T) {
 		}
 	}
 	want := []string{
-		"none untouched", "bare-valkey read", "bare-valkey write", "own-valkey untouched", "own-valkey read", "own-valkey write",
+		"none untouched", "bare-middleware untouched", "bare-valkey read", "bare-valkey write",
+		"own-valkey untouched", "own-valkey read", "own-valkey write",
 		"own-dynamodb untouched", "own-dynamodb read", "own-dynamodb write",
 	}
 	if !slices.Equal(got, want) {

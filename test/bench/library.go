@@ -80,6 +80,7 @@ func variants() []variant {
 	onStore, all := []string{routeRead, routeWrite}, []string{routeUntouched, routeRead, routeWrite}
 	return []variant{
 		{Name: noSession, Title: "no session", Routes: []string{routeUntouched}, open: openNothing},
+		{Name: "bare-middleware", Title: "bare middleware", Routes: []string{routeUntouched}, open: openBareMiddleware},
 		{Name: bareValkey, Title: "bare valkey-go", Store: storeValkey, Routes: onStore, KeepAlive: true, open: openBareValkey},
 		{Name: ownValkey, Title: "app/session, valkey", Store: storeValkey, Routes: all, Bare: bareValkey, KeepAlive: true,
 			Lab: true, open: openOwnValkey},
@@ -168,6 +169,8 @@ func answer(w http.ResponseWriter, visits int64, err error) {
 
 // nothing keeps no session.
 type nothing struct{}
+
+var _ library = nothing{}
 
 func openNothing(string) (library, error) { return nothing{}, nil }
 

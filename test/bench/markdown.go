@@ -38,6 +38,8 @@ answer was checked.
 - Bare calls are the floor: find the cookie, take its SHA-256, one HGETALL or one script (or GetItem, UpdateItem), answer.
   The script is the shortest that changes only what exists; app/session's also checks expiry and size, and returns the
   whole state.
+- Bare middleware is the floor where the session isn't used: it puts a value into the request's context, which takes a copy
+  of the request, and itself before the response, and does nothing with either.
 - Store calls are those of a client, counted exactly; what a script does inside the store is none. Once in a tenth of the
   idle timeout (here 3 minutes) a session that is only read costs app/session one call more, which extends it.
 - For DynamoDB a stub answers, with answers of the same bytes as DynamoDB's, over plain HTTP: what it costs to answer isn't
