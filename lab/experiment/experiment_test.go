@@ -32,8 +32,8 @@ func testLab(t *testing.T) *Lab {
 		Build:  func(context.Context) (string, error) { return server() },
 		Bench:  func(context.Context) (string, error) { return bench() },
 		Phase:  1500 * time.Millisecond,
-		Length: 18 * time.Second,
-		Seed:   28, // its faults are early enough for every kind, and spare the end: who waits for the store takes a goroutine
+		Length: 24 * time.Second,
+		Seed:   28, // its faults are early enough for one of each kind
 		Report: func(line string) { t.Log(line) },
 	}
 }
@@ -84,7 +84,7 @@ func TestClaimsHold(t *testing.T) {
 		latency{setups: []setup{onValkey}, half: time.Minute},
 		newCookieSize(),
 		tokenRevocation{client: []setup{onToken}, server: []setup{onValkey}},
-		soak{onDisk, 3 * time.Second},
+		soak{onDisk, 3 * time.Second, 20},
 	} {
 		t.Run(e.Name(), func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +121,7 @@ func TestClaimsFall(t *testing.T) {
 		{"no store is that fast", latency{setups: []setup{onValkey}, half: time.Nanosecond}, []string{"p50 with valkey"}},
 		{"cookies are for servers", cookieSize{onCookie, onValkey}, []string{"grows with cookie", "grows with valkey", "kept with cookie", "kept with valkey"}},
 		{"tokens are for servers", tokenRevocation{[]setup{onValkey}, []setup{onToken}}, []string{"with valkey", "with token"}},
-		{"the store restarts without its data", soak{quick(onValkey), 3 * time.Second},
+		{"the store restarts without its data", soak{quick(onValkey), 3 * time.Second, 20},
 			[]string{"sessions lost", "the first session was there again"}},
 	}
 	for _, test := range tests {
@@ -156,7 +156,7 @@ func beside(ctx context.Context, c *config.Config) (func() error, error) {
 
 // quick has the load balancer close its connections soon.
 func quick(s setup) setup {
-	s.idle = time.Second
+	s.idle = 2 * time.Second
 	return s
 }
 

@@ -20,13 +20,14 @@ import (
 
 // soak kills servers, and pauses and restarts their store, at random times for as long as the lab says.
 type soak struct {
-	setup setup
-	every time.Duration // from the end of a fault to the next of its kind, on average: half as long to half as long again
+	setup    setup
+	every    time.Duration // from the end of a fault to the next of its kind, on average: half as long to half as long again
+	visitors int           // each sends a request a second, and logs out about once a minute: sessions live through faults
 }
 
 func newSoak() soak {
 	s := setup{store: config.StoreValkey, durable: true, servers: 3, change: impatient, idle: 10 * time.Second}
-	return soak{s, 30 * time.Second}
+	return soak{s, 30 * time.Second, 100}
 }
 
 func (soak) Name() string { return "soak" }
@@ -38,9 +39,8 @@ func (soak) Claim() string {
 }
 
 const (
-	survivor     = "server-1" // is never killed, and measured
-	seeds        = 1_000_000  // to draw one from that is easy to type
-	soakVisitors = 100        // of whom each logs out about once a minute: sessions live through several faults
+	survivor = "server-1" // is never killed, and measured
+	seeds    = 1_000_000  // to draw one from that is easy to type
 
 	// A pause outlasts what servers give the store to answer.
 	shortestPause, longestPause = time.Second, 4 * time.Second
@@ -54,7 +54,8 @@ func (e soak) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	}
 	lab.Report(fmt.Sprintf("the faults' times and kinds are of the seed %d", seed))
 	v := visitors()
-	v.Sessions, v.Duration = soakVisitors, lab.Length+longestDrill
+	v.Rate = load.Rate{{From: float64(e.visitors), To: float64(e.visitors)}}
+	v.Sessions, v.Duration = e.visitors, lab.Length+longestDrill
 	o := Observation{Advice: "Let servers and their store be restarted whenever that is convenient, and keep sessions " +
 		"in a store that has on disk, or on several machines, what it acknowledges."}
 	o.set("length", "%v, with a fault of servers and one of the store every %v on average, each kind on its own", lab.Length, e.every)
@@ -77,7 +78,7 @@ func (e soak) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	}
 	witness := newBrowser(scene.url)
 	for range e.setup.servers { // each connects to the store
-		if _, err := witness.must(ctx, http.MethodPost, "/api/visits", nil); err != nil {
+		if err := visit(ctx, witness); err != nil {
 			return o, err
 		}
 	}
@@ -100,10 +101,21 @@ func (e soak) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	return o, e.judge(&o, r, s)
 }
 
+// visit sends the witness's first requests until one is answered: servers have little patience with a store that starts.
+func visit(ctx context.Context, witness *browser) error {
+	for began := time.Now(); ; {
+		_, err := witness.must(ctx, http.MethodPost, "/api/visits", nil)
+		if err == nil || ctx.Err() != nil || time.Since(began) > healWithin {
+			return err
+		}
+		_ = pause(ctx, readPause)
+	}
+}
+
 // judge says what came of it.
 func (e soak) judge(o *Observation, r load.Result, s *soaking) error {
 	c := r.Sessions
-	o.atLeast("sessions followed", float64(c.Total), soakVisitors)
+	o.atLeast("sessions followed", float64(c.Total), float64(e.visitors))
 	o.atMost("sessions lost", float64(c.Lost), 0)
 	o.atMost("acknowledged updates lost", float64(c.LostUpdates), 0)
 	o.atMost("stale reads", float64(c.StaleReads), 0)

@@ -30,7 +30,7 @@ func TestSoakInterrupted(t *testing.T) {
 					time.AfterFunc(300*time.Millisecond, interrupt)
 				}
 			}
-			if o, err := Run(ctx, soak{onDisk, time.Second}, lab); err == nil || !met {
+			if o, err := Run(ctx, soak{onDisk, time.Second, 20}, lab); err == nil || !met {
 				t.Errorf("interrupted, it says %s: %s", o.Verdict, o.Reason)
 			}
 			left, err := os.ReadDir(os.TempDir())

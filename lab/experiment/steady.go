@@ -43,14 +43,14 @@ const megabyte = 1 << 20
 // resources are what is measured. Of twenty minutes, 720 seconds are between the middle of the first third and that of
 // the last: 24 000 requests of one server of three, and 48 faults. A leak of 200 bytes a request is 4.6 MB of heap by then,
 // while that of a steady server goes up and down by some 2 MB. Its resident memory follows the highest heap there was.
-// Goroutines and descriptors follow the connections, of which a fault leaves dozens for some seconds; what a server keeps
-// of them for good, settled finds.
+// Goroutines and descriptors follow the connections, of which a fault leaves dozens for some seconds, and a machine that
+// is busy with something else more; what a server keeps of them for good, settled finds.
 func resources() [resourceCount]resource {
 	return [resourceCount]resource{
 		residentMemory: {"resident memory", "MB", "process_resident_memory_bytes", megabyte, 12},
 		heap:           {"heap in use", "MB", "go_memstats_heap_inuse_bytes", megabyte, 4},
-		goroutines:     {"goroutines", "", "go_goroutines", 1, 50},
-		descriptors:    {"file descriptors", "", "process_open_fds", 1, 50},
+		goroutines:     {"goroutines", "", "go_goroutines", 1, 100},
+		descriptors:    {"file descriptors", "", "process_open_fds", 1, 100},
 	}
 }
 

@@ -1,11 +1,9 @@
 package experiment
 
 import (
-	"context"
 	"math/rand/v2"
 	"net"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -54,7 +52,7 @@ func TestSteady(t *testing.T) {
 		perHour float64
 	}{
 		{residentMemory, 600 * perRequest / megabyte}, {heap, 200 * perRequest / megabyte},
-		{goroutines, 0.003 * perRequest}, {descriptors, 0.003 * perRequest},
+		{goroutines, 0.006 * perRequest}, {descriptors, 0.006 * perRequest},
 	} {
 		name := resources()[leak.of].String()
 		failed := fails(series(leak.of, leak.perHour), DefaultLength)
@@ -88,35 +86,35 @@ func TestServerThatGrows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const length, connections = 3 * time.Second, 120
 	meter := newMeter(url)
-	watch := func(length time.Duration) []sample {
-		samples, err := meter.watch(t.Context(), time.Now(), length)
+	watch := func() []sample {
+		samples, err := meter.watch(t.Context(), time.Now(), time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return samples
 	}
-	before := watch(time.Second)
-	var visitors sync.WaitGroup
-	defer visitors.Wait()
-	ctx, leave := context.WithCancel(t.Context())
-	defer leave()
-	visitors.Go(func() {
-		for range connections {
-			if conn, err := net.Dial("tcp", server.Address); err == nil {
-				defer conn.Close()
+	before := watch()
+	var during []sample
+	const length, visitors = time.Minute, 10 // between two readings
+	for at := time.Duration(0); at < length; at += length / 30 {
+		for range visitors {
+			conn, err := net.Dial("tcp", server.Address)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if pause(ctx, length/connections) != nil {
-				return
-			}
+			defer conn.Close()
 		}
-		<-ctx.Done()
-	})
-	during := watch(length)
+		one, err := meter.read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.at = at
+		during = append(during, one)
+	}
 	var o Observation
 	o.steady(during, length)
-	o.settled(before, watch(time.Second))
+	o.settled(before, watch())
 	var failed []string
 	for _, check := range o.Failed() {
 		failed = append(failed, check.What)
