@@ -1,7 +1,13 @@
 package test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -38,4 +44,105 @@ func TestArrows(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Every exported name and every package has a comment that says what it is for.
+func TestExportedNamesAreDocumented(t *testing.T) {
+	packages, names := map[string]bool{}, 0
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := entry.Name(); entry.IsDir() && (name == "node_modules" || strings.HasPrefix(name, ".") && name != root) {
+			return filepath.SkipDir
+		}
+		if entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		documented, exported, bare := comments(t, path, string(text))
+		names += exported
+		for _, name := range bare {
+			t.Errorf("%s: %s has no comment", path, name)
+		}
+		folder := filepath.Dir(path)
+		packages[folder] = packages[folder] || documented
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for folder, documented := range packages {
+		if !documented {
+			t.Errorf("package %s has no comment", folder)
+		}
+	}
+	if len(packages) < 40 || names < 300 {
+		t.Errorf("only %d packages and %d exported names were seen", len(packages), names)
+	}
+}
+
+func TestMissingCommentsAreSeen(t *testing.T) {
+	const text = "package p\n\ntype T struct{}\n\nfunc (T) M() {}\n\nfunc (t) M() {}\n\nfunc F() {}\n\nvar V int\n\n" +
+		"const (\n\tA = 1 // a\n\tB = 2\n)\n\n// G has one.\nfunc G() {}\n"
+	documented, exported, bare := comments(t, "p.go", text)
+	if want := []string{"T", "M", "F", "V", "B"}; documented || exported != 7 || !slices.Equal(bare, want) {
+		t.Errorf("got %t, %d, %q, want %q", documented, exported, bare, want)
+	}
+}
+
+// comments tells whether a file's package has a comment, how many names it exports, and which of them have none.
+func comments(t *testing.T, path, text string) (documented bool, exported int, bare []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	note := func(name *ast.Ident, comments ...*ast.CommentGroup) {
+		if !name.IsExported() {
+			return
+		}
+		exported++
+		if !slices.ContainsFunc(comments, func(c *ast.CommentGroup) bool { return c.Text() != "" }) {
+			bare = append(bare, name.Name)
+		}
+	}
+	for _, declaration := range file.Decls {
+		switch d := declaration.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil || ast.IsExported(receiver(d.Recv.List[0].Type)) {
+				note(d.Name, d.Doc)
+			}
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch s := spec.(type) {
+				case *ast.TypeSpec:
+					note(s.Name, d.Doc, s.Doc, s.Comment)
+				case *ast.ValueSpec:
+					for _, name := range s.Names {
+						note(name, d.Doc, s.Doc, s.Comment)
+					}
+				}
+			}
+		}
+	}
+	return file.Doc.Text() != "", exported, bare
+}
+
+// receiver is the name of a method's type.
+func receiver(of ast.Expr) string {
+	switch of := of.(type) {
+	case *ast.StarExpr:
+		return receiver(of.X)
+	case *ast.IndexExpr:
+		return receiver(of.X)
+	case *ast.IndexListExpr:
+		return receiver(of.X)
+	case *ast.Ident:
+		return of.Name
+	}
+	return ""
 }

@@ -16,9 +16,10 @@ type Problem struct {
 	Allowed  string // what it may hold
 }
 
-// Problems is the error of Parse: every bad value, in the order of Config's fields. Its message has one line for each.
+// Problems is the error of Parse: every bad value, in the order of Config's fields.
 type Problems []Problem
 
+// Error has a line for each problem.
 func (p Problems) Error() string {
 	lines := make([]string, len(p))
 	for i, problem := range p {

@@ -18,6 +18,7 @@ type Refusal struct {
 	cause  error // for the operator; nil when it is the visitor's own
 }
 
+// Error says why, for the operator: with the cause, if there is one.
 func (r *Refusal) Error() string {
 	if r.cause == nil {
 		return r.reason
@@ -25,6 +26,7 @@ func (r *Refusal) Error() string {
 	return r.reason + ": " + r.cause.Error()
 }
 
+// Unwrap returns the cause, or nil.
 func (r *Refusal) Unwrap() error { return r.cause }
 
 // Refusal says why to the visitor, in sentences.

@@ -12,6 +12,7 @@ import (
 // Calls are the store calls of one request, by name: commands of Valkey, operations of DynamoDB.
 type Calls map[string]int
 
+// String lists them by name.
 func (c Calls) String() string {
 	if len(c) == 0 {
 		return "0"
