@@ -1,14 +1,8 @@
 package compare
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
-
-	"stateless-servers/lab/cost"
 )
 
 // A Pair is what CloudFormation does to get from one variant to another.
@@ -47,8 +41,6 @@ type Texts struct {
 	Removed []string `json:"removed"`
 }
 
-type object = map[string]any
-
 // compare finds the differences of two variants, as cdk diff does without asking AWS.
 func (s spec) compare(from, to Variant) Pair {
 	p := Pair{From: from.Name, To: to.Name, USD: to.Bill.Total - from.Bill.Total}
@@ -62,15 +54,6 @@ func (s spec) compare(from, to Variant) Pair {
 	p.Permissions = difference(permissions(from.templates), permissions(to.templates))
 	p.Network = difference(rules(from.templates), rules(to.templates))
 	return p
-}
-
-func whole(templates []cost.Template, name string) object {
-	for _, t := range templates {
-		if t.Name == name {
-			return t.Whole
-		}
-	}
-	return object{}
 }
 
 func (s spec) compareStack(p *Pair, stack string, from, to object) {
@@ -197,131 +180,6 @@ func (s spec) impact(from, to object) impact {
 		}
 	}
 	return worst
-}
-
-func union(a, b object) []string {
-	names := maps.Clone(a)
-	if names == nil {
-		names = object{}
-	}
-	maps.Copy(names, b)
-	return slices.Sorted(maps.Keys(names))
-}
-
-// equal tells whether CloudFormation takes two values for the same: it reads numbers and booleans in quotes too, and the
-// order of DependsOn doesn't matter.
-func equal(a, b any) bool {
-	switch x := a.(type) {
-	case object:
-		y, ok := b.(object)
-		if !ok || len(x) != len(y) {
-			return false
-		}
-		for name := range x {
-			other, found := y[name]
-			if !found || !equal(x[name], other) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		y, ok := b.([]any)
-		return ok && slices.EqualFunc(x, y, equal)
-	case nil:
-		return b == nil
-	}
-	return scalar(a) == scalar(b) && b != nil
-}
-
-// scalar is a value's text; values that aren't scalars have one that no scalar has.
-func scalar(value any) string {
-	switch value := value.(type) {
-	case string:
-		if n, err := strconv.ParseFloat(value, 64); err == nil {
-			return fmt.Sprint(n)
-		}
-		return value
-	case float64, bool:
-		return fmt.Sprint(value)
-	}
-	return fmt.Sprintf("\x00%v", value)
-}
-
-// rename makes every reference to the resource one to another, and tells whether there was any.
-func rename(value any, id string) bool {
-	found := false
-	switch value := value.(type) {
-	case map[string]object:
-		for _, r := range value {
-			found = rename(r, id) || found
-		}
-	case object:
-		if value["Ref"] == id {
-			value["Ref"] = id + " (replaced)"
-			return true
-		}
-		if list, ok := value["Fn::GetAtt"].([]any); ok && len(list) > 0 {
-			if list[0] != id {
-				return false
-			}
-			list[0] = id + " (replaced)"
-			return true
-		}
-		for _, part := range value {
-			found = rename(part, id) || found
-		}
-	case []any:
-		for _, part := range value {
-			found = rename(part, id) || found
-		}
-	}
-	return found
-}
-
-// resources are those of a template, but for what the CDK says about itself. DependsOn is a sorted list.
-func resources(template object) map[string]object {
-	list, _ := template["Resources"].(object)
-	found := map[string]object{}
-	for id, value := range list {
-		r, _ := value.(object)
-		if r["Type"] == "AWS::CDK::Metadata" {
-			continue
-		}
-		r = maps.Clone(r)
-		switch on := r["DependsOn"].(type) {
-		case string:
-			r["DependsOn"] = []any{on}
-		case []any:
-			on = slices.Clone(on)
-			slices.SortFunc(on, func(a, b any) int { return strings.Compare(word(a), word(b)) })
-			r["DependsOn"] = on
-		}
-		found[id] = r
-	}
-	return found
-}
-
-func properties(r object) object {
-	p, _ := r["Properties"].(object)
-	return p
-}
-
-func word(value any) string {
-	text, _ := value.(string)
-	return text
-}
-
-// copied is a deep copy.
-func copied(of map[string]object) map[string]object {
-	text, err := json.Marshal(of)
-	var copy map[string]object
-	if err == nil {
-		err = json.Unmarshal(text, &copy)
-	}
-	if err != nil {
-		panic(err) // it came out of JSON
-	}
-	return copy
 }
 
 // difference is what only one of two lists has, sorted.
