@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"time"
 
 	"stateless-servers/lab/process"
 )
@@ -48,8 +49,19 @@ func DynamoDB(ctx context.Context, list ...Option) (*Server, error) {
 		}
 		return foreign(ctx, "DYNAMODB_TEST_ENDPOINT", u.Host, l)
 	}
-	var failed []error
-	for _, provide := range []func(context.Context, options) (launch, error){dynamoDBLocal, dynalite} {
+	s, err := firstOf(ctx, o, dynamoDBLocal, dynalite)
+	if err != nil {
+		return nil, fmt.Errorf("no DynamoDB: install Java 17 and Maven, or Node 20 with npm, or set DYNAMODB_TEST_ENDPOINT "+
+			"to a running one (%w)", err)
+	}
+	return s, nil
+}
+
+// firstOf starts the first server that can be had and runs here. One that is only slow is never replaced by another: they
+// differ in what they can do.
+func firstOf(ctx context.Context, o options, list ...func(context.Context, options) (launch, error)) (*Server, error) {
+	var failed error
+	for _, provide := range list {
 		l, err := provide(ctx, o)
 		if err == nil {
 			var s *Server
@@ -57,13 +69,15 @@ func DynamoDB(ctx context.Context, list ...Option) (*Server, error) {
 				return s, nil
 			}
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, errLate) {
 			return nil, err
 		}
-		failed = append(failed, err)
+		if failed != nil {
+			err = fmt.Errorf("%w; %w", failed, err)
+		}
+		failed = err
 	}
-	return nil, fmt.Errorf("no DynamoDB: install Java 17 and Maven, or Node 20 with npm, or set DYNAMODB_TEST_ENDPOINT "+
-		"to a running one (%w; %w)", failed[0], failed[1])
+	return nil, failed
 }
 
 func dynamoDBLocal(ctx context.Context, o options) (launch, error) {
@@ -91,7 +105,7 @@ func dynamoDBLocal(ctx context.Context, o options) (launch, error) {
 		return launch{}, fmt.Errorf("DynamoDB Local: %w", err)
 	}
 	libraries := filepath.Join(dir, "lib")
-	return launch{name: "DynamoDB Local", http: true, answered: answersHTTP, version: dynamoDBLocalVersion,
+	return launch{name: "DynamoDB Local", http: true, answered: answersHTTP, within: 2 * time.Minute, version: dynamoDBLocalVersion,
 		command: func(port int, data string) process.Command {
 			return process.Command{Path: java, Args: []string{
 				"-Djava.io.tmpdir=" + data, // where SQLite leaves its library behind

@@ -4,6 +4,7 @@
 package storeserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,7 @@ type launch struct {
 	endpoint func(addr string) string // of clients, where that is neither the address nor http://address
 	command  func(port int, dir string) process.Command
 	answered func(ctx context.Context, addr string, pid int) error // nil once the server answers, and is that process
+	within   time.Duration                                         // it has to answer; 0 means readyWithin
 	version  func() string                                         // see Server.Version
 }
 
@@ -151,7 +153,7 @@ func (s *Server) startOn(ctx context.Context, port int) error {
 		s.Endpoint = s.launch.endpoint(s.Addr)
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.launch.within, readyWithin))
 	defer cancel()
 	ticker := time.NewTicker(readyPause)
 	defer ticker.Stop()
@@ -168,7 +170,7 @@ func (s *Server) startOn(ctx context.Context, port int) error {
 		case <-p.Done():
 		case <-ctx.Done():
 			p.Kill()
-			return fmt.Errorf("starting %s: it did not answer in time: %w", s.Name, unanswered)
+			return fmt.Errorf("starting %s: %w: %w", s.Name, errLate, unanswered)
 		}
 	}
 }
@@ -186,6 +188,9 @@ func foreign(ctx context.Context, variable, addr string, l launch) (*Server, err
 	}
 	return &Server{Name: l.name, Addr: addr, Endpoint: value}, nil
 }
+
+// errLate: the server was started, and may only have needed more time.
+var errLate = errors.New("it did not answer in time")
 
 // errSkipped is the answer to a test whose caller asked to skip this store.
 var errSkipped = errors.New("skipped, for SKIP_STORES names it")
