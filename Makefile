@@ -2,6 +2,8 @@
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 RUFF        := 0.15.0
+GOSEC       := github.com/securego/gosec/v2/cmd/gosec@v2.22.4
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 GO_FOLDERS  := main.go app lab stacks test
 GO_MODULES  := . test/bench test/deploy test/synth/stock
 
@@ -27,6 +29,20 @@ lint: .build/ruff-$(RUFF)/bin/ruff ## gofmt, vet and staticcheck for every modul
 	@echo "installing ruff $(RUFF)"
 	@python3 -m venv .build/ruff-$(RUFF)
 	@.build/ruff-$(RUFF)/bin/pip install --quiet --disable-pip-version-check ruff==$(RUFF)
+
+# docs/security.md says why these rules are left out; a comment #nosec says it of a single line.
+.PHONY: gosec
+gosec: ## static analysis for security; two minutes
+	go run $(GOSEC) -quiet -exclude=G104,G301,G302,G304,G306 -exclude-dir=lab/fleet/testdata . ./app/... ./lab/... ./stacks/...
+
+.PHONY: audit
+audit: gosec ## gosec, and the known vulnerabilities of what is used; needs the internet
+	@failed=0; \
+	go run $(GOVULNCHECK) ./... || { failed=$$?; case $$failed in 3) ;; \
+		*) echo "audit: NOT CHECKED: the Go modules, since govulncheck couldn't be run or reach its database" >&2;; esac; }; \
+	npm audit || { failed=1; \
+		echo "audit: npm found something, or NOT CHECKED: the packages, where its registry has no advisories (above)" >&2; }; \
+	exit $$failed
 
 .PHONY: unit
 unit: ## the tests, with the race detector

@@ -33,7 +33,7 @@ func limitMemory() {
 		}
 	}
 	if most < math.MaxInt64 {
-		debug.SetMemoryLimit(int64(most / 10 * 9))
+		debug.SetMemoryLimit(int64(most / 10 * 9)) // #nosec G115 -- below math.MaxInt64
 	}
 }
 

@@ -64,6 +64,7 @@ var (
 	grid = color.RGBA{4, 5, 6, 255}
 )
 
+// #nosec G115 -- the palette is short
 func series(i int) color.Color { return color.RGBA{7, 8, uint8(i % len(palette)), 255} }
 
 func dashes(i int) []vg.Length {

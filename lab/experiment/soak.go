@@ -50,6 +50,7 @@ const (
 func (e soak) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	seed := lab.Seed
 	if seed == 0 {
+		// #nosec G404 -- a drill that can be repeated
 		seed = 1 + rand.IntN(seeds)
 	}
 	lab.Report(fmt.Sprintf("the faults' times and kinds are of the seed %d", seed))
@@ -82,6 +83,7 @@ func (e soak) Run(ctx context.Context, lab *Lab) (Observation, error) {
 			return o, err
 		}
 	}
+	// #nosec G115 -- any bits are a seed
 	s := &soaking{scene: scene, every: e.every, seed: uint64(seed), meter: newMeter(url), witness: witness}
 	if s.before, err = s.meter.watch(ctx, time.Now(), restLength); err != nil {
 		return o, err
@@ -169,7 +171,9 @@ type soaking struct {
 func (s *soaking) run(ctx context.Context) error {
 	s.began = time.Now()
 	group, together := errgroup.WithContext(ctx)
+	// #nosec G404 -- a drill that can be repeated
 	group.Go(func() error { return s.repeat(together, s.kill, rand.New(rand.NewPCG(s.seed, 1))) })
+	// #nosec G404 -- a drill that can be repeated
 	group.Go(func() error { return s.repeat(together, s.disturb, rand.New(rand.NewPCG(s.seed, 2))) })
 	group.Go(func() error {
 		var err error

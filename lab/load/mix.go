@@ -68,7 +68,7 @@ func (m Mix) sum() int {
 
 // draw chooses a kind.
 func (m Mix) draw() check.Kind {
-	n := rand.IntN(m.sum())
+	n := rand.IntN(m.sum()) // #nosec G404 -- which request comes next
 	for i, weight := range m {
 		if n < weight {
 			return kinds()[i]

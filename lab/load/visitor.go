@@ -67,6 +67,7 @@ func (v *visitor) next(kind check.Kind, openByLogin bool, now func() time.Durati
 			request.Kind = kind
 		}
 		if request.Kind == check.Cart {
+			// #nosec G404 -- which product
 			request.Product, request.Quantity = check.Products()[rand.IntN(len(check.Products()))], 1
 		}
 	}

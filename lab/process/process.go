@@ -37,6 +37,7 @@ type Process struct {
 
 // Start starts the child. It lives until it ends by itself, is stopped or killed, or the parent dies.
 func Start(command Command) (*Process, error) {
+	// #nosec G204 -- the lab's own programs
 	p := &Process{name: command.Name, cmd: exec.Command(command.Path, command.Args...), done: make(chan struct{})}
 	p.cmd.Env, p.cmd.Dir = command.Env, command.Dir
 	p.cmd.SysProcAttr = attributes()

@@ -49,6 +49,7 @@ type violation struct {
 
 // Write writes the page.
 func Write(w io.Writer, r load.Result) error {
+	// #nosec G203 -- the page's own style
 	v := view{Result: r, Style: template.CSS(chart.Style() + css), Names: serverNames(r.Series)}
 	curve, err := Curve(r)
 	if err != nil {
@@ -62,7 +63,7 @@ func Write(w io.Writer, r load.Result) error {
 		if err != nil {
 			return fmt.Errorf("writing the report: %w", err)
 		}
-		*drawing.into = template.HTML(svg)
+		*drawing.into = template.HTML(svg) // #nosec G203 -- drawn by package chart
 	}
 	v.Percentiles = []percentileRow{
 		{"50", r.Latency.P50, r.Service.P50}, {"90", r.Latency.P90, r.Service.P90}, {"99", r.Latency.P99, r.Service.P99},

@@ -49,7 +49,7 @@ func MemcachedTLS(ctx context.Context, list ...Option) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting Memcached with TLS: %w", err)
 	}
-	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: certificate.roots()}}
+	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: certificate.roots(), MinVersion: tls.VersionTLS12}}
 	return start(ctx, launch{name: "Memcached with TLS",
 		answered: func(ctx context.Context, addr string, pid int) error { return answersStats(ctx, dialer, addr, pid) },
 		command: func(port int, dir string) process.Command {

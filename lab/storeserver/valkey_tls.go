@@ -23,7 +23,7 @@ func ValkeyTLS(ctx context.Context, list ...Option) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting Valkey with TLS: %w", err)
 	}
-	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: certificate.roots()}}
+	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: certificate.roots(), MinVersion: tls.VersionTLS12}}
 	return start(ctx, launch{name: "Valkey with TLS",
 		// No other process has the certificate.
 		answered: func(ctx context.Context, addr string, _ int) error { return answersPing(ctx, dialer, addr) },

@@ -245,10 +245,10 @@ func lifetime(now, until time.Time) int32 {
 	left, at := until.Add(slack).Sub(now), until.Add(slack+time.Second-1).Unix()
 	switch {
 	case left <= longest-time.Second:
-		return int32(max(time.Second, left+time.Second-1) / time.Second)
+		return int32(max(time.Second, left+time.Second-1) / time.Second) // #nosec G115 -- at most thirty days
 	case at > math.MaxInt32:
 		return int32(longest / time.Second)
 	default:
-		return int32(at)
+		return int32(at) // #nosec G115 -- compared above
 	}
 }

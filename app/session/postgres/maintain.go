@@ -71,7 +71,7 @@ func (s *Store) Run(ctx context.Context, every time.Duration, report func(error)
 		if ctx.Err() != nil {
 			return
 		}
-		wait := every/2 + rand.N(every)
+		wait := every/2 + rand.N(every) // #nosec G404 -- jitter
 		if err != nil {
 			report(err)
 			wait = min(wait, retryAfter)
