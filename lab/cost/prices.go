@@ -29,8 +29,8 @@ type Price struct {
 	Item   string  `json:"item"`
 	Unit   string  `json:"unit"` // see itemUnits
 	USD    float64 `json:"usd"`
-	Date   string  `json:"date"`   // when the source said so, YYYY-MM-DD
-	Source string  `json:"source"` // where AWS says so
+	Date   string  `json:"date"`   // when the source said so, the earliest where it names no day, YYYY-MM-DD
+	Source string  `json:"source"` // where AWS says so, or a copy of its price list does
 	// Verified is false when the source is where to look, and nobody has yet.
 	Verified bool `json:"verified"`
 }
