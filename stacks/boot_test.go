@@ -39,6 +39,8 @@ func scriptOf(t *testing.T, userData any) string {
 				script.WriteString("11211")
 			} else if len(attribute) == 2 && attribute[1] == "ClusterDiscoveryEndpointURL" {
 				script.WriteString("daxs://sample:9111")
+			} else if len(attribute) == 2 && attribute[1] == "ProviderURL" {
+				script.WriteString("https://sample")
 			} else {
 				script.WriteString("sample")
 			}
@@ -247,9 +249,16 @@ func TestServerGetsWhatItNeeds(t *testing.T) {
 	cookie.Store, cookie.SessionKeys = config.StoreCookie, "key"
 	token.Store, token.SessionKeys = config.StoreToken, "key"
 	memory.Store = config.StoreMemory
+	login := dynamodb
+	login.PlainHTTP, login.SessionKeys = false, "key"
+	login.OIDCIssuer, login.OIDCClientID = "https://sample", "sample"
+	login.OIDCRedirectURL = "https://lab.example.com/login/callback"
+	loginByToken := login
+	loginByToken.Store, loginByToken.DynamoDBTable = config.StoreToken, ""
+	loginByToken.OIDCRedirectURL = "https://sample/login/callback"
 	for variant, want := range map[string]config.Config{"dynamodb": dynamodb, "valkey": valkey, "redis": redis,
 		"memcached": memcached, "memcached-serverless": serverless, "postgres": postgres, "cookie": cookie, "token": token,
-		"memory": memory} {
+		"memory": memory, "cognito": login, "cognito-production": loginByToken} {
 		_, lab := synth(t, variants[variant])
 		if got := parse(t, marked(environment(t, lab))); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got  %+v\nwant %+v", variant, got, want)
@@ -268,6 +277,7 @@ func TestBoot(t *testing.T) {
 	}{
 		{"healthy", "dynamodb", "", "SUCCESS", 0},
 		{"keys", "cookie", "", "SUCCESS", 0},
+		{"keys of logins", "cognito", "", "SUCCESS", 0},
 		{"authorities", "postgres", "", "SUCCESS", 0},
 		{"no binary", "dynamodb", "s3", "FAILURE", 1},
 		{"no keys", "cookie", "secretsmanager", "FAILURE", 1},

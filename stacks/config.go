@@ -57,6 +57,17 @@ const (
 	EgressEndpointsOnly Egress = "endpoints-only"
 )
 
+// Login is who says who visitors are.
+type Login string
+
+// The logins.
+const (
+	// LoginNone believes whoever a visitor claims to be.
+	LoginNone Login = "none"
+	// LoginCognito has a user pool of Amazon Cognito say it.
+	LoginCognito Login = "cognito"
+)
+
 // Config is what an operator chooses, with a key of the CDK context for each field: -c key=value, or "context" in
 // cdk.json.
 type Config struct {
@@ -81,6 +92,10 @@ type Config struct {
 	// WAF (waf) has AWS WAF check requests by three groups of rules that AWS maintains: 8 USD a month and 0.60 USD a million
 	// requests. The default is false.
 	WAF bool
+	// Login (login) is cognito for a user pool of Amazon Cognito that keeps the passwords and tells who visitors are:
+	// docs/login.md. It needs a name over HTTPS to lead them back to, by domain or cloudfront, and a way out to the
+	// internet. The default is none: the lab believes whoever visitors claim to be.
+	Login Login
 	// InstanceTypes (instanceType) are the sizes that a server may have, of ARM families: the server is built for arm64.
 	// Several are separated by commas, the preferred first. They should be alike, since each server is sent as many
 	// requests. The default t4g.small (two cores, 2 GiB) costs 12.26 USD a month.
@@ -161,6 +176,7 @@ func (c *Config) settings() []setting {
 		form("hostedZoneId", &c.HostedZoneID, "", zoneForm, "the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ"),
 		boolean("cloudfront", &c.CloudFront),
 		boolean("waf", &c.WAF),
+		choice("login", &c.Login, LoginNone, LoginCognito),
 		form("instanceType", &c.InstanceTypes, "t4g.small", armForm, "ARM (Graviton) instance types such as t4g.small, with "+
 			"commas between them"),
 		number("spotPercent", &c.SpotPercent, 0, 0, 100),
@@ -277,6 +293,9 @@ func (c *Config) contradictions() []error {
 		add("loaders=\"%d\": not with egress=endpoints-only, which leaves no way to the load balancer's public address",
 			c.Load.Loaders)
 	}
+	if c.Login == LoginCognito {
+		problems = append(problems, c.loginContradictions()...)
+	}
 	if c.Domain != "" && c.CertificateARN != "" {
 		add("certificateArn=%q: not with domain, which makes a certificate of its own", c.CertificateARN)
 	}
@@ -285,6 +304,26 @@ func (c *Config) contradictions() []error {
 	}
 	if c.Store != config.StoreMemory && c.Sticky {
 		add("sticky=\"true\": only with store=memory; servers share the sessions of every other store")
+	}
+	return problems
+}
+
+// loginContradictions are those of login=cognito.
+func (c *Config) loginContradictions() []error {
+	var problems []error
+	add := func(reason string) {
+		problems = append(problems, fmt.Errorf("context login=%q: %s", c.Login, reason))
+	}
+	if c.Domain == "" && !c.CloudFront {
+		add("only with domain or cloudfront=true; the user pool leads visitors back to an address with HTTPS that it must " +
+			"know by name, which certificateArn doesn't tell")
+	}
+	if c.Egress == EgressEndpointsOnly {
+		add("not with egress=endpoints-only, which leaves servers no way to the user pool's domain, where they exchange codes " +
+			"for tokens: Amazon Cognito has no endpoint in a VPC for it")
+	}
+	if c.Load.Loaders > 0 && (c.Load.Mix == "" || strings.Contains(c.Load.Mix, "login=")) {
+		add("with loaders, only with a loadMix without login, such as read=80,write=20; loaders have no account in the user pool")
 	}
 	return problems
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, InstanceTypes: "t4g.small",
+	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, Login: LoginNone, InstanceTypes: "t4g.small",
 		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway, NATInstanceType: "t4g.nano",
 		Load: LoadConfig{Rate: "200", Duration: 5 * time.Minute, Sessions: 1000, InstanceType: "c7g.large"},
 		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000, DAXNodeType: "dax.t3.small",
@@ -64,6 +64,12 @@ func TestParseConfig(t *testing.T) {
 			})},
 		{"the baseline", map[string]any{"store": "memory", "sticky": "true"},
 			with(func(c *Config) { c.Store, c.Sticky = config.StoreMemory, true })},
+		{"a user pool", map[string]any{"login": "cognito", "cloudfront": "true", "loaders": "2", "loadMix": "read=1,logout=1"},
+			with(func(c *Config) {
+				c.Login, c.CloudFront, c.Load.Loaders, c.Load.Mix = LoginCognito, true, 2, "read=1,logout=1"
+			})},
+		{"no user pool, and plain HTTP", map[string]any{"login": "none", "egress": "endpoints-only"},
+			with(func(c *Config) { c.Egress = EgressEndpointsOnly })},
 		{"everything else", map[string]any{"stage": "production", "egress": "endpoints-only",
 			"certificateArn": certificate, "instanceType": "im4gn.large"},
 			with(func(c *Config) {
@@ -85,11 +91,16 @@ func TestParseConfig(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, instanceType, spotPercent, minServers, maxServers, zones, egress, natInstanceType, " +
+	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, login, " +
+		"instanceType, spotPercent, minServers, maxServers, zones, egress, natInstanceType, " +
 		"alarmEmail, loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +
 		"minUnits, maxUnits, customerKey, replicas, replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, " +
 		"shards, nodes, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"
+	const noName = `context login="cognito": only with domain or cloudfront=true; the user pool leads visitors back to an ` +
+		`address with HTTPS that it must know by name, which certificateArn doesn't tell`
+	const noAccount = `context login="cognito": with loaders, only with a loadMix without login, such as read=80,write=20; ` +
+		`loaders have no account in the user pool`
 	const arm = "ARM (Graviton) instance types such as t4g.small, with commas between them"
 	tests := []struct {
 		name    string
@@ -203,6 +214,17 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			`context replicas="2": only with serverless=false`}},
 		{"limits of a cache with nodes", map[string]any{"store": "redis", "cacheMaxGB": "2", "cacheMaxECPU": "2000"}, []string{
 			`context cacheMaxGB="2": only with serverless=true`, `context cacheMaxECPU="2000": only with serverless=true`}},
+		{"an unknown login", map[string]any{"login": "saml"}, []string{`context login="saml": allowed is none or cognito`}},
+		{"a user pool without HTTPS", map[string]any{"login": "cognito"}, []string{noName}},
+		{"a user pool for a name that nobody knows", map[string]any{"login": "cognito", "certificateArn": certificate},
+			[]string{noName}},
+		{"a user pool out of reach", map[string]any{"login": "cognito", "cloudfront": "true", "egress": "endpoints-only"},
+			[]string{`context login="cognito": not with egress=endpoints-only, which leaves servers no way to the user pool's ` +
+				`domain, where they exchange codes for tokens: Amazon Cognito has no endpoint in a VPC for it`}},
+		{"loaders that log in by default", map[string]any{"login": "cognito", "cloudfront": "true", "loaders": "2"},
+			[]string{noAccount}},
+		{"loaders that log in", map[string]any{"login": "cognito", "cloudfront": "true", "loaders": "2",
+			"loadMix": "read=80,login=1"}, []string{noAccount}},
 		{"negative limits", map[string]any{"store": "valkey", "serverless": "true", "cacheMaxGB": "-1", "cacheMaxECPU": "999"},
 			[]string{`context cacheMaxGB="-1": allowed is a whole number from 1 to 5000`,
 				`context cacheMaxECPU="999": allowed is a whole number from 1000 to 15000000`}},

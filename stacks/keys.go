@@ -37,30 +37,46 @@ type KeyStoreProps struct {
 	Stage Stage
 }
 
-// KeyStore keeps the keys that seal cookies or sign tokens, in AWS Secrets Manager. Sessions themselves are with the
-// visitors. Servers read the keys when they boot.
+// KeyStore has the keys that seal cookies or sign tokens. Sessions themselves are with the visitors.
 type KeyStore struct {
-	scope  constructs.Construct
-	store  config.Store
-	secret awssecretsmanager.Secret
-	rotate awslambda.Function
+	SealingKeys
+	store config.Store
 }
 
 var _ SessionStore = KeyStore{}
 
-// NewKeyStore defines the secret and its rotation: 0.40 USD a month.
+// NewKeyStore defines the keys.
 func NewKeyStore(scope constructs.Construct, id string, props *KeyStoreProps) KeyStore {
+	return KeyStore{NewSealingKeys(scope, id, props.Stage), props.Store}
+}
+
+// Configure implements SessionStore.
+func (s KeyStore) Configure(server *Environment) {
+	server.Store = s.store
+	s.SealingKeys.Configure(server)
+}
+
+// SealingKeys seal what visitors bring back, to whichever server. They are in AWS Secrets Manager, and servers read them
+// when they boot.
+type SealingKeys struct {
+	scope  constructs.Construct
+	secret awssecretsmanager.Secret
+	rotate awslambda.Function
+}
+
+// NewSealingKeys defines the secret and its rotation: 0.40 USD a month.
+func NewSealingKeys(scope constructs.Construct, id string, stage Stage) SealingKeys {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	secret := awssecretsmanager.NewSecret(scope, jsii.String("Keys"), &awssecretsmanager.SecretProps{
-		Description: jsii.String("Keys of sessions that visitors keep: the first seals, all open"),
+		Description: jsii.String("Keys of what visitors keep: the first seals, all open"),
 		// The first key; the first rotation follows at once and adds the second.
 		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{
 			PasswordLength: jsii.Number(keyCharacters), ExcludePunctuation: jsii.Bool(true),
 			RequireEachIncludedType: jsii.Bool(false),
 		},
-		RemovalPolicy: removalPolicy(props.Stage),
+		RemovalPolicy: removalPolicy(stage),
 	})
-	rotate := newRotation(scope, secret, props.Stage)
+	rotate := newRotation(scope, secret, stage)
 	permission := rotate.Node().FindChild(jsii.String("SecretsManager"))
 	awssecretsmanager.NewCfnRotationSchedule(scope, jsii.String("Schedule"), &awssecretsmanager.CfnRotationScheduleProps{
 		SecretId: secret.SecretArn(), RotationLambdaArn: rotate.FunctionArn(),
@@ -68,7 +84,7 @@ func NewKeyStore(scope constructs.Construct, id string, props *KeyStoreProps) Ke
 			AutomaticallyAfterDays: jsii.Number(keyRotationDays),
 		},
 	}).Node().AddDependency(permission, rotate.Role())
-	return KeyStore{scope, props.Store, secret, rotate}
+	return SealingKeys{scope, secret, rotate}
 }
 
 // newRotation defines the function that Secrets Manager calls to rotate the keys.
@@ -80,7 +96,7 @@ func newRotation(scope constructs.Construct, secret awssecretsmanager.Secret, st
 	role.AddToPolicy(allow([]*string{secret.SecretArn()}, "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue",
 		"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"))
 	rotate := awslambda.NewFunction(scope, jsii.String("Rotation"), &awslambda.FunctionProps{
-		Description:  jsii.String("Rotates the keys of sessions that visitors keep"),
+		Description:  jsii.String("Rotates the keys of what visitors keep"),
 		Runtime:      awslambda.Runtime_PYTHON_3_14(),
 		Architecture: awslambda.Architecture_ARM_64(),
 		Handler:      jsii.String("index.handler"),
@@ -105,24 +121,21 @@ func newFunctionRole(scope constructs.Construct, id string, log awslogs.LogGroup
 	return role
 }
 
-// Configure implements SessionStore.
-func (s KeyStore) Configure(server *Environment) {
-	server.Store = s.store
-	server.KeysSecret = *s.secret.SecretArn()
+// Configure tells a server where the keys are.
+func (k SealingKeys) Configure(server *Environment) { server.KeysSecret = *k.secret.SecretArn() }
+
+// Admit lets servers read the keys: see SessionStore.
+func (k SealingKeys) Admit(role awsiam.IRole, _ awsec2.IConnectable) constructs.IDependable {
+	return newStorePolicy(k.scope, role, allow([]*string{k.secret.SecretArn()}, "secretsmanager:GetSecretValue"))
 }
 
-// Admit implements SessionStore.
-func (s KeyStore) Admit(role awsiam.IRole, _ awsec2.IConnectable) constructs.IDependable {
-	return newStorePolicy(s.scope, role, allow([]*string{s.secret.SecretArn()}, "secretsmanager:GetSecretValue"))
+// Graphs are the rotations.
+func (k SealingKeys) Graphs() []awscloudwatch.IWidget {
+	return []awscloudwatch.IWidget{graph("Keys: rotations, and failed ones", k.rotate.MetricInvocations(perMinute("steps")),
+		k.rotate.MetricErrors(perMinute("failed")))}
 }
 
-// Graphs implements SessionStore.
-func (s KeyStore) Graphs() []awscloudwatch.IWidget {
-	return []awscloudwatch.IWidget{graph("Keys: rotations, and failed ones", s.rotate.MetricInvocations(perMinute("steps")),
-		s.rotate.MetricErrors(perMinute("failed")))}
-}
-
-// Alarms implements SessionStore.
-func (s KeyStore) Alarms() []Alarm {
-	return []Alarm{{"RotationFails", "The keys of sessions don't rotate.", s.rotate.MetricErrors(perMinute("failed")), 1, 1}}
+// Alarms hear of a rotation that fails.
+func (k SealingKeys) Alarms() []Alarm {
+	return []Alarm{{"RotationFails", "The keys of what visitors keep don't rotate.", k.rotate.MetricErrors(perMinute("failed")), 1, 1}}
 }

@@ -68,6 +68,15 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	if c.WAF {
 		NewFirewall(stack, "Firewall", &FirewallProps{LoadBalancer: balancer.LoadBalancer, Stage: c.Stage})
 	}
+	if c.CloudFront {
+		balancer.URL = NewDistribution(stack, "CloudFront", &DistributionProps{Balancer: balancer, Stage: c.Stage})
+	}
+	if c.Login == LoginCognito {
+		login := NewCognitoLogin(stack, "Login", &CognitoLoginProps{Store: store, URL: balancer.URL, Stage: c.Stage})
+		output(stack, "UserPool", "Where users are made: aws cognito-idp admin-create-user --user-pool-id", login.UserPoolID)
+		output(stack, "Issuer", "Who tells servers who visitors are", login.Issuer)
+		store = login
+	}
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
 		Vpc: props.Vpc, Balancer: balancer, Store: store, Stage: c.Stage, Server: server, Binary: props.Server,
 		InstanceTypes: strings.Split(c.InstanceTypes, ","), SpotPercent: c.SpotPercent,
@@ -76,9 +85,6 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet, Store: store,
 		AlarmEmail: c.AlarmEmail})
 
-	if c.CloudFront {
-		balancer.URL = NewDistribution(stack, "CloudFront", &DistributionProps{Balancer: balancer, Stage: c.Stage})
-	}
 	output(stack, "URL", "Where the lab answers", balancer.URL)
 	output(stack, "Store", "Where sessions live", string(c.Store))
 	output(stack, "DashboardURL", "Graphs and alarms of the lab", "https://"+*stack.Region()+

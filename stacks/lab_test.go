@@ -269,9 +269,10 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 				`{"Ref":"AWS::AccountId"},":dbuser:",{"Fn::GetAtt":["PostgresCluster","DBClusterResourceId"]},` +
 				`"/stateless"]]}: rds-db:connect`,
 		},
-		"cookie": {`{"Ref":"CookieKeys"}: secretsmanager:GetSecretValue`},
-		"token":  {`{"Ref":"TokenKeys"}: secretsmanager:GetSecretValue`},
-		"memory": nil,
+		"cookie":  {`{"Ref":"CookieKeys"}: secretsmanager:GetSecretValue`},
+		"token":   {`{"Ref":"TokenKeys"}: secretsmanager:GetSecretValue`},
+		"cognito": append(slices.Clone(items), `{"Ref":"LoginKeys"}: secretsmanager:GetSecretValue`),
+		"memory":  nil,
 	}
 	for variant, more := range tests {
 		t.Run(variant, func(t *testing.T) {
@@ -297,7 +298,7 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 }
 
 // hash is what the CDK appends to the names of a store's resources.
-var hash = regexp.MustCompile(`"((?:FleetLog|Cookie|Token|Postgres|Valkey|Redis|Sessions)[A-Za-z]*?)[0-9A-F]{8}"`)
+var hash = regexp.MustCompile(`"((?:FleetLog|Login|Cookie|Token|Postgres|Valkey|Redis|Sessions)[A-Za-z]*?)[0-9A-F]{8}"`)
 
 // permissions renders each statement of a policy as "resource: actions". The binary's key is a hash.
 func permissions(t *testing.T, policy map[string]any) []string {
@@ -339,6 +340,7 @@ func TestDashboardShowsTheStore(t *testing.T) {
 		"memcached-serverless": {"ElastiCacheProcessingUnits"}, "valkey-serverless": {"ElastiCacheProcessingUnits"},
 		"postgres": {"ServerlessDatabaseCapacity"},
 		"cookie":   {"Keys: rotations"}, "memory": nil,
+		"cognito": {"DynamoDB: throttled", "Keys: rotations"}, "cognito-production": {"Keys: rotations"},
 	} {
 		_, lab := synth(t, variants[variant])
 		body, err := json.Marshal(dig(t, only(t, lab, "AWS::CloudWatch::Dashboard"), "Properties", "DashboardBody"))

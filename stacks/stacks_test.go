@@ -61,10 +61,12 @@ var variants = map[string]map[string]any{
 	"spot":                 {"spotPercent": "60", "instanceType": "t4g.small,c7g.medium"},
 	"edge": {"domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "waf": "true",
 		"alarmEmail": "ops@example.com"},
-	"cloudfront":        {"cloudfront": "true", "waf": "true"},
-	"loaders":           {"loaders": "3", "egress": "nat-instance"},
-	"memory":            {"store": "memory", "sticky": "true"},
-	"valkey-production": {"store": "valkey", "stage": "production", "certificateArn": certificate},
+	"cloudfront":         {"cloudfront": "true", "waf": "true"},
+	"cognito":            {"login": "cognito", "domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
+	"cognito-production": {"login": "cognito", "store": "token", "cloudfront": "true", "stage": "production"},
+	"loaders":            {"loaders": "3", "egress": "nat-instance"},
+	"memory":             {"store": "memory", "sticky": "true"},
+	"valkey-production":  {"store": "valkey", "stage": "production", "certificateArn": certificate},
 }
 
 // synth defines both stacks as main does, with the feature flags of cdk.json, keys of the context on top, and a file

@@ -35,6 +35,9 @@ func Stores() []Store {
 // OnServers tells whether sessions are kept on servers, so that they can move to another such store.
 func (s Store) OnServers() bool { return s != StoreCookie && s != StoreToken }
 
+// LoginCallback is the path of the server that OIDC_REDIRECT_URL ends with.
+const LoginCallback = "/login/callback"
+
 // Config is what the server reads from its environment. The tag env is the variable, envDefault its default, and
 // allowed says what a value must be; Parse reports values that are not.
 type Config struct {
@@ -137,7 +140,7 @@ var (
 	nameForm     = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
 	regionForm   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
 	urlForm      = regexp.MustCompile(`^https?://[^/\s]+/?$`)
-	redirectForm = regexp.MustCompile(`^(https?)://[^/?#@\s]+/login/callback$`)
+	redirectForm = regexp.MustCompile(`^(https?)://[^/?#@\s]+` + regexp.QuoteMeta(LoginCallback) + `$`)
 	daxForm      = regexp.MustCompile(`^daxs?://[^/\s:]+(:[0-9]{1,5})?$`)
 	tableForm    = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
 )

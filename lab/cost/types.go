@@ -38,6 +38,7 @@ var notCounted = map[string]string{
 	"AWS::S3::Bucket":                  "access logs: by what is logged",
 	"AWS::Lambda::Function":            "runs seldom: cents",
 	"AWS::CloudFront::Distribution":    "by what is delivered; a terabyte and ten million requests a month are free",
+	"AWS::Cognito::UserPool":           "by users who log in; 10,000 a month are free, then 0.0055 USD each",
 	"AWS::SNS::Topic":                  "messages of alarms: cents",
 	"AWS::Route53::RecordSet":          "queries of an alias are free; the zone is not part of the stack",
 	"AWS::ECS::Cluster":                "load tests: while they run",
@@ -48,7 +49,8 @@ var notCounted = map[string]string{
 // free are types that cost nothing by themselves.
 var free = set(`
 	AWS::ApplicationAutoScaling::ScalableTarget AWS::CDK::Metadata AWS::CertificateManager::Certificate
-	AWS::CloudFront::VpcOrigin AWS::DAX::ParameterGroup AWS::DAX::SubnetGroup
+	AWS::CloudFront::VpcOrigin AWS::Cognito::UserPoolClient AWS::Cognito::UserPoolDomain
+	AWS::DAX::ParameterGroup AWS::DAX::SubnetGroup
 	AWS::EC2::InternetGateway AWS::EC2::LaunchTemplate AWS::EC2::NetworkInterface AWS::EC2::PrefixList AWS::EC2::Route
 	AWS::EC2::RouteTable AWS::EC2::SecurityGroup AWS::EC2::SecurityGroupEgress AWS::EC2::SecurityGroupIngress
 	AWS::EC2::Subnet AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPC AWS::EC2::VPCGatewayAttachment
