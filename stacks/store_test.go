@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -14,160 +13,6 @@ import (
 
 	"stateless-servers/app/config"
 )
-
-const table = "AWS::DynamoDB::GlobalTable"
-
-func TestDynamoDBStore(t *testing.T) {
-	_, lab := synth(t, map[string]any{"store": "dynamodb"})
-	expectProperties(t, lab, table, map[string]any{
-		"BillingMode":             "PAY_PER_REQUEST",
-		"KeySchema":               []any{map[string]any{"AttributeName": "id", "KeyType": "HASH"}},
-		"TimeToLiveSpecification": map[string]any{"AttributeName": "ttl", "Enabled": true},
-		"SSESpecification":        map[string]any{"SSEEnabled": true, "SSEType": "KMS"},
-		"StreamSpecification":     map[string]any{"StreamViewType": "NEW_AND_OLD_IMAGES"},
-		"GlobalSecondaryIndexes": []any{map[string]any{
-			"IndexName":  "owner",
-			"Projection": map[string]any{"ProjectionType": "KEYS_ONLY"},
-			"KeySchema": []any{map[string]any{"AttributeName": "owner", "KeyType": "HASH"},
-				map[string]any{"AttributeName": "position", "KeyType": "RANGE"}},
-		}},
-		"AttributeDefinitions": []any{map[string]any{"AttributeName": "id", "AttributeType": "S"},
-			map[string]any{"AttributeName": "owner", "AttributeType": "S"},
-			map[string]any{"AttributeName": "position", "AttributeType": "N"}},
-		"Replicas": []any{map[string]any{"Region": map[string]any{"Ref": "AWS::Region"},
-			"PointInTimeRecoverySpecification": map[string]any{"PointInTimeRecoveryEnabled": false},
-			"DeletionProtectionEnabled":        false, "SSESpecification": assertions.Match_Absent()}},
-		"TableName": assertions.Match_Absent(), // CloudFormation couldn't replace it
-	})
-	expect(t, func() {
-		lab.HasResource(jsii.String(table), map[string]any{"DeletionPolicy": "Delete"})
-		lab.ResourceCountIs(jsii.String("AWS::ElastiCache::ReplicationGroup"), jsii.Number(0))
-		lab.ResourceCountIs(jsii.String("AWS::DAX::Cluster"), jsii.Number(0))
-	})
-	if rules := rules(t, lab); len(rules) != 1 {
-		t.Errorf("rules %v, want the CDK's own", rules)
-	}
-}
-
-// A table must get and lose replicas in place: whatever says which table it is, and what can't change with replicas, is
-// the same with and without them.
-func TestReplicasComeInPlace(t *testing.T) {
-	_, without := synth(t, map[string]any{"stage": "production"})
-	_, with := synth(t, map[string]any{"stage": "production", "replicas": "eu-west-1,us-east-1"})
-	before, after := resources(t, without), resources(t, with)
-	for id, r := range before {
-		if r.Type != table {
-			continue
-		}
-		now, has := after[id]
-		if !has {
-			t.Fatalf("%s is gone with replicas", id)
-		}
-		list := now.objects("Replicas")
-		if len(list) != 3 || list[1]["Region"] != "eu-west-1" || list[2]["Region"] != "us-east-1" {
-			t.Fatalf("replicas %v", list)
-		}
-		for _, replica := range list {
-			replica := cfnResource{Properties: replica}
-			if replica.at("DeletionProtectionEnabled") != true ||
-				replica.at("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") != true {
-				t.Errorf("not protected: %v", replica)
-			}
-		}
-		if len(r.objects("Replicas")) != 1 || !reflect.DeepEqual(r.objects("Replicas")[0], list[0]) {
-			t.Errorf("the own region's table was %v and is %v", r.objects("Replicas"), list[0])
-		}
-		delete(r.Properties, "Replicas")
-		delete(now.Properties, "Replicas")
-		if !reflect.DeepEqual(r.Properties, now.Properties) {
-			t.Errorf("replicas change more than themselves: %v, %v", r.Properties, now.Properties)
-		}
-	}
-	expect(t, func() {
-		with.HasOutput(jsii.String("Table"), map[string]any{"Value": map[string]any{"Ref": assertions.Match_AnyValue()}})
-	})
-	if said := environment(t, with); !strings.Contains(said, "DYNAMODB_REPLICATED=\"true\"\n") {
-		t.Errorf("servers aren't told of the replicas: %s", said)
-	}
-	if said := environment(t, without); strings.Contains(said, "DYNAMODB_REPLICATED") {
-		t.Errorf("servers are told of replicas: %s", said)
-	}
-	if rule := fmt.Sprint(rules(t, with)["ReplicasAreElsewhere"]); !strings.Contains(rule,
-		"map[Fn::Not:[map[Fn::Contains:[[eu-west-1 us-east-1] map[Ref:AWS::Region]]]]]") ||
-		!strings.Contains(rule, "replicas=eu-west-1,us-east-1: allowed are other regions than this one") {
-		t.Errorf("CloudFormation doesn't check the region: %s", rule)
-	}
-}
-
-// The lab of a second region makes no table, and may use just that one.
-func TestReplicaTable(t *testing.T) {
-	_, lab := synth(t, variants["dynamodb-replica"])
-	expect(t, func() { lab.ResourceCountIs(jsii.String(table), jsii.Number(0)) })
-	said := environment(t, lab)
-	for _, line := range []string{"DYNAMODB_TABLE=\"StatelessLab-SessionsTable\"\n", "DYNAMODB_REPLICATED=\"true\"\n"} {
-		if !strings.Contains(said, line) {
-			t.Errorf("servers aren't told %s: %s", line, said)
-		}
-	}
-}
-
-// rules are those of the template's section Rules.
-func rules(t *testing.T, lab assertions.Template) map[string]any {
-	t.Helper()
-	found, _ := (*lab.ToJSON())["Rules"].(map[string]any)
-	return found
-}
-
-func TestDAX(t *testing.T) {
-	_, lab := synth(t, map[string]any{"dax": "true", "daxNodeType": "dax.r7i.large", "daxNodes": "3"})
-	expectProperties(t, lab, "AWS::DAX::Cluster", map[string]any{
-		"NodeType": "dax.r7i.large", "ReplicationFactor": 3, "ClusterEndpointEncryptionType": "TLS",
-		"SSESpecification":   map[string]any{"SSEEnabled": true},
-		"IAMRoleARN":         assertions.Match_AnyValue(),
-		"SubnetGroupName":    assertions.Match_AnyValue(),
-		"ParameterGroupName": assertions.Match_AnyValue(),
-		"SecurityGroupIds":   []any{assertions.Match_AnyValue()},
-		"ClusterName":        assertions.Match_Absent(), // it is 20 characters at most
-	})
-	expectProperties(t, lab, "AWS::DAX::ParameterGroup", map[string]any{
-		"ParameterNameValues": map[string]any{"record-ttl-millis": "60000", "query-ttl-millis": "60000"}})
-	expectProperties(t, lab, "AWS::EC2::SecurityGroupIngress", map[string]any{"FromPort": 9111, "ToPort": 9111,
-		"SourceSecurityGroupId": assertions.Match_AnyValue(), "CidrIp": assertions.Match_Absent()})
-	expectProperties(t, lab, "AWS::IAM::Role", map[string]any{"AssumeRolePolicyDocument": map[string]any{
-		"Statement": []any{map[string]any{"Principal": map[string]any{"Service": "dax.amazonaws.com"}}}}})
-	text, err := json.Marshal(only(t, lab, "AWS::EC2::LaunchTemplate"))
-	if err != nil || !strings.Contains(string(text), `DYNAMODB_DAX=`) ||
-		!strings.Contains(string(text), `"ClusterDiscoveryEndpointURL"`) {
-		t.Errorf("servers don't get the endpoint: %v", err)
-	}
-	if rule := fmt.Sprint(rules(t, lab)["DaxIsHere"]); !strings.Contains(rule, "map[Fn::Contains:[[af-south-1 ") ||
-		!strings.Contains(rule, "dax=true: there is no DAX in this region") {
-		t.Errorf("CloudFormation doesn't check the region: %s", rule)
-	}
-	needs := fmt.Sprint(only(t, lab, scalingGroup)["DependsOn"])
-	for id := range *lab.FindResources(jsii.String("AWS::DAX::Cluster"), nil) {
-		if !strings.Contains(needs, id) {
-			t.Error("servers don't wait for DAX")
-		}
-	}
-}
-
-// With DAX comes what it needs, and nothing changes that servers without it still use.
-func TestDAXComesInPlace(t *testing.T) {
-	_, without := synth(t, nil)
-	_, with := synth(t, map[string]any{"dax": "true"})
-	before, after := resources(t, without), resources(t, with)
-	for id, r := range before {
-		now, has := after[id]
-		if !has {
-			t.Errorf("%s goes when DAX comes", id)
-		} else if r.Type == table || r.Type == "AWS::IAM::Policy" {
-			if !reflect.DeepEqual(r.Properties, now.Properties) {
-				t.Errorf("%s changes when DAX comes", id)
-			}
-		}
-	}
-}
 
 func TestValkeyStore(t *testing.T) {
 	_, lab := synth(t, map[string]any{"store": "valkey"})
@@ -371,30 +216,6 @@ func TestAuthoritiesOfRDS(t *testing.T) {
 		}
 		if err := certificate.CheckSignatureFrom(certificate); err != nil || !certificate.IsCA {
 			t.Errorf("%s: no authority: %v", region, err)
-		}
-	}
-}
-
-func TestDynamoDBProvisioned(t *testing.T) {
-	_, lab := synth(t, map[string]any{"billing": "provisioned", "minUnits": "7", "maxUnits": "70", "customerKey": "true"})
-	units := map[string]any{"MinCapacity": 7, "MaxCapacity": 70, "SeedCapacity": 7,
-		"TargetTrackingScalingPolicyConfiguration": map[string]any{"TargetValue": 70}}
-	writes := map[string]any{"WriteCapacityAutoScalingSettings": units}
-	reads := map[string]any{"ReadCapacityAutoScalingSettings": units}
-	expectProperties(t, lab, table, map[string]any{
-		"BillingMode": "PROVISIONED", "WriteProvisionedThroughputSettings": writes,
-		"GlobalSecondaryIndexes": []any{map[string]any{"WriteProvisionedThroughputSettings": writes}},
-		"Replicas": []any{map[string]any{"ReadProvisionedThroughputSettings": reads,
-			"GlobalSecondaryIndexes": []any{map[string]any{"IndexName": "owner", "ReadProvisionedThroughputSettings": reads}},
-			"SSESpecification":       map[string]any{"KMSMasterKeyId": assertions.Match_AnyValue()}}},
-	})
-	expect(t, func() {
-		lab.HasResourceProperties(jsii.String("AWS::KMS::Key"), map[string]any{"EnableKeyRotation": true})
-	})
-	_, lab = synth(t, variants["dynamodb-replicas"])
-	for _, replica := range dig(t, only(t, lab, table), "Properties", "Replicas").([]any) {
-		if dig(t, replica, "ReadProvisionedThroughputSettings", "ReadCapacityAutoScalingSettings", "MaxCapacity") != 1000.0 {
-			t.Errorf("reads don't scale: %v", replica)
 		}
 	}
 }

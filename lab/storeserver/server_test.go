@@ -1,64 +1,16 @@
 package storeserver
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
 	"stateless-servers/lab/process"
 )
-
-// holding is one kind of server with how to put something into it and look for it.
-type holding struct {
-	name  string
-	start func(context.Context, ...Option) (*Server, error)
-	put   func(ctx context.Context, s *Server) error
-	holds func(ctx context.Context, s *Server) (bool, error)
-}
-
-func kinds() []holding {
-	return []holding{
-		{"valkey", Valkey, putKey, holdsKey},
-		{"dynamodb", DynamoDB, putTable, holdsTable},
-		{"dynalite", onlyDynalite, putTable, holdsTable},
-		{"postgres", Postgres, putRow, holdsRow},
-		{"memcached", Memcached, putItem, holdsItem},
-	}
-}
-
-func onlyDynalite(ctx context.Context, list ...Option) (*Server, error) {
-	o, err := apply("dynalite", list)
-	if err != nil {
-		return nil, err
-	}
-	l, err := dynalite(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	return start(ctx, l)
-}
-
-// startHere has servers started here, even where the environment names running ones.
-func startHere(t *testing.T) {
-	t.Helper()
-	for _, pair := range os.Environ() {
-		if variable, _, _ := strings.Cut(pair, "="); strings.Contains(variable, "_TEST_") {
-			t.Setenv(variable, "")
-		}
-	}
-}
 
 func TestPauseResumeKillRestart(t *testing.T) {
 	startHere(t)
@@ -300,102 +252,6 @@ func TestSkipNeedsTheName(t *testing.T) {
 	}
 }
 
-func TestCacheFetchesOnce(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	t.Setenv("HOME", t.TempDir())
-	quiet, err := apply("thing", nil)
-	must(t, err)
-	fetched := 0
-	fetch := func(fails bool) func(context.Context, string) error {
-		return func(_ context.Context, dir string) error {
-			fetched++
-			if fails {
-				return os.ErrDeadlineExceeded
-			}
-			return os.WriteFile(dir+"/file", nil, 0o644)
-		}
-	}
-	if _, err := cached(t.Context(), quiet, "thing", fetch(true)); err == nil {
-		t.Fatal("a failed fetch was taken")
-	}
-	errs := make(chan error)
-	for range 4 {
-		go func() {
-			dir, err := cached(t.Context(), quiet, "thing", fetch(false))
-			if err == nil && !exists(dir+"/file") {
-				err = os.ErrNotExist
-			}
-			errs <- err
-		}()
-	}
-	for range 4 {
-		must(t, <-errs)
-	}
-	if fetched != 2 {
-		t.Errorf("%d fetches, want the failed one and one more", fetched)
-	}
-
-	// Whoever waits for another's fetch says so and can give up.
-	waiting := 0
-	quiet.progress = func(string) { waiting++ }
-	ctx, cancel := context.WithCancel(t.Context())
-	_, err = cached(ctx, quiet, "other thing", func(context.Context, string) error {
-		cancel()
-		_, err := cached(ctx, quiet, "other thing", fetch(false))
-		return err
-	})
-	if !errors.Is(err, context.Canceled) || waiting != 1 {
-		t.Errorf("waited %d times, got %v", waiting, err)
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func putKey(ctx context.Context, s *Server) error {
-	_, err := command(ctx, s, "SET here 1")
-	return err
-}
-
-func holdsKey(ctx context.Context, s *Server) (bool, error) {
-	line, err := command(ctx, s, "EXISTS here")
-	return line == ":1\r\n", err
-}
-
-func command(ctx context.Context, s *Server, line string) (string, error) {
-	var reply *bufio.Reader
-	reply, err := ask(ctx, s.Addr, line)
-	if err != nil {
-		return "", err
-	}
-	return reply.ReadString('\n')
-}
-
-func client(s *Server) *dynamodb.Client {
-	return dynamodb.New(dynamodb.Options{
-		Region: "eu-west-1", BaseEndpoint: aws.String(s.Endpoint), RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
-	})
-}
-
-func putTable(ctx context.Context, s *Server) error {
-	_, err := client(s).CreateTable(ctx, &dynamodb.CreateTableInput{
-		TableName: aws.String("here"), BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: "S"}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("id"), KeyType: types.KeyTypeHash}},
-	})
-	return err
-}
-
-func holdsTable(ctx context.Context, s *Server) (bool, error) {
-	tables, err := client(s).ListTables(ctx, &dynamodb.ListTablesInput{})
-	return err == nil && fmt.Sprint(tables.TableNames) == "[here]", err
-}
-
 // A server says its version, or at least its name.
 func TestVersion(t *testing.T) {
 	if version := ForTest(t, Valkey).Version(); !strings.Contains(version, "v=") || strings.Contains(version, "\n") {
@@ -406,52 +262,5 @@ func TestVersion(t *testing.T) {
 	}
 	if version := (&Server{Name: "foreign"}).Version(); version != "foreign" {
 		t.Errorf("a server that was not started here is %q", version)
-	}
-}
-
-// A replica follows, and keeps what it has when it is promoted.
-func TestValkeyReplica(t *testing.T) {
-	primary := ForTest(t, Valkey)
-	replica, err := ValkeyReplica(t.Context(), primary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer replica.Close()
-	if err := Tell(t.Context(), primary, "SET key value"); err != nil {
-		t.Fatal(err)
-	}
-	if answer, err := Ask(t.Context(), primary, "WAIT 1 10000"); err != nil || answer[0] != ":1" {
-		t.Fatalf("the replica doesn't follow: %q %v", answer, err)
-	}
-	if err := primary.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := Promote(t.Context(), replica); err != nil {
-		t.Fatal(err)
-	}
-	if answer, err := Ask(t.Context(), replica, "GET key"); err != nil || answer[0] != "value" {
-		t.Errorf("it has %q %v", answer, err)
-	}
-	if err := Tell(t.Context(), replica, "SET key other"); err != nil {
-		t.Error(err)
-	}
-}
-
-// A forwarder refuses connections until it accepts them again, at the same address.
-func TestForwarderRefuses(t *testing.T) {
-	server := ForTest(t, Valkey)
-	forwarder := Forward(t, server.Addr)
-	if err := PingValkey(t.Context(), forwarder.Addr); err != nil {
-		t.Fatal(err)
-	}
-	forwarder.Refuse()
-	if err := PingValkey(t.Context(), forwarder.Addr); err == nil {
-		t.Error("it refuses, and a server answers")
-	}
-	if err := forwarder.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	if err := PingValkey(t.Context(), forwarder.Addr); err != nil {
-		t.Error(err)
 	}
 }

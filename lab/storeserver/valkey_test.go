@@ -1,0 +1,31 @@
+package storeserver
+
+import "testing"
+
+// A replica follows, and keeps what it has when it is promoted.
+func TestValkeyReplica(t *testing.T) {
+	primary := ForTest(t, Valkey)
+	replica, err := ValkeyReplica(t.Context(), primary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer replica.Close()
+	if err := Tell(t.Context(), primary, "SET key value"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := Ask(t.Context(), primary, "WAIT 1 10000"); err != nil || answer[0] != ":1" {
+		t.Fatalf("the replica doesn't follow: %q %v", answer, err)
+	}
+	if err := primary.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Promote(t.Context(), replica); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := Ask(t.Context(), replica, "GET key"); err != nil || answer[0] != "value" {
+		t.Errorf("it has %q %v", answer, err)
+	}
+	if err := Tell(t.Context(), replica, "SET key other"); err != nil {
+		t.Error(err)
+	}
+}
