@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -56,6 +57,16 @@ type server struct {
 	Requests int    `json:"requests"`
 }
 
+// openTempDir is a temporary folder that other users reach too: as root, the lab runs PostgreSQL as one of them.
+func openTempDir(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.Chmod(filepath.Dir(folder), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
 // labUp runs `lab up` and waits until its servers are healthy. The test's end interrupts it, as Ctrl-C does, and checks
 // that no process is left.
 func labUp(t *testing.T, servers int, args ...string) *lab {
@@ -64,7 +75,7 @@ func labUp(t *testing.T, servers int, args ...string) *lab {
 	l := &lab{t: t, url: "http://" + addr, output: &bytes.Buffer{}, exited: make(chan error, 1)}
 	l.command = exec.Command(labProgram(t), append([]string{"up", "--no-browser", "--addr", addr, "--servers", fmt.Sprint(servers)}, args...)...)
 	l.command.Dir, l.command.Stdout, l.command.Stderr = root, l.output, l.output
-	l.command.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // the servers' logs stay
+	l.command.Env = append(os.Environ(), "TMPDIR="+openTempDir(t)) // the servers' logs stay
 	l.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := l.command.Start(); err != nil {
 		t.Fatal(err)
