@@ -14,7 +14,7 @@ const maxServerSize = 25_000_000
 // The program is built as stacks.Build builds it. To call that, this package would have to import the CDK.
 func TestSizeOfTheServer(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "app")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=",
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
 		"-o", program, "./app")
 	build.Dir = root
 	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "GOARM64=v8.0", "CGO_ENABLED=0",
