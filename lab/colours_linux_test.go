@@ -1,9 +1,10 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,7 @@ import (
 // Colours are for terminals whose user hasn't said NO_COLOR; see no-color.org.
 func TestColours(t *testing.T) {
 	user, program := terminalPair(t)
+	lines := bufio.NewReader(user)
 	for _, test := range []struct {
 		noColour, kind string
 		want           bool
@@ -23,13 +25,14 @@ func TestColours(t *testing.T) {
 		s := summary{program, colours(program)}
 		s.observed(experiment.Observation{Name: "holds", Verdict: experiment.Holds})
 		s.observed(experiment.Observation{Name: "fails", Verdict: experiment.DoesNotHold})
-		said := make([]byte, 4096)
-		n, err := user.Read(said)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := bytes.Contains(said[:n], []byte("\x1b")); got != test.want {
-			t.Errorf("NO_COLOR=%q TERM=%s: colours %v, want %v: %q", test.noColour, test.kind, got, test.want, said[:n])
+		for range 2 {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(line, "\x1b"); got != test.want {
+				t.Errorf("NO_COLOR=%q TERM=%s: colours %v, want %v: %q", test.noColour, test.kind, got, test.want, line)
+			}
 		}
 	}
 	t.Setenv("NO_COLOR", "")
