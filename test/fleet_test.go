@@ -201,8 +201,8 @@ func TestLogoutIsFinal(t *testing.T) {
 			}
 			inFlight := v.twin()
 			answered := make(chan answer)
-			go func() { answered <- inFlight.post("/api/visits?delay=500ms") }()
-			time.Sleep(150 * time.Millisecond) // it has read the session, and waits
+			go func() { answered <- inFlight.post("/api/visits?delay=2s") }()
+			time.Sleep(750 * time.Millisecond) // it has read the session, and waits
 			out := v.post("/logout")
 			late := <-answered
 			if late.status != http.StatusConflict || out.Server == late.Server {

@@ -208,13 +208,22 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	forwarder.Mute(true)
+	answered := make(chan error, 1)
 	go func() {
-		time.Sleep(100 * time.Millisecond)
-		forwarder.Cut()
-		forwarder.Mute(false)
+		_, err := store.Update(t.Context(), id, add(record))
+		answered <- err
 	}()
-	if got, err := store.Update(t.Context(), id, add(record)); err == nil {
-		t.Errorf("acknowledged without an answer: %v", got)
+	eventually(t, func() error {
+		got, err := direct.Load(t.Context(), id, record.Created)
+		if err == nil && got.Values["n"] != "2" {
+			err = errors.New("the script has not run yet")
+		}
+		return err
+	})
+	forwarder.Cut()
+	forwarder.Mute(false)
+	if err := <-answered; err == nil {
+		t.Error("acknowledged without an answer")
 	}
 	got, err := direct.Load(t.Context(), id, record.Created)
 	if err != nil || got.Values["n"] != "2" {
