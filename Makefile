@@ -69,6 +69,12 @@ bench: ## what sessions cost a server, beside other libraries; 5 minutes of a qu
 	@cd test/bench && go run . -markdown ../../.build/bench.md -json ../../.build/bench.json
 	@cat .build/bench.md && echo "Every round is in .build/bench.json."
 
+.PHONY: bench-load
+bench-load: ## what lab load sends, and what it says of latency, beside vegeta; 6 minutes of a quiet machine
+	@mkdir -p .build
+	@cd test/bench && go run ./load >../../.build/load.md
+	@cat .build/load.md
+
 .PHONY: bench-synth
 bench-synth: setup ## how long a synthesis takes beside that of a stock CDK app; 3 minutes of a quiet machine
 	@mkdir -p .build

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Every program sends what it is told to, and says how long the answers took.
+func TestRun(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // the servers' logs stay
+	var text strings.Builder
+	p := plan{rounds: 1, length: 2 * time.Second, least: 20, most: 20, step: 1}
+	if err := run(t.Context(), p, &text, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.Split(strings.TrimSpace(text.String()), "\n")[4:]
+	if len(rows) != 3 {
+		t.Fatalf("%d programs:\n%s", len(rows), text.String())
+	}
+	for _, row := range rows {
+		if strings.Contains(row, "| 0.000 |") || !strings.Contains(row, "| 20/s | 1.00× |") {
+			t.Errorf("nothing was measured: %s", row)
+		}
+	}
+}
+
+func TestHolds(t *testing.T) {
+	for _, test := range []struct {
+		outcome
+		want bool
+	}{
+		{outcome{sent: 100, right: 1, p99: 10}, true},
+		{outcome{sent: 98, right: 1, p99: 10}, false},
+		{outcome{sent: 100, right: 0.98, p99: 10}, false},
+		{outcome{sent: 100, right: 1, p99: 251}, false},
+	} {
+		if got := test.holds(100); got != test.want {
+			t.Errorf("%+v holds 100/s: %v", test.outcome, got)
+		}
+	}
+}
+
+// The highest rate is the last one before a rate that failed as often as is allowed.
+func TestHighest(t *testing.T) {
+	asked := map[int]int{}
+	s := sender{"stub", func(_ context.Context, rate int, _ time.Duration) (outcome, error) {
+		asked[rate]++
+		if rate > 30 || rate == 20 && asked[rate] == 1 {
+			return outcome{sent: 0}, nil
+		}
+		return outcome{sent: float64(rate), right: 1}, nil
+	}}
+	p := plan{length: 2 * time.Second, least: 10, most: 90, step: 10}
+	got, err := p.highest(t.Context(), s, io.Discard)
+	if err != nil || got != 30 || asked[20] != 2 || asked[40] != tries || asked[50] != 0 {
+		t.Errorf("highest rate %d, asked for %v, %v", got, asked, err)
+	}
+	failed := errors.New("failed")
+	s.send = func(context.Context, int, time.Duration) (outcome, error) { return outcome{}, failed }
+	if _, err := p.highest(t.Context(), s, io.Discard); !errors.Is(err, failed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReport(t *testing.T) {
+	r := report{half: 500, rows: []row{
+		{"vegeta", 1000, []outcome{{p50: 1, p99: 4}, {p50: 3, p99: 2}, {p50: 2, p99: 3}}},
+		{"other", 800, []outcome{{p50: 1, p99: 3}, {p50: 2, p99: 6}}},
+	}}
+	const want = "| vegeta | 1000/s | 1.00× | 2.000 | 1.00× | 3.000 | 1.00× |\n| other | 800/s | 0.80× | 1.500 | 0.75× | 4.500 | 1.50× |\n"
+	if got := r.markdown(); !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%swant at its end\n%s", got, want)
+	}
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+	"golang.org/x/sys/unix"
+
+	"stateless-servers/lab/load"
+	"stateless-servers/lab/process"
+)
+
+const (
+	visitors  = 100 // with a session each
+	vegetaIs  = "vegeta"
+	timeout   = 10 * time.Second // of a request; both programs' default is no shorter
+	endWithin = 30 * time.Second // lab load looks at every session once more when all is sent
+)
+
+// senders are the programs that are compared; the first one is what the others are compared with.
+func (f *fleet) senders(ctx context.Context) ([]sender, error) {
+	targets, err := f.targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	attack := func(paced func(vegeta.Pacer) vegeta.Pacer) func(context.Context, int, time.Duration) (outcome, error) {
+		return func(ctx context.Context, rate int, length time.Duration) (outcome, error) {
+			return sendByVegeta(ctx, targets, paced(vegeta.ConstantPacer{Freq: rate, Per: time.Second}), length)
+		}
+	}
+	return []sender{
+		{vegetaIs, attack(func(p vegeta.Pacer) vegeta.Pacer { return p })},
+		{"vegeta, each request sent when it is due", attack(func(p vegeta.Pacer) vegeta.Pacer { return whenDue{p} })},
+		{"lab load, all checks on", f.sendByLab},
+	}, nil
+}
+
+// whenDue waits as its Pacer says, by itself. Vegeta waits by time.Sleep, which on Linux wakes up once in a millisecond, and
+// then sends all that has fallen due meanwhile.
+type whenDue struct{ vegeta.Pacer }
+
+func (p whenDue) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) {
+	wait, stop := p.Pacer.Pace(elapsed, hits)
+	if !stop && wait > 0 {
+		interval := unix.NsecToTimeval(wait.Nanoseconds())
+		_, _ = unix.Select(0, nil, nil, nil, &interval) // interrupted by a signal, it is early, as is a wait of no time
+	}
+	return 0, stop
+}
+
+// sendByVegeta sends until the length has passed, or ctx has ended.
+func sendByVegeta(ctx context.Context, targets []vegeta.Target, p vegeta.Pacer, length time.Duration) (outcome, error) {
+	attacker := vegeta.NewAttacker(vegeta.Timeout(timeout), vegeta.HTTP2(false))
+	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
+	var m vegeta.Metrics
+	for result := range attacker.Attack(vegeta.NewStaticTargeter(targets...), p, length, "") {
+		m.Add(result)
+	}
+	m.Close()
+	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return outcome{m.Rate, m.Success, milliseconds(m.Latencies.P50), milliseconds(m.Latencies.P99)}, nil
+}
+
+// targets are one request a visitor, with the cookie of a session.
+func (f *fleet) targets(ctx context.Context) ([]vegeta.Target, error) {
+	var list []vegeta.Target
+	for range visitors {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/api/visits", nil)
+		if err != nil {
+			return nil, err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return nil, err
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK || len(response.Cookies()) != 1 {
+			return nil, fmt.Errorf("a visit was answered %s, with %d cookies", response.Status, len(response.Cookies()))
+		}
+		cookie := response.Cookies()[0]
+		list = append(list, vegeta.Target{Method: http.MethodGet, URL: f.url + "/api/session", Header: http.Header{
+			"Accept": {"application/json"}, "Cookie": {cookie.Name + "=" + cookie.Value}}})
+	}
+	return list, nil
+}
+
+// sendByLab is a whole run of the program, as a user starts it.
+func (f *fleet) sendByLab(ctx context.Context, rate int, length time.Duration) (outcome, error) {
+	dir, err := os.MkdirTemp("", "bench-load-")
+	if err != nil {
+		return outcome{}, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "result.json")
+	p, err := process.Start(process.Command{Name: "lab load", Path: f.program, Args: []string{
+		"load", "--url", f.url, "--rate", fmt.Sprint(rate), "--duration", length.String(), "--warmup", "0s", "--mix", "read=1",
+		"--sessions", fmt.Sprint(visitors), "--timeout", timeout.String(), "--json", file,
+	}})
+	if err != nil {
+		return outcome{}, err
+	}
+	defer p.Kill()
+	select {
+	case <-p.Done():
+	case <-time.After(length + endWithin):
+		return outcome{}, fmt.Errorf("it didn't end within %s", length+endWithin)
+	case <-ctx.Done():
+		return outcome{}, ctx.Err()
+	}
+	if p.ExitCode() != 0 {
+		return outcome{}, p.Ended()
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return outcome{}, err
+	}
+	var r load.Result
+	if err := json.Unmarshal(text, &r); err != nil {
+		return outcome{}, fmt.Errorf("reading the result: %w", err)
+	}
+	if n := r.Sessions.Violations(); n > 0 {
+		return outcome{}, fmt.Errorf("%d violations: %v", n, r.Findings)
+	}
+	return outcome{r.RateAchieved, float64(r.OK) / float64(max(1, r.Requests)), r.Service.P50, r.Service.P99}, nil
+}
