@@ -38,14 +38,15 @@ func TestMain(m *testing.M) {
 
 func TestStoreCalls(t *testing.T) {
 	want := map[string]map[string]Calls{
-		noSession:    {routeUntouched: {}},
-		bareValkey:   {routeRead: {"HGETALL": 1}, routeWrite: {"EVALSHA": 1}},
-		ownValkey:    {routeUntouched: {}, routeRead: {"HGETALL": 1}, routeWrite: {"EVALSHA": 1}},
-		"scs":        {routeUntouched: {"GET": 1}, routeRead: {"GET": 1}, routeWrite: {"GET": 1, "SET": 1}},
-		"scs-idle":   {routeUntouched: {"GET": 1, "SET": 1}, routeRead: {"GET": 1, "SET": 1}, routeWrite: {"GET": 1, "SET": 1}},
-		"gorilla":    {routeUntouched: {}, routeRead: {"GET": 1, "PING": 1}, routeWrite: {"GET": 1, "PING": 2, "SETEX": 1}},
-		bareDynamoDB: {routeRead: {"GetItem": 1}, routeWrite: {"UpdateItem": 1}},
-		ownDynamoDB:  {routeUntouched: {}, routeRead: {"GetItem": 1}, routeWrite: {"UpdateItem": 1}},
+		noSession:         {routeUntouched: {}},
+		"bare-middleware": {routeUntouched: {}},
+		bareValkey:        {routeRead: {"HGETALL": 1}, routeWrite: {"EVALSHA": 1}},
+		ownValkey:         {routeUntouched: {}, routeRead: {"HGETALL": 1}, routeWrite: {"EVALSHA": 1}},
+		"scs":             {routeUntouched: {"GET": 1}, routeRead: {"GET": 1}, routeWrite: {"GET": 1, "SET": 1}},
+		"scs-idle":        {routeUntouched: {"GET": 1, "SET": 1}, routeRead: {"GET": 1, "SET": 1}, routeWrite: {"GET": 1, "SET": 1}},
+		"gorilla":         {routeUntouched: {}, routeRead: {"GET": 1, "PING": 1}, routeWrite: {"GET": 1, "PING": 2, "SETEX": 1}},
+		bareDynamoDB:      {routeRead: {"GetItem": 1}, routeWrite: {"UpdateItem": 1}},
+		ownDynamoDB:       {routeUntouched: {}, routeRead: {"GetItem": 1}, routeWrite: {"UpdateItem": 1}},
 	}
 	valkey := storeserver.ForTest(t, storeserver.Valkey)
 	for _, v := range variants() {
