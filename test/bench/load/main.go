@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 )
 
@@ -99,12 +100,12 @@ func run(ctx context.Context, p plan, stdout, stderr io.Writer) (err error) {
 		return err
 	}
 	r := report{started: time.Now(), plan: p}
-	for _, s := range senders {
-		rate, err := p.highest(ctx, s, stderr)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		r.rows = append(r.rows, row{name: s.name, highest: rate})
+	highest, err := p.highest(ctx, senders, stderr)
+	if err != nil {
+		return err
+	}
+	for i, s := range senders {
+		r.rows = append(r.rows, row{name: s.name, highest: highest[i]})
 	}
 	if r.half = r.rows[0].highest / 2; r.half == 0 {
 		return fmt.Errorf("%s didn't hold even %d requests a second", senders[0].name, p.least)
@@ -112,13 +113,10 @@ func run(ctx context.Context, p plan, stdout, stderr io.Writer) (err error) {
 	for round := range p.rounds {
 		for i := range senders {
 			n := (round + i) % len(senders) // who comes after whom changes
-			fmt.Fprintf(stderr, "round %d of %d: %s at %d requests a second\n", round+1, p.rounds, senders[n].name, r.half)
-			o, err := turn(ctx, senders[n], r.half, p.length)
+			fmt.Fprintf(stderr, "round %d of %d: ", round+1, p.rounds)
+			o, err := senders[n].turn(ctx, r.half, p.length, stderr)
 			if err != nil {
-				return fmt.Errorf("%s: %w", senders[n].name, err)
-			}
-			if !o.holds(r.half) {
-				fmt.Fprintf(stderr, "it was not held: %.0f a second, %.1f %% answered right\n", o.sent, 100*o.right)
+				return err
 			}
 			r.rows[n].outcomes = append(r.rows[n].outcomes, o)
 		}
@@ -127,36 +125,49 @@ func run(ctx context.Context, p plan, stdout, stderr io.Writer) (err error) {
 	return nil
 }
 
-// highest is the highest rate that is held, of rates that grow until one isn't; 0 if the first isn't.
-func (p plan) highest(ctx context.Context, s sender, stderr io.Writer) (int, error) {
-	highest := 0
-	for rate := p.least; rate <= p.most; rate += p.step {
-		for try := 0; try < tries && highest < rate; try++ {
-			fmt.Fprintf(stderr, "%s at %d requests a second\n", s.name, rate)
-			o, err := turn(ctx, s, rate, p.length/2)
-			if err != nil {
-				return 0, err
+// highest is the highest rate that each sender holds, of rates that grow until it doesn't hold one; 0 if not even the
+// first. At every rate they take turns.
+func (p plan) highest(ctx context.Context, senders []sender, stderr io.Writer) ([]int, error) {
+	highest := make([]int, len(senders))
+	next := make([]int, len(senders)) // rate that a sender is to try
+	for i := range next {
+		next[i] = p.least
+	}
+	for rate := p.least; rate <= p.most && slices.Contains(next, rate); rate += p.step {
+		for range tries {
+			for i, s := range senders {
+				if next[i] != rate {
+					continue // it holds this one, or didn't hold a lower one
+				}
+				o, err := s.turn(ctx, rate, p.length/2, stderr)
+				if err != nil {
+					return nil, err
+				}
+				if o.holds(rate) {
+					highest[i], next[i] = rate, rate+p.step
+				}
 			}
-			if o.holds(rate) {
-				highest = rate
-			}
-		}
-		if highest < rate {
-			break
 		}
 	}
 	return highest, nil
 }
 
-func turn(ctx context.Context, s sender, rate int, length time.Duration) (outcome, error) {
+// turn has the program send for a while, after a rest.
+func (s sender) turn(ctx context.Context, rate int, length time.Duration, stderr io.Writer) (outcome, error) {
 	select {
 	case <-time.After(rest):
 	case <-ctx.Done():
 		return outcome{}, ctx.Err()
 	}
+	fmt.Fprintf(stderr, "%s at %d requests a second", s.name, rate)
 	o, err := s.send(ctx, rate, length)
 	if err == nil {
 		err = ctx.Err()
 	}
-	return o, err
+	if err != nil {
+		fmt.Fprintln(stderr)
+		return o, fmt.Errorf("%s: %w", s.name, err)
+	}
+	fmt.Fprintf(stderr, ": %.0f sent, %.1f %% answered right, p50 %.3f ms, p99 %.3f ms\n", o.sent, 100*o.right, o.p50, o.p99)
+	return o, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,31 +48,35 @@ func TestHolds(t *testing.T) {
 // The highest rate is the last one before a rate that failed as often as is allowed.
 func TestHighest(t *testing.T) {
 	asked := map[int]int{}
-	s := sender{"stub", func(_ context.Context, rate int, _ time.Duration) (outcome, error) {
+	holds := func(rate int) (outcome, error) { return outcome{sent: float64(rate), right: 1}, nil }
+	middling := sender{"middling", func(_ context.Context, rate int, _ time.Duration) (outcome, error) {
 		asked[rate]++
 		if rate > 30 || rate == 20 && asked[rate] == 1 {
 			return outcome{sent: 0}, nil
 		}
-		return outcome{sent: float64(rate), right: 1}, nil
+		return holds(rate)
 	}}
-	p := plan{length: 2 * time.Second, least: 10, most: 90, step: 10}
-	got, err := p.highest(t.Context(), s, io.Discard)
-	if err != nil || got != 30 || asked[20] != 2 || asked[40] != tries || asked[50] != 0 {
-		t.Errorf("highest rate %d, asked for %v, %v", got, asked, err)
-	}
+	best := sender{"best", func(_ context.Context, rate int, _ time.Duration) (outcome, error) { return holds(rate) }}
 	failed := errors.New("failed")
-	s.send = func(context.Context, int, time.Duration) (outcome, error) { return outcome{}, failed }
-	if _, err := p.highest(t.Context(), s, io.Discard); !errors.Is(err, failed) {
+	worst := sender{"worst", func(context.Context, int, time.Duration) (outcome, error) { return outcome{}, nil }}
+	broken := sender{"broken", func(context.Context, int, time.Duration) (outcome, error) { return outcome{}, failed }}
+	p := plan{length: 2 * time.Millisecond, least: 10, most: 50, step: 10}
+	got, err := p.highest(t.Context(), []sender{middling, best, worst}, io.Discard)
+	if err != nil || !slices.Equal(got, []int{30, 50, 0}) || asked[20] != 2 || asked[40] != tries || asked[50] != 0 {
+		t.Errorf("highest rates %d, asked for %v, %v", got, asked, err)
+	}
+	if _, err := p.highest(t.Context(), []sender{broken}, io.Discard); !errors.Is(err, failed) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestReport(t *testing.T) {
 	r := report{half: 500, rows: []row{
-		{"vegeta", 1000, []outcome{{p50: 1, p99: 4}, {p50: 3, p99: 2}, {p50: 2, p99: 3}}},
-		{"other", 800, []outcome{{p50: 1, p99: 3}, {p50: 2, p99: 6}}},
+		{"vegeta", 1000, []outcome{{500, 1, 1, 4}, {500, 1, 3, 2}, {500, 1, 2, 3}}},
+		{"other", 800, []outcome{{500, 1, 1, 3}, {100, 1, 2, 6}}},
 	}}
-	const want = "| vegeta | 1000/s | 1.00× | 2.000 | 1.00× | 3.000 | 1.00× |\n| other | 800/s | 0.80× | 1.500 | 0.75× | 4.500 | 1.50× |\n"
+	const want = "| vegeta | 1000/s | 1.00× | 3 of 3 | 2.000 | 1.00× | 3.000 | 1.00× |\n" +
+		"| other | 800/s | 0.80× | 1 of 2 | 1.500 | 0.75× | 4.500 | 1.50× |\n"
 	if got := r.markdown(); !strings.HasSuffix(got, want) {
 		t.Errorf("got\n%swant at its end\n%s", got, want)
 	}

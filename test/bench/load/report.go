@@ -29,14 +29,20 @@ func (r report) markdown() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Measured by `make bench-load`, %s. %s; vegeta %s. Medians of %d turns of %s.\n\n",
 		r.started.UTC().Format("2 January 2006, 15:04 MST"), machine.This(), vegetaVersion(), r.plan.rounds, r.plan.length)
-	fmt.Fprintf(&text, "| | highest rate held | to vegeta | p50 (ms) at %d/s | to vegeta | p99 (ms) at %d/s | to vegeta |\n"+
-		"|---|---:|---:|---:|---:|---:|---:|\n", r.half, r.half)
+	fmt.Fprintf(&text, "| | highest rate held | to vegeta | turns at %d/s held | p50 (ms) | to vegeta | p99 (ms) | to vegeta |\n"+
+		"|---|---:|---:|---:|---:|---:|---:|---:|\n", r.half)
 	first := r.rows[0]
 	p50 := func(o outcome) float64 { return o.p50 }
 	p99 := func(o outcome) float64 { return o.p99 }
 	for _, row := range r.rows {
-		fmt.Fprintf(&text, "| %s | %d/s | %.2f× | %.3f | %.2f× | %.3f | %.2f× |\n", row.name,
-			row.highest, float64(row.highest)/float64(first.highest),
+		held := 0
+		for _, o := range row.outcomes {
+			if o.holds(r.half) {
+				held++
+			}
+		}
+		fmt.Fprintf(&text, "| %s | %d/s | %.2f× | %d of %d | %.3f | %.2f× | %.3f | %.2f× |\n", row.name,
+			row.highest, float64(row.highest)/float64(first.highest), held, len(row.outcomes),
 			median(row.outcomes, p50), median(row.outcomes, p50)/median(first.outcomes, p50),
 			median(row.outcomes, p99), median(row.outcomes, p99)/median(first.outcomes, p99))
 	}
