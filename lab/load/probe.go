@@ -10,18 +10,28 @@ import (
 	"stateless-servers/lab/check"
 )
 
-// probeWithin is the time for each answer to a probe at least. A test with a short timeout is no reason to refuse a target
-// that isn't warm yet.
-const probeWithin = 3 * time.Second
+const (
+	// probeWithin is the time for each answer to a probe at least. A test with a short timeout is no reason to refuse a
+	// target that isn't warm yet.
+	probeWithin = 10 * time.Second
+
+	// The application says by a 503 that its store, or the server itself, is late. In its first seconds that passes.
+	availableWithin = 10 * time.Second
+	availablePause  = 250 * time.Millisecond
+)
 
 // probe asks the target what the run must know: that it is the sample application, how long its sessions last unused,
 // and whether its store changes sessions after their start.
 func (r *Run) probe(ctx context.Context) error {
-	jar, client := &cookies{}, *r.client
+	jar, client, began := &cookies{}, *r.client, time.Now()
 	client.timeout = max(client.timeout, probeWithin)
 	ask := func(kind check.Kind, method, path string, form url.Values) (reply, error) {
 		o := outgoing{kind: kind, method: method, path: path, form: form.Encode(), cookies: jar.header}
 		reply := client.send(ctx, o)
+		for reply.Status == http.StatusServiceUnavailable && time.Since(began) < availableWithin && ctx.Err() == nil {
+			time.Sleep(availablePause)
+			reply = client.send(ctx, o)
+		}
 		jar.apply(reply.setCookie)
 		return reply, reply.explain(r.options.URL, method+" "+path)
 	}
@@ -56,6 +66,9 @@ func (r reply) explain(target, request string) error {
 		return fmt.Errorf("%s doesn't answer %s (%s); lab up starts an application on this machine", target, request, r.Error)
 	case r.location != "":
 		return fmt.Errorf("%s sends visitors on to %s: test that address", target, r.location)
+	case r.Status == http.StatusServiceUnavailable:
+		return fmt.Errorf("%s answers %s with %d %s, for %v now; its servers or their store are down or overloaded",
+			target, request, r.Status, http.StatusText(r.Status), availableWithin)
 	case r.Status != http.StatusOK:
 		return fmt.Errorf("%s answers %s with %d %s; load tests are for the sample application",
 			target, request, r.Status, http.StatusText(r.Status))

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -217,6 +218,27 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// A server that answers 503 at first, for its store is late, is asked again.
+func TestLateTarget(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, memory.New(), 1)
+	fleet, err := url.Parse(f.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var logins atomic.Int64
+	late := target(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/login" && logins.Add(1) <= 2 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		httputil.NewSingleHostReverseProxy(fleet).ServeHTTP(w, r)
+	})
+	if r := run(t, options(t, late)); r.OK != r.Requests || r.Requests == 0 {
+		t.Errorf("got %+v", r)
+	}
+}
+
 func TestRefusedTargets(t *testing.T) {
 	t.Parallel()
 	hello := target(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) })
@@ -224,6 +246,7 @@ func TestRefusedTargets(t *testing.T) {
 		http.Redirect(w, r, "https://shop.example"+r.URL.Path, http.StatusMovedPermanently)
 	})
 	missing := target(t, http.NotFound)
+	down := target(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	hanging := target(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	cut := target(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
@@ -234,6 +257,7 @@ func TestRefusedTargets(t *testing.T) {
 		{hello, "not as the sample application does"},
 		{elsewhere, "sends visitors on to https://shop.example/api/session: test that address"},
 		{missing, "answers GET /api/session with 404 Not Found"},
+		{down, "answers GET /api/session with 503 Service Unavailable, for 10s now; its servers or their store"},
 		{hanging, "(timeout)"},
 		{cut, "(closed)"},
 		{secure.URL, "(tls)"},
