@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"time"
 
 	"stateless-servers/lab/process"
 )
@@ -105,7 +104,7 @@ func dynamoDBLocal(ctx context.Context, o options) (launch, error) {
 		return launch{}, fmt.Errorf("DynamoDB Local: %w", err)
 	}
 	libraries := filepath.Join(dir, "lib")
-	return launch{name: "DynamoDB Local", http: true, answered: answersHTTP, within: 2 * time.Minute, version: dynamoDBLocalVersion,
+	return launch{name: "DynamoDB Local", http: true, answered: answersHTTP, version: dynamoDBLocalVersion,
 		command: func(port int, data string) process.Command {
 			return process.Command{Path: java, Args: []string{
 				"-Djava.io.tmpdir=" + data, // where SQLite leaves its library behind

@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	readyWithin = 30 * time.Second      // the time that a server has to answer its first request
+	readyWithin = 2 * time.Minute       // the time that a server has to answer its first request; busy machines need it
 	readyPause  = 20 * time.Millisecond // between two attempts
+	foundWithin = 30 * time.Second      // the time that a running server has to answer
 	attempts    = 5                     // ports tried when others take them first
 )
 
@@ -181,7 +182,7 @@ func foreign(ctx context.Context, variable, addr string, l launch) (*Server, err
 	if value == "" {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	ctx, cancel := context.WithTimeout(ctx, foundWithin)
 	defer cancel()
 	if err := l.answered(ctx, addr, 0); err != nil {
 		return nil, fmt.Errorf("%s=%q: no %s answers there: %w", variable, value, l.name, err)
