@@ -86,22 +86,34 @@ func TestServes(t *testing.T) {
 	}
 }
 
+// awaitRequest returns when the server is at work on a request.
+func awaitRequest(t *testing.T, admin string) {
+	t.Helper()
+	for range 500 {
+		if _, metrics := get(t, admin+"/metrics"); strings.Contains(metrics, "http_requests_in_flight 1") {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("no request is in flight")
+}
+
 func TestDrain(t *testing.T) {
-	web, _, end := serve(t, func(c *config.Config) { c.ShutdownDelay = 300 * time.Millisecond })
+	web, admin, end := serve(t, func(c *config.Config) { c.ShutdownDelay = time.Second })
 	inFlight := make(chan int, 1)
 	go func() {
 		status := 0
-		if response, err := http.Get(web + "/api/session?delay=800ms"); err == nil {
+		if response, err := http.Get(web + "/api/session?delay=2s"); err == nil {
 			status = response.StatusCode
 			response.Body.Close()
 		}
 		inFlight <- status
 	}()
-	time.Sleep(100 * time.Millisecond) // the request is on its way
+	awaitRequest(t, admin)
 	ended := make(chan error, 1)
 	go func() { ended <- end() }()
 	notReady := 0
-	for range 100 { // while the server still accepts connections
+	for range 300 { // while the server still accepts connections
 		response, err := http.Get(web + "/readyz")
 		if err != nil {
 			break
@@ -124,9 +136,9 @@ func TestDrain(t *testing.T) {
 }
 
 func TestDrainIsBounded(t *testing.T) {
-	web, _, end := serve(t, func(c *config.Config) { c.DrainTimeout = 200 * time.Millisecond })
+	web, admin, end := serve(t, func(c *config.Config) { c.DrainTimeout = 200 * time.Millisecond })
 	go http.Get(web + "/api/session?delay=2s")
-	time.Sleep(100 * time.Millisecond)
+	awaitRequest(t, admin)
 	if err := end(); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want that requests were still in flight", err)
 	}

@@ -98,7 +98,7 @@ func TestAFailedReadIsAskedOnce(t *testing.T) {
 }
 
 func TestAHungStoreHoldsUpOnlyWhatNeedsIt(t *testing.T) {
-	b := newBrowser(t, session.Options{StoreTimeout: 20 * time.Millisecond})
+	b := newBrowser(t, session.Options{StoreTimeout: 500 * time.Millisecond})
 	b.visit()
 	b.store.hang = true
 	b.store.asked()

@@ -53,13 +53,25 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	forwarder.Mute(true)
-	if got, err := store.Update(short(t), id, add(record, 1)); err == nil {
-		t.Errorf("acknowledged without an answer: %v", got)
-	}
-	forwarder.Mute(false)
-	forwarder.Cut()
+	answered := make(chan error, 1)
+	go func() {
+		_, err := store.Update(t.Context(), id, add(record, 1))
+		answered <- err
+	}()
 	eventually(t, func() error {
-		_, err := store.Load(short(t), id, record.Created)
+		got, err := direct.Load(t.Context(), id, record.Created)
+		if err == nil && got.Values["n"] != "2" {
+			err = errors.New("the statement has not been done yet")
+		}
+		return err
+	})
+	forwarder.Cut()
+	forwarder.Mute(false)
+	if err := <-answered; err == nil {
+		t.Error("acknowledged without an answer")
+	}
+	eventually(t, func() error {
+		_, err := store.Load(t.Context(), id, record.Created)
 		return err
 	})
 	got, err := direct.Load(t.Context(), id, record.Created)

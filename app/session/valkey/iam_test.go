@@ -182,13 +182,13 @@ func TestReplacingAConnectionRepeatsNothing(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	r := &rotating{server: server}
 	forwarder := storeserver.Forward(t, server.Addr)
-	store := valkey.NewWithLifetime(valkey.Options{Address: forwarder.Addr, Credentials: r.credentials}, time.Second)
+	store := valkey.NewWithLifetime(valkey.Options{Address: forwarder.Addr, Credentials: r.credentials}, 2*time.Second)
 	t.Cleanup(store.Close)
 	id, record := create(t, store)
 	if _, err := store.Update(t.Context(), id, add(record)); err != nil { // from here the server knows the script
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	forwarder.Mute(true)
 	const updates = 3
@@ -199,15 +199,24 @@ func TestReplacingAConnectionRepeatsNothing(t *testing.T) {
 			failed <- err
 		}()
 	}
+	direct := open(t, server.Addr)
+	eventually(t, func() error {
+		got, err := direct.Load(t.Context(), id, record.Created)
+		if err == nil && got.Values["n"] != "4" {
+			err = errors.New("the scripts have not run yet")
+		}
+		return err
+	})
 	// The answers are lost. After ConnLifetime, valkey-go would wait a second more for them, and then connect and repeat.
-	time.Sleep(1500 * time.Millisecond)
+	time.Sleep(2500 * time.Millisecond)
 	forwarder.Mute(false)
+	time.AfterFunc(1500*time.Millisecond, cancel)
 	for range updates {
 		if err := <-failed; err == nil {
 			t.Error("acknowledged without an answer")
 		}
 	}
-	got, err := open(t, server.Addr).Load(t.Context(), id, record.Created)
+	got, err := direct.Load(t.Context(), id, record.Created)
 	if err != nil || got.Values["n"] != "4" {
 		t.Errorf("got %v, %v, want 4, each addition once", got.Values, err)
 	}

@@ -159,7 +159,7 @@ func TestWritesAreSentOnce(t *testing.T) {
 func visit(t *testing.T, store session.Store) int {
 	t.Helper()
 	manager, err := session.New(store, session.Options{
-		CookieName: "session", PlainHTTP: true, StoreTimeout: 300 * time.Millisecond,
+		CookieName: "session", PlainHTTP: true, StoreTimeout: 2 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
