@@ -114,7 +114,8 @@ func TestCookies(t *testing.T) {
 
 // Latency counts from when a request was due, whoever is to blame that it was sent late.
 func TestLatencyCountsFromTheSchedule(t *testing.T) {
-	s := newStats(longestTime) // so that the latest answer closes two spans, not thousands
+	// Spans as long as that, so that the latest answer closes two of them, not thousands.
+	s := newStats(longestTime)
 	s.add(sample{due: 0, sent: 0, received: 10 * time.Millisecond, server: "server-1"}, false) // in the warm-up
 	s.add(sample{due: time.Second, sent: 1200 * time.Millisecond, received: 1250 * time.Millisecond, server: "server-1"}, true)
 	s.add(sample{due: 2 * time.Second, sent: 2 * time.Second, received: 2*time.Second + 2*longestTime, failed: errTimeout}, true)
