@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	readyWithin = 10 * time.Second // a new server's time to answer, and to pass its first health check
+	readyWithin = time.Minute      // a new server's time to answer, and to pass its first health check
 	stopWithin  = 5 * time.Second  // from SIGTERM to SIGKILL when the whole fleet closes
 	removeDead  = 30 * time.Second // how long a dead server stays in the list once it is unhealthy
 )
