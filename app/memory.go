@@ -12,7 +12,7 @@ import (
 const (
 	// connectionMemory is what one connection holds at most, while its request is under way: some 25 bytes for each of a
 	// header of nothing but short lines, a form, the pages of an answer, and a connection to the store.
-	connectionMemory = 640 << 10
+	connectionMemory = 704 << 10
 	// ownMemory is what the server holds without a visitor.
 	ownMemory = 32 << 20
 	// socketBuffer is what the kernel is asked to buffer of a connection in each direction; Linux takes twice as much.

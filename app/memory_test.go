@@ -20,7 +20,7 @@ func TestMemoryIsSharedOut(t *testing.T) {
 	for _, test := range []struct {
 		limit       int64
 		connections int
-	}{{16 << 20, 1}, {128 << 20, 25}, {1 << 30, 563}, {64 << 30, 39270}} {
+	}{{16 << 20, 1}, {128 << 20, 23}, {1 << 30, 512}, {64 << 30, 35700}} {
 		debug.SetMemoryLimit(test.limit)
 		plan := planMemory()
 		if plan.connections != test.connections {

@@ -122,7 +122,7 @@ type Config struct {
 	// an ALB), or the balancer sends requests into connections that the server is closing, which visitors see as 502.
 	KeepAlive time.Duration `env:"KEEP_ALIVE" envDefault:"75s" allowed:"a duration from 1s to 4000s, such as 75s"`
 	// MaxConnections is how many connections the server keeps open; more visitors get a 503 at once. It is lowered to what
-	// the limit of file descriptors allows, and to what fits in three eighths of GOMEMLIMIT at 640 KB each. Unless that is
+	// the limit of file descriptors allows, and to what fits in three eighths of GOMEMLIMIT at 704 KB each. Unless that is
 	// set, it is nine tenths of the memory limit of the process's cgroup, or of the machine's memory. The server's first line in
 	// the log says how many remain.
 	MaxConnections int `env:"MAX_CONNECTIONS" envDefault:"4096" allowed:"a number from 16 to 1000000"`
