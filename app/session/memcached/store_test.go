@@ -247,6 +247,7 @@ func open(t *testing.T, addresses ...string) *memcached.Store {
 
 func newStore(t *testing.T, o memcached.Options) *memcached.Store {
 	t.Helper()
+	o.Timeout = 5 * time.Second // busy machines shake hands slowly
 	store, err := memcached.New(o)
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
