@@ -12,6 +12,7 @@ import (
 	"stateless-servers/app/session/memory"
 	"stateless-servers/app/session/sessiontest/broken"
 	"stateless-servers/lab/check"
+	"stateless-servers/lab/load"
 )
 
 // Every way to be wrong is found, and called by its name.
@@ -58,10 +59,7 @@ func TestFaultsAreFound(t *testing.T) {
 			t.Parallel()
 			o := options(t, newFleet(t, test.store, 2).url)
 			o.Mix, o.Sessions = parseMix(t, test.mix), 10
-			r := run(t, o)
-			for again := 0; again < 4 && test.count(r.Sessions) == 0; again++ {
-				r = run(t, o) // where there is no time to send much, faults are rare
-			}
+			r := runUntil(t, o, func(r load.Result) bool { return test.count(r.Sessions) > 0 })
 			found := test.count(r.Sessions)
 			if found == 0 {
 				t.Errorf("not found: %+v", r.Sessions)
