@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -10,7 +12,8 @@ import (
 const (
 	// spareDescriptors are kept for the connections to stores, the admin server, logs and refused visitors.
 	spareDescriptors = 64
-	// mostRefusals bounds the refusals under way; beyond it connections are closed at once, whether or not the answer arrives.
+	// mostRefusals bounds the refusals under way; beyond it connections are closed at once, whether or not the answer arrives,
+	// and without a look at what was asked.
 	mostRefusals = 16
 	// refusalTime bounds one of them.
 	refusalTime = time.Second
@@ -53,14 +56,14 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 			return &boundedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.open })}, nil
 		default:
 		}
-		io.WriteString(conn, refusal) // never waits: a new connection's buffer is empty
 		select {
 		case l.refusals <- struct{}{}:
 			go func() {
-				takeLeave(conn)
+				refuse(conn)
 				<-l.refusals
 			}()
 		default:
+			io.WriteString(conn, refusal) // never waits: a new connection's buffer is empty
 			conn.Close()
 		}
 	}
@@ -88,16 +91,28 @@ func (c *boundedConn) CloseWrite() error {
 // A halfCloser can say that no more will be sent, and go on reading.
 type halfCloser interface{ CloseWrite() error }
 
-// refusal is what a visitor gets whom the server has no room for.
-const refusal = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+// What a server says that has no room: to visitors, and to the load balancer's health check. A full server is well; one
+// that is replaced for it leaves its visitors to the others, until they are full too (Amazon Builders' Library,
+// "Implementing health checks": servers answer these before anything else).
+const (
+	refusal     = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+	alive       = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+	healthCheck = "GET /healthz "
+)
 
-// takeLeave reads what the visitor sent before it closes the connection: closing with it unread would take the answer back
-// (RFC 9112, section 9.6).
-func takeLeave(conn net.Conn) {
+// refuse answers without parsing more than the first line, whose length it bounds. It reads the rest of what was sent before it
+// closes the connection: closing with it unread would take the answer back (RFC 9112, section 9.6).
+func refuse(conn net.Conn) {
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(refusalTime))
+	conn.SetReadDeadline(time.Now().Add(refusalTime))
+	reader := bufio.NewReaderSize(conn, 512)
+	answer := refusal
+	if line, err := reader.ReadSlice('\n'); err == nil && bytes.HasPrefix(line, []byte(healthCheck)) {
+		answer = alive
+	}
+	io.WriteString(conn, answer)
 	if half, ok := conn.(halfCloser); ok {
 		half.CloseWrite()
 	}
-	io.CopyN(io.Discard, conn, maxHeaderBytes)
+	io.CopyN(io.Discard, reader, maxHeaderBytes)
 }

@@ -12,7 +12,8 @@ import (
 	"stateless-servers/app/config"
 )
 
-// Visitors beyond the bound are told so at once; those who are in are served on, and who leaves makes room.
+// Visitors beyond the bound are told so at once; those who are in are served on, and who leaves makes room. To the load
+// balancer's health check a full server is well.
 func TestConnectionsAreBounded(t *testing.T) {
 	const most = 16
 	web, _, end := serve(t, func(c *config.Config) { c.MaxConnections = most })
@@ -25,10 +26,15 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 		open = append(open, v)
 	}
-	for range mostRefusals {
+	for range mostRefusals / 2 { // each with two connections
 		v := dial(t, address)
 		if status := v.get(t); status != http.StatusServiceUnavailable {
 			t.Fatalf("one connection too many: %d", status)
+		}
+		v.Close()
+		v = dial(t, address)
+		if status := v.request(t, "/healthz"); status != http.StatusOK {
+			t.Fatalf("the health check of a full server: %d", status)
 		}
 		v.Close()
 	}
@@ -87,10 +93,15 @@ func dial(t *testing.T, address string) *visitorConn {
 	return &visitorConn{conn, bufio.NewReader(conn)}
 }
 
-// get sends a request on the connection, and returns the status of the answer.
+// get asks for a page that needs no session, and returns the status of the answer.
 func (v *visitorConn) get(t *testing.T) int {
 	t.Helper()
-	io.WriteString(v, "GET /none HTTP/1.1\r\nHost: a\r\n\r\n")
+	return v.request(t, "/none")
+}
+
+func (v *visitorConn) request(t *testing.T, path string) int {
+	t.Helper()
+	io.WriteString(v, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
 	response, err := http.ReadResponse(v.reader, nil)
 	if err != nil {
 		t.Fatal(err)
