@@ -56,7 +56,10 @@ func (p whenDue) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) 
 
 // sendByVegeta sends until the length has passed, or ctx has ended.
 func sendByVegeta(ctx context.Context, targets []vegeta.Target, p vegeta.Pacer, length time.Duration) (outcome, error) {
-	attacker := vegeta.NewAttacker(vegeta.Timeout(timeout), vegeta.HTTP2(false))
+	// As vegeta's own, but its connections end with the turn: they would take what the next one needs.
+	transport := &http.Transport{MaxIdleConnsPerHost: vegeta.DefaultConnections}
+	defer transport.CloseIdleConnections()
+	attacker := vegeta.NewAttacker(vegeta.Client(&http.Client{Timeout: timeout, Transport: transport}))
 	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
 	var m vegeta.Metrics
 	for result := range attacker.Attack(vegeta.NewStaticTargeter(targets...), p, length, "") {
