@@ -70,7 +70,7 @@ bench: ## what sessions cost a server, beside other libraries; 5 minutes of a qu
 	@cat .build/bench.md && echo "Every round is in .build/bench.json."
 
 .PHONY: bench-load
-bench-load: ## what lab load sends, and what it says of latency, beside vegeta; 12 minutes of a quiet machine
+bench-load: ## what lab load sends, and what it says of latency, beside vegeta; 15 minutes of a quiet machine
 	@mkdir -p .build
 	@cd test/bench && go run ./load >../../.build/load.md
 	@cat .build/load.md

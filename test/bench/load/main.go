@@ -16,7 +16,7 @@ import (
 
 const help = `Measure what lab load sends and what it says of latency, beside vegeta, on one machine.
 
-  go run ./load                        everything, about 12 minutes; Markdown to stdout
+  go run ./load                        everything, about 15 minutes; Markdown to stdout
   go run ./load -rounds 1 -length 2s   a quick look
 
 A fleet of three servers on Valkey, behind the lab's load balancer, answers GET /api/session. First each program sends at
