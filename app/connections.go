@@ -100,8 +100,8 @@ const (
 	healthCheck = "GET /healthz "
 )
 
-// refuse answers without parsing more than the first line, whose length it bounds. It reads the rest of what was sent before it
-// closes the connection: closing with it unread would take the answer back (RFC 9112, section 9.6).
+// refuse answers without parsing more than the first line, whose length it bounds. It reads the rest of what was sent before
+// it closes the connection: closing with it unread would take the answer back (RFC 9112, section 9.6).
 func refuse(conn net.Conn) {
 	defer conn.Close()
 	conn.SetReadDeadline(time.Now().Add(refusalTime))

@@ -128,8 +128,8 @@ func run(t *testing.T, options load.Options) load.Result {
 	return do(t, begin(t, options))
 }
 
-// runUntil is a test that is repeated, four times at most, until it has found what it is for: where there is no time to
-// send much, faults are rare.
+// runUntil is a test that is repeated, four times at most, until it has found something: where there is no time to send
+// much, faults are rare. To find what is wrong ends it too, so that nothing is repeated away.
 func runUntil(t *testing.T, options load.Options, found func(load.Result) bool) load.Result {
 	t.Helper()
 	r := run(t, options)

@@ -48,8 +48,8 @@ func main() {
 type plan struct {
 	rounds            int
 	length            time.Duration
-	least, most, step int // requests a second
-	recovery          time.Duration
+	least, most, step int           // requests a second
+	recovery          time.Duration // the rest after a rate that wasn't held
 }
 
 func (p plan) check() error {
@@ -85,8 +85,8 @@ type sender struct {
 const (
 	tries = 2                      // of a rate until it is held: a machine that is busy for a moment proves nothing
 	rest  = 500 * time.Millisecond // after a turn, so that none begins with what the last one left
-	// recovery is the rest after a rate that wasn't held. It leaves ten thousands of connections behind, and one machine's
-	// ports are that few: the fleet keeps its own for a minute, and Linux those that were closed (TIME_WAIT).
+	// recovery is the rest after a rate that wasn't held. It leaves tens of thousands of connections behind, and one machine
+	// has no more ports: the fleet keeps its own for a minute, and Linux those that were closed (TIME_WAIT).
 	recovery = 65 * time.Second
 )
 
