@@ -3,23 +3,32 @@ package session
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
 	"time"
 )
 
 // A backend is where a Manager's sessions are: in a Store, or with the visitors.
 type backend interface {
-	// refer tells whether a cookie's value may refer to a session; what may not is never asked about.
+	// refer returns the reference in a cookie's value, and whether the value has the right form. A store is never asked
+	// about a value that hasn't.
 	refer(value string) (reference, bool)
 	load(ctx context.Context, ref reference, now time.Time) (reference, Record, error)
-	create(ctx context.Context, record Record) (reference, error)
+	create(ctx context.Context, ref reference, record Record) (reference, error)
 	update(ctx context.Context, ref reference, update Update) (reference, Record, error)
-	end(ctx context.Context, ref reference, now time.Time) (Record, error)
+	// renew renews the session of ref to the id of fresh, and returns those of the changes that it has not applied. It
+	// fills in the renewal's Old and New.
+	renew(ctx context.Context, ref, fresh reference, renewal Renewal, changes []Change) (reference, Record, []Change, error)
+	end(ctx context.Context, ref reference, now time.Time) error
+	// fresh returns a reference that was never used, to which old can be renewed; old is empty for a first session.
+	fresh(ctx context.Context, old reference) (reference, error)
 	ping(ctx context.Context) error
 }
 
-// A userBackend can tell which sessions a user has.
+// A userBackend can list the sessions of a user.
 type userBackend interface {
-	userSessions(ctx context.Context, user string, now time.Time) ([]UserSession, error)
+	userSessions(ctx context.Context, user string, query PageQuery) (Page, error)
 }
 
 // A reference is how a visitor refers to a session: the value of the cookie. A sealed session's id is known when it is
@@ -42,9 +51,7 @@ func (b inStore) load(ctx context.Context, ref reference, now time.Time) (refere
 	return ref, record, err
 }
 
-func (b inStore) create(ctx context.Context, record Record) (reference, error) {
-	token := newToken()
-	ref := reference{string(token), token.id()}
+func (b inStore) create(ctx context.Context, ref reference, record Record) (reference, error) {
 	return ref, b.Create(ctx, ref.id, record)
 }
 
@@ -53,20 +60,65 @@ func (b inStore) update(ctx context.Context, ref reference, update Update) (refe
 	return ref, record, err
 }
 
-func (b inStore) end(ctx context.Context, ref reference, now time.Time) (Record, error) {
-	return b.End(ctx, ref.id, now)
+// renew sends the renewal a second time if it got no answer: the session may have its new id already, and the visitor
+// must not be left with the old one.
+func (b inStore) renew(ctx context.Context, ref, fresh reference, renewal Renewal, changes []Change) (
+	reference, Record, []Change, error,
+) {
+	renewal.Old, renewal.New = ref.id, fresh.id
+	record, err := b.Renew(ctx, renewal)
+	if err != nil && !isAnswer(err) && ctx.Err() == nil {
+		record, err = b.Renew(ctx, renewal)
+	}
+	return fresh, record, changes, err
+}
+
+func (b inStore) end(ctx context.Context, ref reference, now time.Time) error {
+	_, err := b.End(ctx, ref.id, Ending{Now: now})
+	return err
+}
+
+// mostDraws bounds the draws of an id. Where one id in 20,000 will do, all of them fail once in e^52 renewals.
+const mostDraws = 1 << 20
+
+var errNoPlace = errors.New("the store takes none of the ids that were drawn for the renewal")
+
+func (b inStore) fresh(ctx context.Context, old reference) (reference, error) {
+	var secret [tokenBytes]byte
+	rand.Read(secret[:]) // never fails: crypto/rand ends the program instead
+	placer, ok := b.Store.(Placer)
+	if old.value == "" || !ok {
+		token := newToken(secret)
+		return reference{string(token), token.id()}, nil
+	}
+	fits, err := placer.Place(ctx, old.id)
+	if err != nil {
+		return reference{}, err
+	}
+	// The secrets that follow a random one are as hard to guess as it is, but for the 15 bits that choose among them.
+	tail := secret[tokenBytes-8:]
+	start := binary.BigEndian.Uint64(tail)
+	for n := range uint64(mostDraws) {
+		binary.BigEndian.PutUint64(tail, start+n)
+		var spelled [tokenLength]byte
+		base64.RawURLEncoding.Encode(spelled[:], secret[:])
+		if id := tokenID(spelled); fits == nil || fits(id) {
+			return reference{string(spelled[:]), id}, nil
+		}
+	}
+	return reference{}, errNoPlace
 }
 
 func (b inStore) ping(ctx context.Context) error { return b.Ping(ctx) }
 
-// inUserStore is inStore for a store that can tell a user's sessions.
+// inUserStore is inStore for a store that can list a user's sessions.
 type inUserStore struct {
 	inStore
 	users UserStore
 }
 
-func (b inUserStore) userSessions(ctx context.Context, user string, now time.Time) ([]UserSession, error) {
-	return b.users.UserSessions(ctx, user, now)
+func (b inUserStore) userSessions(ctx context.Context, user string, query PageQuery) (Page, error) {
+	return b.users.UserSessions(ctx, user, query)
 }
 
 // sealed keeps sessions with their visitors. Nothing is shared, so that every operation is a computation, and the last
@@ -80,10 +132,9 @@ func (b sealed) load(_ context.Context, ref reference, now time.Time) (reference
 	return reference{ref.value, id}, record, err
 }
 
-func (b sealed) create(_ context.Context, record Record) (ref reference, err error) {
-	rand.Read(ref.id[:])
-	ref.value, err = b.Seal(ref.id, record)
-	return ref, err
+func (b sealed) create(_ context.Context, ref reference, record Record) (reference, error) {
+	value, err := b.Seal(ref.id, record)
+	return reference{value, ref.id}, err
 }
 
 func (b sealed) update(_ context.Context, ref reference, update Update) (reference, Record, error) {
@@ -99,10 +150,28 @@ func (b sealed) update(_ context.Context, ref reference, update Update) (referen
 	return reference{value, id}, record, err
 }
 
-// end can only report the last state: a copy of the cookie stays good until it expires.
-func (b sealed) end(_ context.Context, ref reference, now time.Time) (Record, error) {
-	_, record, err := b.Open(ref.value, now)
-	return record, err
+// renew applies the changes too: some sealed sessions can't change later.
+func (b sealed) renew(_ context.Context, ref, fresh reference, renewal Renewal, changes []Change) (
+	reference, Record, []Change, error,
+) {
+	_, old, err := b.Open(ref.value, renewal.Now)
+	if err != nil {
+		return ref, Record{}, changes, err
+	}
+	record := renewal.Renewed(old)
+	if record.Values, err = Apply(record.Values, changes); err != nil {
+		return ref, Record{}, changes, err
+	}
+	value, err := b.Seal(fresh.id, record)
+	return reference{value, fresh.id}, record, nil, err
+}
+
+// end has nothing to do: a copy of the cookie stays good until it expires.
+func (b sealed) end(context.Context, reference, time.Time) error { return nil }
+
+func (b sealed) fresh(context.Context, reference) (ref reference, err error) {
+	rand.Read(ref.id[:])
+	return ref, nil
 }
 
 func (b sealed) ping(context.Context) error { return nil }

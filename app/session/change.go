@@ -83,6 +83,9 @@ func inCounterRange(n int64) bool { return -MaxCounter <= n && n <= MaxCounter }
 // record appends a change to a list that has at most one change a key, so that a store may apply the list in any order,
 // or in one expression.
 func record(changes []Change, c Change) ([]Change, error) {
+	if c.Op == OpAdd && !inCounterRange(c.N) {
+		return changes, fmt.Errorf("add to %q: %w", c.Key, ErrCounter)
+	}
 	for i, earlier := range changes {
 		if earlier.Key != c.Key {
 			continue

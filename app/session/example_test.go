@@ -30,11 +30,10 @@ func Example() {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /visit", func(w http.ResponseWriter, r *http.Request) {
-		s := session.From(r.Context())
-		exampleVisits.Add(s, 1)
-		exampleCart.Counter("tea").Add(s, 2)
-		exampleTheme.Set(s, "dark")
-		n, err := exampleVisits.Get(r.Context(), s) // sends the three changes and reads the state: one store operation
+		exampleVisits.Add(r.Context(), 1)
+		exampleCart.Counter("tea").Add(r.Context(), 2)
+		exampleTheme.Set(r.Context(), "dark")
+		n, err := exampleVisits.Get(r.Context()) // sends the three changes and reads the state: one store operation
 		if err != nil {
 			http.Error(w, "sorry", session.StatusCode(err))
 			return
@@ -42,12 +41,11 @@ func Example() {
 		fmt.Fprintf(w, "visit %d", n)
 	})
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
-		s := session.From(r.Context())
-		if err := s.Login(r.Context(), r.FormValue("user")); err != nil { // a new id: the old one is dead
+		if err := session.From(r.Context()).Login(r.Context(), r.FormValue("user")); err != nil { // a new id: the old one is dead
 			http.Error(w, "sorry", session.StatusCode(err))
 			return
 		}
-		lines, _ := exampleCart.All(r.Context(), s)
+		lines, _ := exampleCart.All(r.Context())
 		fmt.Fprintf(w, "hello %s, your cart has %v", r.FormValue("user"), lines)
 	})
 	server := httptest.NewServer(manager.Handler(mux))

@@ -67,11 +67,18 @@ func (s *spy) Update(ctx context.Context, id session.ID, u session.Update) (sess
 	return s.Store.Update(ctx, id, u)
 }
 
-func (s *spy) End(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+func (s *spy) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+	if err := s.call(ctx, "renew", r.Old); err != nil {
+		return session.Record{}, err
+	}
+	return s.Store.Renew(ctx, r)
+}
+
+func (s *spy) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
 	if err := s.call(ctx, "end", id); err != nil {
 		return session.Record{}, err
 	}
-	return s.Store.End(ctx, id, now)
+	return s.Store.End(ctx, id, ending)
 }
 
 // asked returns the calls since it was last called.
@@ -131,11 +138,9 @@ func (b *browser) do(handler func(w http.ResponseWriter, r *http.Request, s *ses
 func (b *browser) visit() (n int64) {
 	b.t.Helper()
 	response := b.do(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+		visits.Add(r.Context(), 1)
 		var err error
-		if err = visits.Add(s, 1); err == nil {
-			n, err = visits.Get(r.Context(), s)
-		}
-		if err != nil {
+		if n, err = visits.Get(r.Context()); err != nil {
 			b.t.Error(err)
 		}
 	})

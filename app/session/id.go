@@ -1,13 +1,12 @@
 package session
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 )
 
-// An ID is what a store knows a session by: the SHA-256 of the secret in the visitor's cookie. Whoever reads the store
-// can't take over a session with it.
+// An ID names a session in a store. It is the SHA-256 of the secret in the visitor's cookie, so that nobody who reads the
+// store can take over a session.
 type ID [sha256.Size]byte
 
 // String returns the ID in unpadded base64url, 43 characters.
@@ -30,13 +29,12 @@ const (
 	tokenLength = 43 // of tokenBytes in unpadded base64url
 )
 
-func newToken() token {
-	var secret [tokenBytes]byte
-	rand.Read(secret[:]) // never fails: crypto/rand ends the program instead
+// newToken returns the token of a secret.
+func newToken(secret [tokenBytes]byte) token {
 	return token(base64.RawURLEncoding.EncodeToString(secret[:]))
 }
 
-// parseToken tells whether value has the form of a token. What doesn't is never asked of a store.
+// parseToken reports whether value has the form of a token. A store is never asked about any other value.
 func parseToken(value string) (token, bool) {
 	var secret [tokenBytes]byte
 	n, err := decodeInto(secret[:], value)
@@ -44,9 +42,13 @@ func parseToken(value string) (token, bool) {
 }
 
 func (t token) id() ID {
-	var buffer [tokenLength]byte // on the stack, where a conversion of the string would not be
-	return sha256.Sum256(append(buffer[:0], t...))
+	var spelled [tokenLength]byte // on the stack, where a conversion of the string would not be
+	copy(spelled[:], t)
+	return tokenID(spelled)
 }
+
+// tokenID returns the id of a token.
+func tokenID(spelled [tokenLength]byte) ID { return sha256.Sum256(spelled[:]) }
 
 // decodeInto rejects encodings that are not canonical: each secret has exactly one spelling.
 func decodeInto(to []byte, text string) (int, error) {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -13,109 +11,104 @@ import (
 // maxUser bounds the length of a user's name in bytes.
 const maxUser = 256
 
-// Login makes user the one who is logged in. The visitor gets a new session id, with the values of the old one, and the
-// old id is dead at once, so that an id that somebody planted or saw before is worth nothing. A user is named by 1 to
-// 256 bytes of UTF-8.
-func (s *Session) Login(ctx context.Context, user string) error {
+// A LoginOption changes what Login does.
+type LoginOption func(*Renewal)
+
+// KeepValues has a login keep the session's values even when another user was logged in.
+func KeepValues() LoginOption { return func(r *Renewal) { r.KeepValues = true } }
+
+// Login makes user the one who is logged in. The visitor gets a session of a new id and a new lifetime, and the old id is
+// dead at once, so that an id that somebody planted or saw before is worth nothing. The new session has the values of the
+// old one, unless another user was logged in there: what one user left never reaches another, but by KeepValues. Changes
+// that this request has recorded and not sent yet belong to the new session.
+//
+// A login that is submitted twice, or again after its answer was lost, starts from the same values within EndedFor, and
+// ends logged in. A user is named by 1 to 256 bytes of UTF-8; ErrInvalid is the error of other names.
+func (s *Session) Login(ctx context.Context, user string, options ...LoginOption) error {
 	if user == "" || len(user) > maxUser || !utf8.ValidString(user) {
-		return fmt.Errorf("log in user %q: allowed are 1 to %d bytes of UTF-8", user, maxUser)
+		return fmt.Errorf("log in user %q: %w: allowed are 1 to %d bytes of UTF-8", user, ErrInvalid, maxUser)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.renew(ctx, user)
-	if errors.Is(err, ErrEnded) {
-		// The old session was ended at the same moment. A login stands on its own, without the old values.
-		err = s.start(ctx, user, nil, nil)
-	}
-	return s.keep(err)
-}
-
-// Renew gives the session a new id, for any other change of privilege. The old id is dead at once. ErrNotFound: the
-// visitor has no session.
-func (s *Session) Renew(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.read(ctx); err != nil {
+	if err := s.check(); err != nil {
 		return err
 	}
-	if !s.live {
-		return ErrNotFound
+	renewal := Renewal{Record: s.manager.newRecord(s.request, user), Again: true}
+	for _, option := range options {
+		option(&renewal)
 	}
-	return s.keep(s.renew(ctx, s.record.User))
-}
-
-// keep remembers a failure, so that no success is answered in spite of it.
-func (s *Session) keep(err error) error {
+	err := s.renew(ctx, renewal)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrEnded) {
+		// There is no old session, or it was logged out at the same moment. A login stands on its own.
+		err = s.logIn(ctx, renewal.Record)
+	}
 	if err != nil {
-		s.unstored = err
+		return s.fail(err)
 	}
-	return err
-}
-
-// renew copies the session under a new id, ends the old one, and brings over what changed between the two. Only then
-// does the visitor get the new id: whatever fails before leaves the old session as it is.
-func (s *Session) renew(ctx context.Context, user string) error {
-	if s.started {
-		return ErrResponseStarted
-	}
-	changes := s.changes
-	s.changes = nil
-	if err := s.ask(ctx); err != nil {
-		return err
-	}
-	if !s.live {
-		return s.start(ctx, user, nil, changes)
-	}
-	old, before := s.ref, s.record
-	cookies := slices.Clone(s.header["Set-Cookie"])
-	if err := s.start(ctx, user, before.Values, changes); err != nil {
-		return err
-	}
-	undo := func(err error) error {
-		s.header["Set-Cookie"] = cookies
-		s.manager.end(ctx, s.ref)
-		s.record, s.live = Record{}, false
-		return err
-	}
-	last, err := s.manager.take(ctx, old)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return undo(ErrEnded)
-	case err != nil:
-		return undo(err)
-	}
-	if maps.Equal(last.Values, before.Values) {
-		return nil
-	}
-	values, err := Apply(last.Values, changes)
-	if err != nil {
-		return undo(err)
-	}
-	ref, record, err := s.manager.update(ctx, s.ref, difference(s.record.Values, values), &s.record)
-	if err != nil {
-		return undo(err)
-	}
-	s.become(ref, record)
 	return nil
 }
 
-// difference returns the changes that turn from into to.
-func difference(from, to map[string]string) []Change {
-	var changes []Change
-	for key, value := range to {
-		if old, ok := from[key]; !ok || old != value {
-			changes = append(changes, Change{Op: OpSet, Key: key, Value: value})
-		}
+// logIn starts a session from nothing but the changes that wait.
+func (s *Session) logIn(ctx context.Context, record Record) (err error) {
+	if record.Values, err = Apply(nil, s.changes); err != nil {
+		return err
 	}
-	for key := range from {
-		if _, ok := to[key]; !ok {
-			changes = append(changes, Change{Op: OpRemove, Key: key})
-		}
-	}
-	return changes
+	s.changes = nil
+	return s.create(ctx, record)
 }
 
-// Logout ends the session for good and removes the visitor's cookie. Without a session it does just the latter.
+// Renew gives the session a new id, for any change of privilege other than login. The old id is dead at once. The session
+// keeps its values, its user, and its absolute lifetime (OWASP ASVS 5.0, 7.3.2). ErrNotFound means that the visitor has no
+// session.
+func (s *Session) Renew(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.check(); err != nil {
+		return err
+	}
+	if err := s.read(ctx); err != nil {
+		return err
+	}
+	switch s.state {
+	case stateEnded:
+		return s.fail(ErrEnded)
+	case stateLive:
+	default:
+		return ErrNotFound
+	}
+	record := s.record
+	if s.manager.promises.Changes {
+		record.IdleExpires = s.manager.idleExpires(s.manager.options.Now())
+	}
+	err := s.renew(ctx, Renewal{Record: record})
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrEnded) {
+		err = s.gone()
+	}
+	if err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// renew gives the visitor's session a new id. Changes that wait go on waiting, for the new session.
+func (s *Session) renew(ctx context.Context, renewal Renewal) error {
+	renewal.Now = s.manager.options.Now()
+	if s.present() == stateLive {
+		renewal.Known = &s.record
+	}
+	return s.each(func(ref reference) error {
+		ref, record, rest, err := s.manager.renew(ctx, ref, renewal, s.changes)
+		if err == nil {
+			s.become(ref, record)
+			s.changes = rest
+		}
+		return err
+	})
+}
+
+// Logout ends the session for good and removes the visitor's cookie. Without a session it does just the latter. Changes
+// that wait are dropped. A change that was refused before does not keep a visitor logged in: Logout ends the session, and
+// returns that error.
 func (s *Session) Logout(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,77 +116,90 @@ func (s *Session) Logout(ctx context.Context) error {
 }
 
 func (s *Session) logout(ctx context.Context) error {
-	if s.manager == nil {
-		return errNoSession
-	}
-	if s.started {
-		return ErrResponseStarted
+	if s.manager == nil || s.begun {
+		return s.check()
 	}
 	s.changes = nil
-	if s.present() {
-		if err := s.manager.end(ctx, s.ref); err != nil {
-			return s.keep(err)
+	s.present()
+	for _, ref := range s.refs {
+		if err := s.manager.end(ctx, ref); err != nil {
+			return s.fail(err)
 		}
 	}
 	s.setCookie("", -time.Second)
-	s.ref, s.has, s.parsed = reference{}, false, true
-	s.record, s.live, s.asked, s.ended, s.failed = Record{}, false, true, false, nil
-	return nil
+	s.state, s.refs, s.record, s.readErr = stateNone, nil, Record{}, nil
+	return s.failed
 }
 
-// LogoutEverywhere ends every session of the user who is logged in, this one last. ErrUnsupported where the store can't
-// tell a user's sessions; then nothing is ended.
+// LogoutEverywhere ends every session of the user who is logged in, this one last, so that a visitor can try again after
+// an error. ErrUnsupported means that the store can't list a user's sessions; then nothing is ended. See
+// Manager.EndUserSessions.
 func (s *Session) LogoutEverywhere(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.check(); err != nil {
+		return err
+	}
 	if err := s.read(ctx); err != nil {
 		return err
 	}
-	if s.live && s.record.User != "" {
-		if err := s.manager.EndUserSessions(ctx, s.record.User); err != nil {
-			return s.keep(err)
+	if s.state == stateLive && s.record.User != "" {
+		if err := s.manager.endUserSessions(ctx, s.record.User, s.refs[0].id); err != nil {
+			return s.fail(err)
 		}
 	}
 	return s.logout(ctx)
 }
 
-// UserSessions lists the live sessions of the user who is logged in, the newest first; none when nobody is.
-// ErrUnsupported where the store can't tell.
-func (s *Session) UserSessions(ctx context.Context) ([]Info, error) {
+// UserSessions returns a page of the live sessions of the user who is logged in, about the newest first, and the cursor
+// of the next page: "" on the last. The first page has the cursor "". A page has at most limit sessions, or MaxPage; it
+// may have fewer, and still be followed by another. Nobody who is logged in has no sessions. ErrUnsupported means that
+// the store can't list them, ErrInvalid that the cursor is malformed.
+func (s *Session) UserSessions(ctx context.Context, cursor string, limit int) (list []Info, next string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.read(ctx); err != nil || !s.live || s.record.User == "" {
-		return nil, err
+	if err := s.read(ctx); err != nil || s.state != stateLive || s.record.User == "" {
+		return nil, "", err
 	}
-	sessions, err := s.manager.userSessions(ctx, s.record.User)
+	page, err := s.manager.userSessions(ctx, s.record.User, cursor, limit)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	list := make([]Info, len(sessions))
-	for i, other := range sessions {
-		list[i] = s.manager.info(other.ID, other.Record, other.ID == s.ref.id)
+	list = make([]Info, len(page.Sessions))
+	for i, other := range page.Sessions {
+		list[i] = s.manager.info(other.ID, other.Record, other.ID == s.refs[0].id)
 	}
-	return list, nil
+	return list, page.Next, nil
 }
 
-// LogoutOther ends another session of the user who is logged in. ErrNotFound: the user has no session of that id.
+// LogoutOther ends another session of the user who is logged in. ErrNotFound means that the user has no session of that
+// id.
 func (s *Session) LogoutOther(ctx context.Context, id ID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.check(); err != nil {
+		return err
+	}
 	if err := s.read(ctx); err != nil {
 		return err
 	}
 	if !s.manager.promises.ByUser {
 		return fmt.Errorf("end a session of a user: %w (%s)", ErrUnsupported, s.manager.promises.Name)
 	}
+	if s.state != stateLive || s.record.User == "" {
+		return ErrNotFound
+	}
 	_, other, err := s.manager.load(ctx, reference{id: id})
 	if err != nil {
 		return err
 	}
-	if !s.live || s.record.User == "" || other.User != s.record.User {
+	if other.User != s.record.User {
 		return ErrNotFound
 	}
-	return s.manager.end(ctx, reference{id: id})
+	if err := s.manager.end(ctx, reference{id: id}); err != nil {
+		return s.fail(err)
+	}
+	return nil
 }
 
 func (m *Manager) info(id ID, r Record, current bool) Info {

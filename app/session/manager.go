@@ -23,7 +23,8 @@ type Options struct {
 	// PlainHTTP is for visitors that come without TLS: the cookie has neither the prefix __Host- nor Secure, since browsers
 	// would drop it. New logs that once.
 	PlainHTTP bool
-	// ErrorHandler answers a request whose changes couldn't be stored, instead of its handler. Nothing was sent yet.
+	// ErrorHandler answers a request whose changes couldn't be stored, instead of its handler. Nothing was sent yet. The
+	// response keeps a cookie of a session that has just started or got a new id.
 	// Default: plain text with StatusCode(err), and Retry-After when that is 503.
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 	// Observer is told of every store operation; default nobody.
@@ -97,7 +98,13 @@ func setDefault[T comparable](option *T, value T) {
 	}
 }
 
-// Promises tells what the Manager's store keeps.
+// sealed reports whether the sessions are with their visitors.
+func (m *Manager) sealed() bool {
+	_, ok := m.backend.(sealed)
+	return ok
+}
+
+// Promises returns what the Manager's store promises to keep.
 func (m *Manager) Promises() Promises { return m.promises }
 
 // Ping asks the store whether it answers, within StoreTimeout.
@@ -108,41 +115,26 @@ func (m *Manager) Ping(ctx context.Context) error {
 	return nil
 }
 
-// EndUserSessions ends every session of a user, for administrators; ErrUnsupported where the store can't tell them.
-// Sessions that start meanwhile may stay.
-func (m *Manager) EndUserSessions(ctx context.Context, user string) error {
-	const mostRounds = 100 // of MaxUserSessions each
-	for range mostRounds {
-		sessions, err := m.userSessions(ctx, user)
-		if err != nil {
-			return err
-		}
-		for _, s := range sessions {
-			if err := m.end(ctx, reference{id: s.ID}); err != nil {
-				return err
-			}
-		}
-		if len(sessions) < MaxUserSessions {
-			break
-		}
-	}
-	return nil
-}
-
-// StatusCode returns the HTTP status that answers an error of this package: 409 for a session that has ended meanwhile,
-// 413 for one too large, 422 for a counter out of range, 501 for what the store can't do, else 503.
+// StatusCode returns the HTTP status that answers an error of this package: 404 for a session that isn't there, 409 for
+// one that has ended meanwhile, 413 for one too large, 422 for a form that isn't allowed or a counter out of its range,
+// 501 for what the store can't do, 503 for a store that failed, where a retry can help. Every other error is a mistake of
+// the server's, 500.
 func StatusCode(err error) int {
 	switch {
+	case errors.Is(err, ErrUnavailable):
+		return http.StatusServiceUnavailable
+	case errors.Is(err, ErrNotFound):
+		return http.StatusNotFound
 	case errors.Is(err, ErrEnded):
 		return http.StatusConflict
 	case errors.Is(err, ErrTooLarge):
 		return http.StatusRequestEntityTooLarge
-	case errors.Is(err, ErrCounter):
+	case errors.Is(err, ErrCounter), errors.Is(err, ErrInvalid):
 		return http.StatusUnprocessableEntity
 	case errors.Is(err, ErrUnsupported):
 		return http.StatusNotImplemented
 	default:
-		return http.StatusServiceUnavailable
+		return http.StatusInternalServerError
 	}
 }
 
@@ -154,19 +146,10 @@ func answerError(w http.ResponseWriter, _ *http.Request, err error) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// expiries are those of a session that starts now. One that can't change can't be extended either.
-func (m *Manager) expiries(now time.Time) (absolute, idle time.Time) {
-	absolute = now.Add(m.options.Lifetime)
-	if !m.promises.Changes {
-		return absolute, absolute
-	}
-	return absolute, m.idleExpires(now)
-}
-
 // idleExpires is when a session used now ends unless it is used again.
 func (m *Manager) idleExpires(now time.Time) time.Time { return now.Add(m.options.IdleTimeout) }
 
-// needsTouch tells whether a session that was only read should be extended. To save writes, that is at most once per
+// needsTouch reports whether a session that was only read should be extended. To save writes, that is at most once per
 // tenth of the idle timeout, so that a session may end up to a tenth early.
 func (m *Manager) needsTouch(r Record, now time.Time) bool {
 	return m.promises.Changes && m.idleExpires(now).Sub(r.IdleExpires) >= m.options.IdleTimeout/10

@@ -7,22 +7,25 @@ import (
 	"time"
 )
 
-// The calls of the backend: each within its own time, observed, and with an error that handlers know.
+// The Manager's calls of its backend. Each has its own time limit, is observed, and returns an error of this package.
 
 func (m *Manager) load(ctx context.Context, ref reference) (found reference, record Record, err error) {
-	err = m.observe(ctx, "load", &record, func(ctx context.Context) (err error) {
+	err = m.observe(ctx, OperationLoad, &record, func(ctx context.Context) (err error) {
 		found, record, err = m.backend.load(ctx, ref, m.options.Now())
 		return err
 	})
 	return found, record, err
 }
 
+// create stores a new session.
 func (m *Manager) create(ctx context.Context, record Record) (ref reference, err error) {
 	if record.Size() > m.promises.MaxBytes {
 		return ref, fmt.Errorf("create: %w: %d bytes, allowed are %d", ErrTooLarge, record.Size(), m.promises.MaxBytes)
 	}
-	err = m.observe(ctx, "create", &record, func(ctx context.Context) (err error) {
-		ref, err = m.backend.create(ctx, record)
+	err = m.observe(ctx, OperationCreate, &record, func(ctx context.Context) (err error) {
+		if ref, err = m.backend.fresh(ctx, reference{}); err == nil {
+			ref, err = m.backend.create(ctx, ref, record)
+		}
 		return err
 	})
 	return ref, err
@@ -35,9 +38,9 @@ func (m *Manager) update(ctx context.Context, ref reference, changes []Change, k
 	if err := m.checkSize(update, known); err != nil {
 		return ref, Record{}, err
 	}
-	name := "update"
+	name := OperationUpdate
 	if len(changes) == 0 {
-		name = "touch"
+		name = OperationTouch
 	}
 	err = m.observe(ctx, name, &record, func(ctx context.Context) (err error) {
 		next, record, err = m.backend.update(ctx, ref, update)
@@ -46,7 +49,7 @@ func (m *Manager) update(ctx context.Context, ref reference, changes []Change, k
 	return next, record, err
 }
 
-// checkSize spares the store what can't fit. What isn't known here, the store checks.
+// checkSize spares the store a session that can't fit. The store checks what isn't known here.
 func (m *Manager) checkSize(u Update, known *Record) error {
 	size := u.Size()
 	if known != nil && known.Size()+size > m.promises.MaxBytes {
@@ -62,43 +65,51 @@ func (m *Manager) checkSize(u Update, known *Record) error {
 	return nil
 }
 
-// end ends a session; one that is gone already is fine.
+// renew gives a session a new id, and returns those of the changes that are not in it yet.
+func (m *Manager) renew(ctx context.Context, ref reference, renewal Renewal, changes []Change) (
+	next reference, record Record, rest []Change, err error,
+) {
+	err = m.observe(ctx, OperationRenew, &record, func(ctx context.Context) error {
+		fresh, err := m.backend.fresh(ctx, ref)
+		if err == nil {
+			next, record, rest, err = m.backend.renew(ctx, ref, fresh, renewal, changes)
+		}
+		return err
+	})
+	return next, record, rest, err
+}
+
+// end ends a session. It reports no error for one that is gone already.
 func (m *Manager) end(ctx context.Context, ref reference) error {
-	_, err := m.take(ctx, ref)
+	err := m.observe(ctx, OperationEnd, &Record{}, func(ctx context.Context) error {
+		return m.backend.end(ctx, ref, m.options.Now())
+	})
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrEnded) {
 		return nil
 	}
 	return err
 }
 
-// take ends a session and returns its last state.
-func (m *Manager) take(ctx context.Context, ref reference) (record Record, err error) {
-	err = m.observe(ctx, "end", &record, func(ctx context.Context) (err error) {
-		record, err = m.backend.end(ctx, ref, m.options.Now())
-		return err
-	})
-	return record, err
-}
-
-func (m *Manager) userSessions(ctx context.Context, user string) (sessions []UserSession, err error) {
+// userSessions returns a page of a user's sessions. The time limit bounds a page, not the list.
+func (m *Manager) userSessions(ctx context.Context, user, cursor string, limit int) (page Page, err error) {
 	users, ok := m.backend.(userBackend)
 	if !ok || !m.promises.ByUser {
-		return nil, fmt.Errorf("list the sessions of a user: %w (%s)", ErrUnsupported, m.promises.Name)
+		return page, fmt.Errorf("list the sessions of a user: %w (%s)", ErrUnsupported, m.promises.Name)
 	}
-	err = m.observe(ctx, "list", &Record{}, func(ctx context.Context) (err error) {
-		sessions, err = users.userSessions(ctx, user, m.options.Now())
+	err = m.observe(ctx, OperationList, &Record{}, func(ctx context.Context) (err error) {
+		page, err = users.userSessions(ctx, user, PageQuery{Now: m.options.Now(), Cursor: cursor, Limit: min(max(limit, 1), MaxPage)})
 		return err
 	})
-	return sessions, err
+	return page, err
 }
 
-// observe makes one call of the store. What isn't an answer becomes ErrUnavailable. It is detached from the
-// client's cancellation: a change must not be lost with it, and to watch for it costs a read more than it spares.
-func (m *Manager) observe(ctx context.Context, name string, record *Record, call func(context.Context) error) error {
+// observe makes one call of the store. An error that is no answer becomes ErrUnavailable. The call is detached from the
+// client's cancellation: a change must not be lost with it, and watching for it costs a read more than it spares.
+func (m *Manager) observe(ctx context.Context, name OperationName, record *Record, call func(context.Context) error) error {
 	start := time.Now()
 	err := call(m.bounds.context(ctx, start))
 	if m.options.Observer != nil {
-		m.options.Observer.ObserveOperation(Operation{
+		m.options.Observer.ObserveOperation(ctx, Operation{
 			Store: m.promises.Name, Name: name, Outcome: outcome(err), Duration: time.Since(start), Bytes: record.Size(),
 		})
 	}
@@ -113,7 +124,7 @@ func (m *Manager) observe(ctx context.Context, name string, record *Record, call
 }
 
 func isAnswer(err error) bool {
-	for _, answer := range []error{ErrNotFound, ErrEnded, ErrTooLarge, ErrCounter, ErrUnsupported} {
+	for _, answer := range []error{ErrNotFound, ErrEnded, ErrTooLarge, ErrCounter, ErrInvalid, ErrUnsupported} {
 		if errors.Is(err, answer) {
 			return true
 		}

@@ -3,34 +3,45 @@ package session
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 )
 
+// ErrHijackCookie means that a connection can't be hijacked because the response has to bring a new cookie, which a
+// hijacker may not send. Change the session in a request of its own before, or call WriteHeader with 101 first.
+var ErrHijackCookie = errors.New("the session's new cookie can't be sent on a hijacked connection")
+
 // Handler gives every request of next its Session.
+//
+// It sends the changes, and adds the session's cookie, when the response begins: at the first byte, at a Flush or a
+// Hijack, or when next returns. If next panics, the changes that have not been sent are dropped; a new cookie is in the
+// header of whatever a recovering handler outside answers. What a goroutine does to the session after the response has
+// begun fails with ErrResponseStarted.
 func (m *Manager) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &exchange{Context: r.Context(), ResponseWriter: w, manager: m, request: r}
+		e.keepHeader()
+		defer e.abandon()
 		next.ServeHTTP(e, r.WithContext(e))
 		e.begin(http.StatusOK)
 	})
 }
 
-// An exchange is the context and the response of a request. It is all that a request costs which doesn't use its session.
-// Before the first byte of the response, it sends the session's changes.
+// An exchange is the context and the response of a request. A request that doesn't use its session costs nothing else.
 type exchange struct {
 	context.Context
 	http.ResponseWriter
 	manager *Manager
 	request *http.Request
+	outer   http.Header // what handlers outside have said of the response
 
 	mu      sync.Mutex
 	session *Session // nil until it is asked for
-	started bool     // the response has begun
-	refused bool     // the ErrorHandler has answered: what the handler writes is dropped
+	begun   bool     // the response has begun
+	refused error    // why the ErrorHandler has answered: what the handler writes is dropped
 }
 
 var (
@@ -42,13 +53,19 @@ var (
 
 // Value finds the session.
 func (e *exchange) Value(key any) any {
-	if key != (contextKey{}) {
+	switch key := key.(type) {
+	case contextKey:
+	case managerKey:
+		if key.manager != e.manager {
+			return e.Context.Value(key)
+		}
+	default:
 		return e.Context.Value(key)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.session == nil {
-		e.session = &Session{manager: e.manager, request: e.request, header: e.Header(), started: e.started}
+		e.session = &Session{manager: e.manager, request: e.request, begun: e.begun}
 	}
 	return e.session
 }
@@ -98,83 +115,138 @@ func (e *exchange) FlushError() error {
 	return http.NewResponseController(e.ResponseWriter).Flush()
 }
 
+// Hijack sends the changes before it hands over the connection. When the response would have to bring a new cookie, it
+// fails with ErrHijackCookie, and the handler can still answer.
 func (e *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if err := e.begin(http.StatusSwitchingProtocols); err != nil {
+	if err := e.beginHijack(); err != nil {
 		return nil, nil, err
 	}
 	return http.NewResponseController(e.ResponseWriter).Hijack()
 }
 
-// begin sends the changes, once. An error is why the handler's own response may not go out.
+func (e *exchange) beginHijack() error {
+	e.mu.Lock()
+	if e.session != nil && !e.begun {
+		if err := e.session.beforeHijack(); err != nil {
+			e.mu.Unlock()
+			return err
+		}
+	}
+	e.mu.Unlock()
+	return e.begin(http.StatusSwitchingProtocols)
+}
+
+// begin sends the changes, once. An error says why the handler's own response may not go out.
 func (e *exchange) begin(status int) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.session == nil {
-		e.started = true
-		return nil
+	if e.session == nil || e.begun {
+		e.begun = true
+		return e.refused
 	}
-	if !e.started {
-		e.started = true
-		if err := e.session.begin(status); err != nil {
-			e.refused = true
-			e.manager.options.ErrorHandler(e.ResponseWriter, e.request, err)
-		}
+	e.begun = true
+	e.refused = e.session.begin(status)
+	if e.refused != nil {
+		e.restoreHeader()
 	}
-	if e.refused {
-		return e.session.unstored
+	e.session.finishHeader(e.Header())
+	if e.refused != nil {
+		e.manager.options.ErrorHandler(e.ResponseWriter, e.request, e.refused)
 	}
-	return nil
+	return e.refused
 }
 
-// begin readies the session and the response's header for a response of that status.
+// abandon ends the exchange of a handler that panicked. The visitor still gets a new cookie, if somebody answers him.
+func (e *exchange) abandon() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.begun {
+		return
+	}
+	e.begun = true
+	if e.session != nil {
+		e.session.abandon()
+		e.session.finishHeader(e.Header())
+	}
+}
+
+// ownHeaders are about the handler's own response, and wrong for that of an ErrorHandler.
+var ownHeaders = [...]string{
+	"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Length", "Content-Type", "Etag", "Last-Modified", "Location",
+}
+
+// keepHeader keeps what handlers outside have said of the response, such as how they encode it.
+func (e *exchange) keepHeader() {
+	header := e.Header()
+	if len(header) == 0 {
+		return
+	}
+	for _, name := range ownHeaders {
+		if values, ok := header[name]; ok {
+			if e.outer == nil {
+				e.outer = http.Header{}
+			}
+			e.outer[name] = values
+		}
+	}
+}
+
+// restoreHeader takes back what the handler has said of a response that won't be sent.
+func (e *exchange) restoreHeader() {
+	header := e.Header()
+	for _, name := range ownHeaders {
+		header.Del(name)
+		if values, ok := e.outer[name]; ok {
+			header[name] = values
+		}
+	}
+}
+
+// begin readies the session for a response of that status. An error says why the response can't be the handler's own: a
+// change failed, and the handler answers a success all the same.
 func (s *Session) begin(status int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.started = true
+	defer func() { s.begun = true }()
 	ctx := s.request.Context()
-	err := s.apply(ctx)
-	if err == nil && s.unstored != nil && status < http.StatusBadRequest {
-		err = s.unstored // the handler was told, and answers a success all the same
-	}
-	if err != nil {
-		s.clearResponse()
+	recorded := len(s.changes) > 0
+	if err := s.apply(ctx); err != nil && (recorded || status < http.StatusBadRequest) {
 		return err
 	}
-	if s.live && !s.updated && s.manager.needsTouch(s.record, s.manager.options.Now()) {
-		// Nothing was promised to anybody yet: if it fails, the session ends when it would have.
-		if ref, record, err := s.manager.update(ctx, s.ref, nil, &s.record); err == nil {
-			s.become(ref, record)
-		}
+	if status == http.StatusSwitchingProtocols && s.manager.sealed() {
+		return nil // the extended session would be a new cookie
 	}
-	if s.asked {
-		s.header.Add("Vary", "Cookie")
-		if s.header.Get("Cache-Control") == "" {
-			s.header.Set("Cache-Control", "no-store") // it shows one visitor's state
-		}
+	s.touch(ctx)
+	return nil
+}
+
+// touch extends a session that was only read. Nothing was promised to anybody yet: if it fails, the session ends when it
+// would have.
+func (s *Session) touch(ctx context.Context) {
+	if s.state != stateLive || !s.manager.needsTouch(s.record, s.manager.options.Now()) {
+		return
+	}
+	if ref, record, err := s.manager.update(ctx, s.refs[0], nil, &s.record); err == nil {
+		s.become(ref, record)
+	}
+}
+
+// beforeHijack sends the changes while the handler can still answer otherwise.
+func (s *Session) beforeHijack() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.apply(s.request.Context()); err != nil {
+		return err
+	}
+	if s.cookie != "" {
+		return ErrHijackCookie
 	}
 	return nil
 }
 
-// clearResponse takes back what the handler said of a response that won't be sent.
-func (s *Session) clearResponse() {
-	for _, name := range []string{"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Length", "Content-Type", "Etag", "Last-Modified", "Location"} {
-		s.header.Del(name)
-	}
-	s.removeCookie()
-}
-
-// removeCookie takes back a session cookie of this response.
-func (s *Session) removeCookie() {
-	cookies := s.header["Set-Cookie"]
-	kept := cookies[:0]
-	for _, cookie := range cookies {
-		if !strings.HasPrefix(cookie, s.manager.cookie+"=") {
-			kept = append(kept, cookie)
-		}
-	}
-	if len(kept) == 0 {
-		s.header.Del("Set-Cookie")
-		return
-	}
-	s.header["Set-Cookie"] = kept
+// abandon drops the changes that were not sent.
+func (s *Session) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun, s.changes = true, nil
 }

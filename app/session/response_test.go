@@ -60,7 +60,7 @@ func TestAFailedCommitIsNoSuccess(t *testing.T) {
 			b.store.asked()
 			b.store.fail["update"] = errStore
 			response := b.do(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
-				visits.Add(s, 1)
+				visits.Add(r.Context(), 1)
 				test.handler(w, r, s)
 			})
 			body, _ := io.ReadAll(response.Body)
@@ -87,7 +87,7 @@ func TestAFailedReadIsAskedOnce(t *testing.T) {
 	b.store.fail["load"] = errStore
 	b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 		for range 3 {
-			if _, err := visits.Get(r.Context(), s); !errors.Is(err, session.ErrUnavailable) || !errors.Is(err, errStore) {
+			if _, err := visits.Get(r.Context()); !errors.Is(err, session.ErrUnavailable) || !errors.Is(err, errStore) {
 				t.Errorf("read: %v", err)
 			}
 		}
@@ -105,7 +105,7 @@ func TestAHungStoreHoldsUpOnlyWhatNeedsIt(t *testing.T) {
 	if response := b.do(func(http.ResponseWriter, *http.Request, *session.Session) {}); response.StatusCode != 200 || b.store.asked() != "" {
 		t.Errorf("untouched: status %d", response.StatusCode)
 	}
-	response := b.do(func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { visits.Add(s, 1) })
+	response := b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) { visits.Add(r.Context(), 1) })
 	if response.StatusCode != 503 {
 		t.Errorf("write: status %d", response.StatusCode)
 	}
@@ -121,7 +121,7 @@ func TestATouchThatFailsHurtsNobody(t *testing.T) {
 	b.now = b.now.Add(30 * time.Second)
 	b.store.fail["touch"] = errStore
 	b.store.asked()
-	response := b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) { visits.Get(r.Context(), s) })
+	response := b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) { visits.Get(r.Context()) })
 	if got := b.store.asked(); response.StatusCode != 200 || got != "load touch" {
 		t.Errorf("status %d, asked %q", response.StatusCode, got)
 	}
@@ -130,7 +130,7 @@ func TestATouchThatFailsHurtsNobody(t *testing.T) {
 func TestChangesComeBeforeTheFirstByte(t *testing.T) {
 	b := newBrowser(t, session.Options{})
 	b.do(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
-		visits.Add(s, 1)
+		visits.Add(r.Context(), 1)
 		w.WriteHeader(http.StatusEarlyHints)
 		if got := b.store.asked(); got != "" {
 			t.Errorf("asked %q before the response", got)
@@ -139,12 +139,13 @@ func TestChangesComeBeforeTheFirstByte(t *testing.T) {
 		if got := b.store.asked(); got != "create" {
 			t.Errorf("asked %q with the first byte", got)
 		}
-		for name, err := range map[string]error{"add": visits.Add(s, 1), "login": s.Login(r.Context(), "ada"), "logout": s.Logout(r.Context())} {
+		visits.Add(r.Context(), 1)
+		for name, err := range map[string]error{"add": s.Apply(r.Context()), "login": s.Login(r.Context(), "ada"), "logout": s.Logout(r.Context())} {
 			if !errors.Is(err, session.ErrResponseStarted) {
 				t.Errorf("%s after the first byte: %v", name, err)
 			}
 		}
-		if n, err := visits.Get(r.Context(), s); n != 1 || err != nil {
+		if n, err := visits.Get(r.Context()); n != 1 || err != nil {
 			t.Errorf("a read after the first byte: %d, %v", n, err)
 		}
 	})
@@ -164,23 +165,21 @@ func TestResponsesOfSessionsAreNotCached(t *testing.T) {
 }
 
 func TestRenewalThatFailsLeavesTheSessionAsItWas(t *testing.T) {
-	for _, call := range []string{"create", "end"} {
-		b := newBrowser(t, session.Options{})
-		b.visit()
-		before := *b.cookie
-		b.store.fail[call] = errStore
-		response := b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
-			if err := s.Login(r.Context(), "ada"); !errors.Is(err, session.ErrUnavailable) {
-				t.Errorf("login: %v", err)
-			}
-		})
-		delete(b.store.fail, call)
-		if response.StatusCode != 503 || b.cookie.Value != before.Value {
-			t.Errorf("%s fails: status %d, cookie %v", call, response.StatusCode, b.cookie)
+	b := newBrowser(t, session.Options{})
+	b.visit()
+	before := *b.cookie
+	b.store.fail["renew"] = errStore
+	response := b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+		if err := s.Login(r.Context(), "ada"); !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("login: %v", err)
 		}
-		if n := b.visit(); n != 2 {
-			t.Errorf("%s fails: the counter says %d, want 2", call, n)
-		}
+	})
+	delete(b.store.fail, "renew")
+	if response.StatusCode != 503 || b.cookie.Value != before.Value {
+		t.Errorf("status %d, cookie %v", response.StatusCode, b.cookie)
+	}
+	if n := b.visit(); n != 2 {
+		t.Errorf("the counter says %d, want 2", n)
 	}
 }
 
@@ -217,7 +216,7 @@ func TestSessionsOfAUser(t *testing.T) {
 	login(&two)
 	var others []session.Info
 	one.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
-		list, err := s.UserSessions(r.Context())
+		list, _, err := s.UserSessions(r.Context(), "", 10)
 		if err != nil || len(list) != 2 {
 			t.Fatalf("list: %v, %v", list, err)
 		}
@@ -254,9 +253,11 @@ func TestSessionsOfAUser(t *testing.T) {
 // TestRealConnections is what httptest.ResponseRecorder can't show: streaming and hijacking through the middleware.
 func TestRealConnections(t *testing.T) {
 	b := newBrowser(t, session.Options{})
+	b.visit()
+	b.store.asked()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) {
-		visits.Add(session.From(r.Context()), 1)
+		visits.Add(r.Context(), 1)
 		for range 3 {
 			io.WriteString(w, "x")
 			if err := http.NewResponseController(w).Flush(); err != nil {
@@ -265,20 +266,23 @@ func TestRealConnections(t *testing.T) {
 		}
 	})
 	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) {
-		visits.Add(session.From(r.Context()), 1)
+		visits.Add(r.Context(), 1)
 		conn, buffer, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer conn.Close()
-		buffer.WriteString("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+		buffer.WriteString("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi")
 		buffer.Flush()
 	})
 	server := httptest.NewServer(b.manager.Handler(mux))
 	defer server.Close()
-	for path, want := range map[string]string{"/stream": "xxx", "/hijack": "hi"} {
-		response, err := http.Post(server.URL+path, "", nil)
+	for _, test := range [][2]string{{"/stream", "xxx"}, {"/hijack", "hi"}} {
+		path, want := test[0], test[1]
+		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, nil)
+		request.AddCookie(b.cookie)
+		response, err := server.Client().Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -287,7 +291,7 @@ func TestRealConnections(t *testing.T) {
 		if string(body) != want {
 			t.Errorf("%s: got %q", path, body)
 		}
-		if got := b.store.asked(); got != "create" {
+		if got := b.store.asked(); got != "update" {
 			t.Errorf("%s: asked %q", path, got)
 		}
 	}
@@ -303,7 +307,7 @@ func TestAcknowledgedMeansStored(t *testing.T) {
 	server := httptest.NewServer(b.manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done() // the client has left
 		left <- struct{}{}
-		visits.Add(session.From(r.Context()), 1)
+		visits.Add(r.Context(), 1)
 	})))
 	server.Config.Handler = func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, r); done <- struct{}{} })

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,7 +14,7 @@ import (
 )
 
 func TestStoreOperations(t *testing.T) {
-	read := func(_ http.ResponseWriter, r *http.Request, s *session.Session) { visits.Get(r.Context(), s) }
+	read := func(_ http.ResponseWriter, r *http.Request, s *session.Session) { visits.Get(r.Context()) }
 	tests := []struct {
 		name    string
 		handler func(w http.ResponseWriter, r *http.Request, s *session.Session)
@@ -24,17 +25,23 @@ func TestStoreOperations(t *testing.T) {
 		{"read", read, "", "load"},
 		{"read twice", func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 			read(w, r, s)
-			theme.Get(r.Context(), s)
+			theme.Get(r.Context())
 			s.User(r.Context())
 		}, "", "load"},
-		{"write", func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
-			visits.Add(s, 1)
-			theme.Set(s, "dark")
+		{"write", func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+			visits.Add(r.Context(), 1)
+			theme.Set(r.Context(), "dark")
 		}, "create", "update"},
-		{"write, then read", func(w http.ResponseWriter, r *http.Request, s *session.Session) { visits.Add(s, 1); read(w, r, s) }, "create", "update"},
-		{"read, then write", func(w http.ResponseWriter, r *http.Request, s *session.Session) { read(w, r, s); visits.Add(s, 1) }, "create", "load update"},
+		{"write, then read", func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+			visits.Add(r.Context(), 1)
+			read(w, r, s)
+		}, "create", "update"},
+		{"read, then write", func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+			read(w, r, s)
+			visits.Add(r.Context(), 1)
+		}, "create", "load update"},
 		{"logout", func(_ http.ResponseWriter, r *http.Request, s *session.Session) { s.Logout(r.Context()) }, "", "end"},
-		{"login", func(_ http.ResponseWriter, r *http.Request, s *session.Session) { s.Login(r.Context(), "ada") }, "create", "load create end"},
+		{"login", func(_ http.ResponseWriter, r *http.Request, s *session.Session) { s.Login(r.Context(), "ada") }, "create", "renew"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -59,7 +66,7 @@ func TestMalformedCookiesCostNothing(t *testing.T) {
 		b := newBrowser(t, session.Options{})
 		b.cookie = &http.Cookie{Name: "__Host-session", Value: value}
 		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
-			if n, err := visits.Get(r.Context(), s); n != 0 || err != nil {
+			if n, err := visits.Get(r.Context()); n != 0 || err != nil {
 				t.Errorf("%q: got %d, %v", value, n, err)
 			}
 		})
@@ -115,7 +122,7 @@ func TestIdleExtensionIsThrottled(t *testing.T) {
 	for range 50 { // a read every 2 s, over one idle timeout
 		b.now = b.now.Add(2 * time.Second)
 		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
-			if n, _ := visits.Get(r.Context(), s); n != 1 {
+			if n, _ := visits.Get(r.Context()); n != 1 {
 				t.Fatalf("the session is gone after %v", b.now)
 			}
 		})
@@ -149,9 +156,9 @@ func TestTooLargeIsNotSent(t *testing.T) {
 	b := newBrowser(t, session.Options{})
 	b.visit()
 	b.store.asked()
-	response := b.do(func(w http.ResponseWriter, _ *http.Request, s *session.Session) {
-		theme.Set(s, strings.Repeat("x", 500_000))
-		visits.Add(s, 1)
+	response := b.do(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+		theme.Set(r.Context(), strings.Repeat("x", 500_000))
+		visits.Add(r.Context(), 1)
 	})
 	if got := b.store.asked(); response.StatusCode != http.StatusRequestEntityTooLarge || got != "" {
 		t.Errorf("status %d, asked %q", response.StatusCode, got)
@@ -181,7 +188,7 @@ func TestAUserAgentIsShortenedToText(t *testing.T) {
 	r.Header.Set("User-Agent", "\xff"+strings.Repeat("ü", 150))
 	b.manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		s := session.From(r.Context())
-		visits.Add(s, 1)
+		visits.Add(r.Context(), 1)
 		info, _, err := s.Info(r.Context())
 		if want := strings.Repeat("ü", 99); info.UserAgent != want || err != nil {
 			t.Errorf("got %q, %v", info.UserAgent, err)
@@ -192,13 +199,14 @@ func TestAUserAgentIsShortenedToText(t *testing.T) {
 func TestWithoutMiddleware(t *testing.T) {
 	ctx := t.Context()
 	s := session.From(ctx)
-	_, _, get := theme.Get(ctx, s)
-	_, list := s.UserSessions(ctx)
+	theme.Set(ctx, "x")
+	_, _, get := theme.Get(ctx)
+	_, _, list := s.UserSessions(ctx, "", 10)
 	for name, err := range map[string]error{
-		"get": get, "set": theme.Set(s, "x"), "login": s.Login(ctx, "ada"), "logout": s.Logout(ctx), "list": list,
-		"everywhere": s.LogoutEverywhere(ctx), "renew": s.Renew(ctx),
+		"get": get, "login": s.Login(ctx, "ada"), "logout": s.Logout(ctx), "list": list, "apply": s.Apply(ctx),
+		"everywhere": s.LogoutEverywhere(ctx), "renew": s.Renew(ctx), "other": s.LogoutOther(ctx, session.ID{}),
 	} {
-		if err == nil || !strings.Contains(err.Error(), "Manager.Handler") {
+		if !errors.Is(err, session.ErrNoMiddleware) || session.StatusCode(err) != http.StatusInternalServerError {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -28,8 +28,8 @@ func newServer(secrets string) (http.Handler, error) {
 	}
 	return manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := session.From(r.Context())
-		visits.Add(s, 1)
-		n, err := visits.Get(r.Context(), s)
+		visits.Add(r.Context(), 1)
+		n, err := visits.Get(r.Context())
 		fmt.Println(n, err)
 	})), nil
 }

@@ -40,16 +40,16 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch r.URL.Path {
 	case "/visit":
-		err = visits.Add(s, 1)
+		err = visits.Add(r.Context(), 1)
 	case "/login":
 		err = s.Login(ctx, r.FormValue("user"))
 	case "/logout":
 		err = s.Logout(ctx)
 	case "/note":
 		size, _ := strconv.Atoi(r.FormValue("size"))
-		err = note.Set(s, strings.Repeat("x", size))
+		err = note.Set(r.Context(), strings.Repeat("x", size))
 	}
-	n, readErr := visits.Get(ctx, s)
+	n, readErr := visits.Get(ctx)
 	user, _ := s.User(ctx)
 	if err := errors.Join(err, readErr); err != nil {
 		http.Error(w, "failed", session.StatusCode(err))

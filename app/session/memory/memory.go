@@ -5,9 +5,12 @@ package memory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,11 +30,21 @@ type Store struct {
 	bytes, most int64 // that the sessions take, and may take
 }
 
-// An entry is a session, or the memory of one that ended.
+// An entry is a session, or the note that one has ended.
 type entry struct {
-	record session.Record
-	forget time.Time // when not zero: the session has ended, and is remembered until then
+	record session.Record // of a session that has ended: what is kept
+	forget time.Time      // when not zero: the session has ended, and that is remembered until then
+	kept   kept
 }
+
+// kept says for whom the state of a session that has ended is kept.
+type kept uint8
+
+const (
+	keptForNobody kept = iota
+	keptForLogin       // the session was renewed
+	keptForMove        // the session moves to another store
+)
 
 var _ session.UserStore = (*Store)(nil)
 
@@ -47,7 +60,7 @@ func NewLimited(bytes int64) *Store { return &Store{sessions: map[session.ID]ent
 // Promises declares that one process keeps everything but its sessions' being shared.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
-		Name: "memory", NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, ByUser: true, Changes: true,
+		Name: "memory", NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, AtomicRenewal: true, ByUser: true, Changes: true,
 		MaxBytes: maxBytes,
 	}
 }
@@ -94,41 +107,103 @@ func (s *Store) Update(_ context.Context, id session.ID, update session.Update) 
 	return record, nil
 }
 
-// End ends a session and remembers that it did.
-func (s *Store) End(_ context.Context, id session.ID, now time.Time) (session.Record, error) {
+// Renew moves a session to a new id.
+func (s *Store) Renew(_ context.Context, r session.Renewal) (session.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	record, err := s.live(id, now)
+	if record, err := s.live(r.New, r.Now); !errors.Is(err, session.ErrNotFound) {
+		return record, err // the renewal was done before
+	}
+	old, err := s.live(r.Old, r.Now)
+	if e := s.sessions[r.Old]; errors.Is(err, session.ErrEnded) && e.kept == keptForLogin && r.Again {
+		old, err = e.record, nil
+	}
 	if err != nil {
 		return session.Record{}, err
 	}
-	return record, s.put(id, entry{forget: now.Add(session.EndedFor)})
+	record := r.Renewed(old)
+	if err := s.put(r.New, entry{record: record}); err != nil {
+		return session.Record{}, err
+	}
+	if e := s.sessions[r.Old]; e.forget.IsZero() {
+		e.forget, e.kept = r.Now.Add(session.EndedFor), keptForLogin
+		s.sessions[r.Old] = e
+	}
+	return record, nil
+}
+
+// End ends a session and remembers that it did.
+func (s *Store) End(_ context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record, err := s.live(id, ending.Now)
+	if e := s.sessions[id]; errors.Is(err, session.ErrEnded) && ending.Moving && e.kept == keptForMove &&
+		ending.Now.Before(e.forget.Add(-session.MaxClockSkew)) {
+		return e.record, nil
+	}
+	if err != nil {
+		return session.Record{}, err
+	}
+	ended := entry{forget: ending.Now.Add(session.EndedFor)}
+	if ending.Moving {
+		ended.record, ended.kept = record, keptForMove
+	}
+	return record, s.put(id, ended)
 }
 
 // UserSessions looks through all sessions: this store is small.
-func (s *Store) UserSessions(_ context.Context, user string, now time.Time) ([]session.UserSession, error) {
+func (s *Store) UserSessions(_ context.Context, user string, query session.PageQuery) (session.Page, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []session.UserSession
 	for id, e := range s.sessions {
-		if e.record.User == user && user != "" && e.record.Live(now) {
+		if e.forget.IsZero() && e.record.User == user && user != "" && e.record.Live(query.Now) {
 			e.record.Values = nil
 			list = append(list, session.UserSession{ID: id, Record: e.record})
 		}
 	}
-	slices.SortFunc(list, func(a, b session.UserSession) int {
-		return cmp.Or(b.Record.Created.Compare(a.Record.Created), cmp.Compare(a.ID.String(), b.ID.String()))
-	})
-	return list[:min(len(list), session.MaxUserSessions)], nil
+	if err := checkCursor(query.Cursor); err != nil {
+		return session.Page{}, err
+	}
+	slices.SortFunc(list, func(a, b session.UserSession) int { return cmp.Compare(position(b), position(a)) })
+	if query.Cursor != "" {
+		after, _ := slices.BinarySearchFunc(list, query.Cursor, func(s session.UserSession, cursor string) int {
+			if position(s) < cursor {
+				return 1
+			}
+			return -1
+		})
+		list = list[after:]
+	}
+	if len(list) <= query.Limit {
+		return session.Page{Sessions: list}, nil
+	}
+	list = list[:query.Limit]
+	return session.Page{Sessions: list, Next: position(list[len(list)-1])}, nil
+}
+
+// checkCursor returns ErrInvalid for a cursor that position didn't write.
+func checkCursor(cursor string) error {
+	created, id, _ := strings.Cut(cursor, " ")
+	_, createdErr := strconv.ParseInt(created, 10, 64)
+	if _, ok := session.ParseID(id); cursor != "" && (createdErr != nil || len(created) != 20 || !ok) {
+		return fmt.Errorf("cursor %q of a list: %w", cursor, session.ErrInvalid)
+	}
+	return nil
+}
+
+// position orders the sessions of a user, the oldest first.
+func position(s session.UserSession) string {
+	return fmt.Sprintf("%020d %s", s.Record.Created.UnixNano(), s.ID)
 }
 
 func (s *Store) live(id session.ID, now time.Time) (session.Record, error) {
 	e, ok := s.sessions[id]
 	switch {
+	case ok && e.forget.IsZero() && e.record.Live(now):
+		return e.record, nil
 	case ok && now.Before(e.forget):
 		return session.Record{}, session.ErrEnded
-	case ok && e.record.Live(now):
-		return e.record, nil
 	default:
 		return session.Record{}, session.ErrNotFound
 	}
@@ -148,13 +223,19 @@ func (s *Store) put(id session.ID, e entry) error {
 	return nil
 }
 
-// sweep forgets a few expired sessions. It looks at more entries than a Create adds, and at random ones, as Go's maps
-// are ranged over: what has expired goes sooner or later, without a goroutine that somebody must stop.
+// sweep deletes a few sessions that expired, or were forgotten, at least MaxClockSkew ago. It looks at more entries than a
+// Create adds, and at random ones, because Go ranges over maps in random order. So every expired session goes in the end,
+// without a goroutine that somebody must stop.
 func (s *Store) sweep(now time.Time) {
 	const looks = 4
+	before := now.Add(-session.MaxClockSkew)
 	looked := 0
 	for id, e := range s.sessions {
-		if !e.record.Live(now) && !now.Before(e.forget) {
+		useful := e.record.Live(before)
+		if !e.forget.IsZero() {
+			useful = before.Before(e.forget)
+		}
+		if !useful {
 			s.bytes -= e.bytes()
 			delete(s.sessions, id)
 		}

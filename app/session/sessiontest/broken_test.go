@@ -27,7 +27,7 @@ func TestBrokenStoresAreFound(t *testing.T) {
 		{"reads are stale", broken.Stale(memory.New()), []string{"servers: each write is read on the next server"}},
 		{"expired sessions are served", &immortal{Store: memory.New()}, []string{"expiry is checked by the reader"}},
 		{"an update extends beyond the absolute expiry", &endless{Store: memory.New()}, []string{"an update extends, up to the absolute expiry"}},
-		{"the end doesn't return the last state", &forgetful{Store: memory.New()}, []string{"servers: a login loses nothing"}},
+		{"the end doesn't return the last state", &forgetful{Store: memory.New()}, []string{"no update outlives the end", "a session that moves is returned again"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -69,8 +69,8 @@ func (s *endless) Load(ctx context.Context, id session.ID, now time.Time) (sessi
 // forgetful ends a session without saying what was in it.
 type forgetful struct{ *memory.Store }
 
-func (s *forgetful) End(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
-	record, err := s.Store.End(ctx, id, now)
+func (s *forgetful) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+	record, err := s.Store.End(ctx, id, ending)
 	record.Values = nil
 	return record, err
 }

@@ -60,19 +60,19 @@ type state struct {
 
 func (l *lab) routes() http.Handler {
 	mux := http.NewServeMux()
-	handle := func(route string, f func(ctx context.Context, s *session.Session, r *http.Request) error) {
+	handle := func(route string, f func(ctx context.Context, r *http.Request) error) {
 		mux.HandleFunc("POST "+route, func(w http.ResponseWriter, r *http.Request) {
-			s := session.From(r.Context())
-			if err := f(r.Context(), s, r); err != nil {
+			ctx := r.Context()
+			if err := f(ctx, r); err != nil {
 				http.Error(w, err.Error(), session.StatusCode(err))
 				return
 			}
 			if route == "/blind" {
 				return
 			}
-			n, err := visits.Get(r.Context(), s)
-			user, _ := s.User(r.Context())
-			lines, _ := cart.All(r.Context(), s)
+			n, err := visits.Get(ctx)
+			user, _ := session.From(ctx).User(ctx)
+			lines, _ := cart.All(ctx)
 			if err != nil {
 				http.Error(w, err.Error(), session.StatusCode(err))
 				return
@@ -80,26 +80,31 @@ func (l *lab) routes() http.Handler {
 			json.NewEncoder(w).Encode(state{n, user, lines})
 		})
 	}
-	handle("/visit", func(_ context.Context, s *session.Session, _ *http.Request) error { return visits.Add(s, 1) })
-	handle("/blind", func(_ context.Context, s *session.Session, _ *http.Request) error { return visits.Add(s, 1) })
-	handle("/cart", func(_ context.Context, s *session.Session, r *http.Request) error {
-		return cart.Counter(r.FormValue("sku")).Add(s, 1)
+	visit := func(ctx context.Context, _ *http.Request) error {
+		visits.Add(ctx, 1)
+		return nil
+	}
+	handle("/visit", visit)
+	handle("/blind", visit)
+	handle("/cart", func(ctx context.Context, r *http.Request) error {
+		cart.Counter(r.FormValue("sku")).Add(ctx, 1)
+		return nil
 	})
-	handle("/read", func(context.Context, *session.Session, *http.Request) error { return nil })
-	handle("/login", func(ctx context.Context, s *session.Session, r *http.Request) error {
-		return s.Login(ctx, r.FormValue("user"))
+	handle("/read", func(context.Context, *http.Request) error { return nil })
+	handle("/login", func(ctx context.Context, r *http.Request) error {
+		return session.From(ctx).Login(ctx, r.FormValue("user"))
 	})
-	handle("/logout", func(ctx context.Context, s *session.Session, _ *http.Request) error { return s.Logout(ctx) })
-	handle("/logout/everywhere", func(ctx context.Context, s *session.Session, _ *http.Request) error {
-		return s.LogoutEverywhere(ctx)
+	handle("/logout", func(ctx context.Context, _ *http.Request) error { return session.From(ctx).Logout(ctx) })
+	handle("/logout/everywhere", func(ctx context.Context, _ *http.Request) error {
+		return session.From(ctx).LogoutEverywhere(ctx)
 	})
-	handle("/held", func(ctx context.Context, s *session.Session, _ *http.Request) error {
-		if _, _, err := s.Info(ctx); err != nil {
+	handle("/held", func(ctx context.Context, r *http.Request) error {
+		if _, _, err := session.From(ctx).Info(ctx); err != nil {
 			return err
 		}
 		l.arrived <- struct{}{}
 		<-l.release
-		return visits.Add(s, 1)
+		return visit(ctx, r)
 	})
 	return mux
 }

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ type Check struct {
 
 // Checks returns all checks of one store, the simplest first: of its calls, then of two servers that share it.
 func Checks() []Check {
-	checks := append(contractChecks(), promiseChecks()...)
+	checks := slices.Concat(contractChecks(), promiseChecks(), renewalChecks(), userChecks())
 	for _, check := range ServerChecks() {
 		checks = append(checks, Check{
 			Name: check.Name,

@@ -30,7 +30,7 @@ func newServer(secrets string) (http.Handler, error) {
 	return manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := session.From(r.Context())
 		if r.URL.Path == "/login" {
-			role.Set(s, "clerk") // before Login: after it, nothing changes
+			role.Set(r.Context(), "clerk") // before Login: after it, nothing changes
 			if err := s.Login(r.Context(), "ada"); err != nil {
 				fmt.Println(err)
 			}
@@ -38,8 +38,8 @@ func newServer(secrets string) (http.Handler, error) {
 		}
 		user, err := s.User(r.Context())
 		fmt.Println(user, err)
-		fmt.Println(role.Get(r.Context(), s))
-		role.Set(s, "owner")
+		fmt.Println(role.Get(r.Context()))
+		role.Set(r.Context(), "owner")
 		fmt.Println(s.Apply(r.Context()))
 	})), nil
 }

@@ -36,13 +36,13 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch r.URL.Path {
 	case "/login":
-		err = errors.Join(role.Set(s, r.FormValue("role")), s.Login(ctx, r.FormValue("user")))
+		err = errors.Join(role.Set(r.Context(), r.FormValue("role")), s.Login(ctx, r.FormValue("user")))
 	case "/logout":
 		err = s.Logout(ctx)
 	case "/role":
-		err = role.Set(s, r.FormValue("role"))
+		err = role.Set(r.Context(), r.FormValue("role"))
 	}
-	value, _, readErr := role.Get(ctx, s)
+	value, _, readErr := role.Get(ctx)
 	user, _ := s.User(ctx)
 	if err := errors.Join(err, readErr); err != nil {
 		http.Error(w, "failed", session.StatusCode(err))
