@@ -47,7 +47,7 @@ func (s *server) finishLogin(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	remember(w, r, s.Server)
+	s.remember(w, r)
 	w.Header().Set("Location", "/")
 	w.WriteHeader(http.StatusSeeOther)
 }
