@@ -109,10 +109,3 @@ func (r replica) copyTo(t *testing.T, other replica, id session.ID) {
 	_, err = other.client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &other.table, Item: output.Item})
 	check(t, err)
 }
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
