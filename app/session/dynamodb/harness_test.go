@@ -35,12 +35,15 @@ var errLost = errors.New("the answer was lost")
 func openNetwork(t *testing.T) (*network, *dynamodb.Store, *sdk.Client) {
 	t.Helper()
 	server := storeserver.ForTest(t, storeserver.DynamoDB)
-	config := aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")}
-	client := dynamodb.NewClient(config, server.Endpoint)
+	client := dynamodb.NewClient(config(), server.Endpoint)
 	check(t, dynamodb.CreateTable(t.Context(), client, table))
 	n := &network{API: client}
 	n.reset()
 	return n, dynamodb.New(n, dynamodb.Options{Table: table}), client
+}
+
+func config() aws.Config {
+	return aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")}
 }
 
 // reset begins to count anew, and fails nothing any more.
