@@ -123,13 +123,15 @@ func (s *Store) swap(ctx context.Context, id session.ID, u session.Update) (sess
 		case !errors.As(err, &failed):
 			return session.Record{}, refused(err)
 		}
+		// Somebody else has changed it, or it has ended: the next read tells.
 	}
 	return session.Record{}, errContended
 }
 
 // changed returns the attribute of values with the changed keys as they are in next.
 func changed(values types.AttributeValue, changes []session.Change, next map[string]string) types.AttributeValue {
-	stored := maps.Clone(values.(*types.AttributeValueMemberM).Value)
+	stored := item{}
+	maps.Copy(stored, values.(*types.AttributeValueMemberM).Value)
 	for _, c := range changes {
 		delete(stored, c.Key)
 		if value, ok := next[c.Key]; ok {
