@@ -28,7 +28,9 @@ import (
 type still struct{}
 
 func (still) item() map[string]types.AttributeValue {
-	number := func(n int64) types.AttributeValue { return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)} }
+	number := func(n int64) types.AttributeValue {
+		return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+	}
 	return map[string]types.AttributeValue{
 		"created": number(start.UnixMilli()), "expires": number(start.Unix() + 3600), "ttl": number(start.Unix() + 600),
 		"values": &types.AttributeValueMemberM{},
