@@ -1,7 +1,7 @@
 package cost
 
 import (
-	"cmp"
+	"context"
 	"encoding/json"
 	"flag"
 	"io"
@@ -137,8 +137,8 @@ type observer struct {
 	of       func(session.Operation) float64
 }
 
-func (o *observer) ObserveOperation(op session.Operation) {
-	o.calls[op.Name]++
+func (o *observer) ObserveOperation(_ context.Context, op session.Operation) {
+	o.calls[string(op.Name)]++
 	if o.of != nil {
 		o.commands += o.of(op)
 	}
@@ -158,20 +158,21 @@ func measureSize(t *testing.T, store opened, toStore *wire, size int) map[string
 	padding, value := session.Key[string]("padding"), session.Key[string]("value")
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /start", func(w http.ResponseWriter, r *http.Request) {
-		s := session.From(r.Context())
 		bare := len("padding") + len("value") + len(`""`) + len(`"x"`) + len(r.UserAgent())
-		check(w, cmp.Or(padding.Set(s, strings.Repeat("p", size-bare)), value.Set(s, "x"), s.Apply(r.Context())))
+		padding.Set(r.Context(), strings.Repeat("p", size-bare))
+		value.Set(r.Context(), "x")
 	})
 	mux.HandleFunc("POST /start-as-user", func(w http.ResponseWriter, r *http.Request) {
-		s := session.From(r.Context())
-		check(w, cmp.Or(padding.Set(s, strings.Repeat("p", size-len("paddingvalueu")-5-len(r.UserAgent()))), value.Set(s, "x"),
-			s.Login(r.Context(), "u")))
+		padding.Set(r.Context(), strings.Repeat("p", size-len("paddingvalueu")-5-len(r.UserAgent())))
+		value.Set(r.Context(), "x")
+		check(w, session.From(r.Context()).Login(r.Context(), "u"))
 	})
-	mux.HandleFunc("POST /write", func(w http.ResponseWriter, r *http.Request) {
-		check(w, value.Set(session.From(r.Context()), "y"))
+	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
+		check(w, session.From(r.Context()).Login(r.Context(), "u"))
 	})
+	mux.HandleFunc("POST /write", func(_ http.ResponseWriter, r *http.Request) { value.Set(r.Context(), "y") })
 	mux.HandleFunc("GET /read", func(w http.ResponseWriter, r *http.Request) {
-		_, _, err := value.Get(r.Context(), session.From(r.Context()))
+		_, _, err := value.Get(r.Context())
 		check(w, err)
 	})
 	mux.HandleFunc("GET /untouched", func(http.ResponseWriter, *http.Request) {})
@@ -186,14 +187,14 @@ func measureSize(t *testing.T, store opened, toStore *wire, size int) map[string
 	}
 	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
 	defer client.CloseIdleConnections()
-	var session *http.Cookie
+	var cookie *http.Cookie
 	send := func(method, path string) {
 		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if session != nil {
-			request.AddCookie(session)
+		if cookie != nil {
+			request.AddCookie(cookie)
 		}
 		response, err := client.Do(request)
 		if err != nil {
@@ -205,23 +206,25 @@ func measureSize(t *testing.T, store opened, toStore *wire, size int) map[string
 			t.Fatalf("%s: %s %s (%v)", path, response.Status, text, err)
 		}
 		for _, c := range response.Cookies() {
-			session = c
+			cookie = c
 		}
 	}
 	kinds := []struct{ name, method, path string }{
 		{Untouched, "GET", "/untouched"}, {Read, "GET", "/read"}, {Extend, "GET", "/read"}, {Write, "POST", "/write"}, {Start, "POST", start},
+		{Login, "POST", "/login"},
 	}
 	tallies := map[string]tally{}
 	for _, kind := range kinds {
-		if kind.name == Write && store.readOnly {
+		if (kind.name == Write || kind.name == Login) && store.readOnly {
 			continue
 		}
 		const requests = 10
 		var sum tally
 		for i := range requests + 1 {
-			if kind.name == Start {
-				session = nil
-			} else if session == nil {
+			if kind.name == Start || kind.name == Login {
+				cookie = nil
+			}
+			if kind.name != Start && cookie == nil {
 				send("POST", start)
 			}
 			if kind.name == Extend {
