@@ -73,7 +73,7 @@ const userSessions = `
 SELECT id, created_at, expires_at, idle_expires_at, user_name, user_agent, least(expires_at, idle_expires_at) > $2
 FROM sessions
 WHERE sha256(user_name) = sha256($1) AND user_name <> '' AND user_name = $1
-    AND created_at <= $4 AND (created_at, id) < ($4, $5::bytea)
+    AND (created_at, id) < ($4, $5::bytea)
 ORDER BY created_at DESC, id DESC LIMIT $3`
 
 // sweep: $1 before which hour, $2 most.
