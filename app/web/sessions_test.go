@@ -142,3 +142,18 @@ func TestPageOfAUserWithManySessions(t *testing.T) {
 	}
 	t.Error("the page leads to no more")
 }
+
+// A page of the store has at most session.MaxPage sessions: this takes several.
+func TestLogoutEverywhereEndsAll(t *testing.T) {
+	f, v := oneServer(t)
+	f.logIn(t, "ann", 2*session.MaxPage+500)
+	f.logIn(t, "bob", 1)
+	v.post("/login", "user=ann").expect(t, 200)
+	v.post("/logout/everywhere", "").expect(t, 200, noSession)
+	for user, want := range map[string]int{"ann": 0, "bob": 1} {
+		page, err := f.store.UserSessions(t.Context(), user, session.PageQuery{Now: time.Now(), Limit: 10})
+		if err != nil || len(page.Sessions) != want {
+			t.Errorf("%s has %d sessions, want %d (%v)", user, len(page.Sessions), want, err)
+		}
+	}
+}
