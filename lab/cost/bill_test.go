@@ -1,6 +1,7 @@
 package cost
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -160,11 +161,10 @@ func TestExtensionsAreTheLibrarys(t *testing.T) {
 		}
 		key := session.Key[int]("k")
 		handler := manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			s := session.From(r.Context())
 			if r.Method == http.MethodPost {
-				key.Set(s, 1)
+				key.Set(r.Context(), 1)
 			} else {
-				key.Get(r.Context(), s)
+				key.Get(r.Context())
 			}
 		}))
 		var cookies []*http.Cookie
@@ -204,8 +204,8 @@ func TestExtensionsAreTheLibrarys(t *testing.T) {
 
 type countTouches struct{ n *int }
 
-func (c countTouches) ObserveOperation(op session.Operation) {
-	if op.Name == "touch" {
+func (c countTouches) ObserveOperation(_ context.Context, op session.Operation) {
+	if op.Name == session.OperationTouch {
 		*c.n++
 	}
 }

@@ -1,7 +1,7 @@
 package cost
 
 import (
-	"cmp"
+	"context"
 	"encoding/json"
 	"flag"
 	"io"
@@ -137,8 +137,8 @@ type observer struct {
 	of       func(session.Operation) float64
 }
 
-func (o *observer) ObserveOperation(op session.Operation) {
-	o.calls[op.Name]++
+func (o *observer) ObserveOperation(_ context.Context, op session.Operation) {
+	o.calls[string(op.Name)]++
 	if o.of != nil {
 		o.commands += o.of(op)
 	}
@@ -158,20 +158,19 @@ func measureSize(t *testing.T, store opened, toStore *wire, size int) map[string
 	padding, value := session.Key[string]("padding"), session.Key[string]("value")
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /start", func(w http.ResponseWriter, r *http.Request) {
-		s := session.From(r.Context())
 		bare := len("padding") + len("value") + len(`""`) + len(`"x"`) + len(r.UserAgent())
-		check(w, cmp.Or(padding.Set(s, strings.Repeat("p", size-bare)), value.Set(s, "x"), s.Apply(r.Context())))
+		padding.Set(r.Context(), strings.Repeat("p", size-bare))
+		value.Set(r.Context(), "x")
+		check(w, session.From(r.Context()).Apply(r.Context()))
 	})
 	mux.HandleFunc("POST /start-as-user", func(w http.ResponseWriter, r *http.Request) {
-		s := session.From(r.Context())
-		check(w, cmp.Or(padding.Set(s, strings.Repeat("p", size-len("paddingvalueu")-5-len(r.UserAgent()))), value.Set(s, "x"),
-			s.Login(r.Context(), "u")))
+		padding.Set(r.Context(), strings.Repeat("p", size-len("paddingvalueu")-5-len(r.UserAgent())))
+		value.Set(r.Context(), "x")
+		check(w, session.From(r.Context()).Login(r.Context(), "u"))
 	})
-	mux.HandleFunc("POST /write", func(w http.ResponseWriter, r *http.Request) {
-		check(w, value.Set(session.From(r.Context()), "y"))
-	})
+	mux.HandleFunc("POST /write", func(_ http.ResponseWriter, r *http.Request) { value.Set(r.Context(), "y") })
 	mux.HandleFunc("GET /read", func(w http.ResponseWriter, r *http.Request) {
-		_, _, err := value.Get(r.Context(), session.From(r.Context()))
+		_, _, err := value.Get(r.Context())
 		check(w, err)
 	})
 	mux.HandleFunc("GET /untouched", func(http.ResponseWriter, *http.Request) {})
