@@ -8,28 +8,23 @@
 // A session's lifetime after the second roll, the old store holds nothing that lives, and every server gets the new
 // store alone.
 //
-// To move a session is to end it in the old store, which returns its last state, and to create it in the new one. From
-// the first moment no server can change it in the old store any more, and those who find it ended there wait for it in
-// the new one. A server that dies between the two steps takes that one session with it.
+// To move a session is to end it in the old store, which keeps its last state for the move (see session.Ending), and to
+// create it in the new one. From the first moment no server can change it in the old store any more. Whoever finds a
+// session that has ended there and has not arrived completes the move: a server that dies half way, or whose answer is
+// lost, loses nothing if the visitor comes back within a minute.
+//
+// While a session moves, for the time of one call of a store, neither store lists it. Logging a user out everywhere may
+// miss it then.
 package migrate
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"stateless-servers/app/session"
-)
-
-const (
-	// moveTimeout bounds how long a server tries to create a session that it has ended in the old store.
-	moveTimeout = 10 * time.Second
-	// settleTimeout bounds how long others wait for it. A session that was logged out looks the same until then.
-	settleTimeout = 200 * time.Millisecond
-	// settleInterval is the time between two looks.
-	settleInterval = 5 * time.Millisecond
 )
 
 // Store is a store in the course of a move. Create one with Prepare or From.
@@ -41,7 +36,10 @@ type Store struct {
 // A userStore is a Store whose two sides can both tell a user's sessions.
 type userStore struct{ *Store }
 
-var _ session.UserStore = userStore{}
+var (
+	_ session.UserStore = userStore{}
+	_ session.Placer    = (*Store)(nil)
+)
 
 // Prepare returns the store of a move's first step.
 func Prepare(old, new session.Store) session.Store { return withUsers(&Store{old: old, new: new}) }
@@ -68,7 +66,7 @@ func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: name, Shared: a.Shared && b.Shared, NoLostUpdate: a.NoLostUpdate && b.NoLostUpdate,
 		LogoutIsFinal: a.LogoutIsFinal && b.LogoutIsFinal, ReadYourWrites: a.ReadYourWrites && b.ReadYourWrites,
-		OneRegion: a.OneRegion || b.OneRegion, ByUser: a.ByUser && b.ByUser, Changes: true, MaxBytes: min(a.MaxBytes, b.MaxBytes),
+		AtomicRenewal: a.AtomicRenewal && b.AtomicRenewal, OneRegion: a.OneRegion || b.OneRegion, ByUser: a.ByUser && b.ByUser, Changes: true, MaxBytes: min(a.MaxBytes, b.MaxBytes),
 	}
 }
 
@@ -96,112 +94,128 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 }
 
 // End ends a live session, wherever it is.
-func (s *Store) End(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
-	return s.call(ctx, id, now, func(store session.Store) (session.Record, error) { return store.End(ctx, id, now) })
+func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+	ask := func(store session.Store) (session.Record, error) { return store.End(ctx, id, ending) }
+	if ending.Moving { // to a third store: from the new one, lest a tombstone in the old one be taken for a move to that
+		return s.callMoved(ctx, id, ending.Now, ask)
+	}
+	return s.call(ctx, id, ending.Now, ask)
 }
 
-// call asks the store that has the session.
-func (s *Store) call(ctx context.Context, id session.ID, now time.Time, ask func(session.Store) (session.Record, error)) (session.Record, error) {
-	if !s.moves {
-		record, err := ask(s.old)
-		if gone(err) {
-			return s.follow(ctx, err, err, ask)
-		}
+// Renew renews a live session in the store that it is in, after it has moved.
+func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+	record, err := s.call(ctx, r.Old, r.Now, func(store session.Store) (session.Record, error) { return store.Renew(ctx, r) })
+	if !s.moves || !errors.Is(err, session.ErrEnded) {
 		return record, err
 	}
-	record, err := ask(s.new)
-	if !errors.Is(err, session.ErrNotFound) {
-		return record, err
+	// A server of the first step may have renewed it in the old store a moment ago.
+	record, oldErr := s.old.Renew(ctx, r)
+	if gone(oldErr) {
+		return session.Record{}, err
 	}
-	if err := s.move(ctx, id, now); err != nil {
-		if !gone(err) {
-			return session.Record{}, err
+	return record, oldErr
+}
+
+// Place permits the ids that both stores permit. Two clusters need the same prefix of keys: few ids fit both otherwise.
+func (s *Store) Place(ctx context.Context, old session.ID) (func(session.ID) bool, error) {
+	var fits []func(session.ID) bool
+	for _, store := range []session.Store{s.old, s.new} {
+		placer, ok := store.(session.Placer)
+		if !ok {
+			continue
 		}
-		// When it has ended there and never comes here, it came before and has expired since.
-		return s.follow(ctx, err, session.ErrNotFound, ask)
+		fit, err := placer.Place(ctx, old)
+		if err != nil {
+			return nil, err
+		}
+		if fit != nil {
+			fits = append(fits, fit)
+		}
 	}
-	return ask(s.new)
+	switch len(fits) {
+	case 0:
+		return nil, nil
+	case 1:
+		return fits[0], nil
+	default:
+		return func(id session.ID) bool { return fits[0](id) && fits[1](id) }, nil
+	}
 }
 
 func gone(err error) bool {
 	return errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded)
 }
 
-// follow asks the new store about a session that is gone from the old one, as old tells. One that has ended there may
-// be on its way; otherwise is the answer when it never comes.
-func (s *Store) follow(ctx context.Context, old, otherwise error, ask func(session.Store) (session.Record, error)) (session.Record, error) {
-	for deadline := time.Now().Add(settleTimeout); ; {
-		record, err := ask(s.new)
-		if !errors.Is(err, session.ErrNotFound) {
-			return record, err
-		}
-		if !errors.Is(old, session.ErrEnded) || time.Now().After(deadline) {
-			return session.Record{}, otherwise
-		}
-		select {
-		case <-time.After(settleInterval):
-		case <-ctx.Done():
-			return session.Record{}, ctx.Err()
-		}
+// call asks the store that has the session.
+func (s *Store) call(ctx context.Context, id session.ID, now time.Time, ask func(session.Store) (session.Record, error)) (session.Record, error) {
+	if s.moves {
+		return s.callMoved(ctx, id, now, ask)
+	}
+	record, err := ask(s.old)
+	switch {
+	case errors.Is(err, session.ErrEnded):
+		return s.callMoved(ctx, id, now, ask) // it has moved, or is half way
+	case errors.Is(err, session.ErrNotFound):
+		return ask(s.new)
+	default:
+		return record, err
 	}
 }
 
-// move brings a session from the old store to the new one. Once it's ended in the old store the rest happens whether or
-// not the request that began it goes on.
-func (s *Store) move(ctx context.Context, id session.ID, now time.Time) error {
-	record, err := s.old.End(ctx, id, now)
+// callMoved asks the new store, after the session has moved there.
+func (s *Store) callMoved(ctx context.Context, id session.ID, now time.Time, ask func(session.Store) (session.Record, error)) (session.Record, error) {
+	record, err := ask(s.new)
+	if !errors.Is(err, session.ErrNotFound) {
+		return record, err
+	}
+	return s.move(ctx, id, now, ask)
+}
+
+// move brings a session from the old store to the new one, and asks that. It can be repeated, and begun by any server.
+func (s *Store) move(ctx context.Context, id session.ID, now time.Time, ask func(session.Store) (session.Record, error)) (session.Record, error) {
+	record, err := s.old.End(ctx, id, session.Ending{Now: now, Moving: true})
+	switch {
+	case err != nil:
+		return session.Record{}, err
+	case !record.Live(now): // it has moved, and expired since
+		return session.Record{}, session.ErrNotFound
+	}
+	createErr := s.new.Create(ctx, id, record)
+	// The session is there if another server created it, or if this server did and the answer was lost.
+	record, err = ask(s.new)
+	if createErr != nil && errors.Is(err, session.ErrNotFound) {
+		return session.Record{}, fmt.Errorf("move a session to %s: %w", s.new.Promises().Name, createErr)
+	}
+	return record, err
+}
+
+// UserSessions lists a user's sessions in the old store, then those in the new one: a session that moves meanwhile is not
+// missed.
+func (s userStore) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
+	const inOld, inNew = "old ", "new "
+	side, cursor := inOld, ""
+	if query.Cursor != "" {
+		var ok bool
+		if cursor, ok = strings.CutPrefix(query.Cursor, inNew); ok {
+			side = inNew
+		} else if cursor, ok = strings.CutPrefix(query.Cursor, inOld); !ok {
+			return session.Page{}, fmt.Errorf("cursor %q of a list: %w", query.Cursor, session.ErrInvalid)
+		}
+	}
+	store := s.old
+	if side == inNew {
+		store = s.new
+	}
+	query.Cursor = cursor
+	page, err := store.(session.UserStore).UserSessions(ctx, user, query)
 	if err != nil {
-		return err
+		return session.Page{}, err
 	}
-	moved := make(chan error, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), moveTimeout)
-		defer cancel()
-		moved <- s.create(ctx, id, record)
-	}()
-	select {
-	case err := <-moved:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	switch {
+	case page.Next != "":
+		page.Next = side + page.Next
+	case side == inOld:
+		page.Next = inNew
 	}
-}
-
-// create tries until the session is in the new store or ctx ends.
-func (s *Store) create(ctx context.Context, id session.ID, record session.Record) error {
-	for pause := settleInterval; ; pause *= 2 {
-		err := s.new.Create(ctx, id, record)
-		if err == nil {
-			return nil
-		}
-		// A create whose answer was lost may have been done.
-		if _, loadErr := s.new.Load(ctx, id, record.Created); loadErr == nil {
-			return nil
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return fmt.Errorf("move a session to %s: %w", s.new.Promises().Name, err)
-		}
-	}
-}
-
-// UserSessions lists a user's sessions in both stores, the newest first.
-func (s userStore) UserSessions(ctx context.Context, user string, now time.Time) ([]session.UserSession, error) {
-	var list []session.UserSession
-	seen := map[session.ID]bool{}
-	for _, store := range []session.Store{s.old, s.new} {
-		sessions, err := store.(session.UserStore).UserSessions(ctx, user, now)
-		if err != nil {
-			return nil, err
-		}
-		for _, found := range sessions {
-			if !seen[found.ID] {
-				seen[found.ID] = true
-				list = append(list, found)
-			}
-		}
-	}
-	slices.SortStableFunc(list, func(a, b session.UserSession) int { return b.Record.Created.Compare(a.Record.Created) })
-	return list[:min(len(list), session.MaxUserSessions)], nil
+	return page, nil
 }

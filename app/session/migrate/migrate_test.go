@@ -3,7 +3,6 @@ package migrate_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -92,41 +91,110 @@ func TestMoveUnderLoad(t *testing.T) {
 			t.Errorf("session %d in the old store: %v", i, err)
 		}
 	}
-	if list, err := from.(session.UserStore).UserSessions(ctx, "ada", now); err != nil || len(list) != sessions {
-		t.Errorf("%d of %d sessions are listed: %v", len(list), sessions, err)
+	listed := 0
+	for query := (session.PageQuery{Now: now, Limit: 7}); ; {
+		page, err := from.(session.UserStore).UserSessions(ctx, "ada", query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed += len(page.Sessions)
+		if query.Cursor = page.Next; query.Cursor == "" {
+			break
+		}
+	}
+	if listed != sessions {
+		t.Errorf("%d of %d sessions are listed", listed, sessions)
 	}
 }
 
-// failing fails the first calls of Create, one of them after it was done.
-type failing struct {
+// slow is a store whose Create waits.
+type slow struct {
 	*memory.Store
-	failures atomic.Int64
+	began, release chan struct{}
 }
 
-func (s *failing) Create(ctx context.Context, id session.ID, record session.Record) error {
-	n := s.failures.Add(-1)
-	if n > 0 {
-		return fmt.Errorf("failure %d", n)
-	}
-	err := s.Store.Create(ctx, id, record)
-	if n == 0 {
-		return errors.New("the answer was lost")
-	}
-	return err
+func (s *slow) Create(ctx context.Context, id session.ID, record session.Record) error {
+	s.began <- struct{}{}
+	<-s.release
+	return s.Store.Create(ctx, id, record)
 }
 
-func TestAMoveSurvivesFailuresOfTheNewStore(t *testing.T) {
-	old, moved := memory.New(), &failing{Store: memory.New()}
-	moved.failures.Store(4)
+// A request that finds a session half way completes the move itself.
+func TestAParallelRequestNeverMissesASessionThatMoves(t *testing.T) {
+	old, moved := memory.New(), memory.New()
+	waiting := &slow{Store: moved, began: make(chan struct{}), release: make(chan struct{})}
 	ctx, now := t.Context(), time.Now()
-	id := session.ID{1}
-	record := session.Record{Values: map[string]string{"n": "1"}, Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
+	id, record := session.ID{1}, session.Record{Values: map[string]string{"n": "1"}, Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
 	if err := old.Create(ctx, id, record); err != nil {
 		t.Fatal(err)
 	}
-	got, err := migrate.From(old, moved).Load(ctx, id, now)
-	if err != nil || got.Values["n"] != "1" {
-		t.Errorf("got %+v, %v", got, err)
+	done := make(chan error)
+	go func() {
+		_, err := migrate.From(old, waiting).Update(ctx, id, session.Update{
+			Now: now, IdleExpires: now.Add(time.Hour), Changes: []session.Change{{Op: session.OpAdd, Key: "n", N: 1}},
+		})
+		done <- err
+	}()
+	<-waiting.began
+	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.From(old, moved)} {
+		if got, err := server.Load(ctx, id, now); err != nil || got.Values["n"] != "1" {
+			t.Errorf("%s, half way: got %+v, %v", name, got, err)
+		}
+	}
+	close(waiting.release)
+	if err := <-done; err != nil {
+		t.Errorf("the update that moved it: %v", err)
+	}
+	if got, err := moved.Load(ctx, id, now); err != nil || got.Values["n"] != "2" {
+		t.Errorf("at last: got %+v, %v", got, err)
+	}
+}
+
+func TestASessionThatWasLoggedOutBeforeTheRollHasEnded(t *testing.T) {
+	old, moved := memory.New(), memory.New()
+	ctx, now := t.Context(), time.Now()
+	id, record := session.ID{1}, session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
+	if err := old.Create(ctx, id, record); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.End(ctx, id, session.Ending{Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.From(old, moved)} {
+		if _, err := server.Update(ctx, id, session.Update{Now: now, IdleExpires: now.Add(time.Hour)}); !errors.Is(err, session.ErrEnded) {
+			t.Errorf("%s: got %v, want %v", name, err, session.ErrEnded)
+		}
+	}
+}
+
+// A session that has moved and was logged out since never comes back, whatever the clocks of servers say, up to
+// session.MaxClockSkew.
+func TestALogoutAfterAMoveIsFinal(t *testing.T) {
+	const skew = session.MaxClockSkew
+	for _, mover := range []time.Duration{0, skew} {
+		for _, ender := range []time.Duration{0, skew} {
+			for _, reader := range []time.Duration{0, skew} {
+				old, moved := memory.New(), memory.New()
+				from := migrate.From(old, moved)
+				ctx, start := t.Context(), time.Now()
+				id, record := session.ID{1}, session.Record{Created: start, Expires: start.Add(time.Hour), IdleExpires: start.Add(time.Hour)}
+				if err := old.Create(ctx, id, record); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := from.Load(ctx, id, start.Add(mover)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := from.End(ctx, id, session.Ending{Now: start.Add(ender)}); err != nil {
+					t.Fatal(err)
+				}
+				for after := time.Duration(0); after < 2*session.EndedFor; after += time.Second {
+					_, err := from.Load(ctx, id, start.Add(reader+after))
+					if !errors.Is(err, session.ErrEnded) && !errors.Is(err, session.ErrNotFound) {
+						t.Fatalf("clocks %v, %v, %v ahead, %v later: got %v", mover, ender, reader, after, err)
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -25,6 +25,15 @@ func TestBrokenStoresAreFound(t *testing.T) {
 			"an ended session stays ended", "servers: logout is final for requests in flight",
 		}},
 		{"reads are stale", broken.Stale(memory.New()), []string{"servers: each write is read on the next server"}},
+		{"login in several steps", broken.Split(memory.New()), []string{
+			"a renewal can be repeated", "a second login with the old id keeps the values", "a renewal loses no update", "faults: login",
+		}},
+		{"one page of a list", broken.FirstPage(memory.New()), []string{"sessions of a user, page by page"}},
+		{"the store's own clock is ahead", broken.Ahead(memory.New(), session.MaxClockSkew), []string{"clocks of servers differ"}},
+		{"nothing is kept of a renewed session", broken.Oblivious(memory.New()), []string{
+			"a second login with the old id keeps the values", "faults: login",
+		}},
+		{"values go from user to user", broken.Indiscreet(memory.New()), []string{"values of one user don't reach another"}},
 		{"expired sessions are served", &immortal{Store: memory.New()}, []string{"expiry is checked by the reader"}},
 		{"an update extends beyond the absolute expiry", &endless{Store: memory.New()}, []string{"an update extends, up to the absolute expiry"}},
 		{"the end doesn't return the last state", &forgetful{Store: memory.New()}, []string{"no update outlives the end", "a session that moves is returned again"}},
@@ -37,6 +46,30 @@ func TestBrokenStoresAreFound(t *testing.T) {
 				} else {
 					t.Log(name, "→", err)
 				}
+			}
+		})
+	}
+}
+
+// Some are wrong only when the server behind the store fails.
+func TestStoresThatAreBrokenUnderFaultsAreFound(t *testing.T) {
+	for _, test := range []struct {
+		name, operation string
+		wrap            func(session.Store) session.Store
+	}{
+		{"a lost reply is taken for a success", "change", broken.Swallow},
+		{"an update is repeated", "change", broken.Repeat},
+		{"login in several steps", "login", broken.Split},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if err := sessiontest.FaultsBeneath(t.Context(), test.operation, memory.New(), test.wrap); err == nil {
+				t.Error("nothing was found")
+			} else {
+				t.Log(err)
+			}
+			sound := func(s session.Store) session.Store { return s }
+			if err := sessiontest.FaultsBeneath(t.Context(), test.operation, memory.New(), sound); err != nil {
+				t.Error("the sound store:", err)
 			}
 		})
 	}

@@ -24,6 +24,7 @@ func contractChecks() []Check {
 		{Name: "an update extends, up to the absolute expiry", Run: checkExtension},
 		{Name: "an ended session stays ended", Run: checkEnd},
 		{Name: "any number of changes in one update", Run: checkManyChanges},
+		{Name: "clocks of servers differ", Run: checkClocks},
 	}
 }
 
@@ -283,4 +284,54 @@ func checkManyChanges(ctx context.Context, store session.Store) error {
 	}
 	got, err = store.Load(ctx, id, record.Created)
 	return expectValues("load", got, err, want)
+}
+
+// checkClocks uses a session by servers whose clocks are behind and ahead of the store's, by up to session.MaxClockSkew.
+func checkClocks(ctx context.Context, store session.Store) error {
+	for _, ahead := range []time.Duration{-session.MaxClockSkew, session.MaxClockSkew} {
+		id, record := newID(), newRecord(map[string]string{"n": "1"})
+		now := record.Created.Add(ahead) // by the clock of the server that creates it
+		record.Created, record.IdleExpires = now, now.Add(5*time.Second)
+		if err := store.Create(ctx, id, record); err != nil {
+			return fmt.Errorf("create, clock %v ahead: %w", ahead, err)
+		}
+		if _, err := store.Load(ctx, id, now); err != nil {
+			return fmt.Errorf("load by the same server, clock %v ahead: %w", ahead, err)
+		}
+		update := session.Update{Now: now.Add(time.Second), IdleExpires: now.Add(6 * time.Second), Changes: []session.Change{add("n", 1)}}
+		got, err := store.Update(ctx, id, update)
+		if err := expectValues(fmt.Sprintf("update, clock %v ahead", ahead), got, err, map[string]string{"n": "2"}); err != nil {
+			return err
+		}
+		r, err := renewal(store, id, record, "ada")
+		if err != nil {
+			return err
+		}
+		r.Now, r.Record.IdleExpires = now.Add(2*time.Second), now.Add(7*time.Second)
+		if _, err := store.Renew(ctx, r); err != nil {
+			return fmt.Errorf("renew, clock %v ahead: %w", ahead, err)
+		}
+		if _, err := store.Load(ctx, r.New, now.Add(3*time.Second)); err != nil {
+			return fmt.Errorf("load what was renewed, clock %v ahead: %w", ahead, err)
+		}
+		if _, err := store.End(ctx, r.New, session.Ending{Now: now.Add(4 * time.Second)}); err != nil {
+			return fmt.Errorf("end, clock %v ahead: %w", ahead, err)
+		}
+		// A request that takes a minute, on a server whose clock is a minute ahead of that which ended the session.
+		late := now.Add(4*time.Second + session.EndedFor - time.Second)
+		for _, ended := range []session.ID{id, r.New} {
+			at := late
+			if ended == id {
+				at = at.Add(-2 * time.Second)
+			}
+			_, err := store.Load(ctx, ended, at)
+			if err := expectError(fmt.Sprintf("load after the end, clock %v ahead", ahead), err, session.ErrEnded); err != nil {
+				return err
+			}
+			if err := store.Create(ctx, ended, record); err == nil {
+				return fmt.Errorf("the id of a session that has just ended could be created again, clock %v ahead", ahead)
+			}
+		}
+	}
+	return nil
 }

@@ -43,6 +43,8 @@ func ServerChecks() []ServerCheck {
 		{"servers: each write is read on the next server", func(p session.Promises) bool { return p.Shared && p.ReadYourWrites && p.Changes }, checkReadYourWrites},
 		{"servers: login renews the id", final, checkLogin},
 		{"servers: a login loses nothing", noLostUpdate, checkLoginRace},
+		{"servers: two logins with one cookie", final, checkLoginTwice},
+		{"servers: a login whose answer is lost, and another", final, checkLoginLost},
 		{"servers: logout is final for requests in flight", final, checkLogoutRace},
 		{"servers: a client that hangs up loses no change", noLostUpdate, checkHangUp},
 		{"servers: logout everywhere", func(p session.Promises) bool { return p.Shared && p.ByUser }, checkLogoutEverywhere},
@@ -224,6 +226,67 @@ func checkLoginRace(ctx context.Context, l *lab) error {
 		}
 		if got.User != "ada" || got.Visits != acknowledged.Load() {
 			return fmt.Errorf("after login: got %+v, want user ada with %d visits", got, acknowledged.Load())
+		}
+	}
+	return nil
+}
+
+// logins is how often a visitor logs in, in the checks of repeated logins.
+const logins = 100
+
+// expectLoggedIn checks that the visitor has the cart from before the login, and is logged in.
+func (v *visitor) expectLoggedIn(ctx context.Context, server int, when string) error {
+	got, err := v.must(ctx, server, "/read")
+	if err == nil && (got.User != "ada" || got.Cart["tea"] != 1) {
+		err = fmt.Errorf("%s: got %+v, want user ada with one line in the cart", when, got)
+	}
+	return err
+}
+
+// checkLoginTwice submits a login twice, at the same time, on two servers: whichever answer comes last, the visitor is
+// logged in and has his cart.
+func checkLoginTwice(ctx context.Context, l *lab) error {
+	for range logins {
+		var tabs [2]*visitor
+		tabs[0] = l.visitor()
+		if _, err := tabs[0].must(ctx, 0, "/cart?sku=tea"); err != nil {
+			return err
+		}
+		tabs[1] = l.visitor()
+		tabs[1].client.Jar = copyJar(tabs[0], l)
+		err := together(2, 2, func(i int) error {
+			_, err := tabs[i].must(ctx, i, "/login?user=ada")
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for i, tab := range tabs {
+			if err := tab.expectLoggedIn(ctx, i+1, "after two logins at the same time"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkLoginLost loses the answer of a login: the browser still has the old cookie, and logs in with it.
+func checkLoginLost(ctx context.Context, l *lab) error {
+	for range logins {
+		lost := l.visitor()
+		if _, err := lost.must(ctx, 0, "/cart?sku=tea"); err != nil {
+			return err
+		}
+		v := l.visitor()
+		v.client.Jar = copyJar(lost, l)
+		if _, err := lost.must(ctx, 0, "/login?user=ada"); err != nil {
+			return err
+		}
+		if _, err := v.must(ctx, 1, "/login?user=ada"); err != nil {
+			return err
+		}
+		if err := v.expectLoggedIn(ctx, 0, "after a login whose answer was lost, and another"); err != nil {
+			return err
 		}
 	}
 	return nil

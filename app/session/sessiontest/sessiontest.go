@@ -34,7 +34,7 @@ type Check struct {
 
 // Checks returns all checks of one store, the simplest first: of its calls, then of two servers that share it.
 func Checks() []Check {
-	checks := slices.Concat(contractChecks(), promiseChecks(), renewalChecks(), userChecks())
+	checks := slices.Concat(contractChecks(), promiseChecks(), renewalChecks(), userChecks(), faultChecks())
 	for _, check := range ServerChecks() {
 		checks = append(checks, Check{
 			Name: check.Name,

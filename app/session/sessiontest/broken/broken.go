@@ -31,6 +31,87 @@ func Repeat(store session.Store) session.Store { return repeating{store} }
 
 type writeBack struct{ session.Store }
 
+// Split returns a store that renews a session in several steps, and takes the new one back when the last of them fails, as
+// libraries do that copy a session, delete the old one, and know nothing of lost replies.
+func Split(store session.Store) session.Store { return split{store} }
+
+// Swallow returns a store that takes no answer for a success, as libraries do that ignore the error of a save.
+func Swallow(store session.Store) session.Store { return swallowing{store} }
+
+// FirstPage returns a store that lists one page of a user's sessions, and no more.
+func FirstPage(store session.UserStore) session.UserStore { return firstPage{store} }
+
+// Ahead returns a store that goes by its own clock, which is ahead, where callers tell it the time.
+func Ahead(store session.Store, by time.Duration) session.Store { return ahead{store, by} }
+
+// Oblivious returns a store that keeps nothing of a renewed session.
+func Oblivious(store session.Store) session.Store { return oblivious{store} }
+
+// Indiscreet returns a store that gives the values of one user to the next.
+func Indiscreet(store session.Store) session.Store { return indiscreet{store} }
+
+type split struct{ session.Store }
+
+func (s split) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+	old, err := s.Load(ctx, r.Old, r.Now)
+	if err != nil {
+		return session.Record{}, err
+	}
+	record := r.Renewed(old)
+	if err := s.Create(ctx, r.New, record); err != nil {
+		return session.Record{}, err
+	}
+	time.Sleep(overlap)
+	if _, err := s.End(ctx, r.Old, session.Ending{Now: r.Now}); err != nil {
+		s.End(ctx, r.New, session.Ending{Now: r.Now})
+		return session.Record{}, err
+	}
+	return record, nil
+}
+
+type swallowing struct{ session.Store }
+
+func (s swallowing) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	record, err := s.Store.Update(ctx, id, u)
+	for _, answer := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
+		if errors.Is(err, answer) {
+			return record, err
+		}
+	}
+	return session.Record{Created: u.Now, Expires: u.IdleExpires, IdleExpires: u.IdleExpires}, nil
+}
+
+type firstPage struct{ session.UserStore }
+
+func (s firstPage) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
+	page, err := s.UserStore.UserSessions(ctx, user, query)
+	page.Next = ""
+	return page, err
+}
+
+type ahead struct {
+	session.Store
+	by time.Duration
+}
+
+func (s ahead) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	return s.Store.Load(ctx, id, now.Add(s.by))
+}
+
+type oblivious struct{ session.Store }
+
+func (s oblivious) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+	r.Again = false
+	return s.Store.Renew(ctx, r)
+}
+
+type indiscreet struct{ session.Store }
+
+func (s indiscreet) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+	r.KeepValues = true
+	return s.Store.Renew(ctx, r)
+}
+
 // overlap is long enough for another request to come between reading and writing.
 const overlap = time.Millisecond
 
