@@ -151,11 +151,11 @@ func (s DynamoDBStore) Configure(server *Environment) {
 	}
 }
 
-// Admit implements SessionStore: four actions on items, of which a transaction needs no other, and the query by owner. No
-// scan, no delete, no stream. With DAX they stay, because servers that were there before it use them until they are gone.
+// Admit implements SessionStore: four actions on items, and the query by owner. No scan, no batch, no stream. With DAX
+// they stay, because servers that were there before it use them until they are gone.
 func (s DynamoDBStore) Admit(role awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
 	statements := []awsiam.PolicyStatement{
-		allow([]*string{s.arn}, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+		allow([]*string{s.arn}, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
 		allow([]*string{jsii.String(*s.arn + "/index/" + ownerIndex)}, "dynamodb:Query"),
 	}
 	policy := newStorePolicy(s.scope, role, append(statements, s.useKey()...)...)
@@ -223,7 +223,7 @@ func (s DynamoDBStore) metric(name, statistic, label, operation string) awscloud
 // ofOperations is the sum of a metric that DynamoDB keeps by operation.
 func (s DynamoDBStore) ofOperations(name, label string) awscloudwatch.IMetric {
 	operations := map[string]awscloudwatch.IMetric{}
-	for _, operation := range []string{"GetItem", "PutItem", "UpdateItem", "TransactWriteItems", "Query", "BatchGetItem"} {
+	for _, operation := range []string{"GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "Query"} {
 		operations[strings.ToLower(operation)] = s.metric(name, "Sum", operation, operation)
 	}
 	return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{

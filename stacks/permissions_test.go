@@ -29,7 +29,7 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 	}
 	items := []string{
 		`{"Fn::GetAtt":["SessionsTable","Arn"]}: ` +
-			`dynamodb:BatchGetItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
+			`dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
 		`{"Fn::Join":["",[{"Fn::GetAtt":["SessionsTable","Arn"]},"/index/owner"]]}: dynamodb:Query`,
 	}
 	key := `{"Fn::GetAtt":["SessionsKey","Arn"]}: kms:Decrypt, kms:DescribeKey, kms:Encrypt, ` +
@@ -42,7 +42,7 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 		"dynamodb-provisioned": append(slices.Clone(items), key),
 		"dynamodb-replica": {
 			`{"Fn::Join":["",[` + replica + `"]]}: ` +
-				`dynamodb:BatchGetItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
+				`dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
 			`{"Fn::Join":["",[` + replica + `/index/owner"]]}: dynamodb:Query`,
 		},
 		"dynamodb-dax": append(slices.Clone(items), key, key, // the second is DAX's own, as is the second of these

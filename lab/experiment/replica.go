@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -89,7 +88,7 @@ func (r *replica) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 			body = r.toCopy(body)
 		}
 		r.pass(w, request, body)
-	case "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems":
+	case "PutItem", "UpdateItem", "DeleteItem":
 		// One write at a time: the copy gets them in the order in which they were made.
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -117,13 +116,9 @@ func (r *replica) again(request *http.Request, body []byte) *http.Request {
 	return other
 }
 
-// tokenForm is the field by which DynamoDB recognizes a repeated transaction. It refuses one that is for another table.
-var tokenForm = regexp.MustCompile(`"ClientRequestToken":"[^"]*",?`)
-
 // toCopy names the copy in place of the table.
 func (r *replica) toCopy(body []byte) []byte {
-	body = bytes.ReplaceAll(body, fmt.Appendf(nil, `"TableName":%q`, r.table), fmt.Appendf(nil, `"TableName":%q`, r.copy))
-	return tokenForm.ReplaceAll(body, nil)
+	return bytes.Replace(body, fmt.Appendf(nil, `"TableName":%q`, r.table), fmt.Appendf(nil, `"TableName":%q`, r.copy), 1)
 }
 
 func consistent(body []byte) bool {
