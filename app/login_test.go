@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/login/logintest"
@@ -64,6 +65,29 @@ func TestLoginByAProvider(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server asks the provider for its configuration when it starts, so that its first logout leads there too.
+func TestAServerPreparesForLogouts(t *testing.T) {
+	const redirect = "http://lab.example/login/callback"
+	p := logintest.Start(t, redirect)
+	asked := make(chan struct{}, 10) // more than one start asks
+	p.Replace(logintest.DiscoveryPath, func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	_, _, end := serve(t, func(c *config.Config) {
+		c.Store, c.SessionKeys = config.StoreToken, base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
+		c.OIDCIssuer, c.OIDCClientID, c.OIDCRedirectURL = p.Issuer, logintest.ClientID, redirect
+	})
+	select {
+	case <-asked:
+	case <-time.After(30 * time.Second):
+		t.Error("the provider isn't asked")
+	}
+	if err := end(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -48,7 +48,7 @@ func newServer(ctx context.Context, c config.Config, logger *slog.Logger) (*serv
 		storage.close()
 		return nil, err
 	}
-	login, err := newLogin(c)
+	login, err := newLogin(ctx, c)
 	if err != nil {
 		storage.close()
 		return nil, err
@@ -69,8 +69,8 @@ func newServer(ctx context.Context, c config.Config, logger *slog.Logger) (*serv
 	return s, nil
 }
 
-// newLogin returns nil where nobody else says who visitors are.
-func newLogin(c config.Config) (web.Login, error) {
+// newLogin returns nil where nobody else says who visitors are. Until ctx ends, the login prepares itself in the background.
+func newLogin(ctx context.Context, c config.Config) (web.Login, error) {
 	if c.OIDCIssuer == "" {
 		return nil, nil
 	}
@@ -78,10 +78,15 @@ func newLogin(c config.Config) (web.Login, error) {
 	if err != nil {
 		return nil, err
 	}
-	return login.New(login.Options{
+	client, err := login.New(login.Options{
 		Issuer: c.OIDCIssuer, ClientID: c.OIDCClientID, ClientSecret: c.OIDCClientSecret, RedirectURL: c.OIDCRedirectURL,
 		Keys: keys, PlainHTTP: c.PlainHTTP,
 	})
+	if err != nil {
+		return nil, err
+	}
+	go client.Prepare(ctx)
+	return client, nil
 }
 
 // ready is false from the moment the server was told to stop.

@@ -7,6 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -35,6 +39,17 @@ func (r *Refusal) Refusal() string { return r.reason }
 // maxSubject bounds a subject, in bytes (OpenID Connect Core 1.0, 2).
 const maxSubject = 255
 
+// The provider's clock may differ from this server's by clockSkew. Tokens may be dated back by backdating: Microsoft
+// Entra ID does so by as much.
+const (
+	clockSkew  = 2 * time.Minute
+	backdating = 5 * time.Minute
+)
+
+// errorCode is the form of the error codes of OAuth and OpenID Connect. A text of another form in their place is shown
+// neither to visitors nor in the log: anybody may have written it, and it may repeat what was sent.
+var errorCode = regexp.MustCompile(`^[a-z_]{1,40}$`)
+
 // algorithms are the signatures that are accepted: by keys of which the public part verifies, so that nobody who can
 // verify can sign.
 func algorithms() []string { return []string{oidc.RS256, oidc.PS256, oidc.ES256, oidc.EdDSA} }
@@ -47,21 +62,30 @@ func (c *Client) Finish(w http.ResponseWriter, r *http.Request) (subject, name s
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	query := r.URL.Query()
-	f, ok := c.flow(r)
-	if !ok {
-		return "", "", &Refusal{reason: fmt.Sprintf("No login is under way in this browser, or it took longer than %v. "+
-			"Log in again.", Lifetime)}
-	}
-	if subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(f.state)) != 1 {
+	f, err := c.flow(r, query.Get("state"))
+	if err != nil {
 		// The cookie stays: whoever sent the visitor here must not be able to end the login that is under way.
-		return "", "", &Refusal{reason: "This is not the answer to the login that is under way in this browser. Log in again."}
+		return "", "", err
 	}
-	c.setCookie(w, "", 0)
+	subject, name, err = c.finish(ctx, f, query)
+	var refusal *Refusal
+	if err == nil || errors.As(err, &refusal) {
+		c.setCookie(w, "", 0) // it stays when the provider doesn't answer, so that the visitor can try again
+	}
+	return subject, name, err
+}
+
+// finish finishes f with the provider's answer.
+func (c *Client) finish(ctx context.Context, f flow, query url.Values) (subject, name string, err error) {
 	if query.Has("iss") && query.Get("iss") != c.options.Issuer {
 		return "", "", unacceptable(fmt.Errorf("the answer names the issuer %q", query.Get("iss")))
 	}
 	if query.Has("error") {
-		return "", "", &Refusal{reason: fmt.Sprintf("The login provider says %q. Log in again.", query.Get("error"))}
+		reason := "The login provider reports an error. Log in again."
+		if code := query.Get("error"); errorCode.MatchString(code) {
+			reason = fmt.Sprintf("The login provider says %q. Log in again.", code)
+		}
+		return "", "", &Refusal{reason: reason}
 	}
 	p, err := c.discover(ctx)
 	if err != nil {
@@ -82,21 +106,27 @@ func (c *Client) Finish(w http.ResponseWriter, r *http.Request) (subject, name s
 	return c.verify(ctx, p, raw, f.nonce)
 }
 
-// withoutAnswer is the error without an answer that isn't OAuth's. It may be anything, and repeat what was sent: the code,
-// the verifier, the client's secret.
+// withoutAnswer returns err without the provider's answer, except for its status and error code: the rest may repeat what
+// was sent, which is the code, the verifier and the client's secret.
 func withoutAnswer(err error) error {
 	var refused *oauth2.RetrieveError
-	if errors.As(err, &refused) && refused.ErrorCode == "" {
+	switch {
+	case !errors.As(err, &refused):
+		return brief(err)
+	case errorCode.MatchString(refused.ErrorCode):
+		return fmt.Errorf("the answer is %s, %s", refused.Response.Status, refused.ErrorCode)
+	default:
 		return fmt.Errorf("the answer is %s", refused.Response.Status)
 	}
-	return err
 }
 
-// verify checks an ID token (OpenID Connect Core 1.0, 3.1.3.7): signature, issuer, audience, expiry, nonce.
+// verify checks an ID token (OpenID Connect Core 1.0, 3.1.3.7): signature, issuer, audience, times, nonce and
+// subject.
 func (c *Client) verify(ctx context.Context, p *discovered, raw, nonce string) (subject, name string, err error) {
-	keys := &keys{KeySet: p.keys}
+	keys, now := &keys{KeySet: p.keys}, time.Now()
 	verifier := oidc.NewVerifier(c.options.Issuer, keys, &oidc.Config{
 		ClientID: c.options.ClientID, SupportedSigningAlgs: algorithms(),
+		Now: func() time.Time { return now.Add(-clockSkew) }, // for nbf, the verifier itself allows five minutes more
 	})
 	token, err := verifier.Verify(ctx, raw)
 	switch {
@@ -104,10 +134,13 @@ func (c *Client) verify(ctx context.Context, p *discovered, raw, nonce string) (
 		return "", "", fmt.Errorf("ask the login provider for its keys: %w", keys.outage)
 	case err != nil:
 		return "", "", unacceptable(err)
+	case now.Sub(token.IssuedAt) > backdating+clockSkew || token.IssuedAt.Sub(now) > clockSkew:
+		return "", "", unacceptable(fmt.Errorf("the token was issued at %v, and now is %v", token.IssuedAt, now))
 	case subtle.ConstantTimeCompare([]byte(token.Nonce), []byte(nonce)) != 1:
 		return "", "", unacceptable(errors.New("the nonce is another login's"))
-	case token.Subject == "" || len(token.Subject) > maxSubject:
-		return "", "", unacceptable(fmt.Errorf("the subject has %d bytes, allowed are 1 to %d", len(token.Subject), maxSubject))
+	case !isSubject(token.Subject):
+		return "", "", unacceptable(fmt.Errorf("the subject has %d bytes, allowed are 1 to %d of printable ASCII, not spaces alone",
+			len(token.Subject), maxSubject))
 	}
 	var claims struct {
 		Party             string `json:"azp"`
@@ -124,6 +157,13 @@ func (c *Client) verify(ctx context.Context, p *discovered, raw, nonce string) (
 	return token.Subject, cmp.Or(claims.PreferredUsername, claims.Email, claims.Name), nil
 }
 
+// isSubject reports whether s is a subject: ASCII (OpenID Connect Core 1.0, 2) that can be seen. With other characters, two
+// users could look alike, or be alike to a store.
+func isSubject(s string) bool {
+	unprintable := func(c rune) bool { return c < ' ' || c > '~' }
+	return strings.Trim(s, " ") != "" && len(s) <= maxSubject && !strings.ContainsFunc(s, unprintable)
+}
+
 func unacceptable(cause error) error {
-	return &Refusal{"What the login provider says can't be accepted. Log in again.", cause}
+	return &Refusal{"What the login provider says can't be accepted. Log in again.", brief(cause)}
 }

@@ -5,13 +5,14 @@
 // verifier) is with its visitor, in a cookie that is sealed like those of package cookie and good for Lifetime. No session
 // is needed for it, so that it is the same with every session store, also with one that can't be written before login.
 //
-// Nothing is asked of the provider before somebody logs in or out: while it is down, servers start and sessions are served.
+// Only logins wait for the provider: while it is down, servers start, sessions are served, and logout works.
 package login
 
 import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,6 +21,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
 
 	"stateless-servers/app/session"
 	"stateless-servers/app/session/cookie"
@@ -56,6 +58,7 @@ type Client struct {
 	home     string // where the provider leads visitors back to who logged out
 	sealer   session.Sealer
 	http     *http.Client
+	keys     *http.Client // for the provider's keys
 	asking   singleflight.Group
 	provider provider
 }
@@ -70,10 +73,19 @@ func New(options Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("login option Keys: %w", err)
 	}
-	return &Client{
-		options: options, sealer: sealer, home: redirect.ResolveReference(&url.URL{Path: "/"}).String(),
-		http: &http.Client{Timeout: tryTimeout, Transport: transport{http.DefaultTransport}, CheckRedirect: follow},
-	}, nil
+	c := &Client{options: options, sealer: sealer, home: redirect.ResolveReference(&url.URL{Path: "/"}).String()}
+	c.use(http.DefaultTransport)
+	return c, nil
+}
+
+// use has requests to the provider go through next.
+func (c *Client) use(next http.RoundTripper) {
+	bounded := transport{next}
+	c.http = &http.Client{Timeout: tryTimeout, Transport: bounded, CheckRedirect: follow}
+	c.keys = &http.Client{
+		Timeout: tryTimeout, CheckRedirect: follow,
+		Transport: limited{bounded, rate.NewLimiter(rate.Every(keysPause), keysBurst)},
+	}
 }
 
 // follow follows no redirect: one of a request for a token would take the code, the verifier and the secret elsewhere.
@@ -97,12 +109,10 @@ func (c *Client) Begin(w http.ResponseWriter, r *http.Request) (address string, 
 }
 
 // End returns where a visitor goes who has logged out of the application, to log out of the provider: "" where it has no
-// such place, or doesn't answer.
-func (c *Client) End(ctx context.Context) (address string) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	p, err := c.discover(ctx)
-	if err != nil || p.EndSession == "" {
+// such place, or hasn't said yet. It asks the provider nothing.
+func (c *Client) End() (address string) {
+	p := c.provider.Load()
+	if p == nil || p.EndSession == "" {
 		return ""
 	}
 	end, err := url.Parse(p.EndSession)
@@ -141,18 +151,23 @@ func (c *Client) seal(f flow) (string, error) {
 	return value, nil
 }
 
-// flow returns the login that the visitor began, if one is still under way.
-func (c *Client) flow(r *http.Request) (f flow, ok bool) {
-	presented, err := r.Cookie(c.cookieName())
-	if err != nil {
-		return flow{}, false
+// flow returns the login that the visitor began and that the answer with this state belongs to. More than one cookie may
+// have the name: without TLS, other sites of the host can plant one.
+func (c *Client) flow(r *http.Request, state string) (flow, error) {
+	refusal := &Refusal{reason: fmt.Sprintf("No login is under way in this browser, or it took longer than %v. "+
+		"Log in again.", Lifetime)}
+	for _, presented := range r.CookiesNamed(c.cookieName()) {
+		_, record, err := c.sealer.Open(presented.Value, time.Now())
+		f := flow{record.Values["state"], record.Values["nonce"], record.Values["verifier"]}
+		if err != nil || f.state == "" || f.nonce == "" || f.verifier == "" { // an answer without a state must match nothing
+			continue
+		}
+		if subtle.ConstantTimeCompare([]byte(state), []byte(f.state)) == 1 {
+			return f, nil
+		}
+		refusal.reason = "This is not the answer to the login that is under way in this browser. Log in again."
 	}
-	_, record, err := c.sealer.Open(presented.Value, time.Now())
-	if err != nil {
-		return flow{}, false
-	}
-	f = flow{record.Values["state"], record.Values["nonce"], record.Values["verifier"]}
-	return f, f.state != "" && f.nonce != "" && f.verifier != "" // an answer without a state must match nothing
+	return flow{}, refusal
 }
 
 func (c *Client) cookieName() string {

@@ -83,6 +83,11 @@ func TestNoOpenRedirect(t *testing.T) {
 		if got := a.Header.Get("Location"); got != "/" {
 			t.Errorf("it leads to %q", got)
 		}
+		a = v.do(http.MethodPost, "/logout?post_logout_redirect_uri="+evil+"&logout_uri="+evil+more, "Host: evil.example",
+			"X-Forwarded-Host: evil.example").expect(t, http.StatusSeeOther, "")
+		if got := a.Header.Get("Location"); !strings.HasPrefix(got, p.Issuer+"/") || strings.Contains(got, "evil") {
+			t.Errorf("logout leads to %q", got)
+		}
 	}
 }
 

@@ -1,28 +1,34 @@
-// Package session keeps HTTP sessions that are right behind a load balancer: any server may take any request, because
-// the session lives in a store that all of them reach.
+// Package session keeps HTTP sessions in a store that all servers reach, so that any server behind a load balancer can
+// take any request.
 //
-// Changes are recorded as a small list of operations on keys (set, remove, add n) and applied by the store atomically.
-// A session is never written back whole. What follows from it, on every shared store:
+// A request records its changes as a short list of operations on keys (set, remove, add n). The store applies them
+// atomically to the session's current state. A session is never read, changed, and written back whole. On every shared
+// store this gives:
 //
-//   - No lost update: requests of one session may overlap on any servers; changes of different keys all survive, and
+//   - No lost update: requests of one session may overlap on any servers. Changes of different keys all survive, and
 //     every Add counts.
 //   - Logout is final: a request still in flight never brings back a session that was ended or has expired.
 //   - Acknowledged means stored: changes are sent before the first byte of the response, detached from the client's
-//     cancellation; if that fails, the client gets an error instead of the handler's answer.
+//     cancellation. If that fails, the client gets an error instead of the handler's answer.
+//   - Partial success loses nothing: whatever fails, the visitor keeps the old session or the new one, with its contents,
+//     and has the cookie of the one that lives. If no answer reached him, a login with the old cookie within EndedFor
+//     recovers the contents.
 //   - Read your writes, on whichever server comes next.
-//   - Lazy: a request that doesn't use its session costs no store operation, a read costs one, a change costs one and
-//     brings the new state back with it.
+//   - Laziness: a request that doesn't use its session costs no store operation. A read costs one, a change costs one and
+//     brings the new state back with it, and so does a login.
 //
 // Each store declares which of these it keeps: see [Promises].
 //
-// A handler reaches its session through the request's context:
+// A key has a type, and works on the context of a request:
 //
 //	const visits = session.Counter("visits")
 //
 //	func visit(w http.ResponseWriter, r *http.Request) {
-//		s := session.From(r.Context())
-//		visits.Add(s, 1)
-//		n, err := visits.Get(r.Context(), s) // sends the addition and reads the new value: one store operation
+//		visits.Add(r.Context(), 1)
+//		n, err := visits.Get(r.Context()) // one store operation: it sends the addition and reads the new value
 //		…
 //	}
+//
+// [From] returns the session as a whole, for login and logout. Start reading at [Manager], which a server creates with
+// [New] and puts around its handlers, and at [Store], which says what a store must do.
 package session

@@ -27,11 +27,21 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) {
 	s.answerSession(w, r, session.From(r.Context()).Login(r.Context(), user))
 }
 
+// isName reports whether user is a name that can be seen: 1 to maxUser printable characters of UTF-8, among them a letter,
+// number, punctuation mark or symbol.
 func isName(user string) bool {
-	if user == "" || !utf8.ValidString(user) || utf8.RuneCountInString(user) > maxUser {
+	if !utf8.ValidString(user) || utf8.RuneCountInString(user) > maxUser {
 		return false
 	}
-	return strings.IndexFunc(user, func(c rune) bool { return !unicode.IsPrint(c) }) < 0
+	unprintable := func(c rune) bool { return !unicode.IsPrint(c) || isBlank(c) }
+	visible := func(c rune) bool { return unicode.In(c, unicode.L, unicode.N, unicode.P, unicode.S) }
+	return !strings.ContainsFunc(user, unprintable) && strings.ContainsFunc(user, visible)
+}
+
+// isBlank reports whether c is a letter or a symbol by Unicode's categories, but has no ink, such as the Hangul filler.
+func isBlank(c rune) bool {
+	const braillePatternBlank = '\u2800'
+	return c == braillePatternBlank || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, c)
 }
 
 func (s *server) logout(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,15 @@ func TestNames(t *testing.T) {
 	}
 	for _, name := range []string{"", "+++", strings.Repeat("x", 65), "a%00b", "a%0Ab", "%FF", "a%E2%80%AEb"} {
 		v.post("/login", "user="+name).page(t, 422, "1 to 64 printable characters")
+	}
+	// Unicode counts these as printable, and fonts draw nothing for them.
+	for _, invisible := range []string{
+		"\u3164", "ann\u3164", "\u115f\u1160", "\uffa0", "\u034f", "\u2800", "\ufe0f", "\u0301", "\U000e0100",
+	} {
+		v.post("/login", "user="+url.QueryEscape(invisible)).page(t, 422, "1 to 64 printable characters")
+	}
+	for _, visible := range []string{"❤\ufe0f", "e\u0301", "क्षि", "!"} {
+		v.post("/login", "user="+url.QueryEscape(visible)).expect(t, 200)
 	}
 	v.post("/login", "").page(t, 422, "form field user")
 	v.post("/login", "user=%zz").page(t, 400, "be read")

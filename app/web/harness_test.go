@@ -129,7 +129,9 @@ func newFleet(t *testing.T) *fleet {
 		store: newStore(), board: &board{Board: leaderboard.NewMemory()}, operations: &operations{}, log: &strings.Builder{},
 	}
 	f.manage = func(o session.Options) (*session.Manager, error) { return session.New(f.store, o) }
-	f.options = web.Options{Zone: "zone-a", Board: f.board, Logger: slog.New(slog.NewJSONHandler(f.log, nil))}
+	f.options = web.Options{
+		Zone: "zone-a", Board: f.board, PlainHTTP: true, Logger: slog.New(slog.NewJSONHandler(f.log, nil)),
+	}
 	return f
 }
 

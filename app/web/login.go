@@ -20,8 +20,8 @@ type Login interface {
 	// "". An error with a method Refusal() string is that the login isn't accepted, for a reason that visitors are told, and
 	// any other that the provider doesn't answer.
 	Finish(http.ResponseWriter, *http.Request) (subject, name string, err error)
-	// End returns where a visitor goes who has logged out here, to log out there too, or "".
-	End(context.Context) (address string)
+	// End returns where a visitor goes who has logged out here, to log out there too, or "". It doesn't wait for the provider.
+	End() (address string)
 }
 
 // displayName is how the provider's visitor knows themselves. It is shown to nobody else.
@@ -47,7 +47,7 @@ func (s *server) finishLogin(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	remember(w, r, s.Server)
+	s.remember(w, r)
 	w.Header().Set("Location", "/")
 	w.WriteHeader(http.StatusSeeOther)
 }
@@ -98,7 +98,7 @@ func (s *server) endLogin(w http.ResponseWriter, r *http.Request, end func(conte
 	}
 	err := end(ctx)
 	if err == nil && user != "" {
-		if address := s.Login.End(ctx); address != "" {
+		if address := s.Login.End(); address != "" {
 			leave(w, r, address)
 			return
 		}

@@ -70,7 +70,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		// A score that another version of this program wrote differently is no reason to fail.
 		home.LastScore, home.HasScore, _ = lastScore.Get(ctx, visitor)
 	}
-	home.setAnswers(remember(w, r, s.Server))
+	home.setAnswers(s.remember(w, r))
 	home.setCart(state.Cart)
 	if home.NoBoard == "" {
 		if home.Board, err = s.top(ctx); err != nil {

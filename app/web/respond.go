@@ -79,7 +79,7 @@ func isForm(r *http.Request) bool {
 // done answers what was done: with body, or with the way back to the page.
 func (s *server) done(w http.ResponseWriter, r *http.Request, body any) {
 	if isForm(r) {
-		remember(w, r, s.Server)
+		s.remember(w, r)
 		w.Header().Set("Location", "/")
 		w.WriteHeader(http.StatusSeeOther)
 		return

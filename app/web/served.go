@@ -30,11 +30,12 @@ func served(r *http.Request) []string {
 	return last(names)
 }
 
-// remember appends the server to the cookie and returns what that holds now.
-func remember(w http.ResponseWriter, r *http.Request, server string) []string {
-	names := last(append(served(r), server))
+// remember appends the server's name to the cookie and returns the names that the cookie then has.
+func (s *server) remember(w http.ResponseWriter, r *http.Request) []string {
+	names := last(append(served(r), s.Server))
 	http.SetCookie(w, &http.Cookie{
 		Name: servedCookie, Value: strings.Join(names, servedSeparator), Path: "/", SameSite: http.SameSiteLaxMode,
+		Secure: !s.PlainHTTP,
 	})
 	return names
 }

@@ -31,7 +31,8 @@ type Options struct {
 	// Ready, when not nil, is asked by /readyz before the session store is: its error makes the server not ready, and is
 	// shown. It is how a server says that it is shutting down.
 	Ready func(context.Context) error
-	// PlainHTTP says that visitors come without TLS: browsers aren't told to insist on it.
+	// PlainHTTP says that visitors come without TLS: browsers aren't told to insist on it, and the application's own cookie
+	// lacks Secure.
 	PlainHTTP bool
 	// AllowDelay honours ?delay= on the routes below /api/, for drills that need slow requests.
 	AllowDelay bool

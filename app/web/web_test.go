@@ -13,7 +13,7 @@ import (
 )
 
 func TestEveryResponseSaysWhoServedIt(t *testing.T) {
-	_, v := oneServer(t)
+	_, v := oneServer(t, func(f *fleet) { f.options.PlainHTTP = false })
 	for _, request := range []struct {
 		method, path string
 		status       int
@@ -36,6 +36,30 @@ func TestEveryResponseSaysWhoServedIt(t *testing.T) {
 		policy := a.Header.Get("Content-Security-Policy")
 		if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
 			t.Errorf("%s %s: policy %q", request.method, request.path, policy)
+		}
+	}
+}
+
+// Browsers send a cookie without Secure over plain HTTP too, where anybody on the way reads and changes it.
+func TestTheServedCookieIsSecureOverHTTPS(t *testing.T) {
+	for _, plainHTTP := range []bool{false, true} {
+		_, v := oneServer(t, func(f *fleet) { f.options.PlainHTTP = plainHTTP })
+		for name, a := range map[string]answer{
+			"the page": v.get("/").expect(t, 200),
+			"a form":   v.post("/api/visits", "", html).expect(t, 303),
+		} {
+			found := false
+			for _, cookie := range a.Response.Cookies() {
+				if cookie.Name != "served" {
+					continue
+				}
+				if found = true; cookie.Secure == plainHTTP {
+					t.Errorf("PlainHTTP %t: %s sets %v", plainHTTP, name, cookie)
+				}
+			}
+			if !found {
+				t.Errorf("PlainHTTP %t: %s sets no cookie served", plainHTTP, name)
+			}
 		}
 	}
 }

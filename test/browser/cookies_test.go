@@ -98,6 +98,18 @@ func TestCookieOverTLS(t *testing.T) {
 	for _, fault := range broken(b.cookies(), true) {
 		t.Error("the session cookie: " + fault)
 	}
+	insecure := func(when string) {
+		t.Helper()
+		for _, c := range b.cookies() {
+			if !c.Secure {
+				t.Errorf("%s, the cookie %s isn't Secure", when, c.Name)
+			}
+		}
+	}
+	insecure("after the page")
+	b.click("#visit-form button")
+	b.shows("#visits", "1")
+	insecure("after the script")
 	if readable := evaluate[string](b, "document.cookie"); strings.Contains(readable, "session") {
 		t.Errorf("scripts see %q", readable)
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -41,16 +42,16 @@ type Provider struct {
 	Token func(token string) string
 	// Answer changes what the provider says to the application by way of the browser; nil leaves it.
 	Answer func(query url.Values)
-	// Exchange answers requests for tokens in the provider's place; nil leaves them to it.
-	Exchange http.Handler
 	// SendsIssuer makes the provider name itself in its answers, and say of itself that it does (RFC 9207).
 	SendsIssuer bool
-	// Exchanges counts the requests for tokens.
-	Exchanges atomic.Int64
+	// Exchanges counts the requests for tokens, Discoveries those for the provider's configuration, and KeyRequests those
+	// for its keys.
+	Exchanges, Discoveries, KeyRequests atomic.Int64
 
-	down  atomic.Bool
-	store *store
-	op    op.OpenIDProvider
+	down    atomic.Bool
+	replace sync.Map // http.Handler by path
+	store   *store
+	op      op.OpenIDProvider
 }
 
 // Start starts a provider that ends with the test. It leads to the redirect addresses alone, and after a logout to the
@@ -77,27 +78,52 @@ func Start(t testing.TB, redirects ...string) *Provider {
 // Down makes the provider fail every request, or stop failing.
 func (p *Provider) Down(down bool) { p.down.Store(down) }
 
+// The paths of what Replace can replace: a provider's configuration, its keys, and the exchange of codes for tokens.
+const (
+	DiscoveryPath = oidc.DiscoveryEndpoint
+	KeysPath      = "/keys"
+	ExchangePath  = "/oauth/token"
+)
+
+// Replace has handler answer the requests for a path in the provider's place, or, when handler is nil, the provider itself.
+func (p *Provider) Replace(path string, handler http.HandlerFunc) {
+	if handler == nil {
+		p.replace.Delete(path)
+		return
+	}
+	p.replace.Store(path, handler)
+}
+
 // RotateKey replaces the key that tokens are signed with. The old one is gone at once.
 func (p *Provider) RotateKey() { p.store.key.Store(newKey()) }
 
 func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case p.down.Load():
-		http.Error(w, "down", http.StatusServiceUnavailable)
-	case r.URL.Path == loginPath:
-		p.login(w, r)
-	case r.URL.Path == "/oauth/token":
+	switch r.URL.Path {
+	case ExchangePath:
 		p.Exchanges.Add(1)
-		if p.Exchange != nil {
-			p.Exchange.ServeHTTP(w, r)
-			return
-		}
+	case DiscoveryPath:
+		p.Discoveries.Add(1)
+	case KeysPath:
+		p.KeyRequests.Add(1)
+	}
+	if p.down.Load() {
+		http.Error(w, "down", http.StatusServiceUnavailable)
+		return
+	}
+	if handler, ok := p.replace.Load(r.URL.Path); ok {
+		handler.(http.HandlerFunc)(w, r)
+		return
+	}
+	switch r.URL.Path {
+	case loginPath:
+		p.login(w, r)
+	case ExchangePath:
 		p.change(w, r, func(answer map[string]any) {
 			if token, ok := answer["id_token"].(string); ok {
 				answer["id_token"] = p.changed(token)
 			}
 		})
-	case r.URL.Path == oidc.DiscoveryEndpoint:
+	case DiscoveryPath:
 		p.change(w, r, func(answer map[string]any) {
 			answer["authorization_response_iss_parameter_supported"] = p.SendsIssuer
 		})

@@ -3,6 +3,7 @@
 package memory
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -162,39 +163,47 @@ func (s *Store) UserSessions(_ context.Context, user string, query session.PageQ
 			list = append(list, session.UserSession{ID: id, Record: e.record})
 		}
 	}
-	if err := checkCursor(query.Cursor); err != nil {
+	after, err := parseCursor(query.Cursor)
+	if err != nil {
 		return session.Page{}, err
 	}
-	slices.SortFunc(list, func(a, b session.UserSession) int { return cmp.Compare(position(b), position(a)) })
+	slices.SortFunc(list, newestFirst)
 	if query.Cursor != "" {
-		after, _ := slices.BinarySearchFunc(list, query.Cursor, func(s session.UserSession, cursor string) int {
-			if position(s) < cursor {
-				return 1
-			}
-			return -1
-		})
-		list = list[after:]
+		from, found := slices.BinarySearchFunc(list, after, newestFirst)
+		if found {
+			from++
+		}
+		list = list[from:]
 	}
 	if len(list) <= query.Limit {
 		return session.Page{Sessions: list}, nil
 	}
 	list = list[:query.Limit]
-	return session.Page{Sessions: list, Next: position(list[len(list)-1])}, nil
+	return session.Page{Sessions: list, Next: cursor(list[len(list)-1])}, nil
 }
 
-// checkCursor returns ErrInvalid for a cursor that position didn't write.
-func checkCursor(cursor string) error {
-	created, id, _ := strings.Cut(cursor, " ")
-	_, createdErr := strconv.ParseInt(created, 10, 64)
-	if _, ok := session.ParseID(id); cursor != "" && (createdErr != nil || len(created) != 20 || !ok) {
-		return fmt.Errorf("cursor %q of a list: %w", cursor, session.ErrInvalid)
+func newestFirst(a, b session.UserSession) int {
+	return cmp.Or(b.Record.Created.Compare(a.Record.Created), bytes.Compare(a.ID[:], b.ID[:]))
+}
+
+// cursor names the place of a session in its user's list.
+func cursor(s session.UserSession) string {
+	return strconv.FormatInt(s.Record.Created.UnixNano(), 10) + " " + s.ID.String()
+}
+
+// parseCursor returns the session whose place the cursor names.
+func parseCursor(cursor string) (at session.UserSession, err error) {
+	if cursor == "" {
+		return at, nil
 	}
-	return nil
-}
-
-// position orders the sessions of a user, the oldest first.
-func position(s session.UserSession) string {
-	return fmt.Sprintf("%020d %s", s.Record.Created.UnixNano(), s.ID)
+	created, id, _ := strings.Cut(cursor, " ")
+	nanos, err := strconv.ParseInt(created, 10, 64)
+	var ok bool
+	if at.ID, ok = session.ParseID(id); err != nil || !ok {
+		return at, fmt.Errorf("cursor %q of a list: %w", cursor, session.ErrInvalid)
+	}
+	at.Record.Created = time.Unix(0, nanos)
+	return at, nil
 }
 
 func (s *Store) live(id session.ID, now time.Time) (session.Record, error) {

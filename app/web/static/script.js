@@ -40,7 +40,8 @@
     if (!server) return;
     answers.push(server);
     answers.splice(0, answers.length - length);
-    document.cookie = `served=${answers.join("~")}; Path=/; SameSite=Lax`;
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `served=${answers.join("~")}; Path=/; SameSite=Lax${secure}`;
 
     const slots = slotsOf(answers);
     const colour = (name) => `server-${slots.get(name) % colours}`;

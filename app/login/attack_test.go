@@ -1,0 +1,192 @@
+package login_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"stateless-servers/app/login/logintest"
+)
+
+// planted is a text that attackers want the visitor or the operator to read.
+const planted = "planted-by-an-attacker"
+
+// attacks are logins that somebody makes go wrong on purpose: the visitor, another site, or a provider that was taken over.
+func attacks(t *testing.T) []refusal {
+	const unacceptable, reported = "can&#39;t be accepted", "The login provider reports an error"
+	answer := func(name, value string) func(*logintest.Provider) {
+		return func(p *logintest.Provider) { p.Answer = func(query url.Values) { query.Set(name, value) } }
+	}
+	claim := func(name string, value any) func(*logintest.Provider) {
+		return func(p *logintest.Provider) { p.Claims = func(claims map[string]any) { claims[name] = value } }
+	}
+	exchange := func(status int, body func(*http.Request) map[string]any) func(*logintest.Provider) {
+		return func(p *logintest.Provider) {
+			p.Replace(logintest.ExchangePath, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(status)
+				json.NewEncoder(w).Encode(body(r))
+			})
+		}
+	}
+	echo := func(field string) func(*logintest.Provider) {
+		return exchange(http.StatusBadRequest, func(r *http.Request) map[string]any {
+			return map[string]any{
+				"error": "invalid_grant", "error_description": planted + " " + r.FormValue(field), "error_uri": "https://p.example",
+			}
+		})
+	}
+	tests := []refusal{
+		{"the code of another login", func(p *logintest.Provider) {
+			other := newFleet(t, "token", p.Issuer).visitor(t)
+			code := parse(t, p.LogIn(t, other.begin(), "bob")).Query().Get("code")
+			p.Answer = func(query url.Values) { query.Set("code", code) }
+		}, "accept its code", "invalid_grant"},
+		{"the ID token of another login", func(p *logintest.Provider) {
+			var stolen string
+			p.Token = func(token string) string { stolen = token; return token }
+			other := newFleet(t, "token", p.Issuer).visitor(t)
+			other.do(http.MethodGet, p.LogIn(t, other.begin(), "bob")).expect(t, http.StatusSeeOther, "")
+			p.Token = func(string) string { return stolen }
+		}, unacceptable, "nonce"},
+		{"an HMAC with the public key as its secret", func(p *logintest.Provider) {
+			p.Token = func(token string) string {
+				return resign(t, token, jose.SigningKey{Algorithm: jose.HS256, Key: publicPEM(t, p)}, nil)
+			}
+		}, unacceptable, "unexpected signature algorithm"},
+		{"a key that the token brings along", func(p *logintest.Provider) {
+			p.Token = func(token string) string {
+				own, err := rsa.GenerateKey(rand.Reader, 2048)
+				if err != nil {
+					t.Error(err)
+				}
+				return resign(t, token, jose.SigningKey{Algorithm: jose.RS256, Key: own}, &jose.SignerOptions{EmbedJWK: true})
+			}
+		}, unacceptable, "verify signature"},
+		{"a token that isn't in compact form", func(p *logintest.Provider) {
+			p.Token = func(token string) string {
+				parts := strings.Split(token, ".")
+				return fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, parts[0], parts[1], parts[2])
+			}
+		}, unacceptable, "compact"},
+		{"a key that takes long to verify with", func(p *logintest.Provider) {
+			const size = 2048 // bytes: eight times the usual, for which verifying takes 64 times as long
+			modulus := make([]byte, size)
+			rand.Read(modulus)
+			modulus[0], modulus[size-1] = 0x80, 1
+			public := &rsa.PublicKey{N: new(big.Int).SetBytes(modulus), E: 65537}
+			key := jose.JSONWebKey{Key: public, KeyID: "large", Algorithm: "RS256"}
+			p.Replace(logintest.KeysPath, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
+			})
+			p.Token = func(token string) string {
+				encoded := base64.RawURLEncoding.EncodeToString
+				head, claims := encoded([]byte(`{"alg":"RS256","kid":"large"}`)), strings.Split(token, ".")[1]
+				return head + "." + claims + "." + encoded(make([]byte, size))
+			}
+		}, unacceptable, "signature has 2048 bytes"},
+		{"keys that are none", func(p *logintest.Provider) {
+			p.Replace(logintest.KeysPath, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				io.WriteString(w, `{"keys":"`+strings.Repeat("key", 50_000)+`"}`)
+			})
+		}, unacceptable, "keys"},
+		{"keys that are elsewhere", func(p *logintest.Provider) {
+			p.Replace(logintest.KeysPath, http.RedirectHandler("http://127.0.0.1:1/keys", http.StatusFound).ServeHTTP)
+		}, unacceptable, "302 Found"},
+		{"an error that is markup", answer("error", `<script src="//evil.example">`+planted+`</script>`), reported, ""},
+		{"an error that is a message", answer("error", "Call 555 0100 "+planted), reported, ""},
+		{"an error without end", answer("error", strings.Repeat(planted, 300)), reported, ""},
+		{"a described error", func(p *logintest.Provider) {
+			p.Answer = func(query url.Values) {
+				query.Set("error", "server_error")
+				query.Set("error_description", planted)
+				query.Set("error_uri", "https://evil.example/"+planted)
+			}
+		}, "server_error", ""},
+		{"another issuer without end", answer("iss", strings.Repeat("https://other.example/", 200)), unacceptable,
+			"https://other.example"},
+		{"another audience without end", claim("aud", strings.Repeat("other", 20_000)), unacceptable, "expected audience"},
+		{"another party without end", claim("azp", strings.Repeat("other", 20_000)), unacceptable, "issued to"},
+		{"an error of the exchange without end", exchange(http.StatusBadRequest, func(*http.Request) map[string]any {
+			return map[string]any{"error": "invalid_grant", "error_description": strings.Repeat("long", 100_000)}
+		}), "accept its code", "invalid_grant"},
+		{"a description that repeats the code", echo("code"), "accept its code", "invalid_grant"},
+		{"a description that repeats the verifier", echo("code_verifier"), "accept its code", "invalid_grant"},
+		{"an error that repeats the verifier", exchange(http.StatusBadRequest, func(r *http.Request) map[string]any {
+			return map[string]any{"error": planted + r.FormValue("code_verifier")}
+		}), "accept its code", "400 Bad Request"},
+		{"an access token alone", exchange(http.StatusOK, func(*http.Request) map[string]any {
+			return map[string]any{"access_token": "a", "token_type": "Bearer"}
+		}), unacceptable, "malformed jwt"},
+		{"an ID token that is a number", exchange(http.StatusOK, func(*http.Request) map[string]any {
+			return map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": 1}
+		}), unacceptable, "malformed jwt"},
+		{"a name that is a number", claim("preferred_username", 1), unacceptable, "cannot unmarshal"},
+	}
+	for name, subject := range map[string]any{
+		"of another script": "änn", "of two spellings": "ann\u0301", "that was no UTF-8": "ann\ufffd", "with a zero": "ann\x00",
+		"with a line break": "ann\n", "that turns around": "ann\u202e", "of spaces": "   ", "that is invisible": "\u3164",
+	} {
+		tests = append(tests, refusal{"a subject " + name, claim("sub", subject), unacceptable, "subject"})
+	}
+	return append(tests, refusal{"a subject that is a number", claim("sub", 1), unacceptable, "cannot unmarshal"})
+}
+
+// resign returns an ID token with the same claims that key signs.
+func resign(t *testing.T, token string, key jose.SigningKey, options *jose.SignerOptions) string {
+	t.Helper()
+	claims, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err != nil {
+		t.Error(err)
+	}
+	signer, err := jose.NewSigner(key, options)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	signed, err := signer.Sign(claims)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	compact, err := signed.CompactSerialize()
+	if err != nil {
+		t.Error(err)
+	}
+	return compact
+}
+
+// publicPEM is the provider's public key in the form that libraries take secrets in by mistake.
+func publicPEM(t *testing.T, p *logintest.Provider) []byte {
+	t.Helper()
+	response, err := http.Get(p.Issuer + logintest.KeysPath)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer response.Body.Close()
+	var keys jose.JSONWebKeySet
+	if err := json.NewDecoder(response.Body).Decode(&keys); err != nil || len(keys.Keys) != 1 {
+		t.Errorf("the provider's keys: %v, %v", keys.Keys, err)
+		return nil
+	}
+	der, err := x509.MarshalPKIXPublicKey(keys.Keys[0].Key)
+	if err != nil {
+		t.Error(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}

@@ -1,0 +1,283 @@
+package login
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"stateless-servers/app/session/sealing/sealingtest"
+)
+
+const issuer = "https://login.example/pool"
+
+// A providerFunc answers requests in the provider's place, without a network.
+type providerFunc func(*http.Request) (*http.Response, error)
+
+func (f providerFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func respond(status int, body io.Reader) (*http.Response, error) {
+	return &http.Response{
+		Status: http.StatusText(status), StatusCode: status, Body: io.NopCloser(body),
+		Header: http.Header{"Content-Type": {"application/json"}, "Location": {"https://evil.example/"}},
+	}, nil
+}
+
+// configuration returns a provider that has this configuration, after change.
+func configuration(change func(map[string]any)) providerFunc {
+	fields := map[string]any{
+		"issuer": issuer, "jwks_uri": "https://keys.example/",
+		"authorization_endpoint": "https://login.example/authorize", "token_endpoint": "https://login.example/token",
+		"end_session_endpoint": "https://login.example/logout",
+	}
+	change(fields)
+	body, _ := json.Marshal(fields)
+	return func(*http.Request) (*http.Response, error) {
+		return respond(http.StatusOK, strings.NewReader(string(body)))
+	}
+}
+
+func unchanged(map[string]any) {}
+
+func newClient(t *testing.T, issuer string, provider providerFunc) *Client {
+	t.Helper()
+	client, err := New(Options{
+		Issuer: issuer, ClientID: "lab", RedirectURL: "https://lab.example/login/callback", Keys: sealingtest.Keys(t, "a"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.use(provider)
+	return client
+}
+
+func (c *Client) begin(ctx context.Context) (w *httptest.ResponseRecorder, address string, err error) {
+	w = httptest.NewRecorder()
+	address, err = c.Begin(w, httptest.NewRequestWithContext(ctx, http.MethodPost, "/login", nil))
+	return w, address, err
+}
+
+// A login goes to no address that isn't the issuer's word, and only over TLS.
+func TestDiscoveredAddresses(t *testing.T) {
+	const plain = "http://127.0.0.1:1/pool"
+	for _, test := range []struct {
+		issuer, field string
+		value         any
+		wrong         string // what the error says; "" for none
+	}{
+		{issuer, "end_session_endpoint", "", ""},
+		{issuer, "token_endpoint", "https://other.example/token", ""},
+		{issuer, "issuer", "https://evil.example", "did not match"},
+		{issuer, "issuer", issuer + "/", "did not match"},
+		{issuer, "issuer", nil, "did not match"},
+		{issuer, "issuer", 1, "decode"},
+		{issuer, "authorization_endpoint", "", "authorization_endpoint"},
+		{issuer, "authorization_endpoint", nil, "authorization_endpoint"},
+		{issuer, "authorization_endpoint", "/authorize", "authorization_endpoint"},
+		{issuer, "authorization_endpoint", "http://login.example/authorize", "authorization_endpoint"},
+		{issuer, "authorization_endpoint", "javascript:alert(1)", "authorization_endpoint"},
+		{issuer, "authorization_endpoint", "https://login.example@evil.example/", "authorization_endpoint"},
+		{issuer, "authorization_endpoint", "https://login.example/#", ""},
+		{issuer, "authorization_endpoint", "https://login.example/#a", "authorization_endpoint"},
+		{issuer, "authorization_endpoint", "https://login.example/\r\nSet-Cookie: a=b", "authorization_endpoint"},
+		{issuer, "token_endpoint", "", "token_endpoint"},
+		{issuer, "token_endpoint", "http://login.example/token", "token_endpoint"},
+		{issuer, "token_endpoint", "file:///etc/passwd", "token_endpoint"},
+		{issuer, "jwks_uri", "", "jwks_uri"},
+		{issuer, "jwks_uri", "http://keys.example/", "jwks_uri"},
+		{issuer, "end_session_endpoint", "http://login.example/logout", "end_session_endpoint"},
+		{issuer, "end_session_endpoint", "//evil.example/", "end_session_endpoint"},
+		{issuer, "end_session_endpoint", "data:text/html,x", "end_session_endpoint"},
+		{issuer, "end_session_endpoint", "https://", "end_session_endpoint"},
+		{issuer, "end_session_endpoint", "https://evil.example/" + strings.Repeat("a", 100_000) + "#a", "end_session_endpoint"},
+		{plain, "token_endpoint", "http://127.0.0.1:1/token", ""},
+		{plain, "token_endpoint", "ftp://127.0.0.1/token", "token_endpoint"},
+	} {
+		synctest.Test(t, func(t *testing.T) { // without waiting for the pauses between tries
+			client := newClient(t, test.issuer, configuration(func(fields map[string]any) {
+				fields["issuer"] = test.issuer
+				fields[test.field] = test.value
+			}))
+			w, address, err := client.begin(t.Context())
+			if test.wrong == "" {
+				if err != nil || address == "" {
+					t.Errorf("%s %.100q: %v", test.field, test.value, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.wrong) || len(err.Error()) > 700 {
+				t.Errorf("%s %.100q: %.1000v, want an error with %q", test.field, test.value, err, test.wrong)
+			}
+			if address != "" || len(w.Result().Cookies()) > 0 || client.End() != "" {
+				t.Errorf("%s %.100q: a login leads to %q", test.field, test.value, address)
+			}
+		})
+	}
+}
+
+// A slowBody is a body of which a byte comes every 100 ms, until ctx ends.
+type slowBody struct{ ctx context.Context }
+
+func (b slowBody) Read(p []byte) (int, error) {
+	select {
+	case <-b.ctx.Done():
+		return 0, b.ctx.Err()
+	case <-time.After(100 * time.Millisecond):
+		p[0] = ' '
+		return 1, nil
+	}
+}
+
+// Whatever happens where the provider's configuration should be, a login ends in time, with an error, and without a word
+// from elsewhere. A login that was under way goes on.
+func TestDiscoveryFails(t *testing.T) {
+	for name, fails := range map[string]providerFunc{
+		"hangs": func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() },
+		"answers a byte at a time": func(r *http.Request) (*http.Response, error) {
+			return respond(http.StatusOK, slowBody{r.Context()})
+		},
+		"breaks off": func(*http.Request) (*http.Response, error) {
+			return respond(http.StatusOK, io.MultiReader(strings.NewReader("{"), failing{}))
+		},
+		"never ends": func(*http.Request) (*http.Response, error) {
+			return respond(http.StatusOK, strings.NewReader(strings.Repeat(" ", 2*maxAnswer)))
+		},
+		"leads elsewhere": func(r *http.Request) (*http.Response, error) {
+			if r.Host != "login.example" {
+				t.Errorf("%s was asked", r.Host)
+			}
+			return respond(http.StatusFound, strings.NewReader(""))
+		},
+		"isn't there": func(*http.Request) (*http.Response, error) {
+			return respond(http.StatusNotFound, strings.NewReader(""))
+		},
+		"fails": func(*http.Request) (*http.Response, error) {
+			return respond(http.StatusBadGateway, strings.NewReader(""))
+		},
+		"is overloaded": func(*http.Request) (*http.Response, error) {
+			return respond(http.StatusTooManyRequests, strings.NewReader(""))
+		},
+		"is a page": func(*http.Request) (*http.Response, error) {
+			return respond(http.StatusOK, strings.NewReader("<!doctype html>"+strings.Repeat("a", 10_000)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				other := newClient(t, issuer, configuration(unchanged))
+				w, address, err := other.begin(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, query, _ := strings.Cut(address, "?")
+				callback := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/login/callback?code=a&"+query, nil)
+				callback.AddCookie(w.Result().Cookies()[0])
+
+				client := newClient(t, issuer, fails)
+				start := time.Now()
+				w, address, err = client.begin(t.Context())
+				if err == nil || address != "" || len(w.Result().Cookies()) > 0 || len(err.Error()) > 700 {
+					t.Errorf("a login begins at %q: %.1000v", address, err)
+				}
+				w = httptest.NewRecorder()
+				_, _, err = client.Finish(w, callback)
+				var refusal *Refusal
+				if err == nil || errors.As(err, &refusal) || len(w.Result().Cookies()) > 0 {
+					t.Errorf("a login finishes with %v and cookies %v", err, w.Result().Cookies())
+				}
+				if took := time.Since(start); took > 2*timeout {
+					t.Errorf("both took %v", took)
+				}
+				client.use(configuration(unchanged))
+				if _, address, err = client.begin(t.Context()); err != nil {
+					t.Errorf("when the provider is back, a login begins at %q: %v", address, err)
+				}
+			})
+		})
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// While the provider hangs, what it said before goes on being used, without waiting.
+func TestAnOldConfigurationHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		client := newClient(t, issuer, configuration(unchanged))
+		if _, _, err := client.begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		end := client.End()
+		client.use(providerFunc(func(r *http.Request) (*http.Response, error) {
+			asked.Add(1)
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}))
+		time.Sleep(24 * time.Hour)
+		start := time.Now()
+		if got := client.End(); got != end || !strings.HasPrefix(got, "https://login.example/logout?") || asked.Load() != 0 {
+			t.Errorf("a logout leads to %q, and asks %d times", got, asked.Load())
+		}
+		for range 3 {
+			_, address, err := client.begin(t.Context())
+			if err != nil || !strings.HasPrefix(address, "https://login.example/authorize?") {
+				t.Errorf("a login begins at %q: %v", address, err)
+			}
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("they waited for %v", took)
+		}
+		time.Sleep(timeout)
+		synctest.Wait()
+		if n := asked.Load(); n < 1 || n > tries {
+			t.Errorf("the provider was asked %d times, want 1 to %d", n, tries)
+		}
+
+		client.use(configuration(func(fields map[string]any) { fields["authorization_endpoint"] = "https://new.example/" }))
+		for _, want := range []string{"https://login.example/authorize?", "https://new.example/?"} {
+			if _, address, err := client.begin(t.Context()); err != nil || !strings.HasPrefix(address, want) {
+				t.Errorf("a login begins at %q, want %q: %v", address, want, err)
+			}
+			synctest.Wait() // for the answer
+		}
+	})
+}
+
+// A server that has just started learns where logouts lead, also when the provider comes later.
+func TestPrepare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var there atomic.Bool
+		answer := configuration(unchanged)
+		client := newClient(t, issuer, func(r *http.Request) (*http.Response, error) {
+			if there.Load() {
+				return answer(r)
+			}
+			return nil, errDown
+		})
+		returned := make(chan struct{})
+		go func() { client.Prepare(t.Context()); close(returned) }()
+		time.Sleep(10 * time.Minute)
+		if got := client.End(); got != "" {
+			t.Errorf("without a provider, a logout leads to %q", got)
+		}
+		there.Store(true)
+		time.Sleep(2 * time.Minute)
+		if got := client.End(); !strings.HasPrefix(got, "https://login.example/logout?") {
+			t.Errorf("a logout leads to %q", got)
+		}
+		<-returned
+
+		ctx, cancel := context.WithCancel(t.Context())
+		client = newClient(t, issuer, func(*http.Request) (*http.Response, error) { return nil, errDown })
+		time.AfterFunc(time.Hour, cancel)
+		client.Prepare(ctx) // returns
+	})
+}

@@ -1,0 +1,287 @@
+package login_test
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stateless-servers/app/login/logintest"
+)
+
+// Clocks differ by a minute, not by ten.
+func TestClocksOfTheProvider(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	f := newFleet(t, "token", p.Issuer)
+	in := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
+	const minute = time.Minute
+	for _, test := range []struct {
+		name    string
+		claims  map[string]time.Duration // from now
+		refused bool
+	}{
+		{"the same", map[string]time.Duration{"iat": 0, "nbf": 0, "exp": minute}, false},
+		{"a minute slow", map[string]time.Duration{"iat": -minute, "nbf": -minute, "exp": 0}, false},
+		{"a minute fast", map[string]time.Duration{"iat": minute, "nbf": minute, "exp": 2 * minute}, false},
+		{"expired a minute ago", map[string]time.Duration{"exp": -minute}, false},
+		{"valid in a minute", map[string]time.Duration{"nbf": minute}, false},
+		{"issued in a minute", map[string]time.Duration{"iat": minute}, false},
+		// Microsoft Entra ID dates its tokens back by five minutes.
+		{"dated back by five minutes and a minute slow", map[string]time.Duration{"iat": -6 * minute, "nbf": -6 * minute}, false},
+		{"ten minutes slow", map[string]time.Duration{"iat": -10 * minute, "nbf": -10 * minute, "exp": 50 * minute}, true},
+		{"ten minutes fast", map[string]time.Duration{"iat": 10 * minute, "nbf": 10 * minute, "exp": 70 * minute}, true},
+		{"expired ten minutes ago", map[string]time.Duration{"exp": -10 * minute}, true},
+		{"valid in ten minutes", map[string]time.Duration{"nbf": 10 * minute}, true},
+		{"issued in ten minutes", map[string]time.Duration{"iat": 10 * minute}, true},
+		{"issued ten minutes ago", map[string]time.Duration{"iat": -10 * minute}, true},
+		{"issued ages from now", map[string]time.Duration{"iat": 280 * 365 * 24 * time.Hour}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p.Claims = func(claims map[string]any) {
+				for name, d := range test.claims {
+					claims[name] = in(d)
+				}
+			}
+			status, user, v := http.StatusSeeOther, logintest.Ann, f.visitor(t)
+			if test.refused {
+				status, user = http.StatusForbidden, ""
+			}
+			v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, status, "")
+			if got := v.user(); got != user {
+				t.Errorf("logged in as %q", got)
+			}
+		})
+	}
+	for _, claim := range []string{"iat", "exp"} {
+		t.Run("without "+claim, func(t *testing.T) {
+			p.Claims = func(claims map[string]any) { delete(claims, claim) }
+			v := f.visitor(t)
+			v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusForbidden, "")
+		})
+	}
+}
+
+// The page shows the provider's name for a visitor if it is one that can be seen, and else the subject.
+func TestNamesFromTheProvider(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	f := newFleet(t, "memory", p.Issuer)
+	for name, want := range map[string]string{
+		"ann":                              "ann",
+		"Zoë":                              "Zoë",
+		"<script>alert(1)</script>":        "&lt;script&gt;alert(1)&lt;/script&gt;",
+		"":                                 "ann@example.com",
+		"   ":                              logintest.Ann,
+		"\u3164":                           logintest.Ann,
+		"\u200b":                           logintest.Ann,
+		"\u2800\u2800":                     logintest.Ann,
+		"admin\u202e":                      logintest.Ann,
+		"a\nb":                             logintest.Ann,
+		"a\x00b":                           logintest.Ann,
+		strings.Repeat("a", 10<<10):        logintest.Ann,
+		strings.Repeat("\u0301", 64):       logintest.Ann,
+		strings.Repeat("\U0001f600", 64):   strings.Repeat("\U0001f600", 64),
+		strings.Repeat("a", 64) + "\u0301": logintest.Ann,
+	} {
+		p.Claims = func(claims map[string]any) { claims["preferred_username"] = name }
+		v := f.visitor(t)
+		v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+		a := v.do(http.MethodGet, "/").expect(t, http.StatusOK, "Logged in as <b>"+want+"</b>")
+		if strings.Contains(a.body, "<script>alert") || len(a.body) > 50_000 {
+			t.Errorf("%.40q: the page has %d bytes\n%.3000s", name, len(a.body), a.body)
+		}
+	}
+}
+
+// However a provider fails to answer, the login gets 503. When it answers again, the same login goes on, unless its code was
+// used.
+func TestAProviderThatFailsHalfway(t *testing.T) {
+	slow := map[string]http.HandlerFunc{
+		"hangs": func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body) // or the server doesn't see that the client leaves
+			<-r.Context().Done()
+		},
+		"answers a byte at a time": func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "application/json")
+			for range 1000 { // the server ends it long before
+				io.WriteString(w, " ")
+				http.NewResponseController(w).Flush()
+				select {
+				case <-r.Context().Done():
+					return
+				case <-time.After(50 * time.Millisecond):
+				}
+			}
+		},
+	}
+	quick := map[string]http.HandlerFunc{
+		"breaks off": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, "{")
+		},
+		"never ends": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, strings.Repeat(" ", 2<<20))
+			io.WriteString(w, `{"keys":[],"access_token":"a","token_type":"Bearer"}`)
+		},
+		"unpacks without end": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			packed := gzip.NewWriter(w)
+			io.WriteString(packed, strings.Repeat(" ", 2<<20))
+			packed.Close()
+		},
+		"is overloaded": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
+		"fails":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
+	}
+	test := func(t *testing.T, p *logintest.Provider, path string, fails http.HandlerFunc) {
+		t.Helper()
+		f := newFleet(t, "token", p.Issuer)
+		v := f.visitor(t)
+		callback := p.LogIn(t, v.begin(), "ann")
+		p.Replace(path, fails)
+		a := v.do(http.MethodGet, callback).expect(t, http.StatusServiceUnavailable, "The login provider doesn&#39;t answer")
+		if a.Header.Get("Retry-After") == "" || v.cookies["session"] != "" || len(f.log.String()) > 2000 {
+			t.Errorf("the answer has %v, the visitor %v, the log is %.3000s", a.Header, v.cookies, f.log)
+		}
+		p.Replace(path, nil)
+		status, user := http.StatusSeeOther, logintest.Ann
+		if path == logintest.KeysPath { // which are asked for when the code was used
+			status, user = http.StatusForbidden, ""
+		}
+		v.do(http.MethodGet, callback).expect(t, status, "")
+		if got := v.user(); got != user {
+			t.Errorf("logged in as %q", got)
+		}
+	}
+	shared := logintest.Start(t, redirect)
+	for _, path := range []string{logintest.ExchangePath, logintest.KeysPath} {
+		for name, fails := range quick {
+			t.Run(path+" "+name, func(t *testing.T) { test(t, shared, path, fails) })
+		}
+		for name, fails := range slow {
+			t.Run(path+" "+name, func(t *testing.T) {
+				t.Parallel()
+				test(t, logintest.Start(t, redirect), path, fails)
+			})
+		}
+	}
+}
+
+// Tokens that name keys that don't exist don't make servers ask for keys without bound, nor hold up other logins.
+func TestUnknownKeys(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	f := newFleet(t, "token", p.Issuer)
+	login := func() answer {
+		t.Helper()
+		v := f.visitor(t)
+		f.next = 0
+		callback := p.LogIn(t, v.begin(), "ann")
+		f.next = 0 // the same server
+		return v.do(http.MethodGet, callback)
+	}
+	login().expect(t, http.StatusSeeOther, "")
+	other, n := logintest.Start(t, redirect), 0
+	p.Token = func(string) string {
+		n++
+		return other.Sign(map[string]any{"iss": p.Issuer, "n": n})
+	}
+	const logins = 60
+	begun := time.Now()
+	for range logins {
+		if a := login(); a.StatusCode != http.StatusForbidden && a.StatusCode != http.StatusServiceUnavailable {
+			a.expect(t, http.StatusForbidden, "")
+		}
+	}
+	most := 12 + int64(time.Since(begun)/(10*time.Second))
+	if got := p.KeyRequests.Load(); got < 2 || got > most {
+		t.Errorf("%d logins asked for keys %d times, want 2 to %d", logins, got, most)
+	}
+	p.Token = nil
+	login().expect(t, http.StatusSeeOther, "")
+}
+
+// Callbacks of one login at the same time log in its user, and nobody else.
+func TestParallelCallbacks(t *testing.T) {
+	stores(t, func(t *testing.T, store string) {
+		p := logintest.Start(t, redirect)
+		f := newFleet(t, store, p.Issuer)
+		v := f.visitor(t)
+		callback := p.LogIn(t, v.begin(), "ann")
+		var answers [8]answer
+		var visitors [8]*visitor
+		var all sync.WaitGroup
+		for i := range answers {
+			server := &fleet{servers: [2]string{f.servers[i%2], f.servers[i%2]}}
+			visitors[i] = server.visitor(t)
+			visitors[i].cookies["login"] = v.cookies["login"]
+			all.Go(func() { answers[i] = visitors[i].do(http.MethodGet, callback) })
+		}
+		all.Wait()
+		finished := 0
+		for i, a := range answers {
+			want := ""
+			switch a.StatusCode {
+			case http.StatusSeeOther:
+				finished, want = finished+1, logintest.Ann
+			case http.StatusForbidden: // the code was used
+			default:
+				a.expect(t, http.StatusForbidden, "")
+			}
+			if got := visitors[i].user(); got != want {
+				t.Errorf("%s: logged in as %q", a.Status, got)
+			}
+		}
+		if finished == 0 {
+			t.Error("none of them logged in")
+		}
+		f.visitor(t).do(http.MethodGet, callback).expect(t, http.StatusForbidden, "")
+	})
+}
+
+// A cookie that another site of the host planted doesn't stand in the way of the server's own.
+func TestAPlantedCookieOfALogin(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	f := newFleet(t, "token", p.Issuer)
+	attacker := f.visitor(t)
+	attacker.begin()
+	for _, planted := range []string{"", "x", "AAAA", attacker.cookies["login"]} {
+		v := f.visitor(t)
+		callback := p.LogIn(t, v.begin(), "ann")
+		v.do(http.MethodGet, callback, "Cookie: login="+planted).expect(t, http.StatusSeeOther, "")
+		if got := v.user(); got != logintest.Ann {
+			t.Errorf("%.10q: logged in as %q", planted, got)
+		}
+	}
+}
+
+// Logout ends the session and asks the provider nothing, whether the server knows it or not.
+func TestLogoutAsksNothing(t *testing.T) {
+	p := logintest.Start(t, redirect)
+	f := newFleet(t, "token", p.Issuer)
+	for _, known := range []bool{true, false} {
+		t.Run(fmt.Sprintf("known %t", known), func(t *testing.T) {
+			p.Replace(logintest.DiscoveryPath, nil)
+			v := f.visitor(t)
+			v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+			if !known {
+				v.fleet = newFleet(t, "token", p.Issuer) // servers with the same keys, that have just started
+			}
+			p.Replace(logintest.DiscoveryPath, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			asked := p.Discoveries.Load()
+			a := v.do(http.MethodPost, "/logout")
+			if leads := strings.HasPrefix(a.Header.Get("Location"), p.Issuer); leads != known {
+				t.Errorf("it leads to %q: %s", a.Header.Get("Location"), a.Status)
+			}
+			if n := p.Discoveries.Load() - asked; n != 0 {
+				t.Errorf("the provider was asked %d times", n)
+			}
+			if got := v.user(); got != "" {
+				t.Errorf("still logged in as %q", got)
+			}
+		})
+	}
+}
