@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -61,18 +62,18 @@ func newMetrics(conflicts func() int64) *metrics {
 }
 
 // ObserveOperation counts one store operation.
-func (m *metrics) ObserveOperation(o session.Operation) {
-	m.operations.WithLabelValues(o.Store, o.Name, o.Outcome).Observe(o.Duration.Seconds())
-	m.bytes.WithLabelValues(o.Store, o.Name).Add(float64(o.Bytes))
+func (m *metrics) ObserveOperation(_ context.Context, o session.Operation) {
+	m.operations.WithLabelValues(o.Store, string(o.Name), string(o.Outcome)).Observe(o.Duration.Seconds())
+	m.bytes.WithLabelValues(o.Store, string(o.Name)).Add(float64(o.Bytes))
 	m.totals.operations.Inc()
 	m.totals.busySeconds.Add(o.Duration.Seconds())
 	if o.Duration >= config.SlowOperation {
 		m.totals.slow.Inc()
 	}
 	switch o.Outcome {
-	case "missing":
+	case session.OutcomeMissing:
 		m.totals.missing.Inc()
-	case "unavailable":
+	case session.OutcomeUnavailable:
 		m.totals.unavailable.Inc()
 	}
 }

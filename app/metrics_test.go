@@ -25,13 +25,13 @@ func TestTotals(t *testing.T) {
 		}
 	}
 	for _, o := range []session.Operation{
-		{Name: "load", Outcome: "ok", Duration: time.Millisecond},
-		{Name: "load", Outcome: "missing", Duration: time.Millisecond},
-		{Name: "update", Outcome: "unavailable", Duration: 900 * time.Millisecond},
-		{Name: "update", Outcome: "ended", Duration: config.SlowOperation},
-		{Name: "update", Outcome: "canceled", Duration: config.SlowOperation - 1},
+		{Name: session.OperationLoad, Outcome: session.OutcomeOK, Duration: time.Millisecond},
+		{Name: session.OperationLoad, Outcome: session.OutcomeMissing, Duration: time.Millisecond},
+		{Name: session.OperationUpdate, Outcome: session.OutcomeUnavailable, Duration: 900 * time.Millisecond},
+		{Name: session.OperationUpdate, Outcome: session.OutcomeEnded, Duration: config.SlowOperation},
+		{Name: session.OperationRenew, Outcome: session.OutcomeCanceled, Duration: config.SlowOperation - 1},
 	} {
-		m.ObserveOperation(o)
+		m.ObserveOperation(t.Context(), o)
 	}
 	conflicts = 7
 	text := shown()
@@ -42,5 +42,8 @@ func TestTotals(t *testing.T) {
 		if !strings.Contains(text, "\n"+name+" "+want+"\n") {
 			t.Errorf("%s isn't %s:\n%s", name, want, text)
 		}
+	}
+	if !strings.Contains(text, `session_store_operation_seconds_count{operation="renew",outcome="canceled",store=""} 1`) {
+		t.Errorf("the renewal isn't there by its name:\n%s", text)
 	}
 }

@@ -188,7 +188,8 @@ func (s DynamoDBStore) Graphs() []awscloudwatch.IWidget {
 	graphs := []awscloudwatch.IWidget{
 		graph("DynamoDB: capacity units", s.metric("ConsumedReadCapacityUnits", "Sum", "reads", ""),
 			s.metric("ConsumedWriteCapacityUnits", "Sum", "writes", "")),
-		graph("DynamoDB: latency (ms)", latency("GetItem"), latency("PutItem"), latency("UpdateItem"), latency("Query")),
+		graph("DynamoDB: latency (ms)", latency("GetItem"), latency("PutItem"), latency("UpdateItem"),
+			latency("TransactWriteItems"), latency("Query"), latency("BatchGetItem")),
 		graph("DynamoDB: throttled", s.ofOperations("ThrottledRequests", "throttled")),
 		graph("DynamoDB: errors", s.ofOperations("SystemErrors", "errors")),
 	}
@@ -224,7 +225,7 @@ func (s DynamoDBStore) metric(name, statistic, label, operation string) awscloud
 // ofOperations is the sum of a metric that DynamoDB keeps by operation.
 func (s DynamoDBStore) ofOperations(name, label string) awscloudwatch.IMetric {
 	operations := map[string]awscloudwatch.IMetric{}
-	for _, operation := range []string{"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query"} {
+	for _, operation := range []string{"GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "Query"} {
 		operations[strings.ToLower(operation)] = s.metric(name, "Sum", operation, operation)
 	}
 	return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{

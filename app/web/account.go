@@ -1,7 +1,11 @@
 package web
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -87,22 +91,64 @@ func (s *server) getSessions(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusUnauthorized, "Nobody is logged in. Log in with POST /login.")
 		return
 	}
-	infos, err := visitor.UserSessions(r.Context())
+	query := r.URL.Query()
+	limit, ok := listLimit(query)
+	if !ok {
+		refuse(w, r, http.StatusUnprocessableEntity, badValue("query parameter limit", query.Get("limit"),
+			"a whole number from 1 to "+strconv.Itoa(maxListed)))
+		return
+	}
+	list, next, err := listSessions(r.Context(), query.Get("cursor"), limit)
+	if errors.Is(err, session.ErrInvalid) {
+		refuse(w, r, http.StatusUnprocessableEntity, badValue("query parameter cursor", query.Get("cursor"),
+			"the value of next in the answer before"))
+		return
+	}
 	if err != nil {
 		s.sessionError(w, r, err)
 		return
 	}
 	writeJSON(w, struct {
 		Sessions []userSession `json:"sessions"`
-	}{userSessions(infos)})
+		Next     string        `json:"next,omitempty"` // the cursor of the next page
+	}{list, next})
 }
 
-func userSessions(infos []session.Info) []userSession {
-	list := make([]userSession, len(infos))
-	for i, info := range infos {
-		list[i] = userSession{
-			info.ID.String(), toSecond(info.Created), toSecond(info.LastSeen), info.UserAgent, info.Current,
-		}
+// How many sessions a list shows.
+const (
+	usuallyListed = 20
+	maxListed     = 100
+)
+
+// listLimit returns the query's limit of a list, and false when it has one that is not allowed.
+func listLimit(query url.Values) (int, bool) {
+	if !query.Has("limit") {
+		return usuallyListed, true
 	}
-	return list
+	limit, err := strconv.Atoi(query.Get("limit"))
+	return limit, err == nil && 1 <= limit && limit <= maxListed
+}
+
+// listSessions returns at most limit sessions of the user who is logged in, and the cursor of the next page, "" on the
+// last. Expired sessions take up room in the pages of a store. To fill the list it asks for several, but not for many: a
+// visitor must not wait for a store to go through thousands of expired sessions.
+func listSessions(ctx context.Context, cursor string, limit int) (list []userSession, next string, err error) {
+	const mostPages = 5
+	list = []userSession{} // in JSON [] and not null
+	for range mostPages {
+		infos, next, err := session.From(ctx).UserSessions(ctx, cursor, limit-len(list))
+		if err != nil {
+			return nil, "", err
+		}
+		for _, info := range infos {
+			list = append(list, userSession{
+				info.ID.String(), toSecond(info.Created), toSecond(info.LastSeen), info.UserAgent, info.Current,
+			})
+		}
+		if next == "" || len(list) >= limit {
+			return list, next, nil
+		}
+		cursor = next
+	}
+	return list, cursor, nil
 }

@@ -70,6 +70,32 @@ func TestStartAfresh(t *testing.T) {
 	v.post("/api/cart/coffee", "quantity=x", html).page(t, 422, "a whole number").lacks(t, "Start afresh")
 }
 
+// What one user left in the session doesn't reach another.
+func TestLoginOfAnotherUser(t *testing.T) {
+	_, v := oneServer(t)
+	v.post("/api/visits", "").expect(t, 200)
+	v.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann","visits":1`)
+	v.post("/api/cart/coffee", "quantity=2").expect(t, 200)
+	before := v.cookie("session")
+	v.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann","visits":1,"cart":{"coffee":2}`)
+	v.post("/login", "user=bob").expect(t, 200).contains(t, `"user":"bob","visits":0,"cart":{}`)
+	newVisitor(t, v.server).post("/login", "user=bob", "Cookie: session="+before).expect(t, 200).
+		contains(t, `"user":"bob","visits":0,"cart":{}`)
+}
+
+// A double click, or a login whose answer was lost: both start from the same session, and neither reaches the other.
+func TestLoginSubmittedTwice(t *testing.T) {
+	_, v := oneServer(t)
+	v.post("/api/visits", "").expect(t, 200)
+	before := v.cookie("session")
+	again := newVisitor(t, v.server)
+	v.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann","visits":1`)
+	again.post("/login", "user=ann", "Cookie: session="+before).expect(t, 200).contains(t, `"user":"ann","visits":1`)
+	v.post("/api/visits", "").expect(t, 200, `{"visits":2,"server":"server-1"}`)
+	again.get("/api/session").expect(t, 200).contains(t, `"user":"ann","visits":1`)
+	newVisitor(t, v.server).post("/api/visits", "", "Cookie: session="+before).problem(t, 409, "The session has ended")
+}
+
 // A login needs no fresh start.
 func TestLoginAfterTheSessionWasEnded(t *testing.T) {
 	_, v := oneServer(t)

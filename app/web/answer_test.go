@@ -20,6 +20,10 @@ func (a answer) expect(t *testing.T, status int, body ...string) answer {
 	if a.StatusCode != status {
 		t.Errorf("%s %s: status %d, want %d\n%.300s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.body)
 	}
+	// Where a retry can help, and nowhere else.
+	if again := a.Header.Get("Retry-After") != ""; again != (status == http.StatusServiceUnavailable) {
+		t.Errorf("%s %s: status %d, with Retry-After: %v", a.Request.Method, a.Request.URL.Path, status, again)
+	}
 	if len(body) > 0 && strings.TrimSpace(a.body) != body[0] {
 		t.Errorf("%s %s\n got %s\nwant %s", a.Request.Method, a.Request.URL.Path, a.body, body[0])
 	}

@@ -35,8 +35,7 @@ type sessionState struct {
 
 // state reads the session, and writes nothing.
 func (s *server) state(ctx context.Context) (sessionState, error) {
-	visitor := session.From(ctx)
-	info, found, err := visitor.Info(ctx)
+	info, found, err := session.From(ctx).Info(ctx)
 	if err != nil {
 		return sessionState{}, err
 	}
@@ -47,14 +46,14 @@ func (s *server) state(ctx context.Context) (sessionState, error) {
 		state.Created, state.Expires = toSecond(info.Created), toSecond(info.Expires)
 	}
 	if s.Login != nil && state.Authenticated {
-		if state.Name, _, err = displayName.Get(ctx, visitor); err != nil {
+		if state.Name, _, err = displayName.Get(ctx); err != nil {
 			return sessionState{}, err
 		}
 	}
-	if state.Visits, err = visits.Get(ctx, visitor); err != nil {
+	if state.Visits, err = visits.Get(ctx); err != nil {
 		return sessionState{}, err
 	}
-	state.Cart, err = cartLines(ctx, visitor)
+	state.Cart, err = cartLines(ctx)
 	return state, err
 }
 
@@ -87,11 +86,8 @@ func (s *server) addVisit(w http.ResponseWriter, r *http.Request) {
 
 // addTo adds n to a counter of the session and returns its new value: one store operation.
 func addTo(ctx context.Context, counter session.Counter, n int64) (int64, error) {
-	visitor := session.From(ctx)
-	if err := counter.Add(visitor, n); err != nil {
-		return 0, err
-	}
-	return counter.Get(ctx, visitor)
+	counter.Add(ctx, n)
+	return counter.Get(ctx)
 }
 
 // maxQuantity bounds by how much one request changes a line of the cart.
@@ -134,12 +130,12 @@ func adjustLine(ctx context.Context, sku string, quantity int64) (map[string]int
 	if err != nil {
 		return nil, err
 	}
-	return cartLines(ctx, session.From(ctx))
+	return cartLines(ctx)
 }
 
 // cartLines returns the lines that hold something. A line below 0 is about to be put right by another request.
-func cartLines(ctx context.Context, visitor *session.Session) (map[string]int64, error) {
-	lines, err := cart.All(ctx, visitor)
+func cartLines(ctx context.Context) (map[string]int64, error) {
+	lines, err := cart.All(ctx)
 	for sku, quantity := range lines {
 		if quantity <= 0 {
 			delete(lines, sku)
@@ -157,13 +153,9 @@ func (s *server) addScore(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx := r.Context()
-	visitor := session.From(ctx)
 	// This starts a session where there is none: the name on the board comes from it.
-	if err := lastScore.Set(visitor, score); err != nil {
-		s.sessionError(w, r, err)
-		return
-	}
-	info, _, err := visitor.Info(ctx)
+	lastScore.Set(ctx, score)
+	info, _, err := session.From(ctx).Info(ctx)
 	if err != nil {
 		s.sessionError(w, r, err)
 		return

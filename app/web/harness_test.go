@@ -28,7 +28,8 @@ type store struct {
 	session.UserStore
 	down    atomic.Bool
 	promise func(*session.Promises)
-	updated atomic.Pointer[func()] // when not nil, it runs once, before whoever did the next update hears of it
+	updated atomic.Pointer[func()]                        // when not nil, it runs once, before whoever did the next update hears of it
+	pages   func(session.PageQuery) (session.Page, error) // when not nil, it lists a user's sessions
 }
 
 func newStore() *store { return &store{UserStore: memory.New(), promise: func(*session.Promises) {}} }
@@ -73,11 +74,28 @@ func (s *store) Update(ctx context.Context, id session.ID, u session.Update) (se
 	return record, err
 }
 
-func (s *store) End(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+func (s *store) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
 	if err := s.err(); err != nil {
 		return session.Record{}, err
 	}
-	return s.UserStore.End(ctx, id, now)
+	return s.UserStore.Renew(ctx, r)
+}
+
+func (s *store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+	if err := s.err(); err != nil {
+		return session.Record{}, err
+	}
+	return s.UserStore.End(ctx, id, ending)
+}
+
+func (s *store) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
+	if err := s.err(); err != nil {
+		return session.Page{}, err
+	}
+	if s.pages != nil {
+		return s.pages(query)
+	}
+	return s.UserStore.UserSessions(ctx, user, query)
 }
 
 // operations are the names of the store operations since they were last asked for.
@@ -86,10 +104,10 @@ type operations struct {
 	names []string
 }
 
-func (o *operations) ObserveOperation(operation session.Operation) {
+func (o *operations) ObserveOperation(_ context.Context, operation session.Operation) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.names = append(o.names, operation.Name)
+	o.names = append(o.names, string(operation.Name))
 }
 
 func (o *operations) since() string {

@@ -52,25 +52,13 @@ func (s *server) finishLogin(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// become logs in the subject, who keeps what was in the session unless somebody else was logged in.
+// become logs in the subject, and stores the name in the new session.
 func become(ctx context.Context, subject, name string) error {
-	visitor := session.From(ctx)
-	before, err := visitor.User(ctx)
-	if err != nil {
-		return err
-	}
-	if before != "" && before != subject {
-		if err := visitor.Logout(ctx); err != nil {
-			return err
-		}
-	}
 	if !isName(name) {
 		name = subject
 	}
-	if err := displayName.Set(visitor, name); err != nil {
-		return err
-	}
-	return visitor.Login(ctx, subject)
+	displayName.Set(ctx, name)
+	return session.From(ctx).Login(ctx, subject)
 }
 
 func (s *server) refuseLogin(w http.ResponseWriter, r *http.Request, err error) {

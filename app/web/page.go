@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -27,7 +28,8 @@ type homePage struct {
 	Board      []leaderboard.Entry
 	BoardFails bool
 
-	Sessions      []userSession
+	Sessions      []userSession // the newest
+	MoreSessions  string        // the address of the ones that follow; empty when there are none
 	SessionsFails bool
 }
 
@@ -58,8 +60,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	visitor := session.From(ctx)
-	info, found, err := visitor.Info(ctx)
+	info, found, err := session.From(ctx).Info(ctx)
 	if err != nil {
 		s.sessionError(w, r, err)
 		return
@@ -68,7 +69,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	if found {
 		home.Player = s.playerName(info)
 		// A score that another version of this program wrote differently is no reason to fail.
-		home.LastScore, home.HasScore, _ = lastScore.Get(ctx, visitor)
+		home.LastScore, home.HasScore, _ = lastScore.Get(ctx)
 	}
 	home.setAnswers(s.remember(w, r))
 	home.setCart(state.Cart)
@@ -79,12 +80,15 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if home.Authenticated && home.NoUserSessions == "" {
-		infos, err := visitor.UserSessions(ctx)
+		list, next, err := listSessions(ctx, "", usuallyListed)
 		if err != nil {
 			home.SessionsFails = true
 			s.logFailure(ctx, "list a user's sessions for the page", err)
 		}
-		home.Sessions = userSessions(infos)
+		home.Sessions = list
+		if next != "" {
+			home.MoreSessions = "/api/sessions?cursor=" + url.QueryEscape(next)
+		}
 	}
 	writePage(w, http.StatusOK, homeDocument(home))
 }

@@ -219,18 +219,23 @@ func sessionsList(p homePage) g.Node {
 		return why(p.NoUserSessions)
 	case p.SessionsFails:
 		return h.P(g.Text("The list can’t be read right now."))
-	case len(p.Sessions) == 0:
+	case len(p.Sessions) == 0 && p.MoreSessions == "":
 		return h.Ul(h.Class("sessions"),
 			h.Li(g.Text("None is listed yet: the list follows logins within moments.")))
 	}
-	return h.Ul(h.Class("sessions"), g.Map(p.Sessions, func(s userSession) g.Node {
+	item := func(s userSession) g.Node {
 		return h.Li(
 			h.Span(h.Class("agent"), g.Text(cmp.Or(s.UserAgent, "Unknown browser"))), space(),
 			g.If(s.Current, g.Group{h.Span(h.Class("badge"), g.Text("this one")), space()}),
 			h.Span(h.Class("times"),
 				g.Text("started "), moment(s.Started), g.Text(", last seen "), moment(s.LastSeen)),
 		)
-	}))
+	}
+	return g.Group{
+		g.If(len(p.Sessions) > 0, h.Ul(h.Class("sessions"), g.Map(p.Sessions, item))),
+		g.If(p.MoreSessions != "", h.P(g.Text("Only the newest are shown. The list goes on "),
+			h.A(h.Href(p.MoreSessions), g.Text("as data")), g.Text("."))),
+	}
 }
 
 func integer(n int64) string { return strconv.FormatInt(n, 10) }

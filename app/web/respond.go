@@ -39,13 +39,15 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
 	write(w, status, "application/problem+json", append(body, '\n'))
 }
 
-// ErrorHandler returns what answers errors of package session, for session.Options. What only an operator can mend goes
-// to the logger.
+// ErrorHandler returns a handler of errors of package session, for session.Options. It answers with the status of
+// session.StatusCode, and logs errors that only an operator can mend.
 func ErrorHandler(logger *slog.Logger) func(http.ResponseWriter, *http.Request, error) {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		status := session.StatusCode(err)
 		detail := ""
 		switch status {
+		case http.StatusNotFound:
+			detail = "There is no such session."
 		case http.StatusConflict:
 			detail = "The session has ended: it was logged out, or a login replaced it, in another tab or elsewhere. " +
 				"Log out to start afresh, or log in."
@@ -53,11 +55,17 @@ func ErrorHandler(logger *slog.Logger) func(http.ResponseWriter, *http.Request, 
 			detail = "The session would grow larger than its store takes. It stays as it was."
 		case http.StatusUnprocessableEntity:
 			detail = "A counter would leave its range. The session stays as it was."
+			if errors.Is(err, session.ErrInvalid) {
+				detail = "The session takes nothing of that form. It stays as it was."
+			}
 		case http.StatusNotImplemented:
 			detail = "The session store can't do that: " + err.Error() + "."
-		default:
+		case http.StatusServiceUnavailable:
 			unavailable(w, r, logger, "The session store", err)
 			return
+		default:
+			logger.ErrorContext(r.Context(), "session error", "method", r.Method, "path", r.URL.Path, "error", err)
+			detail = "Something went wrong in this server."
 		}
 		refuse(w, r, status, detail)
 	}
@@ -71,7 +79,7 @@ func unavailable(w http.ResponseWriter, r *http.Request, logger *slog.Logger, wh
 	refuse(w, r, http.StatusServiceUnavailable, what+" doesn't answer. Try again in a moment.")
 }
 
-// isForm tells whether a form of the page was sent, rather than a program's request.
+// isForm reports whether a form of the page was sent, rather than a program's request.
 func isForm(r *http.Request) bool {
 	return r.Method == http.MethodPost && strings.Contains(r.Header.Get("Accept"), "text/html")
 }

@@ -90,13 +90,25 @@ type evicting struct {
 	uses    map[session.ID]int // left, of those to be forgotten
 }
 
-func (s *evicting) Create(ctx context.Context, id session.ID, r session.Record) error {
+func (s *evicting) add(id session.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.created++; s.created%3 == 0 {
 		s.uses[id] = 4
 	}
+}
+
+func (s *evicting) Create(ctx context.Context, id session.ID, r session.Record) error {
+	s.add(id)
 	return s.Store.Create(ctx, id, r)
+}
+
+func (s *evicting) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+	if err := s.use(r.Old); err != nil {
+		return session.Record{}, err
+	}
+	s.add(r.New)
+	return s.Store.Renew(ctx, r)
 }
 
 func (s *evicting) use(id session.ID) error {

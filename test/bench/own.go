@@ -50,28 +50,20 @@ func (o *own) Wrap(next http.Handler) http.Handler { return o.manager.Handler(ne
 func (o *own) Close() { o.close() }
 
 func (o *own) Start(_ http.ResponseWriter, r *http.Request) error {
-	s := session.From(r.Context())
 	for _, pair := range seed {
-		if err := session.Key[string](pair.key).Set(s, pair.value); err != nil {
-			return err
-		}
+		session.Key[string](pair.key).Set(r.Context(), pair.value)
 	}
-	if err := visits.Add(s, 0); err != nil {
-		return err
-	}
-	return s.Apply(r.Context())
+	visits.Add(r.Context(), 0)
+	return session.From(r.Context()).Apply(r.Context())
 }
 
 func (o *own) Visits(r *http.Request) (int64, error) {
-	return visits.Get(r.Context(), session.From(r.Context()))
+	return visits.Get(r.Context())
 }
 
 func (o *own) Add(_ http.ResponseWriter, r *http.Request) (int64, error) {
-	s := session.From(r.Context())
-	if err := visits.Add(s, 1); err != nil {
-		return 0, err
-	}
-	return visits.Get(r.Context(), s)
+	visits.Add(r.Context(), 1)
+	return visits.Get(r.Context())
 }
 
 func (o *own) Logout(_ http.ResponseWriter, r *http.Request) error {

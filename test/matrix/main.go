@@ -110,13 +110,13 @@ func promises() ([]session.Promises, error) {
 
 func table(list []session.Promises) string {
 	var text strings.Builder
-	text.WriteString("| store | shared by all servers | no lost update | logout is final | read your writes | sessions by user | changes after login | largest session |\n")
-	text.WriteString("|---|---|---|---|---|---|---|---|\n")
+	text.WriteString("| store | shared by all servers | no lost update | logout is final | read your writes | login is one step | sessions by user | changes after login | largest session |\n")
+	text.WriteString("|---|---|---|---|---|---|---|---|---|\n")
 	for _, p := range list {
 		fmt.Fprintf(&text, "| %s |", p.Name)
 		for _, promise := range []struct{ kept, oneRegion bool }{
 			{p.Shared, false}, {p.NoLostUpdate, p.OneRegion}, {p.LogoutIsFinal, p.OneRegion}, {p.ReadYourWrites, p.OneRegion},
-			{p.ByUser, false}, {p.Changes, false},
+			{p.AtomicRenewal, p.OneRegion}, {p.ByUser, false}, {p.Changes, false},
 		} {
 			switch {
 			case !promise.kept:
