@@ -67,11 +67,8 @@ func (o *costOptions) add(flags *pflag.FlagSet) {
 	quantity(&t.Sessions, 0, 1e9).add(flags, "sessions", "how many are live at once")
 	quantity(&t.SessionBytes, 1, 400_000).add(flags, "session-bytes", "the size of one")
 	quantity(&t.ReadsPerWrite, 0, 1_000_000).add(flags, "reads-per-write", "requests that read their session for each that changes it")
-	value[float64]{&t.Untouched, "percentage", "a percentage from 0% to 100%, such as 50%", func(text string) (float64, bool) {
-		digits, isPercent := strings.CutSuffix(text, "%")
-		n, err := strconv.ParseFloat(digits, 64)
-		return n / 100, isPercent && err == nil && 0 <= n && n <= 100
-	}}.add(flags, "untouched", "share of the requests that don't use their session (0.5 is 50%)")
+	percentage(&t.Untouched).add(flags, "untouched", "share of the requests that don't use their session (0.5 is 50%)")
+	percentage(&t.Logins).add(flags, "logins", "share of the sessions in which somebody logs in")
 	quantity(&t.ResponseBytes, 0, 1e9).add(flags, "response-bytes", "the size of a response, without headers and cookies")
 	flags.StringVar(&o.region, "region", o.region, "whose prices to take; the lab has those of "+cost.DefaultRegion)
 	flags.StringVar(&o.prices, "prices", "", "a CSV `file` with prices of yours: the columns of lab/cost/prices.csv")
@@ -91,6 +88,15 @@ func quantity(target *float64, low, high float64) value[float64] {
 	return value[float64]{target, "number", allowed, func(text string) (float64, bool) {
 		n, err := strconv.ParseFloat(text, 64)
 		return n, err == nil && !math.IsNaN(n) && low <= n && n <= high
+	}}
+}
+
+// percentage is a share.
+func percentage(target *float64) value[float64] {
+	return value[float64]{target, "percentage", "a percentage from 0% to 100%, such as 50%", func(text string) (float64, bool) {
+		digits, isPercent := strings.CutSuffix(text, "%")
+		n, err := strconv.ParseFloat(digits, 64)
+		return n / 100, isPercent && err == nil && 0 <= n && n <= 100
 	}}
 }
 

@@ -45,7 +45,7 @@ func TestCostFollowsItsFlags(t *testing.T) {
 	usual := total()
 	for _, more := range [][]string{
 		{"--requests-per-second", "200"}, {"--session-bytes", "5000"}, {"--reads-per-write", "1"}, {"--untouched", "10%"},
-		{"--response-bytes", "20000"}, {"--sessions", "100000"},
+		{"--response-bytes", "20000"}, {"--sessions", "100000"}, {"--logins", "50%"},
 	} {
 		if got := total(more...); got <= usual+0.01 {
 			t.Errorf("%v: %.2f USD, and %.2f without", more, got, usual)

@@ -53,9 +53,9 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 			"The page /_lab shows the fleet; there you add servers, stop them as a deployment does, and kill them.\n" +
 			"Ctrl-C ends everything that it started; the exit status is then 0, and 1 when something couldn't be started.\n\n" +
 			"The store valkey is valkey-server or redis-server from the PATH, or else one embedded in the lab; dynamodb is\n" +
-			"DynamoDB Local, fetched once (Java 17 and Maven) or dynalite (Node 20); memcached and postgres are the programs of\n" +
-			"those names; cookie and token keep sessions with their visitors; memory is each server's own, which shows what goes\n" +
-			"wrong without a shared store, and with --sticky what goes wrong when a server dies.",
+			"DynamoDB Local, fetched once (Java 17 and Maven); memcached and postgres are the programs of those names; cookie and\n" +
+			"token keep sessions with their visitors; memory is each server's own, which shows what goes wrong without a shared\n" +
+			"store, and with --sticky what goes wrong when a server dies.",
 		Example: "  lab up\n" +
 			"  lab up --store dynamodb --servers 5\n" +
 			"  lab up --store memory --sticky\n" +

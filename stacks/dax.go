@@ -33,7 +33,7 @@ func newDAXCluster(scope constructs.Construct, vpc awsec2.IVpc, store DynamoDBSt
 		Description: jsii.String("DAX in front of the sessions"),
 	})
 	statements := append(store.useKey(), allow([]*string{store.arn}, "dynamodb:DescribeTable", "dynamodb:GetItem",
-		"dynamodb:PutItem", "dynamodb:UpdateItem"))
+		"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"))
 	policy := awsiam.NewPolicy(scope, jsii.String("Table"), &awsiam.PolicyProps{
 		Roles: &[]awsiam.IRole{role}, Statements: &statements,
 	})
@@ -61,7 +61,8 @@ func newDAXCluster(scope constructs.Construct, vpc awsec2.IVpc, store DynamoDBSt
 // answers it would repeat.
 func (d *daxCluster) admit(role awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
 	d.network.admit(servers, daxPort)
-	policy := newStorePolicy(d.scope, role, allow([]*string{d.AttrArn()}, "dax:GetItem", "dax:PutItem", "dax:UpdateItem"))
+	policy := newStorePolicy(d.scope, role, allow([]*string{d.AttrArn()}, "dax:GetItem", "dax:BatchGetItem", "dax:PutItem",
+		"dax:UpdateItem"))
 	return constructs.NewDependencyGroup(policy, d.network.securityGroup, d.CfnCluster)
 }
 

@@ -151,11 +151,13 @@ func (s DynamoDBStore) Configure(server *Environment) {
 	}
 }
 
-// Admit implements SessionStore: four actions on items, and the query by owner. No scan, no batch, no stream. With DAX
-// they stay, because servers that were there before it use them until they are gone.
+// Admit implements SessionStore: the actions on items, and the query by owner. Transactions need the actions of their items.
+// No scan, no batch of writes, no stream. With DAX they stay, because servers that were there before it use them until they
+// are gone.
 func (s DynamoDBStore) Admit(role awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
 	statements := []awsiam.PolicyStatement{
-		allow([]*string{s.arn}, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
+		allow([]*string{s.arn}, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem",
+			"dynamodb:DeleteItem"),
 		allow([]*string{jsii.String(*s.arn + "/index/" + ownerIndex)}, "dynamodb:Query"),
 	}
 	policy := newStorePolicy(s.scope, role, append(statements, s.useKey()...)...)

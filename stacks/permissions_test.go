@@ -29,7 +29,7 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 	}
 	items := []string{
 		`{"Fn::GetAtt":["SessionsTable","Arn"]}: ` +
-			`dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
+			`dynamodb:BatchGetItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
 		`{"Fn::Join":["",[{"Fn::GetAtt":["SessionsTable","Arn"]},"/index/owner"]]}: dynamodb:Query`,
 	}
 	key := `{"Fn::GetAtt":["SessionsKey","Arn"]}: kms:Decrypt, kms:DescribeKey, kms:Encrypt, ` +
@@ -42,13 +42,13 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 		"dynamodb-provisioned": append(slices.Clone(items), key),
 		"dynamodb-replica": {
 			`{"Fn::Join":["",[` + replica + `"]]}: ` +
-				`dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
+				`dynamodb:BatchGetItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
 			`{"Fn::Join":["",[` + replica + `/index/owner"]]}: dynamodb:Query`,
 		},
 		"dynamodb-dax": append(slices.Clone(items), key, key, // the second is DAX's own, as is the second of these
-			`{"Fn::GetAtt":["SessionsDaxCluster","Arn"]}: dax:GetItem, dax:PutItem, dax:UpdateItem`,
+			`{"Fn::GetAtt":["SessionsDaxCluster","Arn"]}: dax:BatchGetItem, dax:GetItem, dax:PutItem, dax:UpdateItem`,
 			`{"Fn::GetAtt":["SessionsTable","Arn"]}: `+
-				`dynamodb:DescribeTable, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`),
+				`dynamodb:BatchGetItem, dynamodb:DescribeTable, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`),
 		"valkey-serverless": {serverless("ValkeyServerless")},
 		"redis-serverless":  {serverless("RedisServerless")},
 		"valkey":            {connect("Valkey")},

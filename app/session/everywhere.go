@@ -30,8 +30,11 @@ func (m *Manager) EndUserSessions(ctx context.Context, user string) error {
 func (m *Manager) endUserSessions(ctx context.Context, user string, spared ID) error {
 	// A session of a server whose clock is ahead may seem to start later than it does.
 	until := m.options.Now().Add(MaxClockSkew)
+	renewed := map[ID]bool{}
 	for range mostRounds {
-		found, err := m.endRound(ctx, user, func(s UserSession) bool { return s.ID != spared && !s.Record.Created.After(until) })
+		found, err := m.endRound(ctx, user, renewed, func(s UserSession) bool {
+			return s.ID != spared && !s.Record.Created.After(until)
+		})
 		if err != nil || !found {
 			return err
 		}
@@ -39,8 +42,9 @@ func (m *Manager) endUserSessions(ctx context.Context, user string, spared ID) e
 	return fmt.Errorf("end the sessions of a user: %w: they were renewed as fast as they ended", ErrUnavailable)
 }
 
-// endRound goes through the list once, ends the chosen sessions, and reports whether there were any.
-func (m *Manager) endRound(ctx context.Context, user string, chosen func(UserSession) bool) (found bool, err error) {
+// endRound goes through the list once, ends the chosen sessions, and reports whether there were any, or any that had been
+// renewed since the rounds before. It adds the latter to renewed.
+func (m *Manager) endRound(ctx context.Context, user string, renewed map[ID]bool, chosen func(UserSession) bool) (found bool, err error) {
 	for cursor := ""; ; {
 		page, err := m.userSessions(ctx, user, cursor, MaxPage)
 		if err != nil {
@@ -53,6 +57,10 @@ func (m *Manager) endRound(ctx context.Context, user string, chosen func(UserSes
 			}
 		}
 		found = found || len(ids) > 0
+		for _, id := range page.Renewed {
+			found = found || !renewed[id]
+			renewed[id] = true
+		}
 		if err := m.endAll(ctx, ids); err != nil {
 			return found, err
 		}

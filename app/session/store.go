@@ -129,6 +129,10 @@ const MaxPage = 1000
 type Page struct {
 	Sessions []UserSession
 	Next     string // the cursor of the next page; empty when this is the last one
+	// Renewed are ids on this page whose sessions got new ids within EndedFor. The list has the new ids, but whoever goes
+	// through it page by page may have passed their places before they were there. A store whose page is a snapshot of all
+	// live sessions, as far as Limit goes, needs none.
+	Renewed []ID
 }
 
 // A UserSession is one session of a user, without its values.

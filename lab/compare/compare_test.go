@@ -38,7 +38,7 @@ func TestWhatAStoreNeedsComesAndGoes(t *testing.T) {
 		want []string // each in one of the list
 	}{
 		{"permissions that come", p.Permissions.Added, []string{"elasticache:Connect on ${ValkeyUser"}},
-		{"permissions that go", p.Permissions.Removed, []string{"dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem on ${Sessions", "dynamodb:Query on ${Sessions"}},
+		{"permissions that go", p.Permissions.Removed, []string{"dynamodb:BatchGetItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem on ${Sessions", "dynamodb:Query on ${Sessions"}},
 		{"rules that come", p.Network.Added, []string{"to ${ValkeySecurityGroup", "from ${FleetSecurityGroup"}},
 		{"rules that go", p.Network.Removed, nil},
 	}

@@ -32,6 +32,9 @@ func (r Report) document() document {
 	d.text("%s, on demand, in USD a month of 730 hours. %.4g requests/s by %.6g sessions of %.6g bytes: %.3g %% don't use their "+
 		"session, the others read %.3g times for each write. Responses have %.6g bytes.", r.Region, t.RequestsPerSecond, t.Sessions,
 		t.SessionBytes, 100*t.Untouched, t.ReadsPerWrite, t.ResponseBytes)
+	if t.Logins > 0 {
+		d.text("In %.3g %% of the sessions somebody logs in.", 100*t.Logins)
+	}
 	r.costs(&d)
 	d = append(d, block{picture: true})
 	r.crossings(&d)

@@ -105,6 +105,24 @@ func TestOnDemandUnitsFollowTheTraffic(t *testing.T) {
 	}
 }
 
+// A login of a session of 500 bytes is a read and a transaction of two items and an entry of the index, two units each.
+func TestLoginsAreTransactions(t *testing.T) {
+	e, without := estimator(t), usual
+	with := without
+	with.Logins = 0.5
+	logins := 0.5 * usual.Sessions / usual.IdleTimeout.Seconds()
+	template := golden(t, "dynamodb")
+	units := func(what string, price float64) float64 {
+		return (usd(e.Bill(template, with), what) - usd(e.Bill(template, without), what)) / (price * 730 * 3600 / 1e6)
+	}
+	if got, want := units("read request units", 0.125), logins; math.Abs(got-want) > 1e-6 {
+		t.Errorf("logins read %v units per second, want %v", got, want)
+	}
+	if got, want := units("write request units", 0.625), logins*(6-1); math.Abs(got-want) > 1e-6 { // in place of a write
+		t.Errorf("logins write %v units more per second, want %v", got, want)
+	}
+}
+
 func TestFleetFollowsTheRequests(t *testing.T) {
 	e, traffic := estimator(t), usual
 	for rate, want := range map[float64]float64{1: 2, 1000: 2, 1001: 3, 3000: 6} {
@@ -205,13 +223,15 @@ func TestExtensionsAreTheLibrarys(t *testing.T) {
 type countTouches struct{ n *int }
 
 func (c countTouches) ObserveOperation(_ context.Context, op session.Operation) {
-	if op.Name == session.OperationTouch {
+	if op.Name == "touch" {
 		*c.n++
 	}
 }
 
 func TestRatesAddUp(t *testing.T) {
-	for _, traffic := range []Traffic{usual, usual.Scaled(100), {RequestsPerSecond: 5, ReadsPerWrite: 0, Sessions: 1e6, IdleTimeout: time.Minute}} {
+	logins := usual
+	logins.Logins = 0.5
+	for _, traffic := range []Traffic{usual, usual.Scaled(100), logins, {RequestsPerSecond: 5, Logins: 1, ReadsPerWrite: 0, Sessions: 1e6, IdleTimeout: time.Minute}} {
 		sum := 0.0
 		for kind, rate := range traffic.rates() {
 			if rate < 0 {

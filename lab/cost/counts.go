@@ -73,12 +73,16 @@ func (c Counts) storeBytes(store string, t Traffic) float64 {
 	return c.sum(store, t, func(n Count) float64 { return n.ToStore.at(t.SessionBytes) + n.FromStore.at(t.SessionBytes) })
 }
 
-// units are the DynamoDB request units a second: a read is billed by 4 KiB of the item, a write by 1 KiB (Amazon DynamoDB
-// Developer Guide, "Read/write capacity mode").
+// units are the DynamoDB request units per second: a read is billed by 4 KiB of the item, a write by 1 KiB (Amazon DynamoDB
+// Developer Guide, "Read/write capacity mode"). A renewal is a transaction of two items and an entry of the index, each at twice
+// the price of a write. It reads the session unless the request has done so before.
 func (c Counts) units(t Traffic) (reads, writes float64) {
-	reads = c.sum("dynamodb", t, func(n Count) float64 { return n.Calls["load"] * math.Ceil(n.item(t)/4096) })
+	reads = c.sum("dynamodb", t, func(n Count) float64 {
+		return math.Max(n.Calls["load"], n.Calls["renew"]) * math.Ceil(n.item(t)/4096)
+	})
 	writes = c.sum("dynamodb", t, func(n Count) float64 {
-		return (n.Calls["create"] + n.Calls["update"] + n.Calls["touch"]) * math.Ceil(n.item(t)/1024)
+		writes := n.Calls["create"] + n.Calls["update"] + n.Calls["touch"] + 2*2*n.Calls["renew"]
+		return writes*math.Ceil(n.item(t)/1024) + 2*n.Calls["renew"]
 	})
 	return reads, writes
 }

@@ -161,11 +161,13 @@ func measureSize(t *testing.T, store opened, toStore *wire, size int) map[string
 		bare := len("padding") + len("value") + len(`""`) + len(`"x"`) + len(r.UserAgent())
 		padding.Set(r.Context(), strings.Repeat("p", size-bare))
 		value.Set(r.Context(), "x")
-		check(w, session.From(r.Context()).Apply(r.Context()))
 	})
 	mux.HandleFunc("POST /start-as-user", func(w http.ResponseWriter, r *http.Request) {
 		padding.Set(r.Context(), strings.Repeat("p", size-len("paddingvalueu")-5-len(r.UserAgent())))
 		value.Set(r.Context(), "x")
+		check(w, session.From(r.Context()).Login(r.Context(), "u"))
+	})
+	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
 		check(w, session.From(r.Context()).Login(r.Context(), "u"))
 	})
 	mux.HandleFunc("POST /write", func(_ http.ResponseWriter, r *http.Request) { value.Set(r.Context(), "y") })
@@ -185,14 +187,14 @@ func measureSize(t *testing.T, store opened, toStore *wire, size int) map[string
 	}
 	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
 	defer client.CloseIdleConnections()
-	var session *http.Cookie
+	var cookie *http.Cookie
 	send := func(method, path string) {
 		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if session != nil {
-			request.AddCookie(session)
+		if cookie != nil {
+			request.AddCookie(cookie)
 		}
 		response, err := client.Do(request)
 		if err != nil {
@@ -204,23 +206,25 @@ func measureSize(t *testing.T, store opened, toStore *wire, size int) map[string
 			t.Fatalf("%s: %s %s (%v)", path, response.Status, text, err)
 		}
 		for _, c := range response.Cookies() {
-			session = c
+			cookie = c
 		}
 	}
 	kinds := []struct{ name, method, path string }{
 		{Untouched, "GET", "/untouched"}, {Read, "GET", "/read"}, {Extend, "GET", "/read"}, {Write, "POST", "/write"}, {Start, "POST", start},
+		{Login, "POST", "/login"},
 	}
 	tallies := map[string]tally{}
 	for _, kind := range kinds {
-		if kind.name == Write && store.readOnly {
+		if (kind.name == Write || kind.name == Login) && store.readOnly {
 			continue
 		}
 		const requests = 10
 		var sum tally
 		for i := range requests + 1 {
-			if kind.name == Start {
-				session = nil
-			} else if session == nil {
+			if kind.name == Start || kind.name == Login {
+				cookie = nil
+			}
+			if kind.name != Start && cookie == nil {
 				send("POST", start)
 			}
 			if kind.name == Extend {

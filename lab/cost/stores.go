@@ -157,7 +157,7 @@ func databaseCluster(w *work, r Resource) {
 	}
 	w.add(r, "storage", "aurora:storage", w.traffic.Sessions*w.Counts.stored("postgres", w.traffic)/bytesPerGB)
 	w.million(r, "I/O: one for each write", "aurora:io", w.Counts.sum("postgres", w.traffic, func(n Count) float64 {
-		return n.Calls["create"] + n.Calls["update"] + n.Calls["touch"]
+		return n.Calls["create"] + n.Calls["update"] + n.Calls["touch"] + 2*n.Calls["renew"]
 	}))
 	w.toStore(r)
 }

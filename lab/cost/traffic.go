@@ -17,6 +17,9 @@ type Traffic struct {
 	ReadsPerWrite float64 `json:"reads_per_write"`
 	// Untouched is the share, from 0 to 1, of the requests that don't use their session.
 	Untouched float64 `json:"untouched"`
+	// Logins is the share, from 0 to 1, of the sessions in which somebody logs in, once. These requests are among those that
+	// change their session.
+	Logins float64 `json:"logins"`
 	// ResponseBytes is the size of a response, apart from cookies and headers.
 	ResponseBytes float64 `json:"response_bytes"`
 	// IdleTimeout is that of the sessions.
@@ -37,6 +40,7 @@ const (
 	Extend    = "extend"    // reads it, and the session is due to be extended
 	Write     = "write"     // changes it without reading
 	Start     = "start"     // changes it, and there is none yet
+	Login     = "login"     // logs in, in a session that nobody is logged in to, without reading it first
 )
 
 // extendShare is which part of its idle timeout a session must have been idle for a read to extend it: see
@@ -58,7 +62,8 @@ func (t Traffic) rates() map[string]float64 {
 		rates[Start] = math.Min(write, t.Sessions/t.IdleTimeout.Seconds())
 		rates[Extend] = math.Min(read, t.Sessions*extensions(read/t.Sessions, write/t.Sessions, extendShare*t.IdleTimeout.Seconds()))
 	}
-	rates[Write] = write - rates[Start]
+	rates[Login] = math.Min(write-rates[Start], t.Logins*rates[Start])
+	rates[Write] = write - rates[Start] - rates[Login]
 	rates[Read] = read - rates[Extend]
 	return rates
 }

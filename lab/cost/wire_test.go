@@ -191,6 +191,18 @@ func (m *meter) PutItem(ctx context.Context, in *sdk.PutItemInput, o ...option) 
 	return out, err
 }
 
+func (m *meter) TransactWriteItems(ctx context.Context, in *sdk.TransactWriteItemsInput, o ...option) (*sdk.TransactWriteItemsOutput, error) {
+	in.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
+	out, err := m.Client.TransactWriteItems(ctx, in, o...)
+	if err == nil {
+		for _, table := range out.ConsumedCapacity {
+			m.writes += *table.CapacityUnits
+		}
+		m.key = map[string]types.AttributeValue{"id": in.TransactItems[len(in.TransactItems)-1].Put.Item["id"]}
+	}
+	return out, err
+}
+
 // item is the size of the item that was last asked for, as DynamoDB counts it (Amazon DynamoDB Developer Guide, "DynamoDB
 // item sizes and formats").
 func (m *meter) item(t *testing.T) float64 {

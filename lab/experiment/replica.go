@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -88,7 +89,7 @@ func (r *replica) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 			body = r.toCopy(body)
 		}
 		r.pass(w, request, body)
-	case "PutItem", "UpdateItem", "DeleteItem":
+	case "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems":
 		// One write at a time: the copy gets them in the order in which they were made.
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -116,10 +117,13 @@ func (r *replica) again(request *http.Request, body []byte) *http.Request {
 	return other
 }
 
-// toCopy names the copy in place of the table.
+// toCopy names the copy in place of the table, and drops the token of a transaction: one token can't stand for two.
 func (r *replica) toCopy(body []byte) []byte {
-	return bytes.Replace(body, fmt.Appendf(nil, `"TableName":%q`, r.table), fmt.Appendf(nil, `"TableName":%q`, r.copy), 1)
+	body = bytes.ReplaceAll(body, fmt.Appendf(nil, `"TableName":%q`, r.table), fmt.Appendf(nil, `"TableName":%q`, r.copy))
+	return clientToken.ReplaceAll(body, nil)
 }
+
+var clientToken = regexp.MustCompile(`"ClientRequestToken":"[^"]*",`)
 
 func consistent(body []byte) bool {
 	var input struct{ ConsistentRead bool }

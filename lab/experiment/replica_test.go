@@ -48,6 +48,7 @@ func TestReplica(t *testing.T) {
 	wrote := time.Now()
 	ask("PutItem", `{"TableName":"sessions","n":"refused"}`)
 	ask("PutItem", `{"TableName":"sessions","n":2}`)
+	ask("TransactWriteItems", `{"ClientRequestToken":"t","TransactItems":[{"Update":{"TableName":"sessions"}},{"Put":{"TableName":"sessions"}}]}`)
 	ask("Query", `{"TableName":"sessions"}`)
 	if err := r.Close(); err != nil {
 		t.Error(err)
@@ -59,6 +60,8 @@ func TestReplica(t *testing.T) {
 		`GetItem {"TableName":"copy"}`, `GetItem {"ConsistentRead":true,"TableName":"sessions"}`,
 		`UpdateItem {"TableName":"sessions","n":1}`, `PutItem {"TableName":"sessions","n":"refused"}`,
 		`PutItem {"TableName":"sessions","n":2}`, `Query {"TableName":"sessions"}`,
+		`TransactWriteItems {"ClientRequestToken":"t","TransactItems":[{"Update":{"TableName":"sessions"}},{"Put":{"TableName":"sessions"}}]}`,
+		`TransactWriteItems {"TransactItems":[{"Update":{"TableName":"copy"}},{"Put":{"TableName":"copy"}}]}`,
 		`UpdateItem {"TableName":"copy","n":1}`, `PutItem {"TableName":"copy","n":2}`,
 	}
 	for i := range want {

@@ -180,16 +180,19 @@ func startPostgres(ctx context.Context, c *config.Config, progress func(string))
 }
 
 // warmUp makes every kind of call once. DynamoDB Local's first ones take longer than servers wait.
-func warmUp(ctx context.Context, store session.Store) error {
-	var id session.ID
-	rand.Read(id[:])
+func warmUp(ctx context.Context, store session.UserStore) error {
+	var old, fresh session.ID
+	rand.Read(old[:])
+	rand.Read(fresh[:])
 	now := time.Now()
-	record := session.Record{Created: now, Expires: now.Add(time.Minute), IdleExpires: now.Add(time.Minute)}
-	if err := store.Create(ctx, id, record); err != nil {
+	record := session.Record{User: "warm-up", Created: now, Expires: now.Add(time.Minute), IdleExpires: now.Add(time.Minute)}
+	if err := store.Create(ctx, old, record); err != nil {
 		return fmt.Errorf("create the first session: %w", err)
 	}
-	_, loadErr := store.Load(ctx, id, now)
-	_, updateErr := store.Update(ctx, id, session.Update{Now: now, IdleExpires: record.IdleExpires})
-	_, endErr := store.End(ctx, id, now)
-	return errors.Join(loadErr, updateErr, endErr)
+	_, loadErr := store.Load(ctx, old, now)
+	_, updateErr := store.Update(ctx, old, session.Update{Now: now, IdleExpires: record.IdleExpires})
+	_, renewErr := store.Renew(ctx, session.Renewal{Old: old, New: fresh, Now: now, Record: record})
+	_, listErr := store.UserSessions(ctx, record.User, session.PageQuery{Now: now, Limit: 1})
+	_, endErr := store.End(ctx, fresh, session.Ending{Now: now})
+	return errors.Join(loadErr, updateErr, renewErr, listErr, endErr)
 }

@@ -29,12 +29,9 @@ var pom []byte
 //go:embed dynamodb/server.xml
 var assembly []byte
 
-const dynaliteVersion = "4.0.0"
-
-// DynamoDB starts Amazon DynamoDB Local, which Maven fetches once into the user's cache folder, and which needs Java 17;
-// where it can't be had, dynalite, which npm fetches once and which needs Node 20. Both keep their tables in memory and
-// take any region and credentials. DYNAMODB_TEST_ENDPOINT (http://host:port) names a running server instead.
-// ctx bounds the start, with the fetching, not the life of the server.
+// DynamoDB starts Amazon DynamoDB Local, which Maven fetches once into the user's cache folder, and which needs Java 17. It
+// keeps its tables in memory and takes any region and credentials. DYNAMODB_TEST_ENDPOINT (http://host:port) names a
+// running server instead, which must have transactions. ctx bounds the start, with the fetching, not the life of the server.
 func DynamoDB(ctx context.Context, list ...Option) (*Server, error) {
 	o, err := apply("dynamodb", list)
 	if err != nil {
@@ -48,35 +45,14 @@ func DynamoDB(ctx context.Context, list ...Option) (*Server, error) {
 		}
 		return foreign(ctx, "DYNAMODB_TEST_ENDPOINT", u.Host, l)
 	}
-	s, err := firstOf(ctx, o, dynamoDBLocal, dynalite)
+	if l, err = dynamoDBLocal(ctx, o); err != nil {
+		return nil, fmt.Errorf("no DynamoDB: install Java 17 and Maven, or set DYNAMODB_TEST_ENDPOINT to a running one (%w)", err)
+	}
+	s, err := start(ctx, l)
 	if err != nil {
-		return nil, fmt.Errorf("no DynamoDB: install Java 17 and Maven, or Node 20 with npm, or set DYNAMODB_TEST_ENDPOINT "+
-			"to a running one (%w)", err)
+		return nil, fmt.Errorf("DynamoDB Local, which needs Java 17: %w", err)
 	}
 	return s, nil
-}
-
-// firstOf starts the first server that can be had and runs here. One that is only slow is never replaced by another: they
-// differ in what they can do.
-func firstOf(ctx context.Context, o options, list ...func(context.Context, options) (launch, error)) (*Server, error) {
-	var failed error
-	for _, provide := range list {
-		l, err := provide(ctx, o)
-		if err == nil {
-			var s *Server
-			if s, err = start(ctx, l); err == nil {
-				return s, nil
-			}
-		}
-		if ctx.Err() != nil || errors.Is(err, errLate) {
-			return nil, err
-		}
-		if failed != nil {
-			err = fmt.Errorf("%w; %w", failed, err)
-		}
-		failed = err
-	}
-	return nil, failed
 }
 
 func dynamoDBLocal(ctx context.Context, o options) (launch, error) {
@@ -110,29 +86,6 @@ func dynamoDBLocal(ctx context.Context, o options) (launch, error) {
 				"-Djava.io.tmpdir=" + data, // where SQLite leaves its library behind
 				"-Djava.library.path=" + libraries, "-cp", filepath.Join(libraries, "*"),
 				"org.eclipse.jetty.xml.XmlConfiguration", "port=" + strconv.Itoa(port), filepath.Join(dir, "server.xml"),
-			}}
-		}}, nil
-}
-
-func dynalite(ctx context.Context, o options) (launch, error) {
-	node, err := exec.LookPath("node")
-	if err != nil {
-		return launch{}, errors.New("dynalite: no node in the PATH")
-	}
-	dir, err := cached(ctx, o, "dynalite-"+dynaliteVersion, func(ctx context.Context, dir string) error {
-		o.progress("Fetching dynalite " + dynaliteVersion + " with npm, once")
-		return run(ctx, dir, "npm", "install", "--prefix", ".", "--no-audit", "--no-fund", "--loglevel=error",
-			"dynalite@"+dynaliteVersion)
-	})
-	if err != nil {
-		return launch{}, fmt.Errorf("dynalite: %w", err)
-	}
-	return launch{name: "dynalite", http: true, answered: answersHTTP,
-		version: func() string { return "dynalite " + dynaliteVersion },
-		command: func(port int, _ string) process.Command {
-			return process.Command{Path: node, Args: []string{
-				filepath.Join(dir, "node_modules", "dynalite", "cli.js"), "--host", "127.0.0.1", "--port", strconv.Itoa(port),
-				"--createTableMs", "0", "--deleteTableMs", "0", "--updateTableMs", "0",
 			}}
 		}}, nil
 }

@@ -26,22 +26,9 @@ func kinds() []holding {
 	return []holding{
 		{"valkey", Valkey, putKey, holdsKey},
 		{"dynamodb", DynamoDB, putTable, holdsTable},
-		{"dynalite", onlyDynalite, putTable, holdsTable},
 		{"postgres", Postgres, putRow, holdsRow},
 		{"memcached", Memcached, putItem, holdsItem},
 	}
-}
-
-func onlyDynalite(ctx context.Context, list ...Option) (*Server, error) {
-	o, err := apply("dynalite", list)
-	if err != nil {
-		return nil, err
-	}
-	l, err := dynalite(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	return start(ctx, l)
 }
 
 // startHere has servers started here, even where the environment names running ones.

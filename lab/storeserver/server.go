@@ -4,7 +4,6 @@
 package storeserver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +60,6 @@ type launch struct {
 	endpoint func(addr string) string // of clients, where that is neither the address nor http://address
 	command  func(port int, dir string) process.Command
 	answered func(ctx context.Context, addr string, pid int) error // nil once the server answers, and is that process
-	within   time.Duration                                         // it has to answer; 0 means readyWithin
 	version  func() string                                         // see Server.Version
 }
 
@@ -154,7 +152,7 @@ func (s *Server) startOn(ctx context.Context, port int) error {
 		s.Endpoint = s.launch.endpoint(s.Addr)
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.launch.within, readyWithin))
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	ticker := time.NewTicker(readyPause)
 	defer ticker.Stop()
@@ -171,7 +169,7 @@ func (s *Server) startOn(ctx context.Context, port int) error {
 		case <-p.Done():
 		case <-ctx.Done():
 			p.Kill()
-			return fmt.Errorf("starting %s: %w: %w", s.Name, errLate, unanswered)
+			return fmt.Errorf("starting %s: it did not answer in time: %w", s.Name, unanswered)
 		}
 	}
 }
@@ -189,9 +187,6 @@ func foreign(ctx context.Context, variable, addr string, l launch) (*Server, err
 	}
 	return &Server{Name: l.name, Addr: addr, Endpoint: value}, nil
 }
-
-// errLate: the server was started, and may only have needed more time.
-var errLate = errors.New("it did not answer in time")
 
 // errSkipped is the answer to a test whose caller asked to skip this store.
 var errSkipped = errors.New("skipped, for SKIP_STORES names it")

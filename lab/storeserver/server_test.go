@@ -2,7 +2,6 @@ package storeserver
 
 import (
 	"context"
-	"errors"
 	"net"
 	"path/filepath"
 	"strings"
@@ -123,8 +122,8 @@ func TestWhatCannotBeHadIsOneLine(t *testing.T) {
 	}{
 		{"no valkey", Valkey, map[string]string{"PATH": ""},
 			[]string{"install valkey-server or redis-server", "VALKEY_TEST_ADDRESS"}},
-		{"no java, no node", DynamoDB, map[string]string{"PATH": ""},
-			[]string{"install Java 17 and Maven, or Node 20 with npm", "DYNAMODB_TEST_ENDPOINT"}},
+		{"no java", DynamoDB, map[string]string{"PATH": ""},
+			[]string{"install Java 17 and Maven, or set", "DYNAMODB_TEST_ENDPOINT", "no java in the PATH"}},
 		{"no memcached", Memcached, map[string]string{"PATH": ""}, []string{"install memcached", "MEMCACHED_TEST_ADDRESS"}},
 		{"nothing at memcached's address", Memcached, map[string]string{"MEMCACHED_TEST_ADDRESS": closed.Addr().String()},
 			[]string{"MEMCACHED_TEST_ADDRESS=", closed.Addr().String()}},
@@ -162,40 +161,6 @@ func TestWhatCannotBeHadIsOneLine(t *testing.T) {
 	}
 }
 
-// Another server stands in for one that can't be had or doesn't run here, never for one that is slow.
-func TestStandIn(t *testing.T) {
-	startHere(t)
-	silent := func(context.Context, string, int) error { return errors.New("no answer") }
-	provide := func(l launch, err error) func(context.Context, options) (launch, error) {
-		return func(context.Context, options) (launch, error) { return l, err }
-	}
-	program := func(path string, args ...string) launch {
-		return launch{name: path, answered: silent, within: 100 * time.Millisecond,
-			command: func(int, string) process.Command { return process.Command{Path: path, Args: args} }}
-	}
-	good := ForTest(t, Valkey).launch
-	tests := []struct {
-		name  string
-		first func(context.Context, options) (launch, error)
-		want  error // nil: the second one runs
-	}{
-		{"it can't be had", provide(launch{}, errors.New("not here")), nil},
-		{"it ends at once", provide(program("false"), nil), nil},
-		{"it is slow", provide(program("sleep", "60"), nil), errLate},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			s, err := firstOf(t.Context(), options{}, test.first, provide(good, nil))
-			if !errors.Is(err, test.want) {
-				t.Fatalf("got %v, want %v", err, test.want)
-			}
-			if err == nil {
-				must(t, s.Close())
-			}
-		})
-	}
-}
-
 // A server that finds its port taken is tried on other ports, a bounded number of times.
 func TestPortTaken(t *testing.T) {
 	startHere(t)
@@ -210,7 +175,7 @@ func TestPortTaken(t *testing.T) {
 		always bool
 	}{
 		{"Valkey once", Valkey, false}, {"Valkey always", Valkey, true}, {"Valkey with TLS once", ValkeyTLS, false},
-		{"Durable Valkey once", DurableValkey, false}, {"Valkey node once", valkeyNode, false}, {"DynamoDB once", DynamoDB, false}, {"dynalite once", onlyDynalite, false},
+		{"Durable Valkey once", DurableValkey, false}, {"Valkey node once", valkeyNode, false}, {"DynamoDB once", DynamoDB, false},
 		{"PostgreSQL once", Postgres, false}, {"Memcached once", Memcached, false},
 	}
 	for _, test := range tests {

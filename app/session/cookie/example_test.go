@@ -26,8 +26,7 @@ func newServer(secrets string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := session.From(r.Context())
+	return manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		visits.Add(r.Context(), 1)
 		n, err := visits.Get(r.Context())
 		fmt.Println(n, err)

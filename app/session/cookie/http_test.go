@@ -40,14 +40,14 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch r.URL.Path {
 	case "/visit":
-		err = visits.Add(r.Context(), 1)
+		visits.Add(ctx, 1)
 	case "/login":
 		err = s.Login(ctx, r.FormValue("user"))
 	case "/logout":
 		err = s.Logout(ctx)
 	case "/note":
 		size, _ := strconv.Atoi(r.FormValue("size"))
-		err = note.Set(r.Context(), strings.Repeat("x", size))
+		note.Set(ctx, strings.Repeat("x", size))
 	}
 	n, readErr := visits.Get(ctx)
 	user, _ := s.User(ctx)

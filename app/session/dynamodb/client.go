@@ -7,7 +7,6 @@ import (
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -26,15 +25,6 @@ func NewClient(config aws.Config, endpoint string) *dynamodb.Client {
 			o.BaseEndpoint = aws.String(endpoint)
 		}
 	})
-}
-
-// once sends a write at most once. The SDK would repeat one whose answer it lost, and an addition would count twice.
-// Only what DynamoDB says it throttled, and so didn't do, is repeated.
-func once() func(*dynamodb.Options) {
-	retryer := retry.NewStandard(func(o *retry.StandardOptions) {
-		o.Retryables = []retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}}
-	})
-	return func(o *dynamodb.Options) { o.Retryer = retryer }
 }
 
 // CreateTable makes a table as the Store needs it, for DynamoDB Local; a table that exists is fine. In AWS,

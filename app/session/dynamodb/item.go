@@ -17,6 +17,10 @@ const KeyAttribute = attributeID
 
 // The attributes of an item. Times are seconds of the Unix epoch, as DynamoDB's TTL wants them, but for created and
 // position, which are milliseconds.
+//
+// A session that has ended has the attribute ended, and neither expires, owner nor position. So every condition of a
+// change fails on it, and the index drops it. What is kept of its last state stays under the same names, but for its two
+// expiries.
 const (
 	attributeID       = "id"
 	attributeCreated  = "created"
@@ -27,9 +31,19 @@ const (
 	attributeValues   = "values"   // a map; counters are numbers, everything else is JSON in strings
 	attributeOwner    = "owner"    // of sessions with a user: the index's partition
 	attributePosition = "position" // of sessions with a user: created, the index's order
-	attributeEnded    = "ended"    // of a session that has ended: until when that is remembered
+
+	attributeEnded       = "ended"        // until when it is remembered that the session has ended; ttl is the same
+	attributeKept        = "kept"         // for whom the last state is kept
+	attributeKeptExpires = "kept_expires" // the session's expires
+	attributeKeptIdle    = "kept_idle"    // the session's ttl
 
 	ownerIndex = "owner"
+)
+
+// The values of the attribute kept.
+const (
+	keptForLogin = "login" // the session was renewed
+	keptForMove  = "move"  // the session moves to another store
 )
 
 type item = map[string]types.AttributeValue
@@ -57,8 +71,17 @@ func encode(id session.ID, r session.Record) item {
 	return it
 }
 
-// decode turns an item into a live session, or says why it isn't one.
+// decode returns the live session of an item, else session.ErrNotFound or session.ErrEnded.
 func decode(it item, now time.Time) (session.Record, error) {
+	record, err := decodeHead(it, now)
+	if err != nil {
+		return session.Record{}, err
+	}
+	return decodeValues(it, record)
+}
+
+// decodeHead is decode without the values, which the item needn't have.
+func decodeHead(it item, now time.Time) (session.Record, error) {
 	if len(it) == 0 {
 		return session.Record{}, session.ErrNotFound
 	}
@@ -68,20 +91,52 @@ func decode(it item, now time.Time) (session.Record, error) {
 		}
 		return session.Record{}, session.ErrNotFound
 	}
+	record, err := decodeState(it, attributeExpires, attributeTTL)
+	if err == nil && !record.Live(now) {
+		err = session.ErrNotFound
+	}
+	if err != nil {
+		return session.Record{}, err
+	}
+	return record, nil
+}
+
+// decodeKept returns what an item keeps of a session that has ended for whom it is kept, and until when. It is false if
+// the item keeps nothing for that.
+func decodeKept(it item, kept string) (record session.Record, until time.Time, ok bool) {
+	if plain(it[attributeKept]) != kept {
+		return session.Record{}, time.Time{}, false
+	}
+	seconds, err := integer(it[attributeEnded])
+	if err == nil {
+		record, err = decodeState(it, attributeKeptExpires, attributeKeptIdle)
+	}
+	if err == nil {
+		record, err = decodeValues(it, record)
+	}
+	if err != nil {
+		return session.Record{}, time.Time{}, false
+	}
+	return record, time.Unix(seconds, 0), true
+}
+
+// decodeState reads everything but the values. The expiries are in the attributes of these names.
+func decodeState(it item, expires, idle string) (session.Record, error) {
 	var times [3]int64
-	for i, name := range []string{attributeCreated, attributeExpires, attributeTTL} {
+	for i, name := range []string{attributeCreated, expires, idle} {
 		var err error
 		if times[i], err = integer(it[name]); err != nil {
 			return session.Record{}, fmt.Errorf("decode attribute %s of a session: %w", name, err)
 		}
 	}
-	record := session.Record{
+	return session.Record{
 		Created: time.UnixMilli(times[0]), Expires: time.Unix(times[1], 0), IdleExpires: time.Unix(times[2], 0),
 		User: plain(it[attributeUser]), UserAgent: plain(it[attributeAgent]),
-	}
-	if !record.Live(now) {
-		return session.Record{}, session.ErrNotFound
-	}
+	}, nil
+}
+
+// decodeValues adds the values of an item to its record.
+func decodeValues(it item, record session.Record) (session.Record, error) {
 	values, _ := it[attributeValues].(*types.AttributeValueMemberM)
 	if values == nil {
 		return session.Record{}, fmt.Errorf("decode attribute %s of a session: it is no map", attributeValues)

@@ -1,13 +1,13 @@
-// Package dynamodb keeps sessions in an Amazon DynamoDB table: an item a session, a conditional UpdateItem an update.
-// Ids are the partition key, so that load spreads evenly. There is never a Scan.
+// Package dynamodb keeps sessions in an Amazon DynamoDB table: an item per session, a conditional UpdateItem per update, a
+// transaction of two items per renewal. Ids are the partition key, so that load spreads evenly. There is never a Scan.
 //
-// A server needs GetItem, PutItem, UpdateItem and DeleteItem on the table, and Query on its index.
+// A server needs the actions GetItem, BatchGetItem, PutItem and UpdateItem on the table, and Query on its index. A
+// transaction needs the actions of its items.
 package dynamodb
 
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +29,9 @@ type API interface {
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (
+		*dynamodb.TransactWriteItemsOutput, error)
 }
 
 // Options configure a Store.
@@ -47,23 +50,21 @@ type Options struct {
 type Store struct {
 	api     API
 	options Options
-	once    func(*dynamodb.Options)
 }
 
 var _ session.UserStore = (*Store)(nil)
 
 // New returns a Store on a table as CreateTable makes it.
 func New(api API, options Options) *Store {
-	return &Store{api: api, options: options, once: once()}
+	return &Store{api: api, options: options}
 }
 
 // Promises declares that every promise is kept, but read-your-writes only by consistent reads, and of replicas only in
-// one region. The list of a user's
-// sessions comes from an index that follows within moments: it may miss a login that has just happened.
+// one region. The list of a user's sessions comes from an index, see UserSessions.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "dynamodb", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: !s.options.EventualReads,
-		OneRegion: s.options.Replicated, ByUser: true, Changes: true, MaxBytes: maxBytes,
+		AtomicRenewal: true, OneRegion: s.options.Replicated, ByUser: true, Changes: true, MaxBytes: maxBytes,
 	}
 }
 
@@ -77,131 +78,119 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Create stores a new session.
 func (s *Store) Create(ctx context.Context, id session.ID, record session.Record) error {
-	_, err := s.api.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &s.options.Table, Item: encode(id, record),
-		ConditionExpression:      aws.String("attribute_not_exists(#id)"),
+	return s.create(ctx, encode(id, record))
+}
+
+func (s *Store) create(ctx context.Context, it item) error {
+	input := &dynamodb.PutItemInput{
+		TableName: &s.options.Table, Item: it,
+		ConditionExpression:      aws.String(absent),
 		ExpressionAttributeNames: map[string]string{"#id": attributeID},
-	}, s.once)
+	}
+	_, err := repeat(ctx, func() (*dynamodb.PutItemOutput, error) { return s.api.PutItem(ctx, input, once) })
 	return refused(err)
 }
 
+// absent is the condition on an item that isn't there yet.
+const absent = "attribute_not_exists(#id)"
+
 // Load reads a session, consistently unless told otherwise.
 func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
-	return s.load(ctx, id.String(), now, !s.options.EventualReads)
+	return s.load(ctx, id, now, !s.options.EventualReads)
 }
 
-func (s *Store) load(ctx context.Context, id string, now time.Time, consistent bool) (session.Record, error) {
-	output, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.options.Table, Key: item{attributeID: text(id)}, ConsistentRead: &consistent,
-	})
+func (s *Store) load(ctx context.Context, id session.ID, now time.Time, consistent bool) (session.Record, error) {
+	it, err := s.get(ctx, id, consistent)
 	if err != nil {
 		return session.Record{}, err
 	}
-	return decode(output.Item, now)
+	return decode(it, now)
 }
+
+// get returns the item of an id as it is stored, nil if there is none.
+func (s *Store) get(ctx context.Context, id session.ID, consistent bool) (item, error) {
+	output, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.options.Table, Key: key(id), ConsistentRead: &consistent,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return output.Item, nil
+}
+
+func key(id session.ID) item { return item{attributeID: text(id.String())} }
 
 // live is the condition on a session that may be changed. It fails for items without these attributes.
 const live = "#expires > :now AND #ttl > :now"
 
-// Update applies the changes in one conditional UpdateItem.
-func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
-	set := []string{"#ttl = :idle"}
-	var remove []string
-	condition := []string{live}
-	names := map[string]string{"#expires": attributeExpires, "#ttl": attributeTTL}
-	values := item{":now": number(u.Now.Unix()), ":idle": seconds(u.IdleExpires)}
-	if len(u.Changes) > 0 {
-		names["#values"] = attributeValues
+// End puts the note that the session has ended in its place, and so strikes it off the index.
+func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+	if ending.Moving {
+		return s.endToMove(ctx, id, ending.Now)
 	}
-	for i, change := range u.Changes {
-		n := strconv.Itoa(i)
-		path := "#values.#k" + n
-		names["#k"+n] = change.Key
-		switch change.Op {
-		case session.OpSet:
-			set = append(set, path+" = :v"+n)
-			values[":v"+n] = encodeValue(change.Value)
-		case session.OpRemove:
-			remove = append(remove, path)
-		case session.OpAdd:
-			// ADD works on top-level attributes only.
-			set = append(set, path+" = if_not_exists("+path+", :zero) + :v"+n)
-			condition = append(condition, "(attribute_not_exists("+path+") OR "+path+" BETWEEN :low"+n+" AND :high"+n+")")
-			values[":v"+n], values[":zero"] = number(change.N), number(0)
-			values[":low"+n] = number(max(-session.MaxCounter, -session.MaxCounter-change.N))
-			values[":high"+n] = number(min(session.MaxCounter, session.MaxCounter-change.N))
-		}
-	}
-	expression := "SET " + strings.Join(set, ", ")
-	if len(remove) > 0 {
-		expression += " REMOVE " + strings.Join(remove, ", ")
-	}
-	output, err := s.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.options.Table, Key: item{attributeID: text(id.String())},
-		UpdateExpression: &expression, ConditionExpression: aws.String(strings.Join(condition, " AND ")),
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-		ReturnValues:                        types.ReturnValueAllNew,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}, s.once)
-	if err != nil {
-		return session.Record{}, answer(err, u.Now)
-	}
-	return decode(output.Attributes, u.Now)
-}
-
-// End puts the memory of its end in the session's place, and so strikes it off the index.
-func (s *Store) End(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
-	until := seconds(now.Add(session.EndedFor))
-	output, err := s.api.PutItem(ctx, &dynamodb.PutItemInput{
+	until := seconds(ending.Now.Add(session.EndedFor))
+	input := &dynamodb.PutItemInput{
 		TableName: &s.options.Table,
 		Item:      item{attributeID: text(id.String()), attributeEnded: until, attributeTTL: until},
 
 		ConditionExpression:                 aws.String(live),
 		ExpressionAttributeNames:            map[string]string{"#expires": attributeExpires, "#ttl": attributeTTL},
-		ExpressionAttributeValues:           item{":now": number(now.Unix())},
+		ExpressionAttributeValues:           item{":now": number(ending.Now.Unix())},
 		ReturnValues:                        types.ReturnValueAllOld,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}, s.once)
+	}
+	output, err := repeat(ctx, func() (*dynamodb.PutItemOutput, error) { return s.api.PutItem(ctx, input, once) })
 	if err != nil {
-		return session.Record{}, answer(err, now)
+		return session.Record{}, answer(err, ending.Now)
 	}
-	return decode(output.Attributes, now)
+	return decode(output.Attributes, ending.Now)
 }
 
-// UserSessions asks the index, then reads each session: the index may be late.
-func (s *Store) UserSessions(ctx context.Context, user string, now time.Time) ([]session.UserSession, error) {
-	var list []session.UserSession
-	input := &dynamodb.QueryInput{
-		TableName: &s.options.Table, IndexName: aws.String(ownerIndex), ScanIndexForward: aws.Bool(false),
-		KeyConditionExpression:    aws.String("#owner = :owner"),
-		ExpressionAttributeNames:  map[string]string{"#owner": attributeOwner},
-		ExpressionAttributeValues: item{":owner": text(owner(user))},
+// endToMove is End with Moving.
+func (s *Store) endToMove(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	change := tombstone(keptForMove, now)
+	input := &dynamodb.UpdateItemInput{
+		TableName: &s.options.Table, Key: key(id),
+		UpdateExpression: &change.expression, ConditionExpression: aws.String(live),
+		ExpressionAttributeNames: change.names, ExpressionAttributeValues: change.values,
+		ReturnValues:                        types.ReturnValueAllOld,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
-	for pages := dynamodb.NewQueryPaginator(s.api, input); pages.HasMorePages() && len(list) < session.MaxUserSessions; {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, found := range page.Items {
-			id, ok := session.ParseID(plain(found[attributeID]))
-			if !ok {
-				continue
-			}
-			record, err := s.load(ctx, id.String(), now, true)
-			if errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			record.Values = nil
-			list = append(list, session.UserSession{ID: id, Record: record})
+	output, err := repeat(ctx, func() (*dynamodb.UpdateItemOutput, error) { return s.api.UpdateItem(ctx, input, once) })
+	if err == nil {
+		return decode(output.Attributes, now)
+	}
+	var failed *types.ConditionalCheckFailedException
+	if errors.As(err, &failed) {
+		record, until, ok := decodeKept(failed.Item, keptForMove)
+		if ok && now.Before(until.Add(-session.MaxClockSkew)) {
+			return record, nil
 		}
 	}
-	return list[:min(len(list), session.MaxUserSessions)], nil
+	return session.Record{}, answer(err, now)
 }
 
-// answer turns an error of an update into one of the package session, where it is an answer and no failure.
+// A change is an update expression with its names and values.
+type change struct {
+	expression string
+	names      map[string]string
+	values     item
+}
+
+// tombstone returns the change that ends a session on the condition live, and keeps its last state.
+func tombstone(kept string, now time.Time) change {
+	return change{
+		"SET #ended = :until, #kept = :kept, #keptExpires = #expires, #keptIdle = #ttl, #ttl = :until " +
+			"REMOVE #expires, #owner, #position",
+		map[string]string{
+			"#ended": attributeEnded, "#kept": attributeKept, "#keptExpires": attributeKeptExpires, "#keptIdle": attributeKeptIdle,
+			"#expires": attributeExpires, "#ttl": attributeTTL, "#owner": attributeOwner, "#position": attributePosition,
+		},
+		item{":now": number(now.Unix()), ":until": seconds(now.Add(session.EndedFor)), ":kept": text(kept)},
+	}
+}
+
+// answer turns an error of a change into one of the package session, where it is an answer and no failure.
 func answer(err error, now time.Time) error {
 	var failed *types.ConditionalCheckFailedException
 	if !errors.As(err, &failed) {
@@ -213,11 +202,16 @@ func answer(err error, now time.Time) error {
 	return session.ErrCounter // it is live: only an addition can have failed
 }
 
-// refused recognizes that an item is too large.
+// refused recognizes that an item is too large. An expression that is too large has a similar message.
 func refused(err error) error {
 	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorCode() == "ValidationException" && strings.Contains(api.ErrorMessage(), "exceeded the maximum allowed size") {
+	if errors.As(err, &api) && api.ErrorCode() == "ValidationException" && itemTooLarge(api.ErrorMessage()) {
 		return session.ErrTooLarge
 	}
 	return err
+}
+
+// itemTooLarge recognizes "Item size has exceeded the maximum allowed size" and "Item size to update has exceeded …".
+func itemTooLarge(message string) bool {
+	return strings.Contains(message, "Item size") && strings.Contains(message, "exceeded the maximum allowed size")
 }

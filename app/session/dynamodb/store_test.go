@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -17,18 +17,22 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	sessiontest.Run(t, open(t, dynamodb.Options{}))
+	_, store, _ := openNetwork(t)
+	sessiontest.Run(t, store)
 }
 
-func open(t *testing.T, options dynamodb.Options) *dynamodb.Store {
+// Every message between a server and DynamoDB fails once in every way.
+func TestFaults(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.DynamoDB)
-	config := aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")}
-	client := dynamodb.NewClient(config, server.Endpoint)
-	options.Table = "sessions"
-	if err := dynamodb.CreateTable(t.Context(), client, options.Table); err != nil {
-		t.Fatal(err)
-	}
-	return dynamodb.New(client, options)
+	sessiontest.RunFaults(t, server.Addr, func(t *testing.T, address string) session.Store {
+		config := config()
+		config.Retryer = func() aws.Retryer { // of reads, which the SDK repeats after up to a second
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 10 * time.Millisecond })
+		}
+		client := dynamodb.NewClient(config, "http://"+address)
+		check(t, dynamodb.CreateTable(t.Context(), client, table))
+		return dynamodb.New(client, dynamodb.Options{Table: table})
+	})
 }
 
 // What is declared of replicas isn't overly careful: between regions the last writer wins, with the whole session.
@@ -67,7 +71,7 @@ func TestBetweenRegionsTheLastWriterWins(t *testing.T) {
 		t.Errorf("of two additions in two regions, %s are left: replicas keep more than they declare", got)
 	}
 
-	_, err := here.store.End(t.Context(), id, now)
+	_, err := here.store.End(t.Context(), id, session.Ending{Now: now})
 	check(t, err)
 	_, err = there.store.Update(t.Context(), id, visit)
 	check(t, err)
@@ -77,7 +81,7 @@ func TestBetweenRegionsTheLastWriterWins(t *testing.T) {
 	}
 
 	// A change that other regions have seen is safe from them.
-	_, err = here.store.End(t.Context(), id, now)
+	_, err = here.store.End(t.Context(), id, session.Ending{Now: now})
 	check(t, err)
 	here.copyTo(t, there, id)
 	if _, err := there.store.Update(t.Context(), id, visit); !errors.Is(err, session.ErrEnded) {
@@ -94,8 +98,7 @@ type replica struct {
 func openReplica(t *testing.T, table string) replica {
 	t.Helper()
 	server := storeserver.ForTest(t, storeserver.DynamoDB)
-	config := aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")}
-	client := dynamodb.NewClient(config, server.Endpoint)
+	client := dynamodb.NewClient(config(), server.Endpoint)
 	check(t, dynamodb.CreateTable(t.Context(), client, table))
 	return replica{dynamodb.New(client, dynamodb.Options{Table: table, Replicated: true}), client, table}
 }
@@ -108,11 +111,4 @@ func (r replica) copyTo(t *testing.T, other replica, id session.ID) {
 	check(t, err)
 	_, err = other.client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &other.table, Item: output.Item})
 	check(t, err)
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -1,5 +1,6 @@
 // Package memcached keeps sessions in Memcached: an item a session, and a loop of gets and cas an update,
-// which applies the changes anew to whatever it finds until nobody came between.
+// which applies the changes anew to whatever it finds until nobody came between. A renewal is such a loop of two items: it
+// writes the new session, and then a note of the end in the old one's place.
 //
 // Amazon ElastiCache for Memcached has such servers, with nodes or serverless (which needs TLS). Options.Addresses are the
 // nodes' own endpoints, or the one endpoint of a serverless cache. Auto discovery (the configuration endpoint of several
@@ -91,8 +92,9 @@ func New(o Options) (*Store, error) {
 // Close closes the store's connections.
 func (s *Store) Close() error { return s.client.Close() }
 
-// Promises declares that every promise is kept while the session's node keeps the session: a node that restarts, or that
-// evicts sessions for want of memory, loses them, with what was acknowledged. There is no list of a user's sessions.
+// Promises declares that the promises are kept while the session's node keeps the session: a node that restarts, or that
+// evicts sessions for want of memory, loses them, with what was acknowledged. A renewal is two steps, because Memcached
+// has no transactions, and the nodes of two sessions may differ. There is no list of a user's sessions.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "memcached", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, Changes: true,
@@ -100,7 +102,7 @@ func (s *Store) Promises() session.Promises {
 	}
 }
 
-// Conflicts tells how often, since the store was made, another request came between reading a session and writing it, so
+// Conflicts returns how often, since the store was made, another request came between reading a session and writing it, so
 // that the changes were applied anew. It is for metrics: each costs two exchanges with the node.
 func (s *Store) Conflicts() int64 { return s.conflicts.Load() }
 
@@ -112,11 +114,11 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Create stores a new session.
 func (s *Store) Create(ctx context.Context, id session.ID, record session.Record) error {
-	value, err := encode(entry{}, record)
+	value, err := encode(entry{}, record, maxItem)
 	if err != nil {
 		return err
 	}
-	item := &memcache.Item{Key: s.key(id), Value: value, Expiration: lifetime(record.Created, end(record))}
+	item := &memcache.Item{Key: s.key(id), Value: value, Expiration: lifetime(record.Created, expires(record))}
 	_, err = await(ctx, func() (struct{}, error) { return struct{}{}, s.client.Add(item) })
 	if errors.Is(err, memcache.ErrNotStored) {
 		return fmt.Errorf("session %s exists", id)
@@ -127,80 +129,85 @@ func (s *Store) Create(ctx context.Context, id session.ID, record session.Record
 // Load reads a session.
 func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
 	return await(ctx, func() (session.Record, error) {
-		_, _, record, err := s.read(id, now)
-		return record, err
+		_, f, err := s.read(id, now)
+		if err != nil {
+			return session.Record{}, err
+		}
+		return f.record, nil
 	})
 }
 
 // Update applies the changes to what it reads, and writes that if nobody wrote in between; else it begins anew.
 func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
-	return s.replace(ctx, id, u.Now, func(item *memcache.Item, e entry, record session.Record) (_ session.Record, err error) {
-		if record.Values, err = session.Apply(record.Values, u.Changes); err != nil {
-			return session.Record{}, err
+	f, err := s.replace(ctx, id, u.Now, func(item *memcache.Item, f *found) (err error) {
+		if f.record.Values, err = session.Apply(f.record.Values, u.Changes); err != nil {
+			return err
 		}
-		if record.Size() > maxBytes {
-			return session.Record{}, session.ErrTooLarge
+		if f.record.Size() > maxBytes {
+			return session.ErrTooLarge
 		}
-		record.IdleExpires = u.IdleExpires
-		item.Expiration = lifetime(u.Now, end(record))
-		item.Value, err = encode(e, record)
-		return record, err
+		f.record.IdleExpires = u.IdleExpires
+		item.Expiration = lifetime(u.Now, expires(f.record))
+		item.Value, err = encode(f.entry, f.record, maxItem)
+		return err
 	})
-}
-
-// End puts the memory of its end in the session's place.
-func (s *Store) End(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
-	return s.replace(ctx, id, now, func(item *memcache.Item, _ entry, last session.Record) (_ session.Record, err error) {
-		until := now.Add(session.EndedFor)
-		item.Expiration = lifetime(now, until)
-		item.Value, err = encodeEnded(until)
-		return last, err
-	})
+	if err != nil {
+		return session.Record{}, err
+	}
+	return f.record, nil
 }
 
 // replace writes what change makes of a live session, as long as ctx lasts. It begins anew only when the node says that
-// it wrote nothing: without an answer it may have, and an addition would count twice.
-func (s *Store) replace(ctx context.Context, id session.ID, now time.Time,
-	change func(*memcache.Item, entry, session.Record) (session.Record, error),
-) (session.Record, error) {
-	return await(ctx, func() (session.Record, error) {
+// it wrote nothing: without an answer it may have, and an addition would count twice. With ErrEnded it returns what is
+// kept.
+func (s *Store) replace(ctx context.Context, id session.ID, now time.Time, change func(*memcache.Item, *found) error) (found, error) {
+	return await(ctx, func() (found, error) {
 		for ctx.Err() == nil {
-			item, e, record, err := s.read(id, now)
+			item, f, err := s.read(id, now)
 			if err != nil {
-				return session.Record{}, err
+				return f, err
 			}
-			if record, err = change(item, e, record); err != nil {
-				return session.Record{}, err
+			if err := change(item, &f); err != nil {
+				return found{}, err
 			}
-			switch err := s.client.CompareAndSwap(item); {
-			case errors.Is(err, memcache.ErrCASConflict):
-				s.conflicts.Add(1)
+			written, err := s.swap(item)
+			switch {
 			case errors.Is(err, memcache.ErrCacheMiss):
-				return session.Record{}, session.ErrNotFound
+				return found{}, session.ErrNotFound
 			case err != nil:
-				return session.Record{}, err
-			default:
-				return record, nil
+				return found{}, err
+			case written:
+				return f, nil
 			}
 		}
-		return session.Record{}, ctx.Err()
+		return found{}, ctx.Err()
 	})
 }
 
-// read returns a live session with the item and the entry that it was in.
-func (s *Store) read(id session.ID, now time.Time) (*memcache.Item, entry, session.Record, error) {
+// swap writes an item that was read unless another request has written it since, and reports whether it did.
+func (s *Store) swap(item *memcache.Item) (bool, error) {
+	err := s.client.CompareAndSwap(item)
+	if errors.Is(err, memcache.ErrCASConflict) {
+		s.conflicts.Add(1)
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// read returns a session with the item that it was in. With ErrEnded it returns what is kept of it.
+func (s *Store) read(id session.ID, now time.Time) (*memcache.Item, found, error) {
 	item, err := s.client.Get(s.key(id))
 	if errors.Is(err, memcache.ErrCacheMiss) {
-		return nil, nil, session.Record{}, session.ErrNotFound
+		return nil, found{}, session.ErrNotFound
 	}
 	if err == nil && item.CasID == 0 {
 		err = errors.New("the node runs without cas (option -C): updates would be lost")
 	}
 	if err != nil {
-		return nil, nil, session.Record{}, err
+		return nil, found{}, err
 	}
-	e, record, err := decode(item.Value, now)
-	return item, e, record, err
+	f, err := decode(item.Value, now)
+	return item, f, err
 }
 
 func (s *Store) key(id session.ID) string { return s.prefix + id.String() }
@@ -226,20 +233,20 @@ func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-func end(r session.Record) time.Time {
+func expires(r session.Record) time.Time {
 	if r.IdleExpires.Before(r.Expires) {
 		return r.IdleExpires
 	}
 	return r.Expires
 }
 
-// lifetime returns the expiry of an item that is of use until then, and a minute longer: readers check expiry themselves
+// lifetime returns the expiry of an item that is of use until then, and MaxClockSkew longer: readers check expiry themselves
 // and nodes keep time by the second, or less well. Up to 30 days are sent as a span, so that the node's clock doesn't
 // matter; more is taken for a timestamp (memcached's protocol.txt, "Expiration times"), and sent as one. The client can
 // say none after January 2038; from there it is 30 days, from the last update.
 func lifetime(now, until time.Time) int32 {
 	const (
-		slack   = time.Minute
+		slack   = session.MaxClockSkew
 		longest = 30 * 24 * time.Hour
 	)
 	left, at := until.Add(slack).Sub(now), until.Add(slack+time.Second-1).Unix()

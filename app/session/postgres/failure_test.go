@@ -102,15 +102,7 @@ func TestALockedRow(t *testing.T) {
 			answers <- got.Values["n"]
 		}()
 	}
-	eventually(t, func() error {
-		var waiting int
-		err := store.Pool().QueryRow(t.Context(),
-			"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").Scan(&waiting)
-		if err == nil && waiting != 2 {
-			err = errors.New("the updates don't wait yet")
-		}
-		return err
-	})
+	expectWaiting(t, store, 2)
 	must(t, tx.Commit(t.Context()))
 	if a, b := <-answers, <-answers; a+b != "4142" && a+b != "4241" {
 		t.Errorf("got %s and %s, want 41 and 42", a, b)
@@ -206,9 +198,35 @@ func TestAnyBytes(t *testing.T) {
 	if !maps.Equal(got.Values, want) || got.User != record.User || got.UserAgent != record.UserAgent {
 		t.Errorf("got %q, want %q with values %q", got, record, want)
 	}
-	list, err := store.UserSessions(t.Context(), record.User, record.Created)
-	if err != nil || len(list) != 1 {
-		t.Errorf("sessions of the user: %v, %v", list, err)
+	page, err := store.UserSessions(t.Context(), record.User, session.PageQuery{Now: record.Created, Limit: 10})
+	if err != nil || len(page.Sessions) != 1 {
+		t.Errorf("sessions of the user: %v, %v", page, err)
+	}
+	renewed, err := store.Renew(t.Context(), renewal(id, record))
+	must(t, err)
+	if !maps.Equal(renewed.Values, want) || renewed.User != record.User || renewed.UserAgent != record.UserAgent {
+		t.Errorf("renewed as %q, want %q with values %q", renewed, record, want)
+	}
+}
+
+// A value that PostgreSQL doesn't take is no outage: a retry wouldn't help.
+func TestARefusedValue(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
+	id, record := create(t, store)
+	for _, value := range []string{"\"\xff\"", "\"\x00\""} {
+		_, err := store.Update(t.Context(), id, change(record, session.Change{Op: session.OpSet, Key: "k", Value: value}))
+		if !errors.Is(err, session.ErrInvalid) {
+			t.Errorf("set %q: %v, want ErrInvalid", value, err)
+		}
+		moved := record
+		moved.Values = map[string]string{"k": value}
+		if err := store.Create(t.Context(), newID(), moved); !errors.Is(err, session.ErrInvalid) {
+			t.Errorf("create with %q: %v, want ErrInvalid", value, err)
+		}
+	}
+	got, err := store.Load(t.Context(), id, record.Created)
+	if err != nil || len(got.Values) != 0 {
+		t.Errorf("afterwards: %v, %v, want no values", got.Values, err)
 	}
 }
 
@@ -255,6 +273,11 @@ func create(t *testing.T, store *postgres.Store) (session.ID, session.Record) {
 
 func change(record session.Record, changes ...session.Change) session.Update {
 	return session.Update{Now: record.Created, IdleExpires: record.IdleExpires, Changes: changes}
+}
+
+// renewal moves the session of old to another id, with nothing else changed.
+func renewal(old session.ID, record session.Record) session.Renewal {
+	return session.Renewal{Old: old, New: newID(), Now: record.Created, Record: record}
 }
 
 func add(record session.Record, n int64) session.Update {

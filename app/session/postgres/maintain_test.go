@@ -66,18 +66,18 @@ func TestSweep(t *testing.T) {
 		must(t, store.Create(t.Context(), id, record))
 		return id
 	}
-	live, justExpired := at(time.Hour, time.Minute), at(-time.Minute, time.Hour)
+	live, justExpired := at(time.Hour, time.Minute), at(-59*time.Minute, time.Hour)
 	ended := at(time.Hour, time.Hour)
-	if _, err := store.End(t.Context(), ended, now); err != nil {
+	if _, err := store.End(t.Context(), ended, session.Ending{Now: now}); err != nil {
 		t.Fatal(err)
 	}
-	idle, absolute, longEnded := at(time.Hour, -2*time.Hour), at(-2*time.Hour, time.Hour), at(time.Hour, time.Hour)
-	if _, err := store.End(t.Context(), longEnded, now.Add(-3*time.Hour)); err != nil {
+	idle, absolute, longEnded := at(time.Hour, -3*time.Hour), at(-3*time.Hour, time.Hour), at(time.Hour, time.Hour)
+	if _, err := store.End(t.Context(), longEnded, session.Ending{Now: now.Add(-4 * time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	// More than a batch.
 	exec(t, store, `INSERT INTO sessions (id, created_at, expires_at, idle_expires_at, user_name, user_agent, contents)
-		SELECT int8send(n), now(), now() - interval '3 hours', now(), '', '', '{}' FROM generate_series(1, 2500) AS n`)
+		SELECT int8send(n), now(), now() - interval '4 hours', now(), '', '', '{}' FROM generate_series(1, 2500) AS n`)
 
 	// While another server sweeps, this one doesn't.
 	tx, err := store.Pool().Begin(t.Context())
@@ -103,6 +103,32 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// A server whose clock is ahead deletes nothing that lives on another, whatever the minute of the hour.
+func TestSweepOfAServerWithAnotherClock(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
+	const ahead = 5 * time.Minute
+	id, record := newID(), newRecord()
+	record.Expires = record.Created.Truncate(time.Hour).Add(2*time.Hour - time.Second) // the last second of an hour
+	record.IdleExpires = record.Expires
+	must(t, store.Create(t.Context(), id, record))
+	now := record.Expires.Add(-time.Second)
+	if _, err := postgres.SweepAt(store, t.Context(), now.Add(ahead)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Load(t.Context(), id, now); err != nil {
+		t.Errorf("a live session after the sweep of a server %v ahead: %v", ahead, err)
+	}
+	for _, test := range []struct {
+		after time.Duration
+		want  int64
+	}{{time.Hour, 0}, {2*time.Hour + time.Second, 1}} {
+		n, err := postgres.SweepAt(store, t.Context(), record.Expires.Add(test.after))
+		if err != nil || n != test.want {
+			t.Errorf("%v after the expiry: swept %d, %v, want %d", test.after, n, err, test.want)
+		}
+	}
+}
+
 func TestRun(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	must(t, server.Kill())
@@ -122,7 +148,7 @@ func TestRun(t *testing.T) {
 	})
 	must(t, server.Restart(t.Context()))
 	id, record := newID(), newRecord()
-	record.Expires = record.Created.Add(-3 * time.Hour)
+	record.Expires = record.Created.Add(-4 * time.Hour)
 	eventually(t, func() error { return store.Create(t.Context(), id, record) })
 	eventually(t, func() error {
 		var left int

@@ -8,14 +8,17 @@ var outcomes = map[string]error{
 	"too large": session.ErrTooLarge, "counter": session.ErrCounter,
 }
 
-// outcome tells whether a row is a live session at $2.
+// outcome says whether a row is a live session at $2.
 const outcome = `CASE WHEN least(expires_at, idle_expires_at) <= $2 THEN 'missing' WHEN ended THEN 'ended' ELSE 'live' END`
 
-// columns are what scan reads.
-const columns = `outcome, created_at, expires_at, idle_expires_at, user_name, user_agent, contents`
+// columns are what scan reads. What is kept of a session that has ended is not shown.
+const columns = `outcome, created_at, expires_at, idle_expires_at, user_name, user_agent,
+    CASE WHEN outcome = 'live' THEN contents ELSE '{}' END AS contents`
 
 // locked is the newest version of row $1, which nobody else changes before the statement is done. What READ COMMITTED
 // sees at a statement's start may be older: it waits here until those who change the row have committed.
+//
+// A statement locks one row, and then no other that exists: statements can't wait for each other in a circle.
 const locked = `locked AS MATERIALIZED (SELECT *, ` + outcome + ` AS outcome FROM sessions WHERE id = $1 FOR UPDATE)`
 
 // create: $1 id, $2 created, $3 expires, $4 expires by idling, $5 user, $6 user agent, $7 keys, $8 values.
@@ -64,20 +67,14 @@ written AS (
 )
 SELECT ` + columns + ` FROM checked`
 
-// end: $1 id, $2 now, $3 until when the end is remembered.
-const end = `
-WITH ` + locked + `,
-written AS (
-    UPDATE sessions SET ended = true, expires_at = $3, idle_expires_at = $3, user_name = '', user_agent = '', contents = '{}'
-    FROM locked WHERE sessions.id = $1 AND outcome = 'live'
-)
-SELECT ` + columns + ` FROM locked`
-
-// userSessions: $1 user, $2 now, $3 most.
+// userSessions: $1 user, $2 now, $3 most rows, $4 and $5 created and id of the row that the page comes after. The rows
+// include sessions that have expired, so that a page is a bounded part of the index.
 const userSessions = `
-SELECT id, created_at, expires_at, idle_expires_at, user_name, user_agent FROM sessions
-WHERE sha256(user_name) = sha256($1) AND user_name <> '' AND user_name = $1 AND least(expires_at, idle_expires_at) > $2
-ORDER BY created_at DESC, id LIMIT $3`
+SELECT id, created_at, expires_at, idle_expires_at, user_name, user_agent, least(expires_at, idle_expires_at) > $2
+FROM sessions
+WHERE sha256(user_name) = sha256($1) AND user_name <> '' AND user_name = $1
+    AND (created_at, id) < ($4, $5::bytea)
+ORDER BY created_at DESC, id DESC LIMIT $3`
 
 // sweep: $1 before which hour, $2 most.
 const sweep = `

@@ -1,5 +1,6 @@
 // Package postgres keeps sessions in a table of PostgreSQL 14 or newer: a row a session, one statement an operation.
-// An update locks its row, applies the changes to what it finds, and returns the new state, all in one round trip.
+// An update locks its row, applies the changes to what it finds, and returns the new state, all in one round trip. A
+// renewal locks the old row, adds the new one, and leaves a note of the end in the old, as one step too.
 //
 // Amazon RDS for PostgreSQL and Aurora PostgreSQL are such servers, with IAM authentication through Options.Password. It
 // is the store for those who run a database anyway: durable, consistent, and dearer per write than a cache.
@@ -88,8 +89,8 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 // committed: RDS Multi-AZ and Aurora do.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
-		Name: "postgres", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, ByUser: true, Changes: true,
-		MaxBytes: maxBytes,
+		Name: "postgres", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, AtomicRenewal: true,
+		ByUser: true, Changes: true, MaxBytes: maxBytes,
 	}
 }
 
@@ -110,7 +111,7 @@ func (s *Store) Create(ctx context.Context, id session.ID, r session.Record) err
 	if err == nil && tag.RowsAffected() == 0 {
 		err = fmt.Errorf("session %s exists", id)
 	}
-	return err
+	return refused(err)
 }
 
 // Load reads a session.
@@ -137,27 +138,6 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 		setKeys, setValues, removed, addKeys, added, session.MaxCounter))
 }
 
-// End replaces a session by the memory of its end.
-func (s *Store) End(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
-	return scan(s.pool.QueryRow(ctx, end, id[:], now, ceil(now.Add(session.EndedFor))))
-}
-
-// UserSessions asks the partial index of sessions that have a user.
-func (s *Store) UserSessions(ctx context.Context, user string, now time.Time) ([]session.UserSession, error) {
-	rows, err := s.pool.Query(ctx, userSessions, []byte(user), now, session.MaxUserSessions)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (found session.UserSession, err error) {
-		var id, user, agent []byte
-		r := &found.Record
-		err = row.Scan(&id, &r.Created, &r.Expires, &r.IdleExpires, &user, &agent)
-		copy(found.ID[:], id)
-		r.User, r.UserAgent = string(user), string(agent)
-		return found, err
-	})
-}
-
 // scan reads a row of columns, or says why there is no live session.
 func scan(row pgx.Row) (session.Record, error) {
 	var outcome string
@@ -169,7 +149,7 @@ func scan(row pgx.Row) (session.Record, error) {
 	case errors.Is(err, pgx.ErrNoRows):
 		return session.Record{}, session.ErrNotFound
 	case err != nil:
-		return session.Record{}, err
+		return session.Record{}, refused(err)
 	}
 	answer, known := outcomes[outcome]
 	switch {
@@ -184,6 +164,18 @@ func scan(row pgx.Row) (session.Record, error) {
 		r.Values[unescape(key)] = value
 	}
 	return r, nil
+}
+
+// refused turns the error of a value that PostgreSQL doesn't take into ErrInvalid: the store has not failed, and trying
+// again wouldn't help. What handlers set is UTF-8, but sessions that come from another store may hold values of earlier
+// versions, which let other bytes pass.
+func refused(err error) error {
+	const dataException = "22" // the class of codes
+	var failed *pgconn.PgError
+	if errors.As(err, &failed) && strings.HasPrefix(failed.Code, dataException) {
+		return fmt.Errorf("%w: %w", session.ErrInvalid, err)
+	}
+	return err
 }
 
 // PostgreSQL's text has no NUL, so that keys spell it \x01 0, and \x01 itself \x01 1. Values never hold a NUL: JSON

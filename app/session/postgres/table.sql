@@ -21,4 +21,4 @@ COMMENT ON COLUMN sessions.id IS 'SHA-256 of the secret in the visitor''s cookie
 COMMENT ON COLUMN sessions.expires_at IS 'when the session ends at the latest; of an ended one, until when that is remembered';
 COMMENT ON COLUMN sessions.idle_expires_at IS 'when the session ends unless it is used before';
 COMMENT ON COLUMN sessions.user_name IS 'who is logged in, in UTF-8; empty for nobody';
-COMMENT ON COLUMN sessions.contents IS 'the session''s values: JSON texts by key';
+COMMENT ON COLUMN sessions.contents IS 'the session''s values: JSON texts by key; of an ended one, what is kept of it';

@@ -36,11 +36,12 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch r.URL.Path {
 	case "/login":
-		err = errors.Join(role.Set(r.Context(), r.FormValue("role")), s.Login(ctx, r.FormValue("user")))
+		role.Set(ctx, r.FormValue("role"))
+		err = s.Login(ctx, r.FormValue("user"))
 	case "/logout":
 		err = s.Logout(ctx)
 	case "/role":
-		err = role.Set(r.Context(), r.FormValue("role"))
+		role.Set(ctx, r.FormValue("role"))
 	}
 	value, _, readErr := role.Get(ctx)
 	user, _ := s.User(ctx)

@@ -15,6 +15,7 @@ type decoder struct {
 	fields                        int
 	user, agent                   string
 	created, expires, idle, ended string
+	kept                          string
 	hasEnded                      bool
 	values                        map[string]string
 }
@@ -34,6 +35,8 @@ func (d *decoder) put(field, value string) {
 		d.agent = value
 	case fieldEnded:
 		d.ended, d.hasEnded = value, true
+	case fieldKept:
+		d.kept = value
 	default:
 		if strings.HasPrefix(field, "@") {
 			return // of a newer version
@@ -45,8 +48,21 @@ func (d *decoder) put(field, value string) {
 	}
 }
 
-// record returns the session, if it is live.
-func (d *decoder) record(now time.Time) (session.Record, error) {
+// record returns the session, live or not.
+func (d *decoder) record() (session.Record, error) {
+	created, createdErr := parseMillis(d.created)
+	expires, expiresErr := parseMillis(d.expires)
+	idle, idleErr := parseMillis(d.idle)
+	if err := errors.Join(createdErr, expiresErr, idleErr); err != nil {
+		return session.Record{}, fmt.Errorf("decode a session's times: %w", err)
+	}
+	return session.Record{
+		Values: d.values, User: d.user, UserAgent: d.agent, Created: created, Expires: expires, IdleExpires: idle,
+	}, nil
+}
+
+// live returns the session, if it is live.
+func (d *decoder) live(now time.Time) (session.Record, error) {
 	if d.fields == 0 {
 		return session.Record{}, session.ErrNotFound
 	}
@@ -56,28 +72,23 @@ func (d *decoder) record(now time.Time) (session.Record, error) {
 		}
 		return session.Record{}, session.ErrNotFound
 	}
-	created, createdErr := parseMillis(d.created)
-	expires, expiresErr := parseMillis(d.expires)
-	idle, idleErr := parseMillis(d.idle)
-	if err := errors.Join(createdErr, expiresErr, idleErr); err != nil {
-		return session.Record{}, fmt.Errorf("decode a session's times: %w", err)
+	record, err := d.record()
+	if err == nil && !record.Live(now) {
+		err = session.ErrNotFound
 	}
-	record := session.Record{
-		Values: d.values, User: d.user, UserAgent: d.agent, Created: created, Expires: expires, IdleExpires: idle,
-	}
-	if !record.Live(now) {
-		return session.Record{}, session.ErrNotFound
+	if err != nil {
+		return session.Record{}, err
 	}
 	return record, nil
 }
 
-// decode decodes a hash as HGETALL answers it.
+// decode decodes a hash as HGETALL answers it, if it is a live session's.
 func decode(fields map[string]string, now time.Time) (session.Record, error) {
 	var d decoder
 	for field, value := range fields {
 		d.put(field, value)
 	}
-	return d.record(now)
+	return d.live(now)
 }
 
 // separator stands between the fields and values of a hash that a script answers with. Neither has it within: values are
@@ -88,8 +99,9 @@ const separator = "\x00\xff"
 var errText = errors.New("decode a session: a field without a value")
 
 // decodeText decodes a hash as the scripts write it: fields and values in turn, with the separator between. To read one
-// string is much less work than to read an array of them, and so it is to write it.
-func decodeText(text string, now time.Time) (session.Record, error) {
+// string is much less work than to read an array of them, and so it is to write it. The script has checked that the
+// session is live, or is one that moves.
+func decodeText(text string) (session.Record, error) {
 	var d decoder
 	for more := true; more; {
 		var field, value string
@@ -99,7 +111,7 @@ func decodeText(text string, now time.Time) (session.Record, error) {
 		value, text, more = strings.Cut(text, separator)
 		d.put(field, value)
 	}
-	return d.record(now)
+	return d.record()
 }
 
 func parseMillis(text string) (time.Time, error) {

@@ -1,16 +1,25 @@
--- Ends a live session and returns its last hash as text. KEYS[1]: its key. ARGV: now, until when the end is remembered.
-local now = tonumber(ARGV[1])
-local hash, fields = redis.call('HGETALL', KEYS[1]), {}
-for i = 2, #hash, 2 do
-	fields[hash[i - 1]] = hash[i]
+-- Ends a live session and returns its last hash as text. KEYS[1]: its key. ARGV: now, then 'moving' if the hash is to be
+-- kept and returned again.
+local now, moving = tonumber(ARGV[1]), ARGV[2] == 'moving'
+local hash, at, gone = read(KEYS[1], now)
+if gone == 'ended' and moving and hash[at['@kept']] == 'moving' then
+	if tonumber(hash[at['@ended']]) <= now + MAX_CLOCK_SKEW then
+		return 'ended'
+	end
+	hash[at['@kept-expires'] - 1], hash[at['@kept-idle'] - 1] = '@expires', '@idle'
+	return text(hash)
 end
-if fields['@ended'] and tonumber(fields['@ended']) > now then
-	return 'ended'
+if gone then
+	return gone
 end
-if not fields['@expires'] or tonumber(fields['@expires']) <= now or tonumber(fields['@idle']) <= now then
-	return 'missing'
+-- A server without memory refuses to store anything, unless the script has deleted something before.
+if moving then
+	redis.call('HDEL', KEYS[1], '@expires', '@idle')
+	redis.call('HSET', KEYS[1], '@kept', 'moving', '@kept-expires', hash[at['@expires']], '@kept-idle', hash[at['@idle']])
+else
+	redis.call('DEL', KEYS[1])
 end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], '@ended', ARGV[2])
-redis.call('PEXPIREAT', KEYS[1], ARGV[2])
-return table.concat(hash, '\0\255')
+local ended = later(now, ENDED_FOR)
+redis.call('HSET', KEYS[1], '@ended', ended)
+redis.call('PEXPIREAT', KEYS[1], later(ended, MAX_CLOCK_SKEW))
+return text(hash)

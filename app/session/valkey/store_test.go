@@ -54,6 +54,24 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// An addition beyond the range is refused, even where the sum would be within it.
+func TestAdditionBeyondTheRange(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Valkey).Addr)
+	for before, n := range map[string]int64{"-5": session.MaxCounter + 2, "5": -session.MaxCounter - 2} {
+		now := time.Now()
+		id, record := newID(), session.Record{Values: map[string]string{"n": before}, Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
+		must(t, store.Create(t.Context(), id, record))
+		update := add(record)
+		update.Changes[0].N = n
+		if got, err := store.Update(t.Context(), id, update); !errors.Is(err, session.ErrCounter) {
+			t.Errorf("%s and %d: got %v, %v, want %v", before, n, got.Values, err, session.ErrCounter)
+		}
+		if got, err := store.Load(t.Context(), id, now); err != nil || got.Values["n"] != before {
+			t.Errorf("after that: got %v, %v, want %s", got.Values, err, before)
+		}
+	}
+}
+
 // When a replica takes over, requests go on, and what was acknowledged is there.
 func TestClusterFailover(t *testing.T) {
 	nodes := storeserver.ValkeyCluster(t, 3, 1)

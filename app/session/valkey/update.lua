@@ -1,17 +1,9 @@
 -- Changes a live session, all or nothing, and returns its hash as text. KEYS[1]: its key. ARGV: now, its new idle expiry,
 -- its largest size, then operation, key, value of each change.
 local now, most = tonumber(ARGV[1]), tonumber(ARGV[3])
-local hash = redis.call('HGETALL', KEYS[1]) -- fields and values in turn
-local at = {} -- where in it each field's value is
-for i = 2, #hash, 2 do
-	at[hash[i - 1]] = i
-end
-if at['@ended'] and tonumber(hash[at['@ended']]) > now then
-	return 'ended'
-end
-local expires = hash[at['@expires']]
-if not expires or tonumber(expires) <= now or tonumber(hash[at['@idle']]) <= now then
-	return 'missing'
+local hash, at, gone = read(KEYS[1], now)
+if gone then
+	return gone
 end
 
 local set, removed = { '@idle', ARGV[2] }, {}
@@ -22,9 +14,10 @@ for i = 4, #ARGV, 3 do
 		if current ~= '0' and not string.match(current, '^-?[1-9]%d*$') then
 			return 'counter'
 		end
-		-- Doubles are exact below 2^53, and what would leave that is refused.
-		local sum = tonumber(current) + tonumber(value)
-		if math.abs(sum) > 9007199254740991 or math.abs(tonumber(current)) > 9007199254740991 then
+		-- Doubles are exact below 2^53, and what is not is refused.
+		local before, n = tonumber(current), tonumber(value)
+		local sum = before + n
+		if math.max(math.abs(before), math.abs(n), math.abs(sum)) > MAX_COUNTER then
 			return 'counter'
 		end
 		value = string.format('%.0f', sum)
@@ -46,8 +39,8 @@ for i = 2, #set, 2 do
 	hash[place - 1], hash[place] = set[i - 1], set[i]
 end
 
-local text = table.concat(hash, '\0\255')
-if #text > most then -- the text is longer than what counts
+local answer = text(hash)
+if #answer > most then -- it is longer than what counts
 	local size = 0
 	for i = 2, #hash, 2 do
 		local field = hash[i - 1]
@@ -62,15 +55,8 @@ if #text > most then -- the text is longer than what counts
 	end
 end
 
--- In parts, since what a call takes is bounded.
-for i = 1, #set, 1000 do
-	redis.call('HSET', KEYS[1], unpack(set, i, math.min(i + 999, #set)))
-end
-for i = 1, #removed, 1000 do
-	redis.call('HDEL', KEYS[1], unpack(removed, i, math.min(i + 999, #removed)))
-end
-if tonumber(ARGV[2]) < tonumber(expires) then
-	expires = ARGV[2]
-end
-redis.call('PEXPIREAT', KEYS[1], expires)
-return text
+write('HSET', KEYS[1], set, 1)
+write('HDEL', KEYS[1], removed, 1)
+local expires = math.min(tonumber(hash[at['@expires']]), tonumber(ARGV[2]))
+redis.call('PEXPIREAT', KEYS[1], later(expires, MAX_CLOCK_SKEW))
+return answer

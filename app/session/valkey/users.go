@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	client "github.com/valkey-io/valkey-go"
@@ -13,62 +16,111 @@ import (
 	"stateless-servers/app/session"
 )
 
-// UserSessions reads the user's list and looks at each session on it. Sessions that are gone are struck off the list: an
-// id is entered after its session was stored and never used again, so that what is missing is gone for good.
-func (s *Store) UserSessions(ctx context.Context, user string, now time.Time) ([]session.UserSession, error) {
+// enter enters a session in its user's list, if it has a user.
+func (s *Store) enter(ctx context.Context, id session.ID, r session.Record, now time.Time) error {
+	if r.User == "" {
+		return nil
+	}
+	_, err := s.run(ctx, s.remember, []string{s.userKey(r.User)}, []string{millis(now), millis(r.Expires), id.String()})
+	return err
+}
+
+// UserSessions reads a page of the user's list and looks at each session on it. It strikes off the list sessions that were
+// ended. Sessions that are missing stay on it: they may be about to start.
+func (s *Store) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
+	args := []string{millis(query.Now), strconv.Itoa(query.Limit)}
+	if query.Cursor != "" {
+		expiry, id, err := parseCursor(query.Cursor)
+		if err != nil {
+			return session.Page{}, err
+		}
+		args = append(args, expiry, id)
+	}
 	c, err := s.Client(ctx)
 	if err != nil {
-		return nil, err
+		return session.Page{}, err
 	}
-	ids, err := c.Do(ctx, c.B().Zrevrangebyscore().Key(s.userKey(user)).Max("+inf").Min("("+millis(now)).
-		Limit(0, session.MaxUserSessions).Build()).AsStrSlice()
+	entries, err := s.list.Exec(ctx, c, []string{s.userKey(user)}, args).AsStrSlice()
 	if err != nil {
-		return nil, err
+		s.connector.check(c, err)
+		return session.Page{}, err
 	}
-	commands := make(client.Commands, len(ids))
-	for i, id := range ids {
-		commands[i] = c.B().Hmget().Key(s.prefix+id).
-			Field(fieldCreated, fieldExpires, fieldIdle, fieldUser, fieldAgent, fieldEnded).Build()
+	commands := make(client.Commands, len(entries)/2)
+	for i := range commands {
+		commands[i] = c.B().Hmget().Key(s.prefix + entries[2*i]).Field(metaFields()...).Build()
 	}
-	var list []session.UserSession
-	var gone []string
+	var page session.Page
+	var ended []string
 	for i, answer := range c.DoMulti(ctx, commands...) {
-		record, err := decodeMeta(answer, now)
-		id, ok := session.ParseID(ids[i])
+		entry, err := decodeMeta(answer)
+		if err != nil {
+			return session.Page{}, err
+		}
+		record, err := entry.live(query.Now)
+		id, ok := session.ParseID(entries[2*i])
 		switch {
-		case errors.Is(err, session.ErrNotFound), errors.Is(err, session.ErrEnded), !ok:
-			gone = append(gone, ids[i])
+		case !ok:
+			ended = append(ended, entries[2*i]) // none of ours
+		case entry.kept == keptRenewed && errors.Is(err, session.ErrEnded):
+			// Struck off, it would be missing from a list that another server goes through to end them all.
+			page.Renewed = append(page.Renewed, id)
+		case entry.hasEnded:
+			ended = append(ended, entries[2*i])
+		case errors.Is(err, session.ErrNotFound):
 		case err != nil:
-			return nil, err
+			return session.Page{}, err
 		case record.User == user:
-			list = append(list, session.UserSession{ID: id, Record: record})
+			page.Sessions = append(page.Sessions, session.UserSession{ID: id, Record: record})
 		}
 	}
-	if len(gone) > 0 {
-		s.forget(ctx, user, gone...)
+	if len(ended) > 0 {
+		s.strike(ctx, user, ended...)
 	}
-	slices.SortStableFunc(list, func(a, b session.UserSession) int { return b.Record.Created.Compare(a.Record.Created) })
-	return list, nil
+	slices.SortStableFunc(page.Sessions, func(a, b session.UserSession) int { return b.Record.Created.Compare(a.Record.Created) })
+	if len(commands) == query.Limit {
+		page.Next = formatCursor(entries[len(entries)-1], entries[len(entries)-2])
+	}
+	return page, nil
 }
 
-func decodeMeta(answer client.ValkeyResult, now time.Time) (session.Record, error) {
+// metaFields returns the fields of a session that decodeMeta reads.
+func metaFields() []string {
+	return []string{fieldCreated, fieldExpires, fieldIdle, fieldUser, fieldAgent, fieldEnded, fieldKept}
+}
+
+func decodeMeta(answer client.ValkeyResult) (d decoder, err error) {
 	values, err := answer.ToArray()
 	if err != nil {
-		return session.Record{}, err
+		return d, err
 	}
-	fields := map[string]string{}
-	for i, field := range []string{fieldCreated, fieldExpires, fieldIdle, fieldUser, fieldAgent, fieldEnded} {
-		if value, err := values[i].ToString(); err == nil {
-			fields[field] = value
+	for i, field := range metaFields() {
+		value, err := values[i].ToString()
+		switch {
+		case err == nil:
+			d.put(field, value)
+		case !client.IsValkeyNil(err):
+			return d, err
 		}
 	}
-	record, err := decode(fields, now)
-	record.Values = nil
-	return record, err
+	return d, nil
 }
 
-// forget strikes ids off a user's list, as far as the server answers.
-func (s *Store) forget(ctx context.Context, user string, ids ...string) {
+// A cursor is the expiry and the id of a page's last entry, in base64url.
+func formatCursor(expiry, id string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(expiry + " " + id))
+}
+
+func parseCursor(cursor string) (expiry, id string, err error) {
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	expiry, id, ok := strings.Cut(string(text), " ")
+	if _, notMillis := parseMillis(expiry); err != nil || notMillis != nil || !ok {
+		return "", "", fmt.Errorf("cursor %q of a list: %w", cursor, session.ErrInvalid)
+	}
+	return expiry, id, nil
+}
+
+// strike strikes ids off a user's list, as far as the server answers.
+func (s *Store) strike(ctx context.Context, user string, ids ...string) {
 	if c, err := s.Client(ctx); err == nil {
 		c.Do(ctx, c.B().Zrem().Key(s.userKey(user)).Member(ids...).Build())
 	}

@@ -58,8 +58,8 @@ type Options struct {
 // a node has missed one, when the cached item expires, which the cluster's parameter group decides. Consistent reads go
 // through DAX to the table. It looks for the nodes when it is first used, so that a server may start before its cluster.
 //
-// A write is sent once. One that fails its condition is followed by a consistent read, since DAX doesn't return the item
-// that it failed on.
+// A write is sent once. PutItem and UpdateItem that fail their condition are followed by a consistent read, since DAX doesn't
+// return the item that they failed on.
 type Client struct {
 	options Options
 	config  dax.Config
@@ -208,6 +208,26 @@ func (c *Client) UpdateItem(ctx context.Context, input *dynamodb.UpdateItemInput
 		err = explain(ctx, client, err, input.TableName, input.Key)
 	}
 	return output, err
+}
+
+// BatchGetItem reads items.
+func (c *Client) BatchGetItem(ctx context.Context, input *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (
+	*dynamodb.BatchGetItemOutput, error) {
+	client, err := c.cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return client.BatchGetItem(ctx, input)
+}
+
+// TransactWriteItems writes items in one step. DAX then reads them from the table, to have them in its cache.
+func (c *Client) TransactWriteItems(ctx context.Context, input *dynamodb.TransactWriteItemsInput, _ ...func(*dynamodb.Options)) (
+	*dynamodb.TransactWriteItemsOutput, error) {
+	client, err := c.cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return client.TransactWriteItems(ctx, input)
 }
 
 // Query asks the table.

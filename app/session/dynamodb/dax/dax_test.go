@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"stateless-servers/app/session"
 	sessions "stateless-servers/app/session/dynamodb"
@@ -23,7 +24,8 @@ type table struct{ queries int }
 
 func (q *table) Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
 	q.queries++
-	return &dynamodb.QueryOutput{}, nil
+	entry := map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: session.ID{1}.String()}}
+	return &dynamodb.QueryOutput{Items: []map[string]types.AttributeValue{entry}}, nil
 }
 
 // open returns a client, and the store on it.
@@ -83,8 +85,15 @@ func TestReadsAndWrites(t *testing.T) {
 	if err := store.Ping(t.Context()); err != nil || node.count("consistent read") != 1 {
 		t.Errorf("a ping that the cache may answer says nothing of the table: %v", err)
 	}
-	if _, err := store.UserSessions(t.Context(), "ann", now); err != nil || client.options.Queries.(*table).queries != 1 {
-		t.Errorf("queries must go to the table: %v", err)
+	alive := live(now)
+	alive["user"] = "ann"
+	node.keep(alive)
+	page, err := store.UserSessions(t.Context(), "ann", session.PageQuery{Now: now, Limit: 10})
+	if err != nil || len(page.Sessions) != 1 || page.Sessions[0].ID != id || page.Sessions[0].Record.User != "ann" {
+		t.Errorf("got %v, %v", page, err)
+	}
+	if client.options.Queries.(*table).queries != 1 || node.count("consistent batch") != 1 || node.count("eventual batch") != 0 {
+		t.Error("want the query of the table, and a consistent read of the sessions")
 	}
 	if p := store.Promises(); p.ReadYourWrites || !p.NoLostUpdate || !p.LogoutIsFinal {
 		t.Errorf("declared %+v", p)
@@ -95,7 +104,7 @@ func TestReadsAndWrites(t *testing.T) {
 func TestFailedConditions(t *testing.T) {
 	node := serve(t, "127.0.0.1:0", nil)
 	_, store := open(t, "dax://"+node.Addr().String(), nil)
-	node.set(func() { node.refuse = true })
+	node.set(func() { node.refuse = "ConditionalCheckFailedException" })
 	now := time.Now()
 	expired := live(now)
 	expired["ttl"] = now.Unix() - 1
@@ -120,9 +129,72 @@ func TestFailedConditions(t *testing.T) {
 		if test.want == session.ErrCounter {
 			continue // an end adds nothing
 		}
-		if _, err := store.End(t.Context(), session.ID{1}, now); !errors.Is(err, test.want) {
+		if _, err := store.End(t.Context(), session.ID{1}, session.Ending{Now: now, Moving: true}); !errors.Is(err, test.want) {
+			t.Errorf("%s: end to move: got %v, want %v", test.name, err, test.want)
+		}
+		if _, err := store.End(t.Context(), session.ID{1}, session.Ending{Now: now}); !errors.Is(err, test.want) {
 			t.Errorf("%s: end: got %v, want %v", test.name, err, test.want)
 		}
+	}
+}
+
+// renewal is a login whose visitor's session has been read.
+func renewal(now time.Time) session.Renewal {
+	r := session.Record{
+		Values:  map[string]string{"visits": "7", "theme": `"dark"`},
+		Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Minute),
+	}
+	next := r
+	next.User, next.Values = "ann", nil
+	return session.Renewal{Old: session.ID{1}, New: session.ID{2}, Now: now, Record: next, Again: true, Known: &r}
+}
+
+func TestRenewal(t *testing.T) {
+	node := serve(t, "127.0.0.1:0", nil)
+	_, store := open(t, "dax://"+node.Addr().String(), nil)
+	now := time.Now()
+	for _, test := range []struct {
+		name               string
+		reasons            []any // of the first transaction
+		transactions, read int   // consistently; the cache may not have the last state
+	}{
+		{"what is known is right", nil, 1, 0},
+		{"what is known is old", []any{"ConditionalCheckFailed", "failed", nil, "None", nil, nil}, 2, 1},
+		{"another transaction", []any{"None", nil, nil, "TransactionConflict", "busy", nil}, 2, 0},
+		{"it was done before", []any{"None", nil, nil, "ConditionalCheckFailed", "failed", nil}, 1, 1},
+	} {
+		node.keep(live(now))
+		node.set(func() {
+			node.requests = map[string]int{}
+			if node.reasons = test.reasons; test.reasons != nil {
+				node.refuse, node.times = "TransactionCanceledException", 1
+			}
+		})
+		got, err := store.Renew(t.Context(), renewal(now))
+		if err != nil || got.Values["visits"] != "7" || got.Values["theme"] != `"dark"` {
+			t.Errorf("%s: got %v, %v", test.name, got, err)
+		}
+		if n, read := node.count("transaction"), node.count("consistent read"); n != test.transactions || read != test.read {
+			t.Errorf("%s: %d transactions and %d consistent reads, want %d and %d", test.name, n, read, test.transactions, test.read)
+		}
+		if node.count("eventual read") > 0 {
+			t.Errorf("%s: what the cache has was read", test.name)
+		}
+	}
+}
+
+// A write that met a transaction wasn't done, and is sent again.
+func TestConflicts(t *testing.T) {
+	node := serve(t, "127.0.0.1:0", nil)
+	_, store := open(t, "dax://"+node.Addr().String(), nil)
+	now := time.Now()
+	node.keep(live(now))
+	node.set(func() { node.refuse, node.times = "TransactionConflictException", 2 })
+	if _, err := store.Update(t.Context(), session.ID{1}, update(now)); err != nil {
+		t.Error(err)
+	}
+	if got := node.count("write"); got != 3 {
+		t.Errorf("sent %d times, want 3", got)
 	}
 }
 
@@ -137,8 +209,11 @@ func TestWritesAreSentOnce(t *testing.T) {
 	if _, err := store.Update(t.Context(), session.ID{1}, update(time.Now())); err == nil {
 		t.Fatal("no error, and no answer either")
 	}
-	if got := node.count("write"); got != 1 {
-		t.Errorf("sent %d times", got)
+	if _, err := store.Renew(t.Context(), renewal(time.Now())); err == nil {
+		t.Fatal("no error, and no answer either")
+	}
+	if update, renewal := node.count("write"), node.count("transaction"); update != 1 || renewal != 1 {
+		t.Errorf("sent %d and %d times", update, renewal)
 	}
 
 	// As the client does it by itself.

@@ -21,7 +21,15 @@ const (
 	getItem         = 263244906
 	putItem         = -2106490455
 	updateItem      = 1425579023
+	batchGetItem    = -697851100
+	transactWrite   = -1160037738
 )
+
+// projection is what package dynamodb asks for in a batch. The answer has the place of an attribute for its name.
+var projection = []string{"id", "created", "expires", "ttl", "user", "agent", "ended"}
+
+// The codes of errors, by their names.
+var codes = map[string]int{"ConditionalCheckFailedException": 43, "TransactionConflictException": 57, "TransactionCanceledException": 58}
 
 const consistentRead = 2 // the key of a request's parameters
 
@@ -34,7 +42,9 @@ type server struct {
 	list     int             // the number of the list attrs
 	attrs    []string        // of the one item that there is
 	values   []any           // of these
-	refuse   bool            // every condition fails
+	refuse   string          // every write has this error
+	times    int             // if not 0, only so many have it
+	reasons  []any           // of a TransactionCanceledException: a code, a message and an item for each item
 	hangUp   bool            // writes get no answer, but the end of the connection
 	mute     bool            // nothing gets an answer
 	requests map[string]int  // by what they are
@@ -115,18 +125,24 @@ func (s *server) talk(conn net.Conn) {
 		if in.Decode(&service) != nil || in.Decode(&method) != nil {
 			return
 		}
-		arguments := map[int64]int{authorize: 5, endpoints: 0, keySchema: 1, attributeListID: 1, attributeList: 1,
-			getItem: 2, putItem: 3, updateItem: 2}[method]
-		if !skip(arguments) {
-			return
+		count := map[int64]int{authorize: 5, endpoints: 0, keySchema: 1, attributeListID: 1, attributeList: 1,
+			getItem: 2, putItem: 3, updateItem: 2, batchGetItem: 1, transactWrite: 8}[method]
+		var arguments []any
+		for range count {
+			argument, ok := next()
+			if !ok {
+				return
+			}
+			arguments = append(arguments, argument)
 		}
 		var parameters map[int64]any
-		if method == getItem || method == putItem || method == updateItem {
+		switch method {
+		case getItem, putItem, updateItem, batchGetItem, transactWrite:
 			if in.Decode(&parameters) != nil {
 				return
 			}
 		}
-		answer, hangUp := s.answer(method, parameters)
+		answer, hangUp := s.answer(method, arguments, parameters)
 		if hangUp {
 			conn.(*net.TCPConn).SetLinger(0) // and the client sees a failure of the network
 			return
@@ -138,7 +154,7 @@ func (s *server) talk(conn net.Conn) {
 }
 
 // answer is what the server sends, and whether it rather ends the connection.
-func (s *server) answer(method int64, parameters map[int64]any) (answer []byte, hangUp bool) {
+func (s *server) answer(method int64, arguments []any, parameters map[int64]any) (answer []byte, hangUp bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	none := []any{} // no error
@@ -165,17 +181,62 @@ func (s *server) answer(method int64, parameters map[int64]any) (answer []byte, 
 			return s.say(none, nil), false
 		}
 		return s.say(none, map[int]any{0: s.encode(append([]any{s.list}, s.values...)...)}), false
+	case batchGetItem:
+		return s.say(append([]any{none}, s.batch(arguments[0].(map[any]any))...)...), false
 	default:
-		s.requests["write"]++
+		kind := "write"
+		if method == transactWrite {
+			kind = "transaction"
+		}
+		s.requests[kind]++
 		if s.hangUp {
 			return nil, true
 		}
-		if s.refuse {
-			return s.say([]int{4, 37, 38, 39, 43}, "The conditional request failed",
-				[]any{"id", "ConditionalCheckFailedException", 400}), false
+		if refuse := s.refuse; refuse != "" {
+			if s.times > 0 {
+				if s.times--; s.times == 0 {
+					s.refuse = ""
+				}
+			}
+			info := []any{"id", refuse, 400}
+			if refuse == "TransactionCanceledException" {
+				info = append(info, s.reasons)
+			}
+			return s.say([]int{4, 37, 38, 39, codes[refuse]}, "The conditional request failed", info), false
+		}
+		if method == transactWrite {
+			return s.say(none, []any{none, none, map[string]any{}}), false
+		}
+		if method == updateItem && s.attrs != nil { // which returns the item
+			return s.say(none, map[int]any{2: s.encode(append([]any{s.list}, s.values...)...)}), false
 		}
 		return s.say(none, nil), false
 	}
+}
+
+// batch answers a BatchGetItem: the one item there is, for each key.
+func (s *server) batch(tables map[any]any) []any {
+	found := map[string]any{}
+	for table, wanted := range tables {
+		wanted := wanted.([]any) // whether to read consistently, the projection, the keys
+		if wanted[0] == true {
+			s.requests["consistent batch"]++
+		} else {
+			s.requests["eventual batch"]++
+		}
+		items := []any{}
+		for _, key := range wanted[2].([]any) {
+			it := map[int]any{0: string(key.([]byte))}
+			for i, name := range projection {
+				if at := slices.Index(s.attrs, name); at >= 0 {
+					it[i] = s.values[at]
+				}
+			}
+			items = append(items, it)
+		}
+		found[table.(string)] = items
+	}
+	return []any{[]any{found, map[string]any{}}, []any{}}
 }
 
 func (s *server) say(values ...any) []byte {

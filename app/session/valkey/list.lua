@@ -1,0 +1,32 @@
+-- Returns a page of a user's list: id, expiry, id, expiry … from the latest expiry down to now, and among equal ones from
+-- the greatest id. KEYS[1]: the list. ARGV: now, the most entries, then expiry and id of the entry before the page, if any.
+
+-- less compares strings by their bytes, as the set does; Lua's own < goes by the server's locale.
+local function less(a, b)
+	for i = 1, math.min(#a, #b) do
+		local x, y = string.byte(a, i), string.byte(b, i)
+		if x ~= y then
+			return x < y
+		end
+	end
+	return #a < #b
+end
+
+local from = 0 -- the rank of the page's first entry
+if ARGV[3] then
+	from = redis.call('ZCOUNT', KEYS[1], '(' .. ARGV[3], '+inf')
+	local to = from + redis.call('ZCOUNT', KEYS[1], ARGV[3], ARGV[3])
+	while from < to do -- a binary search among the equal ones
+		local middle = math.floor((from + to) / 2)
+		if less(redis.call('ZREVRANGE', KEYS[1], middle, middle)[1], ARGV[4]) then
+			to = middle
+		else
+			from = middle + 1
+		end
+	end
+end
+local to = math.min(from + tonumber(ARGV[2]), redis.call('ZCOUNT', KEYS[1], '(' .. ARGV[1], '+inf')) - 1
+if to < from then
+	return {}
+end
+return redis.call('ZREVRANGE', KEYS[1], from, to, 'WITHSCORES')
