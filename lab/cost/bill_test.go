@@ -223,7 +223,7 @@ func TestExtensionsAreTheLibrarys(t *testing.T) {
 type countTouches struct{ n *int }
 
 func (c countTouches) ObserveOperation(_ context.Context, op session.Operation) {
-	if op.Name == "touch" {
+	if op.Name == session.OperationTouch {
 		*c.n++
 	}
 }
