@@ -87,8 +87,7 @@ func openValkey(t *testing.T, w *wire) opened {
 	return opened{sessions: inStore(store), commands: oneCommand}
 }
 
-// openMemcached counts two commands for a change, which reads first (gets, cas), and four for a renewal, which does so for
-// two sessions.
+// openMemcached counts two commands for a change, which reads first (gets, cas).
 func openMemcached(t *testing.T, w *wire) opened {
 	store, err := memcached.New(memcached.Options{
 		Addresses: []string{w.to(t, storeserver.ForTest(t, storeserver.Memcached).Addr)}, Timeout: 20 * time.Second,
@@ -98,14 +97,10 @@ func openMemcached(t *testing.T, w *wire) opened {
 	}
 	t.Cleanup(func() { store.Close() })
 	return opened{sessions: inStore(store), commands: func(op session.Operation) float64 {
-		switch op.Name {
-		case session.OperationUpdate, session.OperationTouch:
+		if op.Name == "update" || op.Name == "touch" {
 			return 2
-		case session.OperationRenew:
-			return 4
-		default:
-			return 1
 		}
+		return 1
 	}}
 }
 
