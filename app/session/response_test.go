@@ -251,7 +251,7 @@ func TestSessionsOfAUser(t *testing.T) {
 	})
 }
 
-// TestRealConnections is what httptest.ResponseRecorder can't show: streaming and hijacking through the middleware.
+// TestRealConnections streams and hijacks through the middleware, which an httptest.ResponseRecorder can't do.
 func TestRealConnections(t *testing.T) {
 	b := newBrowser(t, session.Options{})
 	mux := http.NewServeMux()
@@ -272,23 +272,24 @@ func TestRealConnections(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		buffer.WriteString("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+		// Without "Connection: close" the client may send its next request on this connection.
+		buffer.WriteString("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi")
 		buffer.Flush()
 	})
 	server := httptest.NewServer(b.manager.Handler(mux))
 	defer server.Close()
-	for path, want := range map[string]string{"/stream": "xxx", "/hijack": "hi"} {
-		response, err := http.Post(server.URL+path, "", nil)
+	for _, test := range []struct{ path, want string }{{"/hijack", "hi"}, {"/stream", "xxx"}} {
+		response, err := http.Post(server.URL+test.path, "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(response.Body)
 		response.Body.Close()
-		if string(body) != want {
-			t.Errorf("%s: got %q", path, body)
+		if string(body) != test.want {
+			t.Errorf("%s: got %q", test.path, body)
 		}
 		if got := b.store.asked(); got != "create" {
-			t.Errorf("%s: asked %q", path, got)
+			t.Errorf("%s: asked %q", test.path, got)
 		}
 	}
 }
