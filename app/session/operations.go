@@ -87,6 +87,9 @@ func (m *Manager) userSessions(ctx context.Context, user string) (sessions []Use
 	}
 	err = m.observe(ctx, "list", &Record{}, func(ctx context.Context) (err error) {
 		sessions, err = users.userSessions(ctx, user, m.options.Now())
+		for i := 0; i < len(sessions) && err == nil; i++ {
+			err = checkTimes(sessions[i].Record)
+		}
 		return err
 	})
 	return sessions, err
@@ -97,6 +100,9 @@ func (m *Manager) userSessions(ctx context.Context, user string) (sessions []Use
 func (m *Manager) observe(ctx context.Context, name string, record *Record, call func(context.Context) error) error {
 	start := time.Now()
 	err := call(m.bounds.context(ctx, start))
+	if err == nil {
+		err = checkTimes(*record)
+	}
 	if m.options.Observer != nil {
 		m.options.Observer.ObserveOperation(Operation{
 			Store: m.promises.Name, Name: name, Outcome: outcome(err), Duration: time.Since(start), Bytes: record.Size(),
@@ -110,6 +116,18 @@ func (m *Manager) observe(ctx context.Context, name string, record *Record, call
 	default:
 		return fmt.Errorf("%s session: %w: %w", name, ErrUnavailable, err)
 	}
+}
+
+// checkTimes returns an error for a record with a time outside of the years 1 to 9999: the application could not write it
+// as JSON (RFC 3339), and no session has one.
+func checkTimes(r Record) error {
+	const first, last = -62135596800, 253402300799 // seconds of the Unix epoch
+	for _, t := range []time.Time{r.Created, r.Expires, r.IdleExpires} {
+		if seconds := t.Unix(); seconds < first || seconds > last {
+			return errors.New("the store answers with a time outside of the years 1 to 9999")
+		}
+	}
+	return nil
 }
 
 func isAnswer(err error) bool {
