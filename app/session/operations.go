@@ -98,6 +98,9 @@ func (m *Manager) userSessions(ctx context.Context, user, cursor string, limit i
 	}
 	err = m.observe(ctx, OperationList, &Record{}, func(ctx context.Context) (err error) {
 		page, err = users.userSessions(ctx, user, PageQuery{Now: m.options.Now(), Cursor: cursor, Limit: min(max(limit, 1), MaxPage)})
+		for i := 0; i < len(page.Sessions) && err == nil; i++ {
+			err = checkTimes(page.Sessions[i].Record)
+		}
 		return err
 	})
 	return page, err
@@ -108,6 +111,9 @@ func (m *Manager) userSessions(ctx context.Context, user, cursor string, limit i
 func (m *Manager) observe(ctx context.Context, name OperationName, record *Record, call func(context.Context) error) error {
 	start := time.Now()
 	err := call(m.bounds.context(ctx, start))
+	if err == nil {
+		err = checkTimes(*record)
+	}
 	if m.options.Observer != nil {
 		m.options.Observer.ObserveOperation(ctx, Operation{
 			Store: m.promises.Name, Name: name, Outcome: outcome(err), Duration: time.Since(start), Bytes: record.Size(),
@@ -121,6 +127,18 @@ func (m *Manager) observe(ctx context.Context, name OperationName, record *Recor
 	default:
 		return fmt.Errorf("%s session: %w: %w", name, ErrUnavailable, err)
 	}
+}
+
+// checkTimes returns an error for a record with a time outside of the years 1 to 9999: the application could not write it
+// as JSON (RFC 3339), and no session has one.
+func checkTimes(r Record) error {
+	const first, last = -62135596800, 253402300799 // seconds of the Unix epoch
+	for _, t := range []time.Time{r.Created, r.Expires, r.IdleExpires} {
+		if seconds := t.Unix(); seconds < first || seconds > last {
+			return errors.New("the store answers with a time outside of the years 1 to 9999")
+		}
+	}
+	return nil
 }
 
 func isAnswer(err error) bool {

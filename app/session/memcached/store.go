@@ -82,9 +82,16 @@ func New(o Options) (*Store, error) {
 	}
 	client := memcache.NewFromSelector(list)
 	client.Timeout, client.MaxIdleConns = o.Timeout, maxIdle
+	dial := (&net.Dialer{}).DialContext
 	if o.TLS {
-		dialer := &tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs}}
-		client.DialContext = dialer.DialContext
+		dial = (&tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs}}).DialContext
+	}
+	client.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return newCheckedConn(conn), nil
 	}
 	return &Store{prefix: o.Prefix, client: client}, nil
 }
@@ -199,6 +206,9 @@ func (s *Store) read(id session.ID, now time.Time) (*memcache.Item, found, error
 	item, err := s.client.Get(s.key(id))
 	if errors.Is(err, memcache.ErrCacheMiss) {
 		return nil, found{}, session.ErrNotFound
+	}
+	if err == nil && item.Key != s.key(id) {
+		err = errors.New("the node answers with another key's item")
 	}
 	if err == nil && item.CasID == 0 {
 		err = errors.New("the node runs without cas (option -C): updates would be lost")

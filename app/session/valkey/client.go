@@ -69,6 +69,7 @@ func newConnector(o Options, lifetime time.Duration) *connector {
 		InitAddress:  []string{o.Address},
 		DisableCache: true, // client-side caching would serve stale sessions
 		Dialer:       net.Dialer{Timeout: dialTimeout},
+		DialCtxFn:    dial,
 		// One connection, which pipelines. Several may lead to different servers after a failover, of which a ping notices
 		// one. A cluster has one to a node in any case.
 		PipelineMultiplex: -1,
@@ -87,6 +88,21 @@ func newConnector(o Options, lifetime time.Duration) *connector {
 		}
 	}
 	return c
+}
+
+// dial connects as the client would by itself, and checks what the server answers.
+func dial(ctx context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
+	var conn net.Conn
+	var err error
+	if config == nil {
+		conn, err = dialer.DialContext(ctx, "tcp", address)
+	} else {
+		conn, err = (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, "tcp", address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newCheckedConn(conn), nil
 }
 
 // client returns the connected client, or why there is none yet.
