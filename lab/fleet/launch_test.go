@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,6 +54,75 @@ func TestLaunch(t *testing.T) {
 	if want := "serving " + added.Address + "\n"; err != nil || string(log) != want {
 		t.Errorf("log %q, %v, want %q", log, err, want)
 	}
+}
+
+// A log that can't be written, or not even opened, costs a server its lines and nothing else, and is reported once.
+func TestServersOutliveTheirLogs(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has /dev/full")
+	}
+	tests := []struct {
+		name  string
+		spoil func(t *testing.T, b *bench)
+		want  string
+	}{
+		{"full", func(t *testing.T, b *bench) {
+			if err := os.Symlink("/dev/full", filepath.Join(b.options.LogDir, "server-1.log")); err != nil {
+				t.Fatal(err)
+			}
+		}, "no space left on device"},
+		{"gone", func(t *testing.T, b *bench) {
+			if err := os.Remove(b.options.LogDir); err != nil {
+				t.Fatal(err)
+			}
+		}, "no such file or directory"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var output lines
+			b := newBench(t, Options{Output: &output})
+			test.spoil(t, b)
+			b.launch(t, 1)
+			response, err := http.Get(b.url + "/crash")
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			eventually(t, "the crash is reported", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			var said []string
+			for _, line := range b.lines {
+				if strings.HasPrefix(line, "server-1 loses lines of its log: ") {
+					said = append(said, line)
+				}
+			}
+			if len(said) != 1 || !strings.Contains(said[0], test.want) {
+				t.Errorf("said %q, want once %q", said, test.want)
+			}
+			if got := output.String(); !strings.HasPrefix(got, "serving ") || !strings.HasSuffix(got, "out of luck\n") {
+				t.Errorf("the other output got %q", got)
+			}
+		})
+	}
+}
+
+// lines keeps what is written to it.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func TestServersSeeNothingOfTheLabsEnvironment(t *testing.T) {
