@@ -70,7 +70,7 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	number(&o.servers, 1, 50).add(flags, "servers", "servers to start")
+	number(&o.servers, 1, fleet.MostServers).add(flags, "servers", "servers to start")
 	oneOf(&o.store, config.StoreValkey, config.StoreDynamoDB, config.StoreMemcached, config.StorePostgres,
 		config.StoreCookie, config.StoreToken, config.StoreMemory).add(flags, "store", "where sessions live")
 	address(&o.storeAddr).add(flags, "store-addr", "a running Valkey or Redis to use")

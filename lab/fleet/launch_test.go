@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +54,42 @@ func TestLaunch(t *testing.T) {
 	log, err := os.ReadFile(filepath.Join(b.options.LogDir, "server-5.log"))
 	if want := "serving " + added.Address + "\n"; err != nil || string(log) != want {
 		t.Errorf("log %q, %v, want %q", log, err, want)
+	}
+}
+
+// However many ask at once, the fleet doesn't grow beyond its bound. A server that is gone makes room.
+func TestFullFleet(t *testing.T) {
+	b := newBench(t, Options{})
+	b.most = 3
+	if _, err := b.Launch(t.Context(), 4); !errors.Is(err, ErrFull) {
+		t.Errorf("four at once: %v", err)
+	}
+	var added, refused atomic.Int64
+	var asking sync.WaitGroup
+	for range 20 {
+		asking.Go(func() {
+			_, err := b.Add(t.Context())
+			switch {
+			case err == nil:
+				added.Add(1)
+			case errors.Is(err, ErrFull):
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	asking.Wait()
+	if added.Load() != 3 || refused.Load() != 17 || len(b.Servers()) != 3 {
+		t.Errorf("%d added, %d refused, %d servers", added.Load(), refused.Load(), len(b.Servers()))
+	}
+	stopped, err := b.Stop(b.Servers()[0].Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-stopped
+	if _, err := b.Add(t.Context()); err != nil {
+		t.Errorf("after one was stopped: %v", err)
 	}
 }
 
