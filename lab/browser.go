@@ -11,8 +11,8 @@ import (
 
 // terminal reports whether w is one, and so somebody is likely to watch.
 func terminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(file.Fd())
+	file := fileOf(w)
+	return file != nil && isatty.IsTerminal(file.Fd())
 }
 
 // openBrowser opens the address in the default browser, if there is one. The browser is the one process that the lab

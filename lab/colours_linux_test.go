@@ -22,7 +22,8 @@ func TestColours(t *testing.T) {
 	}{{"", "xterm", true}, {"1", "xterm", false}, {"", "dumb", false}} {
 		t.Setenv("NO_COLOR", test.noColour)
 		t.Setenv("TERM", test.kind)
-		s := summary{program, colours(program)}
+		out := &screen{w: program}
+		s := summary{out, colours(out)}
 		s.observed(experiment.Observation{Name: "holds", Verdict: experiment.Holds})
 		s.observed(experiment.Observation{Name: "fails", Verdict: experiment.DoesNotHold})
 		for range 2 {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,19 +66,27 @@ func TestLoadMergeAndCheck(t *testing.T) {
 	if err := os.WriteFile("cdk-outputs.json", []byte(deployed), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"a.json", "b.json"} {
-		code, stdout, stderr := lab(t, append([]string{"load", "--json", name, "--history", "history.jsonl", "--report", name + ".html",
-			"--max-p99", "1h", "--max-errors", "0%", "--max-lost", "0"}, quickly...)...)
-		if code != 0 {
-			t.Fatalf("exit status %d\n%s%s", code, stdout, stderr)
-		}
-		contains(t, stderr, "Sending 100 requests/s to http://127.0.0.1:")
-		contains(t, stdout, " ok (100 %)", "100.0/s asked for", "Latency    p50 ", "from when each was due", "Service    p50 ",
-			"server-1 100 %", "0 lost, 0 updates lost, 0 stale reads, 0 crossed, 0 resurrected",
-			"kept    p99 ", "kept    errors 0 %, at most 0 %", "resurrected 0, at most 0")
-		if strings.Contains(stdout+stderr, "\x1b") {
-			t.Error("there are escape sequences where there is no terminal")
-		}
+	// Both at the same time, for only then do they add up.
+	var loads sync.WaitGroup
+	for _, name := range []string{"a", "b"} {
+		loads.Go(func() {
+			code, stdout, stderr := lab(t, append([]string{"load", "--json", name + ".json", "--history", name + ".jsonl", "--report", name + ".html",
+				"--max-p99", "1h", "--max-errors", "0%", "--max-lost", "0"}, quickly...)...)
+			if code != 0 {
+				t.Errorf("exit status %d\n%s%s", code, stdout, stderr)
+			}
+			contains(t, stderr, "Sending 100 requests/s to http://127.0.0.1:")
+			contains(t, stdout, " ok (100 %)", "100.0/s asked for", "Latency    p50 ", "from when each was due", "Service    p50 ",
+				"server-1 100 %", "0 lost, 0 updates lost, 0 stale reads, 0 crossed, 0 resurrected",
+				"kept    p99 ", "kept    errors 0 %, at most 0 %", "resurrected 0, at most 0")
+			if strings.Contains(stdout+stderr, "\x1b") {
+				t.Error("there are escape sequences where there is no terminal")
+			}
+		})
+	}
+	loads.Wait()
+	if t.Failed() {
+		return
 	}
 
 	code, stdout, stderr := lab(t, "merge", "a.json", "b.json", "--json", "all.json", "--max-errors", "0%")
@@ -102,7 +111,7 @@ func TestLoadMergeAndCheck(t *testing.T) {
 	if code, stdout, stderr := lab(t, "report", "a.json", "b.json", "-o", "all.html"); code != 0 || stdout != "all.html\n" {
 		t.Errorf("exit status %d\n%s%s", code, stdout, stderr)
 	}
-	for name, requests := range map[string]int64{"a.json.html": results[0].Requests, "all.html": results[2].Requests} {
+	for name, requests := range map[string]int64{"a.html": results[0].Requests, "all.html": results[2].Requests} {
 		page, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -110,7 +119,7 @@ func TestLoadMergeAndCheck(t *testing.T) {
 		contains(t, string(page), fmt.Sprintf("<dt>requests</dt><dd>%d</dd>", requests), "<svg", "</html>")
 	}
 
-	code, stdout, stderr = lab(t, "check", "history.jsonl")
+	code, stdout, stderr = lab(t, "check", "b.jsonl")
 	if code != 0 || stderr != "" {
 		t.Errorf("exit status %d\n%s%s", code, stdout, stderr)
 	}

@@ -32,6 +32,7 @@ func runUntilSignal(args []string, build func(context.Context) (string, error)) 
 
 // run is the whole program, up to its exit status. build compiles the server's program and returns where it is.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, build func(context.Context) (string, error)) int {
+	stdout, stderr = &screen{w: stdout}, &screen{w: stderr}
 	root := newCommand(build)
 	root.SetArgs(args)
 	root.SetOut(stdout)

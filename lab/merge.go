@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -53,10 +54,21 @@ func newMerge() *cobra.Command {
 	return c
 }
 
+// longestResult bounds the file of a result, in bytes. A run of a day writes some megabytes.
+const longestResult = 64 << 20
+
 func readResult(path string) (load.Result, error) {
-	text, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return load.Result{}, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, longestResult+1))
+	if err != nil {
+		return load.Result{}, err
+	}
+	if len(text) > longestResult {
+		return load.Result{}, fmt.Errorf("%s: not the result of a load test: it is longer than %d bytes", path, longestResult)
 	}
 	r, err := load.ParseResult(text)
 	if err != nil {

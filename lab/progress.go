@@ -28,7 +28,7 @@ const linesEvery = 2 * time.Second
 func newProgressView(w io.Writer) *progressView {
 	v := &progressView{w: w, colours: colours(w)}
 	if terminal(w) {
-		v.terminal = w.(*os.File)
+		v.terminal = fileOf(w)
 	}
 	return v
 }
@@ -51,18 +51,15 @@ func (v *progressView) show(p load.Progress) {
 		width = 80
 	}
 	line := []rune(bar(p) + " " + progressText(p))
-	text := string(line[:min(len(line), width-1)])
-	if v.colours && (p.Requests > p.OK || p.Sessions.Violations() > 0) {
-		text = red(text)
-	}
-	fmt.Fprint(v.w, "\r\x1b[K"+text)
+	control(v.w, eraseLine)
+	paint(v.w, v.colours && (p.Requests > p.OK || p.Sessions.Violations() > 0), red, string(line[:min(len(line), width-1)]))
 }
 
 // end takes the line away. Another load test may follow.
 func (v *progressView) end() {
 	v.shown = 0
 	if v.terminal != nil {
-		fmt.Fprint(v.w, "\r\x1b[K")
+		control(v.w, eraseLine)
 	}
 }
 

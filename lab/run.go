@@ -177,10 +177,8 @@ func (s summary) observed(o experiment.Observation) {
 		s.warn("%s: %s", line, o.Reason)
 	case o.Verdict == experiment.DoesNotHold:
 		s.warn("%s", line)
-	case s.colours:
-		fmt.Fprintln(s.w, green(line))
 	default:
-		fmt.Fprintln(s.w, line)
+		s.good(line)
 	}
 	for _, check := range o.Checks {
 		text := fmt.Sprintf("  %s: %.4g, %s", check.What, check.Is, check.Claim)

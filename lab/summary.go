@@ -15,9 +15,6 @@ type summary struct {
 	colours bool
 }
 
-func red(text string) string   { return "\x1b[31m" + text + "\x1b[0m" }
-func green(text string) string { return "\x1b[32m" + text + "\x1b[0m" }
-
 // lateSends is how late requests may be sent, in milliseconds at the 99th percentile, before that is worth a word.
 const lateSends = 10
 
@@ -68,11 +65,13 @@ func (s summary) write(r load.Result) {
 }
 
 func (s summary) warn(format string, arguments ...any) {
-	text := fmt.Sprintf(format, arguments...)
-	if s.colours {
-		text = red(text)
-	}
-	fmt.Fprintln(s.w, text)
+	paint(s.w, s.colours, red, fmt.Sprintf(format, arguments...))
+	fmt.Fprintln(s.w)
+}
+
+func (s summary) good(text string) {
+	paint(s.w, s.colours, green, text)
+	fmt.Fprintln(s.w)
 }
 
 func quantiles(q load.Quantiles) string {
@@ -87,11 +86,7 @@ func (s summary) judge(t load.Thresholds, r load.Result) error {
 			fmt.Fprintln(s.w)
 		}
 		if verdict.Kept {
-			text := "kept    " + verdict.Text
-			if s.colours {
-				text = green(text)
-			}
-			fmt.Fprintln(s.w, text)
+			s.good("kept    " + verdict.Text)
 			continue
 		}
 		s.warn("BROKEN  %s", verdict.Text)

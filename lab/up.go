@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"os"
@@ -71,7 +70,7 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	number(&o.servers, 1, 50).add(flags, "servers", "servers to start")
+	number(&o.servers, 1, fleet.MostServers).add(flags, "servers", "servers to start")
 	oneOf(&o.store, config.StoreValkey, config.StoreDynamoDB, config.StoreMemcached, config.StorePostgres,
 		config.StoreCookie, config.StoreToken, config.StoreMemory).add(flags, "store", "where sessions live")
 	address(&o.storeAddr).add(flags, "store-addr", "a running Valkey or Redis to use")
@@ -180,21 +179,14 @@ func listen(addr string) (net.Listener, error) {
 
 // serve answers on the listener: the fleet's page itself, everything else by a server of the fleet.
 func serve(listener net.Listener, f *fleet.Fleet, page *fleetpage.Page) *http.Server {
-	server := &http.Server{
-		// Not a ServeMux, which would redirect paths like //a that are the servers' business.
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if fleetpage.Contains(r.URL.Path) {
-				page.ServeHTTP(w, r)
-				return
-			}
-			f.ServeHTTP(w, r)
-		}),
-		ReadHeaderTimeout: time.Minute,
-		IdleTimeout:       time.Hour, // an ALB's client keep-alive
-		ErrorLog:          log.New(io.Discard, "", 0),
-	}
-	go func() { _ = server.Serve(listener) }()
-	return server
+	// Not a ServeMux, which would redirect paths like //a that are the servers' business.
+	return balancer.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fleetpage.Contains(r.URL.Path) {
+			page.ServeHTTP(w, r)
+			return
+		}
+		f.ServeHTTP(w, r)
+	}))
 }
 
 // printer writes whole lines, from several goroutines.

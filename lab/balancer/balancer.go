@@ -22,8 +22,9 @@ type Options struct {
 	HealthTimeout      time.Duration // after which a check has failed; default the interval, but from 1 s to 2 s
 	HealthyThreshold   int           // checks in a row that must succeed before an unhealthy target is healthy; default 2
 	UnhealthyThreshold int           // checks in a row that must fail before a target is unhealthy; default 2
-	// IdleTimeout is how long a target may take to begin its answer, after which the visitor gets a 504, and how long an
-	// idle connection to a target is kept. The target must keep idle connections longer. Default 60 s.
+	// IdleTimeout is how long a target may take to begin its answer, after which the visitor gets a 504, how long a visitor
+	// may leave a part of the answer unread, after which the connection is closed, and how long an idle connection to a
+	// target is kept. The target must keep idle connections longer. Default 60 s.
 	IdleTimeout time.Duration
 	// DeregistrationDelay is how long the requests in flight of a draining target may take before they are cut.
 	// Default 30 s; an ALB's own default is 300 s.
@@ -108,6 +109,10 @@ func New(options Options) *Balancer {
 
 // ServeHTTP forwards the request to one target.
 func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !printable(r.Header.Get("Upgrade")) {
+		answer(w, http.StatusBadRequest, "The header Upgrade names no protocol.")
+		return
+	}
 	t := b.acquire(r)
 	if t == nil {
 		b.unavailable.Add(1)
@@ -115,7 +120,8 @@ func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer t.release()
-	t.proxy.ServeHTTP(w, r)
+	v, request := newVisitor(w, r, b.options.IdleTimeout)
+	t.proxy.ServeHTTP(v, request)
 }
 
 // acquire chooses a target and counts the request as in flight there.

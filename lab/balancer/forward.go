@@ -22,8 +22,6 @@ func (t *target) rewrite(r *httputil.ProxyRequest) {
 		// Transport sends a request without a body again when a kept connection turns out to be closed. With a body that it
 		// can't rewind, it never does. "identity" says that the body ends where it ends: no chunks, no look ahead.
 		out.Body, out.TransferEncoding = unrepeatable{}, []string{"identity"}
-	} else {
-		out.Body = visitorBody{out.Body}
 	}
 
 	proto, port := "http", "80"
@@ -54,19 +52,6 @@ func (unrepeatable) Read([]byte) (int, error)         { return 0, io.EOF }
 func (unrepeatable) WriteTo(io.Writer) (int64, error) { return 0, nil } // spares a copy buffer of 32 KB
 func (unrepeatable) Close() error                     { return nil }
 
-// visitorBody marks the errors of reading it, so that they can be told from the target's.
-type visitorBody struct{ io.ReadCloser }
-
-type visitorError struct{ error }
-
-func (b visitorBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		err = visitorError{err}
-	}
-	return n, err
-}
-
 // traceID is the value of X-Amzn-Trace-Id: a new root, or, where the visitor sent one with a root, that one with this
 // balancer's own id before it.
 func traceID(received string) string {
@@ -92,6 +77,11 @@ func newTrace() string {
 	id[10] = '-'
 	hex.Encode(id[11:], raw[4:])
 	return string(id[:])
+}
+
+// printable reports whether the value has printable ASCII characters only, as httputil.ReverseProxy expects of Upgrade.
+func printable(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // answer is a page of the balancer's own.

@@ -86,6 +86,11 @@ func (b *bench) add(t *testing.T, s *stub) {
 	if err := b.Await(ctx, s.name, StateHealthy); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the change is reported", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return slices.Contains(b.changes, Change{s.name, StateInitial, StateHealthy, ""})
+	})
 }
 
 // get returns status and body.
@@ -163,6 +168,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 type rawServer struct {
 	net.Listener
 	connections, requests atomic.Int64
+	early                 func(net.Conn) // answers before the body is read, and ends the connection, in the place of serve
 }
 
 func newRawServer(t *testing.T, serve func(nth int64, conn net.Conn, request *http.Request) (keep bool)) *rawServer {
@@ -204,6 +210,10 @@ func (s *rawServer) handle(conn net.Conn, serve func(int64, net.Conn, *http.Requ
 		if !counted {
 			counted = true
 			s.connections.Add(1)
+		}
+		if s.early != nil {
+			s.early(conn)
+			return
 		}
 		if _, err := io.Copy(io.Discard, request.Body); err != nil {
 			return

@@ -96,10 +96,15 @@ func (b *Balancer) answered(t *target, response *http.Response) {
 }
 
 // failed answers a request that the target did not answer. A visitor who has gone gets nothing, and nobody is to blame;
-// neither is it the target's fault when the visitor's body can't be read.
+// neither is it the target's fault when the visitor's body can't be read, or takes too long: an ALB's 400 and 408.
 func (b *Balancer) failed(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler)
+	if r.Context().Err() != nil { // it ends whenever reading from the visitor fails
+		if v, ok := w.(*visitor); !ok || !v.late() {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Connection", "close")
+		answer(w, http.StatusRequestTimeout, "The body of the request took too long.")
+		return
 	}
 	if errors.As(err, new(visitorError)) {
 		answer(w, http.StatusBadRequest, "The body of the request can't be read.")
@@ -124,7 +129,9 @@ type connections struct {
 
 type connection struct {
 	net.Conn
-	owner *connections
+	owner  *connections
+	closed chan struct{}
+	close  func() // closes closed, once
 }
 
 func (c *connections) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -142,15 +149,27 @@ func (c *connections) dial(ctx context.Context, network, address string) (net.Co
 	if c.open == nil {
 		c.open = map[*connection]struct{}{}
 	}
-	tracked := &connection{conn, c}
+	closed := make(chan struct{})
+	tracked := &connection{conn, c, closed, sync.OnceFunc(func() { close(closed) })}
 	c.open[tracked] = struct{}{}
 	return tracked, nil
+}
+
+// Write fails only once the connection is closed. A target that closes it amid a request may have answered before, such
+// as with a 413; Transport looks no more for an answer after a failed write, and closes the connection after reading.
+func (c *connection) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		<-c.closed
+	}
+	return n, err
 }
 
 func (c *connection) Close() error {
 	c.owner.mu.Lock()
 	delete(c.owner.open, c)
 	c.owner.mu.Unlock()
+	c.close()
 	return c.Conn.Close()
 }
 

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -180,8 +177,7 @@ func (s *scene) listen() error {
 	if err != nil {
 		return fmt.Errorf("listening for visitors: %w", err)
 	}
-	server := &http.Server{Handler: s.fleet, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
-	go func() { _ = server.Serve(listener) }()
+	server := balancer.Serve(listener, s.fleet)
 	s.url = "http://" + listener.Addr().String()
 	s.closes = append(s.closes, server.Close)
 	return nil

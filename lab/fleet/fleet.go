@@ -24,6 +24,9 @@ const (
 	removeDead  = 30 * time.Second // how long a dead server stays in the list once it is unhealthy
 )
 
+// MostServers is how many servers a fleet has at most, those included that are starting, stopping or dead but listed.
+const MostServers = 50
+
 // Options of a Fleet.
 type Options struct {
 	// Program is the server's program; see Build.
@@ -53,8 +56,9 @@ type Server struct {
 	Requests int64          `json:"requests"` // answered by it
 }
 
-// Errors of Kill and Stop.
+// Errors of Launch, Add, Kill and Stop.
 var (
+	ErrFull     = fmt.Errorf("the fleet has all the servers that it may have, %d", MostServers)
 	ErrNoServer = errors.New("no such server")
 	ErrEnded    = errors.New("its process has ended already")
 	ErrStopping = errors.New("it is being stopped already")
@@ -68,6 +72,7 @@ type Fleet struct {
 	ctx      context.Context // ends when the fleet closes
 	cancel   context.CancelFunc
 	running  sync.WaitGroup // the fleet's goroutines
+	most     int            // members
 
 	mu      sync.Mutex // guards what follows, and the fields of members
 	members []*member  // in the order of their numbers
@@ -96,7 +101,7 @@ func New(options Options) (*Fleet, error) {
 	if options.RemoveDead == 0 {
 		options.RemoveDead = removeDead
 	}
-	f := &Fleet{options: options}
+	f := &Fleet{options: options, most: MostServers}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	options.Balancer.OnChange = f.changed
 	f.balancer = balancer.New(options.Balancer)
@@ -112,13 +117,17 @@ func (f *Fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.balancer.S
 // Errors counts the answers that the load balancer itself gave, because no server did.
 func (f *Fleet) Errors() balancer.Errors { return f.balancer.Errors() }
 
-// Launch adds n servers at once and returns when all are healthy, in the order of their names. The error is the first
-// one's that failed; the others go on.
+// Launch adds n servers at once and returns when all are healthy, in the order of their names. The error is ErrFull, and
+// none is added, when there is no room for all; otherwise it is the first one's that failed, and the others go on.
 func (f *Fleet) Launch(ctx context.Context, n int) ([]Server, error) {
 	f.mu.Lock()
 	if f.closed {
 		f.mu.Unlock()
 		return nil, ErrClosed
+	}
+	if len(f.members)+n > f.most {
+		f.mu.Unlock()
+		return nil, ErrFull
 	}
 	added := make([]*member, n)
 	for i := range added {

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +55,111 @@ func TestLaunch(t *testing.T) {
 		log, err := os.ReadFile(filepath.Join(b.options.LogDir, "server-5.log"))
 		return err == nil && string(log) == "serving "+added.Address+"\n"
 	})
+}
+
+// However many ask at once, the fleet doesn't grow beyond its bound. A server that is gone makes room.
+func TestFullFleet(t *testing.T) {
+	b := newBench(t, Options{})
+	b.most = 3
+	if _, err := b.Launch(t.Context(), 4); !errors.Is(err, ErrFull) {
+		t.Errorf("four at once: %v", err)
+	}
+	var added, refused atomic.Int64
+	var asking sync.WaitGroup
+	for range 20 {
+		asking.Go(func() {
+			_, err := b.Add(t.Context())
+			switch {
+			case err == nil:
+				added.Add(1)
+			case errors.Is(err, ErrFull):
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	asking.Wait()
+	if added.Load() != 3 || refused.Load() != 17 || len(b.Servers()) != 3 {
+		t.Errorf("%d added, %d refused, %d servers", added.Load(), refused.Load(), len(b.Servers()))
+	}
+	stopped, err := b.Stop(b.Servers()[0].Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-stopped
+	if _, err := b.Add(t.Context()); err != nil {
+		t.Errorf("after one was stopped: %v", err)
+	}
+}
+
+// A log that can't be written, or not even opened, costs a server its lines and nothing else, and is reported once.
+func TestServersOutliveTheirLogs(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has /dev/full")
+	}
+	tests := []struct {
+		name  string
+		spoil func(t *testing.T, b *bench)
+		want  string
+	}{
+		{"full", func(t *testing.T, b *bench) {
+			if err := os.Symlink("/dev/full", filepath.Join(b.options.LogDir, "server-1.log")); err != nil {
+				t.Fatal(err)
+			}
+		}, "no space left on device"},
+		{"gone", func(t *testing.T, b *bench) {
+			if err := os.Remove(b.options.LogDir); err != nil {
+				t.Fatal(err)
+			}
+		}, "no such file or directory"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var output lines
+			b := newBench(t, Options{Output: &output})
+			test.spoil(t, b)
+			b.launch(t, 1)
+			response, err := http.Get(b.url + "/crash")
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			eventually(t, "the crash is reported", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			var said []string
+			for _, line := range b.lines {
+				if strings.HasPrefix(line, "server-1 loses lines of its log: ") {
+					said = append(said, line)
+				}
+			}
+			if len(said) != 1 || !strings.Contains(said[0], test.want) {
+				t.Errorf("said %q, want once %q", said, test.want)
+			}
+			if got := output.String(); !strings.HasPrefix(got, "serving ") || !strings.HasSuffix(got, "out of luck\n") {
+				t.Errorf("the other output got %q", got)
+			}
+		})
+	}
+}
+
+// lines keeps what is written to it.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func TestServersSeeNothingOfTheLabsEnvironment(t *testing.T) {

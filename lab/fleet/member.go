@@ -73,10 +73,7 @@ func (f *Fleet) start(m *member) error {
 		}
 		addresses[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
-	output, closeLog, err := f.openLog(m.name)
-	if err != nil {
-		return fmt.Errorf("starting %s: %w", m.name, err)
-	}
+	output, closeLog := f.openLog(m.name)
 	p, err := process.Start(process.Command{
 		Name: m.name, Path: f.options.Program, Output: output,
 		Env: environment(f.options.Config, m.name, m.zone, addresses[0], addresses[1]),
@@ -92,20 +89,24 @@ func (f *Fleet) start(m *member) error {
 	return nil
 }
 
-// openLog returns where the output of a server goes; nil for nowhere.
-func (f *Fleet) openLog(name string) (output io.Writer, closeLog func(), err error) {
-	if f.options.LogDir == "" {
-		return f.options.Output, func() {}, nil
-	}
-	file, err := os.OpenFile(filepath.Join(f.options.LogDir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, nil, err
-	}
-	output = file
+// openLog returns where the output of a server goes. What can't be written there is lost, and reported
+// once: a full disk must not end servers.
+func (f *Fleet) openLog(name string) (output io.Writer, closeLog func()) {
+	lost := func(err error) { f.options.Report(fmt.Sprintf("%s loses lines of its log: %v", name, err)) }
+	var writers []io.Writer
 	if f.options.Output != nil {
-		output = io.MultiWriter(file, f.options.Output)
+		writers = append(writers, process.Lossy(f.options.Output, nil))
 	}
-	return output, func() { file.Close() }, nil
+	closeLog = func() {}
+	if f.options.LogDir != "" {
+		file, err := os.OpenFile(filepath.Join(f.options.LogDir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			lost(err)
+		} else {
+			writers, closeLog = append(writers, process.Lossy(file, lost)), func() { file.Close() }
+		}
+	}
+	return io.MultiWriter(writers...), closeLog
 }
 
 // answers waits until the server, and no other that has taken its port, answers a health check.

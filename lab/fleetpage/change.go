@@ -19,11 +19,14 @@ func (p *Page) add(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), addWithin)
 	defer cancel()
 	server, err := p.fleet.Add(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, fleet.ErrFull):
+		refuse(w, r, problem{Status: http.StatusConflict, Detail: err.Error()})
+	case err != nil:
 		refuse(w, r, problem{Status: http.StatusServiceUnavailable, Detail: err.Error()})
-		return
+	default:
+		done(w, r, http.StatusCreated, server)
 	}
-	done(w, r, http.StatusCreated, server)
 }
 
 func (p *Page) kill(w http.ResponseWriter, r *http.Request) {

@@ -127,6 +127,7 @@ func TestChanges(t *testing.T) {
 		{"add", "/_lab/servers", "", nil, 201, "add", `"name":"server-3"`},
 		{"add by a form", "/_lab/servers", html, nil, 303, "add", ""},
 		{"add fails", "/_lab/servers", "", errors.New("no room"), 503, "add", `"detail":"no room"`},
+		{"add to a full fleet", "/_lab/servers", "", fleet.ErrFull, 409, "add", "that it may have, 50"},
 		{"kill", "/_lab/servers/server-1/kill", "", nil, 200, "kill server-1", `"pid":11`},
 		{"kill by a form", "/_lab/servers/server-1/kill", html, nil, 303, "kill server-1", ""},
 		{"kill the dead", "/_lab/servers/server-1/kill", "", fleet.ErrEnded, 409, "kill server-1", "ended already"},

@@ -11,7 +11,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// ParseResult reads a Result that was written as JSON. The error says what it lacks.
+// ParseResult reads a Result that was written as JSON. The error says what it lacks, or what in it is out of bounds.
 func ParseResult(text []byte) (Result, error) {
 	var r Result
 	if err := json.Unmarshal(text, &r); err != nil {
@@ -20,12 +20,19 @@ func ParseResult(text []byte) (Result, error) {
 	if r.Histograms.Latency == "" || r.Histograms.Service == "" || r.Started.IsZero() {
 		return r, errors.New("not the result of a load test: it has no histograms, or no time")
 	}
+	if err := r.checkBounds(); err != nil {
+		return r, fmt.Errorf("not the result of a load test: %w", err)
+	}
 	return r, nil
 }
 
 // Merge adds up the results of several machines that tested at the same time. Quantiles are those of all requests
-// together, not means of quantiles; rates add up.
+// together, not means of quantiles; rates add up. The error says which result can't be read, or that one began after
+// another had ended.
 func Merge(results ...Result) (Result, error) {
+	if err := overlap(results); err != nil {
+		return Result{}, err
+	}
 	sum := Result{Servers: map[string]int64{}, Errors: map[string]int64{}, Events: []Event{}, Settings: []Setting{}, Findings: []string{}}
 	latency, service := newHistogram(), newHistogram()
 	var urls []string
@@ -66,10 +73,26 @@ func Merge(results ...Result) (Result, error) {
 	return sum, sum.encode(latency, service)
 }
 
+// overlap fails unless there is a moment at which all tests were under way, by the machines' clocks.
+func overlap(results []Result) error {
+	for i, r := range results {
+		for j, other := range results {
+			if other.Started.Sub(r.Started).Seconds() > r.Warmup+r.Duration {
+				return fmt.Errorf("result %d is of %s, after the end of result %d, which took %.4g s from %s: only what was tested at the same "+
+					"time adds up", j+1, other.Started.Format(time.RFC3339), i+1, r.Warmup+r.Duration, r.Started.Format(time.RFC3339))
+			}
+		}
+	}
+	return nil
+}
+
 func merge(into *hdrhistogram.Histogram, text string) error {
 	h, err := hdrhistogram.Decode([]byte(text))
 	if err != nil {
 		return fmt.Errorf("its histogram can't be read: %w", err)
+	}
+	if h.SignificantFigures() > mostDigits || h.TotalCount() > mostNumber {
+		return fmt.Errorf("its histogram has more than %d significant digits, or more than %g times", mostDigits, float64(mostNumber))
 	}
 	if dropped := into.Merge(h); dropped > 0 {
 		return fmt.Errorf("its histogram has %d times over %v", dropped, longestTime)

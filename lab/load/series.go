@@ -91,14 +91,20 @@ func (s *Span) fill(h *hdrhistogram.Histogram) (err error) {
 	return err
 }
 
-// mergeSeries adds up spans that lie at the same time, to the second. The spans of the sum are as long as the longest.
+// mergeSeries adds up spans that lie at the same time, to the second. The spans of the sum are as long as the longest, or
+// longer, so that there are mergedSpans at most. The results are within their bounds and none began before zero.
 func mergeSeries(zero time.Time, results []Result) ([]Span, error) {
-	length := shortestBin.Seconds()
+	length, end := shortestBin.Seconds(), 0.0
 	for _, r := range results {
-		if len(r.Series) > 1 {
+		n := len(r.Series)
+		if n > 1 {
 			length = max(length, r.Series[1].T-r.Series[0].T)
 		}
+		if n > 0 {
+			end = max(end, r.Series[n-1].T+r.Started.Sub(zero).Seconds())
+		}
 	}
+	length = max(length, math.Ceil(end/(mergedSpans-1)))
 	var sum []Span
 	var histograms []*hdrhistogram.Histogram
 	for _, r := range results {

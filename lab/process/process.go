@@ -23,7 +23,7 @@ type Command struct {
 	Args   []string  // without the program's name
 	Env    []string  // KEY=value, the whole environment; nil means the parent's
 	Dir    string    // working directory; empty means the parent's
-	Output io.Writer // also gets stdout and stderr; may be nil
+	Output io.Writer // also gets stdout and stderr, but for what it refuses, which is lost; may be nil
 }
 
 // Process is a running child, or one that has ended.
@@ -44,7 +44,7 @@ func Start(command Command) (*Process, error) {
 	p.cmd.WaitDelay = outputDelay
 	var output io.Writer = &p.tail
 	if command.Output != nil {
-		output = io.MultiWriter(&p.tail, command.Output)
+		output = io.MultiWriter(&p.tail, Lossy(command.Output, nil))
 	}
 	p.cmd.Stdout, p.cmd.Stderr = output, output
 

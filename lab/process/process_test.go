@@ -27,6 +27,15 @@ func TestMain(m *testing.M) {
 		fmt.Println("first")
 		fmt.Fprintln(os.Stderr, "last")
 		os.Exit(3)
+	case "talk":
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM)
+		fmt.Println("first")
+		<-stop
+		for range 10_000 {
+			fmt.Println("more")
+		}
+		os.Exit(3)
 	case "listen":
 		_, err := net.Listen("tcp4", os.Getenv("PROCESS_TEST_ADDRESS"))
 		fmt.Fprintln(os.Stderr, err)
@@ -105,6 +114,46 @@ func TestOutputGoesToTheWriterAsWell(t *testing.T) {
 	<-p.Done()
 	if got, want := output.String(), "first\nlast\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// full is a writer without room, as a file on a full disk is. It reports its first write.
+type full struct{ tried chan struct{} }
+
+func (f full) Write([]byte) (int, error) {
+	select {
+	case f.tried <- struct{}{}:
+	default:
+	}
+	return 0, syscall.ENOSPC
+}
+
+func TestChildOutlivesItsLog(t *testing.T) {
+	log := full{make(chan struct{}, 1)}
+	p, err := Start(Command{Name: "talk", Path: os.Args[0], Env: role("talk"), Output: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	<-log.tried
+	if err := p.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := p.Ended().Error(), "talk ended: exit status 3: more"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestLossyTellsOnce(t *testing.T) {
+	var told []error
+	w := Lossy(full{make(chan struct{}, 1)}, func(err error) { told = append(told, err) })
+	for range 3 {
+		if n, err := w.Write([]byte("a line\n")); n != 7 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	if len(told) != 1 || told[0] != syscall.ENOSPC {
+		t.Errorf("told %v", told)
 	}
 }
 

@@ -1,0 +1,28 @@
+package balancer
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// awaitDelivery returns when the other side's kernel has acknowledged all that was written: a reset takes back what is
+// still on its way.
+func awaitDelivery(t *testing.T, conn *net.TCPConn) {
+	control, err := conn.SyscallConn()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	waiting := 1
+	for range 100_000 {
+		err := control.Control(func(fd uintptr) { waiting, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+		if err != nil || waiting == 0 {
+			return
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+	t.Errorf("%d bytes are not acknowledged within ten seconds", waiting)
+}

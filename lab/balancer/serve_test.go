@@ -1,0 +1,111 @@
+package balancer
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// listen has the bench's balancer serve a listener within the limits; it returns the address.
+func (b *bench) listen(t *testing.T, l limits) string {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := serve(listener, b, l)
+	t.Cleanup(func() { server.Close() })
+	return listener.Addr().String()
+}
+
+func TestLongHeadersAreRefused(t *testing.T) {
+	b := newBench(t, Options{}, newStub(t, "a", nil))
+	address := b.listen(t, defaultLimits())
+	for length, want := range map[int]int{48 << 10: 200, 80 << 10: 431} {
+		conn := raw(t, address)
+		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: a\r\nX-A: %s", strings.Repeat("a", length))
+		if want == 200 {
+			fmt.Fprint(conn, "\r\n\r\n")
+		}
+		if got := status(conn); got != want {
+			t.Errorf("a header of %d bytes: %d, want %d", length, got, want)
+		}
+	}
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	b := newBench(t, Options{}, newStub(t, "a", nil))
+	l := defaultLimits()
+	l.connections = 2
+	address := b.listen(t, l)
+	ask := func(conn net.Conn) int {
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		return status(conn)
+	}
+	var open []net.Conn
+	for i, want := range []int{200, 200} {
+		open = append(open, raw(t, address))
+		if got := ask(open[i]); got != want {
+			t.Errorf("connection %d: %d, want %d", i+1, got, want)
+		}
+	}
+	if got := status(raw(t, address)); got != http.StatusServiceUnavailable {
+		t.Errorf("one too many: %d, want 503", got)
+	}
+	if got := ask(open[0]); got != 200 {
+		t.Errorf("a visitor who is in: %d", got)
+	}
+	open[0].Close()
+	eventually(t, "there is room again", func() bool { return ask(raw(t, address)) == 200 })
+}
+
+// A visitor has so long for the header, and so long for all of the request, as the servers give those who come directly.
+func TestSlowRequestsAreCutOff(t *testing.T) {
+	b := newBench(t, Options{}, newStub(t, "a", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	l := defaultLimits()
+	l.header, l.request = 200*time.Millisecond, 200*time.Millisecond
+	address := b.listen(t, l)
+	for request, want := range map[string]int{
+		"GET / HTTP/1.1\r\nHost: a\r\nX-A: ":                                                  0,
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf":                        408,
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n":       408,
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\nhal": 408,
+	} {
+		conn := raw(t, address)
+		fmt.Fprint(conn, request)
+		answer, err := io.ReadAll(conn)
+		if err != nil {
+			t.Errorf("%q: a minute later the connection is open: %v", request, err)
+		}
+		if want != 0 && !strings.Contains(string(answer), fmt.Sprintf("HTTP/1.1 %d ", want)) {
+			t.Errorf("%q: %q, want %d", request, answer, want)
+		}
+	}
+	if got := b.Errors(); got != (Errors{}) {
+		t.Errorf("counted %+v", got)
+	}
+}
+
+// The limits are of sending a request, not of answering it.
+func TestLimitsDoNotCutLongAnswersOff(t *testing.T) {
+	l := defaultLimits()
+	l.header, l.request, l.write = 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+	b := newBench(t, Options{}, newStub(t, "a", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(3 * l.request):
+			fmt.Fprint(w, "late")
+		case <-r.Context().Done():
+		}
+	}))
+	conn := raw(t, b.listen(t, l))
+	for range 2 {
+		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+		if got := status(conn); got != http.StatusOK {
+			t.Errorf("got %d", got)
+		}
+	}
+}

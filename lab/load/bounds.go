@@ -1,0 +1,96 @@
+package load
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// Bounds of what a file may hold as a Result, far beyond what a Run makes: a file may come from anybody.
+const (
+	mostNumber  = 1e15 // of any number, so that sums of them don't overflow
+	mostText    = 1 << 20
+	mostItems   = 100_000 // of a list
+	mostKeys    = 1000    // such as servers
+	mostDigits  = 3       // significant ones, of a histogram: its size
+	mergedSpans = 2 * mostSpans
+)
+
+// checkBounds reports what in the Result no Run could have written, by its name in the JSON.
+func (r Result) checkBounds() error {
+	if err := bounded(reflect.ValueOf(r), ""); err != nil {
+		return err
+	}
+	if len(r.Series) > mergedSpans {
+		return fmt.Errorf("series has %d items: allowed are %d at most", len(r.Series), mergedSpans)
+	}
+	servers := map[string]bool{}
+	for i, span := range r.Series {
+		if i > 0 && span.T <= r.Series[i-1].T {
+			return fmt.Errorf("series[%d].t is %g: allowed is more than that of the span before, %g", i, span.T, r.Series[i-1].T)
+		}
+		for name := range span.Servers {
+			servers[name] = true
+		}
+	}
+	if len(servers) > mostKeys {
+		return fmt.Errorf("series has %d servers: allowed are %d at most", len(servers), mostKeys)
+	}
+	return nil
+}
+
+// bounded looks at every number, text, list and map that v holds. Where is the name of v in the JSON.
+func bounded(v reflect.Value, where string) error {
+	outOfBounds := func(value any) error {
+		return fmt.Errorf("%s is %v: allowed is a number from 0 to %g", where, value, float64(mostNumber))
+	}
+	tooLong := func(what string, most int) error {
+		return fmt.Errorf("%s has %d %s: allowed are %d at most", where, v.Len(), what, most)
+	}
+	switch v.Kind() {
+	case reflect.Int, reflect.Int64:
+		if n := v.Int(); n < 0 || n > mostNumber {
+			return outOfBounds(n)
+		}
+	case reflect.Float64:
+		if x := v.Float(); !(x >= 0 && x <= mostNumber) {
+			return outOfBounds(x)
+		}
+	case reflect.String:
+		if v.Len() > mostText {
+			return tooLong("bytes", mostText)
+		}
+	case reflect.Slice:
+		if v.Len() > mostItems {
+			return tooLong("items", mostItems)
+		}
+		for i := range v.Len() {
+			if err := bounded(v.Index(i), fmt.Sprintf("%s[%d]", where, i)); err != nil {
+				return err
+			}
+		}
+	case reflect.Map:
+		if v.Len() > mostKeys {
+			return tooLong("keys", mostKeys)
+		}
+		for _, key := range v.MapKeys() {
+			if err := bounded(v.MapIndex(key), fmt.Sprintf("%s[%.40q]", where, key)); err != nil {
+				return err
+			}
+		}
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			return nil // Merge compares times
+		}
+		for i := range v.NumField() {
+			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+			if err := bounded(v.Field(i), strings.TrimPrefix(where+"."+name, ".")); err != nil {
+				return err
+			}
+		}
+	default:
+		return fmt.Errorf("%s is of a kind without bounds, %v", where, v.Kind())
+	}
+	return nil
+}
