@@ -81,13 +81,20 @@ func inStore(store session.Store) func(session.Options) (*session.Manager, error
 // oneCommand is for stores whose every call is one command.
 func oneCommand(session.Operation) float64 { return 1 }
 
+// openValkey counts two commands for a renewal of a user's session, which it enters in the user's list first.
 func openValkey(t *testing.T, w *wire) opened {
 	store := valkey.New(valkey.Options{Address: w.to(t, storeserver.ForTest(t, storeserver.Valkey).Addr)})
 	t.Cleanup(store.Close)
-	return opened{sessions: inStore(store), commands: oneCommand}
+	return opened{sessions: inStore(store), commands: func(op session.Operation) float64 {
+		if op.Name == session.OperationRenew {
+			return 2
+		}
+		return 1
+	}}
 }
 
-// openMemcached counts two commands for a change, which reads first (gets, cas).
+// openMemcached counts two commands for a change, which reads first (gets, cas), and four for a renewal, which reads both
+// sessions and writes both.
 func openMemcached(t *testing.T, w *wire) opened {
 	store, err := memcached.New(memcached.Options{
 		Addresses: []string{w.to(t, storeserver.ForTest(t, storeserver.Memcached).Addr)}, Timeout: 20 * time.Second,
@@ -97,8 +104,11 @@ func openMemcached(t *testing.T, w *wire) opened {
 	}
 	t.Cleanup(func() { store.Close() })
 	return opened{sessions: inStore(store), commands: func(op session.Operation) float64 {
-		if op.Name == "update" || op.Name == "touch" {
+		switch op.Name {
+		case session.OperationUpdate, session.OperationTouch:
 			return 2
+		case session.OperationRenew:
+			return 4
 		}
 		return 1
 	}}

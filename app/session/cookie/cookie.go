@@ -5,8 +5,9 @@
 // draft, when no store is to be run. What it can't do:
 //
 //   - Keep overlapping changes. Each response brings a whole new state; of several under way, the last to arrive stands.
-//   - End a session for good. Logout removes the cookie from the browser; a copy of it stays good until it expires. A
-//     visitor can also put an older copy back: keep nothing in it that somebody gains from, by turning it back.
+//   - End a session for good. Logout removes the cookie from the browser; a copy of it stays good until it expires, and
+//     so does a copy from before a login or a renewal. A visitor can also put an older copy back: keep nothing in it that
+//     somebody gains from, by turning it back.
 //   - List a user's sessions, or end them elsewhere. Only a new key does, and it logs everybody out.
 //   - Hold much: about 2.5 KB. And every request carries it.
 //

@@ -43,6 +43,8 @@ func serve(w http.ResponseWriter, r *http.Request) {
 		visits.Add(ctx, 1)
 	case "/login":
 		err = s.Login(ctx, r.FormValue("user"))
+	case "/renew":
+		err = s.Renew(ctx)
 	case "/logout":
 		err = s.Logout(ctx)
 	case "/note":
@@ -70,6 +72,10 @@ func TestAnyServerTakesAnyRequest(t *testing.T) {
 		t.Errorf("cookie %v", after)
 	}
 	f.Expect(1, "/visit", "ada 3")
+	if renewed := f.Expect(0, "/renew", "ada 3"); renewed == nil || renewed.Value == after.Value {
+		t.Errorf("renewed from %v to %v", after, renewed)
+	}
+	f.Expect(1, "/login?user=bob", "bob 0") // nothing of ada's
 	f.Expect(1, "/logout", " 0")
 	f.Expect(0, "/", " 0")
 	for _, forged := range []string{after.Value[:len(after.Value)-1], after.Value + "A", "x", strings.Repeat("A", 5000)} {
@@ -118,10 +124,12 @@ func TestTooLargeLeavesTheOldState(t *testing.T) {
 // TestWhatIsNotPromised shows what package doc warns of, and Promises leaves out.
 func TestWhatIsNotPromised(t *testing.T) {
 	f := newFleet(t, "session", "a", "a")
-	before := f.Expect(0, "/login?user=ada", "ada 0")
-	first := f.ExpectWith(before, 0, "/visit", "ada 1")
-	last := f.ExpectWith(before, 1, "/visit", "ada 1")
-	f.ExpectWith(last, 0, "/", "ada 1") // what the browser keeps of two visits at once
+	anonymous := f.Expect(0, "/visit", " 1")
+	before := f.Expect(0, "/login?user=ada", "ada 1")
+	f.ExpectWith(anonymous, 1, "/", " 1") // a copy of the cookie, after login
+	first := f.ExpectWith(before, 0, "/visit", "ada 2")
+	last := f.ExpectWith(before, 1, "/visit", "ada 2")
+	f.ExpectWith(last, 0, "/", "ada 2") // what the browser keeps of two visits at once
 	f.Expect(0, "/logout", " 0")
-	f.ExpectWith(first, 1, "/", "ada 1") // a copy of the cookie, after logout
+	f.ExpectWith(first, 1, "/", "ada 2") // a copy of the cookie, after logout
 }

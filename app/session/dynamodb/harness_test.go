@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"stateless-servers/app/session"
 	"stateless-servers/app/session/dynamodb"
@@ -31,11 +32,25 @@ type network struct {
 
 var errLost = errors.New("the answer was lost")
 
-// openNetwork returns a store on a new table, with the network between them and a client of the table.
-func openNetwork(t *testing.T) (*network, *dynamodb.Store, *sdk.Client) {
-	t.Helper()
+// TestDynamoDB runs the tests that need a server, each with a new table on the same one.
+func TestDynamoDB(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.DynamoDB)
+	for name, test := range map[string]func(*testing.T, *storeserver.Server){
+		"renewals": testRenewals, "many changes": testManyChanges, "sessions of a user": testUserSessions,
+		"many sessions of a user": testManySessions, "versions side by side": testVersions,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, server) })
+	}
+}
+
+// openNetwork returns a store on a new table, with the network between them and a client of the table.
+func openNetwork(t *testing.T, server *storeserver.Server) (*network, *dynamodb.Store, *sdk.Client) {
+	t.Helper()
 	client := dynamodb.NewClient(config(), server.Endpoint)
+	var missing *types.ResourceNotFoundException
+	if _, err := client.DeleteTable(t.Context(), &sdk.DeleteTableInput{TableName: aws.String(table)}); !errors.As(err, &missing) {
+		check(t, err)
+	}
 	check(t, dynamodb.CreateTable(t.Context(), client, table))
 	n := &network{API: client}
 	n.reset()

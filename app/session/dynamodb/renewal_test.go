@@ -12,11 +12,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"stateless-servers/app/session"
+	"stateless-servers/lab/storeserver"
 )
 
-// TestRenew looks at the requests of renewals, and at what becomes of those whose answer is lost.
-func TestRenew(t *testing.T) {
-	n, store, client := openNetwork(t)
+// testRenewals looks at the requests of renewals, and at what becomes of those whose answer is lost.
+func testRenewals(t *testing.T, server *storeserver.Server) {
+	n, store, client := openNetwork(t, server)
 	values := map[string]string{"n": "7", "theme": `"dark"`}
 	ids := byte(0)
 	id := func() session.ID { ids++; return session.ID{ids} }

@@ -17,7 +17,7 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	_, store, _ := openNetwork(t)
+	_, store, _ := openNetwork(t, storeserver.ForTest(t, storeserver.DynamoDB))
 	sessiontest.Run(t, store)
 }
 

@@ -13,11 +13,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"stateless-servers/app/session"
+	"stateless-servers/lab/storeserver"
 )
 
-// TestManyChanges updates more keys than an expression has room for.
-func TestManyChanges(t *testing.T) {
-	n, store, client := openNetwork(t)
+// testManyChanges updates more keys than an expression has room for.
+func testManyChanges(t *testing.T, server *storeserver.Server) {
+	n, store, client := openNetwork(t, server)
 	ids := byte(0)
 	begin := func(t *testing.T, values map[string]string) session.ID {
 		t.Helper()

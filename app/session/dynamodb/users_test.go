@@ -63,8 +63,8 @@ func (b *batcher) BatchGetItem(ctx context.Context, in *sdk.BatchGetItemInput, o
 	return out, nil
 }
 
-func TestUserSessions(t *testing.T) {
-	_, store, client := openNetwork(t)
+func testUserSessions(t *testing.T, server *storeserver.Server) {
+	_, store, client := openNetwork(t, server)
 	ids := byte(0)
 	begin := func(t *testing.T, user string, age time.Duration) session.ID {
 		t.Helper()
@@ -157,13 +157,10 @@ func TestKeysThatAreNeverRead(t *testing.T) {
 	}
 }
 
-// A user has 5,000 sessions, most of them expired. All that started before are ended while he logs in, renews and logs
+// testManySessions: a user has 5,000 sessions, most of them expired. All that started before are ended while he logs in, renews and logs
 // out.
-func TestManySessionsOfAUser(t *testing.T) {
-	server := storeserver.ForTest(t, storeserver.DynamoDB)
-	client := dynamodb.NewClient(config(), server.Endpoint)
-	check(t, dynamodb.CreateTable(t.Context(), client, table))
-	store := dynamodb.New(client, dynamodb.Options{Table: table})
+func testManySessions(t *testing.T, server *storeserver.Server) {
+	_, store, client := openNetwork(t, server)
 	const sessions, liveEvery, busy = 5000, 20, 20
 	now := start
 	idOf := func(kind byte, i int) session.ID { return session.ID{kind, byte(i >> 8), byte(i)} }

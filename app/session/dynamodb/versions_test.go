@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"stateless-servers/app/session"
+	"stateless-servers/lab/storeserver"
 )
 
 // What the version before Renew stores and asks, as test data. Servers of both versions run side by side during a
@@ -95,8 +96,8 @@ func endBefore(t *testing.T, client *sdk.Client, id session.ID, now time.Time) e
 	return err
 }
 
-func TestVersionsSideBySide(t *testing.T) {
-	_, store, client := openNetwork(t)
+func testVersions(t *testing.T, server *storeserver.Server) {
+	_, store, client := openNetwork(t, server)
 	ids := byte(0)
 	id := func() session.ID { ids++; return session.ID{ids} }
 	put := func(t *testing.T, it map[string]types.AttributeValue) {

@@ -222,7 +222,8 @@ func TestEarlierServers(t *testing.T) {
 		item, err := f.direct.client.Get(f.direct.key(id))
 		must(t, err)
 		for after, want := range map[time.Duration]error{
-			0: session.ErrEnded, session.EndedFor - time.Second: session.ErrEnded, session.EndedFor: session.ErrNotFound, time.Hour / 2: session.ErrNotFound,
+			0: session.ErrEnded, session.EndedFor - time.Second: session.ErrEnded,
+			session.EndedFor: session.ErrNotFound, time.Hour / 2: session.ErrNotFound,
 		} {
 			if err := decodeEarlier(item.Value, record.Created.Add(after)); !errors.Is(err, want) {
 				t.Errorf("%v after the end, an earlier server says %v, want %v", after, err, want)

@@ -328,9 +328,9 @@ func checkClocks(ctx context.Context, store session.Store) error {
 			if err := expectError(fmt.Sprintf("load after the end, clock %v ahead", ahead), err, session.ErrEnded); err != nil {
 				return err
 			}
-			if err := store.Create(ctx, ended, record); err == nil {
-				return fmt.Errorf("the id of a session that has just ended could be created again, clock %v ahead", ahead)
-			}
+		}
+		if err := store.Create(ctx, id, record); err == nil {
+			return fmt.Errorf("the id of a session that has just ended could be created again, clock %v ahead", ahead)
 		}
 	}
 	return nil

@@ -38,6 +38,8 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	case "/login":
 		role.Set(ctx, r.FormValue("role"))
 		err = s.Login(ctx, r.FormValue("user"))
+	case "/renew":
+		err = s.Renew(ctx)
 	case "/logout":
 		err = s.Logout(ctx)
 	case "/role":
@@ -63,6 +65,9 @@ func TestAnyServerTakesAnyRequest(t *testing.T) {
 		if set := f.Expect(i%2, "/", "ada clerk"); set != nil {
 			t.Errorf("a read sets %v", set)
 		}
+	}
+	if renewed := f.Expect(0, "/renew", "ada clerk"); renewed == nil || renewed.Value == first.Value {
+		t.Errorf("renewed from %v to %v", first, renewed)
 	}
 	f.Expect(1, "/login?user=bob&role=owner", "bob owner")
 	f.Expect(0, "/", "bob owner")

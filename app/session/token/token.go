@@ -4,8 +4,8 @@
 // Choose it for who is logged in and little that goes with it, such as a tenant or roles, none of which changes before
 // the next login. What it can't do:
 //
-//   - Be revoked. Logout removes the cookie from the browser; a copy of the token stays good until it expires, and so
-//     do the roles that it states. Only a new key ends tokens early, and it logs everybody out. A token lives for
+//   - Be revoked. Logout removes the cookie from the browser, and a login or a renewal replaces it; a copy of the token
+//     stays good until it expires, and so do the roles that it states. Only a new key ends tokens early, and it logs everybody out. A token lives for
 //     session.Options.Lifetime (24 hours unless set): keep that as short as visitors bear.
 //   - Change. Values are stored at login; after it, changes are refused with session.ErrUnsupported.
 //   - Expire by idling: nothing notes when it was last used.

@@ -30,11 +30,17 @@ type Store struct {
 
 var _ session.Store = (*Store)(nil)
 
-// An entry is what a file holds: a session, or the memory of one that ended.
+// An entry is the content of a file: a session, or the note that one has ended, with what is kept of it.
 type entry struct {
 	Record session.Record
-	Forget time.Time // when not zero: the session has ended, and is remembered until then
+	Forget time.Time // when not zero: the session has ended, and that is remembered until then
+	Kept   string    // for whom the record of a session that has ended is kept; empty for nobody
 }
+
+const (
+	keptForLogin = "renewed"
+	keptForMove  = "moving"
+)
 
 // Open returns the store in the folder of a URL such as file:///mnt/sessions. The folder must exist.
 func Open(url string) (*Store, error) {
@@ -48,7 +54,8 @@ func Open(url string) (*Store, error) {
 	return &Store{folder, filepath.Join(folder, "lock")}, nil
 }
 
-// Promises declares that servers share the sessions and keep everything but lists of a user's.
+// Promises declares that servers share the sessions and keep everything but lists of a user's. A renewal writes two files:
+// a server that dies in between leaves both sessions.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "files", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, Changes: true,
@@ -56,7 +63,7 @@ func (s *Store) Promises() session.Promises {
 	}
 }
 
-// Ping tells whether the folder can be written to.
+// Ping returns nil when the folder can be written to.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.step(ctx, func() error { return nil })
 }
@@ -97,13 +104,47 @@ func (s *Store) Update(ctx context.Context, id session.ID, update session.Update
 	return record, err
 }
 
-// End ends a session and remembers that it did.
-func (s *Store) End(ctx context.Context, id session.ID, now time.Time) (record session.Record, err error) {
-	err = s.step(ctx, func() (err error) {
-		if record, err = s.live(id, now); err != nil {
+// Renew moves a session to a new id. It writes the new session before it ends the old one.
+func (s *Store) Renew(ctx context.Context, r session.Renewal) (record session.Record, err error) {
+	err = s.step(ctx, func() error {
+		old, err := s.read(r.Old, r.Now)
+		again := r.Again && errors.Is(err, session.ErrEnded) && old.Kept == keptForLogin
+		if err != nil {
+			if done, doneErr := s.live(r.New, r.Now); !errors.Is(doneErr, session.ErrNotFound) {
+				record = done
+				return doneErr
+			}
+		}
+		if err != nil && !again {
 			return err
 		}
-		return s.write(id, entry{Forget: now.Add(session.EndedFor)})
+		record = r.Renewed(old.Record)
+		if err := s.write(r.New, entry{Record: record}); err != nil || again {
+			return err
+		}
+		return s.write(r.Old, entry{old.Record, r.Now.Add(session.EndedFor), keptForLogin})
+	})
+	return record, err
+}
+
+// End ends a session and remembers that it did.
+func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (record session.Record, err error) {
+	err = s.step(ctx, func() error {
+		e, err := s.read(id, ending.Now)
+		if errors.Is(err, session.ErrEnded) && ending.Moving && e.Kept == keptForMove &&
+			ending.Now.Before(e.Forget.Add(-session.MaxClockSkew)) {
+			record = e.Record
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		record = e.Record
+		ended := entry{Forget: ending.Now.Add(session.EndedFor)}
+		if ending.Moving {
+			ended.Record, ended.Kept = record, keptForMove
+		}
+		return s.write(id, ended)
 	})
 	return record, err
 }
@@ -134,23 +175,31 @@ func (s *Store) step(ctx context.Context, do func() error) error {
 func (s *Store) path(id session.ID) string { return filepath.Join(s.folder, id.String()) }
 
 func (s *Store) live(id session.ID, now time.Time) (session.Record, error) {
+	e, err := s.read(id, now)
+	if err != nil {
+		return session.Record{}, err
+	}
+	return e.Record, nil
+}
+
+// read returns the entry of a live session. With ErrEnded it returns that of one that has ended.
+func (s *Store) read(id session.ID, now time.Time) (e entry, err error) {
 	text, err := os.ReadFile(s.path(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		return session.Record{}, session.ErrNotFound
+		return entry{}, session.ErrNotFound
 	}
-	var e entry
 	if err == nil {
 		err = json.Unmarshal(text, &e)
 	}
 	switch {
 	case err != nil:
-		return session.Record{}, fmt.Errorf("read session %s: %w", id, err)
+		return entry{}, fmt.Errorf("read session %s: %w", id, err)
 	case now.Before(e.Forget):
-		return session.Record{}, session.ErrEnded
-	case e.Record.Live(now):
-		return e.Record, nil
+		return e, session.ErrEnded
+	case e.Forget.IsZero() && e.Record.Live(now):
+		return e, nil
 	default:
-		return session.Record{}, session.ErrNotFound
+		return entry{}, session.ErrNotFound
 	}
 }
 
