@@ -89,7 +89,7 @@ func TestServes(t *testing.T) {
 // awaitRequest returns when the server is at work on a request.
 func awaitRequest(t *testing.T, admin string) {
 	t.Helper()
-	for range 500 {
+	for range 3000 {
 		if _, metrics := get(t, admin+"/metrics"); strings.Contains(metrics, "http_requests_in_flight 1") {
 			return
 		}
@@ -98,17 +98,17 @@ func awaitRequest(t *testing.T, admin string) {
 	t.Fatal("no request is in flight")
 }
 
+// A request whose body is missing is in flight until the body arrives, for readTimeout at most.
+const (
+	withoutBody = "POST /api/scores HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
+		"Content-Length: 7\r\n\r\n"
+	itsBody = "score=7"
+)
+
 func TestDrain(t *testing.T) {
 	web, admin, end := serve(t, func(c *config.Config) { c.ShutdownDelay = time.Second })
-	inFlight := make(chan int, 1)
-	go func() {
-		status := 0
-		if response, err := http.Get(web + "/api/session?delay=2s"); err == nil {
-			status = response.StatusCode
-			response.Body.Close()
-		}
-		inFlight <- status
-	}()
+	inFlight := dial(t, strings.TrimPrefix(web, "http://"))
+	io.WriteString(inFlight, withoutBody)
 	awaitRequest(t, admin)
 	ended := make(chan error, 1)
 	go func() { ended <- end() }()
@@ -127,8 +127,9 @@ func TestDrain(t *testing.T) {
 	if notReady == 0 {
 		t.Error("/readyz never said that the server is shutting down")
 	}
-	if status := <-inFlight; status != http.StatusOK {
-		t.Errorf("the request in flight was answered %d", status)
+	io.WriteString(inFlight, itsBody)
+	if response, err := http.ReadResponse(inFlight.reader, nil); err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("the request in flight was answered %v, %v", response, err)
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -137,7 +138,7 @@ func TestDrain(t *testing.T) {
 
 func TestDrainIsBounded(t *testing.T) {
 	web, admin, end := serve(t, func(c *config.Config) { c.DrainTimeout = 200 * time.Millisecond })
-	go http.Get(web + "/api/session?delay=2s")
+	io.WriteString(dial(t, strings.TrimPrefix(web, "http://")), withoutBody)
 	awaitRequest(t, admin)
 	if err := end(); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want that requests were still in flight", err)
@@ -145,13 +146,8 @@ func TestDrainIsBounded(t *testing.T) {
 }
 
 func TestAStoreThatIsDownHoldsUpOnlyWhatNeedsIt(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close() // nobody is there
-	web, _, end := serve(t, func(c *config.Config) { c.Store, c.ValkeyAddress = config.StoreValkey, address })
+	const nobody = "127.0.0.1:1" // no process is given a port below 1024
+	web, _, end := serve(t, func(c *config.Config) { c.Store, c.ValkeyAddress = config.StoreValkey, nobody })
 	// Only a visitor with a cookie has a session to ask for.
 	request, _ := http.NewRequest(http.MethodGet, web+"/api/session", nil)
 	request.AddCookie(&http.Cookie{Name: "session", Value: strings.Repeat("A", 43)})

@@ -137,10 +137,11 @@ func TestBrokenThresholds(t *testing.T) {
 
 func TestLoadInterrupted(t *testing.T) {
 	url := application(t, memory.New())
-	ctx, interrupt := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	var stdout, stderr bytes.Buffer
-	if code := run(ctx, []string{"load", "--url", url, "--duration", "1h", "--warmup", "0s"}, &stdout, &stderr, nil); code != 0 {
+	var stdout bytes.Buffer
+	stderr := &trigger{word: " errors", then: interrupt} // of the first line of progress
+	if code := run(ctx, []string{"load", "--url", url, "--duration", "1h", "--warmup", "0s"}, &stdout, stderr, nil); code != 0 {
 		t.Errorf("exit status %d: %s", code, stderr.String())
 	}
 	contains(t, stdout.String(), "interrupted", "Latency    p50 ", "0 lost")

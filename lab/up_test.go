@@ -148,11 +148,7 @@ func TestWhatStopsTheStart(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	closed, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	const nobody = "127.0.0.1:1" // no process is given a port below 1024
 	program := script(t, "echo no such store >&2; exit 1")
 	tests := []struct {
 		name  string
@@ -161,7 +157,7 @@ func TestWhatStopsTheStart(t *testing.T) {
 		want  []string
 	}{
 		{"port in use", []string{"--addr", taken.Addr().String()}, nil, []string{taken.Addr().String(), "another program listens there"}},
-		{"no store there", []string{"--store-addr", closed.Addr().String()}, nil, []string{closed.Addr().String(), "no Valkey or Redis"}},
+		{"no store there", []string{"--store-addr", nobody}, nil, []string{nobody, "no Valkey or Redis"}},
 		{"no such store there", []string{"--store-addr", taken.Addr().String()}, nil, []string{taken.Addr().String(), "no Valkey or Redis"}},
 		{"does not build", nil, func(context.Context) (string, error) { return "", errors.New("app/main.go:3: undefined: x") },
 			[]string{"app/main.go:3: undefined: x"}},
@@ -216,7 +212,10 @@ func startLab(t *testing.T, args ...string) *runningLab {
 	if err := lab.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = lab.command.Process.Kill() })
+	t.Cleanup(func() {
+		_ = lab.command.Process.Kill()
+		_ = lab.command.Wait() // it writes to TMPDIR, which goes next
+	})
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
 		lab.lines = append(lab.lines, lines.Text())

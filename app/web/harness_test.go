@@ -153,8 +153,8 @@ func newFleet(t *testing.T) *fleet {
 	return f
 }
 
-// start starts a server of that name and returns its address.
-func (f *fleet) start(t *testing.T, name string) string {
+// handler returns what a server of that name answers with.
+func (f *fleet) handler(t *testing.T, name string) http.Handler {
 	t.Helper()
 	options := f.options
 	options.Server = name
@@ -166,7 +166,13 @@ func (f *fleet) start(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	options.Sessions = manager
-	server := httptest.NewServer(web.New(options))
+	return web.New(options)
+}
+
+// start starts a server of that name and returns its address.
+func (f *fleet) start(t *testing.T, name string) string {
+	t.Helper()
+	server := httptest.NewServer(f.handler(t, name))
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	t.Cleanup(server.Close)
 	return server.URL

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"stateless-servers/app/leaderboard"
@@ -151,34 +153,33 @@ func TestDelay(t *testing.T) {
 
 // A client that leaves during the delay doesn't stop its visit from counting.
 func TestDelayOutlastsTheClient(t *testing.T) {
-	f, v := oneServer(t, func(f *fleet) { f.options.AllowDelay = true })
-	v.post("/api/visits", "").expect(t, 200)
-	f.operations.since()
-	ctx, leave := context.WithCancel(t.Context())
-	left := make(chan error, 1)
-	go func() {
-		_, err := v.try(ctx, http.MethodPost, "/api/visits?delay=1s", "")
-		left <- err
-	}()
-	eventually(t, "the visit has begun", func() bool { return f.operations.since() == "load" })
-	leave()
-	if err := <-left; !errors.Is(err, context.Canceled) {
-		t.Fatalf("the client didn't leave: %v", err)
-	}
-	eventually(t, "the visit counts", func() bool {
-		return strings.Contains(v.get("/api/session").body, `"visits":2`)
-	})
-}
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.options.AllowDelay = true
+		server := f.handler(t, "server-1")
+		first := httptest.NewRecorder()
+		server.ServeHTTP(first, httptest.NewRequest(http.MethodPost, "/api/visits", nil))
+		f.operations.since()
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for range 500 {
-		if holds() {
-			return
+		ctx, leave := context.WithCancel(t.Context())
+		visit := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/visits?delay=1s", nil)
+		read := httptest.NewRequest(http.MethodGet, "/api/session", nil)
+		for _, request := range []*http.Request{visit, read} {
+			request.AddCookie(first.Result().Cookies()[0])
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("not so within 5 s: %s", what)
+		go server.ServeHTTP(httptest.NewRecorder(), visit)
+		synctest.Wait()
+		if got := f.operations.since(); got != "load" {
+			t.Errorf("during the delay it has cost %q", got)
+		}
+		leave()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		after := httptest.NewRecorder()
+		if server.ServeHTTP(after, read); !strings.Contains(after.Body.String(), `"visits":2`) {
+			t.Errorf("after a visit whose client has left: %s", after.Body)
+		}
+	})
 }
 
 func TestDelayIsIgnoredWhereItIsNotAllowed(t *testing.T) {

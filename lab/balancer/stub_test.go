@@ -2,12 +2,14 @@ package balancer
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -53,7 +55,7 @@ type bench struct {
 	changes []Change
 }
 
-// newBench has short times, unless options say otherwise.
+// newBench checks health every 10 ms, unless options say otherwise.
 func newBench(t *testing.T, options Options, stubs ...*stub) *bench {
 	t.Helper()
 	b := &bench{}
@@ -62,10 +64,8 @@ func newBench(t *testing.T, options Options, stubs ...*stub) *bench {
 		defer b.mu.Unlock()
 		b.changes = append(b.changes, change)
 	}
-	if options.HealthInterval == 0 {
-		options.HealthInterval = 10 * time.Millisecond
-		options.HealthTimeout = 5 * time.Second
-	}
+	options.HealthInterval = cmp.Or(options.HealthInterval, 10*time.Millisecond)
+	options.HealthTimeout = cmp.Or(options.HealthTimeout, time.Minute)
 	b.Balancer = New(options)
 	t.Cleanup(b.Close)
 	b.server = httptest.NewServer(b)
@@ -81,7 +81,7 @@ func (b *bench) add(t *testing.T, s *stub) {
 	if err := b.Register(s.name, s.address()); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := b.Await(ctx, s.name, StateHealthy); err != nil {
 		t.Fatal(err)
@@ -138,16 +138,24 @@ func (b *bench) state(name string) State {
 	return ""
 }
 
-// eventually polls condition for at most ten seconds.
+// changesOf returns the changes of a target so far. Balancer reports a change some time after it made it, and changes of
+// different targets in any order.
+func (b *bench) changesOf(name string) []Change {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(b.changes), func(c Change) bool { return c.Target != name })
+}
+
+// eventually polls condition for at most half a minute.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for range 2000 {
+	for range 6000 {
 		if condition() {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	t.Fatalf("not within ten seconds: %s", what)
+	t.Fatalf("not within half a minute: %s", what)
 }
 
 // rawServer is a listener whose connections the test handles byte by byte: serve gets each request in turn.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,9 +48,8 @@ func newBench(t *testing.T, options Options) *bench {
 	if options.Program == "" {
 		options.Program = stub
 	}
-	if options.Balancer.HealthInterval == 0 {
-		options.Balancer.HealthInterval, options.Balancer.HealthTimeout = 20*time.Millisecond, 5*time.Second
-	}
+	options.Balancer.HealthInterval = cmp.Or(options.Balancer.HealthInterval, 20*time.Millisecond)
+	options.Balancer.HealthTimeout = time.Minute
 	options.LogDir = t.TempDir()
 	options.Report = func(line string) {
 		b.mu.Lock()
@@ -140,10 +140,8 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	t.Fatalf("not within half a minute: %s", what)
 }
 
-func TestKilledServer(t *testing.T) {
-	b := newBench(t, Options{
-		Balancer: balancer.Options{HealthInterval: 2 * time.Second}, RemoveDead: 2 * time.Second, // time to look in between
-	})
+func TestKilledServerBeforeHealthChecksNotice(t *testing.T) {
+	b := newBench(t, Options{Balancer: balancer.Options{HealthInterval: time.Hour}})
 	b.launch(t, 2)
 	victim := b.process(t, "server-1")
 	if err := b.Kill("server-1"); err != nil {
@@ -161,10 +159,15 @@ func TestKilledServer(t *testing.T) {
 	if err := b.Kill("server-1"); !errors.Is(err, ErrEnded) {
 		t.Errorf("killed twice: %v", err)
 	}
-	eventually(t, "unhealthy", func() bool {
-		server, _ := b.Server("server-1")
-		return server.State == balancer.StateUnhealthy
-	})
+}
+
+func TestKilledServerIsRemoved(t *testing.T) {
+	b := newBench(t, Options{RemoveDead: time.Millisecond})
+	b.launch(t, 2)
+	if err := b.Kill("server-1"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "unhealthy", func() bool { return b.reported("server-1 unhealthy: connection refused") })
 	if got := b.served(t, 4); !maps.Equal(got, map[string]int{"server-2": 4}) {
 		t.Errorf("after health checks noticed: %v", got)
 	}

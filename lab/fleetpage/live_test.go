@@ -106,11 +106,9 @@ func TestStoreState(t *testing.T) {
 		_, _ = w.Write([]byte(`{"detail":"The session store doesn't answer."}`))
 	}))
 	defer ready.Close()
-	gone := httptest.NewServer(nil)
-	gone.Close()
 
 	f := newFake()
-	f.servers[0].Address = strings.TrimPrefix(gone.URL, "http://") // killed, and not noticed yet
+	f.servers[0].Address = "127.0.0.1:1" // killed, and not noticed yet: nobody listens there
 	f.servers[1].Address, f.servers[1].State = strings.TrimPrefix(ready.URL, "http://"), balancer.StateHealthy
 	events := NewEvents(func(string) {})
 	w := newStoreWatch(config.StoreValkey, f, events)

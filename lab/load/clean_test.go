@@ -22,7 +22,7 @@ func TestNoFalseAlarm(t *testing.T) {
 		f := newFleet(t, hesitant{memory.New()}, 3)
 		var history bytes.Buffer
 		o := options(t, f.url)
-		o.Rate, o.Duration, o.Timeout = parseRate(t, "200"), 500*time.Millisecond, 250*time.Millisecond
+		o.Rate, o.Duration, o.Timeout = parseRate(t, "200"), 500*time.Millisecond, hesitation*4/5
 		o.Mix = parseMix(t, "none=2,read=40,write=30,cart=15,login=6,logout=7")
 		test := begin(t, o)
 		test.WriteHistory(&history)
@@ -57,12 +57,15 @@ func TestNoFalseAlarm(t *testing.T) {
 	t.Logf("%d sessions, %d failed requests", total.Total, failed)
 }
 
+// hesitation is much longer than any other answer takes.
+const hesitation = 1500 * time.Millisecond
+
 // hesitant lets a few updates happen only after the client has given up.
 type hesitant struct{ session.Store }
 
 func (s hesitant) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	if rand.IntN(100) == 0 {
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(hesitation)
 	}
 	return s.Store.Update(ctx, id, u)
 }

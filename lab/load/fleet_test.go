@@ -6,7 +6,6 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -128,15 +127,19 @@ func run(t *testing.T, options load.Options) load.Result {
 	return do(t, begin(t, options))
 }
 
-// runUntil is a test that is repeated, four times at most, until it has found something: where there is no time to send
-// much, faults are rare. To find what is wrong ends it too, so that nothing is repeated away.
+// runUntil is one test that goes on until it has found something, for a minute at most. Of a result, found sees the
+// figures that a Progress has. Its rate is low: where requests pile up, all of them overlap, which explains any answer.
 func runUntil(t *testing.T, options load.Options, found func(load.Result) bool) load.Result {
 	t.Helper()
-	r := run(t, options)
-	for again := 0; again < 4 && !found(r); again++ {
-		r = run(t, options)
+	var r *load.Run
+	options.Rate, options.Duration = parseRate(t, "40"), time.Minute
+	options.Progress = func(p load.Progress) {
+		if found(load.Result{Requests: p.Requests, OK: p.OK, Errors: p.Errors, Sessions: p.Sessions}) {
+			r.Finish()
+		}
 	}
-	return r
+	r = begin(t, options)
+	return do(t, r)
 }
 
 func begin(t *testing.T, options load.Options) *load.Run {
@@ -155,17 +158,6 @@ func do(t *testing.T, r *load.Run) load.Result {
 		t.Fatal(err)
 	}
 	return result
-}
-
-// closedAddress is one on which nobody listens.
-func closedAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return "http://" + listener.Addr().String()
 }
 
 // quiet is for servers that are to fail.

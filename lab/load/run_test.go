@@ -45,9 +45,17 @@ func TestOpenModel(t *testing.T) {
 		}
 	})
 	o := options(t, front)
-	o.Mix, o.Sessions = parseMix(t, "none=1"), 1
-	if r := run(t, o); r.Requests < together || r.OK != r.Requests {
-		t.Errorf("%d of %d requests were answered", r.OK, r.Requests)
+	o.Mix, o.Sessions, o.Duration = parseMix(t, "none=1"), 1, time.Minute
+	r := begin(t, o)
+	go func() {
+		select {
+		case <-all:
+			r.Finish()
+		case <-t.Context().Done():
+		}
+	}()
+	if result := do(t, r); result.Requests < together || result.OK != result.Requests {
+		t.Errorf("%d of %d requests were answered", result.OK, result.Requests)
 	}
 }
 
@@ -66,12 +74,10 @@ func forward(t *testing.T, to string, w http.ResponseWriter, r *http.Request) {
 // Each visitor's requests overlap.
 func TestRequestsOfASessionOverlap(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	underWay, most := map[string]int{}, 0
-	app := newFleet(t, memory.New(), 1)
-	front := target(t, func(w http.ResponseWriter, r *http.Request) {
-		cookie := r.Header.Get("Cookie")
-		count := func(n int) {
+	for _, rate := range []string{"20", "200"} {
+		var mu sync.Mutex
+		underWay, most := map[string]int{}, 0
+		count := func(cookie string, n int) {
 			mu.Lock()
 			defer mu.Unlock()
 			underWay[cookie] += n
@@ -79,21 +85,33 @@ func TestRequestsOfASessionOverlap(t *testing.T) {
 				most = max(most, underWay[cookie])
 			}
 		}
-		count(1)
-		defer count(-1)
-		time.Sleep(50 * time.Millisecond)
-		forward(t, app.url, w, r)
-	})
-	for _, rate := range []string{"20", "200"} {
-		most = 0
-		o := options(t, front)
-		o.Rate, o.Sessions, o.Duration = parseRate(t, rate), 3, 3*time.Second
-		run(t, o)
-		mu.Lock()
-		if most < 2 {
-			t.Errorf("at %s/s no more than %d request of a session was under way", rate, most)
+		overlapped := func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return most >= 2
 		}
-		mu.Unlock()
+		app := newFleet(t, memory.New(), 1)
+		front := target(t, func(w http.ResponseWriter, r *http.Request) {
+			cookie := r.Header.Get("Cookie")
+			count(cookie, 1)
+			defer count(cookie, -1)
+			time.Sleep(50 * time.Millisecond) // as a slow answer
+			forward(t, app.url, w, r)
+		})
+		o := options(t, front)
+		o.Rate, o.Sessions = parseRate(t, rate), 3
+		o.Duration = time.Minute
+		var r *load.Run
+		o.Progress = func(load.Progress) {
+			if overlapped() {
+				r.Finish()
+			}
+		}
+		r = begin(t, o)
+		do(t, r)
+		if !overlapped() {
+			t.Errorf("at %s/s no two requests of a session were under way", rate)
+		}
 	}
 }
 
@@ -101,13 +119,17 @@ func TestResult(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, memory.New(), 3)
 	o := options(t, f.url)
-	o.Rate, o.Warmup = parseRate(t, "100,200"), 500*time.Millisecond
+	o.Rate, o.Warmup, o.Duration = parseRate(t, "100,200"), 500*time.Millisecond, 2*time.Second
+	var r *load.Run
 	var looks []load.Progress
-	o.Progress = func(p load.Progress) { looks = append(looks, p) }
-	r := begin(t, o)
-	time.AfterFunc(700*time.Millisecond, func() { r.Note("a drill") })
+	o.Progress = func(p load.Progress) {
+		if looks = append(looks, p); len(looks) == 1 {
+			r.Note("a drill")
+		}
+	}
+	r = begin(t, o)
 	result := do(t, r)
-	if result.RateTarget != 150 || result.Duration != 1 || result.Requests > 150 || result.RateAchieved != float64(result.Requests) {
+	if result.RateTarget != 150 || result.Duration != 2 || result.Requests > 300 || result.RateAchieved != float64(result.Requests)/2 {
 		t.Errorf("rates: %+v", result)
 	}
 	answered := int64(0)
@@ -122,10 +144,10 @@ func TestResult(t *testing.T) {
 		t.Errorf("quantiles: %+v, %+v", q, result.Service)
 	}
 	drill := slices.IndexFunc(result.Events, func(e load.Event) bool { return e.What == "a drill" })
-	if result.Sessions.Total == 0 || drill < 0 || result.Events[drill].T < 0.1 {
+	if result.Sessions.Total == 0 || drill < 0 || result.Events[drill].T < looks[0].Elapsed.Seconds() {
 		t.Errorf("sessions and events: %+v", result)
 	}
-	if len(looks) == 0 || looks[0].Total != 1500*time.Millisecond || looks[0].Phase == load.Warmup {
+	if len(looks) == 0 || looks[0].Total != 2500*time.Millisecond || looks[0].Phase == load.Warmup {
 		t.Errorf("progress: %+v", looks)
 	}
 }
@@ -140,19 +162,29 @@ func TestInterruption(t *testing.T) {
 	f := newFleet(t, memory.New(), 1)
 	o := options(t, f.url)
 	o.Duration = time.Hour
-	r := begin(t, o)
 	ctx, interrupt := context.WithCancel(t.Context())
-	time.AfterFunc(500*time.Millisecond, interrupt)
-	result, err := r.Do(ctx)
+	var seen load.Progress
+	o.Progress = func(p load.Progress) {
+		if p.Requests > 0 && seen.Requests == 0 {
+			seen = p
+			interrupt()
+		}
+	}
+	result, err := begin(t, o).Do(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if result.Duration < 0.4 || result.Duration > 60 || result.Requests == 0 || result.Sessions.Violations() > 0 {
+	if !endedAfter(result, seen) || result.Sessions.Violations() > 0 {
 		t.Errorf("got %+v", result)
 	}
 	if !happened(result, "interrupted") {
 		t.Errorf("events: %v", result.Events)
 	}
+}
+
+// endedAfter reports whether a test of an hour ended soon after it was seen to have sent requests.
+func endedAfter(r load.Result, seen load.Progress) bool {
+	return r.Duration >= seen.Elapsed.Seconds() && r.Duration < time.Hour.Seconds() && r.Requests >= seen.Requests
 }
 
 // A test that is finished early is one of that duration.
@@ -161,10 +193,17 @@ func TestFinish(t *testing.T) {
 	f := newFleet(t, memory.New(), 1)
 	o := options(t, f.url)
 	o.Duration = time.Hour
-	r := begin(t, o)
-	time.AfterFunc(500*time.Millisecond, r.Finish)
+	var r *load.Run
+	var seen load.Progress
+	o.Progress = func(p load.Progress) {
+		if p.Requests > 0 && seen.Requests == 0 {
+			seen = p
+			r.Finish()
+		}
+	}
+	r = begin(t, o)
 	result := do(t, r)
-	if result.Duration < 0.4 || result.Duration > 60 || result.Requests == 0 || result.Sessions.Violations() > 0 {
+	if !endedAfter(result, seen) || result.Sessions.Violations() > 0 {
 		t.Errorf("got %+v", result)
 	}
 	if happened(result, "interrupted") {
@@ -176,11 +215,14 @@ func TestFinish(t *testing.T) {
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, memory.New(), 1)
-	o := options(t, f.url)
-	r := begin(t, o)
-	time.AfterFunc(300*time.Millisecond, f.kill)
-	result := do(t, r)
-	if result.Errors["http_502"] == 0 || result.OK+result.Errors["http_502"] != result.Requests || result.Sessions.Violations() > 0 {
+	kill := sync.OnceFunc(f.kill)
+	result := runUntil(t, options(t, f.url), func(r load.Result) bool {
+		if r.OK > 0 {
+			kill()
+		}
+		return r.Errors["http_502"] > 0
+	})
+	if result.OK == 0 || result.Errors["http_502"] == 0 || result.OK+result.Errors["http_502"] != result.Requests || result.Sessions.Violations() > 0 {
 		t.Errorf("got %+v", result)
 	}
 	if !happened(result, "errors begin: http_502") {
@@ -255,7 +297,7 @@ func TestRefusedTargets(t *testing.T) {
 	secure.Config.ErrorLog = quiet
 	defer secure.Close()
 	for _, test := range []struct{ url, want string }{
-		{closedAddress(t), "doesn't answer GET /api/session (refused); lab up starts"},
+		{"http://127.0.0.1:1", "doesn't answer GET /api/session (refused); lab up starts"},
 		{hello, "not as the sample application does"},
 		{elsewhere, "sends visitors on to https://shop.example/api/session: test that address"},
 		{missing, "answers GET /api/session with 404 Not Found"},

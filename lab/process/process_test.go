@@ -68,16 +68,16 @@ func start(t *testing.T, name string) *Process {
 	return p
 }
 
-// eventually polls condition for at most ten seconds.
+// eventually polls condition for at most half a minute.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for range 1000 {
+	for range 3000 {
 		if condition() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("not within ten seconds: %s", what)
+	t.Fatalf("not within half a minute: %s", what)
 }
 
 func ready(p *Process) func() bool { return func() bool { return p.Tail() == "ready\n" } }

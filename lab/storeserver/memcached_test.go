@@ -5,20 +5,31 @@ import (
 	"crypto/tls"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
 )
 
-func putItem(_ context.Context, s *Server) error {
-	return memcache.New(s.Addr).Set(&memcache.Item{Key: "here", Value: []byte("1")})
+func putItem(ctx context.Context, s *Server) error {
+	return memcacheClient(ctx, s).Set(&memcache.Item{Key: "here", Value: []byte("1")})
 }
 
-func holdsItem(_ context.Context, s *Server) (bool, error) {
-	_, err := memcache.New(s.Addr).Get("here")
+func holdsItem(ctx context.Context, s *Server) (bool, error) {
+	_, err := memcacheClient(ctx, s).Get("here")
 	if errors.Is(err, memcache.ErrCacheMiss) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// memcacheClient returns a client that waits until the deadline of ctx, or a minute where there is none.
+func memcacheClient(ctx context.Context, s *Server) *memcache.Client {
+	client := memcache.New(s.Addr)
+	client.Timeout = time.Minute
+	if deadline, ok := ctx.Deadline(); ok {
+		client.Timeout = time.Until(deadline)
+	}
+	return client
 }
 
 func TestServersWithTLS(t *testing.T) {

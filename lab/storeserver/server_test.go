@@ -109,11 +109,7 @@ func TestForeignServer(t *testing.T) {
 
 func TestWhatCannotBeHadIsOneLine(t *testing.T) {
 	startHere(t)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	const nobody = "127.0.0.1:1" // no process is given a port below 1024
 	tests := []struct {
 		name        string
 		start       func(context.Context, ...Option) (*Server, error)
@@ -125,17 +121,17 @@ func TestWhatCannotBeHadIsOneLine(t *testing.T) {
 		{"no java", DynamoDB, map[string]string{"PATH": ""},
 			[]string{"install Java 17 and Maven, or set", "DYNAMODB_TEST_ENDPOINT", "no java in the PATH"}},
 		{"no memcached", Memcached, map[string]string{"PATH": ""}, []string{"install memcached", "MEMCACHED_TEST_ADDRESS"}},
-		{"nothing at memcached's address", Memcached, map[string]string{"MEMCACHED_TEST_ADDRESS": closed.Addr().String()},
-			[]string{"MEMCACHED_TEST_ADDRESS=", closed.Addr().String()}},
+		{"nothing at memcached's address", Memcached, map[string]string{"MEMCACHED_TEST_ADDRESS": nobody},
+			[]string{"MEMCACHED_TEST_ADDRESS=", nobody}},
 		{"not a connection string", Postgres, map[string]string{"POSTGRES_TEST_URL": "postgres://u:secret@h:x/"},
 			[]string{"POSTGRES_TEST_URL"}},
 		{"nothing at the connection string", Postgres,
-			map[string]string{"POSTGRES_TEST_URL": "postgres://" + closed.Addr().String()},
-			[]string{"POSTGRES_TEST_URL", closed.Addr().String()}},
-		{"nothing at the address", Valkey, map[string]string{"VALKEY_TEST_ADDRESS": closed.Addr().String()},
-			[]string{"VALKEY_TEST_ADDRESS=", closed.Addr().String()}},
-		{"nothing at the endpoint", DynamoDB, map[string]string{"DYNAMODB_TEST_ENDPOINT": "http://" + closed.Addr().String()},
-			[]string{"DYNAMODB_TEST_ENDPOINT=", closed.Addr().String()}},
+			map[string]string{"POSTGRES_TEST_URL": "postgres://" + nobody},
+			[]string{"POSTGRES_TEST_URL", nobody}},
+		{"nothing at the address", Valkey, map[string]string{"VALKEY_TEST_ADDRESS": nobody},
+			[]string{"VALKEY_TEST_ADDRESS=", nobody}},
+		{"nothing at the endpoint", DynamoDB, map[string]string{"DYNAMODB_TEST_ENDPOINT": "http://" + nobody},
+			[]string{"DYNAMODB_TEST_ENDPOINT=", nobody}},
 		{"not an endpoint", DynamoDB, map[string]string{"DYNAMODB_TEST_ENDPOINT": "somewhere"},
 			[]string{`DYNAMODB_TEST_ENDPOINT="somewhere"`, "allowed is"}},
 	}

@@ -50,7 +50,11 @@ func (s *Store) UserSessions(ctx context.Context, user string, query session.Pag
 		switch {
 		case err == nil && record.User == user:
 			page.Sessions = append(page.Sessions, session.UserSession{ID: id, Record: record})
-		case err != nil && !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrEnded):
+		case errors.Is(err, session.ErrEnded):
+			if plain(heads[id.String()][attributeKept]) == keptForLogin {
+				page.Renewed = append(page.Renewed, id)
+			}
+		case err != nil && !errors.Is(err, session.ErrNotFound):
 			return session.Page{}, err
 		}
 	}
@@ -66,7 +70,7 @@ func (s *Store) heads(ctx context.Context, ids []session.ID) (map[string]item, e
 	wanted := types.KeysAndAttributes{ConsistentRead: aws.Bool(true), ExpressionAttributeNames: map[string]string{}}
 	var projection []string
 	for i, name := range []string{
-		attributeID, attributeCreated, attributeExpires, attributeTTL, attributeUser, attributeAgent, attributeEnded,
+		attributeID, attributeCreated, attributeExpires, attributeTTL, attributeUser, attributeAgent, attributeEnded, attributeKept,
 	} {
 		placeholder := "#a" + strconv.Itoa(i)
 		wanted.ExpressionAttributeNames[placeholder] = name

@@ -1,8 +1,10 @@
 package postgres_test
 
 import (
+	"strings"
 	"testing"
 
+	"stateless-servers/app/session"
 	"stateless-servers/app/session/postgres"
 	"stateless-servers/app/session/sessiontest"
 	"stateless-servers/lab/storeserver"
@@ -10,6 +12,15 @@ import (
 
 func TestStore(t *testing.T) {
 	sessiontest.Run(t, open(t, storeserver.ForTest(t, storeserver.Postgres)))
+}
+
+// Every message between a server and PostgreSQL fails once in every way.
+func TestFaults(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	open(t, server)
+	sessiontest.RunFaults(t, server.Addr, func(t *testing.T, address string) session.Store {
+		return newStore(t, postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, address, 1)})
+	})
 }
 
 // TestWithoutPreparedStatements is for poolers that hand each transaction to another connection.

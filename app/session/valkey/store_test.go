@@ -16,6 +16,13 @@ import (
 	"stateless-servers/lab/storeserver"
 )
 
+// Every message between a server and Valkey fails once in every way.
+func TestFaults(t *testing.T) {
+	sessiontest.RunFaults(t, storeserver.ForTest(t, storeserver.Valkey).Addr, func(t *testing.T, address string) session.Store {
+		return open(t, address)
+	})
+}
+
 func TestStore(t *testing.T) {
 	sessiontest.Run(t, open(t, storeserver.ForTest(t, storeserver.Valkey).Addr))
 }
