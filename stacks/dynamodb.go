@@ -222,10 +222,11 @@ func (s DynamoDBStore) metric(name, statistic, label, operation string) awscloud
 	return metric("AWS/DynamoDB", name, statistic, label, dimensions)
 }
 
-// ofOperations is the sum of a metric that DynamoDB keeps by operation.
+// ofOperations returns the sum of a metric that DynamoDB keeps by operation. CloudWatch charges alarms for each, so it leaves
+// out BatchGetItem, which the servers call after a Query alone.
 func (s DynamoDBStore) ofOperations(name, label string) awscloudwatch.IMetric {
 	operations := map[string]awscloudwatch.IMetric{}
-	for _, operation := range []string{"GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "Query"} {
+	for _, operation := range []string{"GetItem", "PutItem", "UpdateItem", "TransactWriteItems", "Query"} {
 		operations[strings.ToLower(operation)] = s.metric(name, "Sum", operation, operation)
 	}
 	return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
