@@ -61,6 +61,9 @@ func New(o Options) (*Store, error) {
 	if config.PingTimeout == 0 {
 		config.PingTimeout = connectTimeout
 	}
+	config.ConnConfig.DialFunc = bounded(config.ConnConfig.DialFunc)
+	config.ConnConfig.MaxProtocolMessageBodyLen = maxAnswer
+	config.AfterConnect = establish
 	if config.ConnConfig.ValidateConnect == nil {
 		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
@@ -82,7 +85,8 @@ func New(o Options) (*Store, error) {
 // Close closes the store's connections, and waits for operations under way.
 func (s *Store) Close() { s.pool.Close() }
 
-// Pool returns the store's connections, for Migrate and for what an application keeps beside its sessions.
+// Pool returns the store's connections, for Migrate and for what an application keeps beside its sessions. An answer of more
+// than 4 MB fails.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
 // Promises declares that every promise is kept. After a failover they hold as far as the database keeps what it

@@ -1,0 +1,185 @@
+package attack
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"stateless-servers/lab/storeserver"
+)
+
+// A PostgreSQL that lies or hangs costs visitors a 503, whatever it says.
+func TestLyingPostgres(t *testing.T) {
+	store := storeserver.ForTest(t, storeserver.Postgres)
+	l := newLiar(t, store.Addr)
+	// A password, so that every kind of authentication can be asked for. The real server wants none.
+	v := victim{liar: l, settings: []string{"SESSION_STORE=postgres",
+		"POSTGRES_URL=postgres://postgres:secret@" + l.addr + "/postgres?sslmode=disable"}}
+	lies := []lie{
+		{name: "never answers", tell: hang},
+		{name: "hangs up", tell: hangUp},
+		{name: "drips", tell: func(c net.Conn) { drip(c, "R\x00\x00\x10\x00"+strings.Repeat("\x00", 1000)) }},
+		{name: "floods before it is asked", tell: func(c net.Conn) { flooding(c, "Z\x00\x00\x00\x05I") }},
+		{name: "speaks HTTP", tell: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); hang(c) }},
+		{name: "ready at once", tell: after(&pgproto3.ReadyForQuery{TxStatus: 'I'})},
+		{name: "a password in the clear, for ever", tell: func(c net.Conn) { flooding(c, encoded(&pgproto3.AuthenticationCleartextPassword{})) }},
+		{name: "SCRAM without a mechanism", tell: after(&pgproto3.AuthenticationSASL{})},
+		{name: "an unknown mechanism", tell: after(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"NONE"}})},
+		{name: "SCRAM of absurd cost", tell: after(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256"}},
+			&pgproto3.AuthenticationSASLContinue{Data: []byte("r=a,s=AAAA,i=2147483647")})},
+		{name: "SCRAM that goes on", tell: func(c net.Conn) {
+			io.WriteString(c, encoded(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256"}}))
+			flooding(c, encoded(&pgproto3.AuthenticationSASLContinue{Data: []byte("r=a,s=AAAA,i=1")}))
+		}},
+		{name: "an unknown authentication", tell: func(c net.Conn) { io.WriteString(c, "R\x00\x00\x00\x08\x00\x00\x00\x63"); hang(c) }},
+		{name: "a password and hangs", tell: after(&pgproto3.AuthenticationMD5Password{})},
+		{name: "parameters without end", tell: func(c net.Conn) {
+			io.WriteString(c, encoded(&pgproto3.AuthenticationOk{}))
+			for i := range 1 << 24 {
+				message := &pgproto3.ParameterStatus{Name: fmt.Sprint("parameter", i), Value: strings.Repeat("a", 1000)}
+				if _, err := io.WriteString(c, encoded(message)); err != nil {
+					return
+				}
+			}
+		}},
+		{name: "notices without end", tell: func(c net.Conn) {
+			io.WriteString(c, encoded(&pgproto3.AuthenticationOk{}))
+			flooding(c, encoded(&pgproto3.NoticeResponse{Severity: "NOTICE", Message: "again"}))
+		}},
+		{name: "a message of -1 bytes", tell: func(c net.Conn) { io.WriteString(c, "R\xff\xff\xff\xff"); hang(c) }},
+		{name: "a message of 2 GB", tell: func(c net.Conn) { io.WriteString(c, "R\x7f\xff\xff\xff"); flooding(c, "a") }},
+		{name: "a message of 1 GB", tell: func(c net.Conn) { io.WriteString(c, "E\x3f\xff\xff\xff"); flooding(c, "a") }},
+		{name: "rows without end to the first question", tell: func(c net.Conn) {
+			io.WriteString(c, encoded(&pgproto3.AuthenticationOk{})+encoded(&pgproto3.ReadyForQuery{TxStatus: 'I'}))
+			io.WriteString(c, encoded(&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("a"), DataTypeOID: 25}}}))
+			flooding(c, encoded(&pgproto3.DataRow{Values: [][]byte{[]byte("off")}}))
+		}},
+		{name: "a standby", tell: after(&pgproto3.AuthenticationOk{}, &pgproto3.ParameterStatus{Name: "in_hot_standby", Value: "on"},
+			&pgproto3.ParameterStatus{Name: "default_transaction_read_only", Value: "on"}, &pgproto3.ReadyForQuery{TxStatus: 'I'})},
+	}
+	for _, code := range []string{"", "00000", "08006", "25006", "28P01", "3D000", "40001", "42P01", "42501", "53300", "57P01", "57P03", "XX000", "an error"} {
+		lies = append(lies, lie{name: "a greeting of error " + code, tell: after(&pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: "no"})})
+	}
+	row := func(values ...string) *pgproto3.DataRow {
+		var r pgproto3.DataRow
+		for _, value := range values {
+			r.Values = append(r.Values, []byte(value))
+		}
+		return &r
+	}
+	for _, answered := range []struct {
+		name string
+		kind byte // of the message that the lie takes the place of
+		says string
+	}{
+		{"an error in the place of rows", 'D', encoded(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "XX000", Message: "no"})},
+		{"a fatal error", 'D', encoded(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: "no"})},
+		{"an error without a field", 'D', "E\x00\x00\x00\x05\x00"},
+		{"an error cut short", 'D', "E\x00\x00\x00\x06SE"},
+		{"no field", 'D', encoded(row())},
+		{"one field", 'D', encoded(row("live"))},
+		{"a hundred fields", 'D', encoded(row(strings.Split(strings.Repeat("a,", 100), ",")...))},
+		{"fields of nothing", 'D', encoded(&pgproto3.DataRow{Values: make([][]byte, 7)})},
+		{"fields of NUL", 'D', encoded(row("\x00", "\x00", "\x00", "\x00", "\x00", "\x00", "\x00"))},
+		{"fields of no type", 'D', encoded(row("live", "soon", "later", "never", "a", "b", "{"))},
+		{"an unknown outcome", 'D', encoded(row("dead", "1234567", "12345678", "12345678", "", "", "{}"))},
+		{"times that never end", 'D', encoded(row("live", "\x7f\xff\xff\xff\xff\xff\xff\xff", "\x7f\xff\xff\xff\xff\xff\xff\xff", "\x7f\xff\xff\xff\xff\xff\xff\xff", "", "", "{}"))},
+		{"times beyond the calendar", 'D', encoded(row("live", "\x7f\xff\xff\xff\xff\xff\xff\xfe", "\x7f\xff\xff\xff\xff\xff\xff\xfe", "\x7f\xff\xff\xff\xff\xff\xff\xfe", "", "", "{}"))},
+		{"a row cut short", 'D', "D\x00\x00\x00\x0a\x00\x07\x00\x00\x00\x09"},
+		{"a row of 65,535 fields", 'D', "D\x00\x00\x00\x06\xff\xff"},
+		{"a field of -2 bytes", 'D', "D\x00\x00\x00\x0a\x00\x01\xff\xff\xff\xfe"},
+		{"a field of 2 GB", 'D', "D\x00\x00\x00\x0a\x00\x01\x7f\xff\xff\xff"},
+		{"a message of 1 byte", 'D', "D\x00\x00\x00\x01"},
+		{"a message of 1 GB", 'D', "D\x3f\xff\xff\xff"},
+		{"an unknown message", 'D', "?\x00\x00\x00\x04"},
+		{"columns that nobody knows", 'T', "T\x00\x00\x00\x06\xff\xff"},
+		{"no columns", 'T', encoded(&pgproto3.RowDescription{})},
+		{"nothing in the place of columns", 'T', encoded(&pgproto3.NoData{})},
+		{"a statement of 65,535 parameters", 't', "t\x00\x00\x00\x06\xff\xff"},
+		{"a statement of no parameters", 't', encoded(&pgproto3.ParameterDescription{})},
+		{"parameters of other types", 't', encoded(&pgproto3.ParameterDescription{ParameterOIDs: []uint32{16, 16, 16, 16, 16, 16, 16, 16, 16, 16}})},
+		{"an error in the place of the end", 'C', encoded(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "40001", Message: "no"})},
+	} {
+		lies = append(lies, lie{name: answered.name, tell: l.inPlaceOf(answered.kind, func(to io.Writer, _ []byte) { io.WriteString(to, answered.says) })})
+	}
+	lies = append(lies,
+		// The client takes no notice of these: there is no row, and there is one.
+		lie{name: "a copy in the place of rows", status: http.StatusOK, tell: l.inPlaceOf('D', func(to io.Writer, _ []byte) {
+			io.WriteString(to, encoded(&pgproto3.CopyInResponse{}))
+		})},
+		lie{name: "an empty query in the place of the end", status: http.StatusOK, tell: l.inPlaceOf('C', func(to io.Writer, _ []byte) {
+			io.WriteString(to, encoded(&pgproto3.EmptyQueryResponse{}))
+		})},
+		lie{name: "rows without end", tell: l.inPlaceOf('D', func(to io.Writer, message []byte) { flooding(to, string(message)) })},
+		lie{name: "a row without end", tell: l.inPlaceOf('D', func(to io.Writer, _ []byte) { io.WriteString(to, "D\x3f\xff\xff\xff"); flooding(to, "a") })},
+		lie{name: "a row that drips", tell: l.inPlaceOf('D', func(to io.Writer, message []byte) { drip(to, string(message)) })},
+		lie{name: "notices in the place of rows", tell: l.inPlaceOf('D', func(to io.Writer, _ []byte) {
+			flooding(to, encoded(&pgproto3.NoticeResponse{Severity: "NOTICE", Message: "again"}))
+		})},
+		lie{name: "notifications in the place of rows", tell: l.inPlaceOf('D', func(to io.Writer, _ []byte) {
+			flooding(to, encoded(&pgproto3.NotificationResponse{Channel: "a", Payload: "b"}))
+		})},
+		lie{name: "half a row, and hangs up", tell: l.inPlaceOf('D', func(to io.Writer, message []byte) {
+			to.Write(message[:len(message)/2])
+			to.(net.Conn).Close()
+		})},
+		lie{name: "never ready", tell: l.inPlaceOf('C', func(io.Writer, []byte) {})},
+		lie{name: "columns without end", tell: l.inPlaceOf('T', func(to io.Writer, message []byte) { flooding(to, string(message)) })},
+	)
+	v.suffer(t, lies)
+}
+
+func encoded(message pgproto3.BackendMessage) string {
+	text, err := message.Encode(nil)
+	if err != nil {
+		panic(err) // a mistake in this file
+	}
+	return string(text)
+}
+
+// after sends the messages once the client has spoken, and then nothing.
+func after(messages ...pgproto3.BackendMessage) func(net.Conn) {
+	return func(conn net.Conn) {
+		if _, err := conn.Read(make([]byte, 4096)); err != nil {
+			return
+		}
+		for _, message := range messages {
+			io.WriteString(conn, encoded(message))
+		}
+		hang(conn)
+	}
+}
+
+// inPlaceOf passes on what the real store says, but for messages of that kind in answers to statements that the client has
+// prepared: those about sessions, and not those that it connects with.
+func (l *liar) inPlaceOf(kind byte, say func(to io.Writer, message []byte)) func(net.Conn) {
+	return func(conn net.Conn) {
+		l.pass(conn, func(to io.Writer, from io.Reader) {
+			reader := bufio.NewReader(from)
+			prepared := false
+			for range 1 << 24 {
+				head, err := reader.Peek(5)
+				if err != nil {
+					return
+				}
+				message := make([]byte, 1+binary.BigEndian.Uint32(head[1:]))
+				if _, err := io.ReadFull(reader, message); err != nil {
+					return
+				}
+				prepared = prepared || message[0] == '1' // ParseComplete
+				if prepared && message[0] == kind {
+					say(to, message)
+				} else if _, err := to.Write(message); err != nil {
+					return
+				}
+			}
+		})
+	}
+}
