@@ -26,6 +26,8 @@ func FuzzDecode(f *testing.F) {
 		`{"created":{"N":"1"},"expires":{"N":"1E+30"},"ttl":{"N":"1.5"}}`, `{"created":{"S":""},"expires":{},"ttl":null}`,
 		`{"created":{"N":"-9223372036854775808"},"expires":{"N":"9223372036854775807"},"ttl":{"N":"9223372036854775807"}}`,
 		`{"id":{"S":"x"}}`,
+		`{"ended":{"N":"2000000060"},"kept":{"S":"move"},"created":{"N":"1"},"kept_expires":{"N":"2"},"kept_idle":{"N":"3"},"values":{"M":{}}}`,
+		`{"ended":{"BOOL":true},"kept":{"S":"move"},"kept_expires":{"S":""}}`,
 	} {
 		f.Add(seed)
 	}
@@ -39,6 +41,9 @@ func FuzzDecode(f *testing.F) {
 			it[name] = attribute(value)
 		}
 		record, err := decode(it, now)
+		if kept, until, ok := decodeKept(it, keptForMove); ok && (err == nil || kept.Values == nil) {
+			t.Errorf("%s is read with %v, and keeps %+v until %v", text, err, kept, until)
+		}
 		// A condition that failed comes with the item that it failed on.
 		failed := answer(&types.ConditionalCheckFailedException{Item: it}, now)
 		if failed == nil || errors.Is(failed, session.ErrCounter) != (err == nil) {
