@@ -15,7 +15,7 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	timeout := 10 * time.Second
+	limits := check.Limits{Session: 10 * time.Second, Total: 5 * time.Minute}
 	c := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Judge a load test again, from its history",
@@ -32,25 +32,31 @@ func newCheck() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return runCheck(c.Context(), args[0], timeout, c.OutOrStdout(), c.ErrOrStderr())
+			return runCheck(c.Context(), args[0], limits, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
-	duration(&timeout, 100*time.Millisecond, time.Hour).add(c.Flags(), "timeout", "how long to look for an order, for each session")
+	duration(&limits.Session, 100*time.Millisecond, time.Hour).add(c.Flags(), "timeout", "how long to look for an order, for each session")
+	duration(&limits.Total, 100*time.Millisecond, 24*time.Hour).add(c.Flags(), "total", "how long to judge the history, and then to look for orders, for all sessions together")
 	return c
 }
 
-func runCheck(ctx context.Context, path string, timeout time.Duration, stdout, stderr io.Writer) error {
+func runCheck(ctx context.Context, path string, limits check.Limits, stdout, stderr io.Writer) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	defer remind(stderr, "Judging "+path)()
-	replay, err := check.ReadHistory(file)
+	reading, cancel := context.WithTimeoutCause(ctx, limits.Total, errors.New("judging it takes longer than --total"))
+	defer cancel()
+	replay, err := check.ReadHistory(reading, file)
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	order := replay.Linearize(ctx, timeout)
+	order := replay.Linearize(ctx, limits)
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
@@ -60,7 +66,7 @@ func runCheck(ctx context.Context, path string, timeout time.Duration, stdout, s
 		c.Lost, c.LostUpdates, c.StaleReads, c.Crossed, c.Resurrected)
 	fmt.Fprintf(stdout, "Linearizable   %d of %d sessions", order.Explained, order.Sessions)
 	if order.Undecided > 0 {
-		fmt.Fprintf(stdout, ", %d undecided (see --timeout)", order.Undecided)
+		fmt.Fprintf(stdout, ", %d undecided (see --timeout and --total)", order.Undecided)
 	}
 	fmt.Fprintln(stdout)
 	switch {

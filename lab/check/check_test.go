@@ -1,7 +1,9 @@
 package check_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -183,7 +185,7 @@ func TestJudgement(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			replay, err := check.ReadHistory(strings.NewReader(history(test.requests)))
+			replay, err := check.ReadHistory(t.Context(), strings.NewReader(history(test.requests)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,7 +195,7 @@ func TestJudgement(t *testing.T) {
 			if replay.Counts != test.want {
 				t.Errorf("got %+v, want %+v", replay.Counts, test.want)
 			}
-			order := replay.Linearize(t.Context(), time.Minute)
+			order := replay.Linearize(t.Context(), check.Limits{Session: time.Minute, Total: 5 * time.Minute})
 			if unordered := order.Explained == 0 && order.Sessions == 1; unordered != test.unordered || order.Undecided > 0 {
 				t.Errorf("linearizable: %+v", order)
 			}
@@ -219,15 +221,86 @@ func TestRefusedHistories(t *testing.T) {
 		{first + "\nhello", "line 2: not a request of a history"},
 		{first + "\n" + `{"kind":"wash"}`, `line 2: kind "wash": allowed is read, write, cart, login or logout`},
 		{first + "\n" + `{"kind":"cart","product":"car"}`, `line 2: product "car" is not sold`},
-		{first + "\n" + `{"kind":"read","sent_ns":2,"received_ns":1}`, "line 2: a negative quantity, or an answer before its request"},
+		{first + "\n" + `{"kind":"read","sent_ns":2,"received_ns":1}`, "line 2: sent_ns and received_ns are 2 and 1"},
+		{first + "\n" + `{"kind":"read","sent_ns":-1,"received_ns":1}`, "line 2: sent_ns and received_ns are -1 and 1"},
+		{first + "\n" + `{"kind":"read","sent_ns":1,"received_ns":9223372036854775807}`, "line 2: sent_ns and received_ns are 1 and 9223372036854775807"},
+		{first + "\n" + `{"kind":"cart","product":"socks","quantity":-1}`, "line 2: quantity is -1"},
+		{first + "\n" + `{"kind":"cart","product":"socks","quantity":9223372036854775807}`, "line 2: quantity is 9223372036854775807"},
+		{first + "\n" + `{"kind":"write","status":200,"body":{"visits":9223372036854775807}}`, "line 2: the answer has visits 9223372036854775807"},
+		{first + "\n" + `{"kind":"cart","product":"socks","status":200,"body":{"cart":{"socks":-9223372036854775808}}}`, "line 2: the answer has socks -9223372036854775808"},
+		{strings.Replace(first, "1800000000000", "-1", 1), "line 1: idle_ns is -1"},
+		{strings.Replace(first, "1800000000000", "9223372036854775807", 1), "line 1: idle_ns is 9223372036854775807"},
 		{first + "\n" + `{"kind":"read","status":200,"body":{}}`, "line 2: the answer lacks"},
 		{first + "\n" + `{"kind":"read","status":200}`, "line 2: the answer is not the JSON"},
 		{first + "\n" + strings.Repeat("x", 2<<20), "reading the history"},
 	} {
-		if _, err := check.ReadHistory(strings.NewReader(test.text)); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := check.ReadHistory(t.Context(), strings.NewReader(test.text)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%.80q: got %v, want %q", test.text, err, test.want)
 		}
 	}
+}
+
+// hard is a history of sessions none of which is decided in an hour: any of thirty additions may have happened before the
+// answer that none explains.
+func hard(sessions int) string {
+	requests := []request{open}
+	for range 30 {
+		requests = append(requests, unanswered(check.Write, 20, 30))
+	}
+	first, lines, _ := strings.Cut(history(append(requests, read(40, 50, "", 1000, marked))), "\n")
+	var b strings.Builder
+	b.WriteString(first + "\n")
+	for i := range sessions {
+		b.WriteString(strings.ReplaceAll(lines, `"visitor":0`, fmt.Sprintf(`"visitor":%d`, i)))
+	}
+	return b.String()
+}
+
+// However many sessions a history has, the search ends.
+func TestSearchIsLimitedInAll(t *testing.T) {
+	replay, err := check.ReadHistory(t.Context(), strings.NewReader(hard(100)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, limits := range []check.Limits{{Session: time.Hour, Total: 100 * time.Millisecond}, {Session: 10 * time.Millisecond, Total: time.Hour}} {
+		if order := replay.Linearize(t.Context(), limits); order.Sessions != 100 || order.Undecided != 100 || order.First != "" {
+			t.Errorf("%+v: %+v", limits, order)
+		}
+	}
+}
+
+func TestJudgingIsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	cancel(why)
+	if _, err := check.ReadHistory(ctx, strings.NewReader(hard(1))); err != why {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A server whose clock is set while a session lives tells a life that is negative, or longer than anything.
+func TestClocksOfServersMayJump(t *testing.T) {
+	for _, expires := range []string{"1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"} {
+		text := strings.ReplaceAll(history([]request{
+			open, show(check.Login, 20, 30, name, 0, marked), add(40, 50, 1), read(60, 70, name, 1, marked),
+		}), "2026-11-21T10:30:00Z", expires)
+		replay, err := check.ReadHistory(t.Context(), strings.NewReader(text))
+		if err != nil || replay.Counts != (check.Counts{Total: 1}) {
+			t.Errorf("%s: %+v, %v", expires, replay, err)
+		}
+	}
+}
+
+// FuzzHistory reads and judges whatever it is given.
+func FuzzHistory(f *testing.F) {
+	f.Add(history([]request{open, add(20, 30, 1), show(check.Login, 40, 50, name, 1, marked), nothing(check.Logout, 60, 70)}))
+	f.Add(hard(1))
+	f.Fuzz(func(t *testing.T, text string) {
+		replay, err := check.ReadHistory(t.Context(), strings.NewReader(text))
+		if err == nil {
+			replay.Linearize(t.Context(), check.Limits{Session: 10 * time.Millisecond, Total: 20 * time.Millisecond})
+		}
+	})
 }
 
 // What a session allows next follows from what was answered.

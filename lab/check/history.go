@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -91,16 +92,26 @@ type replayed struct {
 // longestLine bounds a line of a history. A server's answer is a few hundred bytes.
 const longestLine = 1 << 20
 
-// ReadHistory reads a history and judges it. The error says which line is wrong, and in what.
-func ReadHistory(r io.Reader) (*Replay, error) {
+// Bounds of what a history may hold, far beyond what a run makes: a file may come from anybody. Sums of these overflow
+// nothing.
+const (
+	longestRun   = 10 * 365 * 24 * time.Hour // and the life of a session
+	mostQuantity = 1_000_000                 // of one request; the server takes 1,000
+)
+
+// ReadHistory reads a history and judges it. The error says which line is wrong, and in what; when ctx ends, it is why.
+func ReadHistory(ctx context.Context, r io.Reader) (*Replay, error) {
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(nil, longestLine)
 	replay := &Replay{}
 	var lines []line
-	for n := 1; scanner.Scan(); n++ {
+	for n := 1; ctx.Err() == nil && scanner.Scan(); n++ {
 		if n == 1 {
 			if err := json.Unmarshal(scanner.Bytes(), &replay.Header); err != nil || replay.Header.Version != historyVersion {
 				return nil, fmt.Errorf("line 1 is not the beginning of a history, which is {\"history\":%d,…}", historyVersion)
+			}
+			if idle := replay.Header.Idle; idle < 0 || idle > longestRun {
+				return nil, fmt.Errorf("line 1: idle_ns is %d: allowed is a number from 0 to %d", idle, longestRun)
 			}
 			continue
 		}
@@ -113,12 +124,12 @@ func ReadHistory(r io.Reader) (*Replay, error) {
 	if err := scanner.Err(); err != nil {
 		return nil, fmt.Errorf("reading the history: %w", err)
 	}
-	if replay.Header.Version == 0 {
+	if replay.Header.Version == 0 && ctx.Err() == nil {
 		return nil, fmt.Errorf("the history is empty")
 	}
 	replay.Requests = len(lines)
-	replay.judge(lines)
-	return replay, nil
+	replay.judge(ctx, lines)
+	return replay, context.Cause(ctx)
 }
 
 func parseLine(text []byte) (line, error) {
@@ -132,8 +143,12 @@ func parseLine(text []byte) (line, error) {
 	if counter, _ := l.counter(); counter < 0 || l.Kind == Cart && counter == visits {
 		return l, fmt.Errorf("product %q is not sold", l.Product)
 	}
-	if l.Quantity < 0 || l.Sent > l.Received {
-		return l, fmt.Errorf("a negative quantity, or an answer before its request")
+	if l.Quantity < 0 || l.Quantity > mostQuantity {
+		return l, fmt.Errorf("quantity is %d: allowed is a number from 0 to %d", l.Quantity, mostQuantity)
+	}
+	if l.Sent < 0 || l.Received > longestRun || l.Sent > l.Received {
+		return l, fmt.Errorf("sent_ns and received_ns are %d and %d: allowed are numbers from 0 to %d, and no answer before its request",
+			l.Sent, l.Received, longestRun)
 	}
 	if l.Status == 200 && l.Error == "" {
 		if err := l.Answer.Read(l.Kind, bytes.Clone(l.Body)); err != nil {
@@ -143,8 +158,8 @@ func parseLine(text []byte) (line, error) {
 	return l, nil
 }
 
-// judge sends and answers all requests again, in the order of their times.
-func (r *Replay) judge(lines []line) {
+// judge sends and answers all requests again, in the order of their times, until ctx ends.
+func (r *Replay) judge(ctx context.Context, lines []line) {
 	type event struct {
 		at      time.Duration
 		receive bool
@@ -169,6 +184,9 @@ func (r *Replay) judge(lines []line) {
 	sessions := map[key]*replayed{}
 	ops := make([]*Op, len(lines))
 	for _, event := range events {
+		if ctx.Err() != nil {
+			return
+		}
 		l := lines[event.line]
 		if event.receive {
 			ops[event.line].Receive(l.Answer)

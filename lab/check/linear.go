@@ -19,12 +19,21 @@ import (
 type Order struct {
 	Sessions  int    // that were tried
 	Explained int    // linearizable
-	Undecided int    // given up after the time for each
+	Undecided int    // given up after the time for each, or for all
 	First     string // of the others: why not; empty when there are none
 }
 
-// Linearize tries every session with porcupine, each for at most timeout. When ctx ends, the rest is left undecided.
-func (r *Replay) Linearize(ctx context.Context, timeout time.Duration) Order {
+// Limits are how long Linearize may look for orders.
+type Limits struct {
+	Session time.Duration // for each session
+	Total   time.Duration // for all of them together, before what it found is explained
+}
+
+// Linearize tries every session with porcupine, within the limits. When ctx or the time for all ends, the rest is left
+// undecided.
+func (r *Replay) Linearize(ctx context.Context, limits Limits) Order {
+	searching, cancel := context.WithTimeout(ctx, limits.Total)
+	defer cancel()
 	var order Order
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -33,8 +42,11 @@ func (r *Replay) Linearize(ctx context.Context, timeout time.Duration) Order {
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for s := range sessions {
-				result := porcupine.CheckOperationsTimeout(model(ctx), s.operations(), timeout)
-				if ctx.Err() != nil {
+				result := porcupine.Unknown
+				if searching.Err() == nil {
+					result = porcupine.CheckOperationsTimeout(model(searching), s.operations(), limits.Session)
+				}
+				if searching.Err() != nil && result == porcupine.Illegal { // nothing fits a model whose context has ended
 					result = porcupine.Unknown
 				}
 				mu.Lock()
@@ -60,7 +72,7 @@ func (r *Replay) Linearize(ctx context.Context, timeout time.Duration) Order {
 	close(sessions)
 	group.Wait()
 	if first != nil {
-		order.First = first.inexplicable(ctx, timeout)
+		order.First = first.inexplicable(ctx, limits.Session)
 	}
 	return order
 }

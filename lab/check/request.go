@@ -36,6 +36,9 @@ const (
 
 type counts [counters]int64
 
+// mostCount bounds what an answer may show of a counter: differences of such numbers don't overflow.
+const mostCount = 1 << 60
+
 var counterNames = [counters]string{"visits", "rubber-duck", "coffee", "pager", "cactus", "socks", MarkProduct}
 
 // Request is what a visitor sent.
@@ -109,13 +112,18 @@ func (a *Answer) Read(kind Kind, body []byte) error {
 	}
 	v.live = content.Created != nil
 	if v.live && content.Expires != nil {
-		v.lifetime = content.Expires.Sub(*content.Created)
+		v.lifetime = min(content.Expires.Sub(*content.Created), longestRun) // negative where a clock was set back between them
 	}
 	if v.visits {
 		v.counts[visits] = *content.Visits
 	}
 	for i, name := range counterNames[firstProduct:] {
 		v.counts[firstProduct+i] = content.Cart[name]
+	}
+	for counter, n := range v.counts {
+		if n < -mostCount || n > mostCount {
+			return fmt.Errorf("the answer has %s %d: allowed are %d at most", counterNames[counter], n, int64(mostCount))
+		}
 	}
 	a.Body, a.view = body, v
 	return nil

@@ -39,14 +39,14 @@ func TestNoFalseAlarm(t *testing.T) {
 			t.Errorf("accused of %+v\n%s", r.Sessions, r.Findings[0])
 		}
 		total, failed = total.Add(r.Sessions), failed+r.Requests-r.OK
-		replay, err := check.ReadHistory(&history)
+		replay, err := check.ReadHistory(t.Context(), &history)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if replay.Counts != r.Sessions {
 			t.Errorf("the replay says %+v, the run %+v", replay.Counts, r.Sessions)
 		}
-		order := replay.Linearize(t.Context(), 5*time.Second)
+		order := replay.Linearize(t.Context(), check.Limits{Session: 5 * time.Second, Total: time.Minute})
 		if order.First != "" || order.Explained+order.Undecided != order.Sessions {
 			t.Errorf("%d of %d sessions are linearizable\n%s", order.Explained, order.Sessions, order.First)
 		}
