@@ -87,17 +87,17 @@ func (s *Store) Create(ctx context.Context, id session.ID, record session.Record
 
 // Load reads a session, consistently unless told otherwise.
 func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
-	return s.load(ctx, id.String(), now, !s.options.EventualReads)
+	return s.load(ctx, id, now, !s.options.EventualReads)
 }
 
-func (s *Store) load(ctx context.Context, id string, now time.Time, consistent bool) (session.Record, error) {
+func (s *Store) load(ctx context.Context, id session.ID, now time.Time, consistent bool) (session.Record, error) {
 	output, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.options.Table, Key: item{attributeID: text(id)}, ConsistentRead: &consistent,
+		TableName: &s.options.Table, Key: item{attributeID: text(id.String())}, ConsistentRead: &consistent,
 	})
 	if err != nil {
 		return session.Record{}, err
 	}
-	return decode(output.Item, now)
+	return decodeOf(id, output.Item, now)
 }
 
 // live is the condition on a session that may be changed. It fails for items without these attributes.
@@ -144,9 +144,9 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}, s.once)
 	if err != nil {
-		return session.Record{}, answer(err, u.Now)
+		return session.Record{}, answer(err, id, u.Now)
 	}
-	return decode(output.Attributes, u.Now)
+	return decodeOf(id, output.Attributes, u.Now)
 }
 
 // End puts the memory of its end in the session's place, and so strikes it off the index.
@@ -163,9 +163,9 @@ func (s *Store) End(ctx context.Context, id session.ID, now time.Time) (session.
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}, s.once)
 	if err != nil {
-		return session.Record{}, answer(err, now)
+		return session.Record{}, answer(err, id, now)
 	}
-	return decode(output.Attributes, now)
+	return decodeOf(id, output.Attributes, now)
 }
 
 // UserSessions asks the index, then reads each session: the index may be late.
@@ -187,7 +187,7 @@ func (s *Store) UserSessions(ctx context.Context, user string, now time.Time) ([
 			if !ok {
 				continue
 			}
-			record, err := s.load(ctx, id.String(), now, true)
+			record, err := s.load(ctx, id, now, true)
 			if errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
 				continue
 			}
@@ -202,12 +202,12 @@ func (s *Store) UserSessions(ctx context.Context, user string, now time.Time) ([
 }
 
 // answer turns an error of an update into one of the package session, where it is an answer and no failure.
-func answer(err error, now time.Time) error {
+func answer(err error, id session.ID, now time.Time) error {
 	var failed *types.ConditionalCheckFailedException
 	if !errors.As(err, &failed) {
 		return refused(err)
 	}
-	if _, err := decode(failed.Item, now); err != nil {
+	if _, err := decodeOf(id, failed.Item, now); err != nil {
 		return err
 	}
 	return session.ErrCounter // it is live: only an addition can have failed
