@@ -156,16 +156,16 @@ func TestClockOfLyingDynamoDB(t *testing.T) {
 	for _, years := range []int64{20, -50, 1} {
 		wrong.Store(years)
 		for range 3 {
-			if status, _ := v.ask(t, needs[0], cookie); status != http.StatusServiceUnavailable {
+			if status, _ := v.ask(t, needs()[0], cookie); status != http.StatusServiceUnavailable {
 				t.Errorf("%d years off: %d, want 503", years, status)
 			}
 		}
 		wrong.Store(0)
 		status := 0
 		for deadline := time.Now().Add(20 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
-			status, _ = v.ask(t, needs[0], cookie)
+			status, _ = v.ask(t, needs()[0], cookie)
 		}
-		if again, _ := v.ask(t, needs[0], cookie); status != http.StatusOK || again != http.StatusOK {
+		if again, _ := v.ask(t, needs()[0], cookie); status != http.StatusOK || again != http.StatusOK {
 			t.Errorf("after %d years: %d, then %d, want 200", years, status, again)
 		}
 	}
