@@ -17,14 +17,38 @@ import (
 func NewClient(config aws.Config, endpoint string) *dynamodb.Client {
 	return dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
 		// The SDK keeps 10 idle connections to a host; beyond that each request would shake hands anew.
-		o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		o.HTTPClient = boundedClient{awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConnsPerHost = 512
 			t.MaxIdleConns = 512
-		})
+			t.MaxResponseHeaderBytes = maxHeader
+		})}
 		if endpoint != "" {
 			o.BaseEndpoint = aws.String(endpoint)
 		}
 	})
+}
+
+// maxAnswer bounds the body of a response, in bytes. An item of 400 KB may be 2.4 MB as JSON.
+const maxAnswer = 4 << 20
+
+// maxHeader bounds the header of a response, in bytes. DynamoDB's has some 300.
+const maxHeader = 64 << 10
+
+// A boundedClient gives no response that is larger than maxAnswer, which the SDK would read as far as it comes, or that
+// would not end with its request's context.
+type boundedClient struct{ aws.HTTPClient }
+
+func (c boundedClient) Do(request *http.Request) (*http.Response, error) {
+	response, err := c.HTTPClient.Do(request)
+	if err != nil {
+		return response, err
+	}
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		response.Body.Close() // it is the connection, which heeds no context
+		return nil, errors.New("the answer of DynamoDB is no answer: 101 Switching Protocols")
+	}
+	response.Body = http.MaxBytesReader(nil, response.Body, maxAnswer)
+	return response, nil
 }
 
 // CreateTable makes a table as the Store needs it, for DynamoDB Local; a table that exists is fine. In AWS,

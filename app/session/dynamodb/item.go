@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -69,6 +70,14 @@ func encode(id session.ID, r session.Record) item {
 		it[attributeAgent] = text(r.UserAgent)
 	}
 	return it
+}
+
+// decodeOf is decode of the answer to a request about the item of that id. Another item is an error.
+func decodeOf(id session.ID, it item, now time.Time) (session.Record, error) {
+	if len(it) > 0 && plain(it[attributeID]) != id.String() {
+		return session.Record{}, errors.New("the answer has another item than the one asked for")
+	}
+	return decode(it, now)
 }
 
 // decode returns the live session of an item, else session.ErrNotFound or session.ErrEnded.

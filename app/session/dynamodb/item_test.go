@@ -40,12 +40,16 @@ func FuzzDecode(f *testing.F) {
 		for name, value := range stored {
 			it[name] = attribute(value)
 		}
-		record, err := decode(it, now)
+		var id session.ID
+		if len(it) > 0 {
+			it[attributeID] = &types.AttributeValueMemberS{Value: id.String()}
+		}
+		record, err := decodeOf(id, it, now)
 		if kept, until, ok := decodeKept(it, keptForMove); ok && (err == nil || kept.Values == nil) {
 			t.Errorf("%s is read with %v, and keeps %+v until %v", text, err, kept, until)
 		}
 		// A condition that failed comes with the item that it failed on.
-		failed := answer(&types.ConditionalCheckFailedException{Item: it}, now)
+		failed := answer(&types.ConditionalCheckFailedException{Item: it}, id, now)
 		if failed == nil || errors.Is(failed, session.ErrCounter) != (err == nil) {
 			t.Errorf("%s is read with %v, and explains a failed condition by %v", text, err, failed)
 		}

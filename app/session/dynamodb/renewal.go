@@ -31,7 +31,7 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 				return session.Record{}, err
 			}
 		}
-		record, err := decode(old, r.Now)
+		record, err := decodeOf(r.Old, old, r.Now)
 		if errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrNotFound) {
 			return s.renewEnded(ctx, r, old, err)
 		}

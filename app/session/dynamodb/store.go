@@ -104,7 +104,7 @@ func (s *Store) load(ctx context.Context, id session.ID, now time.Time, consiste
 	if err != nil {
 		return session.Record{}, err
 	}
-	return decode(it, now)
+	return decodeOf(id, it, now)
 }
 
 // get returns the item of an id as it is stored, nil if there is none.
@@ -141,9 +141,9 @@ func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (
 	}
 	output, err := repeat(ctx, func() (*dynamodb.PutItemOutput, error) { return s.api.PutItem(ctx, input, once) })
 	if err != nil {
-		return session.Record{}, answer(err, ending.Now)
+		return session.Record{}, answer(err, id, ending.Now)
 	}
-	return decode(output.Attributes, ending.Now)
+	return decodeOf(id, output.Attributes, ending.Now)
 }
 
 // endToMove is End with Moving.
@@ -158,7 +158,7 @@ func (s *Store) endToMove(ctx context.Context, id session.ID, now time.Time) (se
 	}
 	output, err := repeat(ctx, func() (*dynamodb.UpdateItemOutput, error) { return s.api.UpdateItem(ctx, input, once) })
 	if err == nil {
-		return decode(output.Attributes, now)
+		return decodeOf(id, output.Attributes, now)
 	}
 	var failed *types.ConditionalCheckFailedException
 	if errors.As(err, &failed) {
@@ -167,7 +167,7 @@ func (s *Store) endToMove(ctx context.Context, id session.ID, now time.Time) (se
 			return record, nil
 		}
 	}
-	return session.Record{}, answer(err, now)
+	return session.Record{}, answer(err, id, now)
 }
 
 // A change is an update expression with its names and values.
@@ -191,12 +191,12 @@ func tombstone(kept string, now time.Time) change {
 }
 
 // answer turns an error of a change into one of the package session, where it is an answer and no failure.
-func answer(err error, now time.Time) error {
+func answer(err error, id session.ID, now time.Time) error {
 	var failed *types.ConditionalCheckFailedException
 	if !errors.As(err, &failed) {
 		return refused(err)
 	}
-	if _, err := decode(failed.Item, now); err != nil {
+	if _, err := decodeOf(id, failed.Item, now); err != nil {
 		return err
 	}
 	return session.ErrCounter // it is live: only an addition can have failed

@@ -36,9 +36,9 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 	}
 	output, err := s.update(ctx, id, change, condition)
 	if err != nil {
-		return session.Record{}, answer(err, u.Now)
+		return session.Record{}, answer(err, id, u.Now)
 	}
-	return decode(output.Attributes, u.Now)
+	return decodeOf(id, output.Attributes, u.Now)
 }
 
 // update sends a change once, but for what repeat repeats.
@@ -100,7 +100,7 @@ func (s *Store) swap(ctx context.Context, id session.ID, u session.Update) (sess
 		if err != nil {
 			return session.Record{}, err
 		}
-		record, err := decode(it, u.Now)
+		record, err := decodeOf(id, it, u.Now)
 		if err != nil {
 			return session.Record{}, err
 		}
@@ -119,7 +119,7 @@ func (s *Store) swap(ctx context.Context, id session.ID, u session.Update) (sess
 		var failed *types.ConditionalCheckFailedException
 		switch {
 		case err == nil:
-			return decode(output.Attributes, u.Now)
+			return decodeOf(id, output.Attributes, u.Now)
 		case !errors.As(err, &failed):
 			return session.Record{}, refused(err)
 		}

@@ -1,0 +1,262 @@
+package attack
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"stateless-servers/lab/storeserver"
+)
+
+const lyingTable = "lies"
+
+// A DynamoDB that lies or hangs costs visitors a 503, whatever it says.
+func TestLyingDynamoDB(t *testing.T) {
+	store := storeserver.ForTest(t, storeserver.DynamoDB)
+	createTable(t, store.Endpoint)
+	l := newLiar(t, store.Addr)
+	v := victim{liar: l, settings: []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=" + lyingTable, "AWS_REGION=eu-west-1",
+		"DYNAMODB_ENDPOINT=http://" + l.addr}}
+	lies := []lie{
+		{name: "never answers", tell: hang},
+		{name: "hangs up", tell: hangUp},
+		{name: "no HTTP", tell: func(c net.Conn) { flooding(c, "\x00\x01") }},
+		{name: "a line without an end", tell: func(c net.Conn) { flooding(c, "H") }},
+		{name: "informs without end", tell: raw("", "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")},
+		{name: "headers without end", tell: raw("HTTP/1.1 200 OK\r\n", "X-A: a\r\n")},
+		{name: "a header without end", tell: raw("HTTP/1.1 200 OK\r\nX-A: ", "a")},
+		{name: "drips", tell: func(c net.Conn) {
+			requests(c, func(to io.Writer, _ string) {
+				drip(to, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat(" ", 1000))
+			})
+		}},
+		{name: "spaces without end", tell: raw("HTTP/1.1 200 OK\r\n\r\n", " ")},
+		{name: "a string without end", tell: raw("HTTP/1.1 200 OK\r\n\r\n{\"Item\":{\"id\":{\"S\":\"", "a")},
+		{name: "items without end", tell: raw("HTTP/1.1 200 OK\r\n\r\n{\"Item\":{\"id\":{\"L\":[{\"S\":\"a\"}", ",{\"S\":\"a\"}")},
+		{name: "an error without end", tell: raw("HTTP/1.1 400 Bad Request\r\n\r\n{\"message\":\"", "a")},
+		{name: "chunks without end", tell: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n")},
+		{name: "a chunk of absurd length", tell: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", "a")},
+		{name: "trailers without end", tell: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", "X-A: a\r\n")},
+		{name: "a negative length", tell: said("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}")},
+		{name: "two lengths", tell: said("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}")},
+		{name: "an absurd length", tell: said("HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n{}")},
+		{name: "shorter than it said", tell: func(c net.Conn) {
+			requests(c, func(to io.Writer, _ string) {
+				io.WriteString(to, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"Item\":")
+				c.Close()
+			})
+		}},
+		{name: "compressed, it says", tell: said("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno")},
+		{name: "leads to itself", tell: says(307, ``, "Location: /")},
+		{name: "leads to nowhere", tell: says(308, ``, "Location: http://127.0.0.1:1/")},
+		{name: "leads to no address", tell: says(307, ``, "Location: ::")},
+		{name: "has moved", tell: says(301, ``)},
+		{name: "switches", tell: said("HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n")},
+		{name: "no content", tell: said("HTTP/1.1 204 No Content\r\n\r\n"), status: http.StatusOK},
+	}
+	for _, status := range []int{400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 504, 599, 999} {
+		lies = append(lies, lie{name: fmt.Sprint("status ", status), tell: says(status, `<html>no</html>`)})
+	}
+	for _, code := range []string{
+		"AccessDeniedException", "ExpiredTokenException", "IncompleteSignatureException", "InternalServerError", "InvalidSignatureException",
+		"ItemCollectionSizeLimitExceededException", "LimitExceededException", "MissingAuthenticationTokenException",
+		"ProvisionedThroughputExceededException", "ReplicatedWriteConflictException", "RequestExpired", "RequestLimitExceeded",
+		"ResourceInUseException", "ResourceNotFoundException", "SerializationException", "ThrottlingException",
+		"TransactionCanceledException", "TransactionConflictException", "UnrecognizedClientException", "ValidationException",
+		"NobodyKnowsThisException", "",
+	} {
+		lies = append(lies, lie{name: "error " + code, tell: says(400, fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"no"}`, code))})
+	}
+	far := time.Now().Add(20 * 365 * 24 * time.Hour).UTC().Format(http.TimeFormat)
+	lies = append(lies,
+		lie{name: "a clock far ahead", tell: says(400, `{"__type":"InvalidSignatureException","message":"Signature expired"}`, "Date: "+far)},
+		lie{name: "a clock far behind", tell: says(400, `{"__type":"RequestTimeTooSkewed","message":"no"}`, "Date: Thu, 01 Jan 1970 00:00:00 GMT")},
+		lie{name: "a clock of no time", tell: says(400, `{"__type":"RequestTimeTooSkewed","message":"no"}`, "Date: soon")},
+		lie{name: "an error of wrong types", tell: says(400, `{"__type":5,"message":[]}`)},
+		lie{name: "an error that is a list", tell: says(400, `[]`)},
+		lie{name: "an error of nothing", tell: says(400, ``)},
+		lie{name: "a failed condition of wrong types", tell: says(400, `{"__type":"ConditionalCheckFailedException","Item":[]}`)},
+		lie{name: "a failed condition of no times", tell: says(400, `{"__type":"ConditionalCheckFailedException","Item":{"id":{"S":"a"}}}`)},
+	)
+	for _, body := range []struct{ name, text string }{
+		{"null", `null`}, {"a number", `5`}, {"a string", `"a"`}, {"a list", `[]`}, {"words", `no`}, {"NUL", "\x00"},
+		{"JSON cut short", `{"Item":{"id":`}, {"objects without end", strings.Repeat(`{"Item":`, 200_000)},
+		{"lists without end", `{"Item":{"a":` + strings.Repeat(`{"L":[`, 200_000)},
+		{"maps without end", `{"Item":{"a":` + strings.Repeat(`{"M":{"a":`, 200_000)},
+		{"maps nested 9,000 deep", bodyOf(`{"a":` + strings.Repeat(`{"M":{"a":`, 4500) + `{"S":""}` + strings.Repeat(`}}`, 4500) + `}`)},
+		{"an item that is a list", `{"Item":[],"Attributes":[],"Items":{}}`},
+		{"an item that is a number", `{"Item":5,"Attributes":5,"Items":5}`},
+		{"attributes of no type", bodyOf(`{"id":"a"}`)},
+		{"attributes of an unknown type", bodyOf(`{"id":{"X":"a"}}`)},
+		{"attributes of two types", bodyOf(`{"id":{"S":"a","N":"5"},"created":{"S":"a"}}`)},
+		{"binary that is no base64", bodyOf(`{"id":{"B":"%"}}`)},
+		{"a number that is no string", bodyOf(`{"id":{"S":"a"},"created":{"N":5}}`)},
+	} {
+		lies = append(lies, lie{name: "a body of " + body.name, tell: says(200, body.text)})
+	}
+	for _, changed := range []struct {
+		attribute, value string
+		status           int
+	}{
+		{"id", `{"S":"another"}`, 0}, {"id", `{"N":"5"}`, 0}, {"id", ``, 0},
+		{"created", `{"S":"soon"}`, 0}, {"created", `{"N":"1e400"}`, 0}, {"created", `{"M":{}}`, 0}, {"created", `{"NULL":true}`, 0}, {"created", ``, 0},
+		{"created", `{"N":"9223372036854775807"}`, 0}, {"created", `{"N":"-9223372036854775808"}`, 0},
+		{"expires", `{"BOOL":true}`, 0}, {"expires", `{"N":"9223372036854775808"}`, 0},
+		{"ttl", `{"N":"300000000000"}`, 0}, {"ttl", `{"L":[]}`, 0},
+		{"values", `{"S":"a"}`, 0}, {"values", `{"L":[]}`, 0}, {"values", ``, 0},
+		{"values", `{"M":{"visits":{"S":"many"}}}`, http.StatusUnprocessableEntity},
+		{"values", `{"M":{"visits":{"N":"1.5"}}}`, http.StatusUnprocessableEntity},
+		{"values", `{"M":{"visits":{"N":"9007199254740993"}}}`, http.StatusUnprocessableEntity},
+		{"values", `{"M":{"visits":{"L":[]}}}`, http.StatusOK},
+		{"user", `{"N":"5"}`, http.StatusOK},
+	} {
+		lies = append(lies, lie{name: fmt.Sprintf("%s=%.40s", changed.attribute, changed.value), status: changed.status,
+			tell: func(c net.Conn) {
+				requests(c, func(to io.Writer, id string) {
+					io.WriteString(to, response(200, bodyOf(item(id, changed.attribute, changed.value))))
+				})
+			}})
+	}
+	lies = append(lies, lie{name: "pages without end", status: http.StatusOK, tell: func(c net.Conn) {
+		requests(c, func(to io.Writer, id string) {
+			body := bodyOf(item(id, "", ""))
+			io.WriteString(to, response(200, body[:len(body)-1]+`,"LastEvaluatedKey":{"id":{"S":"a"}}}`))
+		})
+	}})
+	v.suffer(t, lies)
+}
+
+// The SDK sets its clock by what DynamoDB says. A clock that is far off doesn't outlast the lie: DynamoDB refuses what is
+// signed for another time than its own.
+func TestClockOfLyingDynamoDB(t *testing.T) {
+	var wrong atomic.Int64 // by how many years
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		now := time.Now().AddDate(int(wrong.Load()), 0, 0).UTC()
+		w.Header().Set("Date", now.Format(http.TimeFormat))
+		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil || signed.Sub(now).Abs() > 15*time.Minute || wrong.Load() != 0 {
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, `{"__type":"com.amazon.coral.service#InvalidSignatureException","message":"Signature expired"}`)
+			return
+		}
+		io.WriteString(w, "{}")
+	}))
+	defer store.Close()
+	v := victim{settings: []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=" + lyingTable, "AWS_REGION=eu-west-1", "DYNAMODB_ENDPOINT=" + store.URL}}
+	v.start(t)
+	cookie := "session=" + strings.Repeat("A", 43)
+	for _, years := range []int64{20, -50, 1} {
+		wrong.Store(years)
+		for range 3 {
+			if status, _ := v.ask(t, needs()[0], cookie); status != http.StatusServiceUnavailable {
+				t.Errorf("%d years off: %d, want 503", years, status)
+			}
+		}
+		wrong.Store(0)
+		status := 0
+		for deadline := time.Now().Add(20 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
+			status, _ = v.ask(t, needs()[0], cookie)
+		}
+		if again, _ := v.ask(t, needs()[0], cookie); status != http.StatusOK || again != http.StatusOK {
+			t.Errorf("after %d years: %d, then %d, want 200", years, status, again)
+		}
+	}
+}
+
+// item is a session of ada's that never ends, but for one attribute.
+func item(id, attribute, value string) string {
+	attributes := map[string]string{
+		"id": fmt.Sprintf(`{"S":%q}`, id), "created": `{"N":"0"}`, "expires": `{"N":"253402300799"}`, "ttl": `{"N":"253402300799"}`,
+		"user": `{"S":"ada"}`, "values": `{"M":{"visits":{"N":"1"}}}`,
+	}
+	if attribute != "" {
+		attributes[attribute] = value
+	}
+	var list []string
+	for name, value := range attributes {
+		if value != "" {
+			list = append(list, fmt.Sprintf("%q:%s", name, value))
+		}
+	}
+	return "{" + strings.Join(list, ",") + "}"
+}
+
+// bodyOf is the body of every kind of answer that has the item in it.
+func bodyOf(item string) string {
+	return fmt.Sprintf(`{"Item":%s,"Attributes":%s,"Items":[%s]}`, item, item, item)
+}
+
+func response(status int, body string, headers ...string) string {
+	head := fmt.Sprintf("HTTP/1.1 %d A\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: %d\r\n", status, len(body))
+	for _, header := range headers {
+		head += header + "\r\n"
+	}
+	return head + "\r\n" + body
+}
+
+// requests has tell answer each request. id is the key of the item that it is about.
+func requests(conn net.Conn, tell func(to io.Writer, id string)) {
+	reader := bufio.NewReader(conn)
+	for range 1 << 20 {
+		request, err := http.ReadRequest(reader)
+		if err != nil {
+			return
+		}
+		var asked struct {
+			Key, Item struct{ ID struct{ S string } }
+		}
+		if err := json.NewDecoder(request.Body).Decode(&asked); err != nil {
+			return
+		}
+		io.Copy(io.Discard, request.Body)
+		tell(conn, asked.Key.ID.S+asked.Item.ID.S)
+	}
+}
+
+func says(status int, body string, headers ...string) func(net.Conn) {
+	return said(response(status, body, headers...))
+}
+
+func said(text string) func(net.Conn) {
+	return func(conn net.Conn) { requests(conn, func(to io.Writer, _ string) { io.WriteString(to, text) }) }
+}
+
+// raw answers a request with the head, and then with the rest without end.
+func raw(head, rest string) func(net.Conn) {
+	return func(conn net.Conn) {
+		requests(conn, func(to io.Writer, _ string) { io.WriteString(to, head); flooding(to, rest) })
+	}
+}
+
+func createTable(t *testing.T, endpoint string) {
+	t.Helper()
+	body := `{"TableName":"` + lyingTable + `","BillingMode":"PAY_PER_REQUEST",
+		"AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"},{"AttributeName":"owner","AttributeType":"S"},
+			{"AttributeName":"position","AttributeType":"N"}],
+		"KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],
+		"GlobalSecondaryIndexes":[{"IndexName":"owner","Projection":{"ProjectionType":"KEYS_ONLY"},
+			"KeySchema":[{"AttributeName":"owner","KeyType":"HASH"},{"AttributeName":"position","KeyType":"RANGE"}]}]}`
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Amz-Target", "DynamoDB_20120810.CreateTable")
+	request.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if text, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusOK {
+		t.Fatalf("create the table: %d %s", answer.StatusCode, text)
+	}
+}
