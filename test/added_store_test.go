@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"stateless-servers/lab/process"
 )
 
 // What CONTRIBUTING.md says it takes to add a store: a folder, and in the table of stores a line, with its import.
@@ -44,9 +46,9 @@ func TestAddedStore(t *testing.T) {
 	}
 
 	url := "file://" + t.TempDir()
-	servers := []*addedServer{startAdded(t, server, url), startAdded(t, server, url)}
+	servers := []*addedServer{startAdded(t, server, "server-1", url), startAdded(t, server, "server-2", url)}
 	jar, _ := cookiejar.New(nil)
-	client := http.Client{Jar: jar, Timeout: 10 * time.Second}
+	client := http.Client{Jar: jar, Timeout: time.Minute}
 	for visit := 1; visit <= 20; visit++ {
 		if visit == 11 {
 			servers[0].kill()
@@ -144,39 +146,17 @@ type addedServer struct {
 	kill func()
 }
 
-func startAdded(t *testing.T, program, store string) *addedServer {
+var servingAt = regexp.MustCompile(`"msg":"serving".*"addr":"([^"]+)".*\n`)
+
+func startAdded(t *testing.T, program, name, store string) *addedServer {
 	t.Helper()
-	addr := freeAddr(t)
-	command := exec.Command(program)
-	command.Env = []string{"ADDR=" + addr, "ADMIN_ADDR=127.0.0.1:0", "SERVER_NAME=" + strings.ReplaceAll(addr, ":", "-"),
-		"PLAIN_HTTP=true", "SESSION_STORE=" + addedStore, "STORE_URL=" + store}
-	var output bytes.Buffer
-	command.Stdout, command.Stderr = &output, &output
-	if err := command.Start(); err != nil {
+	p, err := process.Start(process.Command{Name: name, Path: program, Env: []string{"ADDR=" + anyPort, "ADMIN_ADDR=" + anyPort,
+		"SERVER_NAME=" + name, "PLAIN_HTTP=true", "SESSION_STORE=" + addedStore, "STORE_URL=" + store}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	exited := make(chan struct{})
-	go func() { command.Wait(); close(exited) }()
-	s := &addedServer{url: "http://" + addr, kill: func() {
-		command.Process.Signal(syscall.SIGKILL)
-		<-exited
-	}}
-	t.Cleanup(s.kill)
-	for range 500 {
-		if response, err := http.Get(s.url + "/readyz"); err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return s
-			}
-		}
-		select {
-		case <-exited:
-			t.Fatalf("the server ended:\n%s", output.String())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	t.Fatal("the server didn't get ready")
-	return nil
+	t.Cleanup(p.Kill)
+	return &addedServer{url: "http://" + written(t, p, servingAt), kill: p.Kill}
 }
 
 // CONTRIBUTING.md quotes the line that the test adds.

@@ -2,10 +2,11 @@ package test
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
-	"time"
 )
 
 // sharedStores keep every promise that overlapping requests need.
@@ -199,11 +200,29 @@ func TestLogoutIsFinal(t *testing.T) {
 			if a := v.post("/login", "user", "ada"); a.status != http.StatusOK || !a.Authenticated {
 				t.Fatalf("login: %+v", a)
 			}
+			before := map[string][]string{}
+			for _, name := range []string{"server-1", "server-2"} {
+				before[name] = l.loads(name)
+			}
 			inFlight := v.twin()
-			answered := make(chan answer)
+			answered := make(chan answer, 1)
 			go func() { answered <- inFlight.post("/api/visits?delay=2s") }()
-			time.Sleep(750 * time.Millisecond) // it has read the session, and waits
+			var holds server
+			l.await("a server that has read the session", func(fleet []server) bool {
+				i := slices.IndexFunc(fleet, func(s server) bool { return !slices.Equal(l.loads(s.Name), before[s.Name]) })
+				if i >= 0 {
+					holds = fleet[i]
+				}
+				return i >= 0
+			})
+			// It halts, so that the logout comes before the end of the delay on any machine.
+			if err := syscall.Kill(holds.PID, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
 			out := v.post("/logout")
+			if err := syscall.Kill(holds.PID, syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
 			late := <-answered
 			if late.status != http.StatusConflict || out.Server == late.Server {
 				t.Errorf("the visit in flight was answered %+v, the logout %+v; want a 409 of the other server", late, out)
@@ -223,6 +242,8 @@ func TestStopAndAdd(t *testing.T) {
 	v := l.visitor()
 	stop := make(chan struct{})
 	var group sync.WaitGroup
+	end := sync.OnceFunc(func() { close(stop); group.Wait() })
+	defer end()
 	var failed atomic.Int64
 	for range 4 {
 		group.Go(func() {
@@ -257,8 +278,7 @@ func TestStopAndAdd(t *testing.T) {
 		}
 		return true
 	})
-	close(stop)
-	group.Wait()
+	end()
 	if failed.Load() != 0 {
 		t.Errorf("%d requests failed", failed.Load())
 	}

@@ -3,19 +3,17 @@
 package test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,6 +21,7 @@ import (
 	"time"
 
 	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/process"
 )
 
 // root is the module's folder, seen from this package.
@@ -41,10 +40,8 @@ func labProgram(t *testing.T) string {
 // A lab is a running `lab up`.
 type lab struct {
 	t       *testing.T
+	process *process.Process
 	url     string
-	command *exec.Cmd
-	output  *bytes.Buffer
-	exited  chan error
 }
 
 // A server is one line of GET /_lab/fleet.
@@ -71,50 +68,92 @@ func openTempDir(t *testing.T) string {
 // that no process is left.
 func labUp(t *testing.T, servers int, args ...string) *lab {
 	t.Helper()
-	addr := freeAddr(t)
-	l := &lab{t: t, url: "http://" + addr, output: &bytes.Buffer{}, exited: make(chan error, 1)}
-	l.command = exec.Command(labProgram(t), append([]string{"up", "--no-browser", "--addr", addr, "--servers", fmt.Sprint(servers)}, args...)...)
-	l.command.Dir, l.command.Stdout, l.command.Stderr = root, l.output, l.output
-	l.command.Env = append(os.Environ(), "TMPDIR="+openTempDir(t)) // the servers' logs stay
-	l.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := l.command.Start(); err != nil {
+	p, err := process.Start(process.Command{
+		Name: "lab up", Path: labProgram(t), Dir: root,
+		Args: append([]string{"up", "--no-browser", "--addr", anyPort, "--servers", fmt.Sprint(servers)}, args...),
+		Env:  append(os.Environ(), "TMPDIR="+openTempDir(t)), // the servers' logs stay
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { l.exited <- l.command.Wait() }()
+	l := &lab{t: t, process: p}
 	t.Cleanup(l.end)
+	l.url = written(t, p, labAddress)
 	l.await("all servers healthy", func(fleet []server) bool {
 		return len(fleet) == servers && !slices.ContainsFunc(fleet, func(s server) bool { return s.State != "healthy" })
 	})
 	return l
 }
 
-func freeAddr(t *testing.T) string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+const (
+	anyPort  = "127.0.0.1:0" // the kernel chooses, and the program says which
+	nobody   = "127.0.0.1:1" // no process is given a port below 1024
+	patience = 3 * time.Minute
+)
+
+// What `lab up` says of where it listens, and of the logs of its servers.
+var (
+	labAddress = regexp.MustCompile(`\nApplication  (http://\S+)\n`)
+	labLogs    = regexp.MustCompile(`\nLogs         (\S+)\n`)
+)
+
+// written waits until the program has written what the pattern matches, and returns the pattern's group.
+func written(t *testing.T, p *process.Process, pattern *regexp.Regexp) string {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		ended := p.Ended()
+		if found := pattern.FindStringSubmatch(p.Tail()); found != nil {
+			return found[1]
+		}
+		if ended != nil {
+			t.Fatalf("%v\n%s", ended, p.Tail())
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Fatalf("waited in vain for %s in\n%s", pattern, p.Tail())
+	return ""
 }
 
 // end interrupts the lab and checks that it and its servers are gone.
 func (l *lab) end() {
 	fleet, _ := l.fleet()
-	l.command.Process.Signal(os.Interrupt)
+	_ = syscall.Kill(l.process.Pid(), syscall.SIGINT)
 	select {
-	case err := <-l.exited:
-		if err != nil {
-			l.t.Errorf("the lab ended with %v:\n%s", err, l.output)
+	case <-l.process.Done():
+		if l.process.ExitCode() != 0 {
+			l.t.Errorf("%v:\n%s", l.process.Ended(), l.process.Tail())
 		}
-	case <-time.After(30 * time.Second):
-		l.command.Process.Kill()
-		l.t.Errorf("the lab didn't end within 30 s of Ctrl-C:\n%s", <-l.exited)
+	case <-time.After(patience):
+		l.process.Kill()
+		l.t.Errorf("the lab didn't end within %v of Ctrl-C:\n%s", patience, l.process.Tail())
 	}
 	for _, s := range fleet {
 		if err := syscall.Kill(s.PID, 0); s.PID > 0 && !errors.Is(err, syscall.ESRCH) {
 			l.t.Errorf("%s (pid %d) outlived the lab", s.Name, s.PID)
 		}
 	}
+}
+
+// loads returns what a server's metrics say of the sessions that it has read from the store.
+func (l *lab) loads(name string) []string {
+	l.t.Helper()
+	log, err := os.ReadFile(filepath.Join(filepath.Dir(written(l.t, l.process, labLogs)), name+".log"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	admin := regexp.MustCompile(`"admin":"([^"]+)"`).FindSubmatch(log)
+	if admin == nil {
+		return nil // it hasn't started to serve
+	}
+	response, err := http.Get(fmt.Sprintf("http://%s/metrics", admin[1]))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	metrics, err := io.ReadAll(response.Body)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return regexp.MustCompile(`(?m)^session_store_operation_seconds_count\{operation="load".*$`).FindAllString(string(metrics), -1)
 }
 
 func (l *lab) fleet() ([]server, error) {
@@ -132,12 +171,9 @@ func (l *lab) fleet() ([]server, error) {
 func (l *lab) await(what string, as func([]server) bool) {
 	l.t.Helper()
 	var fleet []server
-	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		select {
-		case err := <-l.exited:
-			l.exited <- err
-			l.t.Fatalf("the lab ended early with %v:\n%s", err, l.output)
-		default:
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if err := l.process.Ended(); err != nil {
+			l.t.Fatalf("%v:\n%s", err, l.process.Tail())
 		}
 		var err error
 		if fleet, err = l.fleet(); err == nil && as(fleet) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stateless-servers/lab/process"
 )
 
 // Where the workshop's lab listens, and what starts it.
@@ -31,7 +32,7 @@ type step struct {
 // Every command of docs/workshop.md does what the page shows. Where it shows …, anything may be.
 func TestWorkshop(t *testing.T) {
 	program := labProgram(t)
-	w := &workshop{t: t, program: program, dir: t.TempDir(), addr: freeAddr(t)}
+	w := &workshop{t: t, program: program, dir: t.TempDir()}
 	t.Cleanup(w.ctrlC)
 	steps := workshopSteps(t)
 	for _, s := range steps {
@@ -118,10 +119,11 @@ func shows(output string, want []string) error {
 
 // A workshop is somebody who types what the page says.
 type workshop struct {
-	t             *testing.T
-	program, addr string
-	dir           string // where cookies are kept
-	lab           *exec.Cmd
+	t       *testing.T
+	program string
+	dir     string           // where cookies are kept
+	lab     *process.Process // the last one
+	addr    string           // where it listens
 }
 
 // mostTime bounds one command.
@@ -152,40 +154,23 @@ func (w *workshop) do(s step) string {
 	return output.String()
 }
 
+// labStart is what `lab up` says until it is ready.
+var labStart = regexp.MustCompile(`(?s)^(.*?\nReady in [^\n]*\n)`)
+
 // up starts a lab and returns what it said until it was ready.
 func (w *workshop) up(arguments []string) string {
 	w.t.Helper()
-	path := filepath.Join(w.dir, "up")
-	file, err := os.Create(path)
+	var err error
+	w.lab, err = process.Start(process.Command{
+		Name: "lab up", Path: w.program, Dir: root, Args: append(arguments, "--no-browser", "--addr", anyPort),
+		Env: append(os.Environ(), "TMPDIR="+w.dir), // the servers' logs stay
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer file.Close()
-	w.lab = exec.Command(w.program, append(arguments, "--no-browser", "--addr", w.addr)...)
-	w.lab.Dir, w.lab.Stdout, w.lab.Stderr = root, file, file
-	w.lab.Env = append(os.Environ(), "TMPDIR="+w.dir) // the servers' logs stay
-	if err := w.lab.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	for deadline := time.Now().Add(mostTime); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		said, err := os.ReadFile(path)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		_, after, _ := strings.Cut(string(said), "\nReady in ")
-		if !strings.Contains(after, "\n") {
-			continue
-		}
-		if response, err := http.Get("http://" + w.addr + "/readyz"); err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return string(said)
-			}
-		}
-	}
-	said, _ := os.ReadFile(path)
-	w.t.Fatalf("the lab didn't get ready:\n%s", said)
-	return ""
+	said := written(w.t, w.lab, labStart)
+	w.addr = strings.TrimPrefix(written(w.t, w.lab, labAddress), "http://")
+	return said
 }
 
 // ctrlC ends the lab that runs, if one does.
@@ -193,9 +178,10 @@ func (w *workshop) ctrlC() {
 	if w.lab == nil {
 		return
 	}
-	w.lab.Process.Signal(syscall.SIGINT)
-	if err := w.lab.Wait(); err != nil {
-		w.t.Errorf("the lab ended with %v", err)
+	_ = syscall.Kill(w.lab.Pid(), syscall.SIGINT)
+	<-w.lab.Done()
+	if w.lab.ExitCode() != 0 {
+		w.t.Error(w.lab.Ended())
 	}
 	w.lab = nil
 }

@@ -25,8 +25,8 @@ func (e logoutRace) Run(ctx context.Context, lab *Lab) (Observation, error) {
 		return o, err
 	}
 	o.set("servers", "two processes of each library, on one Valkey")
-	o.set("sessions", "%d, each logged out on one server while the other is busy with a request of 100 ms: once "+
-		"one that writes, once one that reads", p.Of.Trials)
+	o.set("sessions", "%d, each logged out on one server while the other is busy with a request of it: once one that "+
+		"writes, once one that reads", p.Of.Trials)
 	table := Table{
 		Title:   fmt.Sprintf("Sessions that are there again after logout, of %d", p.Of.Trials),
 		Columns: []string{"library", "by a write", "by a read"},

@@ -18,7 +18,7 @@ type Kept struct {
 	// Increments and SlowIncrements: how many of 1000 increments of one session survive, over two servers, 16 at a time;
 	// the slow ones take 5 ms between reading and writing.
 	Increments, SlowIncrements int64
-	// Abandoned: how many of 20 writes are kept whose client gives up after 50 ms of 100.
+	// Abandoned: how many of 20 writes are kept whose client gives up before the server answers.
 	Abandoned int64
 	// ByWrite and ByRead: how many of 20 sessions come back after logout by a write, or a read, that was in flight.
 	ByWrite, ByRead int
@@ -34,8 +34,8 @@ const (
 	atOnce     = 16
 	slowly     = 5 * time.Millisecond
 	trials     = 20
-	handling   = 100 * time.Millisecond
-	patience   = 50 * time.Millisecond
+	patience   = time.Minute           // with servers that don't do what is waited for
+	pause      = 10 * time.Millisecond // between two looks at them
 )
 
 // keep tries the variant on two server processes.
@@ -103,19 +103,27 @@ func (p *pair) abandon(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	err = parallel(trials, trials, func(i int) error {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		_, err := p.do(ctx, i%2, http.MethodPost, slowPath(handling), cookies[i])
-		if !errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("a write of %v was answered within %v (%w)", handling, patience, err)
-		}
-		return nil
-	})
-	if err != nil {
+	clients, leave := context.WithCancel(ctx)
+	defer leave()
+	answers := p.hold(clients, http.MethodPost, func(i int) int { return i % 2 }, cookies)
+	if err := p.await(ctx, func(sum Usage) bool { return sum.Held == trials }); err != nil {
 		return 0, err
 	}
-	if err := p.settle(ctx); err != nil {
+	leave()
+	for range cookies {
+		if err := <-answers; !errors.Is(err, context.Canceled) {
+			return 0, fmt.Errorf("a write was answered before its client gave up (%w)", err)
+		}
+	}
+	// What a library does with a client that has left, it does from here on.
+	err = p.await(ctx, func(sum Usage) bool { return sum.Left == trials })
+	for _, s := range p.servers {
+		err = errors.Join(err, s.open(ctx))
+	}
+	if err == nil {
+		err = p.await(ctx, func(sum Usage) bool { return sum.Active == 0 })
+	}
+	if err != nil {
 		return 0, err
 	}
 	var kept int64
@@ -141,19 +149,20 @@ func (p *pair) logout(ctx context.Context, method string) (int, error) {
 			return 0, err
 		}
 	}
-	err = parallel(trials, trials, func(i int) error {
-		slow := make(chan error, 1)
-		go func() {
-			_, err := p.do(ctx, 0, method, slowPath(handling), cookies[i])
-			slow <- err
-		}()
-		time.Sleep(handling / 2)
-		_, err := p.do(ctx, 1, http.MethodPost, "/logout", cookies[i])
-		if slow := <-slow; slow != nil && !errors.As(slow, new(refusal)) {
+	answers := p.hold(ctx, method, func(int) int { return 0 }, cookies)
+	err = p.await(ctx, func(sum Usage) bool { return sum.Held == trials })
+	if err == nil {
+		err = parallel(trials, trials, func(i int) error {
+			_, err := p.do(ctx, 1, http.MethodPost, "/logout", cookies[i])
+			return err
+		})
+	}
+	err = errors.Join(err, p.servers[0].open(ctx))
+	for range cookies {
+		if slow := <-answers; slow != nil && !errors.As(slow, new(refusal)) {
 			err = errors.Join(err, slow)
 		}
-		return err
-	})
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -170,6 +179,18 @@ func (p *pair) logout(ctx context.Context, method string) (int, error) {
 	return back, nil
 }
 
+// hold sends a request of each session, which the server holds after it has read the session.
+func (p *pair) hold(ctx context.Context, method string, server func(i int) int, cookies []string) (answers <-chan error) {
+	errs := make(chan error, len(cookies))
+	for i, cookie := range cookies {
+		go func() {
+			_, err := p.do(ctx, server(i), method, "/slow?wait=held", cookie)
+			errs <- err
+		}()
+	}
+	return errs
+}
+
 func (p *pair) sessions(ctx context.Context) ([]string, error) {
 	cookies := make([]string, trials)
 	for i := range cookies {
@@ -181,23 +202,24 @@ func (p *pair) sessions(ctx context.Context) ([]string, error) {
 	return cookies, nil
 }
 
-// settle waits until neither server has a request under way.
-func (p *pair) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+// await waits until both servers together are as wanted.
+func (p *pair) await(ctx context.Context, as func(sum Usage) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for _, s := range p.servers {
-		for {
+	for {
+		var sum Usage
+		for _, s := range p.servers {
 			usage, err := s.usage(ctx)
 			if err != nil {
 				return err
 			}
-			if usage.Active == 0 {
-				break
-			}
-			time.Sleep(handling / 10)
+			sum.Active, sum.Held, sum.Left = sum.Active+usage.Active, sum.Held+usage.Held, sum.Left+usage.Left
 		}
+		if as(sum) {
+			return nil
+		}
+		time.Sleep(pause)
 	}
-	return nil
 }
 
 func slowPath(wait time.Duration) string { return "/slow?wait=" + wait.String() }

@@ -46,7 +46,7 @@ func countCalls(ctx context.Context, v variant, valkeyAddr string) (map[string]C
 		return nil, err
 	}
 	defer l.Close()
-	server := httptest.NewServer(newHandler(l))
+	server := httptest.NewServer(newHandler(l, newGate()))
 	defer server.Close()
 	visitor, err := newVisitor(ctx, server.Listener.Addr().String())
 	if err != nil {

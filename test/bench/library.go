@@ -113,8 +113,8 @@ func variantNames() []string {
 	return names
 }
 
-// newHandler serves the routes with the library.
-func newHandler(l library) http.Handler {
+// newHandler serves the routes with the library. Slow requests that are to be held wait at the gate.
+func newHandler(l library, g *gate) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /untouched", func(w http.ResponseWriter, r *http.Request) { answer(w, 0, nil) })
 	mux.HandleFunc("GET /read", func(w http.ResponseWriter, r *http.Request) {
@@ -130,7 +130,7 @@ func newHandler(l library) http.Handler {
 	// The slow routes read the session, wait, and then read it again or add a visit.
 	mux.HandleFunc("GET /slow", func(w http.ResponseWriter, r *http.Request) {
 		_, err := l.Visits(r)
-		wait(r)
+		wait(r, g)
 		n, again := l.Visits(r)
 		if err == nil {
 			err = again
@@ -143,16 +143,21 @@ func newHandler(l library) http.Handler {
 			answer(w, 0, err)
 			return
 		}
-		wait(r)
+		wait(r, g)
 		n, err := l.Add(w, r)
 		answer(w, n, err)
 	})
 	return l.Wrap(mux)
 }
 
-// wait sleeps for as long as the query's "wait" says, whether the client waits or not.
-func wait(r *http.Request) {
-	d, _ := time.ParseDuration(r.URL.Query().Get("wait"))
+// wait sleeps for as long as the query's "wait" says, or until the gate is opened where it says "held", whether the
+// client waits or not.
+func wait(r *http.Request, g *gate) {
+	d, err := time.ParseDuration(r.URL.Query().Get("wait"))
+	if err != nil {
+		g.hold(r.Context())
+		return
+	}
 	time.Sleep(d)
 }
 

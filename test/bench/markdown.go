@@ -69,7 +69,7 @@ two requests.
 ## What is kept
 
 Two server processes on one store. **Increments**: 1000 of one session, 16 at a time, by handlers that read the session and
-then add one; at once, or 5 ms after reading. **Abandoned**: 20 writes whose client gives up after 50 ms of 100.
+then add one; at once, or 5 ms after reading. **Abandoned**: 20 writes whose client gives up before the server answers.
 **Back after logout**: 20 sessions, ended on one server while a request that began before works on the other, and then
 writes, or only reads.
 

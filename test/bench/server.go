@@ -27,6 +27,8 @@ type Usage struct {
 	CPU     time.Duration // user and system (getrusage)
 	Mallocs uint64        // heap objects (runtime.MemStats)
 	Active  int           // requests under way, without this one
+	Held    int           // of these, at the gate
+	Left    int           // of those, without a client
 }
 
 // serve is the server process: it prints where it listens, for visitors and for usage, and serves one variant until it is stopped.
@@ -67,7 +69,8 @@ func serve(ctx context.Context, args []string) error {
 	}
 
 	var active atomic.Int64
-	routes := newHandler(l)
+	gate := newGate()
+	routes := newHandler(l, gate)
 	visitors, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -81,12 +84,16 @@ func serve(ctx context.Context, args []string) error {
 		if r.FormValue("collect") != "" {
 			runtime.GC()
 		}
+		if r.FormValue("open") != "" {
+			gate.open()
+		}
 		usage, err := readUsage()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
 		usage.Active = int(active.Load())
+		usage.Held, usage.Left = gate.waiting()
 		json.NewEncoder(w).Encode(usage)
 	})}
 	go adminServer.Serve(admin)
@@ -143,9 +150,9 @@ func startServer(v variant, store string, cpu int, profile string) (*server, err
 		return &server{p, addr, admin}, nil
 	case <-p.Done():
 		return nil, p.Ended()
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		p.Kill()
-		return nil, fmt.Errorf("server %s didn't start within 10 s", v.Name)
+		return nil, fmt.Errorf("server %s didn't start within a minute", v.Name)
 	}
 }
 
@@ -161,6 +168,12 @@ func (s *server) usage(ctx context.Context) (Usage, error) { return s.ask(ctx, "
 
 // collect makes the server collect its garbage first, so that what follows pays for none but its own.
 func (s *server) collect(ctx context.Context) (Usage, error) { return s.ask(ctx, "?collect=true") }
+
+// open lets the requests go on that are held.
+func (s *server) open(ctx context.Context) error {
+	_, err := s.ask(ctx, "?open=true")
+	return err
+}
 
 func (s *server) ask(ctx context.Context, query string) (Usage, error) {
 	var u Usage

@@ -63,7 +63,7 @@ func (u *Units) count(ctx context.Context, m *meter) error {
 	if err != nil {
 		return err
 	}
-	handler := newHandler(l)
+	handler := newHandler(l, newGate())
 	started := httptest.NewRecorder()
 	handler.ServeHTTP(started, httptest.NewRequestWithContext(ctx, http.MethodPost, "/start", nil))
 	cookies := started.Result().Cookies()

@@ -2,16 +2,13 @@ package browser
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/security"
@@ -60,29 +57,13 @@ func serveApp(t *testing.T) *url.URL {
 		t.Fatal(err)
 	}
 	c := config.Default()
-	c.ServerName = "server-1"
-	for _, addr := range []*string{&c.Addr, &c.AdminAddr} {
-		port, err := process.FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		*addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	}
+	c.ServerName, c.Addr, c.AdminAddr = "server-1", "127.0.0.1:0", "127.0.0.1:0"
 	p, err := process.Start(process.Command{Name: "server-1", Path: program, Env: c.Environment()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Kill)
-	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		if response, err := http.Get("http://" + c.Addr + "/healthz"); err == nil {
-			response.Body.Close()
-			break
-		}
-		if p.Ended() != nil || time.Now().After(deadline) {
-			t.Fatalf("the server doesn't answer: %v\n%s", p.Ended(), p.Tail())
-		}
-	}
-	return &url.URL{Scheme: "http", Host: c.Addr}
+	return &url.URL{Scheme: "http", Host: written(t, p, serverAddress)}
 }
 
 // Over HTTPS, as behind a load balancer with a certificate, the cookie is bound to its host and to TLS.

@@ -3,10 +3,10 @@ package browser
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -33,20 +33,15 @@ func labUp(t *testing.T, args ...string) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := process.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	p, err := process.Start(process.Command{
 		Name: "lab up", Path: program, Dir: root,
 		Env:  append(os.Environ(), "TMPDIR="+t.TempDir()), // the servers' logs stay
-		Args: append([]string{"up", "--no-browser", "--addr", addr, "--health-interval", "1s"}, args...),
+		Args: append([]string{"up", "--no-browser", "--addr", "127.0.0.1:0", "--health-interval", "1s"}, args...),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t, "http://" + addr, p}
+	l := &lab{t: t, process: p}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -54,16 +49,39 @@ func labUp(t *testing.T, args ...string) *lab {
 			t.Errorf("%v:\n%s", err, p.Tail())
 		}
 	})
+	l.url = written(t, p, labAddress)
 	l.await("three healthy servers", func(fleet []server) bool {
 		return len(fleet) == 3 && !slices.ContainsFunc(fleet, func(s server) bool { return s.State != "healthy" })
 	})
 	return l
 }
 
+// What programs say of where they listen.
+var (
+	labAddress    = regexp.MustCompile(`\nApplication  (http://\S+)\n`)
+	serverAddress = regexp.MustCompile(`"msg":"serving".*"addr":"([^"]+)".*\n`)
+)
+
+// written waits until the program has written what the pattern matches, and returns the pattern's group. The lab builds
+// the server before it starts.
+func written(t *testing.T, p *process.Process, pattern *regexp.Regexp) string {
+	t.Helper()
+	for deadline := time.Now().Add(3 * patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		ended := p.Ended()
+		if found := pattern.FindStringSubmatch(p.Tail()); found != nil {
+			return found[1]
+		}
+		if ended != nil {
+			t.Fatalf("%v\n%s", ended, p.Tail())
+		}
+	}
+	t.Fatalf("waited in vain for %s in\n%s", pattern, p.Tail())
+	return ""
+}
+
 // fleet is empty while the lab doesn't answer.
 func (l *lab) fleet() []server {
-	client := http.Client{Timeout: 5 * time.Second} // until it has started its servers, the lab accepts and doesn't answer
-	response, err := client.Get(l.url + "/_lab/fleet")
+	response, err := http.Get(l.url + "/_lab/fleet")
 	if err != nil {
 		return nil
 	}
@@ -73,7 +91,7 @@ func (l *lab) fleet() []server {
 	return fleet.Servers
 }
 
-// await waits until the fleet is as wanted. The lab builds the server before it starts.
+// await waits until the fleet is as wanted.
 func (l *lab) await(what string, as func([]server) bool) {
 	l.t.Helper()
 	for deadline := time.Now().Add(3 * patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {

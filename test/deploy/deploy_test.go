@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -65,8 +66,8 @@ func TestDeploy(t *testing.T) {
 			t.Errorf("the difference to another store lacks %q:\n%s", change, text)
 		}
 	}
-	for store, needed := range others() {
-		switchStore(ctx, t, a, cdk, store, needed...)
+	for _, store := range slices.Sorted(maps.Keys(others())) {
+		switchStore(ctx, t, a, cdk, store, others()[store]...)
 		if emulated {
 			findTwins(ctx, t, a, cdk, number, store)
 		}
@@ -118,9 +119,12 @@ func connect(ctx context.Context, t *testing.T) (a account, environment []string
 // switchStore deploys another store in one update and reads back that the lab has it, and only it.
 func switchStore(ctx context.Context, t *testing.T, a account, cdk commandLine, store string, options ...string) {
 	t.Helper()
-	start := time.Now().Add(-time.Second)
+	before, err := a.events(ctx, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cdk.deploy(ctx, t, append([]string{"-c", "store=" + store}, options...)...)
-	events, err := a.eventsSince(ctx, start)
+	events, err := a.events(ctx, aws.ToString(before[len(before)-1].EventId))
 	if err != nil {
 		t.Fatal(err)
 	}

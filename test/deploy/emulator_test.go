@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -116,13 +117,31 @@ func logTail(t *testing.T, path string) {
 	t.Logf("the end of the emulator's log:\n%s", text[max(0, len(text)-4000):])
 }
 
+// freePort returns a port for the emulator, which can't listen on a port of the kernel's choice. freePort leaves a
+// connection of the port in TIME_WAIT: for about a minute the kernel gives the port only to a server that names it.
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
+	client, err := net.Dial("tcp4", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	accepted, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The side that closes first is the one that waits.
+	if err := accepted.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatal(err)
+	}
 	return listener.Addr().(*net.TCPAddr).Port
 }
 

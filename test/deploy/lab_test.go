@@ -47,8 +47,9 @@ func (l lab) id(kind, prefix string) (string, error) {
 	return found[0], nil
 }
 
-// eventsSince are what happened to the stack's resources after a moment, in order.
-func (a account) eventsSince(ctx context.Context, start time.Time) ([]types.StackEvent, error) {
+// events returns what happened to the stack's resources after the event of that id, or all of it when that is empty, in
+// order.
+func (a account) events(ctx context.Context, after string) ([]types.StackEvent, error) {
 	var events []types.StackEvent
 	pages := cloudformation.NewDescribeStackEventsPaginator(a.cloudformation,
 		&cloudformation.DescribeStackEventsInput{StackName: aws.String(labStack)})
@@ -58,7 +59,7 @@ func (a account) eventsSince(ctx context.Context, start time.Time) ([]types.Stac
 			return nil, err
 		}
 		for _, event := range page.StackEvents { // the newest first
-			if event.Timestamp.Before(start) {
+			if aws.ToString(event.EventId) == after {
 				slices.Reverse(events)
 				return events, nil
 			}
@@ -146,5 +147,5 @@ func (a account) apply(ctx context.Context, number string, t template) error {
 		o.MinDelay, o.MaxDelay = 200*time.Millisecond, time.Second
 	}
 	waiter := cloudformation.NewStackUpdateCompleteWaiter(a.cloudformation, quickly)
-	return waiter.Wait(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(labStack)}, time.Minute)
+	return waiter.Wait(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(labStack)}, 5*time.Minute)
 }

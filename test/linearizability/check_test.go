@@ -15,7 +15,7 @@ import (
 )
 
 // decideWithin bounds the search for an order of one session's calls.
-const decideWithin = 20 * time.Second
+const decideWithin = time.Minute
 
 // forever is the return of a call that was never answered.
 const forever = math.MaxInt64

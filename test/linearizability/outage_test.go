@@ -16,14 +16,8 @@ import (
 	"stateless-servers/app/session"
 )
 
-const (
-	// answersWithin is how long visitors wait for the 503 of a store that hangs: StoreTimeout is 800 ms by default.
-	answersWithin = time.Second
-	// slack is what a busy machine may take on top of it.
-	slack = 2 * time.Second
-)
-
-// While the store hangs, only those who need their session notice, soon, and nothing has to be restarted afterwards.
+// While the store hangs, only visitors who need their session notice: they get a 503 while it still hangs. Nothing has to
+// be restarted afterwards. TestBounds has the time that a request waits.
 func TestPausedStore(t *testing.T) {
 	for _, kind := range kinds() {
 		t.Run(kind.name, func(t *testing.T) {
@@ -127,20 +121,13 @@ func (v *visitor) post(url string) (status int, body string, err error) {
 	return response.StatusCode, string(text), err
 }
 
-// isRefused wants a 503 in time.
+// isRefused wants a 503.
 func (v *visitor) isRefused(server string) error {
-	begin := time.Now()
 	status, _, err := v.post(server + "/visit")
-	switch took := time.Since(begin); {
-	case err != nil:
-		return err
-	case status != http.StatusServiceUnavailable:
-		return fmt.Errorf("status %d, want 503", status)
-	case took > answersWithin+slack:
-		return fmt.Errorf("the answer took %v, want %v", took, answersWithin)
-	default:
-		return nil
+	if err == nil && status != http.StatusServiceUnavailable {
+		err = fmt.Errorf("status %d, want 503", status)
 	}
+	return err
 }
 
 // visitsAgain tries for at most half a minute, and returns the counter.

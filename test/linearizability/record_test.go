@@ -27,7 +27,7 @@ const (
 	// rest is what a client that got no answer waits for.
 	rest = 100 * time.Millisecond
 	// proceedWithin bounds how long clients wait for answers that are due: far more than they need.
-	proceedWithin = 30 * time.Second
+	proceedWithin = time.Minute
 )
 
 // A recorder has clients call servers, and notes what they ask and are told, and when. All times are this process's: a

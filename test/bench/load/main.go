@@ -27,7 +27,7 @@ rates that grow until one isn't held; then all send half of what vegeta held, in
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	p := plan{recovery: recovery}
+	p := plan{holds: outcome.holds, recovery: recovery}
 	flag.IntVar(&p.rounds, "rounds", 7, "how often each program sends half of the highest rate")
 	flag.DurationVar(&p.length, "length", 8*time.Second, "how long it sends, each time")
 	flag.IntVar(&p.least, "least", 1000, "the first of the growing rates, in requests a second")
@@ -48,7 +48,8 @@ func main() {
 type plan struct {
 	rounds            int
 	length            time.Duration
-	least, most, step int           // requests a second
+	least, most, step int // requests a second
+	holds             func(o outcome, rate int) bool
 	recovery          time.Duration // the rest after a rate that wasn't held
 }
 
@@ -147,7 +148,7 @@ func (p plan) highest(ctx context.Context, senders []sender, stderr io.Writer) (
 				if err != nil {
 					return nil, err
 				}
-				if o.holds(rate) {
+				if p.holds(o, rate) {
 					highest[i], next[i] = rate, rate+p.step
 				}
 			}
@@ -169,7 +170,7 @@ func (p plan) turn(ctx context.Context, s sender, rate int, length time.Duration
 	}
 	fmt.Fprintf(stderr, ": %.0f sent, %.1f %% answered right, p50 %.3f ms, p99 %.3f ms\n", o.sent, 100*o.right, o.p50, o.p99)
 	pause := rest
-	if !o.holds(rate) {
+	if !p.holds(o, rate) {
 		fmt.Fprintf(stderr, "that isn't held; the machine recovers for %s\n", p.recovery)
 		pause = p.recovery
 	}

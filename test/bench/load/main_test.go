@@ -14,7 +14,8 @@ import (
 func TestRun(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()) // the servers' logs stay
 	var text strings.Builder
-	p := plan{rounds: 1, length: 2 * time.Second, least: 20, most: 20, step: 1}
+	answered := func(o outcome, _ int) bool { return o.sent > 0 && o.right == 1 } // however slow the machine is
+	p := plan{rounds: 1, length: 2 * time.Second, least: 20, most: 20, step: 1, holds: answered}
 	if err := run(t.Context(), p, &text, io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func TestHighest(t *testing.T) {
 	failed := errors.New("failed")
 	worst := sender{"worst", func(context.Context, int, time.Duration) (outcome, error) { return outcome{}, nil }}
 	broken := sender{"broken", func(context.Context, int, time.Duration) (outcome, error) { return outcome{}, failed }}
-	p := plan{length: 2 * time.Millisecond, least: 10, most: 50, step: 10}
+	p := plan{length: 2 * time.Millisecond, least: 10, most: 50, step: 10, holds: outcome.holds}
 	got, err := p.highest(t.Context(), []sender{middling, best, worst}, io.Discard)
 	if err != nil || !slices.Equal(got, []int{30, 50, 0}) || asked[20] != 2 || asked[40] != tries || asked[50] != 0 {
 		t.Errorf("highest rates %d, asked for %v, %v", got, asked, err)
