@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +58,9 @@ var itemUnits = []struct{ prefix, unit string }{
 	{"waf:acl", "month"}, {"waf:rule", "month"}, {"waf:request", "million"},
 }
 
+// highestPrice bounds the price of a unit, in USD.
+const highestPrice = 1_000_000
+
 var priceColumns = []string{"region", "item", "unit", "usd", "date", "source", "status"}
 
 // DefaultPrices are those that come with the lab: prices.csv.
@@ -67,7 +69,11 @@ func DefaultPrices() (Prices, error) { return LoadPrices(bytes.NewReader(ownPric
 // LoadPrices reads prices as CSV with the columns of prices.csv. The error has a line for every bad value: row, column,
 // and what is allowed.
 func LoadPrices(r io.Reader, name string) (Prices, error) {
-	reader := csv.NewReader(r)
+	text, err := readAll(r, name)
+	if err != nil {
+		return Prices{}, err
+	}
+	reader := csv.NewReader(bytes.NewReader(text))
 	reader.FieldsPerRecord = -1
 	records, err := reader.ReadAll()
 	if err != nil {
@@ -115,8 +121,8 @@ func parsePrice(record []string, where string) (Price, error) {
 		refuse(2, unit)
 	}
 	usd, err := strconv.ParseFloat(record[3], 64)
-	if err != nil || usd < 0 || math.IsInf(usd, 0) || math.IsNaN(usd) {
-		refuse(3, "a number of 0 or more, such as 0.0225")
+	if err != nil || !(usd >= 0 && usd <= highestPrice) {
+		refuse(3, fmt.Sprintf("a number from 0 to %d, such as 0.0225", highestPrice))
 	}
 	p.USD = usd
 	if _, err := time.Parse(time.DateOnly, p.Date); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -37,9 +38,29 @@ type Resource struct {
 	template *Template
 }
 
-// ReadTemplate reads one template. The name is its stack's.
+// longestFile bounds templates and files of prices, in bytes: sixteen times the longest template that CloudFormation takes.
+const longestFile = 16 << 20
+
+// readAll reads what the file called name has.
+func readAll(r io.Reader, name string) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, longestFile+1))
+	if err == nil && len(text) > longestFile {
+		err = fmt.Errorf("%s is longer than %d bytes", name, longestFile)
+	}
+	return text, err
+}
+
+// ReadTemplate reads one template. The name is its stack's. A template is a regular file: reading others may never end.
 func ReadTemplate(path, name string) (Template, error) {
-	text, err := os.ReadFile(path)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return Template{}, fmt.Errorf("%s is no template: it is no regular file", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return Template{}, err
+	}
+	defer file.Close()
+	text, err := readAll(file, path)
 	if err != nil {
 		return Template{}, err
 	}
@@ -117,18 +138,24 @@ func text(value any) string {
 	return text
 }
 
-// number is 0 where there is none. CloudFormation takes numbers in quotes.
+// mostNumber bounds what a template says, so that products of it are finite: more than a deployment can have of anything.
+const mostNumber = 1e9
+
+// number is 0 where there is none, or one below 0, and mostNumber at most. CloudFormation takes numbers in quotes.
 func (r Resource) number(path ...string) float64 { return number(r.value(path...)) }
 
 func number(value any) float64 {
+	n := 0.0
 	switch value := value.(type) {
 	case float64:
-		return value
+		n = value
 	case string:
-		n, _ := strconv.ParseFloat(value, 64)
-		return n
+		n, _ = strconv.ParseFloat(value, 64)
 	}
-	return 0
+	if !(n > 0) { // or it is none at all
+		return 0
+	}
+	return min(n, mostNumber)
 }
 
 func (r Resource) list(path ...string) []any {

@@ -104,6 +104,10 @@ func autoScalingGroup(w *work, r Resource) {
 			continue
 		}
 		perMinute := policy.number("TargetTrackingConfiguration", "TargetValue")
+		if perMinute == 0 {
+			w.notPriced(policy.Type + " (without a number of requests for each server)")
+			continue
+		}
 		count = max(low, math.Ceil(w.traffic.RequestsPerSecond*60/perMinute))
 		w.bill.Servers += count
 		if count > high {

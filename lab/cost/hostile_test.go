@@ -1,0 +1,138 @@
+//go:build unix
+
+package cost
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// finite fails unless every number of the bill can be written and drawn.
+func finite(t *testing.T, what string, b Bill) {
+	t.Helper()
+	if _, err := json.Marshal(b); err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	if !(b.Total >= 0 && b.Total < 1e100) {
+		t.Errorf("%s: %g USD", what, b.Total)
+	}
+}
+
+// A template may say anything where a number belongs. The bill stays one of numbers.
+func TestNumbersOfTemplatesAreBounded(t *testing.T) {
+	e := estimator(t)
+	values := []any{1e308, -1e308, "NaN", "Inf", "-Inf", "1e999", 0.0, -1.0, "0x1p1000", nil, true, []any{}, map[string]any{"Ref": "Nothing"}, "\x1b"}
+	replaced := 0
+	for _, name := range []string{"dynamodb", "dynamodb-provisioned", "valkey", "memcached", "postgres"} {
+		path := filepath.Join("..", "..", "stacks", "testdata", name+".json")
+		text, err := os.ReadFile(path)
+		if os.IsNotExist(err) {
+			continue
+		}
+		for _, value := range values {
+			var whole map[string]any
+			if err := json.Unmarshal(text, &whole); err != nil {
+				t.Fatal(err)
+			}
+			replaced += replaceNumbers(whole["Resources"], value)
+			spoiled, err := json.Marshal(whole)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "a.template.json")
+			if err := os.WriteFile(file, spoiled, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			template, err := ReadTemplate(file, "a")
+			if err != nil {
+				continue
+			}
+			what := fmt.Sprintf("%s with %v", name, value)
+			finite(t, what, e.Bill([]Template{template}, usual))
+			for _, point := range e.Curve(name, []Template{template}, usual).Points {
+				if math.IsNaN(point.USD) || math.IsInf(point.USD, 0) {
+					t.Fatalf("%s: %+v", what, point)
+				}
+			}
+		}
+	}
+	if replaced < 1000 {
+		t.Errorf("only %d numbers were replaced", replaced)
+	}
+}
+
+// replaceNumbers puts the value where numbers are in properties, in quotes or not, and counts them.
+func replaceNumbers(in, value any) (n int) {
+	isNumber := func(v any) bool {
+		text, quoted := v.(string)
+		_, plain := v.(float64)
+		return plain || quoted && text != "" && strings.Trim(text, "0123456789.") == ""
+	}
+	switch in := in.(type) {
+	case map[string]any:
+		for _, key := range slices.Collect(maps.Keys(in)) {
+			if isNumber(in[key]) {
+				in[key] = value
+				n++
+			} else {
+				n += replaceNumbers(in[key], value)
+			}
+		}
+	case []any:
+		for i := range in {
+			if isNumber(in[i]) {
+				in[i] = value
+				n++
+			} else {
+				n += replaceNumbers(in[i], value)
+			}
+		}
+	}
+	return n
+}
+
+func TestTemplatesAreFilesOfBoundedLength(t *testing.T) {
+	long := `{"Resources":{"A":{"Type":"` + strings.Repeat("a", longestFile) + `"}}}`
+	for want, spoil := range map[string]func(path string) error{
+		"longer than":     func(path string) error { return os.WriteFile(path, []byte(long), 0o600) },
+		"no regular file": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"is no template":  func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("[", 1<<20)), 0o600) },
+	} {
+		dir := t.TempDir()
+		if err := spoil(filepath.Join(dir, "a.template.json")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadAssembly(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestPricesAreBounded(t *testing.T) {
+	head := strings.Join(priceColumns, ",") + "\n"
+	for _, usd := range []string{"1e308", "1e7", "-1", "NaN", "Inf", "0x1p999"} {
+		_, err := LoadPrices(strings.NewReader(head+"us-east-1,ipv4,hour,"+usd+",2026-11-21,x,verified\n"), "mine.csv")
+		if err == nil || !strings.Contains(err.Error(), "column usd") {
+			t.Errorf("%s USD: %v", usd, err)
+		}
+	}
+	if _, err := LoadPrices(endless{}, "mine.csv"); err == nil || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("a file without an end: %v", err)
+	}
+}
+
+// endless is a file without an end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	return copy(p, bytes.Repeat([]byte("a,b\n"), len(p)/4+1)), nil
+}
