@@ -87,7 +87,7 @@ func TestCostAndCompareRefuse(t *testing.T) {
 		{[]string{"cost", "--sessions", "NaN"}, `--sessions="NaN": allowed is a number from 0`},
 		{[]string{"cost", "--untouched", "50"}, `--untouched="50": allowed is a percentage`},
 		{[]string{"cost", "--region", "mars-1"}, `--region="mars-1": allowed is us-east-1; --prices takes`},
-		{[]string{"cost", "--prices", bad}, `bad.csv row 2, column usd="x": allowed is a number of 0 or more`},
+		{[]string{"cost", "--prices", bad}, `bad.csv row 2, column usd="x": allowed is a number from 0 to 1000000`},
 		{[]string{"cost", "--prices", "/nowhere.csv"}, "--prices: open /nowhere.csv"},
 		{[]string{"cost", "--html", "/nowhere/at/all.html"}, "--html: open /nowhere"},
 		{[]string{"compare", "valkey"}, `"valkey" alone: two variants or more`},

@@ -10,7 +10,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Curves is a chart of lines over several powers of ten, in both directions. All numbers are above 0.
+// Curves is a chart of lines over several powers of ten, in both directions. All X are above 0. A Y of 0, which has no place
+// there, lies on the lower edge.
 type Curves struct {
 	X, Y   string // what the axes are, with the unit
 	Series []Series
@@ -32,10 +33,11 @@ func (c Curves) SVG() ([]byte, error) {
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker, p.Y.Tick.Marker = powerTicks{}, powerTicks{}
 	legend := newLegend()
+	low, high := c.heights()
 	for i, s := range c.Series {
 		points := make(plotter.XYs, len(s.Points))
 		for j, point := range s.Points {
-			points[j] = plotter.XY(point)
+			points[j] = plotter.XY{X: point.X, Y: max(point.Y, low)}
 		}
 		line, err := plotter.NewLine(points)
 		if err != nil {
@@ -45,10 +47,31 @@ func (c Curves) SVG() ([]byte, error) {
 		p.Add(line)
 		legend.Add(s.Name, line)
 	}
+	p.Y.Min, p.Y.Max = low, high
 	if err := c.addRings(p); err != nil {
 		return nil, err
 	}
 	return draws(p, legend)
+}
+
+// heights are the lowest above 0 and the highest of all points, or bounds around them where they are equal.
+func (c Curves) heights() (low, high float64) {
+	low = math.Inf(1)
+	for _, s := range c.Series {
+		for _, point := range s.Points {
+			high = max(high, point.Y)
+			if point.Y > 0 {
+				low = min(low, point.Y)
+			}
+		}
+	}
+	switch {
+	case high == 0:
+		return 0.1, 1
+	case low == high:
+		return low / 2, high * 2
+	}
+	return low, high
 }
 
 func (c Curves) addRings(p *plot.Plot) error {
@@ -57,7 +80,7 @@ func (c Curves) addRings(p *plot.Plot) error {
 	}
 	labels := plotter.XYLabels{}
 	for _, ring := range c.Rings {
-		labels.XYs = append(labels.XYs, plotter.XY{X: ring.X, Y: ring.Y})
+		labels.XYs = append(labels.XYs, plotter.XY{X: ring.X, Y: max(ring.Y, p.Y.Min)})
 		labels.Labels = append(labels.Labels, ring.Label)
 	}
 	rings, err := plotter.NewScatter(labels.XYs)

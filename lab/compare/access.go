@@ -87,11 +87,13 @@ func rules(templates []cost.Template) []string {
 		p := properties(r)
 		switch word(r["Type"]) {
 		case "AWS::EC2::SecurityGroup":
-			for _, rule := range parts(p["SecurityGroupIngress"]) {
-				add("${"+id+"}", "from", rule.(object))
+			for _, part := range parts(p["SecurityGroupIngress"]) {
+				rule, _ := part.(object)
+				add("${"+id+"}", "from", rule)
 			}
-			for _, rule := range parts(p["SecurityGroupEgress"]) {
-				add("${"+id+"}", "to", rule.(object))
+			for _, part := range parts(p["SecurityGroupEgress"]) {
+				rule, _ := part.(object)
+				add("${"+id+"}", "to", rule)
 			}
 		case "AWS::EC2::SecurityGroupIngress":
 			add(render(p["GroupId"]), "from", p)

@@ -185,7 +185,11 @@ func (s spec) impact(from, to object) impact {
 // difference is what only one of two lists has, sorted.
 func difference(from, to []string) Texts {
 	only := func(a, b []string) []string {
-		list := slices.DeleteFunc(slices.Clone(a), func(text string) bool { return slices.Contains(b, text) })
+		others := map[string]bool{}
+		for _, text := range b {
+			others[text] = true
+		}
+		list := slices.DeleteFunc(slices.Clone(a), func(text string) bool { return others[text] })
 		slices.Sort(list)
 		return slices.Compact(list)
 	}

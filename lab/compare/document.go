@@ -101,7 +101,8 @@ func wrapped(text string, width int) string {
 
 // writeMarkdown writes it for a file such as those in docs.
 func (d document) writeMarkdown(w io.Writer) error {
-	escape := strings.NewReplacer("|", `\|`, "<", "&lt;", "*", `\*`, "_", `\_`).Replace
+	escape := strings.NewReplacer("|", `\|`, "<", "&lt;", "*", `\*`, "_", `\_`, "\n", " ", "\r", " ").Replace
+	code := strings.NewReplacer("`", "'", "\n", " ", "\r", " ").Replace
 	first := true
 	for _, b := range d {
 		if b.picture {
@@ -124,7 +125,7 @@ func (d document) writeMarkdown(w io.Writer) error {
 			}
 		case b.list != nil:
 			for _, item := range b.list {
-				fmt.Fprintf(w, "- `%s`\n", strings.ReplaceAll(item, "`", "'"))
+				fmt.Fprintf(w, "- `%s`\n", code(item))
 			}
 		default:
 			fmt.Fprintln(w, escape(b.text))

@@ -101,7 +101,10 @@ func (s *Synthesizer) Synthesize(ctx context.Context, name string) ([]cost.Templ
 	if err != nil {
 		return nil, err
 	}
-	output := s.output(name)
+	output, err := s.output()
+	if err != nil {
+		return nil, err
+	}
 	list := append([]string{"synth", "--quiet", "--no-lookups", "--no-notices", "--output", output, "--app", s.app}, context...)
 	if said, err := s.run(ctx, s.cdk, list...); err != nil {
 		if refused := lineWith(said, "context "); refused != "" {
@@ -112,9 +115,8 @@ func (s *Synthesizer) Synthesize(ctx context.Context, name string) ([]cost.Templ
 	return cost.ReadAssembly(output)
 }
 
-func (s *Synthesizer) output(name string) string {
-	return filepath.Join(s.folder, strings.NewReplacer("+", "-", "=", "-", "/", "-", ",", "-").Replace(name))
-}
+// output is a new folder for the templates of a variant, whose name may be no name of a file.
+func (s *Synthesizer) output() (string, error) { return os.MkdirTemp(s.folder, "variant-") }
 
 // run runs a program in the module and returns the end of what it said.
 func (s *Synthesizer) run(ctx context.Context, program string, arguments ...string) (string, error) {

@@ -94,6 +94,26 @@ func TestThePageAsksNobody(t *testing.T) {
 	}
 }
 
+// What others put into a result is text on the page: in its tables, its charts and their legends.
+func TestThePageHasNoMarkupOfResults(t *testing.T) {
+	const markup = `</text></title></svg></style><script>alert(1)</script><iframe><img>"'&`
+	r := sample(t)
+	r.URL, r.Findings, r.Events = markup, []string{markup}, []load.Event{{T: 1, What: markup}}
+	r.Servers, r.Errors = map[string]int64{markup: 1}, map[string]int64{markup: 1}
+	r.Series[0].Servers = map[string]int64{markup: 1}
+	r.Settings[0] = load.Setting{Rate: markup, Mix: markup, Machine: machine.Machine{System: markup, Processor: markup, Revision: markup, Go: markup}}
+	page := written(t, r)
+	if found := foreign.FindAllString(page, -1); found != nil {
+		t.Errorf("found %q", found)
+	}
+	if n, want := strings.Count(page, "&lt;script"), 10; n < want { // or the test would see nothing
+		t.Errorf("it is there %d times, want %d or more", n, want)
+	}
+	if n := strings.Count(page, "</svg>"); n != 3 {
+		t.Errorf("%d charts end", n)
+	}
+}
+
 // What is merged, or was interrupted before anything was answered, makes a page as well.
 func TestOtherResults(t *testing.T) {
 	r := sample(t)
