@@ -21,17 +21,25 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	user := strings.TrimSpace(value)
 	if !isName(user) {
-		refuse(w, r, http.StatusUnprocessableEntity, badValue("form field user", value, "1 to 64 printable characters"))
+		refuse(w, r, http.StatusUnprocessableEntity, badValue("form field user", value, "1 to 64 printable characters, one of them visible"))
 		return
 	}
 	s.answerSession(w, r, session.From(r.Context()).Login(r.Context(), user))
 }
 
 func isName(user string) bool {
-	if user == "" || !utf8.ValidString(user) || utf8.RuneCountInString(user) > maxUser {
+	if !utf8.ValidString(user) || utf8.RuneCountInString(user) > maxUser {
 		return false
 	}
-	return strings.IndexFunc(user, func(c rune) bool { return !unicode.IsPrint(c) }) < 0
+	return strings.IndexFunc(user, func(c rune) bool { return !unicode.IsPrint(c) }) < 0 && strings.ContainsFunc(user, visible)
+}
+
+// visible reports whether a printable character shows something by itself. Spaces, accents and fillers don't, nor do two
+// symbols: the Braille pattern without dots and the note without a head.
+func visible(c rune) bool {
+	const brailleBlank, nullNotehead = '\u2800', '\U0001d159'
+	return unicode.In(c, unicode.L, unicode.N, unicode.P, unicode.S) &&
+		!unicode.Is(unicode.Other_Default_Ignorable_Code_Point, c) && c != brailleBlank && c != nullNotehead
 }
 
 func (s *server) logout(w http.ResponseWriter, r *http.Request) {

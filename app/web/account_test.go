@@ -80,11 +80,17 @@ func TestLoginAfterTheSessionWasEnded(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	_, v := oneServer(t)
-	for _, name := range []string{"a", "Zoë", "李", "ann+lee", strings.Repeat("é", 64)} {
+	for _, name := range []string{"a", "Zoë", "李", "ann+lee", "🦆", "e\u0301", "a\u3164", "(-:", strings.Repeat("é", 64)} {
 		v.post("/login", "user="+name).expect(t, 200)
 	}
 	for _, name := range []string{"", "+++", strings.Repeat("x", 65), "a%00b", "a%0Ab", "%FF", "a%E2%80%AEb"} {
 		v.post("/login", "user="+name).page(t, 422, "1 to 64 printable characters")
+	}
+	// Each of these is printable, and looks like no name at all.
+	for _, c := range "\u3164\uffa0\u115f\u1160\u17b4\u2800\u034f\ufe0f\u0301\U0001d159\U000e0100" {
+		for _, name := range []string{string(c), string(c) + "+" + string(c)} {
+			v.post("/login", "user="+name).page(t, 422, "one of them visible")
+		}
 	}
 	v.post("/login", "").page(t, 422, "form field user")
 	v.post("/login", "user=%zz").page(t, 400, "be read")
