@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,53 @@ func TestParseConfig(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, test.want)
 			}
 		})
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for _, address := range []string{"ops@example.com", "Jane.O'Neil+alarms@mail.example.co.uk", "a_b-c%d@example.com"} {
+		if c, err := ParseConfig(map[string]any{"alarmEmail": address}); err != nil || c.AlarmEmail != address {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	for _, address := range []string{
+		"{{resolve:secretsmanager:x}}@b.co", "${AWS::Region}@b.co", "a{b@b.co", "a`b@b.co", "a|b@b.co", "a\\@b.co", "a\u202eb@b.co", "a\x1b[2J@b.co",
+		"a\x00@b.co", "@b.co", strings.Repeat("a", 65) + "@b.co", "a@b.co\n", "a@b@b.co", "a@{{resolve:ssm:x}}.co",
+	} {
+		if _, err := ParseConfig(map[string]any{"alarmEmail": address}); err == nil {
+			t.Errorf("%q is allowed", address)
+		}
+	}
+}
+
+// CloudFormation resolves {{resolve:…}} wherever it stands in a template: no key takes it, in no place of a value that is
+// otherwise allowed, and a form can't let it pass by mistake.
+func TestNoValueHasADynamicReference(t *testing.T) {
+	const reference = "{{resolve:secretsmanager:x}}"
+	samples := map[string]string{"alarmEmail": "ops@example.com", "certificateArn": certificate, "domain": "lab.example.com",
+		"hostedZoneId": "Z0123456789ABCDEFGHIJ", "loadMix": "read=80,write=20", "replicas": "eu-west-1", "replicaTable": "sessions"}
+	texts := 0
+	for _, key := range Keys() {
+		sample := samples[key.Name]
+		if key.Type == "text" {
+			texts++
+			if sample == "" {
+				sample = key.Default
+			}
+		}
+		for at := range len(sample) + 1 {
+			value := sample[:at] + reference + sample[at:]
+			if _, err := ParseConfig(map[string]any{key.Name: value}); err == nil || !strings.Contains(err.Error(), "context "+key.Name+"=") {
+				t.Errorf("%s=%q: %v", key.Name, value, err)
+			}
+		}
+	}
+	if texts < 10 {
+		t.Errorf("only %d keys are text", texts)
+	}
+	var field string
+	if form("any", &field, "", regexp.MustCompile(``), "anything").set("a " + reference) {
+		t.Error("a form without bounds lets it pass")
 	}
 }
 

@@ -26,7 +26,7 @@ const region = `[a-z]{2,4}(-[a-z]+)+-[0-9]`
 var (
 	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
 	domainForm      = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
-	emailForm       = regexp.MustCompile(`^[^@\s"<>,;]+@[a-z0-9.-]+\.[a-z]{2,63}$`)
+	emailForm       = regexp.MustCompile(`^[A-Za-z0-9._%+'-]{1,64}@[a-z0-9.-]+\.[a-z]{2,63}$`)
 	zoneForm        = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
 	armForm         = regexp.MustCompile(`^` + armType + `(,` + armType + `)*$`)
 	oneARMForm      = regexp.MustCompile(`^` + armType + `$`)

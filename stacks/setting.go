@@ -107,11 +107,17 @@ func boolean(key string, field *bool) setting {
 		}}
 }
 
+// dynamicReference begins what CloudFormation replaces in a template, such as {{resolve:secretsmanager:name}}, wherever it
+// stands.
+const dynamicReference = "{{"
+
+// form is a setting that is text of a form. The text may reach a template as it is, so it never has a dynamic reference,
+// whatever the form lets pass.
 func form(key string, field *string, fallback string, form *regexp.Regexp, allowed string) setting {
 	return setting{key: key, kind: "text", fallback: fallback, allowed: allowed,
 		set: func(value string) bool {
 			*field = value
-			return form.MatchString(value)
+			return form.MatchString(value) && !strings.Contains(value, dynamicReference)
 		}}
 }
 

@@ -25,7 +25,7 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	user := strings.TrimSpace(value)
 	if !isName(user) {
-		refuse(w, r, http.StatusUnprocessableEntity, badValue("form field user", value, "1 to 64 printable characters"))
+		refuse(w, r, http.StatusUnprocessableEntity, badValue("form field user", value, "1 to 64 printable characters, one of them visible"))
 		return
 	}
 	s.answerSession(w, r, session.From(r.Context()).Login(r.Context(), user))
@@ -44,8 +44,8 @@ func isName(user string) bool {
 
 // isBlank reports whether c is a letter or a symbol by Unicode's categories, but has no ink, such as the Hangul filler.
 func isBlank(c rune) bool {
-	const braillePatternBlank = '\u2800'
-	return c == braillePatternBlank || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, c)
+	const braillePatternBlank, nullNotehead = '\u2800', '\U0001d159'
+	return c == braillePatternBlank || c == nullNotehead || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, c)
 }
 
 func (s *server) logout(w http.ResponseWriter, r *http.Request) {

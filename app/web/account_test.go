@@ -107,7 +107,7 @@ func TestLoginAfterTheSessionWasEnded(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	_, v := oneServer(t)
-	for _, name := range []string{"a", "Zoë", "李", "ann+lee", strings.Repeat("é", 64)} {
+	for _, name := range []string{"a", "Zoë", "李", "ann+lee", "🦆", "e\u0301", "(-:", strings.Repeat("é", 64)} {
 		v.post("/login", "user="+name).expect(t, 200)
 	}
 	for _, name := range []string{"", "+++", strings.Repeat("x", 65), "a%00b", "a%0Ab", "%FF", "a%E2%80%AEb"} {
@@ -115,7 +115,7 @@ func TestNames(t *testing.T) {
 	}
 	// Unicode counts these as printable, and fonts draw nothing for them.
 	for _, invisible := range []string{
-		"\u3164", "ann\u3164", "\u115f\u1160", "\uffa0", "\u034f", "\u2800", "\ufe0f", "\u0301", "\U000e0100",
+		"\u3164", "ann\u3164", "\u115f\u1160", "\uffa0", "\u034f", "\u2800", "\ufe0f", "\u0301", "\U000e0100", "\U0001d159",
 	} {
 		v.post("/login", "user="+url.QueryEscape(invisible)).page(t, 422, "1 to 64 printable characters")
 	}
