@@ -37,7 +37,7 @@ func TestLongHeadersAreRefused(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreBounded(t *testing.T) {
+func TestTheListenerBoundsConnections(t *testing.T) {
 	b := newBench(t, Options{}, newStub(t, "a", nil))
 	l := defaultLimits()
 	l.connections = 2

@@ -228,6 +228,8 @@ func TestRefusedHistories(t *testing.T) {
 		{first + "\n" + `{"kind":"cart","product":"socks","quantity":9223372036854775807}`, "line 2: quantity is 9223372036854775807"},
 		{first + "\n" + `{"kind":"write","status":200,"body":{"visits":9223372036854775807}}`, "line 2: the answer has visits 9223372036854775807"},
 		{first + "\n" + `{"kind":"cart","product":"socks","status":200,"body":{"cart":{"socks":-9223372036854775808}}}`, "line 2: the answer has socks -9223372036854775808"},
+		{first + "\n" + `{"kind":"read","status":200,"body":{"authenticated":true,"user":"` + strings.Repeat("a", 1001) + `","visits":0,"cart":{}}}`,
+			"line 2: the answer has a user of 1001 bytes"},
 		{strings.Replace(first, "1800000000000", "-1", 1), "line 1: idle_ns is -1"},
 		{strings.Replace(first, "1800000000000", "9223372036854775807", 1), "line 1: idle_ns is 9223372036854775807"},
 		{first + "\n" + `{"kind":"read","status":200,"body":{}}`, "line 2: the answer lacks"},

@@ -36,6 +36,9 @@ const (
 
 type counts [counters]int64
 
+// longestUser bounds the name of a user, in bytes; the server takes 64 characters.
+const longestUser = 1000
+
 // mostCount bounds what an answer may show of a counter: differences of such numbers don't overflow.
 const mostCount = 1 << 60
 
@@ -103,6 +106,9 @@ func (a *Answer) Read(kind Kind, body []byte) error {
 	}
 	if err := json.Unmarshal(body, &content); err != nil {
 		return fmt.Errorf("the answer is not the JSON that it should be: %w", err)
+	}
+	if len(content.User) > longestUser {
+		return fmt.Errorf("the answer has a user of %d bytes: allowed are %d at most", len(content.User), longestUser)
 	}
 	v := view{whole: kind != Write && kind != Cart, user: content.User}
 	v.visits, v.cart = kind != Cart, kind != Write

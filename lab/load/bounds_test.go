@@ -194,6 +194,49 @@ func TestHistogramsAreBounded(t *testing.T) {
 	}
 }
 
+// What answers may call itself anything, and the process that tests may be stopped for a day: the result stays one that can
+// be read.
+func TestResultOfARunIsBounded(t *testing.T) {
+	r := sampleResult(t, 10, noon)
+	spans := newSeries(time.Second)
+	var known servers
+	for i := range 2000 {
+		spans.add(sample{received: time.Second, server: known.name(fmt.Sprint("server-", i)), failed: "timeout"})
+		spans.add(sample{received: time.Second, server: known.name(strings.Repeat("x", 200+i))})
+	}
+	spans.add(sample{received: 24 * time.Hour, server: known.name("server-7")})
+	var err error
+	if r.Series, err = spans.all(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.Series); n != mergedSpans {
+		t.Errorf("%d spans", n)
+	}
+	if got := r.Series[1].Servers; len(got) != mostServers+1 || got["server-7"] != 1 || got["others"] != 1500+2000 {
+		t.Errorf("%d servers, server-7 %d times, others %d times", len(got), got["server-7"], got["others"])
+	}
+	if got := r.Series[mergedSpans-1].Servers["server-7"]; got != 1 {
+		t.Errorf("what was answered a day later counts %d times at the end", got)
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseResult(text); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCookiesOfAVisitorAreBounded(t *testing.T) {
+	jar := &cookies{}
+	for i := range 2 * mostCookies {
+		jar.apply([]string{fmt.Sprintf("c%d=1", i), "c0=2"})
+	}
+	if len(jar.list) != mostCookies || !strings.HasPrefix(jar.header, "c0=2; c1=1; ") {
+		t.Errorf("%d cookies: %s", len(jar.list), jar.header)
+	}
+}
+
 // FuzzResult reads whatever it is given, and merges what it could read.
 func FuzzResult(f *testing.F) {
 	f.Add([]byte("{}"))

@@ -71,6 +71,7 @@ type Run struct {
 	log      *check.Log
 	stats    *stats
 	events   *events
+	servers  servers
 	started  atomic.Pointer[time.Time] // nil before Do
 	finished atomic.Bool               // nothing more is to be sent
 	closing  atomic.Bool               // every request of the schedule was answered

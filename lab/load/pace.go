@@ -90,7 +90,7 @@ func (r *Run) choose() outgoing {
 func (r *Run) exchange(ctx context.Context, o outgoing, due time.Duration, measured bool) {
 	one := sample{due: due, sent: r.now()}
 	reply := r.client.send(context.WithoutCancel(ctx), o)
-	one.received, one.server = r.now(), reply.Server
+	one.received, one.server = r.now(), r.servers.name(reply.Server)
 	one.failed = r.judge(o, &reply)
 	r.stats.add(one, measured)
 	r.events.answered(one)

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,33 @@ func TestOpenModel(t *testing.T) {
 	if result := do(t, r); result.Requests < together || result.OK != result.Requests {
 		t.Errorf("%d of %d requests were answered", result.OK, result.Requests)
 	}
+}
+
+// A target that calls itself something else in each answer makes no result that can't be read.
+func TestManyNamesOfServers(t *testing.T) {
+	t.Parallel()
+	app := newFleet(t, memory.New(), 1)
+	var answers atomic.Int64
+	front := target(t, func(w http.ResponseWriter, r *http.Request) {
+		forward(t, app.url, renaming{w, strings.Repeat("x", 90) + strconv.FormatInt(answers.Add(1), 10)}, r)
+	})
+	o := options(t, front)
+	o.Mix, o.Rate, o.Duration = parseMix(t, "none=1"), parseRate(t, "400"), 3*time.Second
+	r := run(t, o)
+	if r.OK != r.Requests || len(r.Servers) != 501 || r.Servers["others"] == 0 {
+		t.Errorf("%d of %d requests were answered, by %d servers, others %d times", r.OK, r.Requests, len(r.Servers), r.Servers["others"])
+	}
+}
+
+// renaming is the answer of a server of another name.
+type renaming struct {
+	http.ResponseWriter
+	name string
+}
+
+func (r renaming) WriteHeader(status int) {
+	r.Header().Set("X-Served-By", r.name)
+	r.ResponseWriter.WriteHeader(status)
 }
 
 // forward passes a request on to the application.

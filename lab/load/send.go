@@ -19,7 +19,8 @@ import (
 )
 
 const (
-	longestAnswer   = 1 << 20          // bytes that are read of an answer
+	longestAnswer   = 1 << 20          // bytes that are read of an answer's body
+	longestHeader   = 64 << 10         // and of its header
 	connectWithin   = 10 * time.Second // at most; the timeout of a request may be shorter
 	idleConnections = 90 * time.Second // are kept for that long
 )
@@ -53,6 +54,8 @@ func newClient(base *url.URL, timeout time.Duration) *client {
 		MaxIdleConnsPerHost: mostInFlight,
 		IdleConnTimeout:     idleConnections,
 		DisableCompression:  true,
+
+		MaxResponseHeaderBytes: longestHeader,
 	}}
 }
 

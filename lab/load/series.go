@@ -50,9 +50,10 @@ func newSpanHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, longestTime.Microseconds(), spanDigits)
 }
 
-// add counts an answer. An answer that comes a moment after others of the next span counts there.
+// add counts an answer. An answer that comes a moment after others of the next span counts there, and one that comes after
+// mergedSpans counts in the last of them: the process may have been stopped for hours.
 func (s *series) add(one sample) {
-	for one.received >= time.Duration(len(s.done)+1)*s.length {
+	for len(s.done) < mergedSpans-1 && one.received >= time.Duration(len(s.done)+1)*s.length {
 		s.close()
 	}
 	s.now.Requests++

@@ -112,7 +112,7 @@ func (p *pair) abandon(ctx context.Context) (int64, error) {
 	leave()
 	for range cookies {
 		if err := <-answers; !errors.Is(err, context.Canceled) {
-			return 0, fmt.Errorf("a write was answered before its client gave up (%w)", err)
+			return 0, fmt.Errorf("a write was answered before its client gave up (%v)", err)
 		}
 	}
 	// What a library does with a client that has left, it does from here on.

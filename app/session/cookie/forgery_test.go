@@ -16,6 +16,12 @@ import (
 func TestNothingButWhatWasSealedOpens(t *testing.T) {
 	s := newSealer(t, "ab", "session")
 	value := seal(t, s, newRecord(map[string]string{"theme": `"dark"`}))
+	for range 100 { // until the other alphabet of base64 spells it otherwise, as it does 99 of 100
+		if strings.ContainsAny(value, "-_") {
+			break
+		}
+		value = seal(t, s, newRecord(map[string]string{"theme": `"dark"`}))
+	}
 	if _, _, err := s.Open(value, start); err != nil {
 		t.Fatal(err)
 	}

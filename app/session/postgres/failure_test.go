@@ -121,6 +121,7 @@ func TestPasswordOfEachConnection(t *testing.T) {
 	password, asked := "wrong", 0
 	var failure error
 	set := func(p string, err error) { mu.Lock(); password, failure, asked = p, err, 0; mu.Unlock() }
+	asks := func() int { mu.Lock(); defer mu.Unlock(); return asked }
 	store := newStore(t, postgres.Options{
 		URL: strings.Replace(server.Endpoint, "//postgres@", "//web@", 1),
 		Password: func(context.Context) (string, error) {
@@ -145,13 +146,13 @@ func TestPasswordOfEachConnection(t *testing.T) {
 	exec(t, admin, "ALTER ROLE web PASSWORD 'second'")
 	set("second", nil)
 	must(t, store.Ping(t.Context())) // the open connection stays
-	if asked != 0 {
-		t.Errorf("asked for %d passwords, want none for a connection that is open", asked)
+	if n := asks(); n != 0 {
+		t.Errorf("asked for %d passwords, want none for a connection that is open", n)
 	}
 	store.Pool().Reset()
 	id, record := create(t, store)
-	if _, err := store.Update(t.Context(), id, add(record, 1)); err != nil || asked != 1 {
-		t.Errorf("after the rotation: %v, asked %d times, want once for one new connection", err, asked)
+	if _, err := store.Update(t.Context(), id, add(record, 1)); err != nil || asks() != 1 {
+		t.Errorf("after the rotation: %v, asked %d times, want once for one new connection", err, asks())
 	}
 }
 

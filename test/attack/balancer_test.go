@@ -1,0 +1,107 @@
+package attack
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stateless-servers/lab/balancer"
+)
+
+// behind puts the lab's load balancer in front of the server, and returns where it listens.
+func behind(t *testing.T, s *server) (*balancer.Balancer, string) {
+	t.Helper()
+	b := balancer.New(balancer.Options{HealthInterval: time.Hour})
+	t.Cleanup(b.Close)
+	if err := b.Register("server-1", s.addr); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Await(t.Context(), "server-1", balancer.StateHealthy); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := balancer.Serve(listener, b)
+	t.Cleanup(func() { front.Close() })
+	return b, listener.Addr().String()
+}
+
+// Forms that are too long are refused as such, on the way through the balancer too, however many come at once.
+func TestLongFormsThroughTheBalancer(t *testing.T) {
+	s := start(t, []string{"PLAIN_HTTP=true"})
+	b, address := behind(t, s)
+	const length = 10 << 20
+	var posts sync.WaitGroup
+	var mu sync.Mutex
+	answers := map[string]int{}
+	for i := range 40 {
+		posts.Go(func() {
+			conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(time.Minute))
+			fmt.Fprintf(conn, "POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n%s\r\n\r\n",
+				[]string{fmt.Sprintf("Content-Length: %d", length), "Transfer-Encoding: chunked"}[i%2])
+			go func() {
+				if i%2 == 1 {
+					fmt.Fprintf(conn, "%x\r\n", length)
+				}
+				for range length >> 16 {
+					if _, err := io.WriteString(conn, strings.Repeat("a", 1<<16)); err != nil {
+						return // the answer was enough
+					}
+				}
+			}()
+			answer := "none"
+			if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
+				answer = response.Status
+				response.Body.Close()
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			answers[answer]++
+		})
+	}
+	posts.Wait()
+	if answers["413 Request Entity Too Large"] != 40 {
+		t.Errorf("answers: %v", answers)
+	}
+	if got := b.Errors(); got != (balancer.Errors{}) {
+		t.Errorf("counted %+v", got)
+	}
+	s.well(t)
+}
+
+// Visitors who ask for page after page and read none hold up nobody else, neither at the server nor at the balancer.
+func TestVisitorsWhoDoNotRead(t *testing.T) {
+	s := start(t, []string{"PLAIN_HTTP=true"})
+	_, address := behind(t, s)
+	requests := strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1000)
+	for _, to := range []string{s.addr, address} {
+		for range 100 {
+			conn, err := net.DialTimeout("tcp", to, 5*time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { conn.Close() })
+			conn.(*net.TCPConn).SetReadBuffer(4096)
+			conn.SetDeadline(time.Now().Add(time.Minute))
+			go io.WriteString(conn, requests) // until nobody takes more of them
+		}
+		if status := keep(t, to).get(t, "/api/session"); status != http.StatusOK {
+			t.Errorf("another visitor: %d", status)
+		}
+	}
+	s.well(t)
+}
