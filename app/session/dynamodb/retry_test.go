@@ -32,6 +32,7 @@ func (still) item() map[string]types.AttributeValue {
 		return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 	}
 	return map[string]types.AttributeValue{
+		"id":      &types.AttributeValueMemberS{Value: session.ID{1}.String()},
 		"created": number(start.UnixMilli()), "expires": number(start.Unix() + 3600), "ttl": number(start.Unix() + 600),
 		"values": &types.AttributeValueMemberM{},
 	}
