@@ -76,7 +76,7 @@ func TestStoresThatAreBrokenUnderFaultsAreFound(t *testing.T) {
 }
 
 func check(t *testing.T, name string) sessiontest.Check {
-	for _, check := range sessiontest.Checks() {
+	for _, check := range sessiontest.AllChecks() {
 		if check.Name == name {
 			return check
 		}

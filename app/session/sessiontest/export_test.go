@@ -17,3 +17,6 @@ func FaultsBeneath(ctx context.Context, name string, store session.Store, wrap f
 	}
 	return fmt.Errorf("there is no operation %q", name)
 }
+
+// AllChecks are those of Run and RunStoreFaults.
+func AllChecks() []Check { return append(Checks(), faultChecks()...) }

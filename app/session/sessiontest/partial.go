@@ -20,7 +20,8 @@ import (
 
 // RunFaults runs every operation of a Manager on a real store, and has each message to the store fail in every way, once
 // per case. After each case it checks that partial success lost nothing. The store is at the TCP address and speaks
-// plaintext; open returns it by way of another address.
+// plaintext; open returns it by way of another address. Then RunFaults moves sessions from the store and to it, and has
+// each call of either store fail.
 func RunFaults(t *testing.T, address string, open func(t *testing.T, address string) session.Store) {
 	healthy := open(t, address)
 	for _, operation := range faultOperations() {
@@ -42,33 +43,42 @@ func RunFaults(t *testing.T, address string, open func(t *testing.T, address str
 			t.Logf("%d cases", cases)
 		})
 	}
+	runChecks(t, healthy, movingChecks())
 }
 
-// faultChecks have the calls fail that a Manager makes of its store: as it is, and while sessions move to another store
-// and from one.
+// RunStoreFaults is RunFaults for a store without messages that could fail: the Manager's calls of the store do.
+func RunStoreFaults(t *testing.T, store session.Store) {
+	runChecks(t, store, append(faultChecks(), movingChecks()...))
+}
+
+// faultChecks have the calls fail that a Manager makes of its store.
 func faultChecks() []Check {
 	var checks []Check
 	for _, o := range faultOperations() {
-		run := func(ctx context.Context, healthy session.Store, open func(*injector) session.Store) error {
-			_, err := o.run(ctx, healthy, func(i *injector) (session.Store, error) { return open(i), nil })
-			return err
-		}
 		checks = append(checks, Check{Name: "faults: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
-			return run(ctx, store, func(i *injector) session.Store { return newFaulty(store, i) })
+			_, err := o.run(ctx, store, func(i *injector) (session.Store, error) { return newFaulty(store, i), nil })
+			return err
 		}})
-		move := func(old, next session.Store) func(ctx context.Context) error {
-			return func(ctx context.Context) error {
-				return run(ctx, migrate.Prepare(old, next), func(i *injector) session.Store {
-					return migrate.From(newFaulty(old, i), newFaulty(next, i))
-				})
-			}
+	}
+	return checks
+}
+
+// movingChecks have the calls fail of both stores while sessions move from one to the other.
+func movingChecks() []Check {
+	var checks []Check
+	for _, o := range faultOperations() {
+		move := func(ctx context.Context, old, next session.Store) error {
+			_, err := o.run(ctx, migrate.Prepare(old, next), func(i *injector) (session.Store, error) {
+				return migrate.From(newFaulty(old, i), newFaulty(next, i)), nil
+			})
+			return err
 		}
 		checks = append(checks,
 			Check{Name: "faults while moving away: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
-				return move(store, memory.New())(ctx)
+				return move(ctx, store, memory.New())
 			}},
 			Check{Name: "faults while moving here: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
-				return move(memory.New(), store)(ctx)
+				return move(ctx, memory.New(), store)
 			}})
 	}
 	return checks

@@ -34,7 +34,7 @@ type Check struct {
 
 // Checks returns all checks of one store, the simplest first: of its calls, then of two servers that share it.
 func Checks() []Check {
-	checks := slices.Concat(contractChecks(), promiseChecks(), renewalChecks(), userChecks(), faultChecks())
+	checks := slices.Concat(contractChecks(), promiseChecks(), renewalChecks(), userChecks())
 	for _, check := range ServerChecks() {
 		checks = append(checks, Check{
 			Name: check.Name,
@@ -53,9 +53,11 @@ func Checks() []Check {
 // mostTime bounds one check.
 const mostTime = time.Minute
 
-// Run runs every check that the store's promises call for, each as a subtest.
-func Run(t *testing.T, store session.Store) {
-	for _, check := range Checks() {
+// Run runs every check that the store's promises call for, each as a subtest. See RunFaults for the rest.
+func Run(t *testing.T, store session.Store) { runChecks(t, store, Checks()) }
+
+func runChecks(t *testing.T, store session.Store, checks []Check) {
+	for _, check := range checks {
 		if check.Promised != nil && !check.Promised(store.Promises()) {
 			continue
 		}

@@ -17,6 +17,8 @@ func open(t *testing.T, url string) *Store {
 
 func TestStore(t *testing.T) { sessiontest.Run(t, open(t, "file://"+t.TempDir())) }
 
+func TestFaults(t *testing.T) { sessiontest.RunStoreFaults(t, open(t, "file://"+t.TempDir())) }
+
 // TestServers gives each server a store of its own in the same folder.
 func TestServers(t *testing.T) {
 	url := "file://" + t.TempDir()
