@@ -43,7 +43,7 @@ func pause(ctx context.Context, attempt int) bool {
 	if attempt < 5 {
 		most = min(most, firstPause<<attempt)
 	}
-	timer := time.NewTimer(most/2 + rand.N(most/2))
+	timer := time.NewTimer(most/2 + rand.N(most/2)) // #nosec G404 -- jitter
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -29,7 +29,8 @@ func (s *Store) UserSessions(ctx context.Context, user string, query session.Pag
 		KeyConditionExpression:    aws.String("#owner = :owner"),
 		ExpressionAttributeNames:  map[string]string{"#owner": attributeOwner},
 		ExpressionAttributeValues: item{":owner": text(owner(user))},
-		Limit:                     aws.Int32(int32(min(query.Limit, mostKeys))), ExclusiveStartKey: start,
+		Limit:                     aws.Int32(int32(min(query.Limit, mostKeys))), // #nosec G115 -- at most mostKeys
+		ExclusiveStartKey:         start,
 	})
 	if err != nil {
 		return session.Page{}, err
