@@ -108,9 +108,9 @@ func TestLyingDynamoDB(t *testing.T) {
 	}{
 		{"id", `{"S":"another"}`, 0}, {"id", `{"N":"5"}`, 0}, {"id", ``, 0},
 		{"created", `{"S":"soon"}`, 0}, {"created", `{"N":"1e400"}`, 0}, {"created", `{"M":{}}`, 0}, {"created", `{"NULL":true}`, 0}, {"created", ``, 0},
-		{"created", `{"N":"9223372036854775807"}`, 0}, {"created", `{"N":"-9223372036854775808"}`, 0},
+		{"created", `{"N":"9223372036854775807"}`, http.StatusServiceUnavailable}, {"created", `{"N":"-9223372036854775808"}`, http.StatusServiceUnavailable},
 		{"expires", `{"BOOL":true}`, 0}, {"expires", `{"N":"9223372036854775808"}`, 0},
-		{"ttl", `{"N":"300000000000"}`, 0}, {"ttl", `{"L":[]}`, 0},
+		{"ttl", `{"N":"300000000000"}`, http.StatusServiceUnavailable}, {"ttl", `{"L":[]}`, 0},
 		{"values", `{"S":"a"}`, 0}, {"values", `{"L":[]}`, 0}, {"values", ``, 0},
 		{"values", `{"M":{"visits":{"S":"many"}}}`, http.StatusUnprocessableEntity},
 		{"values", `{"M":{"visits":{"N":"1.5"}}}`, http.StatusUnprocessableEntity},

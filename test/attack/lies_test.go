@@ -18,8 +18,9 @@ import (
 type lie struct {
 	name string
 	tell func(net.Conn)
-	// status, when not 0, is what GET /api/session gets instead of a 503: what the store says is well-formed and may be true.
-	// The other requests may then get anything but a 500.
+	// status, when not 0, is the status of GET /api/session for a lie that does not concern every request. Either what the
+	// store says is well-formed and may be true, or it is about the times of a session that a login or a logout ends without
+	// using them. The other requests may then get anything but a 500.
 	status int
 	// fresh has a new server hear the lie, which never heard the truth.
 	fresh bool

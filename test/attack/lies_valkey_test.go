@@ -89,8 +89,8 @@ func TestLyingValkey(t *testing.T) {
 		status                 int
 	}{
 		{"times that are no numbers", "soon", "later", "never", "1", 0},
-		{"times beyond the calendar", "9223372036854775807", "9223372036854775807", "9223372036854775807", "1", 0},
-		{"times before the calendar", "-9223372036854775808", late, late, "1", 0},
+		{"times beyond the calendar", "9223372036854775807", "9223372036854775807", "9223372036854775807", "1", http.StatusServiceUnavailable},
+		{"times before the calendar", "-9223372036854775808", late, late, "1", http.StatusServiceUnavailable},
 		{"a counter that is no number", created, late, late, `"many"`, http.StatusUnprocessableEntity},
 		{"a counter out of range", created, late, late, "9007199254740993", http.StatusUnprocessableEntity},
 		{"a session of nobody's", created, late, late, "7", http.StatusOK},
