@@ -20,7 +20,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// How a provider is asked for its configuration. The tries end well before timeout when nobody is there.
+// Limits on reading a provider's configuration. The tries end well before timeout when nobody is there.
 const (
 	tryTimeout = 2 * time.Second
 	tries      = 3

@@ -42,7 +42,7 @@ type Session struct {
 	begun   bool         // the response has begun
 }
 
-// A state is what a Session knows of the visitor's session.
+// A state says how much a Session knows about the visitor's session.
 type state uint8
 
 const (

@@ -89,7 +89,7 @@ func express(u session.Update) (_ change, condition string) {
 	return change{expression, names, values}, strings.Join(conditions, " AND ")
 }
 
-// unchanged is the condition on a live session whose values are those that were read.
+// unchanged is a condition. It holds for a live session that has the values that were read.
 const unchanged = live + " AND #values = :values"
 
 // swap reads the session, applies the changes here, and stores all values on the condition that nobody has changed them

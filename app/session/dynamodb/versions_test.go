@@ -27,7 +27,7 @@ func number(n int64) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 }
 
-// itemBefore is what Create stored. All values are numbers.
+// itemBefore returns the item that Create of the earlier version stored. All values are numbers.
 func itemBefore(id session.ID, r session.Record) map[string]types.AttributeValue {
 	values := map[string]types.AttributeValue{}
 	for key, value := range r.Values {
@@ -41,13 +41,13 @@ func itemBefore(id session.ID, r session.Record) map[string]types.AttributeValue
 	}
 }
 
-// endedBefore is what End stored.
+// endedBefore returns the item that End of the earlier version stored.
 func endedBefore(id session.ID, now time.Time) map[string]types.AttributeValue {
 	until := number(now.Add(2 * time.Minute).Unix())
 	return map[string]types.AttributeValue{"id": text(id.String()), "ended": until, "ttl": until}
 }
 
-// readBefore is what Load did with an item: nil if it is a live session.
+// readBefore reads an item as Load of the earlier version did. It returns nil for a live session.
 func readBefore(it map[string]types.AttributeValue, now time.Time) error {
 	number := func(name string) int64 {
 		n, _ := it[name].(*types.AttributeValueMemberN)
@@ -69,7 +69,7 @@ func readBefore(it map[string]types.AttributeValue, now time.Time) error {
 	return nil
 }
 
-// updateBefore is what Update sent for an addition to the key n.
+// updateBefore returns the request that Update of the earlier version sent for an addition to the key n.
 func updateBefore(t *testing.T, client *sdk.Client, id session.ID, now time.Time) error {
 	_, err := client.UpdateItem(t.Context(), &sdk.UpdateItemInput{
 		TableName: aws.String(table), Key: key(id),
@@ -85,7 +85,7 @@ func updateBefore(t *testing.T, client *sdk.Client, id session.ID, now time.Time
 	return err
 }
 
-// endBefore is what End sent.
+// endBefore returns the request that End of the earlier version sent.
 func endBefore(t *testing.T, client *sdk.Client, id session.ID, now time.Time) error {
 	_, err := client.PutItem(t.Context(), &sdk.PutItemInput{
 		TableName: aws.String(table), Item: endedBefore(id, now),

@@ -11,7 +11,7 @@ var outcomes = map[string]error{
 // outcome says whether a row is a live session at $2.
 const outcome = `CASE WHEN least(expires_at, idle_expires_at) <= $2 THEN 'missing' WHEN ended THEN 'ended' ELSE 'live' END`
 
-// columns are what scan reads. What is kept of a session that has ended is not shown.
+// columns lists the columns that scan reads. It hides the state that is kept of an ended session.
 const columns = `outcome, created_at, expires_at, idle_expires_at, user_name, user_agent,
     CASE WHEN outcome = 'live' THEN contents ELSE '{}' END AS contents`
 

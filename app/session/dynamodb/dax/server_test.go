@@ -25,7 +25,7 @@ const (
 	transactWrite   = -1160037738
 )
 
-// projection is what package dynamodb asks for in a batch. The answer has the place of an attribute for its name.
+// projection lists the attributes that package dynamodb reads in a batch. The answer has the place of an attribute for its name.
 var projection = []string{"id", "created", "expires", "ttl", "user", "agent", "ended"}
 
 // The codes of errors, by their names.
