@@ -12,7 +12,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/login/logintest"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // The program as it is deployed: one server begins a login, another finishes it, and both know the visitor. The servers

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"stateless-servers/app/config"
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // metrics are what the admin server's /metrics shows.

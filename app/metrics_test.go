@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"stateless-servers/app/config"
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 func TestTotals(t *testing.T) {

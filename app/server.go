@@ -12,9 +12,9 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/login"
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/sealing"
 	"stateless-servers/app/web"
+	"stateless-servers/session"
+	"stateless-servers/session/sealing"
 )
 
 // Bounds on what a client may take; the longest answer of the application waits 2 s (?delay=) and for its store.

@@ -8,12 +8,12 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/leaderboard"
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/cookie"
-	"stateless-servers/app/session/memory"
-	"stateless-servers/app/session/migrate"
-	"stateless-servers/app/session/sealing"
-	"stateless-servers/app/session/token"
+	"stateless-servers/session"
+	"stateless-servers/session/cookie"
+	"stateless-servers/session/memory"
+	"stateless-servers/session/migrate"
+	"stateless-servers/session/sealing"
+	"stateless-servers/session/token"
 )
 
 // storage is where the server keeps what outlives a request. It doesn't connect until it is used: a server may start

@@ -20,12 +20,13 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/leaderboard"
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/dynamodb"
-	"stateless-servers/app/session/dynamodb/dax"
-	"stateless-servers/app/session/memcached"
-	"stateless-servers/app/session/postgres"
-	"stateless-servers/app/session/valkey"
+	"stateless-servers/session"
+	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/dynamodb/dax"
+	"stateless-servers/session/memcached"
+	"stateless-servers/session/postgres"
+	"stateless-servers/session/valkey"
+	"stateless-servers/session/valkey/elasticache"
 )
 
 // sweepInterval is how often expired rows are looked for in PostgreSQL, which deletes nothing by itself.
@@ -37,9 +38,9 @@ const migrateRetry = 5 * time.Second
 func (s *storage) openValkey(_ context.Context, c config.Config, _ *slog.Logger) (session.Store, leaderboard.Board, error) {
 	options := valkey.Options{Address: c.ValkeyAddress, TLS: c.ValkeyTLS}
 	if c.ValkeyUser != "" {
-		sign := valkey.IAM
+		sign := elasticache.IAM
 		if c.ValkeyServerless {
-			sign = valkey.IAMServerless
+			sign = elasticache.IAMServerless
 		}
 		options.Credentials = sign(awsConfig(c).Credentials, c.Region, c.ValkeyUser, c.ValkeyCacheName)
 	}

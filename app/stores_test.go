@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"stateless-servers/app/config"
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/memory"
+	"stateless-servers/session"
+	"stateless-servers/session/memory"
 )
 
 // What the environment says of a table is what visitors are told of it.

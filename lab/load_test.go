@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"stateless-servers/app/leaderboard"
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/memory"
-	"stateless-servers/app/session/sessiontest/broken"
 	"stateless-servers/app/web"
 	"stateless-servers/lab/load"
+	"stateless-servers/session"
+	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest/broken"
 )
 
 // application is the sample application on the store, in this process.

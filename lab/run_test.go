@@ -15,7 +15,7 @@ import (
 
 	"stateless-servers/lab/experiment"
 	"stateless-servers/lab/fleet"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 func TestList(t *testing.T) {

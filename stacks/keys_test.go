@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
 
-	"stateless-servers/app/session/sealing"
+	"stateless-servers/session/sealing"
 )
 
 func TestKeyStore(t *testing.T) {

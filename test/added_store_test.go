@@ -14,16 +14,16 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 // What CONTRIBUTING.md says it takes to add a store: a folder, and in the table of stores a line, with its import.
 const (
 	addedStore  = "files"
 	addedLine   = "\t\t\"files\": byURL(files.Open),\n"
-	addedImport = "\t\"stateless-servers/app/session/files\"\n"
+	addedImport = "\t\"stateless-servers/session/files\"\n"
 	afterLine   = "\t\tconfig.StoreMemory:    (*storage).openMemory,\n"
-	afterImport = "\t\"stateless-servers/app/session/cookie\"\n"
+	afterImport = "\t\"stateless-servers/session/cookie\"\n"
 )
 
 // A store is added by one folder and one line of the server: it passes the conformance suite, and two servers share its
@@ -32,7 +32,7 @@ func TestAddedStore(t *testing.T) {
 	overlay := overlayOfAddedStore(t)
 	programs := t.TempDir()
 	suite, server := filepath.Join(programs, "suite"), filepath.Join(programs, "server")
-	goCommand(t, "test", "-c", "-vet=off", "-overlay", overlay, "-o", suite, "./app/session/"+addedStore)
+	goCommand(t, "test", "-c", "-vet=off", "-overlay", overlay, "-o", suite, "./session/"+addedStore)
 	goCommand(t, "build", "-overlay", overlay, "-o", server, "./app")
 
 	run := exec.CommandContext(t.Context(), suite, "-test.v", "-test.timeout=2m")

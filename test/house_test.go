@@ -22,11 +22,11 @@ func TestArrows(t *testing.T) {
 	}{
 		{"app", []string{"github.com/aws/aws-cdk-go", module + "lab", module + "stacks"}},
 		{"lab", []string{"github.com/aws/aws-cdk-go", module + "stacks", module + "app/web"}},
-		{"stacks", []string{module + "lab", module + "app/session", module + "app/web"}},
-		{"app/session", []string{module}},
+		{"stacks", []string{module + "lab", module + "session", module + "app/web"}},
+		{"session", []string{module}},
 		{"app/login", []string{module + "app/config", module + "app/web", module + "lab"}},
 		{"lab/cost", []string{module}},
-		{"app/web", []string{module + "app/config", module + "app/session/"}},
+		{"app/web", []string{module + "app/config", module + "session/"}},
 	}
 	for _, test := range tests {
 		command := exec.Command("go", "list", "-deps", "./"+test.from)

@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"stateless-servers/lab/fleet"
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 // root is the module's folder, seen from this package.

@@ -11,9 +11,9 @@ import (
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"stateless-servers/app/session/dynamodb"
-	"stateless-servers/app/session/sessiontest"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // The table that the stack deploys is one that the session library works on: it is made in DynamoDB Local from the

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 // Where the workshop's lab listens, and what starts it.

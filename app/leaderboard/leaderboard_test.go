@@ -14,8 +14,8 @@ import (
 	"github.com/valkey-io/valkey-go"
 
 	"stateless-servers/app/leaderboard"
-	"stateless-servers/app/session/dynamodb"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // boards are the implementations, each with how to get an empty one on a real server.

@@ -11,8 +11,8 @@ import (
 	"github.com/bradfitz/gomemcache/memcache"
 
 	"stateless-servers/app/leaderboard"
-	"stateless-servers/app/session/memcached"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/memcached"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // Names that overlap each other on one item all keep their place.

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"stateless-servers/app/leaderboard"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 func TestPostgresKeepsTheBestOnly(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"stateless-servers/app/session/sealing/sealingtest"
+	"stateless-servers/session/sealing/sealingtest"
 )
 
 const issuer = "https://login.example/pool"

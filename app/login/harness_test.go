@@ -14,11 +14,11 @@ import (
 	"stateless-servers/app/leaderboard"
 	"stateless-servers/app/login"
 	"stateless-servers/app/login/logintest"
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/memory"
-	"stateless-servers/app/session/sealing/sealingtest"
-	"stateless-servers/app/session/token"
 	"stateless-servers/app/web"
+	"stateless-servers/session"
+	"stateless-servers/session/memory"
+	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/token"
 )
 
 const redirect = "http://lab.example/login/callback"

@@ -23,9 +23,9 @@ import (
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/cookie"
-	"stateless-servers/app/session/sealing"
+	"stateless-servers/session"
+	"stateless-servers/session/cookie"
+	"stateless-servers/session/sealing"
 )
 
 // Lifetime is how long a visitor may take at the provider: time for a password that was forgotten, and a second factor.

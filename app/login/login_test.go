@@ -10,7 +10,7 @@ import (
 
 	"stateless-servers/app/login"
 	"stateless-servers/app/login/logintest"
-	"stateless-servers/app/session/sealing/sealingtest"
+	"stateless-servers/session/sealing/sealingtest"
 )
 
 // Each request of a login goes to another server than the one before.

@@ -14,9 +14,9 @@ import (
 
 	"stateless-servers/app/login"
 	"stateless-servers/app/login/logintest"
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/cookie"
-	"stateless-servers/app/session/sealing/sealingtest"
+	"stateless-servers/session"
+	"stateless-servers/session/cookie"
+	"stateless-servers/session/sealing/sealingtest"
 )
 
 // A refusal is a login that goes wrong, for which the server is to answer 403.

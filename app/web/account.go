@@ -11,7 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // maxUser bounds a user's name, in characters.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"stateless-servers/app/leaderboard"
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // What a session holds.

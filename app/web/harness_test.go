@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"stateless-servers/app/leaderboard"
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/memory"
 	"stateless-servers/app/web"
+	"stateless-servers/session"
+	"stateless-servers/session/memory"
 )
 
 var errDown = errors.New("down")

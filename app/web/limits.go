@@ -3,7 +3,7 @@ package web
 import (
 	"cmp"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // limits are what the session store means for the application. They alone decide what the page says of the store, which

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/cookie"
-	"stateless-servers/app/session/sealing/sealingtest"
-	"stateless-servers/app/session/token"
+	"stateless-servers/session"
+	"stateless-servers/session/cookie"
+	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/token"
 )
 
 // What can't be done, as visitors are told.

@@ -8,7 +8,7 @@ import (
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // A Login has a third party, the provider, say who visitors are, so that the application asks for no name. A login that

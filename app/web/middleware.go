@@ -6,7 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // policy lets the page use this server alone, and nothing that is written in the page itself.

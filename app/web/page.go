@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"stateless-servers/app/leaderboard"
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // homePage is what homeDocument shows.

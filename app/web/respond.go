@@ -13,7 +13,7 @@ import (
 
 	g "maragu.dev/gomponents"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // A problem is an error as RFC 9457 describes it. Its type is about:blank: the status says it all.

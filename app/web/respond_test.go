@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"stateless-servers/app/session"
 	"stateless-servers/app/web"
+	"stateless-servers/session"
 )
 
 func TestErrorsOfSessions(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // list is the answer of GET /api/sessions.

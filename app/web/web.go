@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"stateless-servers/app/leaderboard"
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // Options say what the application stands on. Server, Zone and Sessions are required.

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"stateless-servers/lab/cost"
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 // A Variant is one way to deploy.

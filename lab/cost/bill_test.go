@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/memory"
+	"stateless-servers/session"
+	"stateless-servers/session/memory"
 )
 
 // golden are the templates of a variant, as the tests of stacks keep them.

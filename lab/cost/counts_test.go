@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 var update = flag.Bool("update", false, "write counts.json anew")

@@ -16,16 +16,16 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/cookie"
-	"stateless-servers/app/session/dynamodb"
-	"stateless-servers/app/session/memcached"
-	"stateless-servers/app/session/memory"
-	"stateless-servers/app/session/postgres"
-	"stateless-servers/app/session/sealing"
-	"stateless-servers/app/session/token"
-	"stateless-servers/app/session/valkey"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session"
+	"stateless-servers/session/cookie"
+	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/memcached"
+	"stateless-servers/session/memory"
+	"stateless-servers/session/postgres"
+	"stateless-servers/session/sealing"
+	"stateless-servers/session/sessiontest/storeserver"
+	"stateless-servers/session/token"
+	"stateless-servers/session/valkey"
 )
 
 // A wire passes connections on and counts the bytes in both directions, before it passes them on.

@@ -6,7 +6,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/load"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // cacheLoss ends the cache node under load: one that is alone, and one that has a replica.

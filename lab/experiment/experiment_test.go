@@ -15,7 +15,7 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/machine"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")

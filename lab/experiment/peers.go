@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 // kept is what a library makes of requests that overlap, as the program of test/bench writes it.

@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"stateless-servers/app/config"
-	"stateless-servers/app/session/dynamodb"
 	"stateless-servers/lab/load"
+	"stateless-servers/session/dynamodb"
 )
 
 // replicaLag reads sessions from a replica that is behind, and from the primary.

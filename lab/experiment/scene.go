@@ -16,7 +16,7 @@ import (
 	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/load"
 	"stateless-servers/lab/store"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // Lab is where experiments run.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // Interrupted while the store is away, a soak ends, and leaves nothing on disk.

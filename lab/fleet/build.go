@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
-	"stateless-servers/lab/filelock"
-	"stateless-servers/lab/process"
+	"github.com/gofrs/flock"
+
+	"stateless-servers/session/sessiontest/process"
 )
 
 // modulePath is the first line of the go.mod that says where the sources of the server are.
@@ -42,11 +44,11 @@ func BuildProgram(ctx context.Context, name, module, pkg string) (string, error)
 	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := filelock.Take(ctx, program+".lock", func() {})
-	if err != nil {
+	lock := flock.New(program + ".lock")
+	if _, err := lock.TryLockContext(ctx, 50*time.Millisecond); err != nil {
 		return "", fmt.Errorf("building the %s: %w", name, err)
 	}
-	defer unlock()
+	defer lock.Close()
 	// Stamping the state of the repository would link anew with every commit.
 	build, err := process.Start(process.Command{
 		Name: "go build", Path: "go", Args: []string{"build", "-buildvcs=false", "-o", program, pkg}, Dir: filepath.Join(root, module),

@@ -18,7 +18,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 // stub is the path of the program in testdata/stub, built once for all tests.

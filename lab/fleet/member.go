@@ -13,7 +13,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 const (

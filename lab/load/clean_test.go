@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/memory"
 	"stateless-servers/lab/check"
+	"stateless-servers/session"
+	"stateless-servers/session/memory"
 )
 
 // A correct fleet is never accused: not with overlapping requests, not while servers are killed and added, and not when

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/memory"
-	"stateless-servers/app/session/sessiontest/broken"
 	"stateless-servers/lab/check"
 	"stateless-servers/lab/load"
+	"stateless-servers/session"
+	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest/broken"
 )
 
 // Every way to be wrong is found, and called by its name.

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"stateless-servers/app/leaderboard"
-	"stateless-servers/app/session"
 	"stateless-servers/app/web"
 	"stateless-servers/lab/balancer"
 	"stateless-servers/lab/load"
+	"stateless-servers/session"
 )
 
 // fleet is the sample application in this process: several servers on one store behind a balancer.

@@ -16,11 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/memory"
-	"stateless-servers/app/session/sealing"
-	"stateless-servers/app/session/token"
 	"stateless-servers/lab/load"
+	"stateless-servers/session"
+	"stateless-servers/session/memory"
+	"stateless-servers/session/sealing"
+	"stateless-servers/session/token"
 )
 
 // Requests are sent when they are due, whether the earlier ones are answered or not.

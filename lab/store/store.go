@@ -15,10 +15,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"stateless-servers/app/config"
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/dynamodb"
-	"stateless-servers/app/session/postgres"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session"
+	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/postgres"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 const (

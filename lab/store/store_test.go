@@ -13,8 +13,8 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"stateless-servers/app/config"
-	"stateless-servers/app/session/dynamodb"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 func TestEmbeddedStoreExpires(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // Visitors without cookies cost the store nothing until they write.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 const lyingTable = "lies"

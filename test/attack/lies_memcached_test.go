@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // A Memcached that lies or hangs costs visitors a 503, whatever it says.

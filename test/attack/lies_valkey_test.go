@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // A Valkey that lies or hangs costs visitors a 503, whatever it says.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // Neither keys nor cookies are in a log line, a metric or an error, whatever goes wrong.

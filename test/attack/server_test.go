@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"stateless-servers/lab/fleet"
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 // A server is a running server's program.

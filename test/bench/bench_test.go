@@ -18,8 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	store "stateless-servers/app/session/dynamodb"
-	"stateless-servers/lab/storeserver"
+	store "stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

@@ -16,8 +16,8 @@ import (
 	"slices"
 	"strings"
 
-	store "stateless-servers/app/session/dynamodb"
-	"stateless-servers/lab/storeserver"
+	store "stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 const help = `Measure what sessions cost a server, in one run on one machine (Linux, 2 CPUs or more).

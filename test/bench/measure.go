@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // A Turn is one measurement of a variant's route.

@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"time"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/dynamodb"
-	"stateless-servers/app/session/valkey"
+	"stateless-servers/session"
+	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/valkey"
 )
 
 const visits = session.Counter("visits")

@@ -19,7 +19,7 @@ import (
 	"syscall"
 	"time"
 
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 // A Usage is what a server process has used since its start, from its own accounting.

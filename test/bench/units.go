@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	store "stateless-servers/app/session/dynamodb"
+	store "stateless-servers/session/dynamodb"
 )
 
 // mix is what ten requests of a visitor do.

@@ -15,7 +15,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/fleet"
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 // broken lists in what the session cookie, as the browser keeps it, falls short of what is promised.

@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // row is the selector of a server's row in the table.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"stateless-servers/lab/fleet"
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 // lab is a running `lab up`.

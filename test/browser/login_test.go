@@ -9,10 +9,10 @@ import (
 
 	"stateless-servers/app/login"
 	"stateless-servers/app/login/logintest"
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/sealing/sealingtest"
-	"stateless-servers/app/session/token"
 	"stateless-servers/app/web"
+	"stateless-servers/session"
+	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/token"
 )
 
 // A visitor logs in at a provider, and out, as the page's policy lets a browser do.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // What the check must allow and what it must find, in histories of one session by hand.

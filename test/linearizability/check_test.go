@@ -11,7 +11,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // decideWithin bounds the search for an order of one session's calls.

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/lab/process"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/sessiontest/process"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // A fault is what goes wrong while clients go on.

@@ -9,12 +9,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	dynamodbclient "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/dynamodb"
-	"stateless-servers/app/session/memcached"
-	"stateless-servers/app/session/postgres"
-	"stateless-servers/app/session/valkey"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session"
+	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/memcached"
+	"stateless-servers/session/postgres"
+	"stateless-servers/session/sessiontest/storeserver"
+	"stateless-servers/session/valkey"
 )
 
 // A kind is a store that servers share.

@@ -19,8 +19,8 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"stateless-servers/app/session/memory"
-	"stateless-servers/lab/storeserver"
+	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
 func TestMain(m *testing.M) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // A Call is what a client asks of a server.

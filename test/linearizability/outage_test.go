@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 // While the store hangs, only visitors who need their session notice: they get a 503 while it still hangs. Nothing has to

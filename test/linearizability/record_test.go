@@ -10,7 +10,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 const (

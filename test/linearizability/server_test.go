@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/sessiontest/broken"
+	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/broken"
 )
 
 // lifetime is longer than any history.

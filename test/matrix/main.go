@@ -13,15 +13,15 @@ import (
 	"path/filepath"
 	"strings"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/cookie"
-	"stateless-servers/app/session/dynamodb"
-	"stateless-servers/app/session/memcached"
-	"stateless-servers/app/session/memory"
-	"stateless-servers/app/session/postgres"
-	"stateless-servers/app/session/sealing"
-	"stateless-servers/app/session/token"
-	"stateless-servers/app/session/valkey"
+	"stateless-servers/session"
+	"stateless-servers/session/cookie"
+	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/memcached"
+	"stateless-servers/session/memory"
+	"stateless-servers/session/postgres"
+	"stateless-servers/session/sealing"
+	"stateless-servers/session/token"
+	"stateless-servers/session/valkey"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	labfleet "stateless-servers/lab/fleet"
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 const (

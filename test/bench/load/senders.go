@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stateless-servers/lab/load"
-	"stateless-servers/lab/process"
+	"stateless-servers/session/sessiontest/process"
 )
 
 const (

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"stateless-servers/app/session"
+	"stateless-servers/session"
 )
 
 const (

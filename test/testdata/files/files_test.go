@@ -3,8 +3,8 @@ package files
 import (
 	"testing"
 
-	"stateless-servers/app/session"
-	"stateless-servers/app/session/sessiontest"
+	"stateless-servers/session"
+	"stateless-servers/session/sessiontest"
 )
 
 func open(t *testing.T, url string) *Store {

@@ -1,0 +1,135 @@
+package cookie_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/session"
+	"stateless-servers/session/cookie"
+	"stateless-servers/session/sealing"
+	"stateless-servers/session/sealing/sealingtest"
+)
+
+const (
+	visits = session.Counter("visits")
+	note   = session.Key[string]("note")
+)
+
+// newFleet starts a server for each element of keys. A letter stands for a key.
+func newFleet(t *testing.T, name string, keys ...string) *sealingtest.Fleet {
+	t.Helper()
+	var sealers []session.Sealer
+	for _, letters := range keys {
+		sealer, err := cookie.New(sealingtest.Keys(t, letters), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealers = append(sealers, sealer)
+	}
+	return sealingtest.NewFleet(t, serve, session.Options{CookieName: name}, sealers...)
+}
+
+// serve answers with the user and the number of visits, after doing what the path says.
+func serve(w http.ResponseWriter, r *http.Request) {
+	ctx, s := r.Context(), session.From(r.Context())
+	var err error
+	switch r.URL.Path {
+	case "/visit":
+		visits.Add(ctx, 1)
+	case "/login":
+		err = s.Login(ctx, r.FormValue("user"))
+	case "/renew":
+		err = s.Renew(ctx)
+	case "/logout":
+		err = s.Logout(ctx)
+	case "/note":
+		size, _ := strconv.Atoi(r.FormValue("size"))
+		note.Set(ctx, strings.Repeat("x", size))
+	}
+	n, readErr := visits.Get(ctx)
+	user, _ := s.User(ctx)
+	if err := errors.Join(err, readErr); err != nil {
+		http.Error(w, "failed", session.StatusCode(err))
+		return
+	}
+	fmt.Fprintf(w, "%s %d", user, n)
+}
+
+func TestAnyServerTakesAnyRequest(t *testing.T) {
+	f := newFleet(t, "session", "a", "a")
+	if set := f.Expect(0, "/", " 0"); set != nil {
+		t.Errorf("a visitor who changed nothing got %v", set)
+	}
+	f.Expect(0, "/visit", " 1")
+	before := f.Expect(1, "/visit", " 2")
+	after := f.Expect(0, "/login?user=ada", "ada 2")
+	if before.Name != "__Host-session" || !after.Secure || !after.HttpOnly || after.SameSite != http.SameSiteLaxMode {
+		t.Errorf("cookie %v", after)
+	}
+	f.Expect(1, "/visit", "ada 3")
+	if renewed := f.Expect(0, "/renew", "ada 3"); renewed == nil || renewed.Value == after.Value {
+		t.Errorf("renewed from %v to %v", after, renewed)
+	}
+	f.Expect(1, "/login?user=bob", "bob 0") // nothing of ada's
+	f.Expect(1, "/logout", " 0")
+	f.Expect(0, "/", " 0")
+	for _, forged := range []string{after.Value[:len(after.Value)-1], after.Value + "A", "x", strings.Repeat("A", 5000)} {
+		f.ExpectWith(&http.Cookie{Name: after.Name, Value: forged}, 1, "/", " 0")
+	}
+}
+
+func TestServersChangeKeysWithoutLogout(t *testing.T) {
+	// The servers of a rolling deployment, in the order in which package sealing has them.
+	f := newFleet(t, "session", "o", "on", "no", "n")
+	f.Expect(0, "/login?user=ada", "ada 0")
+	f.Expect(1, "/visit", "ada 1")
+	f.Expect(2, "/visit", "ada 2")
+	f.Expect(1, "/visit", "ada 3")
+	f.Expect(2, "/visit", "ada 4")
+	f.Expect(3, "/visit", "ada 5")
+	f.Expect(0, "/", " 0") // who knows only the dropped key
+}
+
+func TestReadingExtends(t *testing.T) {
+	f := newFleet(t, "session", "a", "a")
+	f.Expect(0, "/login?user=ada", "ada 0")
+	for i := range 4 { // the idle timeout is 30 minutes
+		f.Pass(25 * time.Minute)
+		f.Expect(i%2, "/", "ada 0")
+	}
+	if set := f.Expect(0, "/", "ada 0"); set != nil {
+		t.Errorf("extended twice in the same minute: %v", set)
+	}
+	f.Pass(31 * time.Minute)
+	f.Expect(1, "/", " 0")
+}
+
+func TestTooLargeLeavesTheOldState(t *testing.T) {
+	f := newFleet(t, strings.Repeat("n", sealing.MaxName), "a", "a")
+	f.Expect(0, "/login?user=ada", "ada 0")
+	f.Expect(1, "/visit", "ada 1")
+	for _, size := range []int{2600, 5000, 1_000_000} {
+		f.Expect(0, "/note?size="+strconv.Itoa(size), "413")
+	}
+	f.Expect(1, "/note?size=2500", "ada 1")
+	f.Expect(0, "/visit", "ada 2")
+	f.Expect(0, "/visit", "ada 3")
+}
+
+// TestWhatIsNotPromised shows what package doc warns of, and Promises leaves out.
+func TestWhatIsNotPromised(t *testing.T) {
+	f := newFleet(t, "session", "a", "a")
+	anonymous := f.Expect(0, "/visit", " 1")
+	before := f.Expect(0, "/login?user=ada", "ada 1")
+	f.ExpectWith(anonymous, 1, "/", " 1") // a copy of the cookie, after login
+	first := f.ExpectWith(before, 0, "/visit", "ada 2")
+	last := f.ExpectWith(before, 1, "/visit", "ada 2")
+	f.ExpectWith(last, 0, "/", "ada 2") // what the browser keeps of two visits at once
+	f.Expect(0, "/logout", " 0")
+	f.ExpectWith(first, 1, "/", "ada 2") // a copy of the cookie, after logout
+}

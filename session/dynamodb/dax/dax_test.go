@@ -1,0 +1,328 @@
+package dax
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"stateless-servers/session"
+	sessions "stateless-servers/session/dynamodb"
+)
+
+// A table is what queries go to.
+type table struct{ queries int }
+
+func (q *table) Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	q.queries++
+	entry := map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: session.ID{1}.String()}}
+	return &dynamodb.QueryOutput{Items: []map[string]types.AttributeValue{entry}}, nil
+}
+
+// open returns a client, and the store on it.
+func open(t *testing.T, endpoint string, change func(*Options)) (*Client, *sessions.Store) {
+	t.Helper()
+	options := Options{
+		Endpoint: endpoint, Region: "eu-west-1", Queries: &table{},
+		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+	}
+	if change != nil {
+		change(&options)
+	}
+	client, err := New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client, sessions.New(client, sessions.Options{Table: "sessions", EventualReads: true})
+}
+
+// An update of every kind of operation.
+func update(now time.Time) session.Update {
+	return session.Update{Now: now, IdleExpires: now.Add(time.Minute), Changes: []session.Change{
+		{Op: session.OpSet, Key: "theme", Value: `"dark"`}, {Op: session.OpAdd, Key: "visits", N: 1},
+		{Op: session.OpRemove, Key: "a key with spaces"},
+	}}
+}
+
+// live is a session's item, as DAX keeps it.
+func live(now time.Time) map[string]any {
+	return map[string]any{"created": now.UnixMilli(), "expires": now.Add(time.Hour).Unix(), "ttl": now.Add(time.Minute).Unix(),
+		"values": map[string]any{"visits": 7, "theme": `"dark"`}}
+}
+
+func TestReadsAndWrites(t *testing.T) {
+	node := serve(t, "127.0.0.1:0", nil)
+	client, store := open(t, "dax://"+node.Addr().String(), nil)
+	now := time.Now()
+	id := session.ID{1}
+	if _, err := store.Load(t.Context(), id, now); !errors.Is(err, session.ErrNotFound) {
+		t.Fatal(err)
+	}
+	node.keep(live(now))
+	record, err := store.Load(t.Context(), id, now)
+	if err != nil || record.Values["visits"] != "7" || record.Values["theme"] != `"dark"` {
+		t.Fatalf("%+v, %v", record, err)
+	}
+	if eventual, consistent := node.count("eventual read"), node.count("consistent read"); eventual != 2 || consistent != 0 {
+		t.Errorf("%d eventual and %d consistent reads: want 2, which the cache may answer", eventual, consistent)
+	}
+	if err := store.Create(t.Context(), id, record); err != nil {
+		t.Error(err)
+	}
+	if node.count("write") != 1 {
+		t.Errorf("%d writes by way of DAX, want 1: its cache must see them", node.count("write"))
+	}
+	if err := store.Ping(t.Context()); err != nil || node.count("consistent read") != 1 {
+		t.Errorf("a ping that the cache may answer says nothing of the table: %v", err)
+	}
+	alive := live(now)
+	alive["user"] = "ann"
+	node.keep(alive)
+	page, err := store.UserSessions(t.Context(), "ann", session.PageQuery{Now: now, Limit: 10})
+	if err != nil || len(page.Sessions) != 1 || page.Sessions[0].ID != id || page.Sessions[0].Record.User != "ann" {
+		t.Errorf("got %v, %v", page, err)
+	}
+	if client.options.Queries.(*table).queries != 1 || node.count("consistent batch") != 1 || node.count("eventual batch") != 0 {
+		t.Error("want the query of the table, and a consistent read of the sessions")
+	}
+	if p := store.Promises(); p.ReadYourWrites || !p.NoLostUpdate || !p.LogoutIsFinal {
+		t.Errorf("declared %+v", p)
+	}
+}
+
+// DAX says only that a condition has failed. What that means, a consistent read tells.
+func TestFailedConditions(t *testing.T) {
+	node := serve(t, "127.0.0.1:0", nil)
+	_, store := open(t, "dax://"+node.Addr().String(), nil)
+	node.set(func() { node.refuse = "ConditionalCheckFailedException" })
+	now := time.Now()
+	expired := live(now)
+	expired["ttl"] = now.Unix() - 1
+	for _, test := range []struct {
+		name string
+		item map[string]any
+		want error
+	}{
+		{"nothing there", nil, session.ErrNotFound},
+		{"expired", expired, session.ErrNotFound},
+		{"ended", map[string]any{"ended": now.Add(time.Minute).Unix(), "ttl": now.Add(time.Minute).Unix()}, session.ErrEnded},
+		{"a sum out of range", live(now), session.ErrCounter},
+	} {
+		node.keep(test.item)
+		before := node.count("consistent read")
+		if _, err := store.Update(t.Context(), session.ID{1}, update(now)); !errors.Is(err, test.want) {
+			t.Errorf("%s: update: got %v, want %v", test.name, err, test.want)
+		}
+		if node.count("consistent read") != before+1 || node.count("eventual read") != 0 {
+			t.Errorf("%s: what the condition failed on was read from the cache", test.name)
+		}
+		if test.want == session.ErrCounter {
+			continue // an end adds nothing
+		}
+		if _, err := store.End(t.Context(), session.ID{1}, session.Ending{Now: now, Moving: true}); !errors.Is(err, test.want) {
+			t.Errorf("%s: end to move: got %v, want %v", test.name, err, test.want)
+		}
+		if _, err := store.End(t.Context(), session.ID{1}, session.Ending{Now: now}); !errors.Is(err, test.want) {
+			t.Errorf("%s: end: got %v, want %v", test.name, err, test.want)
+		}
+	}
+}
+
+// renewal is a login whose visitor's session has been read.
+func renewal(now time.Time) session.Renewal {
+	r := session.Record{
+		Values:  map[string]string{"visits": "7", "theme": `"dark"`},
+		Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Minute),
+	}
+	next := r
+	next.User, next.Values = "ann", nil
+	return session.Renewal{Old: session.ID{1}, New: session.ID{2}, Now: now, Record: next, Again: true, Known: &r}
+}
+
+func TestRenewal(t *testing.T) {
+	node := serve(t, "127.0.0.1:0", nil)
+	_, store := open(t, "dax://"+node.Addr().String(), nil)
+	now := time.Now()
+	for _, test := range []struct {
+		name               string
+		reasons            []any // of the first transaction
+		transactions, read int   // consistently; the cache may not have the last state
+	}{
+		{"what is known is right", nil, 1, 0},
+		{"what is known is old", []any{"ConditionalCheckFailed", "failed", nil, "None", nil, nil}, 2, 1},
+		{"another transaction", []any{"None", nil, nil, "TransactionConflict", "busy", nil}, 2, 0},
+		{"it was done before", []any{"None", nil, nil, "ConditionalCheckFailed", "failed", nil}, 1, 1},
+	} {
+		node.keep(live(now))
+		node.set(func() {
+			node.requests = map[string]int{}
+			if node.reasons = test.reasons; test.reasons != nil {
+				node.refuse, node.times = "TransactionCanceledException", 1
+			}
+		})
+		got, err := store.Renew(t.Context(), renewal(now))
+		if err != nil || got.Values["visits"] != "7" || got.Values["theme"] != `"dark"` {
+			t.Errorf("%s: got %v, %v", test.name, got, err)
+		}
+		if n, read := node.count("transaction"), node.count("consistent read"); n != test.transactions || read != test.read {
+			t.Errorf("%s: %d transactions and %d consistent reads, want %d and %d", test.name, n, read, test.transactions, test.read)
+		}
+		if node.count("eventual read") > 0 {
+			t.Errorf("%s: what the cache has was read", test.name)
+		}
+	}
+}
+
+// A write that met a transaction wasn't done, and is sent again.
+func TestConflicts(t *testing.T) {
+	node := serve(t, "127.0.0.1:0", nil)
+	_, store := open(t, "dax://"+node.Addr().String(), nil)
+	now := time.Now()
+	node.keep(live(now))
+	node.set(func() { node.refuse, node.times = "TransactionConflictException", 2 })
+	if _, err := store.Update(t.Context(), session.ID{1}, update(now)); err != nil {
+		t.Error(err)
+	}
+	if got := node.count("write"); got != 3 {
+		t.Errorf("sent %d times, want 3", got)
+	}
+}
+
+// A write whose answer is lost isn't sent again: an addition would count twice.
+func TestWritesAreSentOnce(t *testing.T) {
+	node := serve(t, "127.0.0.1:0", nil)
+	client, store := open(t, "dax://"+node.Addr().String(), nil)
+	if _, err := store.Load(t.Context(), session.ID{1}, time.Now()); !errors.Is(err, session.ErrNotFound) {
+		t.Fatal(err)
+	}
+	node.set(func() { node.hangUp = true })
+	if _, err := store.Update(t.Context(), session.ID{1}, update(time.Now())); err == nil {
+		t.Fatal("no error, and no answer either")
+	}
+	if _, err := store.Renew(t.Context(), renewal(time.Now())); err == nil {
+		t.Fatal("no error, and no answer either")
+	}
+	if update, renewal := node.count("write"), node.count("transaction"); update != 1 || renewal != 1 {
+		t.Errorf("sent %d and %d times", update, renewal)
+	}
+
+	// As the client does it by itself.
+	client.Close()
+	twin, err := New(client.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(twin.Close)
+	twin.config.WriteRetries = 2
+	store = sessions.New(twin, sessions.Options{Table: "sessions", EventualReads: true})
+	if _, err := store.Update(t.Context(), session.ID{1}, update(time.Now())); err == nil || node.count("write") < 3 {
+		t.Errorf("%v; this test wouldn't notice that a write is repeated", err)
+	}
+}
+
+// visit asks a server whose sessions are in the store, as somebody who has a session's cookie.
+func visit(t *testing.T, store session.Store) int {
+	t.Helper()
+	manager, err := session.New(store, session.Options{
+		CookieName: "session", PlainHTTP: true, StoreTimeout: 2 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, _, err := session.From(r.Context()).Info(r.Context()); errors.Is(err, session.ErrUnavailable) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		} else if err != nil {
+			t.Error(err)
+		}
+	}))
+	request := httptest.NewRequest(http.MethodGet, "/", nil)
+	request.AddCookie(&http.Cookie{Name: "session", Value: strings.Repeat("A", 43)})
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, request)
+	return answer.Code
+}
+
+func TestClusterThatIsNotThere(t *testing.T) {
+	node := serve(t, "127.0.0.1:0", nil)
+	address := node.Addr().String()
+	node.end()
+	_, store := open(t, "dax://"+address, nil)
+	if code := visit(t, store); code != http.StatusServiceUnavailable {
+		t.Fatalf("without a cluster: %d", code)
+	}
+	if err := store.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "find the nodes of dax://"+address) {
+		t.Errorf("got %v", err)
+	}
+	serve(t, address, nil)
+	if err := store.Ping(t.Context()); err != nil {
+		t.Errorf("with a cluster that came later: %v", err)
+	}
+	if code := visit(t, store); code != http.StatusOK {
+		t.Errorf("with a cluster that came later: %d", code)
+	}
+}
+
+func TestClusterThatHangs(t *testing.T) {
+	node := serve(t, "127.0.0.1:0", nil)
+	node.set(func() { node.mute = true })
+	_, store := open(t, "dax://"+node.Addr().String(), nil)
+	if code := visit(t, store); code != http.StatusServiceUnavailable { // and it comes: without a bound, the test hangs
+		t.Errorf("while its nodes are looked for: %d", code)
+	}
+
+	working := serve(t, "127.0.0.1:0", nil)
+	_, store = open(t, "dax://"+working.Addr().String(), nil)
+	if code := visit(t, store); code != http.StatusOK {
+		t.Fatalf("while all is well: %d", code)
+	}
+	working.set(func() { working.mute = true })
+	if code := visit(t, store); code != http.StatusServiceUnavailable {
+		t.Errorf("when it hangs: %d", code)
+	}
+	working.set(func() { working.mute = false })
+	if err := store.Ping(t.Context()); err != nil {
+		t.Errorf("when it works again: %v", err)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	authority := httptest.NewUnstartedServer(nil)
+	authority.StartTLS()
+	defer authority.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(authority.Certificate()) // for 127.0.0.1
+	node := serve(t, "127.0.0.1:0", &tls.Config{Certificates: authority.TLS.Certificates})
+	endpoint := "daxs://" + node.Addr().String()
+
+	_, store := open(t, endpoint, func(o *Options) { o.RootCAs = pool })
+	if err := store.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	_, store = open(t, endpoint, nil)
+	if err := store.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("of an authority that nobody trusts: %v", err)
+	}
+	_, store = open(t, strings.Replace(endpoint, "127.0.0.1", "localhost", 1), func(o *Options) { o.RootCAs = pool })
+	if err := store.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "localhost") {
+		t.Errorf("with another cluster's certificate: %v", err)
+	}
+}
+
+func TestEndpointsThatCantBe(t *testing.T) {
+	for _, endpoint := range []string{"", "cluster:8111", "https://cluster", "dax://", "dax://%"} {
+		if _, err := New(Options{Endpoint: endpoint}); err == nil || !strings.Contains(err.Error(), "want daxs://host:port") {
+			t.Errorf("%q: %v", endpoint, err)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package dynamodb
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"pgregory.net/rapid"
+
+	"stateless-servers/session"
+)
+
+// Whatever somebody stored under a session's id, it's read or refused. Items are written as DynamoDB writes them.
+func FuzzDecode(f *testing.F) {
+	now := time.Unix(2_000_000_000, 0)
+	const live = `"created":{"N":"1999999990000"},"expires":{"N":"2000000090"},"ttl":{"N":"2000000010"}`
+	for _, seed := range []string{
+		`{}`, `{` + live + `}`, `{` + live + `,"values":{"M":{}}}`,
+		`{` + live + `,"user":{"S":"ada"},"agent":{"S":"Browser/1.0"},"values":{"M":{"visits":{"N":"7"},"theme":{"S":"\"dark\""}}}}`,
+		`{` + live + `,"values":{"M":{"":{"S":""},"list":{"L":[{"N":"1"}]},"null":{"NULL":true},"map":{"M":{"a":{"B":"AA=="}}}}}}`,
+		`{` + live + `,"values":{"S":"{}"}}`, `{` + live + `,"values":{"M":{}},"ended":{"N":"2000000060"}}`,
+		`{"ended":{"N":"2000000060"},"ttl":{"N":"2000000060"}}`, `{"ended":{"N":"1999999999"}}`, `{"ended":{"BOOL":true}}`,
+		`{"created":{"N":"1"},"expires":{"N":"1E+30"},"ttl":{"N":"1.5"}}`, `{"created":{"S":""},"expires":{},"ttl":null}`,
+		`{"created":{"N":"-9223372036854775808"},"expires":{"N":"9223372036854775807"},"ttl":{"N":"9223372036854775807"}}`,
+		`{"id":{"S":"x"}}`,
+		`{"ended":{"N":"2000000060"},"kept":{"S":"move"},"created":{"N":"1"},"kept_expires":{"N":"2"},"kept_idle":{"N":"3"},"values":{"M":{}}}`,
+		`{"ended":{"BOOL":true},"kept":{"S":"move"},"kept_expires":{"S":""}}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var stored map[string]map[string]any
+		if json.Unmarshal([]byte(text), &stored) != nil {
+			return // no item at all
+		}
+		it := item{}
+		for name, value := range stored {
+			it[name] = attribute(value)
+		}
+		var id session.ID
+		if len(it) > 0 {
+			it[attributeID] = &types.AttributeValueMemberS{Value: id.String()}
+		}
+		record, err := decodeOf(id, it, now)
+		if kept, until, ok := decodeKept(it, keptForMove); ok && (err == nil || kept.Values == nil) {
+			t.Errorf("%s is read with %v, and keeps %+v until %v", text, err, kept, until)
+		}
+		// A condition that failed comes with the item that it failed on.
+		failed := answer(&types.ConditionalCheckFailedException{Item: it}, id, now)
+		if failed == nil || errors.Is(failed, session.ErrCounter) != (err == nil) {
+			t.Errorf("%s is read with %v, and explains a failed condition by %v", text, err, failed)
+		}
+		if err != nil {
+			if record.Values != nil || record.User != "" {
+				t.Errorf("%s is refused, and all the same there is %+v", text, record)
+			}
+			return
+		}
+		if _, ended := it[attributeEnded]; ended || !record.Live(now) || record.Values == nil {
+			t.Errorf("%s has ended or expired, or holds nothing: %+v", text, record)
+		}
+	})
+}
+
+// attribute reads a value as DynamoDB writes it; nil when it's of another kind.
+func attribute(value map[string]any) types.AttributeValue {
+	for kind, value := range value {
+		switch value := value.(type) {
+		case string:
+			if kind == "N" {
+				return &types.AttributeValueMemberN{Value: value}
+			}
+			if kind == "B" {
+				return &types.AttributeValueMemberB{Value: []byte(value)}
+			}
+			return text(value)
+		case bool:
+			if kind == "NULL" {
+				return &types.AttributeValueMemberNULL{Value: value}
+			}
+			return &types.AttributeValueMemberBOOL{Value: value}
+		case []any:
+			return &types.AttributeValueMemberL{}
+		case map[string]any:
+			members := item{}
+			for name, member := range value {
+				member, _ := member.(map[string]any)
+				members[name] = attribute(member)
+			}
+			return &types.AttributeValueMemberM{Value: members}
+		}
+	}
+	return nil
+}
+
+// Every session comes back as it was stored, times at most a second later.
+func TestAnySession(t *testing.T) {
+	anyKey := rapid.StringN(1, 32, 128)
+	anyValue := rapid.OneOf(
+		rapid.SampledFrom([]string{"0", "-0", "7", "007", "-5", "1.5", "1e3", "null", `""`, "9007199254740991", "9007199254740992"}),
+		rapid.String(),
+	)
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.UnixMilli(rapid.Int64Range(0, 4_000_000_000_000).Draw(t, "now"))
+		later := func(what string) time.Time {
+			return now.Add(time.Duration(1 + rapid.Int64Range(0, int64(365*24*time.Hour)).Draw(t, what)))
+		}
+		want := session.Record{
+			Values: rapid.MapOf(anyKey, anyValue).Draw(t, "values"),
+			User:   rapid.String().Draw(t, "user"), UserAgent: rapid.String().Draw(t, "agent"),
+			Created: now, Expires: later("expires"), IdleExpires: later("idle expires"),
+		}
+		it := encode(session.ID{1}, want)
+		got, err := decode(it, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !maps.Equal(got.Values, want.Values) || got.User != want.User || got.UserAgent != want.UserAgent ||
+			!got.Created.Equal(want.Created) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+		for _, times := range [][2]time.Time{{got.Expires, want.Expires}, {got.IdleExpires, want.IdleExpires}} {
+			if late := times[0].Sub(times[1]); late < 0 || late >= time.Second {
+				t.Fatalf("got time %v for %v: allowed is up to a second later", times[0], times[1])
+			}
+		}
+		if _, listed := it[attributeOwner]; listed != (want.User != "") {
+			t.Fatalf("of user %q, the index has the session: %t", want.User, listed)
+		}
+		for key, value := range want.Values {
+			// What is a number can be added to, and what can't be a counter must not be one.
+			_, number := it[attributeValues].(*types.AttributeValueMemberM).Value[key].(*types.AttributeValueMemberN)
+			_, err := session.Apply(map[string]string{key: value}, []session.Change{{Op: session.OpAdd, Key: key}})
+			if number != (err == nil) && value != "" {
+				t.Fatalf("%q is stored as a number: %t, and as a counter it is %v", value, number, err)
+			}
+		}
+	})
+}

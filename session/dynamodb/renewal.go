@@ -1,0 +1,128 @@
+package dynamodb
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"stateless-servers/session"
+)
+
+// errExists means that a renewal found its new id taken: it was done before.
+var errExists = errors.New("the new id of a renewal exists")
+
+// errChanged means that the old session is not as it was read.
+var errChanged = errors.New("the session has changed")
+
+// Renew ends the old session and stores the new one in one transaction, on the condition that the old one has the values
+// that the new one gets. With Renewal.Known it needs no read, unless these are out of date.
+func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+	var old item
+	if r.Known != nil && r.Known.Live(r.Now) {
+		old = encode(r.Old, *r.Known)
+	}
+	for range mostAttempts {
+		if old == nil {
+			var err error
+			if old, err = s.get(ctx, r.Old, true); err != nil {
+				return session.Record{}, err
+			}
+		}
+		record, err := decodeOf(r.Old, old, r.Now)
+		if errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrNotFound) {
+			return s.renewEnded(ctx, r, old, err)
+		}
+		if err != nil {
+			return session.Record{}, err
+		}
+		fresh := renewed(r, record, old)
+		switch err := s.replace(ctx, r, old, fresh); {
+		case err == nil:
+			return decode(fresh, r.Now)
+		case errors.Is(err, errExists):
+			return s.load(ctx, r.New, r.Now, true)
+		case !errors.Is(err, errChanged):
+			return session.Record{}, err
+		}
+		old = nil // read it, as it is stored: what is known may be spelled in another way, too
+	}
+	return session.Record{}, errContended
+}
+
+// renewEnded renews a session that is not live. It may have been renewed by this very renewal; else, a login may start
+// from what is kept of it.
+func (s *Store) renewEnded(ctx context.Context, r session.Renewal, old item, why error) (session.Record, error) {
+	record, err := s.load(ctx, r.New, r.Now, true)
+	if !errors.Is(err, session.ErrNotFound) {
+		return record, err
+	}
+	kept, _, ok := decodeKept(old, keptForLogin)
+	if !r.Again || !ok || !errors.Is(why, session.ErrEnded) {
+		return session.Record{}, why
+	}
+	fresh := renewed(r, kept, old)
+	var exists *types.ConditionalCheckFailedException
+	switch err := s.create(ctx, fresh); {
+	case errors.As(err, &exists):
+		return s.load(ctx, r.New, r.Now, true)
+	case err != nil:
+		return session.Record{}, err
+	}
+	return decode(fresh, r.Now)
+}
+
+// renewed returns the item of the new session for an old one. Values go over as they are stored.
+func renewed(r session.Renewal, record session.Record, old item) item {
+	next := r.Renewed(record)
+	fresh := encode(r.New, next)
+	if next.Values != nil {
+		fresh[attributeValues] = old[attributeValues]
+	}
+	return fresh
+}
+
+// replace is the transaction. Its error is errExists, errChanged, or a failure. It gets its ClientRequestToken from the
+// client, one per call. One that follows from the new id would have a repeated renewal succeed without looking whether
+// the new session has been changed or ended meanwhile.
+func (s *Store) replace(ctx context.Context, r session.Renewal, old, fresh item) error {
+	end := tombstone(keptForLogin, r.Now)
+	end.names["#values"], end.values[":values"] = attributeValues, old[attributeValues]
+	input := &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{
+		{Update: &types.Update{
+			TableName: &s.options.Table, Key: key(r.Old),
+			UpdateExpression: &end.expression, ConditionExpression: aws.String(unchanged),
+			ExpressionAttributeNames: end.names, ExpressionAttributeValues: end.values,
+		}},
+		{Put: &types.Put{
+			TableName: &s.options.Table, Item: fresh,
+			ConditionExpression:      aws.String(absent),
+			ExpressionAttributeNames: map[string]string{"#id": attributeID},
+		}},
+	}}
+	_, err := repeat(ctx, func() (*dynamodb.TransactWriteItemsOutput, error) {
+		return s.api.TransactWriteItems(ctx, input, once)
+	})
+	var canceled *types.TransactionCanceledException
+	if !errors.As(err, &canceled) {
+		return refused(err)
+	}
+	failed := func(i int) bool {
+		return i < len(canceled.CancellationReasons) &&
+			aws.ToString(canceled.CancellationReasons[i].Code) == "ConditionalCheckFailed"
+	}
+	for _, reason := range canceled.CancellationReasons {
+		if aws.ToString(reason.Code) == "ValidationError" && itemTooLarge(aws.ToString(reason.Message)) {
+			return session.ErrTooLarge
+		}
+	}
+	switch {
+	case failed(1):
+		return errExists
+	case failed(0):
+		return errChanged
+	}
+	return err
+}

@@ -1,0 +1,114 @@
+package dynamodb_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"stateless-servers/session"
+	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/storeserver"
+)
+
+func TestStore(t *testing.T) {
+	_, store, _ := openNetwork(t, storeserver.ForTest(t, storeserver.DynamoDB))
+	sessiontest.Run(t, store)
+}
+
+// Every message between a server and DynamoDB fails once in every way.
+func TestFaults(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.DynamoDB)
+	sessiontest.RunFaults(t, server.Addr, func(t *testing.T, address string) session.Store {
+		config := config()
+		config.Retryer = func() aws.Retryer { // of reads, which the SDK repeats after up to a second
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 10 * time.Millisecond })
+		}
+		client := dynamodb.NewClient(config, "http://"+address)
+		check(t, dynamodb.CreateTable(t.Context(), client, table))
+		return dynamodb.New(client, dynamodb.Options{Table: table})
+	})
+}
+
+// What is declared of replicas isn't overly careful: between regions the last writer wins, with the whole session.
+// A table stands for the replica of each region, and the test for what copies items between them.
+func TestBetweenRegionsTheLastWriterWins(t *testing.T) {
+	here, there := openReplica(t, "here"), openReplica(t, "there")
+	if p := here.store.Promises(); !p.OneRegion {
+		t.Errorf("declared %+v", p)
+	}
+	now := time.Now()
+	record := session.Record{
+		Values: map[string]string{"visits": "0"}, User: "ann",
+		Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour),
+	}
+	visit := session.Update{Now: now, IdleExpires: now.Add(time.Hour), Changes: []session.Change{
+		{Op: session.OpAdd, Key: "visits", N: 1},
+	}}
+	visits := func(region replica, id session.ID) string {
+		t.Helper()
+		got, err := region.store.Load(t.Context(), id, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Values["visits"]
+	}
+
+	id := session.ID{1}
+	check(t, here.store.Create(t.Context(), id, record))
+	here.copyTo(t, there, id)
+	for _, region := range []replica{here, there} { // at once, as far as replication goes
+		_, err := region.store.Update(t.Context(), id, visit)
+		check(t, err)
+	}
+	there.copyTo(t, here, id) // the later one
+	if got := visits(here, id); got != "1" {
+		t.Errorf("of two additions in two regions, %s are left: replicas keep more than they declare", got)
+	}
+
+	_, err := here.store.End(t.Context(), id, session.Ending{Now: now})
+	check(t, err)
+	_, err = there.store.Update(t.Context(), id, visit)
+	check(t, err)
+	there.copyTo(t, here, id) // the later one
+	if got := visits(here, id); got != "2" {
+		t.Errorf("got %s visits", got)
+	}
+
+	// A change that other regions have seen is safe from them.
+	_, err = here.store.End(t.Context(), id, session.Ending{Now: now})
+	check(t, err)
+	here.copyTo(t, there, id)
+	if _, err := there.store.Update(t.Context(), id, visit); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("got %v of a session that ended in another region", err)
+	}
+}
+
+type replica struct {
+	store  *dynamodb.Store
+	client *awsdynamodb.Client
+	table  string
+}
+
+func openReplica(t *testing.T, table string) replica {
+	t.Helper()
+	server := storeserver.ForTest(t, storeserver.DynamoDB)
+	client := dynamodb.NewClient(config(), server.Endpoint)
+	check(t, dynamodb.CreateTable(t.Context(), client, table))
+	return replica{dynamodb.New(client, dynamodb.Options{Table: table, Replicated: true}), client, table}
+}
+
+// copyTo does what replication does with an item.
+func (r replica) copyTo(t *testing.T, other replica, id session.ID) {
+	t.Helper()
+	key := map[string]types.AttributeValue{dynamodb.KeyAttribute: &types.AttributeValueMemberS{Value: id.String()}}
+	output, err := r.client.GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &r.table, Key: key})
+	check(t, err)
+	_, err = other.client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &other.table, Item: output.Item})
+	check(t, err)
+}

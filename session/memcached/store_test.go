@@ -1,0 +1,294 @@
+package memcached_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+
+	"stateless-servers/session"
+	"stateless-servers/session/memcached"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/process"
+	"stateless-servers/session/sessiontest/storeserver"
+)
+
+// Every message between a server and Memcached fails once in every way.
+func TestFaults(t *testing.T) {
+	sessiontest.RunFaults(t, storeserver.ForTest(t, storeserver.Memcached).Addr, func(t *testing.T, address string) session.Store {
+		return open(t, address)
+	})
+}
+
+func TestStore(t *testing.T) {
+	sessiontest.Run(t, open(t, storeserver.ForTest(t, storeserver.Memcached).Addr))
+}
+
+func TestSeveralNodes(t *testing.T) {
+	a, b := storeserver.ForTest(t, storeserver.Memcached), storeserver.ForTest(t, storeserver.Memcached)
+	sessiontest.Run(t, open(t, a.Addr, b.Addr))
+
+	// Another server has the same list in another order.
+	one, other := open(t, a.Addr, b.Addr), open(t, b.Addr, a.Addr)
+	var ids []session.ID
+	for range 50 {
+		id, record := create(t, one)
+		if _, err := other.Load(t.Context(), id, record.Created); err != nil {
+			t.Fatalf("the other server: %v", err)
+		}
+		ids = append(ids, id)
+	}
+	// A node that is down takes its own sessions and no others.
+	must(t, b.Kill())
+	var reached int
+	for _, id := range ids {
+		_, err := one.Load(t.Context(), id, time.Now())
+		if errors.Is(err, session.ErrNotFound) {
+			t.Error("a session of a node that is down was looked for on another")
+		}
+		if err == nil {
+			reached++
+		}
+	}
+	if reached < 10 || reached > 40 {
+		t.Errorf("%d of 50 sessions are on one of two nodes", reached)
+	}
+	if err := one.Ping(t.Context()); err == nil {
+		t.Error("a node is down, and the ping says nothing")
+	}
+	// With a node less, its sessions are gone, and the others where they were.
+	alone := open(t, a.Addr)
+	for _, id := range ids {
+		if _, err := alone.Load(t.Context(), id, time.Now()); err == nil {
+			reached--
+		}
+	}
+	if reached != 0 {
+		t.Errorf("%d sessions of the node that stays were moved", reached)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.MemcachedTLS)
+	roots, err := server.RootCAs()
+	must(t, err)
+	sessiontest.Run(t, newStore(t, memcached.Options{Addresses: []string{server.Addr}, TLS: true, RootCAs: roots}))
+	for name, o := range map[string]memcached.Options{"with other authorities": {TLS: true}, "without TLS": {}} {
+		o.Addresses = []string{server.Addr}
+		if err := newStore(t, o).Ping(t.Context()); err == nil {
+			t.Errorf("connected %s", name)
+		}
+	}
+}
+
+func TestOutage(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Memcached)
+	must(t, server.Kill())
+	store := open(t, server.Addr)
+	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
+		t.Errorf("without a server: %v", err)
+	}
+	must(t, server.Restart(t.Context()))
+	id, record := create(t, store)
+
+	must(t, server.Pause())
+	ctx := short(t)
+	if _, err := store.Update(ctx, id, add(record)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("of a paused server: %v", err)
+	}
+	must(t, server.Resume())
+	if _, err := store.Load(t.Context(), id, record.Created); err != nil {
+		t.Errorf("after a pause: %v", err)
+	}
+
+	must(t, server.Restart(t.Context()))
+	var err error
+	for range 10 { // connections of before fail once each
+		if _, err = store.Load(t.Context(), id, record.Created); errors.Is(err, session.ErrNotFound) {
+			break
+		}
+	}
+	if !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("after a restart, which loses sessions: %v", err)
+	}
+}
+
+// A cas whose answer is lost may have been done. It is not sent again.
+func TestALostAnswerIsNotRepeated(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Memcached)
+	direct := open(t, server.Addr)
+	forwarder := storeserver.Forward(t, server.Addr)
+	store := open(t, forwarder.Addr)
+	id, record := create(t, store)
+	forwarder.MuteAfter("STORED") // the answer to cas; that to gets goes through
+	if got, err := store.Update(t.Context(), id, add(record)); err == nil {
+		t.Errorf("acknowledged without an answer: %v", got)
+	}
+	got, err := direct.Load(t.Context(), id, record.Created)
+	if err != nil || got.Values["n"] != "1" || store.Conflicts() != 0 {
+		t.Errorf("got %v, %v, want the addition once", got.Values, err)
+	}
+}
+
+func TestConflictsAreCounted(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Memcached).Addr)
+	id, record := create(t, store)
+	errs := make(chan error)
+	for range 8 {
+		go func() {
+			var err error
+			for range 25 {
+				if _, failed := store.Update(t.Context(), id, add(record)); failed != nil {
+					err = failed
+				}
+			}
+			errs <- err
+		}()
+	}
+	for range 8 {
+		must(t, <-errs)
+	}
+	got, err := store.Load(t.Context(), id, record.Created)
+	if err != nil || got.Values["n"] != "200" || store.Conflicts() == 0 {
+		t.Errorf("got %v, %v after %d conflicts, want 200 after some", got.Values, err, store.Conflicts())
+	}
+}
+
+// A newer version may have fields that this one doesn't know.
+func TestFieldsOfOtherVersionsStay(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Memcached)
+	store, client := open(t, server.Addr), memcache.New(server.Addr)
+	id, record := create(t, store)
+	item, err := client.Get("session:" + id.String())
+	must(t, err)
+	var fields map[string]json.RawMessage
+	must(t, json.Unmarshal(item.Value, &fields))
+	fields["region"] = json.RawMessage(`{"name":"<eu>","n":1.0}`)
+	item.Value, err = json.Marshal(fields)
+	must(t, err)
+	must(t, client.Set(item))
+	if _, err := store.Update(t.Context(), id, add(record)); err != nil {
+		t.Fatal(err)
+	}
+	item, err = client.Get(item.Key)
+	must(t, err)
+	must(t, json.Unmarshal(item.Value, &fields))
+	var region struct{ Name string }
+	must(t, json.Unmarshal(fields["region"], &region))
+	if region.Name != "<eu>" {
+		t.Errorf("got %s", item.Value)
+	}
+}
+
+// JSON may take six bytes for one. What the server would refuse is not sent: it would drop the session.
+func TestTooLargeAsAnItem(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Memcached).Addr)
+	id, record := create(t, store)
+	update := session.Update{Now: record.Created, IdleExpires: record.IdleExpires}
+	for i := range 2000 {
+		key := strings.Repeat("\x01", 120) + fmt.Sprint(i)
+		update.Changes = append(update.Changes, session.Change{Op: session.OpSet, Key: key, Value: "1"})
+	}
+	if _, err := store.Update(t.Context(), id, update); !errors.Is(err, session.ErrTooLarge) {
+		t.Errorf("got %v", err)
+	}
+	if got, err := store.Update(t.Context(), id, add(record)); err != nil || got.Values["n"] != "1" {
+		t.Errorf("got %v, %v, want the old session", got.Values, err)
+	}
+}
+
+// What a session costs in JSON at most, the server must take.
+func TestTheLargestSessionFits(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Memcached).Addr)
+	id, record := create(t, store)
+	value := `"` + strings.Repeat(`\"`, (store.Promises().MaxBytes-10)/2) + `"` // every byte doubles
+	update := session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
+		Changes: []session.Change{{Op: session.OpSet, Key: "k", Value: value}}}
+	if _, err := store.Update(t.Context(), id, update); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := store.Load(t.Context(), id, record.Created); err != nil || got.Values["k"] != value {
+		t.Errorf("got %d bytes, %v", got.Size(), err)
+	}
+}
+
+func TestANodeWithoutCAS(t *testing.T) {
+	port, err := process.FreePort()
+	must(t, err)
+	server, err := process.Start(process.Command{Name: "memcached -C", Path: "memcached",
+		Args: []string{"-u", "root", "-l", "127.0.0.1", "-p", fmt.Sprint(port), "--disable-cas"}})
+	must(t, err)
+	t.Cleanup(server.Kill)
+	store := open(t, fmt.Sprint("127.0.0.1:", port))
+	for range 500 {
+		if err = store.Ping(t.Context()); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	must(t, err)
+	id, record := create(t, store)
+	if _, err := store.Update(t.Context(), id, add(record)); err == nil || !strings.Contains(err.Error(), "without cas") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestBadAddresses(t *testing.T) {
+	for _, addresses := range [][]string{nil, {"host"}, {"host:1", "host:1:2"}} {
+		if _, err := memcached.New(memcached.Options{Addresses: addresses}); err == nil {
+			t.Errorf("%q was taken", addresses)
+		}
+	}
+}
+
+func open(t *testing.T, addresses ...string) *memcached.Store {
+	t.Helper()
+	return newStore(t, memcached.Options{Addresses: addresses})
+}
+
+func newStore(t *testing.T, o memcached.Options) *memcached.Store {
+	t.Helper()
+	o.Timeout = 5 * time.Second // busy machines shake hands slowly
+	store, err := memcached.New(o)
+	must(t, err)
+	t.Cleanup(func() { must(t, store.Close()) })
+	return store
+}
+
+func newID() (id session.ID) {
+	rand.Read(id[:])
+	return id
+}
+
+func create(t *testing.T, store *memcached.Store) (session.ID, session.Record) {
+	t.Helper()
+	now := time.Now()
+	id, record := newID(), session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute)}
+	must(t, store.Create(t.Context(), id, record))
+	return id, record
+}
+
+func add(record session.Record) session.Update {
+	return session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
+		Changes: []session.Change{{Op: session.OpAdd, Key: "n", N: 1}}}
+}
+
+// short is what a request has for one operation.
+func short(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,255 @@
+// Package memory keeps sessions in the process: for tests, and for the sticky baseline that shared stores are compared
+// with. A second server knows nothing of them, and they end with the process.
+package memory
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"stateless-servers/session"
+)
+
+// maxBytes is the limit of DynamoDB, the smallest of the shared stores: what fits here fits there.
+const maxBytes = 400_000
+
+// entryBytes is what an entry takes besides what its session's Size counts, rounded up.
+const entryBytes = 1 << 10
+
+// Store keeps sessions in a map. Create one with New or NewLimited.
+type Store struct {
+	mu          sync.Mutex
+	sessions    map[session.ID]entry
+	bytes, most int64 // that the sessions take, and may take
+}
+
+// An entry is a session, or the note that one has ended.
+type entry struct {
+	record session.Record // of a session that has ended: what is kept
+	forget time.Time      // when not zero: the session has ended, and that is remembered until then
+	kept   kept
+}
+
+// kept says for whom the state of a session that has ended is kept.
+type kept uint8
+
+const (
+	keptForNobody kept = iota
+	keptForLogin       // the session was renewed
+	keptForMove        // the session moves to another store
+)
+
+var _ session.UserStore = (*Store)(nil)
+
+func (e entry) bytes() int64 { return int64(entryBytes + e.record.Size()) }
+
+// New returns an empty Store that grows as long as the process can.
+func New() *Store { return NewLimited(math.MaxInt64) }
+
+// NewLimited returns an empty Store that takes that many bytes of memory, about. When it is full, sessions neither start
+// nor grow until others have expired: visitors get a 503.
+func NewLimited(bytes int64) *Store { return &Store{sessions: map[session.ID]entry{}, most: bytes} }
+
+// Promises declares that one process keeps everything but its sessions' being shared.
+func (s *Store) Promises() session.Promises {
+	return session.Promises{
+		Name: "memory", NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, AtomicRenewal: true, ByUser: true, Changes: true,
+		MaxBytes: maxBytes,
+	}
+}
+
+// Ping always succeeds.
+func (s *Store) Ping(context.Context) error { return nil }
+
+// Create stores a new session.
+func (s *Store) Create(_ context.Context, id session.ID, record session.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep(record.Created)
+	if _, ok := s.sessions[id]; ok {
+		return fmt.Errorf("session %s exists", id)
+	}
+	return s.put(id, entry{record: record})
+}
+
+// Load returns a live session.
+func (s *Store) Load(_ context.Context, id session.ID, now time.Time) (session.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live(id, now)
+}
+
+// Update applies the changes to a live session.
+func (s *Store) Update(_ context.Context, id session.ID, update session.Update) (session.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record, err := s.live(id, update.Now)
+	if err != nil {
+		return session.Record{}, err
+	}
+	if record.Values, err = session.Apply(record.Values, update.Changes); err != nil {
+		return session.Record{}, err
+	}
+	if record.Size() > maxBytes {
+		return session.Record{}, session.ErrTooLarge
+	}
+	record.IdleExpires = update.IdleExpires
+	if err := s.put(id, entry{record: record}); err != nil {
+		return session.Record{}, err
+	}
+	return record, nil
+}
+
+// Renew moves a session to a new id.
+func (s *Store) Renew(_ context.Context, r session.Renewal) (session.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if record, err := s.live(r.New, r.Now); !errors.Is(err, session.ErrNotFound) {
+		return record, err // the renewal was done before
+	}
+	old, err := s.live(r.Old, r.Now)
+	if e := s.sessions[r.Old]; errors.Is(err, session.ErrEnded) && e.kept == keptForLogin && r.Again {
+		old, err = e.record, nil
+	}
+	if err != nil {
+		return session.Record{}, err
+	}
+	record := r.Renewed(old)
+	if err := s.put(r.New, entry{record: record}); err != nil {
+		return session.Record{}, err
+	}
+	if e := s.sessions[r.Old]; e.forget.IsZero() {
+		e.forget, e.kept = r.Now.Add(session.EndedFor), keptForLogin
+		s.sessions[r.Old] = e
+	}
+	return record, nil
+}
+
+// End ends a session and remembers that it did.
+func (s *Store) End(_ context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record, err := s.live(id, ending.Now)
+	if e := s.sessions[id]; errors.Is(err, session.ErrEnded) && ending.Moving && e.kept == keptForMove &&
+		ending.Now.Before(e.forget.Add(-session.MaxClockSkew)) {
+		return e.record, nil
+	}
+	if err != nil {
+		return session.Record{}, err
+	}
+	ended := entry{forget: ending.Now.Add(session.EndedFor)}
+	if ending.Moving {
+		ended.record, ended.kept = record, keptForMove
+	}
+	return record, s.put(id, ended)
+}
+
+// UserSessions looks through all sessions: this store is small.
+func (s *Store) UserSessions(_ context.Context, user string, query session.PageQuery) (session.Page, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []session.UserSession
+	for id, e := range s.sessions {
+		if e.forget.IsZero() && e.record.User == user && user != "" && e.record.Live(query.Now) {
+			e.record.Values = nil
+			list = append(list, session.UserSession{ID: id, Record: e.record})
+		}
+	}
+	after, err := parseCursor(query.Cursor)
+	if err != nil {
+		return session.Page{}, err
+	}
+	slices.SortFunc(list, newestFirst)
+	if query.Cursor != "" {
+		from, found := slices.BinarySearchFunc(list, after, newestFirst)
+		if found {
+			from++
+		}
+		list = list[from:]
+	}
+	if len(list) <= query.Limit {
+		return session.Page{Sessions: list}, nil
+	}
+	list = list[:query.Limit]
+	return session.Page{Sessions: list, Next: cursor(list[len(list)-1])}, nil
+}
+
+func newestFirst(a, b session.UserSession) int {
+	return cmp.Or(b.Record.Created.Compare(a.Record.Created), bytes.Compare(a.ID[:], b.ID[:]))
+}
+
+// cursor names the place of a session in its user's list.
+func cursor(s session.UserSession) string {
+	return strconv.FormatInt(s.Record.Created.UnixNano(), 10) + " " + s.ID.String()
+}
+
+// parseCursor returns the session whose place the cursor names.
+func parseCursor(cursor string) (at session.UserSession, err error) {
+	if cursor == "" {
+		return at, nil
+	}
+	created, id, _ := strings.Cut(cursor, " ")
+	nanos, err := strconv.ParseInt(created, 10, 64)
+	var ok bool
+	if at.ID, ok = session.ParseID(id); err != nil || !ok {
+		return at, fmt.Errorf("cursor %q of a list: %w", cursor, session.ErrInvalid)
+	}
+	at.Record.Created = time.Unix(0, nanos)
+	return at, nil
+}
+
+func (s *Store) live(id session.ID, now time.Time) (session.Record, error) {
+	e, ok := s.sessions[id]
+	switch {
+	case ok && e.forget.IsZero() && e.record.Live(now):
+		return e.record, nil
+	case ok && now.Before(e.forget):
+		return session.Record{}, session.ErrEnded
+	default:
+		return session.Record{}, session.ErrNotFound
+	}
+}
+
+// put sets an entry, unless it takes more than there is room for and than the one before it did.
+func (s *Store) put(id session.ID, e entry) error {
+	more := e.bytes()
+	if old, ok := s.sessions[id]; ok {
+		more -= old.bytes()
+	}
+	if more > 0 && s.bytes+more > s.most {
+		return fmt.Errorf("the memory for sessions is full: they take %d bytes of %d", s.bytes, s.most)
+	}
+	s.bytes += more
+	s.sessions[id] = e
+	return nil
+}
+
+// sweep deletes a few sessions that expired, or were forgotten, at least MaxClockSkew ago. It looks at more entries than a
+// Create adds, and at random ones, because Go ranges over maps in random order. So every expired session goes in the end,
+// without a goroutine that somebody must stop.
+func (s *Store) sweep(now time.Time) {
+	const looks = 4
+	before := now.Add(-session.MaxClockSkew)
+	looked := 0
+	for id, e := range s.sessions {
+		useful := e.record.Live(before)
+		if !e.forget.IsZero() {
+			useful = before.Before(e.forget)
+		}
+		if !useful {
+			s.bytes -= e.bytes()
+			delete(s.sessions, id)
+		}
+		if looked++; looked == looks {
+			return
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"stateless-servers/session"
+)
+
+// A session that has ended leaves its row as the note of that, a tombstone: ended is true, expires_at says until when it
+// is remembered, and it has no user, so that no list shows it. What is kept of the session is in contents: its values,
+// and texts under keys that begin with "@", which no value has. "@kept" says for whom it is kept: "renewed" for a login
+// that comes again with the old id, "moving" for a session that moves to another store. "@user" and "@agent" are in hex.
+
+// Renew moves a session to a new id in one statement, and asks for the new session if that statement finds no old one:
+// an earlier attempt may have moved it.
+func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+	record, err := scan(s.pool.QueryRow(ctx, renew, r.Old[:], r.Now, r.New[:], r.Record.Created, ceil(r.Record.Expires),
+		ceil(r.Record.IdleExpires), []byte(r.Record.User), []byte(r.Record.UserAgent), r.KeepValues, r.Again,
+		ceil(r.Now.Add(session.EndedFor))))
+	if errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
+		if done, err := s.Load(ctx, r.New, r.Now); !errors.Is(err, session.ErrNotFound) {
+			return done, err
+		}
+	}
+	return record, err
+}
+
+// End replaces a session by its tombstone.
+func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+	return scan(s.pool.QueryRow(ctx, end, id[:], ending.Now, ceil(ending.Now.Add(session.EndedFor)), ending.Moving,
+		ending.Now.Add(session.MaxClockSkew)))
+}
+
+// renew: $1 old id, $2 now, $3 new id, $4 created, $5 expires, $6 expires by idling, $7 user, $8 user agent, $9 whether
+// another user gets the values, $10 whether to start from a tombstone, $11 until when the end is remembered. Where the
+// new id exists nothing changes: from a tombstone that is the outcome of an earlier attempt, from a live session an error.
+const renew = `
+WITH ` + locked + `,
+source AS (
+    SELECT contents, CASE WHEN ended THEN decode(contents ->> '@user', 'hex') ELSE user_name END AS user_name
+    FROM locked
+    WHERE outcome = 'live' OR $10 AND outcome = 'ended' AND contents ->> '@kept' = 'renewed'
+),
+renewed AS (
+    INSERT INTO sessions (id, created_at, expires_at, idle_expires_at, user_name, user_agent, contents)
+    SELECT $3, $4, $5, $6, $7, $8,
+        CASE WHEN $9 OR user_name IN ('', $7) THEN contents - '{@kept,@user}'::text[] ELSE '{}' END
+    FROM source
+    ON CONFLICT DO NOTHING
+    RETURNING 'live' AS outcome, *
+),
+written AS (
+    UPDATE sessions SET ended = true, expires_at = $11, idle_expires_at = $11, user_name = '', user_agent = '',
+        contents = locked.contents || jsonb_build_object('@kept', 'renewed', '@user', encode(locked.user_name, 'hex'))
+    FROM locked, renewed WHERE sessions.id = $1 AND locked.outcome = 'live'
+)
+SELECT ` + columns + ` FROM renewed
+UNION ALL
+SELECT CASE outcome WHEN 'live' THEN 'the new id exists' ELSE outcome END, created_at, expires_at, idle_expires_at, '', '', '{}'
+FROM locked WHERE NOT EXISTS (SELECT FROM renewed)`
+
+// end: $1 id, $2 now, $3 until when the end is remembered, $4 whether the session moves, $5 until when the note of an
+// earlier end must be remembered for the session to be returned again.
+const end = `
+WITH ` + locked + `,
+written AS (
+    UPDATE sessions SET ended = true, expires_at = $3, idle_expires_at = $3, user_name = '', user_agent = '',
+        contents = CASE WHEN $4 THEN locked.contents || jsonb_build_object(
+            '@kept', 'moving', '@user', encode(locked.user_name, 'hex'), '@agent', encode(locked.user_agent, 'hex'),
+            '@expires', locked.expires_at, '@idle', locked.idle_expires_at
+        ) ELSE '{}' END
+    FROM locked WHERE sessions.id = $1 AND outcome = 'live'
+),
+moving AS (
+    SELECT 'live' AS outcome, created_at,
+        (contents ->> '@expires')::timestamptz AS expires_at, (contents ->> '@idle')::timestamptz AS idle_expires_at,
+        decode(contents ->> '@user', 'hex') AS user_name, decode(contents ->> '@agent', 'hex') AS user_agent,
+        contents - '{@kept,@user,@agent,@expires,@idle}'::text[] AS contents
+    FROM locked
+    WHERE $4 AND outcome = 'ended' AND contents ->> '@kept' = 'moving' AND expires_at > $5
+)
+SELECT ` + columns + ` FROM moving
+UNION ALL
+SELECT ` + columns + ` FROM locked WHERE NOT EXISTS (SELECT FROM moving)`

@@ -1,0 +1,40 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"stateless-servers/session"
+	"stateless-servers/session/postgres"
+)
+
+// A server with sessions in Amazon RDS or Aurora, whose IAM user needs no password to be kept anywhere.
+func Example() {
+	ctx := context.Background()
+	store, err := postgres.New(postgres.Options{
+		URL: "postgres://web@sessions.cluster-abc.eu-west-1.rds.amazonaws.com/sessions" +
+			"?sslmode=verify-full&pool_max_conns=16", // and sslrootcert=, the file of RDS's certificate authorities
+		Password: func(ctx context.Context) (string, error) {
+			// auth.BuildAuthToken of github.com/aws/aws-sdk-go-v2/feature/rds/auth
+			return "token", nil
+		},
+	})
+	if err != nil {
+		slog.Error("sessions", "error", err)
+		return
+	}
+	defer store.Close()
+	go store.Run(ctx, 5*time.Minute, func(err error) { slog.Error("sessions", "error", err) })
+
+	manager, err := session.New(store, session.Options{})
+	if err != nil {
+		slog.Error("sessions", "error", err)
+		return
+	}
+	server := http.Server{Addr: ":8080", Handler: manager.Handler(http.NotFoundHandler())} // ListenAndServe it
+	fmt.Println(server.Addr, manager.Promises().Name, manager.Promises().NoLostUpdate)
+	// Output: :8080 postgres true
+}

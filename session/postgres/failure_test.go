@@ -1,0 +1,319 @@
+package postgres_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"stateless-servers/session"
+	"stateless-servers/session/postgres"
+	"stateless-servers/session/sessiontest/storeserver"
+)
+
+func TestOutage(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	must(t, server.Kill())
+	store := newStore(t, postgres.Options{URL: server.Endpoint})
+	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("without a server: %v", err)
+	}
+	must(t, server.Restart(t.Context()))
+	must(t, postgres.Migrate(t.Context(), store.Pool()))
+	id, record := create(t, store)
+
+	must(t, server.Pause())
+	ctx := short(t)
+	_, err := store.Update(ctx, id, add(record, 1))
+	if err == nil || ctx.Err() == nil {
+		t.Errorf("of a paused server: %v, and the context says %v", err, ctx.Err())
+	}
+	must(t, server.Resume())
+	eventually(t, func() error {
+		_, err := store.Load(short(t), id, record.Created)
+		return err
+	})
+}
+
+// A statement whose answer is lost may have been done. It is not sent again.
+func TestALostAnswerIsNotRepeated(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	direct := open(t, server)
+	forwarder := storeserver.Forward(t, server.Addr)
+	store := newStore(t, postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, forwarder.Addr, 1)})
+	id, record := create(t, store)
+	// Once before, so that the statement is prepared.
+	if _, err := store.Update(t.Context(), id, add(record, 1)); err != nil {
+		t.Fatal(err)
+	}
+	forwarder.Mute(true)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := store.Update(t.Context(), id, add(record, 1))
+		answered <- err
+	}()
+	eventually(t, func() error {
+		got, err := direct.Load(t.Context(), id, record.Created)
+		if err == nil && got.Values["n"] != "2" {
+			err = errors.New("the statement has not been done yet")
+		}
+		return err
+	})
+	forwarder.Cut()
+	forwarder.Mute(false)
+	if err := <-answered; err == nil {
+		t.Error("acknowledged without an answer")
+	}
+	eventually(t, func() error {
+		_, err := store.Load(t.Context(), id, record.Created)
+		return err
+	})
+	got, err := direct.Load(t.Context(), id, record.Created)
+	if err != nil || got.Values["n"] != "2" {
+		t.Errorf("got %v, %v, want the addition once", got.Values, err)
+	}
+}
+
+// A session whose row somebody else holds costs its own requests time, and no addition is lost.
+func TestALockedRow(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	store := open(t, server)
+	id, record := create(t, store)
+	tx, err := store.Pool().Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
+	must(t, err)
+	if _, err := store.Update(short(t), id, add(record, 1)); err == nil {
+		t.Error("updated a row that is locked")
+	}
+	answers := make(chan string)
+	for range 2 {
+		go func() {
+			got, err := store.Update(t.Context(), id, add(record, 1))
+			if err != nil {
+				t.Error(err)
+			}
+			answers <- got.Values["n"]
+		}()
+	}
+	expectWaiting(t, store, 2)
+	must(t, tx.Commit(t.Context()))
+	if a, b := <-answers, <-answers; a+b != "4142" && a+b != "4241" {
+		t.Errorf("got %s and %s, want 41 and 42", a, b)
+	}
+}
+
+func TestPasswordOfEachConnection(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	admin := open(t, server)
+	exec(t, admin, "CREATE ROLE web LOGIN PASSWORD 'first'; GRANT ALL ON sessions TO web;")
+	// The server rereads who must have a password.
+	exec(t, admin, `DO $$ BEGIN EXECUTE format('COPY (SELECT ''host all postgres 127.0.0.1/32 trust'' UNION ALL
+		SELECT ''host all web 127.0.0.1/32 scram-sha-256'') TO %L', current_setting('hba_file')); END $$; SELECT pg_reload_conf()`)
+
+	var mu sync.Mutex
+	password, asked := "wrong", 0
+	var failure error
+	set := func(p string, err error) { mu.Lock(); password, failure, asked = p, err, 0; mu.Unlock() }
+	asks := func() int { mu.Lock(); defer mu.Unlock(); return asked }
+	store := newStore(t, postgres.Options{
+		URL: strings.Replace(server.Endpoint, "//postgres@", "//web@", 1),
+		Password: func(context.Context) (string, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			asked++
+			return password, failure
+		},
+	})
+	eventually(t, func() error {
+		if err := store.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "password authentication failed") {
+			return errors.Join(errors.New("a wrong password was taken"), err)
+		}
+		return nil
+	})
+	set("", errors.New("no credentials"))
+	if err := store.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "no credentials") {
+		t.Errorf("without a password: %v", err)
+	}
+	set("first", nil)
+	must(t, store.Ping(t.Context()))
+	exec(t, admin, "ALTER ROLE web PASSWORD 'second'")
+	set("second", nil)
+	must(t, store.Ping(t.Context())) // the open connection stays
+	if n := asks(); n != 0 {
+		t.Errorf("asked for %d passwords, want none for a connection that is open", n)
+	}
+	store.Pool().Reset()
+	id, record := create(t, store)
+	if _, err := store.Update(t.Context(), id, add(record, 1)); err != nil || asks() != 1 {
+		t.Errorf("after the rotation: %v, asked %d times, want once for one new connection", err, asks())
+	}
+}
+
+// After a failover a name may still lead to a server that only reads.
+func TestServersThatOnlyReadAreRefused(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	open(t, server)
+	admin := newStore(t, postgres.Options{URL: server.Endpoint + "&target_session_attrs=any"})
+	exec(t, admin, "ALTER ROLE postgres SET default_transaction_read_only = on")
+	store := newStore(t, postgres.Options{URL: server.Endpoint})
+	if _, err := store.Load(t.Context(), newID(), time.Now()); err == nil || !strings.Contains(err.Error(), "read only") {
+		t.Errorf("connected to a server that only reads: %v", err)
+	}
+	exec(t, admin, "ALTER ROLE postgres SET default_transaction_read_only = off")
+	create(t, store)
+}
+
+func TestAMalformedURL(t *testing.T) {
+	store, err := postgres.New(postgres.Options{URL: "postgres://web:secret@host:port/"})
+	if err == nil {
+		store.Close()
+		t.Fatal("it was taken")
+	}
+	if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %q", err)
+	}
+}
+
+// What visitors send may hold bytes that PostgreSQL's text can't.
+func TestAnyBytes(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
+	id, record := newID(), newRecord()
+	record.User, record.UserAgent = "a\x00\xff", "\xfe\x00"
+	record.Values = map[string]string{"\x01": "1", "\x010": "2", "\x00": "3", "\x011": "4", "\x00\x01": "5", `\0`: "6"}
+	must(t, store.Create(t.Context(), id, record))
+	changes := []session.Change{
+		{Op: session.OpAdd, Key: "\x010", N: 1}, {Op: session.OpRemove, Key: "\x00"},
+		{Op: session.OpSet, Key: "\x01", Value: `"x"`},
+	}
+	got, err := store.Update(t.Context(), id, change(record, changes...))
+	must(t, err)
+	want, err := session.Apply(record.Values, changes)
+	must(t, err)
+	if !maps.Equal(got.Values, want) || got.User != record.User || got.UserAgent != record.UserAgent {
+		t.Errorf("got %q, want %q with values %q", got, record, want)
+	}
+	page, err := store.UserSessions(t.Context(), record.User, session.PageQuery{Now: record.Created, Limit: 10})
+	if err != nil || len(page.Sessions) != 1 {
+		t.Errorf("sessions of the user: %v, %v", page, err)
+	}
+	renewed, err := store.Renew(t.Context(), renewal(id, record))
+	must(t, err)
+	if !maps.Equal(renewed.Values, want) || renewed.User != record.User || renewed.UserAgent != record.UserAgent {
+		t.Errorf("renewed as %q, want %q with values %q", renewed, record, want)
+	}
+}
+
+// A value that PostgreSQL doesn't take is no outage: a retry wouldn't help.
+func TestARefusedValue(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
+	id, record := create(t, store)
+	for _, value := range []string{"\"\xff\"", "\"\x00\""} {
+		_, err := store.Update(t.Context(), id, change(record, session.Change{Op: session.OpSet, Key: "k", Value: value}))
+		if !errors.Is(err, session.ErrInvalid) {
+			t.Errorf("set %q: %v, want ErrInvalid", value, err)
+		}
+		moved := record
+		moved.Values = map[string]string{"k": value}
+		if err := store.Create(t.Context(), newID(), moved); !errors.Is(err, session.ErrInvalid) {
+			t.Errorf("create with %q: %v, want ErrInvalid", value, err)
+		}
+	}
+	got, err := store.Load(t.Context(), id, record.Created)
+	if err != nil || len(got.Values) != 0 {
+		t.Errorf("afterwards: %v, %v, want no values", got.Values, err)
+	}
+}
+
+func TestTheLimitIsExact(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
+	for over, want := range map[int]error{0: nil, 1: session.ErrTooLarge} {
+		id, record := newID(), newRecord()
+		record.User, record.UserAgent = "ünï", "agent"
+		record.Values = map[string]string{"\x00\x01": `"ü"`}
+		must(t, store.Create(t.Context(), id, record))
+		rest := store.Promises().MaxBytes - record.Size() - len("k") + over
+		large := session.Change{Op: session.OpSet, Key: "k", Value: `"` + strings.Repeat("x", rest-2) + `"`}
+		_, err := store.Update(t.Context(), id, change(record, large))
+		if !errors.Is(err, want) {
+			t.Errorf("%d bytes over the limit: got %v, want %v", over, err, want)
+		}
+	}
+}
+
+func newStore(t *testing.T, o postgres.Options) *postgres.Store {
+	t.Helper()
+	store, err := postgres.New(o)
+	must(t, err)
+	t.Cleanup(store.Close)
+	return store
+}
+
+func newID() (id session.ID) {
+	rand.Read(id[:])
+	return id
+}
+
+func newRecord() session.Record {
+	now := time.Now()
+	return session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute)}
+}
+
+func create(t *testing.T, store *postgres.Store) (session.ID, session.Record) {
+	t.Helper()
+	id, record := newID(), newRecord()
+	must(t, store.Create(t.Context(), id, record))
+	return id, record
+}
+
+func change(record session.Record, changes ...session.Change) session.Update {
+	return session.Update{Now: record.Created, IdleExpires: record.IdleExpires, Changes: changes}
+}
+
+// renewal moves the session of old to another id, with nothing else changed.
+func renewal(old session.ID, record session.Record) session.Renewal {
+	return session.Renewal{Old: old, New: newID(), Now: record.Created, Record: record}
+}
+
+func add(record session.Record, n int64) session.Update {
+	return change(record, session.Change{Op: session.OpAdd, Key: "n", N: n})
+}
+
+func exec(t *testing.T, store *postgres.Store, sql string) {
+	t.Helper()
+	_, err := store.Pool().Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
+	must(t, err)
+}
+
+// short is what a request has for one operation.
+func short(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// eventually tries for at most 30 seconds.
+func eventually(t *testing.T, try func() error) {
+	t.Helper()
+	var err error
+	for range 600 {
+		if err = try(); err == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal(err)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

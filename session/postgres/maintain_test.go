@@ -1,0 +1,188 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"stateless-servers/session"
+	"stateless-servers/session/postgres"
+	"stateless-servers/session/sessiontest/storeserver"
+)
+
+func TestManyServersMigrateAtOnce(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	errs := make(chan error)
+	const servers = 8
+	for range servers {
+		store := newStore(t, postgres.Options{URL: server.Endpoint})
+		go func() { errs <- postgres.Migrate(t.Context(), store.Pool()) }()
+	}
+	for range servers {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	create(t, open(t, server))
+}
+
+func TestMigrateNeedsNoPrivilegeForWhatExists(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	admin := open(t, server)
+	exec(t, admin, "CREATE ROLE web LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO web")
+	config := admin.Pool().Config().ConnConfig
+	store := newStore(t, postgres.Options{URL: "postgres://web@" + server.Addr + "/" + config.Database + "?sslmode=disable"})
+	must(t, postgres.Migrate(t.Context(), store.Pool()))
+	create(t, store)
+	if _, err := store.Sweep(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMigrateRefusesWhatItCannotUse(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	admin := newStore(t, postgres.Options{URL: server.Endpoint})
+	exec(t, admin, "CREATE TABLE sessions (id bytea, data text)")
+	if err := postgres.Migrate(t.Context(), admin.Pool()); err == nil {
+		t.Error("took another table of the same name")
+	}
+	exec(t, admin, "DROP TABLE sessions")
+	exec(t, admin, "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+	latin := newStore(t, postgres.Options{URL: "postgres://postgres@" + server.Addr + "/latin?sslmode=disable"})
+	if err := postgres.Migrate(t.Context(), latin.Pool()); err == nil {
+		t.Error("took a database that can't hold every character")
+	}
+}
+
+func TestSweep(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
+	now := time.Now()
+	at := func(expires, idle time.Duration) session.ID {
+		id, record := newID(), newRecord()
+		record.Created, record.Expires, record.IdleExpires = now.Add(-1000*time.Hour), now.Add(expires), now.Add(idle)
+		must(t, store.Create(t.Context(), id, record))
+		return id
+	}
+	live, justExpired := at(time.Hour, time.Minute), at(-59*time.Minute, time.Hour)
+	ended := at(time.Hour, time.Hour)
+	if _, err := store.End(t.Context(), ended, session.Ending{Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	idle, absolute, longEnded := at(time.Hour, -3*time.Hour), at(-3*time.Hour, time.Hour), at(time.Hour, time.Hour)
+	if _, err := store.End(t.Context(), longEnded, session.Ending{Now: now.Add(-4 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	// More than a batch.
+	exec(t, store, `INSERT INTO sessions (id, created_at, expires_at, idle_expires_at, user_name, user_agent, contents)
+		SELECT int8send(n), now(), now() - interval '4 hours', now(), '', '', '{}' FROM generate_series(1, 2500) AS n`)
+
+	// While another server sweeps, this one doesn't.
+	tx, err := store.Pool().Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended('sessions sweep', 0))")
+	must(t, err)
+	if n, err := store.Sweep(t.Context()); n != 0 || err != nil {
+		t.Errorf("beside another server: swept %d, %v", n, err)
+	}
+	must(t, tx.Rollback(t.Context()))
+
+	if n, err := store.Sweep(t.Context()); n != 2503 || err != nil {
+		t.Errorf("swept %d, %v, want 2503", n, err)
+	}
+	for id, want := range map[session.ID]bool{
+		live: true, justExpired: true, ended: true, idle: false, absolute: false, longEnded: false,
+	} {
+		var there bool
+		must(t, store.Pool().QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM sessions WHERE id = $1)", id[:]).Scan(&there))
+		if there != want {
+			t.Errorf("session %v: still there is %v, want %v", id, there, want)
+		}
+	}
+}
+
+// A server whose clock is ahead deletes nothing that lives on another, whatever the minute of the hour.
+func TestSweepOfAServerWithAnotherClock(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
+	const ahead = 5 * time.Minute
+	id, record := newID(), newRecord()
+	record.Expires = record.Created.Truncate(time.Hour).Add(2*time.Hour - time.Second) // the last second of an hour
+	record.IdleExpires = record.Expires
+	must(t, store.Create(t.Context(), id, record))
+	now := record.Expires.Add(-time.Second)
+	if _, err := postgres.SweepAt(store, t.Context(), now.Add(ahead)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Load(t.Context(), id, now); err != nil {
+		t.Errorf("a live session after the sweep of a server %v ahead: %v", ahead, err)
+	}
+	for _, test := range []struct {
+		after time.Duration
+		want  int64
+	}{{time.Hour, 0}, {2*time.Hour + time.Second, 1}} {
+		n, err := postgres.SweepAt(store, t.Context(), record.Expires.Add(test.after))
+		if err != nil || n != test.want {
+			t.Errorf("%v after the expiry: swept %d, %v, want %d", test.after, n, err, test.want)
+		}
+	}
+}
+
+func TestRun(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	must(t, server.Kill())
+	store := newStore(t, postgres.Options{URL: server.Endpoint})
+	ctx, stop := context.WithCancel(t.Context())
+	var failures atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		store.Run(ctx, 20*time.Millisecond, func(error) { failures.Add(1) })
+	}()
+	eventually(t, func() error {
+		if failures.Load() == 0 {
+			return errors.New("no failure was reported")
+		}
+		return nil
+	})
+	must(t, server.Restart(t.Context()))
+	id, record := newID(), newRecord()
+	record.Expires = record.Created.Add(-4 * time.Hour)
+	eventually(t, func() error { return store.Create(t.Context(), id, record) })
+	eventually(t, func() error {
+		var left int
+		err := store.Pool().QueryRow(t.Context(), "SELECT count(*) FROM sessions").Scan(&left)
+		if err == nil && left != 0 {
+			err = errors.New("what has expired is still there")
+		}
+		return err
+	})
+	stop()
+	<-done
+}
+
+// An index entry written with every request would bloat the indexes of a busy table.
+func TestUpdatesWriteNoIndex(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
+	id, record := create(t, store)
+	hour := record.Created.Truncate(time.Hour).Add(5 * time.Minute)
+	const updates = 50
+	for i := range updates {
+		u := add(record, 1)
+		u.IdleExpires = hour.Add(time.Hour + time.Duration(i)*time.Second)
+		if _, err := store.Update(t.Context(), id, u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store.Pool().Reset() // connections report what they did when they close
+	eventually(t, func() error {
+		var all, hot int
+		err := store.Pool().QueryRow(t.Context(),
+			"SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'sessions'").Scan(&all, &hot)
+		if err == nil && (all != updates || hot < updates-10) {
+			err = fmt.Errorf("%d updates, %d of them in place, want %d", all, hot, updates)
+		}
+		return err
+	})
+}

@@ -1,0 +1,174 @@
+package postgres_test
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+
+	"stateless-servers/session"
+	"stateless-servers/session/postgres"
+	"stateless-servers/session/sessiontest/storeserver"
+)
+
+// Calls that wait for the same row see what the one before them has left, although it is newer than their statements.
+func TestARenewalOfALockedRow(t *testing.T) {
+	store := openWide(t)
+	id, record := create(t, store)
+	tx, err := store.Pool().Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
+	must(t, err)
+
+	type answer struct {
+		r      session.Renewal
+		record session.Record
+		err    error
+	}
+	twice, other, login := renewal(id, record), renewal(id, record), renewal(id, record)
+	login.Again = true
+	answers := make(chan answer)
+	for _, r := range []session.Renewal{twice, twice, other, login} {
+		go func() {
+			record, err := store.Renew(t.Context(), r)
+			answers <- answer{r, record, err}
+		}()
+	}
+	expectWaiting(t, store, 4)
+	must(t, tx.Commit(t.Context()))
+
+	renewed := map[session.ID]int{}
+	for range 4 {
+		a := <-answers
+		switch {
+		case a.err == nil && a.record.Values["n"] == "40":
+			renewed[a.r.New]++
+		case a.r.Again || !errors.Is(a.err, session.ErrEnded):
+			t.Errorf("a renewal: %v, %v", a.record.Values, a.err)
+		}
+	}
+	// Either the repeated renewal came first or another did. The login succeeds in any case.
+	if renewed[login.New] != 1 || renewed[twice.New] == 2 && renewed[other.New] == 1 || renewed[twice.New] == 1 {
+		t.Errorf("the renewals succeeded %v times", renewed)
+	}
+	var live int
+	must(t, store.Pool().QueryRow(t.Context(), "SELECT count(*) FROM sessions WHERE NOT ended").Scan(&live))
+	if live != len(renewed) {
+		t.Errorf("%d sessions live, want those %d that were answered", live, len(renewed))
+	}
+}
+
+// An update that waits for a renewal doesn't change the tombstone, nor does an end.
+func TestChangesWaitForARenewal(t *testing.T) {
+	store := openWide(t)
+	id, record := create(t, store)
+	if _, err := store.Update(t.Context(), id, add(record, 7)); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := store.Pool().Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), "SELECT FROM sessions WHERE id = $1 FOR UPDATE", id[:])
+	must(t, err)
+	r := renewal(id, record)
+	renewed := make(chan error)
+	go func() {
+		_, err := store.Renew(t.Context(), r)
+		renewed <- err
+	}()
+	expectWaiting(t, store, 1) // in front of the others: PostgreSQL's locks queue
+	refused := make(chan error)
+	go func() {
+		_, err := store.Update(t.Context(), id, add(record, 1))
+		refused <- err
+	}()
+	go func() {
+		_, err := store.End(t.Context(), id, session.Ending{Now: record.Created, Moving: true})
+		refused <- err
+	}()
+	expectWaiting(t, store, 3)
+	must(t, tx.Commit(t.Context()))
+	must(t, <-renewed)
+	for range 2 {
+		if err := <-refused; !errors.Is(err, session.ErrEnded) {
+			t.Errorf("after the renewal: %v, want ErrEnded", err)
+		}
+	}
+	got, err := store.Load(t.Context(), r.New, record.Created)
+	if err != nil || got.Values["n"] != "7" {
+		t.Errorf("the new session has %v, %v", got.Values, err)
+	}
+	again := renewal(id, record)
+	again.Again = true
+	if got, err := store.Renew(t.Context(), again); err != nil || got.Values["n"] != "7" {
+		t.Errorf("from the tombstone: %v, %v", got.Values, err)
+	}
+}
+
+// A renewal whose answer is lost is done, and a repeat returns the new session.
+func TestALostAnswerOfARenewal(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	direct := open(t, server)
+	forwarder := storeserver.Forward(t, server.Addr)
+	store := newStore(t, postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, forwarder.Addr, 1)})
+	for _, again := range []bool{false, true} {
+		first, record := create(t, store)
+		if _, err := store.Update(t.Context(), first, add(record, 7)); err != nil {
+			t.Fatal(err)
+		}
+		// Once before, so that the statement is prepared.
+		if _, err := store.Renew(t.Context(), renewal(first, record)); err != nil {
+			t.Fatal(err)
+		}
+		id, record := create(t, store)
+		if _, err := store.Update(t.Context(), id, add(record, 7)); err != nil {
+			t.Fatal(err)
+		}
+		if again {
+			id = first
+		}
+		r := renewal(id, record)
+		r.Again = again
+		forwarder.Mute(true)
+		answered := make(chan error, 1)
+		go func() {
+			_, err := store.Renew(t.Context(), r)
+			answered <- err
+		}()
+		eventually(t, func() error {
+			_, err := direct.Load(t.Context(), r.New, record.Created)
+			return err
+		})
+		forwarder.Cut()
+		forwarder.Mute(false)
+		if err := <-answered; err == nil {
+			t.Error("acknowledged without an answer")
+		}
+		got, err := direct.Renew(t.Context(), r)
+		if err != nil || !maps.Equal(got.Values, map[string]string{"n": "7"}) {
+			t.Errorf("the repeat: %v, %v", got.Values, err)
+		}
+		eventually(t, func() error { return store.Ping(t.Context()) })
+	}
+}
+
+// openWide returns a store with more connections than any test has calls waiting.
+func openWide(t *testing.T) *postgres.Store {
+	t.Helper()
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	open(t, server)
+	return newStore(t, postgres.Options{URL: server.Endpoint + "&pool_max_conns=16"})
+}
+
+// expectWaiting waits until that many statements wait for locks.
+func expectWaiting(t *testing.T, store *postgres.Store, want int) {
+	t.Helper()
+	eventually(t, func() error {
+		var waiting int
+		err := store.Pool().QueryRow(t.Context(),
+			"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").Scan(&waiting)
+		if err == nil && waiting != want {
+			err = errors.New("the statements don't wait yet")
+		}
+		return err
+	})
+}

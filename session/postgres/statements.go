@@ -1,0 +1,84 @@
+package postgres
+
+import "stateless-servers/session"
+
+// outcomes are what the statements answer beside a session's columns.
+var outcomes = map[string]error{
+	"live": nil, "missing": session.ErrNotFound, "ended": session.ErrEnded,
+	"too large": session.ErrTooLarge, "counter": session.ErrCounter,
+}
+
+// outcome says whether a row is a live session at $2.
+const outcome = `CASE WHEN least(expires_at, idle_expires_at) <= $2 THEN 'missing' WHEN ended THEN 'ended' ELSE 'live' END`
+
+// columns lists the columns that scan reads. It hides the state that is kept of an ended session.
+const columns = `outcome, created_at, expires_at, idle_expires_at, user_name, user_agent,
+    CASE WHEN outcome = 'live' THEN contents ELSE '{}' END AS contents`
+
+// locked is the newest version of row $1, which nobody else changes before the statement is done. What READ COMMITTED
+// sees at a statement's start may be older: it waits here until those who change the row have committed.
+//
+// A statement locks one row, and then no other that exists: statements can't wait for each other in a circle.
+const locked = `locked AS MATERIALIZED (SELECT *, ` + outcome + ` AS outcome FROM sessions WHERE id = $1 FOR UPDATE)`
+
+// create: $1 id, $2 created, $3 expires, $4 expires by idling, $5 user, $6 user agent, $7 keys, $8 values.
+const create = `
+INSERT INTO sessions (id, created_at, expires_at, idle_expires_at, user_name, user_agent, contents)
+VALUES ($1, $2, $3, $4, $5, $6, jsonb_object($7::text[], $8::text[]))
+ON CONFLICT DO NOTHING`
+
+// load: $1 id, $2 now.
+const load = `
+SELECT ` + columns + ` FROM (SELECT *, ` + outcome + ` AS outcome FROM sessions WHERE id = $1) AS session`
+
+// update: $1 id, $2 now, $3 expires by idling, $4 largest size, $5 keys to set, $6 their values, $7 keys to remove,
+// $8 keys to add to, $9 what to add, $10 session.MaxCounter. A sum is null where there is no counter or it leaves its
+// range. The character that escapes another in a key doesn't count to the size.
+const update = `
+WITH ` + locked + `,
+sums AS (
+    SELECT key, CASE WHEN abs(before) <= $10 AND abs(n) <= $10 AND abs(before + n) <= $10 THEN before + n END AS sum
+    FROM (
+        SELECT key, n, CASE WHEN text ~ '^(0|-?[1-9][0-9]{0,15})$' THEN text::numeric END AS before
+        FROM locked, unnest($8::text[], $9::numeric[]) AS added (key, n), coalesce(contents ->> key, '0') AS text
+    ) AS counters
+),
+changed AS (
+    SELECT (contents || jsonb_object($5::text[], $6::text[])
+        || coalesce((SELECT jsonb_object_agg(key, sum::text) FROM sums), '{}')) - $7::text[] AS contents
+    FROM locked
+),
+checked AS (
+    SELECT CASE
+            WHEN outcome <> 'live' THEN outcome
+            WHEN EXISTS (SELECT FROM sums WHERE sum IS NULL) THEN 'counter'
+            WHEN octet_length(user_name) + octet_length(user_agent) + (
+                SELECT coalesce(sum(octet_length(translate(key, chr(1), '')) + octet_length(value)), 0)
+                FROM jsonb_each_text(changed.contents)
+            ) > $4 THEN 'too large'
+            ELSE 'live'
+        END AS outcome,
+        created_at, expires_at, $3::timestamptz AS idle_expires_at, user_name, user_agent, changed.contents
+    FROM locked, changed
+),
+written AS (
+    UPDATE sessions SET contents = checked.contents, idle_expires_at = checked.idle_expires_at
+    FROM checked WHERE id = $1 AND outcome = 'live'
+)
+SELECT ` + columns + ` FROM checked`
+
+// userSessions: $1 user, $2 now, $3 most rows, $4 and $5 created and id of the row that the page comes after. The rows
+// include sessions that have expired, so that a page is a bounded part of the index.
+const userSessions = `
+SELECT id, created_at, expires_at, idle_expires_at, user_name, user_agent, least(expires_at, idle_expires_at) > $2
+FROM sessions
+WHERE sha256(user_name) = sha256($1) AND user_name <> '' AND user_name = $1
+    AND (created_at, id) < ($4, $5::bytea)
+ORDER BY created_at DESC, id DESC LIMIT $3`
+
+// sweep: $1 before which hour, $2 most.
+const sweep = `
+WITH batch AS MATERIALIZED (
+    SELECT id FROM sessions WHERE stale_hour < $1 ORDER BY stale_hour LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+DELETE FROM sessions USING batch WHERE sessions.id = batch.id`

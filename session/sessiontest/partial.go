@@ -1,0 +1,418 @@
+package sessiontest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"stateless-servers/session"
+	"stateless-servers/session/memory"
+	"stateless-servers/session/migrate"
+)
+
+// RunFaults runs every operation of a Manager on a real store, and has each message to the store fail in every way, once
+// per case. After each case it checks that partial success lost nothing. The store is at the TCP address and speaks
+// plaintext; open returns it by way of another address. Then RunFaults moves sessions from the store and to it, and has
+// each call of either store fail.
+func RunFaults(t *testing.T, address string, open func(t *testing.T, address string) session.Store) {
+	healthy := open(t, address)
+	for _, operation := range faultOperations() {
+		if operation.promised != nil && !operation.promised(healthy.Promises()) {
+			continue
+		}
+		t.Run(operation.name, func(t *testing.T) {
+			cases, err := operation.run(t.Context(), healthy, func(i *injector) (session.Store, error) {
+				p, err := newProxy(address, i)
+				if err != nil {
+					return nil, err
+				}
+				t.Cleanup(p.close)
+				return open(t, p.address()), nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			t.Logf("%d cases", cases)
+		})
+	}
+	runChecks(t, healthy, movingChecks())
+}
+
+// RunStoreFaults is RunFaults for a store without messages that could fail: the Manager's calls of the store do.
+func RunStoreFaults(t *testing.T, store session.Store) {
+	runChecks(t, store, append(faultChecks(), movingChecks()...))
+}
+
+// faultChecks have the calls fail that a Manager makes of its store.
+func faultChecks() []Check {
+	var checks []Check
+	for _, o := range faultOperations() {
+		checks = append(checks, Check{Name: "faults: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
+			_, err := o.run(ctx, store, func(i *injector) (session.Store, error) { return newFaulty(store, i), nil })
+			return err
+		}})
+	}
+	return checks
+}
+
+// movingChecks have the calls fail of both stores while sessions move from one to the other.
+func movingChecks() []Check {
+	var checks []Check
+	for _, o := range faultOperations() {
+		move := func(ctx context.Context, old, next session.Store) error {
+			_, err := o.run(ctx, migrate.Prepare(old, next), func(i *injector) (session.Store, error) {
+				return migrate.From(newFaulty(old, i), newFaulty(next, i)), nil
+			})
+			return err
+		}
+		checks = append(checks,
+			Check{Name: "faults while moving away: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
+				return move(ctx, store, memory.New())
+			}},
+			Check{Name: "faults while moving here: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
+				return move(ctx, memory.New(), store)
+			}})
+	}
+	return checks
+}
+
+// A faultOperation is a request whose calls of the store fail, and what it promises when it succeeds.
+type faultOperation struct {
+	name     string
+	path     string
+	before   faultState // the session before; no visits mean none
+	after    faultState // its state if the request succeeds
+	others   int        // how many other sessions the user has before
+	ends     bool       // the old cookie is dead afterwards
+	promised func(session.Promises) bool
+}
+
+// A faultState is what a visitor sees.
+type faultState struct {
+	Visits int64  `json:"visits"`
+	Tea    int64  `json:"tea"`
+	User   string `json:"user"`
+}
+
+func faultOperations() []faultOperation {
+	anonymous, ada := faultState{3, 2, ""}, faultState{3, 2, "ada"}
+	more := func(s faultState) faultState { s.Visits++; return s }
+	byUser := func(p session.Promises) bool { return p.ByUser }
+	return []faultOperation{
+		{name: "first change", path: "/visit", after: faultState{Visits: 1}},
+		{name: "change", path: "/visit", before: ada, after: more(ada)},
+		{name: "read and change", path: "/read-visit", before: ada, after: more(ada)},
+		{name: "many changes", path: "/many", before: ada, after: more(ada)},
+		{name: "first login", path: "/login", after: faultState{User: "ada"}, ends: true},
+		{name: "login", path: "/login", before: anonymous, after: ada, ends: true},
+		{name: "login after a read", path: "/read-login", before: anonymous, after: ada, ends: true},
+		{name: "login and change", path: "/login-visit", before: anonymous, after: more(ada), ends: true},
+		{name: "renewal", path: "/renew", before: ada, after: ada, ends: true},
+		{name: "renewal and change", path: "/renew-visit", before: ada, after: more(ada), ends: true},
+		{name: "logout", path: "/logout", before: ada, ends: true},
+		{name: "logout of another session", path: "/logout-other", before: ada, after: ada, others: 1, promised: byUser},
+		{name: "logout everywhere", path: "/logout-everywhere", before: ada, others: 2, ends: true, promised: byUser},
+	}
+}
+
+// run has each call of the operation fail in every way, and returns the number of cases and what they broke.
+func (o faultOperation) run(ctx context.Context, healthy session.Store, open func(*injector) (session.Store, error)) (cases int, broken error) {
+	const mostCalls = 50
+	for _, fault := range []Fault{Refuse, DropReply, DropReplies, Die} {
+		reached := true
+		for call := 0; reached; call++ {
+			var i injector
+			store, err := open(&i)
+			if err == nil {
+				err = o.runCase(ctx, healthy, store, &i, fault, call)
+			}
+			reached = i.reached()
+			switch {
+			case call == mostCalls:
+				return cases, errors.Join(broken, fmt.Errorf("the operation makes more than %d calls", mostCalls))
+			case reached:
+				cases++
+			case call == 0:
+				err = errors.Join(err, errors.New("the operation makes no call"))
+			}
+			if err != nil {
+				broken = errors.Join(broken, fmt.Errorf("%s at call %d: %w", fault, call+1, err))
+			}
+		}
+	}
+	return cases, broken
+}
+
+const tea = session.Counter("cart/tea")
+
+// faultServer returns a server on the store.
+func faultServer(store session.Store) (*httptest.Server, error) {
+	manager, err := session.New(store, session.Options{
+		PlainHTTP: true, Logger: slog.New(slog.DiscardHandler), StoreTimeout: 2 * time.Second,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	handle := func(path string, steps ...func(ctx context.Context, r *http.Request) error) {
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+			for _, step := range steps {
+				if err := step(r.Context(), r); err != nil {
+					http.Error(w, err.Error(), session.StatusCode(err))
+					return
+				}
+			}
+		})
+	}
+	read := func(ctx context.Context, _ *http.Request) error { _, err := visits.Get(ctx); return err }
+	visit := func(ctx context.Context, _ *http.Request) error { visits.Add(ctx, 1); return nil }
+	login := func(ctx context.Context, r *http.Request) error {
+		return session.From(ctx).Login(ctx, r.FormValue("user"))
+	}
+	renew := func(ctx context.Context, _ *http.Request) error { return session.From(ctx).Renew(ctx) }
+	handle("/visit", visit)
+	handle("/read-visit", read, visit)
+	handle("/many", visit, func(ctx context.Context, _ *http.Request) error {
+		for i := range 100 {
+			session.Key[int](fmt.Sprint("one of many, number ", i)).Set(ctx, i)
+		}
+		return nil
+	})
+	handle("/login", login)
+	handle("/read-login", read, login)
+	handle("/login-visit", login, visit)
+	handle("/renew", renew)
+	handle("/renew-visit", renew, visit)
+	handle("/logout", func(ctx context.Context, _ *http.Request) error { return session.From(ctx).Logout(ctx) })
+	handle("/logout-everywhere", func(ctx context.Context, _ *http.Request) error { return session.From(ctx).LogoutEverywhere(ctx) })
+	handle("/logout-other", func(ctx context.Context, r *http.Request) error {
+		id, _ := session.ParseID(r.FormValue("id"))
+		return session.From(ctx).LogoutOther(ctx, id)
+	})
+	handle("/fill", func(ctx context.Context, _ *http.Request) error {
+		visits.Add(ctx, 3)
+		tea.Add(ctx, 2)
+		return nil
+	})
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
+		var state faultState
+		var err error
+		if state.Visits, err = visits.Get(ctx); err == nil {
+			state.Tea, err = tea.Get(ctx)
+		}
+		if err == nil {
+			state.User, err = session.From(ctx).User(ctx)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), session.StatusCode(err))
+			return
+		}
+		info, _, _ := session.From(ctx).Info(ctx)
+		w.Header().Set("X-Session", info.ID.String())
+		json.NewEncoder(w).Encode(state)
+	})
+	return httptest.NewServer(manager.Handler(mux)), nil
+}
+
+// A faultVisitor is a browser: a cookie.
+type faultVisitor struct{ cookie string }
+
+// ask sends a request and keeps the cookie of the answer.
+func (v *faultVisitor) ask(ctx context.Context, server *httptest.Server, method, path string) (status int, header http.Header, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, server.URL+path, nil)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	if v.cookie != "" {
+		request.AddCookie(&http.Cookie{Name: "session", Value: v.cookie})
+	}
+	response, err := server.Client().Do(request)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(response.Body)
+	for _, cookie := range response.Cookies() {
+		if v.cookie = cookie.Value; cookie.MaxAge < 0 {
+			v.cookie = ""
+		}
+	}
+	return response.StatusCode, response.Header, body, err
+}
+
+// must sends a POST that has to succeed.
+func (v *faultVisitor) must(ctx context.Context, server *httptest.Server, path string) error {
+	status, _, body, err := v.ask(ctx, server, http.MethodPost, path)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("POST %s: status %d: %s", path, status, body)
+	}
+	return err
+}
+
+// state reads the session, and returns its id too.
+func (v faultVisitor) state(ctx context.Context, server *httptest.Server) (state faultState, id string, err error) {
+	status, header, body, err := v.ask(ctx, server, http.MethodGet, "/")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("GET /: status %d: %s", status, body)
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &state)
+	}
+	return state, header.Get("X-Session"), err
+}
+
+// runCase runs the operation with one fault, and returns what it broke.
+func (o faultOperation) runCase(ctx context.Context, healthy, store session.Store, i *injector, fault Fault, call int) error {
+	well, err := faultServer(healthy)
+	if err != nil {
+		return err
+	}
+	defer well.Close()
+	ill, err := faultServer(store)
+	if err != nil {
+		return err
+	}
+	defer ill.Close()
+	// The suite runs on stores that hold other sessions.
+	user := "ada " + newID().String()
+	named := func(s faultState) faultState {
+		if s.User != "" {
+			s.User = user
+		}
+		return s
+	}
+	before, after := named(o.before), named(o.after)
+	query := "?user=" + url.QueryEscape(user)
+
+	var browser faultVisitor
+	if before.Visits > 0 {
+		if err := browser.must(ctx, well, "/fill"); err != nil {
+			return err
+		}
+	}
+	if before.User != "" {
+		if err := browser.must(ctx, well, "/login"+query); err != nil {
+			return err
+		}
+	}
+	others := make([]faultVisitor, o.others)
+	for n := range others {
+		if err := others[n].must(ctx, well, "/login"+query); err != nil {
+			return err
+		}
+		_, id, err := others[n].state(ctx, well)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			query += "&id=" + id
+		}
+	}
+	if err := store.Ping(ctx); err != nil { // connects, before calls count
+		return fmt.Errorf("ping: %w", err)
+	}
+	old := browser
+	i.arm(fault, call)
+	answered := browser
+	status, _, _, err := answered.ask(ctx, ill, http.MethodPost, o.path+query)
+	if err != nil {
+		return err
+	}
+	acknowledged := status == http.StatusOK
+	if i.reached() && fault == Die {
+		acknowledged = false // nobody got the answer
+	} else {
+		browser = answered
+	}
+	c := faultCase{
+		operation: o, before: before, after: after, old: old, browser: browser, acknowledged: acknowledged,
+		unknown: i.reached() && (fault == Die || fault == DropReplies),
+	}
+	if err := c.check(ctx, well, query); err != nil {
+		return fmt.Errorf("status %d, cookie changed %v: %w", status, browser.cookie != old.cookie, err)
+	}
+	ended := 0
+	for _, other := range others {
+		state, _, err := other.state(ctx, well)
+		if err != nil {
+			return err
+		}
+		if state.User == "" {
+			ended++
+		}
+	}
+	if acknowledged && ended != o.others {
+		return fmt.Errorf("status %d: %d of %d other sessions ended", status, ended, o.others)
+	}
+	return nil
+}
+
+// A faultCase is what happened, to be held against what is promised.
+type faultCase struct {
+	operation     faultOperation
+	before, after faultState
+	old, browser  faultVisitor // with the cookie before, and after the request
+	acknowledged  bool
+	unknown       bool // the server never learned how its call ended, or answered nobody
+}
+
+func (c faultCase) check(ctx context.Context, well *httptest.Server, query string) error {
+	got, _, err := c.browser.state(ctx, well)
+	if err != nil {
+		return err
+	}
+	oldState, _, err := c.old.state(ctx, well)
+	if err != nil {
+		return err
+	}
+	lost := got == faultState{} && c.before != faultState{}
+	switch {
+	case c.acknowledged && got != c.after:
+		return fmt.Errorf("acknowledged, and the browser sees %+v, want %+v", got, c.after)
+	case c.acknowledged && c.operation.ends && oldState != faultState{}:
+		return fmt.Errorf("acknowledged, and the old cookie still sees %+v", oldState)
+	case c.acknowledged:
+		return nil
+	case lost && c.after == faultState{}:
+		return nil // a logout of which nobody heard
+	case lost && c.unknown:
+		if got, err = c.recover(ctx, well, query); err != nil {
+			return err
+		}
+		want := c.after
+		want.User = got.User
+		if got.Visits != c.before.Visits && got.Visits != want.Visits || got.Tea != want.Tea {
+			return fmt.Errorf("not acknowledged, and a login with the old cookie sees %+v, want %+v", got, c.before)
+		}
+		return nil
+	case lost:
+		return fmt.Errorf("not acknowledged, and the browser sees nothing, want %+v or %+v", c.before, c.after)
+	}
+	if got.Visits != c.before.Visits && got.Visits != c.after.Visits || got.User != c.before.User && got.User != c.after.User ||
+		got.Tea != c.before.Tea {
+		return fmt.Errorf("not acknowledged, and the browser sees %+v, want %+v or %+v", got, c.before, c.after)
+	}
+	if c.browser != c.old && oldState != (faultState{}) && got != (faultState{}) {
+		return fmt.Errorf("the browser has a new cookie, and the old one still sees %+v", oldState)
+	}
+	return nil
+}
+
+// recover logs in with the cookie of before.
+func (c faultCase) recover(ctx context.Context, well *httptest.Server, query string) (faultState, error) {
+	visitor := c.old
+	if err := visitor.must(ctx, well, "/login"+query); err != nil {
+		return faultState{}, fmt.Errorf("log in again: %w", err)
+	}
+	state, _, err := visitor.state(ctx, well)
+	return state, err
+}

@@ -1,0 +1,162 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"stateless-servers/session"
+)
+
+// promiseChecks are what stores declare in session.Promises, of overlapping calls.
+func promiseChecks() []Check {
+	noLostUpdate := func(p session.Promises) bool { return p.NoLostUpdate }
+	final := func(p session.Promises) bool { return p.LogoutIsFinal }
+	return []Check{
+		{Name: "every addition counts", Promised: noLostUpdate, Run: checkAdditions},
+		{Name: "changes of different keys all survive", Promised: noLostUpdate, Run: checkDifferentKeys},
+		{Name: "no update outlives the end", Promised: final, Run: checkEndRace},
+		{Name: "one end wins", Promised: final, Run: checkEndOnce},
+	}
+}
+
+// together calls f from several goroutines, for each i from 0 to n-1 once, and returns the first error.
+func together(n, goroutines int, f func(i int) error) error {
+	var next atomic.Int64
+	errs := make(chan error, goroutines)
+	for range goroutines {
+		go func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					errs <- nil
+					return
+				}
+				if err := f(i); err != nil {
+					errs <- err
+					return
+				}
+			}
+		}()
+	}
+	var all error
+	for range goroutines {
+		all = errors.Join(all, <-errs)
+	}
+	return all
+}
+
+func checkAdditions(ctx context.Context, store session.Store) error {
+	const updates = 200
+	id, record, err := created(ctx, store, nil)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	answers := map[string]bool{}
+	err = together(updates, 8, func(int) error {
+		got, err := store.Update(ctx, id, change(record, add("n", 1)))
+		mu.Lock()
+		defer mu.Unlock()
+		answers[got.Values["n"]] = true
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	if len(answers) != updates {
+		return fmt.Errorf("%d additions of 1 were answered with %d different sums", updates, len(answers))
+	}
+	got, err := store.Load(ctx, id, record.Created)
+	return expectValues("load", got, err, map[string]string{"n": strconv.Itoa(updates)})
+}
+
+func checkDifferentKeys(ctx context.Context, store session.Store) error {
+	const updates = 100
+	id, record, err := created(ctx, store, nil)
+	if err != nil {
+		return err
+	}
+	want := map[string]string{}
+	for i := range updates {
+		want[fmt.Sprint("key", i)] = strconv.Itoa(i)
+	}
+	err = together(updates, 8, func(i int) error {
+		_, err := store.Update(ctx, id, change(record, set(fmt.Sprint("key", i), strconv.Itoa(i))))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	got, err := store.Load(ctx, id, record.Created)
+	return expectValues("load", got, err, want)
+}
+
+// checkEndRace ends sessions while others update them: what End returns has every update that was acknowledged, and
+// nothing comes after it.
+func checkEndRace(ctx context.Context, store session.Store) error {
+	for range 20 {
+		id, record, err := created(ctx, store, map[string]string{"n": "0"})
+		if err != nil {
+			return err
+		}
+		var acknowledged atomic.Int64
+		var last session.Record
+		err = together(6, 6, func(i int) error {
+			if i == 3 {
+				last, err = store.End(ctx, id, session.Ending{Now: record.Created})
+				return err
+			}
+			for range 5 {
+				_, err := store.Update(ctx, id, change(record, add("n", 1)))
+				if errors.Is(err, session.ErrEnded) {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				acknowledged.Add(1)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if got := last.Values["n"]; got != strconv.FormatInt(acknowledged.Load(), 10) {
+			return fmt.Errorf("%d updates were acknowledged, the session ended with %s", acknowledged.Load(), got)
+		}
+		if !store.Promises().ReadYourWrites {
+			continue
+		}
+		_, err = store.Load(ctx, id, record.Created)
+		if err := expectError("load after the end", err, session.ErrEnded); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkEndOnce(ctx context.Context, store session.Store) error {
+	id, record, err := created(ctx, store, nil)
+	if err != nil {
+		return err
+	}
+	var ends atomic.Int64
+	err = together(8, 8, func(int) error {
+		_, err := store.End(ctx, id, session.Ending{Now: record.Created})
+		if err == nil {
+			ends.Add(1)
+		}
+		if errors.Is(err, session.ErrEnded) {
+			return nil
+		}
+		return err
+	})
+	if err == nil && ends.Load() != 1 {
+		err = fmt.Errorf("%d of 8 ends were told that they ended the session, want 1", ends.Load())
+	}
+	return err
+}

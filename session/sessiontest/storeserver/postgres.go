@@ -1,0 +1,130 @@
+package storeserver
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"stateless-servers/session/sessiontest/process"
+)
+
+// Postgres starts PostgreSQL on a database cluster of its own, with superuser postgres and nothing synced to disk.
+// POSTGRES_TEST_URL (a connection string) names a running server instead. ctx bounds the start, not the life of the
+// server. PostgreSQL refuses to run as root: then it runs as the user postgres, or nobody.
+func Postgres(ctx context.Context, list ...Option) (*Server, error) {
+	if _, err := apply("postgres", list); err != nil {
+		return nil, err
+	}
+	l := launch{name: "PostgreSQL", endpoint: func(addr string) string {
+		return "postgres://postgres@" + addr + "/postgres?sslmode=disable"
+	}}
+	if url := os.Getenv("POSTGRES_TEST_URL"); url != "" {
+		return foreignPostgres(ctx, url, l.name)
+	}
+	bin, err := postgresPrograms()
+	if err != nil {
+		return nil, err
+	}
+	account, err := postgresAccount()
+	if err != nil {
+		return nil, err
+	}
+	l.answered = func(ctx context.Context, addr string, pid int) error { return answersSQL(ctx, l.endpoint(addr), pid) }
+	l.command = func(port int, dir string) process.Command { return postgresCommand(bin, account, port, dir) }
+	l.version = says(filepath.Join(bin, "postgres"), "--version")
+	return start(ctx, l)
+}
+
+// foreignPostgres returns the server at url. Messages leave the url out: it may hold a password.
+func foreignPostgres(ctx context.Context, url, name string) (*Server, error) {
+	config, err := pgx.ParseConfig(url)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, foundWithin)
+		defer cancel()
+		err = answersSQL(ctx, url, 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("POSTGRES_TEST_URL: no %s answers there: %s", name, strings.Join(strings.Fields(err.Error()), " "))
+	}
+	return &Server{Name: name, Addr: net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))), Endpoint: url}, nil
+}
+
+// postgresPrograms returns the folder of initdb and postgres: Debian keeps it out of the PATH.
+func postgresPrograms() (string, error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err == nil {
+			return filepath.Dir(path), nil
+		}
+	}
+	installed, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(installed) > 0 {
+		return filepath.Dir(installed[len(installed)-1]), nil
+	}
+	return "", fmt.Errorf("no PostgreSQL: install postgresql, or set POSTGRES_TEST_URL to a running one")
+}
+
+// postgresAccount returns who runs the server instead of root; nobody else needs one.
+func postgresAccount() (*user.User, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	if account, err := user.Lookup("postgres"); err == nil {
+		return account, nil
+	}
+	account, err := user.Lookup("nobody")
+	if err != nil {
+		return nil, fmt.Errorf("no PostgreSQL: it refuses to run as root, and there is no user postgres or nobody")
+	}
+	return account, nil
+}
+
+// postgresCommand makes a new database cluster and serves it, in one process that becomes the server.
+func postgresCommand(bin string, account *user.User, port int, dir string) process.Command {
+	const script = `set -e
+rm -rf data
+"$1/initdb" --pgdata data --username postgres --auth trust --encoding UTF8 --locale C --no-sync >initdb.log 2>&1 ||
+	{ cat initdb.log; exit 1; }
+exec "$1/postgres" -D data -p "$2" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
+	-c fsync=off -c full_page_writes=off`
+	if account != nil {
+		// What goes wrong here, initdb says.
+		uid, _ := strconv.Atoi(account.Uid)
+		gid, _ := strconv.Atoi(account.Gid)
+		_ = os.Chown(dir, uid, gid)
+	}
+	command := process.Command{Path: "sh", Args: []string{"-c", script, "sh", bin, strconv.Itoa(port)}}
+	if account != nil {
+		command.Path = "setpriv"
+		command.Args = append([]string{"--reuid", account.Uid, "--regid", account.Gid, "--clear-groups",
+			"--pdeathsig", "KILL", "sh"}, command.Args...)
+	}
+	return command
+}
+
+// answersSQL returns nil when the server answers and is the process pid; any process, if pid is 0.
+func answersSQL(ctx context.Context, url string, pid int) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if pid == 0 {
+		return conn.Ping(ctx)
+	}
+	var lock string
+	if err := conn.QueryRow(ctx, "SELECT pg_read_file('postmaster.pid')").Scan(&lock); err != nil {
+		return err
+	}
+	if first, _, _ := strings.Cut(lock, "\n"); first != strconv.Itoa(pid) {
+		return fmt.Errorf("another server, process %s, answers", first)
+	}
+	return nil
+}

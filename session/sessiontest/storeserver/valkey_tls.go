@@ -1,0 +1,58 @@
+package storeserver
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"strconv"
+
+	"stateless-servers/session/sessiontest/process"
+)
+
+// ValkeyTLS starts what Valkey does, with TLS alone; RootCAs has its certificate authority.
+func ValkeyTLS(ctx context.Context, list ...Option) (*Server, error) {
+	if _, err := apply("valkey", list); err != nil {
+		return nil, err
+	}
+	program, err := ValkeyProgram()
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := newCertificate()
+	if err != nil {
+		return nil, fmt.Errorf("starting Valkey with TLS: %w", err)
+	}
+	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: certificate.roots(), MinVersion: tls.VersionTLS12}}
+	return start(ctx, launch{name: "Valkey with TLS",
+		// No other process has the certificate.
+		answered: func(ctx context.Context, addr string, _ int) error { return answersPing(ctx, dialer, addr) },
+		command: func(port int, dir string) process.Command {
+			_ = certificate.write(dir) // what goes wrong, the server says
+			command := valkeyCommand(program)(0, dir)
+			command.Args = append(command.Args, "--tls-port", strconv.Itoa(port), "--tls-auth-clients", "no",
+				"--tls-cert-file", certificateFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", caFile)
+			return command
+		}})
+}
+
+func answersPing(ctx context.Context, dialer *tls.Dialer, addr string) error {
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	if _, err := fmt.Fprint(conn, "PING\r\n"); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err == nil && line != "+PONG\r\n" {
+		err = fmt.Errorf("asked PING, %s answered %q", addr, line)
+	}
+	return err
+}

@@ -1,0 +1,72 @@
+package token_test
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"stateless-servers/session"
+	"stateless-servers/session/sealing"
+	"stateless-servers/session/token"
+)
+
+// newServer returns a web server that knows who is logged in.
+func newServer(secrets string) (http.Handler, error) {
+	keys, err := sealing.ParseKeys(secrets)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := token.New(keys, token.Options{Issuer: "https://shop.example", Audience: "shop"})
+	if err != nil {
+		return nil, err
+	}
+	manager, err := session.NewSealed(sealer, session.Options{Lifetime: 8 * time.Hour})
+	if err != nil {
+		return nil, err
+	}
+	return manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := session.From(r.Context())
+		if r.URL.Path == "/login" {
+			role.Set(r.Context(), "clerk") // before Login: after it, nothing changes
+			if err := s.Login(r.Context(), "ada"); err != nil {
+				fmt.Println(err)
+			}
+			return
+		}
+		user, err := s.User(r.Context())
+		fmt.Println(user, err)
+		fmt.Println(role.Get(r.Context()))
+		role.Set(r.Context(), "owner")
+		fmt.Println(s.Apply(r.Context()))
+	})), nil
+}
+
+// Two servers share nothing but the key and options. A visitor logs in at one, and is known to the other.
+func Example() {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	secrets := base64.StdEncoding.EncodeToString(secret) // in earnest: from the servers' environment
+
+	var cookies []*http.Cookie
+	for _, path := range []string{"/login", "/"} {
+		server, err := newServer(secrets)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		request := httptest.NewRequest(http.MethodPost, path, nil)
+		for _, cookie := range cookies {
+			request.AddCookie(cookie)
+		}
+		response := httptest.NewRecorder()
+		server.ServeHTTP(response, request)
+		cookies = response.Result().Cookies()
+	}
+	// Output:
+	// ada <nil>
+	// clerk true <nil>
+	// change a session after its start: not supported by this session store (token)
+}

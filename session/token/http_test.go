@@ -1,0 +1,119 @@
+package token_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"stateless-servers/session"
+	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/token"
+)
+
+const role = session.Key[string]("role")
+
+// newFleet starts a server for each element of keys. A letter stands for a key.
+func newFleet(t *testing.T, keys ...string) *sealingtest.Fleet {
+	t.Helper()
+	var sealers []session.Sealer
+	for _, letters := range keys {
+		options := token.Options{Issuer: "https://shop.example", Audience: "shop"}
+		sealer, err := token.New(sealingtest.Keys(t, letters), options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealers = append(sealers, sealer)
+	}
+	return sealingtest.NewFleet(t, serve, session.Options{}, sealers...)
+}
+
+// serve answers with the user and the role, after doing what the path says.
+func serve(w http.ResponseWriter, r *http.Request) {
+	ctx, s := r.Context(), session.From(r.Context())
+	var err error
+	switch r.URL.Path {
+	case "/login":
+		role.Set(ctx, r.FormValue("role"))
+		err = s.Login(ctx, r.FormValue("user"))
+	case "/renew":
+		err = s.Renew(ctx)
+	case "/logout":
+		err = s.Logout(ctx)
+	case "/role":
+		role.Set(ctx, r.FormValue("role"))
+	}
+	value, _, readErr := role.Get(ctx)
+	user, _ := s.User(ctx)
+	if err := errors.Join(err, readErr); err != nil {
+		http.Error(w, "failed", session.StatusCode(err))
+		return
+	}
+	fmt.Fprintf(w, "%s %s", user, value)
+}
+
+func TestAnyServerTakesAnyRequest(t *testing.T) {
+	f := newFleet(t, "a", "a")
+	f.Expect(0, "/", " ")
+	first := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
+	if first.Name != "__Host-session" || !first.HttpOnly || !first.Secure || first.MaxAge != 86400 {
+		t.Errorf("cookie %v", first)
+	}
+	for i := range 4 {
+		if set := f.Expect(i%2, "/", "ada clerk"); set != nil {
+			t.Errorf("a read sets %v", set)
+		}
+	}
+	if renewed := f.Expect(0, "/renew", "ada clerk"); renewed == nil || renewed.Value == first.Value {
+		t.Errorf("renewed from %v to %v", first, renewed)
+	}
+	f.Expect(1, "/login?user=bob&role=owner", "bob owner")
+	f.Expect(0, "/", "bob owner")
+	for _, forged := range []string{first.Value[:len(first.Value)-1], first.Value + "A", "x", strings.Repeat("A", 5000)} {
+		f.ExpectWith(&http.Cookie{Name: first.Name, Value: forged}, 1, "/", " ")
+	}
+}
+
+func TestNothingChangesAfterLogin(t *testing.T) {
+	f := newFleet(t, "a", "a")
+	f.Expect(0, "/role?role=owner", "501") // without a login there is nothing to keep it in
+	f.Expect(0, "/", " ")
+	f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
+	f.Expect(1, "/role?role=owner", "501")
+	f.Expect(0, "/", "ada clerk")
+	f.Expect(1, "/login?user=ada&role="+strings.Repeat("x", 5000), "413")
+	f.Expect(0, "/", "ada clerk")
+}
+
+func TestATokenLivesForTheLifetime(t *testing.T) {
+	f := newFleet(t, "a", "a")
+	set := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
+	f.Pass(23 * time.Hour) // long past the idle timeout
+	f.Expect(1, "/", "ada clerk")
+	f.Pass(time.Hour + time.Second) // up to which times are rounded
+	f.ExpectWith(set, 1, "/", " ")
+}
+
+func TestServersChangeKeysWithoutLogout(t *testing.T) {
+	// The servers of a rolling deployment, in the order in which package sealing has them.
+	f := newFleet(t, "o", "on", "no", "n")
+	f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
+	f.Expect(1, "/", "ada clerk")
+	f.Expect(2, "/", "ada clerk")
+	f.Expect(3, "/", " ") // too early: what the old key signed hasn't expired
+	f.Expect(2, "/login?user=ada&role=clerk", "ada clerk")
+	f.Expect(1, "/", "ada clerk")
+	f.Expect(3, "/", "ada clerk")
+	f.Expect(0, "/", " ") // who doesn't know the new key
+}
+
+// TestWhatIsNotPromised shows what package doc warns of, and Promises leaves out.
+func TestWhatIsNotPromised(t *testing.T) {
+	f := newFleet(t, "a", "a")
+	set := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
+	f.Expect(1, "/logout", " ")
+	f.Expect(0, "/", " ")
+	f.ExpectWith(set, 1, "/", "ada clerk") // a copy of the token
+}

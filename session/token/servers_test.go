@@ -1,0 +1,25 @@
+package token_test
+
+import (
+	"testing"
+
+	"stateless-servers/session"
+	"stateless-servers/session/sealing"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/token"
+)
+
+// TestServers checks what is promised on servers that share nothing but their key, and that nothing else is kept.
+func TestServers(t *testing.T) {
+	sessiontest.RunServers(t, func(o session.Options) (*session.Manager, error) {
+		keys, err := sealing.ParseKeys("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+		if err != nil {
+			return nil, err
+		}
+		sealer, err := token.New(keys, token.Options{Issuer: "test", Audience: "test"})
+		if err != nil {
+			return nil, err
+		}
+		return session.NewSealed(sealer, o)
+	})
+}

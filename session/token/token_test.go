@@ -1,0 +1,248 @@
+package token
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"stateless-servers/session"
+	"stateless-servers/session/sealing"
+	"stateless-servers/session/sealing/sealingtest"
+)
+
+var (
+	start   = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	id      = session.ID{1, 2, 3, 31: 32}
+	options = Options{Issuer: "https://shop.example", Audience: "shop"}
+)
+
+func newRecord(values map[string]string) session.Record {
+	return session.Record{
+		Values: values, User: "ada", UserAgent: "Browser/1.0",
+		Created: start, Expires: start.Add(24 * time.Hour), IdleExpires: start.Add(30 * time.Minute),
+	}
+}
+
+func newSealer(t testing.TB, names string) *Sealer {
+	t.Helper()
+	s, err := New(sealingtest.Keys(t, names), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func seal(t testing.TB, s *Sealer, record session.Record) string {
+	t.Helper()
+	value, err := s.Seal(id, record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func isMissing(t *testing.T, name string, s *Sealer, value string) {
+	t.Helper()
+	gotID, got, err := s.Open(value, start)
+	if err != session.ErrNotFound || gotID != (session.ID{}) || got.Values != nil || got.User != "" {
+		t.Errorf("%s: %.60q… (%d bytes): got %+v, %v, want ErrNotFound and nothing else", name, value, len(value), got, err)
+	}
+}
+
+func TestWhatIsSignedIsOpenedByEveryServer(t *testing.T) {
+	signer, other := newSealer(t, "a"), newSealer(t, "a")
+	value := rapid.Custom(func(t *rapid.T) string {
+		kinds := []any{
+			rapid.String().Draw(t, "text"), rapid.Int64().Draw(t, "number"), nil, true, []any{1, "<a>"}, map[string]any{"b": 1.5},
+		}
+		text, err := json.Marshal(rapid.SampledFrom(kinds).Draw(t, "value"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	})
+	most := signer.Promises().MaxBytes
+	rapid.Check(t, func(t *rapid.T) {
+		want := session.Record{
+			Values: rapid.MapOfN(rapid.StringN(1, 50, 128), value, 0, 30).Draw(t, "values"),
+			User:   rapid.StringN(1, 40, -1).Draw(t, "user"), UserAgent: rapid.StringN(0, 200, 200).Draw(t, "agent"),
+			Created: start.Add(-time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "created"))),
+			Expires: start.Add(1 + time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "expires"))),
+		}
+		wantID := session.ID(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "id"))
+		value, err := signer.Seal(wantID, want)
+		if errors.Is(err, session.ErrTooLarge) && want.Size() > most/7 { // every byte escaped, and punctuation
+			return
+		}
+		if err != nil || len(value) > sealing.MaxValue {
+			t.Fatalf("%d bytes: a token of %d, %v", want.Size(), len(value), err)
+		}
+		gotID, got, err := other.Open(value, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if gotID != wantID || !maps.Equal(got.Values, want.Values) || got.User != want.User || got.UserAgent != want.UserAgent {
+			t.Fatalf("got %v %+v, want %v %+v", gotID, got, wantID, want)
+		}
+		for _, times := range [][2]time.Time{
+			{got.Created, want.Created}, {got.Expires, want.Expires}, {got.IdleExpires, want.Expires},
+		} {
+			if late := times[0].Sub(times[1]); late < 0 || late >= time.Second {
+				t.Fatalf("got time %v for %v", times[0], times[1])
+			}
+		}
+	})
+}
+
+// TestClaims fixes what others read in a token.
+func TestClaims(t *testing.T) {
+	s := newSealer(t, "a")
+	parts := strings.Split(seal(t, s, newRecord(map[string]string{"role": `"<clerk>"`, "shop": "7"})), ".")
+	var got []string
+	for _, part := range parts[:2] {
+		text, err := base64.RawURLEncoding.DecodeString(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(text))
+	}
+	want := []string{
+		fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID),
+		fmt.Sprintf(`{"iss":"https://shop.example","sub":"ada","aud":"shop","exp":%d,"nbf":%d,"iat":%d,"jti":%q,`+
+			`"agent":"Browser/1.0","values":{"role":"<clerk>","shop":7}}`, start.Unix()+86400, start.Unix(), start.Unix(), id),
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("got  %s\nwant %s", got[i], want[i])
+		}
+	}
+	secret := base64.RawURLEncoding.EncodeToString(s.keys.Keys[0].Key.([]byte))
+	if kid := s.keys.Keys[0].KeyID; strings.HasPrefix(secret, kid[:8]) {
+		t.Errorf("the kid %s shows the key", kid)
+	}
+	if len(s.keys.Keys[0].KeyID) != 11 || s.keys.Keys[0].KeyID == newSealer(t, "b").keys.Keys[0].KeyID {
+		t.Errorf("kid %q", s.keys.Keys[0].KeyID)
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	s := newSealer(t, "a")
+	value := seal(t, s, newRecord(nil))
+	for after, live := range map[time.Duration]bool{
+		-31 * time.Second: false, -30 * time.Second: true, 0: true, 2 * time.Hour: true, // idling ends nothing
+		24*time.Hour - 1: true, 24 * time.Hour: false, 24*time.Hour + time.Second: false, 1000 * time.Hour: false,
+	} {
+		if _, _, err := s.Open(value, start.Add(after)); (err == nil) != live || !live && err != session.ErrNotFound {
+			t.Errorf("after %v: %v, want live %v", after, err, live)
+		}
+	}
+}
+
+func TestRotation(t *testing.T) {
+	tests := []struct {
+		signer, opener string
+		opens          bool
+	}{
+		{"o", "on", true}, {"on", "o", true}, // first deployment: before and after
+		{"on", "no", true}, {"no", "on", true}, // second
+		{"no", "n", true}, // third
+		{"o", "no", true}, {"abcdefgh", "hgfedcba", true},
+		{"on", "n", false}, {"o", "n", false},
+		{"no", "o", false}, // the order that package sealing warns of
+	}
+	for _, test := range tests {
+		_, got, err := newSealer(t, test.opener).Open(seal(t, newSealer(t, test.signer), newRecord(nil)), start)
+		if (err == nil) != test.opens || test.opens != (got.User == "ada") || !test.opens && err != session.ErrNotFound {
+			t.Errorf("signed with %q, opened with %q: got %q, %v", test.signer, test.opener, got.User, err)
+		}
+	}
+}
+
+func TestServersOfOtherOptionsShareNothing(t *testing.T) {
+	value := seal(t, newSealer(t, "a"), newRecord(nil))
+	for _, other := range []Options{
+		{"https://shop.example", "bank"}, {"https://bank.example", "shop"}, {"shop", "https://shop.example"},
+	} {
+		s, err := New(sealingtest.Keys(t, "a"), other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		isMissing(t, fmt.Sprint(other), s, value)
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	s := newSealer(t, "a")
+	most := s.Promises().MaxBytes
+	if most < 2500 {
+		t.Errorf("%d bytes fit: the package says about 2.5 KB", most)
+	}
+	record := newRecord(map[string]string{"k": ""})
+	fill := func(size int) session.Record {
+		record.Values["k"] = `"` + strings.Repeat("x", size-len(record.User+record.UserAgent)-3) + `"`
+		return record
+	}
+	if value := seal(t, s, fill(most-50)); len(value) > sealing.MaxValue { // "agent", "values" and their punctuation
+		t.Errorf("a token of %d bytes", len(value))
+	}
+	for _, size := range []int{most + 1, most + 1000, 1 << 20} {
+		if value, err := s.Seal(id, fill(size)); !errors.Is(err, session.ErrTooLarge) || value != "" {
+			t.Errorf("%d bytes: a token of %d, %v, want ErrTooLarge", size, len(value), err)
+		}
+	}
+}
+
+func TestWhatCannotBeSealed(t *testing.T) {
+	s := newSealer(t, "a")
+	for _, value := range []string{"", "x", `{"a":`, "1 2"} {
+		if sealed, err := s.Seal(id, newRecord(map[string]string{"k": value})); err == nil || sealed != "" {
+			t.Errorf("the value %q, which is no JSON, was sealed", value)
+		}
+	}
+	record := newRecord(nil)
+	record.User = "\xff"
+	if _, err := s.Seal(id, record); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+		t.Errorf("a user that is no UTF-8: %v", err)
+	}
+	record.User, record.UserAgent = "ada", "\xff"
+	if _, got, err := s.Open(seal(t, s, record), start); err != nil || got.UserAgent != "\ufffd" {
+		t.Errorf("a user agent that is no UTF-8: %q, %v", got.UserAgent, err)
+	}
+}
+
+func TestNewSaysWhatIsNotAllowed(t *testing.T) {
+	tests := []struct {
+		options Options
+		says    string
+	}{
+		{Options{}, "Issuer"}, {Options{Issuer: "i"}, "Audience"}, {Options{Audience: "a"}, "Issuer"},
+		{Options{strings.Repeat("i", 201), "a"}, "Issuer"}, {Options{"i", "\xff"}, "Audience"},
+	}
+	for _, test := range tests {
+		_, err := New(sealingtest.Keys(t, "a"), test.options)
+		if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "allowed are") {
+			t.Errorf("%+v: %v, want a word of %s", test.options, err, test.says)
+		}
+	}
+	if _, err := New(sealing.Keys{}, options); err == nil || !strings.Contains(err.Error(), "ParseKeys") {
+		t.Errorf("no keys: %v", err)
+	}
+	if _, err := New(sealingtest.Keys(t, "a"), Options{strings.Repeat("\x00", 200), strings.Repeat("\x00", 200)}); err != nil {
+		t.Errorf("the longest options: %v", err)
+	}
+}
+
+func TestPromises(t *testing.T) {
+	got := newSealer(t, "a").Promises()
+	got.MaxBytes = 0 // TestTooLarge
+	if want := (session.Promises{Name: "token", Shared: true, ReadYourWrites: true}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

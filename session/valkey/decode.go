@@ -1,0 +1,120 @@
+package valkey
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"stateless-servers/session"
+)
+
+// A decoder turns the fields of a session's hash into a Record.
+type decoder struct {
+	fields                        int
+	user, agent                   string
+	created, expires, idle, ended string
+	kept                          string
+	hasEnded                      bool
+	values                        map[string]string
+}
+
+func (d *decoder) put(field, value string) {
+	d.fields++
+	switch field {
+	case fieldCreated:
+		d.created = value
+	case fieldExpires:
+		d.expires = value
+	case fieldIdle:
+		d.idle = value
+	case fieldUser:
+		d.user = value
+	case fieldAgent:
+		d.agent = value
+	case fieldEnded:
+		d.ended, d.hasEnded = value, true
+	case fieldKept:
+		d.kept = value
+	default:
+		if strings.HasPrefix(field, "@") {
+			return // of a newer version
+		}
+		if d.values == nil {
+			d.values = map[string]string{}
+		}
+		d.values[field] = value
+	}
+}
+
+// record returns the session, live or not.
+func (d *decoder) record() (session.Record, error) {
+	created, createdErr := parseMillis(d.created)
+	expires, expiresErr := parseMillis(d.expires)
+	idle, idleErr := parseMillis(d.idle)
+	if err := errors.Join(createdErr, expiresErr, idleErr); err != nil {
+		return session.Record{}, fmt.Errorf("decode a session's times: %w", err)
+	}
+	return session.Record{
+		Values: d.values, User: d.user, UserAgent: d.agent, Created: created, Expires: expires, IdleExpires: idle,
+	}, nil
+}
+
+// live returns the session, if it is live.
+func (d *decoder) live(now time.Time) (session.Record, error) {
+	if d.fields == 0 {
+		return session.Record{}, session.ErrNotFound
+	}
+	if d.hasEnded {
+		if until, err := parseMillis(d.ended); err != nil || now.Before(until) {
+			return session.Record{}, session.ErrEnded
+		}
+		return session.Record{}, session.ErrNotFound
+	}
+	record, err := d.record()
+	if err == nil && !record.Live(now) {
+		err = session.ErrNotFound
+	}
+	if err != nil {
+		return session.Record{}, err
+	}
+	return record, nil
+}
+
+// decode decodes a hash as HGETALL answers it, if it is a live session's.
+func decode(fields map[string]string, now time.Time) (session.Record, error) {
+	var d decoder
+	for field, value := range fields {
+		d.put(field, value)
+	}
+	return d.live(now)
+}
+
+// separator stands between the fields and values of a hash that a script answers with. Neither has it within: values are
+// JSON, where a NUL is always escaped (RFC 8259, section 7), and the others are UTF-8, which has no byte 255 (RFC 3629).
+const separator = "\x00\xff"
+
+// errText: a script answered with what is no hash.
+var errText = errors.New("decode a session: a field without a value")
+
+// decodeText decodes a hash as the scripts write it: fields and values in turn, with the separator between. To read one
+// string is much less work than to read an array of them, and so it is to write it. The script has checked that the
+// session is live, or is one that moves.
+func decodeText(text string) (session.Record, error) {
+	var d decoder
+	for more := true; more; {
+		var field, value string
+		if field, text, more = strings.Cut(text, separator); !more {
+			return session.Record{}, errText
+		}
+		value, text, more = strings.Cut(text, separator)
+		d.put(field, value)
+	}
+	return d.record()
+}
+
+func parseMillis(text string) (time.Time, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return time.UnixMilli(n), err
+}

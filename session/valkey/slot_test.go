@@ -1,0 +1,126 @@
+package valkey
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"stateless-servers/session"
+	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest/storeserver"
+)
+
+// The value is that of the Valkey cluster specification, "Key distribution model".
+func TestChecksum(t *testing.T) {
+	if got := newCRCTable().checksum([]byte("123456789")); got != 0x31C3 {
+		t.Errorf("got %#x, want 0x31c3", got)
+	}
+}
+
+// The keys are those of the Valkey cluster specification, "Hash tags", cut where an id could begin.
+func TestHashTag(t *testing.T) {
+	for prefix, want := range map[string]bool{
+		"{user1000}.following:": true, "foo{}{bar}": false, "foo{{bar}}zap": true, "foo{bar}{zap}": true,
+		"session:": false, "": false, "{": false, "}": false, "}{": false, "foo{bar": false, "foo}bar{zap}": true, "{}": false,
+	} {
+		if got := hasTag(prefix); got != want {
+			t.Errorf("prefix %q has a hash tag: %v, want %v", prefix, got, want)
+		}
+	}
+}
+
+// A server of a cluster says which slot each key has.
+func TestSameSlot(t *testing.T) {
+	node := storeserver.ValkeyCluster(t, 1, 0)[0]
+	slot := func(prefix string, id session.ID) int {
+		lines, err := storeserver.Ask(t.Context(), node, "CLUSTER KEYSLOT "+prefix+id.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(strings.TrimPrefix(lines[0], ":"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, prefix := range []string{"session:", "s", "{a}:", "a{b}c{d}", "{}:", "{}{x}:", "a{b:", "}{", "{{a}}:"} {
+		old := anyID()
+		same := sameSlot(prefix, old)
+		if same == nil {
+			for range 5 {
+				if id := anyID(); slot(prefix, id) != slot(prefix, old) {
+					t.Errorf("prefix %q: every id is said to be in one slot, %v and %v are not", prefix, old, id)
+				}
+			}
+			continue
+		}
+		if id := anyID(); same(id) != (slot(prefix, id) == slot(prefix, old)) {
+			t.Errorf("prefix %q: %v and %v are said to share a slot: %v", prefix, old, id, same(id))
+		}
+		id := anyIDThat(same)
+		if slot(prefix, id) != slot(prefix, old) {
+			t.Errorf("prefix %q: %v is said to be in the slot of %v", prefix, id, old)
+		}
+	}
+}
+
+func anyID() (id session.ID) {
+	rand.Read(id[:])
+	return id
+}
+
+// anyIDThat returns an id that fits, or one that doesn't after a million draws.
+func anyIDThat(fits func(session.ID) bool) session.ID {
+	id := anyID()
+	for n := range uint32(1 << 20) {
+		binary.BigEndian.PutUint32(id[:], n)
+		if fits == nil || fits(id) {
+			break
+		}
+	}
+	return id
+}
+
+// clustered is a store that costs nothing but has the ids of a cluster.
+type clustered struct{ session.Store }
+
+func (clustered) Place(_ context.Context, old session.ID) (func(session.ID) bool, error) {
+	return sameSlot("session:", old), nil
+}
+
+// BenchmarkPlace takes the time of a login. On a cluster that is the draw of about 16,384 ids.
+func BenchmarkPlace(b *testing.B) {
+	for name, store := range map[string]session.Store{"one node": memory.New(), "cluster": clustered{memory.New()}} {
+		b.Run(name, func(b *testing.B) {
+			manager, err := session.New(store, session.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			server := manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if err := session.From(r.Context()).Login(r.Context(), "ada"); err != nil {
+					b.Fatal(err)
+				}
+			}))
+			cookie := ""
+			login := func() {
+				r := httptest.NewRequest(http.MethodPost, "/", nil)
+				r.Header.Set("Cookie", cookie)
+				w := httptest.NewRecorder()
+				server.ServeHTTP(w, r)
+				set := w.Result().Cookies()
+				cookie = fmt.Sprintf("%s=%s", set[0].Name, set[0].Value)
+			}
+			login() // the first session has any id
+			b.ReportAllocs()
+			for b.Loop() {
+				login()
+			}
+		})
+	}
+}

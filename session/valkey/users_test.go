@@ -1,0 +1,264 @@
+package valkey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/storeserver"
+)
+
+// createMany creates sessions of a user, several at a time, and returns their ids. Every liveEvery-th is live, the others
+// have idled out. All expire at the same time.
+func createMany(t *testing.T, store *Store, user string, n, liveEvery int) (record session.Record, all, live []session.ID) {
+	t.Helper()
+	_, record = anySession()
+	record.User, record.Created = user, record.Created.Add(-time.Hour)
+	all = make([]session.ID, n)
+	errs := make([]error, 16)
+	var workers sync.WaitGroup
+	for w := range errs {
+		workers.Go(func() {
+			for i := w; i < n && errs[w] == nil; i += len(errs) {
+				r := record
+				if i%liveEvery != liveEvery-1 {
+					r.IdleExpires = time.Now().Add(-time.Second)
+				}
+				all[i] = anyID()
+				errs[w] = store.Create(t.Context(), all[i], r)
+			}
+		})
+	}
+	workers.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	for i := liveEvery - 1; i < n; i += liveEvery {
+		live = append(live, all[i])
+	}
+	return record, all, live
+}
+
+// Thousands of entries of one expiry are listed page by page, also when those that the cursor names are struck off.
+func TestPagesOfOneExpiry(t *testing.T) {
+	for name, server := range map[string]string{
+		"server": storeserver.ForTest(t, storeserver.Valkey).Addr, "cluster": storeserver.ValkeyCluster(t, 3, 0)[1].Addr,
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := New(Options{Address: server})
+			t.Cleanup(store.Close)
+			_, _, live := createMany(t, store, "ada", 2500, 2)
+			listed := map[session.ID]bool{}
+			cursor := ""
+			for pages := 0; ; pages++ {
+				page, err := store.UserSessions(t.Context(), "ada", session.PageQuery{Now: time.Now(), Cursor: cursor, Limit: 70})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, s := range page.Sessions {
+					if listed[s.ID] {
+						t.Fatalf("%v is listed twice", s.ID)
+					}
+					listed[s.ID] = true
+					if pages%2 == 0 && i%2 == 0 {
+						if _, err := store.End(t.Context(), s.ID, session.Ending{Now: time.Now()}); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				if cursor = page.Next; cursor == "" {
+					break
+				}
+				if pages > 2500/70 {
+					t.Fatalf("the list has no end after %d pages", pages)
+				}
+			}
+			for _, id := range live {
+				if !listed[id] {
+					t.Errorf("%v is not listed", id)
+				}
+			}
+		})
+	}
+}
+
+// A listing strikes off the list what was ended, and nothing that may be about to start, nor what another server needs to
+// know of.
+func TestWhatAListingStrikesOff(t *testing.T) {
+	store := New(Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
+	t.Cleanup(store.Close)
+	ctx := t.Context()
+	var ids []session.ID
+	var record session.Record
+	for range 3 {
+		var id session.ID
+		id, record = anySession()
+		record.User = "ada"
+		if err := store.Create(ctx, id, record); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if _, err := store.Renew(ctx, renewed(ids[0], record)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.End(ctx, ids[1], session.Ending{Now: record.Created}); err != nil {
+		t.Fatal(err)
+	}
+	starting := anyID()
+	for _, id := range []session.ID{ids[1], starting} { // the one again, as if End had failed to strike it off
+		if err := store.enter(ctx, id, record, record.Created); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := store.Client(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Do(ctx, c.B().Zadd().Key(store.userKey("ada")).ScoreMember().
+		ScoreMember(float64(record.Expires.UnixMilli()), "no id").Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	page, err := store.UserSessions(ctx, "ada", session.PageQuery{Now: record.Created, Limit: 10})
+	if err != nil || len(page.Sessions) != 2 || len(page.Renewed) != 1 || page.Renewed[0] != ids[0] {
+		t.Errorf("got %+v, %v, want two sessions, and %v renewed", page, err, ids[0])
+	}
+	for id, want := range map[string]bool{
+		ids[0].String(): true, ids[1].String(): false, ids[2].String(): true, starting.String(): true, "no id": false,
+	} {
+		if _, err := c.Do(ctx, c.B().Zscore().Key(store.userKey("ada")).Member(id).Build()).AsFloat64(); (err == nil) != want {
+			t.Errorf("%s is on the list: %v, want %v", id, err == nil, want)
+		}
+	}
+}
+
+// overtaken renews a session after the first page of a list was read, once.
+type overtaken struct {
+	*Store
+	renew func() error
+}
+
+func (s *overtaken) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
+	page, err := s.Store.UserSessions(ctx, user, query)
+	if err == nil && s.renew != nil {
+		err = s.renew()
+		s.renew = nil
+	}
+	return page, err
+}
+
+// A session doesn't escape from EndUserSessions because it's renewed from a later page of the list to an earlier one.
+func TestARenewalToAPageBefore(t *testing.T) {
+	store := New(Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
+	t.Cleanup(store.Close)
+	ctx := t.Context()
+	record, _, _ := createMany(t, store, "ada", session.MaxPage, session.MaxPage+1) // all have idled out
+	id := anyID()
+	r := record
+	r.Expires = r.Expires.Add(-time.Minute) // the last of the list
+	if err := store.Create(ctx, id, r); err != nil {
+		t.Fatal(err)
+	}
+	renewal := renewed(id, record)
+	renewal.Now, renewal.Record.Expires = time.Now(), record.Expires.Add(time.Minute)
+	wrapped := &overtaken{store, func() error { _, err := store.Renew(ctx, renewal); return err }}
+	manager, err := session.New(wrapped, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := manager.EndUserSessions(ctx, "ada"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Load(ctx, renewal.New, time.Now()); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("the renewed session: %v, want %v", err, session.ErrEnded)
+	}
+}
+
+// However many sessions a user has, and whatever happens to them meanwhile, none that started before lives on.
+func TestEndManySessions(t *testing.T) {
+	for name, server := range map[string]struct {
+		address   string
+		liveEvery int // on a cluster, fewer are renewed: the draws of their ids take time
+	}{
+		"server":  {storeserver.ForTest(t, storeserver.Valkey).Addr, 20},
+		"cluster": {storeserver.ValkeyCluster(t, 3, 0)[1].Addr, 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := New(Options{Address: server.address})
+			t.Cleanup(store.Close)
+			manager, err := session.New(store, session.Options{StoreTimeout: 5 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			record, _, live := createMany(t, store, "ada", 5000, server.liveEvery)
+			rand.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
+			var mu sync.Mutex
+			started := append([]session.ID(nil), live...) // before the call, and what they were renewed to
+			const workers = 4
+			errs := make(chan error)
+			for w := range workers {
+				go func() {
+					var failed error
+					for i := w; i < len(live) && failed == nil; i += workers {
+						var next session.ID
+						if next, failed = useOnce(t.Context(), store, live[i], record, i); next != (session.ID{}) {
+							mu.Lock()
+							started = append(started, next)
+							mu.Unlock()
+						}
+					}
+					errs <- failed
+				}()
+			}
+			if err := manager.EndUserSessions(t.Context(), "ada"); err != nil {
+				t.Error(err)
+			}
+			end := time.Now()
+			for range workers {
+				if err := <-errs; err != nil {
+					t.Error(err)
+				}
+			}
+			t.Logf("%d of %d sessions were renewed", len(started)-len(live), len(live))
+			for _, id := range started {
+				if _, err := store.Load(t.Context(), id, end); !errors.Is(err, session.ErrEnded) && !errors.Is(err, session.ErrNotFound) {
+					t.Errorf("session %v after EndUserSessions: %v", id, err)
+				}
+			}
+		})
+	}
+}
+
+// useOnce renews a session, logs out, or logs in, by turns. It returns the new id of a renewal.
+func useOnce(ctx context.Context, store *Store, id session.ID, record session.Record, turn int) (next session.ID, err error) {
+	renewal := renewed(id, record)
+	renewal.Now = time.Now()
+	fits, err := store.Place(ctx, id)
+	if err != nil {
+		return next, err
+	}
+	renewal.New = anyIDThat(fits)
+	switch turn % 4 {
+	case 0:
+		_, err = store.End(ctx, id, session.Ending{Now: renewal.Now})
+	case 1:
+		renewal.Again, renewal.Record.Created = true, renewal.Now
+		_, err = store.Renew(ctx, renewal)
+	default:
+		if _, err = store.Renew(ctx, renewal); err == nil {
+			next = renewal.New
+		}
+	}
+	if errors.Is(err, session.ErrEnded) {
+		return next, nil
+	}
+	if err != nil {
+		err = fmt.Errorf("turn %d: %w", turn, err)
+	}
+	return next, err
+}
