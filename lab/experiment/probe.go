@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// probeTimeout is how long a probe waits: longer than a server that gives up on its store in good time.
-const probeTimeout = 10 * time.Second
+// probeTimeout is how long a probe waits: much longer than storeTimeout, after which a server gives up on its store, because
+// the machine may be busy with something else.
+const probeTimeout = 30 * time.Second
 
 // browser is one visitor, who sends requests one by one.
 type browser struct {
@@ -30,19 +31,20 @@ func newBrowser(url string) *browser {
 
 // reply is what a browser was answered.
 type reply struct {
-	status     int // 0 for no answer
+	status     int   // 0 for no answer
+	err        error // why there is no answer
 	server     string
 	retryAfter string
 	took       time.Duration
 	body       []byte
 }
 
-// do sends a request, with the form if there is one, and keeps the cookies that it gets. It never fails: no answer is a
-// status of 0.
+// do sends a request, with the form if there is one, and keeps the cookies that it gets. If there is no answer, the reply
+// has a status of 0 and says why.
 func (b *browser) do(ctx context.Context, method, path string, form url.Values) reply {
 	request, err := http.NewRequestWithContext(ctx, method, b.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
-		return reply{}
+		return reply{err: err}
 	}
 	request.Header.Set("Accept", "application/json")
 	if form != nil {
@@ -54,12 +56,12 @@ func (b *browser) do(ctx context.Context, method, path string, form url.Values) 
 	sent := time.Now()
 	response, err := b.client.Do(request)
 	if err != nil {
-		return reply{took: time.Since(sent)}
+		return reply{err: err, took: time.Since(sent)}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return reply{took: time.Since(sent)}
+		return reply{err: err, took: time.Since(sent)}
 	}
 	for _, cookie := range response.Cookies() {
 		if cookie.MaxAge < 0 {
@@ -69,13 +71,17 @@ func (b *browser) do(ctx context.Context, method, path string, form url.Values) 
 		}
 	}
 	return reply{
-		response.StatusCode, response.Header.Get("X-Served-By"), response.Header.Get("Retry-After"), time.Since(sent), body,
+		status: response.StatusCode, server: response.Header.Get("X-Served-By"), retryAfter: response.Header.Get("Retry-After"),
+		took: time.Since(sent), body: body,
 	}
 }
 
 // must is do where nothing but a 200 will do.
 func (b *browser) must(ctx context.Context, method, path string, form url.Values) (reply, error) {
 	r := b.do(ctx, method, path, form)
+	if r.err != nil {
+		return r, r.err // which names the method and the URL
+	}
 	if r.status != http.StatusOK {
 		return r, fmt.Errorf("%s %s: status %d %s", method, path, r.status, r.body)
 	}
