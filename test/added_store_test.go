@@ -32,7 +32,7 @@ func TestAddedStore(t *testing.T) {
 	overlay := overlayOfAddedStore(t)
 	programs := t.TempDir()
 	suite, server := filepath.Join(programs, "suite"), filepath.Join(programs, "server")
-	goCommand(t, "test", "-c", "-vet=off", "-overlay", overlay, "-o", suite, "./session/"+addedStore)
+	goCommand(t, "test", "-c", "-vet=off", "-overlay", overlay, "-o", suite, "stateless-servers/session/"+addedStore)
 	goCommand(t, "build", "-overlay", overlay, "-o", server, "./app")
 
 	run := exec.CommandContext(t.Context(), suite, "-test.v", "-test.timeout=2m")
@@ -99,7 +99,7 @@ func overlayOfAddedStore(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
-		replace[filepath.Join(absolute, "app", "session", addedStore, entry.Name())] =
+		replace[filepath.Join(absolute, "session", addedStore, entry.Name())] =
 			filepath.Join(absolute, folder, entry.Name())
 	}
 	table := filepath.Join(absolute, "app", "storage.go")
