@@ -1,11 +1,18 @@
-# make test does all of its own set-up. make help lists what else there is.
+# make test is what a change needs; make check is everything. Both install what they need. make help lists the rest.
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 RUFF        := 0.15.0
 GOSEC       := github.com/securego/gosec/v2/cmd/gosec@v2.22.4
+EMULATOR    := .build/emulator
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
-GO_FOLDERS  := main.go app lab stacks test
-GO_MODULES  := . test/bench test/deploy test/synth/stock
+
+# Every Go module of the repository. test/make_test.go checks that each target below covers them all.
+TREE    := find . \( -name node_modules -o -name '.?*' \) -prune -o
+MODULES := $(sort $(patsubst %/go.mod,%,$(shell $(TREE) -name go.mod -print)))
+# $(call each,COMMAND) runs a command in every module, and ends at the first that fails.
+each = (for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done)
+# The packages whose tests only call the CDK, which works in a Node process: the race detector would find nothing.
+CDK_PACKAGES := ./stacks/... ./test/synth/...
 
 # What test/setup couldn't find on the PATH it puts here.
 export PATH := $(CURDIR)/.build/tools/bin:$(PATH)
@@ -13,7 +20,12 @@ export PATH := $(CURDIR)/.build/tools/bin:$(PATH)
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
 
 .PHONY: test
-test: setup lint unit ## install what is missing, then check everything
+test: setup lint ## install what is missing, then check what a change needs; 8 minutes on two cores
+	@$(MAKE) --no-print-directory unit SHORT=-short
+
+.PHONY: check
+check: setup lint $(EMULATOR)/installed ## everything: all tests, a deployment in an emulator of AWS, gosec, fuzzing; 35 minutes
+	@$(MAKE) --no-print-directory unit gosec fuzz
 
 .PHONY: setup
 setup: ## install what the tests need and this machine lacks
@@ -21,8 +33,8 @@ setup: ## install what the tests need and this machine lacks
 
 .PHONY: lint
 lint: .build/ruff-$(RUFF)/bin/ruff ## gofmt, vet and staticcheck for every module, ruff for what is in Python
-	@unformatted=$$(gofmt -l $(GO_FOLDERS)); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
-	@for module in $(GO_MODULES); do (cd $$module && go vet ./... && go run $(STATICCHECK) ./...) || exit 1; done
+	@unformatted=$$(gofmt -l $$($(TREE) -name '*.go' -print)); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
+	@$(call each,go vet ./... && go run $(STATICCHECK) ./...)
 	@$< check --quiet --no-cache stacks test
 
 .build/ruff-$(RUFF)/bin/ruff:
@@ -31,25 +43,26 @@ lint: .build/ruff-$(RUFF)/bin/ruff ## gofmt, vet and staticcheck for every modul
 	@.build/ruff-$(RUFF)/bin/pip install --quiet --disable-pip-version-check ruff==$(RUFF)
 
 # docs/security.md says why these rules are left out; a comment #nosec says it of a single line.
+GOSEC_EXCLUDED := G104,G301,G302,G304,G306
+
 .PHONY: gosec
-gosec: ## static analysis for security; two minutes
-	go run $(GOSEC) -quiet -exclude=G104,G301,G302,G304,G306 -exclude-dir=lab/fleet/testdata . ./app/... ./lab/... ./stacks/...
+gosec: ## static analysis for security; three minutes
+	@$(call each,go run $(GOSEC) -quiet -exclude=$(GOSEC_EXCLUDED) -exclude-dir=testdata ./...)
 
 .PHONY: audit
 audit: gosec ## gosec, and the known vulnerabilities of what is used; needs the internet
 	@failed=0; \
-	go run $(GOVULNCHECK) ./... || { failed=1; \
+	$(call each,go run $(GOVULNCHECK) ./...) || { failed=1; \
 		echo "audit: govulncheck found something, or NOT CHECKED: the Go modules, where its database can't be reached (above)" >&2; }; \
 	npm audit || { failed=1; \
 		echo "audit: npm found something, or NOT CHECKED: the packages, where its registry has no advisories (above)" >&2; }; \
 	exit $$failed
 
+# Most tests wait for servers, so more packages run side by side than there are processors.
 .PHONY: unit
-unit: ## the tests, with the race detector
-	go test -race -timeout 20m ./...
-	cd test/bench && go test ./...
-
-EMULATOR := .build/emulator
+unit: ## the tests of every module, with the race detector; SHORT=-short leaves out the long ones
+	@go test $(SHORT) -timeout 20m $(CDK_PACKAGES)
+	@$(call each,go test $(SHORT) -race -p 4 -timeout 30m $$(go list ./... | grep -vE '/stacks|/synth'))
 
 .PHONY: test-deploy
 test-deploy: setup $(EMULATOR)/installed ## deploy, switch stores and destroy, in an emulator of AWS or at AWS_ENDPOINT_URL
@@ -95,11 +108,23 @@ soak: ## kill servers and restart their store at random for SOAK_TIME, and look 
 
 FUZZ_TIME := 30s
 
+.PHONY: fuzz-targets
+fuzz-targets: ## the folder and the name of every fuzz target
+	@$(TREE) -name '*_test.go' -exec grep -HoE '^func Fuzz[A-Za-z0-9_]+' {} + | sed -E 's|/[^/]*:func | |' | sort
+
 .PHONY: fuzz
 fuzz: ## every fuzz target, for FUZZ_TIME each
-	@grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' app lab | sed 's/:func / /' | while read -r file target; do \
-		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ_TIME) "./$$(dirname "$$file")" || exit 1; \
+	@targets=$$($(MAKE) -s fuzz-targets); test -n "$$targets" || { echo "make fuzz found no target" >&2; exit 1; }; \
+	echo "$$targets" | while read -r folder target; do \
+		(cd "$$folder" && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ_TIME) .) || exit 1; \
 	done
+
+# The path of the modules is in their go.mod files, in imports, in the pages' examples, and where the lab looks for its sources.
+.PHONY: module
+module: ## rename the modules of a fork: make module MODULE=github.com/you/repo
+	@old=$$(go list -m) && go mod edit -module='$(MODULE)' && \
+	$(TREE) \( -name '*.go' -o -name go.mod -o -name '*.md' \) -print0 | OLD="$$old" NEW='$(MODULE)' xargs -0 perl -pi -e \
+		's{"\Q$$ENV{OLD}\E/}{"$$ENV{NEW}/}g; s{\bmodule \Q$$ENV{OLD}\E\b}{module $$ENV{NEW}}g; s{\Q$$ENV{OLD}\E((/\S+)? (v0\.0\.0|=>))}{$$ENV{NEW}$$1}g'
 
 .PHONY: help
 help: ## list the targets
