@@ -61,6 +61,10 @@ audit: gosec ## gosec, and the known vulnerabilities of what is used; needs the 
 # Most tests wait for servers, so more packages run side by side than there are processors.
 .PHONY: unit
 unit: ## the tests of every module, with the race detector; SHORT=-short leaves out the long ones
+	@cd session && go run ./sessiontest/withstores $(MAKE) --no-print-directory -C .. unit-tests
+
+.PHONY: unit-tests
+unit-tests:
 	@go test $(SHORT) -timeout 20m $(CDK_PACKAGES)
 	@$(call each,go test $(SHORT) -race -p 4 -timeout 30m $$(go list ./... | grep -vE '/stacks|/synth'))
 

@@ -19,7 +19,7 @@ func TestTargetsCoverEveryModule(t *testing.T) {
 	if len(modules) < 3 {
 		t.Fatalf("only %q were found", modules)
 	}
-	for _, target := range []string{"lint", "unit", "gosec", "audit", "bench"} {
+	for _, target := range []string{"lint", "unit-tests", "gosec", "audit", "bench"} {
 		commands := makeCommand(t, "-n", target)
 		var covered []string
 		for line := range strings.Lines(commands) {

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -36,7 +37,7 @@ func TestTheDeployedTableHoldsSessions(t *testing.T) {
 	client := dynamodb.NewClient(aws.Config{
 		Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, server.Endpoint)
-	tables := 0
+	tables, name := 0, "deployed-"+rand.Text()
 	for _, resource := range stack.Resources {
 		if resource.Type != "AWS::DynamoDB::Table" && resource.Type != "AWS::DynamoDB::GlobalTable" {
 			continue
@@ -59,7 +60,7 @@ func TestTheDeployedTableHoldsSessions(t *testing.T) {
 			t.Errorf("time to live: %s", resource.Properties)
 		}
 		input := awsdynamodb.CreateTableInput{
-			TableName: aws.String("sessions"), BillingMode: types.BillingModePayPerRequest,
+			TableName: aws.String(name), BillingMode: types.BillingModePayPerRequest,
 			AttributeDefinitions: properties.AttributeDefinitions, KeySchema: properties.KeySchema,
 		}
 		for _, index := range properties.GlobalSecondaryIndexes {
@@ -74,5 +75,5 @@ func TestTheDeployedTableHoldsSessions(t *testing.T) {
 	if tables != 1 {
 		t.Fatalf("the template has %d tables, want 1", tables)
 	}
-	sessiontest.Run(t, dynamodb.New(client, dynamodb.Options{Table: "sessions"}))
+	sessiontest.Run(t, dynamodb.New(client, dynamodb.Options{Table: name}))
 }

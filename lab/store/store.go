@@ -25,9 +25,7 @@ const (
 	pingWithin = 3 * time.Second // a store that the user named has this long to answer
 	expiryTick = 100 * time.Millisecond
 
-	// What the table of DynamoDB Local is called and where it pretends to be: any name and region would do.
-	localTable  = "sessions"
-	localRegion = "us-east-1"
+	localRegion = "us-east-1" // where DynamoDB Local pretends to be; any region would do
 )
 
 // Store is where the fleet's sessions live.
@@ -148,13 +146,14 @@ func startDynamoDB(ctx context.Context, c *config.Config, progress func(string))
 	if err != nil {
 		return Store{}, err
 	}
-	c.DynamoDBTable, c.DynamoDBEndpoint, c.Region = localTable, server.Endpoint, localRegion
+	// Other fleets may use a server that was not started here.
+	c.DynamoDBTable, c.DynamoDBEndpoint, c.Region = "sessions-"+rand.Text(), server.Endpoint, localRegion
 	client := dynamodb.NewClient(aws.Config{
 		Region: localRegion, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, server.Endpoint)
-	err = dynamodb.CreateTable(ctx, client, localTable)
+	err = dynamodb.CreateTable(ctx, client, c.DynamoDBTable)
 	if err == nil {
-		err = warmUp(ctx, dynamodb.New(client, dynamodb.Options{Table: localTable}))
+		err = warmUp(ctx, dynamodb.New(client, dynamodb.Options{Table: c.DynamoDBTable}))
 	}
 	if err != nil {
 		return Store{}, errors.Join(err, server.Close())

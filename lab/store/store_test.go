@@ -89,7 +89,8 @@ func TestValkeyThatRunsIsUsed(t *testing.T) {
 func TestDynamoDBHasItsTable(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.DynamoDB)
 	t.Setenv("DYNAMODB_TEST_ENDPOINT", server.Endpoint)
-	for range 2 { // the second time the table is there
+	tables := map[string]bool{}
+	for range 2 { // two fleets on one server
 		c := config.Default()
 		s, err := Start(t.Context(), config.StoreDynamoDB, "", &c, func(string) {})
 		if err != nil {
@@ -101,8 +102,12 @@ func TestDynamoDBHasItsTable(t *testing.T) {
 		if _, err := client.DescribeTable(t.Context(), &sdk.DescribeTableInput{TableName: &c.DynamoDBTable}); err != nil {
 			t.Error(err)
 		}
+		tables[c.DynamoDBTable] = true
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+	if len(tables) != 2 {
+		t.Errorf("the fleets have the tables %v, want one each", tables)
 	}
 }

@@ -17,7 +17,8 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-const table = "sessions"
+// table is deleted and made anew by each test; no other package uses its name.
+const table = "sessions-of-package-dynamodb"
 
 // A network is between a store and its table. It counts the requests, and fails those that a test chooses.
 type network struct {

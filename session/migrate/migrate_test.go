@@ -203,8 +203,8 @@ func openDynamoDB(t *testing.T) *dynamodb.Store {
 	client := dynamodb.NewClient(aws.Config{
 		Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, server.Endpoint)
-	if err := dynamodb.CreateTable(t.Context(), client, "sessions"); err != nil {
+	if err := dynamodb.CreateTable(t.Context(), client, "migrate"); err != nil {
 		t.Fatal(err)
 	}
-	return dynamodb.New(client, dynamodb.Options{Table: "sessions"})
+	return dynamodb.New(client, dynamodb.Options{Table: "migrate"})
 }

@@ -58,7 +58,7 @@ func openValkey(endpoint string) (session.Store, error) {
 	return valkey.New(valkey.Options{Address: endpoint}), nil
 }
 
-const table = "sessions"
+const table = "linearizability"
 
 func dynamoDBClient(endpoint string) *dynamodbclient.Client {
 	config := aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")}

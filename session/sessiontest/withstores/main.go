@@ -1,0 +1,59 @@
+// Command withstores runs a command beside a DynamoDB Local, which tests then share instead of starting one each: a JVM
+// needs seconds to start and minutes to become fast.
+//
+//	go run ./sessiontest/withstores go test ./...
+//
+// The command finds the server by DYNAMODB_TEST_ENDPOINT. withstores starts nothing if the variable is set already, or if
+// SKIP_STORES names dynamodb. It ends with the command's exit code.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"stateless-servers/session/sessiontest/storeserver"
+)
+
+func main() {
+	code, err := run(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "withstores:", err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func run(args []string) (exitCode int, _ error) {
+	if len(args) == 0 {
+		return 0, errors.New("allowed is a command and its arguments, such as go test ./...")
+	}
+	// A terminal sends its interrupt to the command too, which ends by itself.
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	command := exec.Command(args[0], args[1:]...)
+	command.Stdin, command.Stdout, command.Stderr, command.Env = os.Stdin, os.Stdout, os.Stderr, os.Environ()
+	if !slices.Contains(strings.Split(os.Getenv("SKIP_STORES"), ","), "dynamodb") {
+		progress := storeserver.WithProgress(func(line string) { fmt.Fprintln(os.Stderr, line) })
+		server, err := storeserver.DynamoDB(ctx, progress)
+		if err != nil {
+			return 0, err
+		}
+		defer server.Close()
+		command.Env = append(command.Env, "DYNAMODB_TEST_ENDPOINT="+server.Endpoint)
+	}
+	err := command.Run()
+	if _, exited := errors.AsType[*exec.ExitError](err); exited {
+		err = nil
+	}
+	if command.ProcessState == nil {
+		return 0, fmt.Errorf("start %s: %w", args[0], err)
+	}
+	return command.ProcessState.ExitCode(), err
+}
