@@ -21,7 +21,7 @@ func TestTroubleshootingQuotesRealMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	literals := strings.Join(stringLiterals(t, "app", "lab", "stacks"), "\x00")
+	literals := strings.Join(stringLiterals(t, "session", "app", "lab", "stacks"), "\x00")
 	messages := quotedMessage.FindAllStringSubmatch(string(page), -1)
 	for _, found := range messages {
 		message := strings.TrimSuffix(found[1], " …")
