@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"time"
 
@@ -109,31 +107,25 @@ func (l *lab) routes() http.Handler {
 	return mux
 }
 
-// A visitor is a browser: a cookie jar.
+// A visitor has a browser, whose requests go to the lab's servers.
 type visitor struct {
-	lab    *lab
-	client http.Client
+	lab *lab
+	*Client
 }
 
-func (l *lab) visitor() *visitor {
-	jar, _ := cookiejar.New(nil)
-	return &visitor{l, http.Client{Jar: jar, Timeout: 30 * time.Second}}
-}
+func (l *lab) visitor() *visitor { return &visitor{l, NewClient()} }
+
+// clone returns another visitor with the same cookies.
+func (v *visitor) clone() *visitor { return &visitor{v.lab, v.Clone()} }
 
 // post asks a server and returns the status and, of a 200, the state.
 func (v *visitor) post(ctx context.Context, server int, path string) (got state, status int, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, v.lab.servers[server%2].URL+path, nil)
+	response, err := v.Do(ctx, http.MethodPost, v.lab.servers[server%2].URL+path, "")
 	if err != nil {
 		return got, 0, err
 	}
-	response, err := v.client.Do(request)
-	if err != nil {
-		return got, 0, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode == http.StatusOK && len(body) > 0 {
-		err = json.Unmarshal(body, &got)
+	if response.StatusCode == http.StatusOK && response.Body != "" {
+		err = json.Unmarshal([]byte(response.Body), &got)
 	}
 	return got, response.StatusCode, err
 }
@@ -145,14 +137,4 @@ func (v *visitor) must(ctx context.Context, server int, path string) (state, err
 		err = fmt.Errorf("POST %s: status %d", path, status)
 	}
 	return got, err
-}
-
-// copyJar returns a jar with the visitor's cookies of now.
-func copyJar(v *visitor, l *lab) http.CookieJar {
-	jar, _ := cookiejar.New(nil)
-	for _, server := range l.servers {
-		request, _ := http.NewRequest(http.MethodGet, server.URL, nil)
-		jar.SetCookies(request.URL, v.client.Jar.Cookies(request.URL))
-	}
-	return jar
 }

@@ -169,11 +169,11 @@ func (l *lab) overtake(ctx context.Context, v *visitor, before int64) error {
 }
 
 func checkLogin(ctx context.Context, l *lab) error {
-	v, thief := l.visitor(), l.visitor()
+	v := l.visitor()
 	if _, err := v.must(ctx, 0, "/visit"); err != nil {
 		return err
 	}
-	thief.client.Jar = copyJar(v, l)
+	thief := v.clone()
 	got, err := v.must(ctx, 1, "/login?user=ada")
 	if err != nil {
 		return err
@@ -203,8 +203,7 @@ func checkLoginRace(ctx context.Context, l *lab) error {
 		if _, err := v.must(ctx, 0, "/visit"); err != nil {
 			return err
 		}
-		old := l.visitor()
-		old.client.Jar = copyJar(v, l)
+		old := v.clone()
 		var acknowledged atomic.Int64
 		acknowledged.Store(1)
 		err := together(9, 5, func(i int) error {
@@ -253,8 +252,7 @@ func checkLoginTwice(ctx context.Context, l *lab) error {
 		if _, err := tabs[0].must(ctx, 0, "/cart?sku=tea"); err != nil {
 			return err
 		}
-		tabs[1] = l.visitor()
-		tabs[1].client.Jar = copyJar(tabs[0], l)
+		tabs[1] = tabs[0].clone()
 		err := together(2, 2, func(i int) error {
 			_, err := tabs[i].must(ctx, i, "/login?user=ada")
 			return err
@@ -278,8 +276,7 @@ func checkLoginLost(ctx context.Context, l *lab) error {
 		if _, err := lost.must(ctx, 0, "/cart?sku=tea"); err != nil {
 			return err
 		}
-		v := l.visitor()
-		v.client.Jar = copyJar(lost, l)
+		v := lost.clone()
 		if _, err := lost.must(ctx, 0, "/login?user=ada"); err != nil {
 			return err
 		}
@@ -299,8 +296,7 @@ func checkLogoutRace(ctx context.Context, l *lab) error {
 		return err
 	}
 	held := make(chan error, 1)
-	inFlight := l.visitor()
-	inFlight.client.Jar = copyJar(v, l)
+	inFlight := v.clone()
 	go func() {
 		_, status, err := inFlight.post(ctx, 0, "/held")
 		if err == nil && status != http.StatusConflict {

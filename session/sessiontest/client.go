@@ -1,0 +1,105 @@
+package sessiontest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// clientTimeout bounds each request of a Client, on a machine that may be busy.
+const clientTimeout = 30 * time.Second
+
+// A Client sends requests as a browser does: it keeps the cookies that it is given and sends them with each request,
+// whichever server the request goes to, as cookies don't tell ports apart. It follows no redirects. Several goroutines may use
+// it at once, like the tabs of a browser.
+type Client struct {
+	transport http.RoundTripper
+
+	mu      sync.Mutex
+	cookies map[string]string // by name
+}
+
+// NewClient returns a Client without cookies. Each of its requests has a connection of its own, so that none meets a
+// connection that the server is about to close.
+func NewClient() *Client {
+	return &Client{transport: &http.Transport{DisableKeepAlives: true}, cookies: map[string]string{}}
+}
+
+// A Response is a response with its body, which has been read.
+type Response struct {
+	*http.Response
+	Body string
+}
+
+// Do sends a request. The body is sent as a form, unless a header says otherwise; headers are of the form "Name: value". The
+// error is that of a request that got no whole response.
+func (c *Client) Do(ctx context.Context, method, url, body string, headers ...string) (Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return Response{}, err
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		if request.Header.Set(name, value); name == "Host" {
+			request.Host = value
+		}
+	}
+	for name, value := range c.Cookies() {
+		request.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	response, err := c.transport.RoundTrip(request)
+	if err != nil {
+		return Response{}, fmt.Errorf("%s %s: %w", method, url, err)
+	}
+	defer response.Body.Close()
+	c.keep(response.Cookies())
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return Response{}, fmt.Errorf("%s %s: read the body: %w", method, url, err)
+	}
+	return Response{response, string(text)}, nil
+}
+
+func (c *Client) keep(cookies []*http.Cookie) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, cookie := range cookies {
+		c.cookies[cookie.Name] = cookie.Value
+		if cookie.MaxAge < 0 {
+			delete(c.cookies, cookie.Name)
+		}
+	}
+}
+
+// Cookies returns the values of the cookies by their names.
+func (c *Client) Cookies() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.cookies)
+}
+
+// SetCookie gives the client a cookie, or takes it away if the value is empty.
+func (c *Client) SetCookie(name, value string) {
+	cookie := &http.Cookie{Name: name, Value: value}
+	if value == "" {
+		cookie.MaxAge = -1
+	}
+	c.keep([]*http.Cookie{cookie})
+}
+
+// Clone returns another client with the same cookies, such as that of somebody who has copied them.
+func (c *Client) Clone() *Client {
+	clone := NewClient()
+	clone.cookies = c.Cookies()
+	return clone
+}
