@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/bradfitz/gomemcache/memcache"
 	"github.com/valkey-io/valkey-go"
 
 	"stateless-servers/app/leaderboard"
@@ -26,7 +25,6 @@ var boards = []struct {
 	{"memory", func(*testing.T) leaderboard.Board { return leaderboard.NewMemory() }},
 	{"valkey", func(t *testing.T) leaderboard.Board { return leaderboard.NewValkey(valkeyClient(t)) }},
 	{"dynamodb", func(t *testing.T) leaderboard.Board { return dynamodbBoard(t) }},
-	{"memcached", func(t *testing.T) leaderboard.Board { return leaderboard.NewMemcached(memcachedClient(t)) }},
 	{"postgres", func(t *testing.T) leaderboard.Board { return leaderboard.NewPostgres(postgresPool(t)) }},
 }
 
@@ -99,10 +97,9 @@ func TestValkeyKeepsTheBestOnly(t *testing.T) {
 func TestFailuresAreReported(t *testing.T) {
 	down := func(context.Context) (valkey.Client, error) { return nil, valkey.ErrClosing }
 	boards := map[string]leaderboard.Board{
-		"valkey":    leaderboard.NewValkey(down),
-		"dynamodb":  leaderboard.NewDynamoDB(dynamodb.NewClient(awsConfig(), "http://127.0.0.1:1"), "nosuch"),
-		"memcached": leaderboard.NewMemcached(memcache.New("127.0.0.1:1")),
-		"postgres":  leaderboard.NewPostgres(newPool(t, "postgres://127.0.0.1:1/nosuch?sslmode=disable")),
+		"valkey":   leaderboard.NewValkey(down),
+		"dynamodb": leaderboard.NewDynamoDB(dynamodb.NewClient(awsConfig(), "http://127.0.0.1:1"), "nosuch"),
+		"postgres": leaderboard.NewPostgres(newPool(t, "postgres://127.0.0.1:1/nosuch?sslmode=disable")),
 	}
 	for name, board := range boards {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
