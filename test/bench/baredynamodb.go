@@ -29,15 +29,14 @@ func newDynamoDBClient(endpoint string) *dynamodb.Client {
 
 // bareDynamoDBCalls is the floor on DynamoDB: the two calls that app/session/dynamodb sends, written out for this one
 // counter, and of their answers the one number that is asked for.
-type bareDynamoDBCalls struct{ client *dynamodb.Client }
-
-func openBareDynamoDB(endpoint string) (library, error) {
-	return &bareDynamoDBCalls{newDynamoDBClient(endpoint)}, nil
+type bareDynamoDBCalls struct {
+	nothing
+	client *dynamodb.Client
 }
 
-func (b *bareDynamoDBCalls) Wrap(next http.Handler) http.Handler { return next }
-
-func (b *bareDynamoDBCalls) Close() {}
+func openBareDynamoDB(endpoint string) (library, error) {
+	return &bareDynamoDBCalls{client: newDynamoDBClient(endpoint)}, nil
+}
 
 func (b *bareDynamoDBCalls) Start(w http.ResponseWriter, r *http.Request) error {
 	secret, now := newSecret(), time.Now()
@@ -104,10 +103,6 @@ func addVisit(id types.AttributeValue, now time.Time) *dynamodb.UpdateItemInput 
 		ReturnValues:                        types.ReturnValueAllNew,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
-}
-
-func (b *bareDynamoDBCalls) Logout(_ http.ResponseWriter, r *http.Request) error {
-	return errors.New("not part of the comparison")
 }
 
 func visitsOf(item map[string]types.AttributeValue) (int64, error) {
