@@ -20,7 +20,7 @@ import (
 // before its store does.
 type storage struct {
 	sessions func(session.Options) (*session.Manager, error)
-	board    leaderboard.Board // nil where nothing is kept on servers
+	board    leaderboard.Board // nil where the store keeps none
 	closers  []func()
 	retries  []func() int64 // how often each store has tried a write again
 }

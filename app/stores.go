@@ -81,7 +81,7 @@ func (s *storage) openMemcached(_ context.Context, c config.Config, _ *slog.Logg
 	}
 	s.closers = append(s.closers, func() { store.Close() })
 	s.retries = append(s.retries, store.Conflicts)
-	return store, leaderboard.NewMemcached(store.Client()), nil
+	return store, nil, nil
 }
 
 func (s *storage) openPostgres(ctx context.Context, c config.Config, logger *slog.Logger) (session.Store, leaderboard.Board, error) {

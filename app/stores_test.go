@@ -45,6 +45,19 @@ func TestPromisesOfTheTable(t *testing.T) {
 	}
 }
 
+// Memcached keeps sessions, and no leaderboard: the application answers 501 for it.
+func TestMemcachedKeepsNoLeaderboard(t *testing.T) {
+	s, err := openStorage(t.Context(), config.Config{Store: config.StoreMemcached, MemcachedAddresses: []string{"127.0.0.1:1"}},
+		slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if s.board != nil {
+		t.Errorf("the leaderboard is %T", s.board)
+	}
+}
+
 // IAM authentication signs for the kind of cache that there is.
 func TestKindOfCacheThatServersSignFor(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "key")

@@ -9,81 +9,81 @@ import (
 	"testing"
 )
 
-// sharedStores keep every promise that overlapping requests need.
-var sharedStores = []string{"valkey", "dynamodb", "memcached", "postgres"}
-
 // quickHealth has the balancer notice a dead server within two seconds.
 var quickHealth = []string{"--health-interval", "1s", "--health-threshold", "2"}
 
-// On a shared store any server serves any visitor, and a killed server loses no acknowledged visit.
+// Every store that all servers share keeps the same promises. The checks share a fleet, and two of them kill a server of it.
 func TestSharedStores(t *testing.T) {
-	for _, store := range sharedStores {
+	for _, store := range []string{"valkey", "dynamodb", "memcached", "postgres"} {
 		t.Run(store, func(t *testing.T) {
 			l := labUp(t, 3, append(quickHealth, "--store", store)...)
-			v := l.visitor()
-
-			served, acknowledged := map[string]int{}, 0
-			for range 60 {
-				a := v.post("/api/visits")
-				served[a.Server]++
-				if a.status == http.StatusOK {
-					acknowledged++
-				} else if a.status != http.StatusServiceUnavailable { // a busy machine's store may take too long
-					t.Errorf("a visit was answered %d", a.status)
-				}
-			}
-			for name, n := range served {
-				if n != 20 || len(served) != 3 {
-					t.Errorf("%s served %d of 60 visits: %v", name, n, served)
-				}
-			}
-			got := v.get("/api/session")
-			if got.Visits < acknowledged || got.Visits > 60 || acknowledged < 50 {
-				t.Fatalf("%d of 60 visits were acknowledged, the counter says %d", acknowledged, got.Visits)
-			}
-
-			acknowledged = got.Visits
-			failed := map[int]int{}
-			maybe := 0 // a 503 of a busy machine's store: stored or not
-			for i := range 60 {
-				if i == 10 {
-					l.act("/_lab/servers/server-2/kill")
-				}
-				if a := v.post("/api/visits"); a.status == http.StatusOK {
-					acknowledged++
-				} else {
-					failed[a.status]++
-				}
-			}
-			maybe += failed[http.StatusServiceUnavailable]
-			if delete(failed, http.StatusServiceUnavailable); failed[http.StatusBadGateway] == 0 || len(failed) != 1 {
-				t.Errorf("until the health check notices, some answers are 502: got %v", failed)
-			}
-			l.await("server-2 out of service", func(fleet []server) bool {
-				for _, s := range fleet {
-					if s.Name == "server-2" && s.State == "healthy" {
-						return false
-					}
-				}
-				return true
+			logoutIsFinal(t, l)
+			l.await("all servers healthy", func(fleet []server) bool {
+				return !slices.ContainsFunc(fleet, func(s server) bool { return s.State != "healthy" })
 			})
-			for range 30 {
-				switch a := v.post("/api/visits"); a.status {
-				case http.StatusOK:
-					acknowledged++
-				case http.StatusServiceUnavailable:
-					maybe++
-				default:
-					t.Errorf("after the health check noticed: %d", a.status)
-				}
-			}
-			if got := v.get("/api/session"); got.Visits < acknowledged || got.Visits > acknowledged+maybe {
-				t.Errorf("%d visits were acknowledged and %d answered 503, the counter says %d", acknowledged, maybe, got.Visits)
-			}
-			if maybe > 10 {
-				t.Errorf("%d of 90 visits were answered 503", maybe)
-			}
+			aServerIsKilled(t, l)
+			visitsAreParallel(t, l)
 		})
+	}
+}
+
+// aServerIsKilled checks that any server serves any visitor, and that killing server-2 loses no acknowledged visit.
+func aServerIsKilled(t *testing.T, l *lab) {
+	v := l.visitor()
+
+	served, acknowledged := map[string]int{}, 0
+	for range 60 {
+		a := v.post("/api/visits")
+		served[a.Server]++
+		if a.status == http.StatusOK {
+			acknowledged++
+		} else if a.status != http.StatusServiceUnavailable { // a busy machine's store may take too long
+			t.Errorf("a visit was answered %d", a.status)
+		}
+	}
+	for name, n := range served {
+		if n != 20 || len(served) != 3 {
+			t.Errorf("%s served %d of 60 visits: %v", name, n, served)
+		}
+	}
+	got := v.get("/api/session")
+	if got.Visits < acknowledged || got.Visits > 60 || acknowledged < 50 {
+		t.Fatalf("%d of 60 visits were acknowledged, the counter says %d", acknowledged, got.Visits)
+	}
+
+	acknowledged = got.Visits
+	failed := map[int]int{}
+	maybe := 0 // a 503 of a busy machine's store: stored or not
+	for i := range 60 {
+		if i == 10 {
+			l.act("/_lab/servers/server-2/kill")
+		}
+		if a := v.post("/api/visits"); a.status == http.StatusOK {
+			acknowledged++
+		} else {
+			failed[a.status]++
+		}
+	}
+	maybe += failed[http.StatusServiceUnavailable]
+	if delete(failed, http.StatusServiceUnavailable); failed[http.StatusBadGateway] == 0 || len(failed) != 1 {
+		t.Errorf("until the health check notices, some answers are 502: got %v", failed)
+	}
+	l.outOfService("server-2")
+	for range 30 {
+		switch a := v.post("/api/visits"); a.status {
+		case http.StatusOK:
+			acknowledged++
+		case http.StatusServiceUnavailable:
+			maybe++
+		default:
+			t.Errorf("after the health check noticed: %d", a.status)
+		}
+	}
+	if got := v.get("/api/session"); got.Visits < acknowledged || got.Visits > acknowledged+maybe {
+		t.Errorf("%d visits were acknowledged and %d answered 503, the counter says %d", acknowledged, maybe, got.Visits)
+	}
+	if maybe > 10 {
+		t.Errorf("%d of 90 visits were answered 503", maybe)
 	}
 }
 
@@ -114,14 +114,7 @@ func TestMemory(t *testing.T) {
 		}
 		for name := range served {
 			l.act("/_lab/servers/" + name + "/kill")
-			l.await("the killed server out of service", func(fleet []server) bool {
-				for _, s := range fleet {
-					if s.Name == name && s.State == "healthy" {
-						return false
-					}
-				}
-				return true
-			})
+			l.outOfService(name)
 		}
 		if got := v.get("/api/session"); got.status != http.StatusOK || got.Visits != 0 {
 			t.Errorf("after the server's death: %+v, want an empty session", got)
@@ -129,40 +122,35 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// 1000 visits of one session, 16 at a time over two servers, all count; and when one server is killed in between, every
-// visit that was acknowledged does.
-func TestParallelVisits(t *testing.T) {
-	for _, store := range sharedStores {
-		t.Run(store, func(t *testing.T) {
-			l := labUp(t, 2, append(quickHealth, "--store", store)...)
-			v := l.visitor()
-			// A visit without an answer, as when a busy machine's store takes too long, may have been counted or not.
-			first := int(v.visitInParallel(1000, func(int64) {}))
-			visits := v.get("/api/session").Visits
-			if visits < first || visits > 1000 || first < 900 {
-				t.Errorf("%d of 1000 visits were acknowledged, the counter says %d", first, visits)
-			}
+// visitsAreParallel checks that of 1000 visits of one session, 16 at a time over all servers, all count; and when server-3 is
+// killed in between, every visit that was acknowledged does.
+func visitsAreParallel(t *testing.T, l *lab) {
+	v := l.visitor()
+	// A visit without an answer, as when a busy machine's store takes too long, may have been counted or not.
+	first := int(v.visitInParallel(1000, func(int64) {}))
+	visits := v.get("/api/session").Visits
+	if visits < first || visits > 1000 || first < 900 {
+		t.Errorf("%d of 1000 visits were acknowledged, the counter says %d", first, visits)
+	}
 
-			const more = 1000
-			acknowledged := int(v.visitInParallel(more, func(n int64) {
-				if n == more/2 {
-					l.act("/_lab/servers/server-2/kill")
-				}
-			}))
-			if acknowledged == 0 || acknowledged == more {
-				t.Errorf("%d of %d visits were acknowledged though a server was killed", acknowledged, more)
-			}
-			got := v.get("/api/session")
-			for range 10 {
-				if got.status == http.StatusOK {
-					break
-				}
-				got = v.get("/api/session") // the dead server's turn
-			}
-			if got.Visits < visits+acknowledged || got.Visits > visits+more {
-				t.Errorf("of %d more visits %d were acknowledged, the counter went from %d to %d", more, acknowledged, visits, got.Visits)
-			}
-		})
+	const more = 1000
+	acknowledged := int(v.visitInParallel(more, func(n int64) {
+		if n == more/2 {
+			l.act("/_lab/servers/server-3/kill")
+		}
+	}))
+	if acknowledged == 0 || acknowledged == more {
+		t.Errorf("%d of %d visits were acknowledged though a server was killed", acknowledged, more)
+	}
+	got := v.get("/api/session")
+	for range 10 {
+		if got.status == http.StatusOK {
+			break
+		}
+		got = v.get("/api/session") // the dead server's turn
+	}
+	if got.Visits < visits+acknowledged || got.Visits > visits+more {
+		t.Errorf("of %d more visits %d were acknowledged, the counter went from %d to %d", more, acknowledged, visits, got.Visits)
 	}
 }
 
@@ -191,48 +179,43 @@ func (v *visitor) visitInParallel(n int64, before func(i int64)) int64 {
 	return acknowledged.Load()
 }
 
-// A request in flight on one server doesn't bring back a session that another server has ended.
-func TestLogoutIsFinal(t *testing.T) {
-	for _, store := range sharedStores {
-		t.Run(store, func(t *testing.T) {
-			l := labUp(t, 2, "--store", store)
-			v := l.visitor()
-			if a := v.post("/login", "user", "ada"); a.status != http.StatusOK || !a.Authenticated {
-				t.Fatalf("login: %+v", a)
-			}
-			before := map[string][]string{}
-			for _, name := range []string{"server-1", "server-2"} {
-				before[name] = l.loads(name)
-			}
-			inFlight := v.twin()
-			answered := make(chan answer, 1)
-			go func() { answered <- inFlight.post("/api/visits?delay=2s") }()
-			var holds server
-			l.await("a server that has read the session", func(fleet []server) bool {
-				i := slices.IndexFunc(fleet, func(s server) bool { return !slices.Equal(l.loads(s.Name), before[s.Name]) })
-				if i >= 0 {
-					holds = fleet[i]
-				}
-				return i >= 0
-			})
-			// It halts, so that the logout comes before the end of the delay on any machine.
-			if err := syscall.Kill(holds.PID, syscall.SIGSTOP); err != nil {
-				t.Fatal(err)
-			}
-			out := v.post("/logout")
-			if err := syscall.Kill(holds.PID, syscall.SIGCONT); err != nil {
-				t.Fatal(err)
-			}
-			late := <-answered
-			if late.status != http.StatusConflict || out.Server == late.Server {
-				t.Errorf("the visit in flight was answered %+v, the logout %+v; want a 409 of the other server", late, out)
-			}
-			for range 4 {
-				if a := inFlight.get("/api/session"); a.Authenticated || a.Visits != 0 {
-					t.Errorf("after logout: %+v", a)
-				}
-			}
-		})
+// logoutIsFinal checks that a request in flight on one server doesn't bring back a session that another server has ended.
+func logoutIsFinal(t *testing.T, l *lab) {
+	v := l.visitor()
+	if a := v.post("/login", "user", "ada"); a.status != http.StatusOK || !a.Authenticated {
+		t.Fatalf("login: %+v", a)
+	}
+	before := map[string][]string{}
+	for _, name := range []string{"server-1", "server-2", "server-3"} {
+		before[name] = l.loads(name)
+	}
+	inFlight := v.twin()
+	answered := make(chan answer, 1)
+	go func() { answered <- inFlight.post("/api/visits?delay=2s") }()
+	var holds server
+	l.await("a server that has read the session", func(fleet []server) bool {
+		i := slices.IndexFunc(fleet, func(s server) bool { return !slices.Equal(l.loads(s.Name), before[s.Name]) })
+		if i >= 0 {
+			holds = fleet[i]
+		}
+		return i >= 0
+	})
+	// It halts, so that the logout comes before the end of the delay on any machine.
+	if err := syscall.Kill(holds.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	out := v.post("/logout")
+	if err := syscall.Kill(holds.PID, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	late := <-answered
+	if late.status != http.StatusConflict || out.Server == late.Server {
+		t.Errorf("the visit in flight was answered %+v, the logout %+v; want a 409 of the other server", late, out)
+	}
+	for range 4 {
+		if a := inFlight.get("/api/session"); a.Authenticated || a.Visits != 0 {
+			t.Errorf("after logout: %+v", a)
+		}
 	}
 }
 

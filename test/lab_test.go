@@ -183,6 +183,14 @@ func (l *lab) await(what string, as func([]server) bool) {
 	l.t.Fatalf("waited in vain for %s: %+v", what, fleet)
 }
 
+// outOfService waits until the balancer takes the server for dead.
+func (l *lab) outOfService(name string) {
+	l.t.Helper()
+	l.await(name+" out of service", func(fleet []server) bool {
+		return !slices.ContainsFunc(fleet, func(s server) bool { return s.Name == name && s.State == "healthy" })
+	})
+}
+
 // act posts to a route of the lab's own.
 func (l *lab) act(path string) {
 	l.t.Helper()

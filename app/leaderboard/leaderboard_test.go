@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/bradfitz/gomemcache/memcache"
 	"github.com/valkey-io/valkey-go"
 
 	"stateless-servers/app/leaderboard"
@@ -18,70 +17,73 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// boards are the implementations, each with how to get an empty one on a real server.
-var boards = []struct {
-	name string
-	open func(*testing.T) leaderboard.Board
-}{
-	{"memory", func(*testing.T) leaderboard.Board { return leaderboard.NewMemory() }},
-	{"valkey", func(t *testing.T) leaderboard.Board { return leaderboard.NewValkey(valkeyClient(t)) }},
-	{"dynamodb", func(t *testing.T) leaderboard.Board { return dynamodbBoard(t) }},
-	{"memcached", func(t *testing.T) leaderboard.Board { return leaderboard.NewMemcached(memcachedClient(t)) }},
-	{"postgres", func(t *testing.T) leaderboard.Board { return leaderboard.NewPostgres(postgresPool(t)) }},
-}
-
+// On every kind of store the board promises the same. Each store's server is started once.
 func TestBoards(t *testing.T) {
-	for _, b := range boards {
-		t.Run(b.name, func(t *testing.T) {
-			board := b.open(t)
-			if entries := top(t, board); entries == nil || len(entries) > 0 {
-				t.Errorf("an empty board has %#v, want an empty list", entries)
-			}
-
-			record(t, board, "ann", 30)
-			record(t, board, "bob", 50)
-			record(t, board, "ann", 20) // worse: the 30 stands
-			record(t, board, "Zoë <b>#", 30)
-			record(t, board, "cy", 0)
-			record(t, board, "bob", 1_000_000_000)
-			expect(t, board, []leaderboard.Entry{{"bob", 1_000_000_000}, {"Zoë <b>#", 30}, {"ann", 30}, {"cy", 0}})
-
-			for i := range int64(12) {
-				record(t, board, fmt.Sprintf("player-%02d", i), 100+i)
-			}
-			entries := top(t, board)
-			if len(entries) != leaderboard.Places {
-				t.Fatalf("%d entries, want %d", len(entries), leaderboard.Places)
-			}
-			last := leaderboard.Entry{Name: "player-03", Score: 103}
-			if entries[0].Name != "bob" || entries[9] != last {
-				t.Errorf("from %v to %v", entries[0], entries[9])
-			}
-		})
+	for name, test := range map[string]func(*testing.T){
+		"memory": func(t *testing.T) { testBoard(t, func() leaderboard.Board { return leaderboard.NewMemory() }) },
+		"valkey": func(t *testing.T) {
+			client := valkeyClient(t, storeserver.ForTest(t, storeserver.Valkey))
+			testBoard(t, func() leaderboard.Board {
+				emptyValkey(t, client)
+				return leaderboard.NewValkey(client)
+			})
+			testValkeyKeepsTheBestOnly(t, client)
+		},
+		"dynamodb": func(t *testing.T) {
+			server := storeserver.ForTest(t, storeserver.DynamoDB)
+			testBoard(t, func() leaderboard.Board { return dynamodbBoard(t, server) })
+		},
+		"postgres": testPostgres,
+	} {
+		t.Run(name, test)
 	}
 }
 
-// Whatever order overlapping scores of one name arrive in, the best one stays.
-func TestOverlappingScoresKeepTheBest(t *testing.T) {
-	for _, b := range boards {
-		t.Run(b.name, func(t *testing.T) {
-			board := b.open(t)
-			var players sync.WaitGroup
-			for score := range int64(40) {
-				players.Go(func() {
-					if err := board.Record(t.Context(), "ann", score); err != nil {
-						t.Error(err)
-					}
-				})
+// testBoard checks what every board promises; empty returns an empty one.
+func testBoard(t *testing.T, empty func() leaderboard.Board) {
+	t.Helper()
+	board := empty()
+	if entries := top(t, board); entries == nil || len(entries) > 0 {
+		t.Errorf("an empty board has %#v, want an empty list", entries)
+	}
+
+	record(t, board, "ann", 30)
+	record(t, board, "bob", 50)
+	record(t, board, "ann", 20) // worse: the 30 stands
+	record(t, board, "Zoë <b>#", 30)
+	record(t, board, "cy", 0)
+	record(t, board, "bob", 1_000_000_000)
+	expect(t, board, []leaderboard.Entry{{"bob", 1_000_000_000}, {"Zoë <b>#", 30}, {"ann", 30}, {"cy", 0}})
+
+	for i := range int64(12) {
+		record(t, board, fmt.Sprintf("player-%02d", i), 100+i)
+	}
+	entries := top(t, board)
+	if len(entries) != leaderboard.Places {
+		t.Fatalf("%d entries, want %d", len(entries), leaderboard.Places)
+	}
+	last := leaderboard.Entry{Name: "player-03", Score: 103}
+	if entries[0].Name != "bob" || entries[9] != last {
+		t.Errorf("from %v to %v", entries[0], entries[9])
+	}
+
+	// Whatever order overlapping scores of one name arrive in, the best one stays.
+	board = empty()
+	var players sync.WaitGroup
+	for score := range int64(40) {
+		players.Go(func() {
+			if err := board.Record(t.Context(), "ann", score); err != nil {
+				t.Error(err)
 			}
-			players.Wait()
-			expect(t, board, []leaderboard.Entry{{"ann", 39}})
 		})
 	}
+	players.Wait()
+	expect(t, board, []leaderboard.Entry{{"ann", 39}})
 }
 
-func TestValkeyKeepsTheBestOnly(t *testing.T) {
-	client := valkeyClient(t)
+func testValkeyKeepsTheBestOnly(t *testing.T, client func(context.Context) (valkey.Client, error)) {
+	t.Helper()
+	emptyValkey(t, client)
 	board := leaderboard.NewValkey(client)
 	for i := range int64(1005) {
 		record(t, board, fmt.Sprintf("player-%04d", i), i)
@@ -99,10 +101,9 @@ func TestValkeyKeepsTheBestOnly(t *testing.T) {
 func TestFailuresAreReported(t *testing.T) {
 	down := func(context.Context) (valkey.Client, error) { return nil, valkey.ErrClosing }
 	boards := map[string]leaderboard.Board{
-		"valkey":    leaderboard.NewValkey(down),
-		"dynamodb":  leaderboard.NewDynamoDB(dynamodb.NewClient(awsConfig(), "http://127.0.0.1:1"), "nosuch"),
-		"memcached": leaderboard.NewMemcached(memcache.New("127.0.0.1:1")),
-		"postgres":  leaderboard.NewPostgres(newPool(t, "postgres://127.0.0.1:1/nosuch?sslmode=disable")),
+		"valkey":   leaderboard.NewValkey(down),
+		"dynamodb": leaderboard.NewDynamoDB(dynamodb.NewClient(awsConfig(), "http://127.0.0.1:1"), "nosuch"),
+		"postgres": leaderboard.NewPostgres(newPool(t, "postgres://127.0.0.1:1/nosuch?sslmode=disable")),
 	}
 	for name, board := range boards {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -139,26 +140,28 @@ func expect(t *testing.T, board leaderboard.Board, want []leaderboard.Entry) {
 	}
 }
 
-func valkeyClient(t *testing.T) func(context.Context) (valkey.Client, error) {
+func valkeyClient(t *testing.T, server *storeserver.Server) func(context.Context) (valkey.Client, error) {
 	t.Helper()
-	server := storeserver.ForTest(t, storeserver.Valkey)
 	client, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	// A server that was there before the test may hold a board.
-	if err := client.Do(t.Context(), client.B().Del().Key("leaderboard").Build()).Error(); err != nil {
-		t.Fatal(err)
-	}
 	return func(context.Context) (valkey.Client, error) { return client, nil }
 }
 
-func dynamodbBoard(t *testing.T) leaderboard.Board {
+func emptyValkey(t *testing.T, client func(context.Context) (valkey.Client, error)) {
 	t.Helper()
-	server := storeserver.ForTest(t, storeserver.DynamoDB)
+	c, _ := client(t.Context())
+	if err := c.Do(t.Context(), c.B().Del().Key("leaderboard").Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func dynamodbBoard(t *testing.T, server *storeserver.Server) leaderboard.Board {
+	t.Helper()
 	client := dynamodb.NewClient(awsConfig(), server.Endpoint)
-	table := fmt.Sprintf("leaderboard-%d", time.Now().UnixNano()) // a server that was there before may hold tables
+	table := fmt.Sprintf("leaderboard-%d", time.Now().UnixNano())
 	if err := dynamodb.CreateTable(t.Context(), client, table); err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,26 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-func TestPostgresKeepsTheBestOnly(t *testing.T) {
-	pool := postgresPool(t)
+// testPostgres checks what every board promises, and what only the table has to do with. Each test has an empty table.
+func testPostgres(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	pool := newPool(t, server.Endpoint)
+	testBoard(t, func() leaderboard.Board {
+		emptyPostgres(t, pool)
+		return leaderboard.NewPostgres(pool)
+	})
+	for name, test := range map[string]func(*testing.T, *pgxpool.Pool){
+		"keeps the best only": testPostgresKeepsTheBestOnly, "a name that is about to rise": testPostgresNameThatIsAboutToRise,
+		"overlapping names": testPostgresOverlappingNames, "migration": testMigratePostgres,
+	} {
+		t.Run(name, func(t *testing.T) {
+			emptyPostgres(t, pool)
+			test(t, pool)
+		})
+	}
+}
+
+func testPostgresKeepsTheBestOnly(t *testing.T, pool *pgxpool.Pool) {
 	board := leaderboard.NewPostgres(pool)
 	fill(t, pool, 0, 1009)
 	record(t, board, "ann", 5000)
@@ -38,8 +56,7 @@ func TestPostgresKeepsTheBestOnly(t *testing.T) {
 }
 
 // A name that somebody is raising holds up nobody else, and stays.
-func TestPostgresNameThatIsAboutToRise(t *testing.T) {
-	pool := postgresPool(t)
+func testPostgresNameThatIsAboutToRise(t *testing.T, pool *pgxpool.Pool) {
 	fill(t, pool, 1, 1000)
 	board := leaderboard.NewPostgres(pool)
 	rise, err := pool.Begin(t.Context())
@@ -68,8 +85,7 @@ func TestPostgresNameThatIsAboutToRise(t *testing.T) {
 }
 
 // New names push out others while those rise: nothing fails, and who has risen stays.
-func TestPostgresOverlappingNames(t *testing.T) {
-	pool := postgresPool(t)
+func testPostgresOverlappingNames(t *testing.T, pool *pgxpool.Pool) {
 	execute(t, pool, `INSERT INTO leaderboard SELECT 'old-' || i, 1 FROM generate_series(1, 1000) AS i`)
 	board := leaderboard.NewPostgres(pool)
 	var players sync.WaitGroup
@@ -94,8 +110,7 @@ func TestPostgresOverlappingNames(t *testing.T) {
 	}
 }
 
-func TestMigratePostgres(t *testing.T) {
-	pool := newPool(t, storeserver.ForTest(t, storeserver.Postgres).Endpoint)
+func testMigratePostgres(t *testing.T, pool *pgxpool.Pool) {
 	execute(t, pool, `DROP TABLE IF EXISTS leaderboard`)
 	var servers sync.WaitGroup
 	for range 8 {
@@ -115,15 +130,12 @@ func TestMigratePostgres(t *testing.T) {
 	execute(t, pool, `DROP TABLE leaderboard`)
 }
 
-func postgresPool(t *testing.T) *pgxpool.Pool {
+func emptyPostgres(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
-	pool := newPool(t, storeserver.ForTest(t, storeserver.Postgres).Endpoint)
-	// A server that was there before the test may hold a board.
 	execute(t, pool, `DROP TABLE IF EXISTS leaderboard`)
 	if err := leaderboard.MigratePostgres(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
-	return pool
 }
 
 func newPool(t *testing.T, url string) *pgxpool.Pool {

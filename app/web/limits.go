@@ -38,7 +38,7 @@ func limitsOf(p session.Promises, hasBoard bool) limits {
 		l.NoUserSessions = "This store can’t list where you are logged in, nor log you out everywhere."
 	}
 	if !hasBoard {
-		l.NoBoard = "There is no leaderboard: this store keeps nothing that all visitors share."
+		l.NoBoard = "There is no leaderboard with this store."
 	}
 	l.NoScore = cmp.Or(l.NoChange, l.NoBoard)
 	for _, promise := range []struct {

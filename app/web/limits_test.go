@@ -21,10 +21,10 @@ const (
 	otherRegions  = "Other regions have copies of your session. Of two changes at the same moment in different regions, one " +
 		"is lost, and it may undo a logout."
 	noUserSessions = "This store can’t list where you are logged in, nor log you out everywhere."
-	noBoard        = "There is no leaderboard: this store keeps nothing that all visitors share."
+	noBoard        = "There is no leaderboard with this store."
 )
 
-// A plainStore can't tell a user's sessions.
+// A plainStore can't list a user's sessions.
 type plainStore struct{ session.Store }
 
 func (s plainStore) Promises() session.Promises {
@@ -33,7 +33,9 @@ func (s plainStore) Promises() session.Promises {
 	return p
 }
 
+// onPlainStore has the servers keep no leaderboard either.
 func onPlainStore(f *fleet) {
+	f.options.Board = nil
 	f.manage = func(o session.Options) (*session.Manager, error) { return session.New(plainStore{f.store}, o) }
 }
 
@@ -85,9 +87,9 @@ func TestKindsOfStores(t *testing.T) {
 		},
 		{
 			name: "memcached", title: "Memcached", use: onPlainStore, limits: []string{noUserSessions},
-			offered: "/api/cart/ /api/scores /api/visits /login",
-			toUser:  "/api/cart/ /api/scores /api/visits /logout",
-			off:     map[route]string{list: noUserSessions, everywhere: noUserSessions},
+			offered: "/api/cart/ /api/visits /login",
+			toUser:  "/api/cart/ /api/visits /logout",
+			off:     map[route]string{list: noUserSessions, everywhere: noUserSessions, score: noBoard, board: noBoard},
 		},
 		{
 			name: "cookie", title: "Your own cookie", use: withCookies(t),

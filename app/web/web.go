@@ -21,8 +21,7 @@ type Options struct {
 	Zone string
 	// Sessions gives each request its session. Its options should have ErrorHandler, so that errors look alike.
 	Sessions *session.Manager
-	// Board keeps the scores. It is nil where servers keep nothing that visitors share, as when sessions are in cookies:
-	// its routes then answer 501.
+	// Board keeps the scores. It is nil with a store that keeps none: its routes then answer 501.
 	Board leaderboard.Board
 	// BoardTimeout bounds each question to Board; default 800 ms, so that a visitor waits less than a second for a 503.
 	BoardTimeout time.Duration

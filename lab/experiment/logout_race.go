@@ -24,7 +24,7 @@ func (e logoutRace) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	if err != nil {
 		return o, err
 	}
-	o.set("servers", "two processes of each library, on one Valkey")
+	o.set("servers", "two of each library, with a client each, on one Valkey")
 	o.set("sessions", "%d, each logged out on one server while the other is busy with a request of it: once one that "+
 		"writes, once one that reads", p.Of.Trials)
 	table := Table{

@@ -24,7 +24,7 @@ func (e lostUpdate) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	if err != nil {
 		return o, err
 	}
-	o.set("servers", "two processes of each library, on one Valkey")
+	o.set("servers", "two of each library, with a client each, on one Valkey")
 	o.set("requests", "%d additions of 1 to one session, 16 at a time over both servers; once at once, once with 5 "+
 		"ms between reading and writing", p.Of.Increments)
 	table := Table{

@@ -14,7 +14,7 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// kept is what a library makes of requests that overlap, as the program of test/bench writes it.
+// kept says what a library makes of requests that overlap, as the program of test/bench writes it.
 type kept struct {
 	Variant                    string
 	Increments, SlowIncrements int64

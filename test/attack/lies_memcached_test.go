@@ -20,7 +20,7 @@ func TestLyingMemcached(t *testing.T) {
 	store := storeserver.ForTest(t, storeserver.Memcached)
 	l := newLiar(t, store.Addr)
 	v := victim{liar: l, settings: []string{"SESSION_STORE=memcached", "MEMCACHED_ADDRESSES=" + l.addr},
-		unable: []string{"/api/sessions", "/logout/everywhere"}}
+		unable: []string{"/api/sessions", "/logout/everywhere", "/api/leaderboard", "/api/scores"}}
 	lies := []lie{
 		{name: "never answers", tell: hang},
 		{name: "hangs up", tell: hangUp},

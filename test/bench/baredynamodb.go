@@ -27,17 +27,16 @@ func newDynamoDBClient(endpoint string) *dynamodb.Client {
 	}, endpoint)
 }
 
-// bareDynamoDBCalls is the floor on DynamoDB: the two calls that app/session/dynamodb sends, written out for this one
+// bareDynamoDBCalls is the floor on DynamoDB: the two calls that session/dynamodb sends, written out for this one
 // counter, and of their answers the one number that is asked for.
-type bareDynamoDBCalls struct{ client *dynamodb.Client }
-
-func openBareDynamoDB(endpoint string) (library, error) {
-	return &bareDynamoDBCalls{newDynamoDBClient(endpoint)}, nil
+type bareDynamoDBCalls struct {
+	nothing
+	client *dynamodb.Client
 }
 
-func (b *bareDynamoDBCalls) Wrap(next http.Handler) http.Handler { return next }
-
-func (b *bareDynamoDBCalls) Close() {}
+func openBareDynamoDB(endpoint string) (library, error) {
+	return &bareDynamoDBCalls{client: newDynamoDBClient(endpoint)}, nil
+}
 
 func (b *bareDynamoDBCalls) Start(w http.ResponseWriter, r *http.Request) error {
 	secret, now := newSecret(), time.Now()
@@ -86,7 +85,7 @@ func (b *bareDynamoDBCalls) Add(_ http.ResponseWriter, r *http.Request) (int64, 
 	return visitsOf(output.Attributes)
 }
 
-// addVisit is the update that app/session/dynamodb sends to add to one counter.
+// addVisit is the update that session/dynamodb sends to add to one counter.
 func addVisit(id types.AttributeValue, now time.Time) *dynamodb.UpdateItemInput {
 	const most = 1<<53 - 1
 	return &dynamodb.UpdateItemInput{
@@ -104,10 +103,6 @@ func addVisit(id types.AttributeValue, now time.Time) *dynamodb.UpdateItemInput 
 		ReturnValues:                        types.ReturnValueAllNew,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
-}
-
-func (b *bareDynamoDBCalls) Logout(_ http.ResponseWriter, r *http.Request) error {
-	return errors.New("not part of the comparison")
 }
 
 func visitsOf(item map[string]types.AttributeValue) (int64, error) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/valkey-io/valkey-go"
 )
@@ -16,6 +15,7 @@ import (
 // bareValkeyCalls is the floor: what a session in a hash costs at least. It finds the hash by the SHA-256 of the cookie
 // and makes one round trip, HGETALL or one script, with the client as it comes.
 type bareValkeyCalls struct {
+	nothing
 	client valkey.Client
 	add    *valkey.Lua
 }
@@ -35,8 +35,6 @@ func openBareValkey(store string) (library, error) {
 	}
 	return &bareValkeyCalls{client: client, add: valkey.NewLuaScript(addScript)}, nil
 }
-
-func (b *bareValkeyCalls) Wrap(next http.Handler) http.Handler { return next }
 
 func (b *bareValkeyCalls) Close() { b.client.Close() }
 
@@ -73,14 +71,6 @@ func (b *bareValkeyCalls) Add(_ http.ResponseWriter, r *http.Request) (int64, er
 	return b.add.Exec(context.WithoutCancel(r.Context()), b.client, []string{key}, []string{idle}).AsInt64()
 }
 
-func (b *bareValkeyCalls) Logout(_ http.ResponseWriter, r *http.Request) error {
-	key, err := cookieKey(r)
-	if err != nil {
-		return err
-	}
-	return b.client.Do(r.Context(), b.client.B().Del().Key(key).Build()).Error()
-}
-
 // cookieKey is the store's key of the request's session.
 func cookieKey(r *http.Request) (string, error) {
 	cookie, err := r.Cookie(cookieName)
@@ -104,27 +94,4 @@ func newSecret() string {
 func setCookie(w http.ResponseWriter, value string) error {
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true})
 	return nil
-}
-
-// storeVersion asks a server which program it is, and of which version.
-func storeVersion(ctx context.Context, addr string) (string, error) {
-	client, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{addr}, DisableCache: true})
-	if err != nil {
-		return "", fmt.Errorf("connect to %s: %w", addr, err)
-	}
-	defer client.Close()
-	info, err := client.Do(ctx, client.B().Info().Section("server").Build()).ToString()
-	if err != nil {
-		return "", fmt.Errorf("ask %s for its version: %w", addr, err)
-	}
-	version := "an unknown store"
-	for line := range strings.Lines(info) {
-		// Valkey says both; its own is the later line.
-		for _, program := range []string{"redis", "valkey"} {
-			if number, found := strings.CutPrefix(line, program+"_version:"); found {
-				version = program + " " + strings.TrimSpace(number)
-			}
-		}
-	}
-	return version, nil
 }

@@ -4,17 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strconv"
-	"strings"
+	"net/http/httptest"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A Kept is what a library makes of requests that overlap or are abandoned.
 type Kept struct {
 	Variant string
+	title   string
 	// Increments and SlowIncrements: how many of 1000 increments of one session survive, over two servers, 16 at a time;
 	// the slow ones take 5 ms between reading and writing.
 	Increments, SlowIncrements int64
@@ -27,245 +28,207 @@ type Kept struct {
 // Attempts is how many there were of what Kept counts.
 type Attempts struct{ Increments, Trials int }
 
-func attempted() Attempts { return Attempts{increments, trials} }
-
 const (
 	increments = 1000
-	atOnce     = 16
 	slowly     = 5 * time.Millisecond
 	trials     = 20
-	patience   = time.Minute           // with servers that don't do what is waited for
-	pause      = 10 * time.Millisecond // between two looks at them
+	patience   = 2 * time.Minute // with one library
 )
 
-// keep tries the variant on two server processes.
-func keep(ctx context.Context, v variant, store string) (Kept, error) {
-	k := Kept{Variant: v.Name}
-	p := pair{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * trials}}}
-	defer p.client.CloseIdleConnections()
-	for i := range p.servers {
-		s, err := startServer(v, store, -1, "")
-		if err != nil {
-			return k, err
-		}
-		defer s.Kill()
-		p.servers[i] = s
+// keep tries the variant on pairs of servers that share a store.
+func keep(ctx context.Context, v variant, s stores) (Kept, error) {
+	k := Kept{Variant: v.Name, title: v.Title}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := errors.Join(
+		k.increment(ctx, &k.Increments, v, s, 0), k.increment(ctx, &k.SlowIncrements, v, s, slowly),
+		k.abandon(ctx, v, s),
+		k.logout(ctx, &k.ByWrite, v, s, http.MethodPost), k.logout(ctx, &k.ByRead, v, s, http.MethodGet))
+	if err != nil {
+		err = fmt.Errorf("count what %s keeps: %w", v.Name, err)
 	}
-	var err error
-	if k.Increments, err = p.increment(ctx, 0); err != nil {
-		return k, err
-	}
-	if k.SlowIncrements, err = p.increment(ctx, slowly); err != nil {
-		return k, err
-	}
-	if k.Abandoned, err = p.abandon(ctx); err != nil {
-		return k, err
-	}
-	if k.ByWrite, err = p.logout(ctx, http.MethodPost); err != nil {
-		return k, err
-	}
-	if k.ByRead, err = p.logout(ctx, http.MethodGet); err != nil {
-		return k, err
-	}
-	for _, s := range p.servers {
-		if err := s.stop(); err != nil {
-			return k, err
-		}
-	}
-	return k, nil
+	return k, err
 }
 
-// pair are two servers that share a store.
+// A pair are two servers, each with a library and a store client of its own, that share a store.
 type pair struct {
-	servers [2]*server
-	client  *http.Client
+	urls   [2]string
+	client *http.Client
+	active sync.WaitGroup // requests under way
+	close  []func()
 }
 
-// increment sends the increments and returns how many the session has then.
-func (p *pair) increment(ctx context.Context, wait time.Duration) (int64, error) {
-	cookie, err := startSession(ctx, p.servers[0].addr)
-	if err != nil {
-		return 0, err
-	}
-	err = parallel(increments, atOnce, func(i int) error {
-		_, err := p.do(ctx, i%2, http.MethodPost, slowPath(wait), cookie)
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	return p.do(ctx, 0, http.MethodGet, "/read", cookie)
-}
-
-// abandon sends writes and gives up, each with a session of its own, and returns how many were kept.
-func (p *pair) abandon(ctx context.Context) (int64, error) {
-	cookies, err := p.sessions(ctx)
-	if err != nil {
-		return 0, err
-	}
-	clients, leave := context.WithCancel(ctx)
-	defer leave()
-	answers := p.hold(clients, http.MethodPost, func(i int) int { return i % 2 }, cookies)
-	if err := p.await(ctx, func(sum Usage) bool { return sum.Held == trials }); err != nil {
-		return 0, err
-	}
-	leave()
-	for range cookies {
-		if err := <-answers; !errors.Is(err, context.Canceled) {
-			return 0, fmt.Errorf("a write was answered before its client gave up (%v)", err)
-		}
-	}
-	// What a library does with a client that has left, it does from here on.
-	err = p.await(ctx, func(sum Usage) bool { return sum.Left == trials })
-	for _, s := range p.servers {
-		err = errors.Join(err, s.open(ctx))
-	}
-	if err == nil {
-		err = p.await(ctx, func(sum Usage) bool { return sum.Active == 0 })
-	}
-	if err != nil {
-		return 0, err
-	}
-	var kept int64
-	for _, cookie := range cookies {
-		n, err := p.do(ctx, 0, http.MethodGet, "/read", cookie)
+// newPair starts servers whose slow routes wait in hold, after they have read the session.
+func newPair(v variant, s stores, hold func(*http.Request)) (*pair, error) {
+	p := &pair{client: newClient(2 * trials)}
+	for i := range p.urls {
+		l, err := v.open(s[v.Store])
 		if err != nil {
-			return 0, err
+			p.Close()
+			return nil, err
 		}
-		kept += n
+		handler := newHandler(l, hold)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			p.active.Add(1)
+			defer p.active.Done()
+			handler.ServeHTTP(w, r)
+		}))
+		p.urls[i], p.close = server.URL, append(p.close, server.Close, l.Close)
 	}
-	return kept, nil
+	return p, nil
 }
 
-// logout ends sessions on one server while the other is busy with a slow request of each, and returns how many are back
-// when that is done.
-func (p *pair) logout(ctx context.Context, method string) (int, error) {
-	cookies, err := p.sessions(ctx)
-	if err != nil {
-		return 0, err
+func (p *pair) Close() {
+	p.client.CloseIdleConnections()
+	for _, end := range p.close {
+		end()
 	}
-	for _, cookie := range cookies {
-		if _, err := p.do(ctx, 0, http.MethodPost, "/write", cookie); err != nil {
-			return 0, err
-		}
-	}
-	answers := p.hold(ctx, method, func(int) int { return 0 }, cookies)
-	err = p.await(ctx, func(sum Usage) bool { return sum.Held == trials })
-	if err == nil {
-		err = parallel(trials, trials, func(i int) error {
-			_, err := p.do(ctx, 1, http.MethodPost, "/logout", cookies[i])
-			return err
-		})
-	}
-	err = errors.Join(err, p.servers[0].open(ctx))
-	for range cookies {
-		if slow := <-answers; slow != nil && !errors.As(slow, new(refusal)) {
-			err = errors.Join(err, slow)
-		}
-	}
-	if err != nil {
-		return 0, err
-	}
-	back := 0
-	for _, cookie := range cookies {
-		n, err := p.do(ctx, 1, http.MethodGet, "/read", cookie)
-		if err != nil {
-			return 0, err
-		}
-		if n > 0 {
-			back++
-		}
-	}
-	return back, nil
 }
 
-// hold sends a request of each session, which the server holds after it has read the session.
-func (p *pair) hold(ctx context.Context, method string, server func(i int) int, cookies []string) (answers <-chan error) {
-	errs := make(chan error, len(cookies))
-	for i, cookie := range cookies {
-		go func() {
-			_, err := p.do(ctx, server(i), method, "/slow?wait=held", cookie)
-			errs <- err
-		}()
-	}
-	return errs
-}
-
-func (p *pair) sessions(ctx context.Context) ([]string, error) {
-	cookies := make([]string, trials)
-	for i := range cookies {
+// visitors starts sessions on the first server, each with one visit.
+func (p *pair) visitors(ctx context.Context) ([]*visitor, error) {
+	visitors := make([]*visitor, trials)
+	for i := range visitors {
 		var err error
-		if cookies[i], err = startSession(ctx, p.servers[0].addr); err != nil {
+		if visitors[i], err = newVisitor(ctx, p.client, p.urls[0]); err != nil {
+			return nil, err
+		}
+		if err := visitors[i].send(ctx, p.urls[0], routeWrite); err != nil {
 			return nil, err
 		}
 	}
-	return cookies, nil
+	return visitors, nil
 }
 
-// await waits until both servers together are as wanted.
-func (p *pair) await(ctx context.Context, as func(sum Usage) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
-		var sum Usage
-		for _, s := range p.servers {
-			usage, err := s.usage(ctx)
-			if err != nil {
-				return err
-			}
-			sum.Active, sum.Held, sum.Left = sum.Active+usage.Active, sum.Held+usage.Held, sum.Left+usage.Left
-		}
-		if as(sum) {
-			return nil
-		}
-		time.Sleep(pause)
-	}
-}
-
-func slowPath(wait time.Duration) string { return "/slow?wait=" + wait.String() }
-
-// A refusal is an answer other than 200.
-type refusal struct{ text string }
-
-func (r refusal) Error() string { return r.text }
-
-// do sends one request to a server and returns the count that it answers.
-func (p *pair) do(ctx context.Context, server int, method, path, cookie string) (int64, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+p.servers[server].addr+path, nil)
+// increment sends increments of one session and sets how many the session has then.
+func (k *Kept) increment(ctx context.Context, kept *int64, v variant, s stores, work time.Duration) error {
+	p, err := newPair(v, s, func(*http.Request) { time.Sleep(work) })
 	if err != nil {
-		return 0, err
+		return err
 	}
-	request.Header.Set("Cookie", cookie)
-	response, err := p.client.Do(request)
+	defer p.Close()
+	visitor, err := newVisitor(ctx, p.client, p.urls[0])
 	if err != nil {
-		return 0, err
+		return err
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return 0, refusal{fmt.Sprintf("%s %s: %s: %s", method, path, response.Status, body)}
-	}
-	return strconv.ParseInt(strings.TrimSuffix(strings.TrimPrefix(string(body), `{"visits":`), "}"), 10, 64)
-}
-
-// parallel calls work for 0 to n-1, at most limit at a time, and returns the first error of any.
-func parallel(n, limit int, work func(i int) error) error {
-	var running sync.WaitGroup
-	errs := make([]error, limit)
-	for worker := range limit {
-		running.Go(func() {
-			for i := worker; i < n && errs[worker] == nil; i += limit {
-				errs[worker] = work(i)
-			}
+	var all errgroup.Group
+	all.SetLimit(crowd)
+	for i := range increments {
+		all.Go(func() error {
+			_, err := visitor.ask(ctx, http.MethodPost, p.urls[i%2]+"/slow")
+			return err
 		})
 	}
-	running.Wait()
-	for _, err := range errs {
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	*kept, err = visitor.ask(ctx, http.MethodGet, p.urls[0]+"/read")
+	return err
+}
+
+// abandon sends writes whose clients give up while the servers work, and sets how many of them are kept.
+func (k *Kept) abandon(ctx context.Context, v variant, s stores) error {
+	held := make(chan struct{}, trials)
+	p, err := newPair(v, s, func(r *http.Request) {
+		held <- struct{}{}
+		<-r.Context().Done() // the client has left
+	})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	visitors, err := p.visitors(ctx)
+	if err != nil {
+		return err
+	}
+	clients, leave := context.WithCancel(ctx)
+	defer leave()
+	var all errgroup.Group
+	for i, visitor := range visitors {
+		all.Go(func() error {
+			if _, err := visitor.ask(clients, http.MethodPost, p.urls[i%2]+"/slow"); !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("a write was answered before its client gave up (%v)", err)
+			}
+			return nil
+		})
+	}
+	if err := await(ctx, held); err != nil {
+		return err
+	}
+	leave()
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	p.active.Wait()
+	for _, visitor := range visitors {
+		n, err := visitor.ask(ctx, http.MethodGet, p.urls[0]+"/read")
 		if err != nil {
 			return err
+		}
+		k.Abandoned += n - 1
+	}
+	return nil
+}
+
+// logout ends sessions on one server while the other is busy with a slow request of each, and sets how many are back when
+// that is done.
+func (k *Kept) logout(ctx context.Context, back *int, v variant, s stores, method string) error {
+	held, release := make(chan struct{}, trials), make(chan struct{})
+	p, err := newPair(v, s, func(*http.Request) {
+		held <- struct{}{}
+		<-release
+	})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	let := sync.OnceFunc(func() { close(release) })
+	defer let()
+	visitors, err := p.visitors(ctx)
+	if err != nil {
+		return err
+	}
+	var all errgroup.Group
+	for _, visitor := range visitors {
+		all.Go(func() error {
+			_, err := visitor.ask(ctx, method, p.urls[0]+"/slow")
+			if errors.As(err, new(refusal)) {
+				err = nil
+			}
+			return err
+		})
+	}
+	if err := await(ctx, held); err != nil {
+		return err
+	}
+	for _, visitor := range visitors {
+		if _, err := visitor.ask(ctx, http.MethodPost, p.urls[1]+"/logout"); err != nil {
+			return err
+		}
+	}
+	let()
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	for _, visitor := range visitors {
+		n, err := visitor.ask(ctx, http.MethodGet, p.urls[1]+"/read")
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			*back++
+		}
+	}
+	return nil
+}
+
+// await waits until every trial's request is held.
+func await(ctx context.Context, held <-chan struct{}) error {
+	for range trials {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for slow requests: %w", ctx.Err())
 		}
 	}
 	return nil

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 )
 
-// Calls are the store calls of one request, by name: commands of Valkey, operations of DynamoDB.
+// Calls are store calls by name: commands of Valkey, operations of DynamoDB.
 type Calls map[string]int
 
 // String lists them by name.
@@ -24,82 +25,71 @@ func (c Calls) String() string {
 	return strings.Join(parts, " + ")
 }
 
-// total is how many they are.
-func (c Calls) total() int {
-	sum := 0
-	for _, n := range c {
-		sum += n
-	}
-	return sum
+// A count is what one request costs the store.
+type count struct {
+	calls Calls
+	bytes int // on the connections to the store, in both directions
 }
 
-// countCalls counts the store calls of each of the variant's routes, of a visitor who has a session. The server runs in
+// countCalls counts what each of the variant's routes costs its store, for a visitor who has a session. The server runs in
 // this process, and what it says to its store goes through a counter.
-func countCalls(ctx context.Context, v variant, valkeyAddr string) (map[string]Calls, error) {
-	store, take, stop, err := countedStore(v.Store, valkeyAddr)
-	if err != nil {
-		return nil, err
+func countCalls(ctx context.Context, v variant, s stores) (map[string]count, error) {
+	store, take := "", func() (Calls, int) { return Calls{}, 0 }
+	if v.Store != storeNone {
+		endpoint, read := "http://"+s[v.Store], readCommand
+		if v.Store == storeDynamoDB {
+			endpoint, read = s[v.Store], readOperation
+		}
+		u, err := url.Parse(endpoint)
+		if err != nil {
+			return nil, err
+		}
+		proxy, err := startCountingProxy(u.Host, read)
+		if err != nil {
+			return nil, err
+		}
+		defer proxy.Close()
+		store, take = strings.Replace(s[v.Store], u.Host, proxy.addr, 1), proxy.take
 	}
-	defer stop()
 	l, err := v.open(store)
 	if err != nil {
 		return nil, err
 	}
 	defer l.Close()
-	server := httptest.NewServer(newHandler(l, newGate()))
+	server := httptest.NewServer(newHandler(l, nil))
 	defer server.Close()
-	visitor, err := newVisitor(ctx, server.Listener.Addr().String())
+	visitor, err := newVisitor(ctx, server.Client(), server.URL)
 	if err != nil {
 		return nil, err
 	}
-	defer visitor.Close()
 
 	const requests = 20
-	counts := map[string]Calls{}
+	counts := map[string]count{}
 	for _, route := range v.Routes {
 		// Once before, for what is sent once: scripts.
-		if err := visitor.send(route, 1); err != nil {
+		if err := visitor.send(ctx, server.URL, route); err != nil {
 			return nil, err
 		}
 		take()
-		if err := visitor.send(route, requests); err != nil {
-			return nil, err
+		for range requests {
+			if err := visitor.send(ctx, server.URL, route); err != nil {
+				return nil, err
+			}
 		}
-		counted := take()
+		calls, bytes := take()
 		// A pool may open another connection at any time; that is no part of a request.
-		delete(counted, "HELLO")
-		delete(counted, "CLIENT")
+		delete(calls, "HELLO")
+		delete(calls, "CLIENT")
 		if v.KeepAlive {
-			delete(counted, "PING")
+			delete(calls, "PING")
 		}
-		calls := Calls{}
-		for name, n := range counted {
+		for name, n := range calls {
 			if n%requests != 0 {
 				return nil, fmt.Errorf("count the store calls of %s, %s: %d %s in %d requests", v.Name, route, n, name, requests)
 			}
 			calls[name] = n / requests
 		}
-		counts[route] = calls
+		counts[route] = count{calls, bytes / requests}
 	}
 	return counts, nil
-}
-
-// countedStore returns where a counted store of the kind answers, and what takes its count.
-func countedStore(kind, valkeyAddr string) (store string, take func() map[string]int, stop func(), err error) {
-	switch kind {
-	case storeValkey:
-		proxy, err := startCountingProxy(valkeyAddr)
-		if err != nil {
-			return "", nil, nil, err
-		}
-		return proxy.addr, proxy.take, proxy.Close, nil
-	case storeDynamoDB:
-		stub, err := startDynamoDBStub()
-		if err != nil {
-			return "", nil, nil, err
-		}
-		return stub.endpoint, stub.take, stub.Close, nil
-	default:
-		return "", func() map[string]int { return nil }, func() {}, nil
-	}
 }

@@ -1,4 +1,4 @@
-// Command bench measures what sessions cost a server, and what its libraries make of requests that overlap: this
+// Command bench counts and measures what sessions cost a server, and what libraries make of requests that overlap: this
 // repository's library beside bare store calls and other libraries, in one run on one machine.
 //
 // It is a module of its own, so that what it compares with is no dependency of the product.
@@ -13,23 +13,21 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
+	"testing"
 
 	store "stateless-servers/session/dynamodb"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-const help = `Measure what sessions cost a server, in one run on one machine (Linux, 2 CPUs or more).
+const help = `Count and measure what sessions cost a server, in one run on one machine.
 
-  go run .                              everything, about 5 minutes; Markdown to stdout
-  go run . -correctness                 only the counts of kept updates and of logouts, 20 seconds
-  go run . -variants none,bare-valkey,own-valkey -rounds 2 -requests 4000 -timing
-  go run . -timing -profiles /tmp       and a CPU profile of each server: go tool pprof -top FILE
+  go run .                 everything, about 4 minutes; Markdown to stdout
+  go run . -correctness    only the counts of kept updates and of logouts, 20 seconds
+  go run . -variants none,bare-valkey,own-valkey -turns 5 -requests 2000
+  go test -bench Request/own-valkey -count 10     for benchstat
 
-The server is a process of its own, alone on the first CPU with GOMAXPROCS=1; load and store share the others. CPU time
-is the server's own (getrusage), user and system. Compare ratios, which are of one run: microseconds are the machine's.
-A machine that does something else meanwhile gives noisier figures: the report says the load.
+Compare ratios, which are of one run: times are the machine's, and those of a busy machine are noisier.
 
 `
 
@@ -44,8 +42,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if len(args) > 0 && args[0] == "serve" {
-		return serve(ctx, args[1:])
+	if len(args) == 3 && args[0] == "serve" {
+		return serve(args[1], args[2])
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -53,166 +51,157 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprint(stderr, help)
 		flags.PrintDefaults()
 	}
-	p := plan{progress: func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }}
-	flags.IntVar(&p.rounds, "rounds", 4, "rounds, each with new server processes")
-	flags.IntVar(&p.requests, "requests", 20_000, "requests that are measured of a route in a round")
-	flags.IntVar(&p.warmUp, "warmup", 4_000, "requests before them")
-	flags.IntVar(&p.visitors, "visitors", 16, "visitors at once, each with a session and a connection")
-	flags.StringVar(&p.profiles, "profiles", "", "folder for CPU profiles of the servers; profiling slows them")
-	names := flags.String("variants", strings.Join(variantNames(), ","), "what to compare")
-	timing := flags.Bool("timing", false, "only time and count")
+	turns := flags.Int("turns", 8, "how often each route of each variant is measured, in turn")
+	requests := flags.Int("requests", 2000, "requests of a route in a turn")
+	names := flags.String("variants", "", "what to compare, with commas between; default everything")
 	correctness := flags.Bool("correctness", false, "only count what becomes of overlapping and abandoned requests")
-	markdown := flags.String("markdown", "", "file for the report; default stdout")
-	data := flags.String("json", "", "file for the report as JSON, with every turn; default none")
+	data := flags.String("json", "", "file for the report as JSON; default none")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("%q: there are no arguments, only flags", flags.Arg(0))
+	if flags.NArg() > 0 || *turns < 1 || *requests < crowd {
+		return fmt.Errorf("-turns %d -requests %d %q: allowed are a number from 1, one from %d, and no arguments",
+			*turns, *requests, flags.Args(), crowd)
 	}
-	for _, name := range strings.Split(*names, ",") {
-		v, err := variantNamed(name)
-		if err != nil {
-			return err
-		}
-		p.variants = append(p.variants, v)
-	}
-	if err := p.check(); err != nil {
-		return err
-	}
-
-	r := newReport(p)
-	if !*timing {
-		if err := r.onRealStores(ctx, p, !*correctness); err != nil {
-			return err
-		}
-	}
-	if !*correctness {
-		if err := r.time(ctx, p); err != nil {
-			return err
-		}
-	}
-	r.Machine.LoadAfter = loadAverage()
-	return r.write(*markdown, *data, stdout)
-}
-
-// write writes the report as Markdown, to stdout if there is no name, and as JSON, if there is one.
-func (r *Report) write(markdown, data string, stdout io.Writer) error {
-	page, err := r.markdown()
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	if markdown == "" {
-		_, err = io.WriteString(stdout, page)
-	} else {
-		err = os.WriteFile(markdown, []byte(page), 0o644)
-	}
-	if err != nil || data == "" {
-		return err
-	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return os.WriteFile(data, append(text, '\n'), 0o644)
-}
-
-func (p plan) check() error {
-	for _, number := range []struct {
-		flag         string
-		value, least int
-	}{
-		{"rounds", p.rounds, 1}, {"visitors", p.visitors, 1},
-		{"requests", p.requests, turns * p.visitors}, {"warmup", p.warmUp, p.visitors},
-	} {
-		if number.value < number.least {
-			return fmt.Errorf("-%s is %d: allowed is %d or more", number.flag, number.value, number.least)
-		}
-	}
-	return nil
-}
-
-// onRealStores fills in what is counted on a real Valkey and a real DynamoDB: those that the variants need.
-func (r *Report) onRealStores(ctx context.Context, p plan, units bool) error {
-	needs := func(store string) bool {
-		return slices.ContainsFunc(p.variants, func(v variant) bool { return v.Lab && v.Store == store })
-	}
-	var valkey, dynamoDB *storeserver.Server
-	if needs(storeValkey) {
-		p.progress("starting Valkey")
-		var err error
-		if valkey, err = storeserver.Valkey(ctx); err != nil {
-			return err
-		}
-		defer valkey.Close()
-	}
-	if units || needs(storeDynamoDB) {
-		p.progress("starting DynamoDB Local")
-		var err error
-		if dynamoDB, err = storeserver.DynamoDB(ctx, storeserver.WithProgress(func(line string) { p.progress("%s", line) })); err != nil {
-			return err
-		}
-		defer dynamoDB.Close()
-		if err := store.CreateTable(ctx, newDynamoDBClient(dynamoDB.Endpoint), tableName); err != nil {
-			return err
-		}
-	}
-	if units {
-		p.progress("counting DynamoDB's units")
-		for bytes, pace := range unitSettings {
-			u, err := countUnits(ctx, dynamoDB.Endpoint, bytes, pace)
+	compared := variants()
+	if *names != "" {
+		compared = nil
+		for _, name := range strings.Split(*names, ",") {
+			v, err := variantNamed(name)
 			if err != nil {
 				return err
 			}
-			r.Units = append(r.Units, u)
+			compared = append(compared, v)
 		}
 	}
-	for _, v := range p.variants {
+	progress := func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }
+
+	s, stop, err := startStores(ctx, compared, progress)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	r := newReport(*turns, *requests)
+	if err := r.keep(ctx, compared, s, progress); err != nil {
+		return err
+	}
+	if !*correctness {
+		if err := r.cost(ctx, compared, s, progress); err != nil {
+			return err
+		}
+	}
+	if *data != "" {
+		text, err := json.MarshalIndent(r, "", "  ")
+		if err == nil {
+			err = os.WriteFile(*data, append(text, '\n'), 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("write the report: %w", err)
+		}
+	}
+	_, err = io.WriteString(stdout, r.markdown())
+	return err
+}
+
+// startStores starts the stores that the variants need. stop ends them.
+func startStores(ctx context.Context, compared []variant, progress func(string, ...any)) (s stores, stop func(), err error) {
+	s = stores{}
+	var servers []*storeserver.Server
+	stop = func() {
+		for _, server := range servers {
+			server.Close()
+		}
+	}
+	defer func() {
+		if err != nil {
+			stop()
+		}
+	}()
+	for _, v := range compared {
+		if v.Store == storeNone || s[v.Store] != "" {
+			continue
+		}
+		progress("starting %s", v.Store)
+		start := storeserver.Valkey
+		if v.Store == storeDynamoDB {
+			start = storeserver.DynamoDB
+		}
+		server, err := start(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		servers = append(servers, server)
+		if s[v.Store] = server.Addr; v.Store == storeDynamoDB {
+			s[v.Store] = server.Endpoint
+			if err := store.CreateTable(ctx, newDynamoDBClient(server.Endpoint), tableName); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return s, stop, nil
+}
+
+// keep fills in what becomes of overlapping and abandoned requests.
+func (r *Report) keep(ctx context.Context, compared []variant, s stores, progress func(string, ...any)) error {
+	for _, v := range compared {
 		if !v.Lab {
 			continue
 		}
-		p.progress("counting what %s keeps", v.Name)
-		server := valkey
-		if v.Store == storeDynamoDB {
-			server = dynamoDB
-		}
-		kept, err := keep(ctx, v, server.Endpoint)
+		progress("counting what %s keeps", v.Name)
+		kept, err := keep(ctx, v, s)
 		if err != nil {
-			return fmt.Errorf("count what %s keeps: %w", v.Name, err)
+			return err
 		}
 		r.Kept = append(r.Kept, kept)
 	}
 	return nil
 }
 
-// time fills in what is measured, and the store calls that are counted for it.
-func (r *Report) time(ctx context.Context, p plan) error {
-	p.progress("counting store calls")
-	valkey, err := storeserver.Valkey(ctx)
-	if err != nil {
-		return err
-	}
-	calls := map[string]map[string]Calls{}
-	for _, v := range p.variants {
-		if calls[v.Name], err = countCalls(ctx, v, valkey.Addr); err != nil {
-			break
+// cost fills in what is counted and measured of each route.
+func (r *Report) cost(ctx context.Context, compared []variant, s stores, progress func(string, ...any)) error {
+	if s[storeDynamoDB] != "" {
+		progress("counting DynamoDB's units")
+		for _, u := range unitSettings() {
+			if err := u.count(ctx, s[storeDynamoDB]); err != nil {
+				return err
+			}
+			r.Units = append(r.Units, u)
 		}
 	}
-	if err == nil {
-		r.Machine.Store, err = storeVersion(ctx, valkey.Addr)
-	}
-	if err := errors.Join(err, valkey.Close()); err != nil {
-		return err
-	}
-	measured, err := measure(ctx, p)
-	if err != nil {
-		return err
-	}
-	for _, v := range p.variants {
+	servers := map[string]*server{}
+	progress("counting store calls")
+	for _, v := range compared {
+		counts, err := countCalls(ctx, v, s)
+		if err != nil {
+			return err
+		}
+		server, err := startServer(v, s)
+		if err != nil {
+			return err
+		}
+		defer server.end()
+		servers[v.Name] = server
 		for _, route := range v.Routes {
-			r.Timings = append(r.Timings, newTiming(v, route, measured, calls[v.Name][route]))
+			r.Costs = append(r.Costs, &Cost{variant: v, Route: route, Calls: counts[route].calls, Bytes: counts[route].bytes})
 		}
 	}
-	r.Targets = r.targets()
+	testing.Init()
+	if err := flag.Set("test.benchtime", fmt.Sprintf("%dx", r.Requests)); err != nil {
+		return err
+	}
+	for turn := range r.Turns {
+		progress("turn %d of %d", turn+1, r.Turns)
+		for _, c := range r.Costs {
+			result := testing.Benchmark(func(b *testing.B) { servers[c.Name].benchmark(b, c.Route) })
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if result.N != r.Requests {
+				return fmt.Errorf("measure %s, %s: a request failed", c.Name, c.Route)
+			}
+			c.CPU = append(c.CPU, result.Extra[metricCPU])
+			c.Mallocs = append(c.Mallocs, result.Extra[metricMallocs])
+		}
+	}
 	return nil
 }

@@ -2,33 +2,59 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 )
 
-// A countingProxy passes connections on to a Valkey server and counts the commands that clients send. What a script
-// does inside the server is no command of a client's, and isn't seen.
+// A countingProxy passes connections on to a store and counts what clients send and get. What a script does inside the
+// store is no call of a client's, and isn't seen.
 type countingProxy struct {
 	addr     string
 	listener net.Listener
 
-	mu     sync.Mutex
-	counts map[string]int // by name of the command
-	conns  []net.Conn
+	mu    sync.Mutex
+	calls Calls // by name of the command or operation
+	bytes int   // in both directions
+	conns []net.Conn
 }
 
-// startCountingProxy listens on a free loopback port until Close.
-func startCountingProxy(server string) (*countingProxy, error) {
+// startCountingProxy listens on a free loopback port until Close. read reads one call and returns its name.
+func startCountingProxy(store string, read func(*bufio.Reader) (string, error)) (*countingProxy, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("start the counting proxy: %w", err)
 	}
-	p := &countingProxy{addr: listener.Addr().String(), listener: listener, counts: map[string]int{}}
-	go p.accept(server)
+	p := &countingProxy{addr: listener.Addr().String(), listener: listener, calls: Calls{}}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			upstream, err := net.Dial("tcp", store)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			p.mu.Lock()
+			p.conns = append(p.conns, client, upstream)
+			p.mu.Unlock()
+			go func() {
+				defer client.Close()
+				io.Copy(io.MultiWriter(byteCounter{p}, client), upstream)
+			}()
+			go func() {
+				defer upstream.Close()
+				p.forward(upstream, client, read)
+			}()
+		}
+	}()
 	return p, nil
 }
 
@@ -41,83 +67,79 @@ func (p *countingProxy) Close() {
 	}
 }
 
-// take returns the commands since it was last called.
-func (p *countingProxy) take() map[string]int {
+// take returns the calls and bytes since it was last called.
+func (p *countingProxy) take() (Calls, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	counts := p.counts
-	p.counts = map[string]int{}
-	return counts
+	calls, bytes := p.calls, p.bytes
+	p.calls, p.bytes = Calls{}, 0
+	return calls, bytes
 }
 
-func (p *countingProxy) accept(server string) {
+// forward passes on the client's calls, each counted before the store can answer it.
+func (p *countingProxy) forward(store io.Writer, client io.Reader, read func(*bufio.Reader) (string, error)) {
+	var raw bytes.Buffer
+	reader := bufio.NewReader(io.TeeReader(client, io.MultiWriter(byteCounter{p}, &raw)))
 	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		upstream, err := net.Dial("tcp", server)
-		if err != nil {
-			client.Close()
-			continue
-		}
-		p.mu.Lock()
-		p.conns = append(p.conns, client, upstream)
-		p.mu.Unlock()
-		go func() {
-			defer client.Close()
-			io.Copy(client, upstream)
-		}()
-		go func() {
-			defer upstream.Close()
-			p.forward(upstream, bufio.NewReader(client))
-		}()
-	}
-}
-
-// forward passes on one command after another, each counted before the server can answer it.
-func (p *countingProxy) forward(server io.Writer, client *bufio.Reader) {
-	for {
-		name, raw, err := readCommand(client)
+		name, err := read(reader)
 		if err != nil {
 			return
 		}
 		p.mu.Lock()
-		p.counts[name]++
+		p.calls[name]++
 		p.mu.Unlock()
-		if _, err := server.Write(raw); err != nil {
+		if reader.Buffered() > 0 {
+			continue // raw has the beginning of another call
+		}
+		if _, err := raw.WriteTo(store); err != nil {
 			return
 		}
 	}
 }
 
-// readCommand reads a command as clients send it (RESP: an array of bulk strings) and returns its name and its bytes.
-func readCommand(r *bufio.Reader) (name string, raw []byte, err error) {
-	length := func(prefix byte) (int, error) {
-		line, err := r.ReadBytes('\n')
+// A byteCounter counts what is written to it.
+type byteCounter struct{ p *countingProxy }
+
+func (c byteCounter) Write(b []byte) (int, error) {
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
+	c.p.bytes += len(b)
+	return len(b), nil
+}
+
+// readCommand reads a command as clients send it to Valkey (RESP: an array of bulk strings).
+func readCommand(r *bufio.Reader) (name string, err error) {
+	length := func() (int, error) {
+		line, err := r.ReadString('\n')
 		if err != nil {
 			return 0, err
 		}
-		raw = append(raw, line...)
-		n, err := strconv.Atoi(strings.TrimSpace(string(line[1:])))
-		if line[0] != prefix || err != nil {
-			return 0, fmt.Errorf("no command: %q", line)
-		}
-		return n, nil
+		return strconv.Atoi(strings.TrimSpace(line[1:]))
 	}
-	count, err := length('*')
+	count, err := length()
 	for i := 0; i < count && err == nil; i++ {
-		var size int
-		if size, err = length('$'); err != nil {
-			break
+		size, err := length()
+		if err != nil {
+			return "", err
 		}
 		word := make([]byte, size+len("\r\n"))
-		if _, err = io.ReadFull(r, word); err == nil {
-			raw = append(raw, word...)
+		if _, err := io.ReadFull(r, word); err != nil {
+			return "", err
 		}
 		if i == 0 {
 			name = strings.ToUpper(string(word[:size]))
 		}
 	}
-	return name, raw, err
+	return name, err
+}
+
+// readOperation reads a request to DynamoDB.
+func readOperation(r *bufio.Reader) (name string, err error) {
+	request, err := http.ReadRequest(r)
+	if err != nil {
+		return "", err
+	}
+	_, name, _ = strings.Cut(request.Header.Get("X-Amz-Target"), ".")
+	_, err = io.Copy(io.Discard, request.Body)
+	return name, err
 }

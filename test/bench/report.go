@@ -1,100 +1,43 @@
 package main
 
 import (
-	"os"
-	"runtime"
+	"fmt"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
+
+	"stateless-servers/lab/machine"
 )
 
-// A Report is all that one run found. Its JSON has every turn.
+// A Report is all that one run found.
 type Report struct {
 	Started  time.Time
-	Machine  Machine
+	Machine  string
 	Modules  map[string]string // versions of what is compared
-	Rounds   int
-	Requests int // of a route in a round
-	Visitors int
+	Turns    int
+	Requests int // of a route in a turn
 
-	Timings []Timing
-	Targets []Target
-	Units   []Units
-	Kept    []Kept
-	Of      Attempts // of what Kept counts
+	Costs []*Cost
+	Units []Units
+	Kept  []Kept
+	Of    Attempts // of what Kept counts
 }
 
-// A Timing is what a variant's route cost.
-type Timing struct {
-	Variant   string
-	Title     string
-	Route     string
-	CPU       float64 // microseconds of the server's CPU time a request; median of the turns, as all that follow
-	ToNone    float64 // CPU as a multiple of that without a session, in the same turn
-	ToBare    float64 // CPU as a multiple of that of the bare store calls; 0 where there are none
-	PerSecond float64 // requests
-	Mallocs   float64 // heap objects a request
-	Calls     Calls   // of the store, by one request
-	Turns     []Turn
-}
-
-func newTiming(v variant, route string, all measurements, calls Calls) Timing {
-	turns := all[v.Name][route]
-	return Timing{
-		Variant: v.Name, Title: v.Title, Route: route, Calls: calls, Turns: turns,
-		CPU:       medianOf(turns, func(t Turn) float64 { return t.CPU }),
-		ToNone:    ratio(turns, all[noSession][routeUntouched]),
-		ToBare:    ratio(turns, all[v.Bare][route]),
-		PerSecond: medianOf(turns, func(t Turn) float64 { return t.PerSecond }),
-		Mallocs:   medianOf(turns, func(t Turn) float64 { return t.Mallocs }),
-	}
-}
-
-// A Target is what this repository's library is to cost at most.
-type Target struct {
-	Variant string
+// A Cost is what a variant's route costs a request.
+type Cost struct {
+	variant
 	Route   string
-	Base    string  // what the CPU time is compared with
-	Most    float64 // times the base's
-	Is      float64
-	Calls   int // of the store
-	Met     bool
+	CPU     []float64 // nanoseconds of the server's CPU time a request, by turn
+	Mallocs []float64 // heap objects of the server a request, by turn
+	Calls   Calls     // of the store
+	Bytes   int       // to and from the store
 }
 
-// targets compares what was measured with what was aimed at.
-func (r *Report) targets() []Target {
-	aims := []Target{
-		{Variant: ownValkey, Route: routeUntouched, Base: noSession, Most: 1.05, Calls: 0},
-		{Variant: ownValkey, Route: routeRead, Base: bareValkey, Most: 1.25, Calls: 1},
-		{Variant: ownValkey, Route: routeWrite, Base: bareValkey, Most: 1.25, Calls: 1},
-		{Variant: ownDynamoDB, Route: routeUntouched, Base: noSession, Most: 1.05, Calls: 0},
-		{Variant: ownDynamoDB, Route: routeRead, Base: bareDynamoDB, Most: 1.15, Calls: 1},
-		{Variant: ownDynamoDB, Route: routeWrite, Base: bareDynamoDB, Most: 1.15, Calls: 1},
-	}
-	var list []Target
-	for _, aim := range aims {
-		for _, t := range r.Timings {
-			if t.Variant != aim.Variant || t.Route != aim.Route {
-				continue
-			}
-			aim.Is = t.ToBare
-			if aim.Base == noSession {
-				aim.Is = t.ToNone
-			}
-			if aim.Is > 0 {
-				aim.Met = aim.Is <= aim.Most && t.Calls.total() == aim.Calls
-				list = append(list, aim)
-			}
-		}
-	}
-	return list
-}
-
-func newReport(p plan) *Report {
-	r := &Report{
-		Started: time.Now().UTC().Truncate(time.Second), Machine: describeMachine(), Modules: map[string]string{},
-		Rounds: p.rounds, Requests: p.requests, Visitors: p.visitors, Of: attempted(),
-	}
+func newReport(turns, requests int) *Report {
+	r := &Report{Started: time.Now().UTC().Truncate(time.Second), Machine: fmt.Sprint(machine.This()),
+		Modules: map[string]string{}, Turns: turns, Requests: requests, Of: Attempts{increments, trials}}
 	build, _ := debug.ReadBuildInfo()
 	if build == nil {
 		return r
@@ -112,37 +55,87 @@ func newReport(p plan) *Report {
 	return r
 }
 
-// A Machine is where a run took place.
-type Machine struct {
-	CPU        string
-	CPUs       int
-	Kernel     string
-	Go         string
-	Store      string // the Valkey or Redis server
-	LoadBefore string // load averages of 1, 5 and 15 minutes
-	LoadAfter  string
-}
-
-func describeMachine() Machine {
-	m := Machine{CPU: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(), LoadBefore: loadAverage()}
-	for line := range strings.Lines(readProc("cpuinfo")) {
-		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
-			m.CPU = strings.TrimSpace(value)
-			break
-		}
+// to returns the median over the turns of a cost's CPU time as a multiple of another's in the same turn; 0 if the other
+// wasn't measured.
+func (r *Report) to(c *Cost, variant, route string) float64 {
+	i := slices.IndexFunc(r.Costs, func(base *Cost) bool { return base.Name == variant && base.Route == route })
+	if i < 0 {
+		return 0
 	}
-	m.Kernel = strings.TrimSpace(readProc("sys/kernel/osrelease"))
-	return m
+	ratios := make([]float64, len(c.CPU))
+	for turn := range ratios {
+		ratios[turn] = c.CPU[turn] / r.Costs[i].CPU[turn]
+	}
+	return median(ratios)
 }
 
-// loadAverage counts what runs and what waits to run.
-func loadAverage() string {
-	fields := strings.Fields(readProc("loadavg"))
-	return strings.Join(fields[:min(3, len(fields))], " ")
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// readProc returns a file of proc(5), empty where there is none.
-func readProc(name string) string {
-	text, _ := os.ReadFile("/proc/" + name)
-	return string(text)
+// target formats the ratio that is aimed at, and whether it is reached.
+func target(most, is float64) string {
+	switch {
+	case most == 0 || is == 0:
+		return ""
+	case is <= most:
+		return fmt.Sprintf(" (at most %.2f×: yes)", most)
+	default:
+		return fmt.Sprintf(" (at most %.2f×: **no**)", most)
+	}
+}
+
+// times formats a ratio; 0 is none.
+func times(ratio float64) string {
+	if ratio == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f×", ratio)
+}
+
+// row formats a cost as a line of its table.
+func (r *Report) row(c *Cost) string {
+	toNone, toBare := r.to(c, noSession, routeUntouched), r.to(c, c.Bare, c.Route)
+	aimNone, aimBare := "", target(c.Most[c.Route], toBare)
+	if c.Route == routeUntouched {
+		aimNone = target(c.Most[c.Route], toNone)
+	}
+	return fmt.Sprintf("| %s | %s | %.1f | %s%s | %s%s | %.0f | %s | %d |\n", c.Title, c.Route, median(c.CPU)/1000,
+		times(toNone), aimNone, times(toBare), aimBare, median(c.Mallocs), c.Calls, c.Bytes)
+}
+
+// markdown returns the report's tables. docs/benchmarks.md says what they mean.
+func (r *Report) markdown() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "Measured by `make bench`, %s. %s. Medians of %d turns of %d requests.\n\n",
+		r.Started.Format("2 January 2006, 15:04 MST"), r.Machine, r.Turns, r.Requests)
+	for _, module := range slices.Sorted(maps.Keys(r.Modules)) {
+		fmt.Fprintf(&text, "- %s %s\n", module, r.Modules[module])
+	}
+	if len(r.Costs) > 0 {
+		text.WriteString("\n| | route | CPU µs | to no session | to bare calls | allocations | store calls | store bytes |\n" +
+			"|---|---|---:|---:|---:|---:|---|---:|\n")
+	}
+	for _, c := range r.Costs {
+		text.WriteString(r.row(c))
+	}
+	if len(r.Units) > 0 {
+		text.WriteString("\n| session | a request every | write units | eager | read units | eager | fewer write units |\n" +
+			"|---:|---:|---:|---:|---:|---:|---:|\n")
+	}
+	for _, u := range r.Units {
+		fmt.Fprintf(&text, "| %d B | %s | %g | %g | %g | %g | %.1f× |\n",
+			u.Bytes, u.Pace, u.Writes, u.EagerWrites(), u.Reads, u.EagerReads(), u.EagerWrites()/u.Writes)
+	}
+	fmt.Fprintf(&text, "\n| | increments kept of %d | with %s of work | abandoned writes kept of %d | back after logout by a write | "+
+		"by a read |\n|---|---:|---:|---:|---:|---:|\n", increments, slowly, trials)
+	for _, k := range r.Kept {
+		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d |\n", k.title, k.Increments, k.SlowIncrements, k.Abandoned, k.ByWrite, k.ByRead)
+	}
+	return text.String()
 }

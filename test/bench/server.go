@@ -1,208 +1,150 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
+	"os/exec"
 	"runtime"
-	"runtime/pprof"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"testing"
 	"time"
-
-	"stateless-servers/session/sessiontest/process"
 )
 
-// A Usage is what a server process has used since its start, from its own accounting.
-type Usage struct {
+// A usage is what a server process has used since its start.
+type usage struct {
 	CPU     time.Duration // user and system (getrusage)
-	Mallocs uint64        // heap objects (runtime.MemStats)
-	Active  int           // requests under way, without this one
-	Held    int           // of these, at the gate
-	Left    int           // of those, without a client
+	Mallocs uint64        // heap objects
 }
 
-// serve is the server process: it prints where it listens, for visitors and for usage, and serves one variant until it is stopped.
-func serve(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	name := flags.String("variant", "", "")
-	store := flags.String("store", "", "")
-	cpu := flags.Int("cpu", -1, "")
-	profile := flags.String("profile", "", "")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if *cpu >= 0 {
-		if err := pin(*cpu); err != nil {
-			return err
-		}
-		runtime.GOMAXPROCS(1)
-	}
-	v, err := variantNamed(*name)
+// serve is the server process: it prints its URL, and serves a variant until its standard input ends.
+func serve(name, store string) error {
+	v, err := variantNamed(name)
 	if err != nil {
 		return err
 	}
-	l, err := v.open(*store)
+	l, err := v.open(store)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	if *profile != "" {
-		file, err := os.Create(*profile)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
-	}
-
-	var active atomic.Int64
-	gate := newGate()
-	routes := newHandler(l, gate)
-	visitors, err := net.Listen("tcp4", "127.0.0.1:0")
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	admin, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	// Of its own, so that no visitor's request pays for it.
-	adminServer := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.FormValue("collect") != "" {
-			runtime.GC()
+	routes := newHandler(l, nil)
+	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/usage" {
+			routes.ServeHTTP(w, r)
+			return
 		}
-		if r.FormValue("open") != "" {
-			gate.open()
-		}
-		usage, err := readUsage()
-		if err != nil {
+		var memory runtime.MemStats
+		runtime.ReadMemStats(&memory)
+		var used syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		usage.Active = int(active.Load())
-		usage.Held, usage.Left = gate.waiting()
-		json.NewEncoder(w).Encode(usage)
+		json.NewEncoder(w).Encode(usage{time.Duration(used.Utime.Nano() + used.Stime.Nano()), memory.Mallocs})
 	})}
-	go adminServer.Serve(admin)
-	defer adminServer.Close()
-	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		active.Add(1)
-		defer active.Add(-1)
-		routes.ServeHTTP(w, r)
-	})}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
-	defer stop()
-	go func() {
-		<-ctx.Done()
-		server.Close()
-	}()
-	fmt.Println(visitors.Addr(), admin.Addr())
-	if err := server.Serve(visitors); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
-
-func readUsage() (Usage, error) {
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
-	cpu, err := cpuTime()
-	return Usage{CPU: cpu, Mallocs: memory.Mallocs}, err
+	go server.Serve(listener)
+	fmt.Printf("http://%s\n", listener.Addr())
+	io.Copy(io.Discard, os.Stdin)
+	return server.Close()
 }
 
 // A server is a server process, seen from outside.
 type server struct {
-	*process.Process
-	addr, admin string
+	url string
+	end func() error
 }
 
-// startServer starts a server process of the variant. cpu is the CPU that it is pinned to, -1 for any; profile names the
-// file that its CPU profile goes to when it is stopped, empty for none.
-func startServer(v variant, store string, cpu int, profile string) (*server, error) {
+// startServer starts a server process of the variant, with one processor.
+func startServer(v variant, s stores) (*server, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	said := &firstLine{line: make(chan string, 1)}
-	p, err := process.Start(process.Command{
-		Name: "server " + v.Name, Path: program, Output: said,
-		Args: []string{"serve", "-variant", v.Name, "-store", store, "-cpu", strconv.Itoa(cpu), "-profile", profile},
-	})
+	command := exec.Command(program, "serve", v.Name, s[v.Store])
+	command.Env = append(os.Environ(), "GOMAXPROCS=1")
+	command.Stderr = os.Stderr
+	stdin, err := command.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case line := <-said.line:
-		addr, admin, _ := strings.Cut(line, " ")
-		return &server{p, addr, admin}, nil
-	case <-p.Done():
-		return nil, p.Ended()
-	case <-time.After(time.Minute):
-		p.Kill()
-		return nil, fmt.Errorf("server %s didn't start within a minute", v.Name)
-	}
-}
-
-// stop ends the server; its profile is written then.
-func (s *server) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	return s.Stop(ctx)
-}
-
-// usage asks the server for its usage.
-func (s *server) usage(ctx context.Context) (Usage, error) { return s.ask(ctx, "") }
-
-// collect makes the server collect its garbage first, so that what follows pays for none but its own.
-func (s *server) collect(ctx context.Context) (Usage, error) { return s.ask(ctx, "?collect=true") }
-
-// open lets the requests go on that are held.
-func (s *server) open(ctx context.Context) error {
-	_, err := s.ask(ctx, "?open=true")
-	return err
-}
-
-func (s *server) ask(ctx context.Context, query string) (Usage, error) {
-	var u Usage
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/"+query, nil)
+	stdout, err := command.StdoutPipe()
 	if err != nil {
-		return u, err
+		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	end := func() error { return errors.Join(stdin.Close(), command.Wait()) }
+	url, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		return nil, fmt.Errorf("start the server %s: %w", v.Name, errors.Join(err, end()))
+	}
+	return &server{strings.TrimSpace(url), end}, nil
+}
+
+func (s *server) usage(ctx context.Context) (usage, error) {
+	var u usage
+	response, err := (&visitor{client: http.DefaultClient}).do(ctx, http.MethodGet, s.url+"/usage")
 	if err != nil {
 		return u, fmt.Errorf("ask the server for its usage: %w", err)
 	}
 	defer response.Body.Close()
-	if err := json.NewDecoder(response.Body).Decode(&u); err != nil {
-		return u, fmt.Errorf("ask the server for its usage: %w", err)
-	}
-	return u, nil
+	return u, json.NewDecoder(response.Body).Decode(&u)
 }
 
-// firstLine hands on the first line that is written to it.
-type firstLine struct {
-	line chan string
-	text bytes.Buffer
-}
+// Metrics of a benchmark's result, per request. Its time says nothing of the server.
+const (
+	metricCPU     = "cpu-ns/req"
+	metricMallocs = "mallocs/req"
+)
 
-func (f *firstLine) Write(p []byte) (int, error) {
-	had := strings.Contains(f.text.String(), "\n")
-	f.text.Write(p)
-	if line, _, ended := strings.Cut(f.text.String(), "\n"); ended && !had {
-		f.line <- line
+// crowd is how many visitors send at once.
+const crowd = 16
+
+// benchmark sends b.N requests of a route to the server, by visitors who each have a session, and reports what the server
+// has used for them.
+func (s *server) benchmark(b *testing.B, route string) {
+	client := newClient(crowd)
+	defer client.CloseIdleConnections()
+	var visitors [crowd]*visitor
+	for i := range visitors {
+		var err error
+		if visitors[i], err = newVisitor(b.Context(), client, s.url); err != nil {
+			b.Fatal(err)
+		}
 	}
-	return len(p), nil
+	before, err := s.usage(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	var next atomic.Int64
+	b.SetParallelism((crowd + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		i := next.Add(1) - 1
+		for i < crowd && pb.Next() {
+			if err := visitors[i].send(b.Context(), s.url, route); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	after, err := s.usage(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(after.CPU-before.CPU)/float64(b.N), metricCPU)
+	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N), metricMallocs)
 }

@@ -8,53 +8,50 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"stateless-servers/session"
 	store "stateless-servers/session/dynamodb"
 )
 
-// mix is what ten requests of a visitor do.
-var mix = [10]string{
-	routeUntouched, routeRead, routeUntouched, routeRead, routeUntouched,
-	routeWrite, routeUntouched, routeRead, routeUntouched, routeRead,
+// mix returns what ten requests of a visitor do.
+func mix() [10]string {
+	return [10]string{
+		routeUntouched, routeRead, routeUntouched, routeRead, routeUntouched,
+		routeWrite, routeUntouched, routeRead, routeUntouched, routeRead,
+	}
 }
 
-// A Units is what a number of requests of the mix cost on DynamoDB, as it reports them itself (ReturnConsumedCapacity).
+// Units are what a thousand requests of the mix cost on DynamoDB.
 type Units struct {
-	Bytes       int           // size of the session, about
-	Pace        time.Duration // between two requests of a visitor
-	OwnReads    float64       // read units per thousand requests, of app/session
-	OwnWrites   float64       // write units
-	EagerReads  float64       // of a library that loads and touches the session in every request
-	EagerWrites float64
+	Bytes         int           // size of the session, about
+	Pace          time.Duration // between two requests of a visitor
+	Reads, Writes float64       // of session, as DynamoDB reports them (ReturnConsumedCapacity)
 }
 
-// unitSettings are the sizes and paces that the report shows. A quick visitor's own writes extend the session; a slower
+// EagerReads are the read units of a library that loads the session in every request: one for every 4 KB.
+func (u Units) EagerReads() float64 { return float64(1000 * ((u.Bytes + 4095) / 4096)) }
+
+// EagerWrites are the write units of a library that writes or touches the session in every request: one for every KB.
+func (u Units) EagerWrites() float64 { return float64(1000 * ((u.Bytes + 1023) / 1024)) }
+
+// unitSettings returns the sizes and paces that the report shows. A quick visitor's own writes extend the session; a slower
 // one's reads have to, and in the worst case all of them.
-func unitSettings(yield func(bytes int, pace time.Duration) bool) {
+func unitSettings() (list []Units) {
 	for _, bytes := range []int{300, 1500} {
 		for _, pace := range []time.Duration{time.Second, 10 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute} {
-			if !yield(bytes, pace) {
-				return
-			}
+			list = append(list, Units{Bytes: bytes, Pace: pace})
 		}
 	}
+	return list
 }
 
-// countUnits has one visitor send the mix, with a session of about that many bytes in a table that exists.
-func countUnits(ctx context.Context, endpoint string, bytes int, pace time.Duration) (Units, error) {
-	u := Units{Bytes: bytes, Pace: pace}
-	if err := u.count(ctx, &meter{Client: newDynamoDBClient(endpoint)}); err != nil {
-		return u, fmt.Errorf("count DynamoDB's units: %w", err)
-	}
-	return u, nil
-}
-
-func (u *Units) count(ctx context.Context, m *meter) error {
+// count has one visitor send the mix, in a table that exists.
+func (u *Units) count(ctx context.Context, endpoint string) error {
 	// The mix repeats itself, so that a hundred requests cost a tenth of a thousand.
 	const requests, perThousand = 100, 10
+	m := &meter{Client: newDynamoDBClient(endpoint)}
 	now := time.Now()
 	options := ownOptions()
 	options.Lifetime = 365 * 24 * time.Hour // longer than the requests take at any pace
@@ -63,43 +60,47 @@ func (u *Units) count(ctx context.Context, m *meter) error {
 	if err != nil {
 		return err
 	}
-	handler := newHandler(l, newGate())
-	started := httptest.NewRecorder()
-	handler.ServeHTTP(started, httptest.NewRequestWithContext(ctx, http.MethodPost, "/start", nil))
-	cookies := started.Result().Cookies()
-	if len(cookies) != 1 {
-		return fmt.Errorf("start a session: %s", started.Body)
+	handler := newHandler(padded{l, strings.Repeat("x", max(0, u.Bytes-250))}, nil)
+	var cookies []*http.Cookie
+	send := func(method, path string) error {
+		request := httptest.NewRequestWithContext(ctx, method, path, nil)
+		for _, cookie := range cookies {
+			request.AddCookie(cookie)
+		}
+		answered := httptest.NewRecorder()
+		if handler.ServeHTTP(answered, request); answered.Code != http.StatusOK {
+			return fmt.Errorf("count DynamoDB's units: %s: %s", path, answered.Body)
+		}
+		cookies = append(cookies, answered.Result().Cookies()...)
+		return nil
 	}
-	id := hashedID(cookies[0].Value)
-	if err := m.pad(ctx, id, u.Bytes); err != nil {
+	if err := send(http.MethodPost, "/start"); err != nil {
 		return err
 	}
-
-	m.take(0)
+	m.reads, m.writes = 0, 0
 	for i := range requests {
 		now = now.Add(u.Pace)
-		route := mix[i%len(mix)]
-		method := http.MethodGet
+		method, route := http.MethodGet, mix()[i%10]
 		if route == routeWrite {
 			method = http.MethodPost
 		}
-		request := httptest.NewRequestWithContext(ctx, method, "/"+route, nil)
-		request.AddCookie(cookies[0])
-		answered := httptest.NewRecorder()
-		handler.ServeHTTP(answered, request)
-		if answered.Code != http.StatusOK {
-			return fmt.Errorf("%s: %s", route, answered.Body)
-		}
-	}
-	u.OwnReads, u.OwnWrites = m.take(perThousand)
-
-	for i := range requests {
-		if err := m.eager(ctx, id, mix[i%len(mix)] == routeWrite); err != nil {
+		if err := send(method, "/"+route); err != nil {
 			return err
 		}
 	}
-	u.EagerReads, u.EagerWrites = m.take(perThousand)
+	u.Reads, u.Writes = perThousand*m.reads, perThousand*m.writes
 	return nil
+}
+
+// padded starts sessions with that much more in them.
+type padded struct {
+	library
+	padding string
+}
+
+func (p padded) Start(w http.ResponseWriter, r *http.Request) error {
+	session.Key[string]("padding").Set(r.Context(), p.padding)
+	return p.library.Start(w, r)
 }
 
 // A meter adds up the units that DynamoDB reports for the calls through it.
@@ -111,13 +112,6 @@ type meter struct {
 var _ store.API = (*meter)(nil)
 
 type option = func(*dynamodb.Options)
-
-// take returns the units since it was last called, times a factor.
-func (m *meter) take(factor float64) (reads, writes float64) {
-	reads, writes = factor*m.reads, factor*m.writes
-	m.reads, m.writes = 0, 0
-	return reads, writes
-}
 
 func (m *meter) GetItem(ctx context.Context, in *dynamodb.GetItemInput, o ...option) (*dynamodb.GetItemOutput, error) {
 	in.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
@@ -135,48 +129,4 @@ func (m *meter) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o 
 		m.writes += *out.ConsumedCapacity.CapacityUnits
 	}
 	return out, err
-}
-
-func (m *meter) PutItem(ctx context.Context, in *dynamodb.PutItemInput, o ...option) (*dynamodb.PutItemOutput, error) {
-	in.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
-	out, err := m.Client.PutItem(ctx, in, o...)
-	if err == nil {
-		m.writes += *out.ConsumedCapacity.CapacityUnits
-	}
-	return out, err
-}
-
-// pad gives the item about that many bytes.
-func (m *meter) pad(ctx context.Context, id types.AttributeValue, bytes int) error {
-	_, err := m.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: aws.String(tableName), Key: map[string]types.AttributeValue{"id": id},
-		UpdateExpression:         aws.String("SET #values.padding = :padding"),
-		ExpressionAttributeNames: map[string]string{"#values": "values"},
-		ExpressionAttributeValues: map[string]types.AttributeValue{
-			":padding": text(`"` + strings.Repeat("x", max(0, bytes-250)) + `"`),
-		},
-	})
-	return err
-}
-
-// eager does what express-session with connect-dynamodb does for a request: it reads the session, and then writes it if
-// it changed, and else touches it.
-func (m *meter) eager(ctx context.Context, id types.AttributeValue, changed bool) error {
-	key := map[string]types.AttributeValue{"id": id}
-	read, err := m.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: aws.String(tableName), Key: key, ConsistentRead: aws.Bool(true),
-	})
-	if err != nil {
-		return err
-	}
-	if changed {
-		_, err = m.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(tableName), Item: read.Item})
-		return err
-	}
-	_, err = m.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: aws.String(tableName), Key: key, UpdateExpression: aws.String("SET #ttl = :ttl"),
-		ExpressionAttributeNames:  map[string]string{"#ttl": "ttl"},
-		ExpressionAttributeValues: map[string]types.AttributeValue{":ttl": read.Item["ttl"]},
-	})
-	return err
 }
