@@ -11,6 +11,7 @@ import (
 	"stateless-servers/app/session"
 	"stateless-servers/app/session/memory"
 	"stateless-servers/lab/check"
+	"stateless-servers/lab/load"
 )
 
 // A correct fleet is never accused: not with overlapping requests, not while servers are killed and added, and not when
