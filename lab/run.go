@@ -212,7 +212,7 @@ func writePage(dir string, o experiment.Observation) error {
 	}
 	err := os.WriteFile(filepath.Join(dir, o.Name+".md"), []byte(page.String()), 0o644)
 	for _, chart := range o.Charts {
-		err = errors.Join(err, os.WriteFile(filepath.Join(dir, chart.Name+".svg"), chart.SVG, 0o644))
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, chart.Name+".svg"), []byte(chart.File()), 0o644))
 	}
 	return err
 }

@@ -3,31 +3,18 @@ package chart
 import (
 	"encoding/xml"
 	"errors"
+	"flag"
 	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// drawn returns the texts of an SVG, after a look whether it is one.
-func drawn(t *testing.T, svg []byte) string {
-	t.Helper()
-	var texts []string
-	decoder := xml.NewDecoder(strings.NewReader(string(svg)))
-	for {
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			return strings.Join(texts, "|")
-		}
-		if err != nil {
-			t.Fatalf("not XML: %v\n%s", err, svg)
-		}
-		if data, ok := token.(xml.CharData); ok && strings.TrimSpace(string(data)) != "" {
-			texts = append(texts, strings.TrimSpace(string(data)))
-		}
-	}
-}
+var update = flag.Bool("update", false, "rewrite the golden pictures in testdata")
 
 // colours are those that are neither a variable nor none.
 var colours = regexp.MustCompile(`#[0-9A-Fa-f]{6}|rgb\(`)
@@ -40,67 +27,90 @@ func line(name string, ys ...float64) Series {
 	return s
 }
 
-// Charts follow the page's colours, whatever is in them.
-func TestColours(t *testing.T) {
+// A picture is as it was, well-formed, and has the page's colours, whatever is in the chart.
+func TestPictures(t *testing.T) {
 	var many []Series
 	for range 2 * len(palette) {
 		many = append(many, line("server", 1, 2, 3))
 	}
-	for name, draw := range map[string]func() ([]byte, error){
-		"lines":   Lines{X: "x", Y: "y", Series: many, Marks: []Mark{{1, "1"}}}.SVG,
-		"nothing": Lines{X: "x", Y: "y"}.SVG,
-		"zeroes":  Lines{X: "x", Y: "y", Series: []Series{line("a", 0, 0)}}.SVG,
-		"heights": Lines{X: "x", Y: "y", LogY: true, Series: []Series{line("a", 0, 0.5, 5000)}, Marks: []Mark{{1, "1"}}}.SVG,
-		"flat":    Lines{X: "x", Y: "y", LogY: true, Series: []Series{line("a", 0, 0)}}.SVG,
-		"a point": Lines{X: "x", Y: "y", Series: []Series{line("a", 5)}}.SVG,
+	x, y, logY := Axis{Label: "x"}, Axis{Label: "y"}, Axis{Label: "y", Kind: Log}
+	for name, c := range map[string]Chart{
+		"lines":   {Title: "<lines>", X: x, Y: y, Series: many, Marks: []Mark{{1, "1"}}},
+		"nothing": {X: x, Y: y},
+		"zeroes":  {X: x, Y: y, Series: []Series{line("a", 0, 0)}},
+		"heights": {X: x, Y: logY, Series: []Series{line("a", 0, 0.5, 5000)}, Marks: []Mark{{1, "1"}}},
+		"flat":    {X: x, Y: logY, Series: []Series{line("a", 0, 0)}},
+		"point":   {X: x, Y: y, Series: []Series{line("a", 5)}},
+		"percentiles": {
+			X: Axis{"percentile", Percentile}, Y: Axis{Label: "ms"},
+			Series: []Series{{Name: "a", Points: []Point{{0, 1}, {99.95, 50}, {100, 60}}}, line("b & c", 1)},
+			Marks:  []Mark{{0, "1"}, {99.9, "2"}, {99.905, "3"}, {99.91, "4"}},
+		},
+		"rings": {
+			X: Axis{"requests a second", Log}, Y: Axis{"USD a month", Log},
+			Series: []Series{{Name: "a", Points: []Point{{1, 100}, {1000, 100}}}, {Name: "b", Points: []Point{{1, 10}, {1000, 10_000}}}},
+			Rings:  []Ring{{10, 100, "1,2"}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			svg, err := draw()
-			if err != nil {
-				t.Fatal(err)
-			}
-			drawn(t, svg)
-			if found := colours.FindAllString(string(svg), -1); found != nil {
+			svg := c.SVG()
+			if found := colours.FindAllString(svg, -1); found != nil || !strings.Contains(svg, "var(--chart-ink)") {
 				t.Errorf("fixed colours: %v", found)
 			}
-			if !strings.Contains(string(svg), "var(--chart-ink)") {
-				t.Error("no variables")
-			}
-			if strings.Contains(string(svg), "NaN") || strings.Contains(string(svg), "Inf") {
+			if strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
 				t.Error("it has places that are none")
 			}
-			file := File(svg, "a <chart>")
-			if texts := drawn(t, file); !strings.Contains(texts, "a <chart>") || !strings.Contains(texts, "prefers-color-scheme:dark") {
-				t.Errorf("a file of its own has %s", texts)
+			file := c.File()
+			for decoder := xml.NewDecoder(strings.NewReader(file)); ; {
+				if _, err := decoder.Token(); errors.Is(err, io.EOF) {
+					break
+				} else if err != nil {
+					t.Fatalf("not XML: %v\n%s", err, file)
+				}
+			}
+			golden := filepath.Join("testdata", name+".golden.svg")
+			if *update {
+				if err := os.WriteFile(golden, []byte(file), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want, err := os.ReadFile(golden); err != nil || file != string(want) {
+				t.Errorf("it differs from %s (%v), which -update rewrites", golden, err)
 			}
 		})
 	}
 }
 
-func TestWhatIsWritten(t *testing.T) {
-	svg, err := Lines{
-		X: "percentile", Y: "ms", Percentiles: true,
-		Series: []Series{{Name: "a", Points: []Point{{0, 1}, {99.95, 50}, {100, 60}}}, line("b & c", 1)},
-		Marks:  []Mark{{0, "1"}, {99.9, "2"}, {99.905, "3"}, {99.91, "4"}},
-	}.SVG()
-	if err != nil {
-		t.Fatal(err)
-	}
-	texts := "|" + drawn(t, svg) + "|"
-	for _, text := range []string{"percentile", "ms", "a", "b & c", "50", "90", "99", "99.9", "99.99", "1", "2–4"} {
-		if !strings.Contains(texts, "|"+text+"|") {
-			t.Errorf("%q is not in %s", text, texts)
-		}
-	}
-	if strings.Contains(texts, ".00|") {
-		t.Errorf("numbers with nothing behind the point: %s", texts)
+// From 90 to 99 there is as much room as from 99 to 99.9, and 100 has a place.
+func TestPercentilesHaveRoom(t *testing.T) {
+	place := Percentile.place
+	if a, b := place(99)-place(90), place(99.9)-place(99); math.Abs(a-b) > 1e-9 || math.IsInf(place(100), 0) {
+		t.Errorf("%g and %g, 100 at %g", a, b, place(100))
 	}
 }
 
-// From 90 to 99 there is as much room as from 99 to 99.9, and 100 has a place.
-func TestPercentilesHaveRoom(t *testing.T) {
-	l := Lines{Percentiles: true}
-	if a, b := l.place(99)-l.place(90), l.place(99.9)-l.place(99); math.Abs(a-b) > 1e-9 || math.IsInf(l.place(100), 0) {
-		t.Errorf("%g and %g, 100 at %g", a, b, l.place(100))
+func TestTicks(t *testing.T) {
+	for _, test := range []struct {
+		scale scale
+		want  []float64
+	}{
+		{scale{low: 0, high: 56}, []float64{0, 20, 40}},
+		{scale{low: 0, high: 0.4}, []float64{0, 0.1, 0.2, 0.30000000000000004, 0.4}},
+		{scale{low: 3, high: 11}, []float64{4, 6, 8, 10}},
+		{scale{Axis: Axis{Kind: Log}, low: 0.5, high: 11}, []float64{0.5, 1, 2, 5, 10}},
+		{scale{Axis: Axis{Kind: Percentile}, low: 0, high: 99.95}, []float64{0, 50, 90, 99, 99.9}},
+	} {
+		if got := test.scale.ticks(yTicks); !slices.Equal(got, test.want) {
+			t.Errorf("from %g to %g: %v, want %v", test.scale.low, test.scale.high, got, test.want)
+		}
+	}
+}
+
+// The height of columns means a round number that is at least the highest, and at most half more.
+func TestTopOfColumns(t *testing.T) {
+	for highest, want := range map[float64]float64{0: 10, 10: 10, 10.1: 15, 99: 100, 101: 150, 207: 250, 850: 1000} {
+		if _, got := (Chart{Series: []Series{line("a", highest/2), line("b", highest/2)}}).Columns(1); got != want {
+			t.Errorf("the top of %v is %v, want %v", highest, got, want)
+		}
 	}
 }

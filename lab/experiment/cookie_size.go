@@ -53,7 +53,10 @@ func (e cookieSize) Run(ctx context.Context, lab *Lab) (Observation, error) {
 		table.Rows = append(table.Rows, []any{s.name})
 	}
 	table.Rows = append(table.Rows, []any{"MB in a million requests, then"})
-	lines := chart.Lines{X: "changes of the session", Y: "bytes of the header Cookie"}
+	lines := chart.Chart{
+		Title: "Bytes of the header Cookie, as a session grows",
+		X:     chart.Axis{Label: "changes of the session"}, Y: chart.Axis{Label: "bytes of the header Cookie"},
+	}
 	server, err := e.weigh(ctx, lab, e.server)
 	if err != nil {
 		return o, err
@@ -79,7 +82,8 @@ func (e cookieSize) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	o.atLeast("bytes that the cookie grows with "+client.name, client.growth(), 100)
 	o.atLeast(kept+server.name, server.visits, overlapping)
 	o.atMost(kept+client.name, client.visits, overlapping-1)
-	return o, o.chart(e.Name(), "Bytes of the header Cookie, as a session grows", lines)
+	o.Charts = append(o.Charts, Chart{e.Name(), lines})
+	return o, nil
 }
 
 // weight is what one place for sessions does to cookies.

@@ -108,8 +108,7 @@ type Table struct {
 // Chart is a picture of figures.
 type Chart struct {
 	Name string // of its file, without .svg
-	Alt  string // what it shows, for those who can't see it
-	SVG  []byte
+	chart.Chart
 }
 
 // Event is something that happened.
@@ -131,16 +130,6 @@ func (o *Observation) atMost(what string, is, limit float64) {
 
 func (o *Observation) atLeast(what string, is, limit float64) {
 	o.Checks = append(o.Checks, Check{what, is, fmt.Sprintf("at least %g", limit), is >= limit})
-}
-
-// chart draws lines, for a file of that name.
-func (o *Observation) chart(name, alt string, lines chart.Lines) error {
-	svg, err := lines.SVG()
-	if err != nil {
-		return err
-	}
-	o.Charts = append(o.Charts, Chart{Name: name, Alt: alt, SVG: chart.File(svg, alt)})
-	return nil
 }
 
 // Run runs an experiment and judges what it observed. The error is that of ctx: what was interrupted has no verdict.

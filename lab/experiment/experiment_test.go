@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stateless-servers/app/config"
+	"stateless-servers/lab/chart"
 	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/machine"
 	"stateless-servers/session/sessiontest/storeserver"
@@ -236,7 +237,7 @@ func TestPages(t *testing.T) {
 	full := Observation{
 		Advice:   "Do it.",
 		Tables:   []Table{{Title: "Figures", Columns: []string{"a|b", "n"}, Rows: [][]any{{"x|y\nz", 3}, {"<b>", 0.123456}}}},
-		Charts:   []Chart{{Name: "scripted", Alt: "A chart", SVG: []byte("<svg></svg>")}},
+		Charts:   []Chart{{"scripted", chart.Chart{Title: "A chart"}}},
 		Timeline: []Event{{"first", 1, 1.25, "server-1 | killed"}},
 	}
 	full.set("fleet", "%d servers", 3)

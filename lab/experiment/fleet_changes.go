@@ -113,12 +113,12 @@ func (o *Observation) figures(r load.Result) {
 }
 
 // servers draws how many requests each server answered, second by second.
-func (o *Observation) servers(name, run string, r load.Result) error {
-	alt := "Requests per server and second"
+func (o *Observation) servers(name, run string, r load.Result) {
+	title := "Requests per server and second"
 	if run != "" {
-		alt += ", " + run
+		title += ", " + run
 	}
-	return o.chart(name, alt, report.Servers(r))
+	o.Charts = append(o.Charts, Chart{name, report.Servers(r, title)})
 }
 
 // slowRequests are in flight at every server of which one is stopped.

@@ -8,6 +8,7 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/lab/chart"
 	"stateless-servers/lab/load"
+	"stateless-servers/lab/report"
 )
 
 // latency sends requests to a fleet on every store: at one rate, and then at rates that grow until one isn't held.
@@ -53,7 +54,10 @@ func (e latency) Run(ctx context.Context, lab *Lab) (Observation, error) {
 		"and answered right; each is tried %d times", steps(), limitP99, tries)
 	table := Table{Title: fmt.Sprintf("Latency at %d requests a second, in ms, and the highest rate held", sameRate), Columns: []string{
 		"sessions in", "requests", "failed", "p50", "p90", "p99", "p99.9", "max", "held, requests/s"}}
-	curves := chart.Lines{X: "percentile", Y: "latency, ms", Percentiles: true, LogY: true}
+	curves := chart.Chart{
+		Title: fmt.Sprintf("Latency by percentile at %d requests a second, for each store", sameRate),
+		X:     chart.Axis{Label: "percentile", Kind: chart.Percentile}, Y: chart.Axis{Label: "latency, ms", Kind: chart.Log},
+	}
 	for _, s := range e.setups {
 		r, held, err := e.observe(ctx, lab, s)
 		if err != nil {
@@ -67,19 +71,15 @@ func (e latency) Run(ctx context.Context, lab *Lab) (Observation, error) {
 		table.Rows = append(table.Rows, []any{s.String(), r.Requests, r.Requests - r.OK, q.P50, q.P90, q.P99, q.P999, q.Max, rate})
 		o.atLeast("share of the requests answered right with "+s.String(), float64(r.OK)/float64(max(1, r.Requests)), rightOnes)
 		o.atMost("p50 with "+s.String()+", ms", q.P50, float64(e.half.Milliseconds()))
-		curve, err := load.Percentiles(r.Histograms.Latency)
+		line, err := report.LatencyLine(s.String(), r.Histograms.Latency)
 		if err != nil {
 			return o, err
-		}
-		line := chart.Series{Name: s.String()}
-		for _, point := range curve {
-			line.Points = append(line.Points, chart.Point{X: point.Percent, Y: point.Milliseconds})
 		}
 		curves.Series = append(curves.Series, line)
 	}
 	o.Tables = append(o.Tables, table)
-	alt := fmt.Sprintf("Latency by percentile at %d requests a second, for each store", sameRate)
-	return o, o.chart(e.Name(), alt, curves)
+	o.Charts = append(o.Charts, Chart{e.Name(), curves})
+	return o, nil
 }
 
 func (latency) visitors(rate float64) load.Options {

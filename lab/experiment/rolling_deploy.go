@@ -60,5 +60,6 @@ func (e rollingDeploy) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	o.atMost("old servers left", float64(len(last)-len(added)), 0)
 	o.unnoticed("", r)
 	o.figures(r)
-	return o, o.servers(e.Name(), "", r)
+	o.servers(e.Name(), "", r)
+	return o, nil
 }

@@ -192,19 +192,21 @@ func median(samples []sample, resource int) float64 {
 }
 
 // drawSamples draws what a server took over time, with what happened meanwhile.
-func (o *Observation) drawSamples(name string, samples []sample, events []Event) error {
+func (o *Observation) drawSamples(name string, samples []sample, events []Event) {
 	var marks []chart.Mark
 	for _, event := range events {
 		marks = append(marks, chart.Mark{X: event.T, Label: fmt.Sprint(event.N)})
 	}
 	for _, picture := range []struct {
-		name, alt, y string
-		resources    []int
+		name, title, y string
+		resources      []int
 	}{
 		{"memory", "Memory of " + survivor + " over time, in MB", "MB", []int{residentMemory, heap}},
 		{"counts", "Goroutines and file descriptors of " + survivor + " over time", "number", []int{goroutines, descriptors}},
 	} {
-		lines := chart.Lines{X: "seconds from the start", Y: picture.y, Marks: marks}
+		lines := chart.Chart{
+			Title: picture.title, X: chart.Axis{Label: "seconds from the start"}, Y: chart.Axis{Label: picture.y}, Marks: marks,
+		}
 		for _, i := range picture.resources {
 			line := chart.Series{Name: resources()[i].name}
 			for _, one := range samples {
@@ -212,9 +214,6 @@ func (o *Observation) drawSamples(name string, samples []sample, events []Event)
 			}
 			lines.Series = append(lines.Series, line)
 		}
-		if err := o.chart(name+"-"+picture.name, picture.alt, lines); err != nil {
-			return err
-		}
+		o.Charts = append(o.Charts, Chart{name + "-" + picture.name, lines})
 	}
-	return nil
 }

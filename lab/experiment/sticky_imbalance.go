@@ -73,9 +73,7 @@ func (e stickyImbalance) Run(ctx context.Context, lab *Lab) (Observation, error)
 			return o, err
 		}
 		o.timeline(run, r)
-		if err := o.servers(e.Name()+"-"+map[bool]string{true: "sticky", false: "free"}[s.sticky], run, r); err != nil {
-			return o, err
-		}
+		o.servers(e.Name()+"-"+map[bool]string{true: "sticky", false: "free"}[s.sticky], run, r)
 		f := spreads{before.spread(), after.spread(), after.share(names)}
 		table.Rows = append(table.Rows, []any{run, f.before, f.after, f.share})
 		found = append(found, f)

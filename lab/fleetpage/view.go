@@ -18,7 +18,7 @@ type state struct {
 	Reached storeState    `json:"store_state"`
 	Load    loadState     `json:"load"`
 	Events  []Event       `json:"events"` // the newest first
-	Chart   chart         `json:"-"`
+	Chart   picture       `json:"-"`
 }
 
 // serverState is a server, and the requests that it answers in a second.

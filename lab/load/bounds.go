@@ -9,12 +9,11 @@ import (
 
 // Bounds of what a file may hold as a Result, far beyond what a Run makes: a file may come from anybody.
 const (
-	mostNumber  = 1e15 // of any number, so that sums of them don't overflow
-	mostText    = 1 << 20
-	mostItems   = 100_000 // of a list
-	mostKeys    = 1000    // such as servers
-	mostDigits  = 3       // significant ones, of a histogram: its size
-	mergedSpans = 2 * mostSpans
+	mostNumber = 1e15 // of any number, so that sums of them don't overflow
+	mostText   = 1 << 20
+	mostItems  = 100_000 // of a list
+	mostKeys   = 1000    // such as servers
+	mostDigits = 3       // significant ones, of a histogram: its size
 )
 
 // checkBounds reports what in the Result no Run could have written, by its name in the JSON.

@@ -199,7 +199,7 @@ func TestHistogramsAreBounded(t *testing.T) {
 func TestResultOfARunIsBounded(t *testing.T) {
 	r := sampleResult(t, 10, noon)
 	spans := newSeries(time.Second)
-	var known servers
+	known := newStats(time.Second)
 	for i := range 2000 {
 		spans.add(sample{received: time.Second, server: known.name(fmt.Sprint("server-", i)), failed: "timeout"})
 		spans.add(sample{received: time.Second, server: known.name(strings.Repeat("x", 200+i))})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stateless-servers/lab/check"
+	"stateless-servers/lab/load"
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
 )
@@ -22,8 +23,8 @@ func TestNoFalseAlarm(t *testing.T) {
 		f := newFleet(t, hesitant{memory.New()}, 3)
 		var history bytes.Buffer
 		o := options(t, f.url)
-		o.Rate, o.Duration, o.Timeout = parseRate(t, "200"), 500*time.Millisecond, hesitation*4/5
-		o.Mix = parseMix(t, "none=2,read=40,write=30,cart=15,login=6,logout=7")
+		o.Rate, o.Duration, o.Timeout = parsed(t, load.ParseRate, "200"), 500*time.Millisecond, hesitation*4/5
+		o.Mix = parsed(t, load.ParseMix, "none=2,read=40,write=30,cart=15,login=6,logout=7")
 		test := begin(t, o)
 		test.WriteHistory(&history)
 		var drill sync.WaitGroup

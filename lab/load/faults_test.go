@@ -58,7 +58,7 @@ func TestFaultsAreFound(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			o := options(t, newFleet(t, test.store, 2).url)
-			o.Mix, o.Sessions = parseMix(t, test.mix), 10
+			o.Mix, o.Sessions = parsed(t, load.ParseMix, test.mix), 10
 			misnamed := func(c check.Counts) int64 {
 				n := c.Violations() - test.count(c)
 				if test.also != nil {

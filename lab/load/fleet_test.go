@@ -96,28 +96,20 @@ func (f *fleet) kill() {
 	f.t.Cleanup(server.Close)
 }
 
-func parseRate(t *testing.T, text string) load.Rate {
+// parsed returns the value of a flag.
+func parsed[T any](t *testing.T, parse func(string) (T, bool), text string) T {
 	t.Helper()
-	rate, ok := load.ParseRate(text)
+	value, ok := parse(text)
 	if !ok {
-		t.Fatalf("%q is no rate", text)
+		t.Fatalf("%q is no %T", text, value)
 	}
-	return rate
-}
-
-func parseMix(t *testing.T, text string) load.Mix {
-	t.Helper()
-	mix, ok := load.ParseMix(text)
-	if !ok {
-		t.Fatalf("%q is no mix", text)
-	}
-	return mix
+	return value
 }
 
 // options are those of a short test of the fleet.
 func options(t *testing.T, url string) load.Options {
 	return load.Options{
-		URL: url, Rate: parseRate(t, "150"), Duration: time.Second, Sessions: 20, Mix: load.DefaultMix(), Timeout: time.Minute,
+		URL: url, Rate: parsed(t, load.ParseRate, "150"), Duration: time.Second, Sessions: 20, Mix: load.DefaultMix(), Timeout: time.Minute,
 	}
 }
 
@@ -132,7 +124,7 @@ func run(t *testing.T, options load.Options) load.Result {
 func runUntil(t *testing.T, options load.Options, found func(load.Result) bool) load.Result {
 	t.Helper()
 	var r *load.Run
-	options.Rate, options.Duration = parseRate(t, "40"), time.Minute
+	options.Rate, options.Duration = parsed(t, load.ParseRate, "40"), time.Minute
 	options.Progress = func(p load.Progress) {
 		if found(load.Result{Requests: p.Requests, OK: p.OK, Errors: p.Errors, Sessions: p.Sessions}) {
 			r.Finish()

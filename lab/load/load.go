@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"stateless-servers/lab/check"
+	"stateless-servers/lab/machine"
 )
 
 // Options of a Run. All are required but Warmup and what says otherwise.
@@ -31,62 +32,21 @@ type Options struct {
 	Progress func(Progress)
 }
 
-// Progress is what can be seen of a Run while it goes on.
-type Progress struct {
-	Phase          Phase
-	Elapsed, Total time.Duration    // with the warm-up; Total is 0 where nobody knows
-	Rate           float64          // requests answered a second, since the last time
-	P50, P99       time.Duration    // latency of these
-	Requests, OK   int64            // since the warm-up
-	Servers        map[string]int64 // requests answered, since the warm-up
-	Errors         map[string]int64 // by class, since the warm-up
-	Sessions       check.Counts
+func (o Options) setting() Setting {
+	return Setting{o.Rate.String(), o.Sessions, o.Mix.String(), o.Timeout.Seconds(), machine.This()}
 }
 
-// Phase is a part of a Run.
-type Phase string
-
-// The phases of a Run.
-const (
-	Warmup  Phase = "warm-up"
-	Measure Phase = "measuring"
-	Closing Phase = "checking the sessions a last time"
-)
-
-const (
-	mostInFlight = 10_000      // requests at a time; at more, they wait, which their latency shows
-	atATime      = 4           // requests of one visitor at most that are under way on purpose
-	lookEvery    = time.Second // between two calls of Progress
-)
+// lookEvery is the time between two calls of Progress.
+const lookEvery = time.Second
 
 // Run is one load test. Create it with Start, and call Do once.
 type Run struct {
-	options  Options
-	setting  Setting
-	schedule *schedule
-	client   *client
-	byLogin  bool // sessions begin with a login, for the store changes none after
-	checks   check.Run
-	history  *check.History // nil for none
-	log      *check.Log
-	stats    *stats
-	events   *events
-	servers  servers
-	started  atomic.Pointer[time.Time] // nil before Do
-	finished atomic.Bool               // nothing more is to be sent
-	closing  atomic.Bool               // every request of the schedule was answered
-
-	visitors []*visitor
-	workers  sync.WaitGroup
-	waiting  atomic.Int64 // workers that want to lead
-
-	lead    sync.Mutex // guards what follows; its holder waits for the next request to be due
-	running int        // workers
-	next    int        // the number of the next request
-	order   []int      // visitors whose turn is still to come in this round
-	current *visitor
-	joined  int           // requests in a row that were the current visitor's
-	stopped time.Duration // when the last request was due, or ctx ended; 0 while requests are sent
+	attack
+	options Options
+	setting Setting
+	checks  check.Run
+	started atomic.Pointer[time.Time] // nil before Do
+	closing atomic.Bool               // every request of the schedule was answered
 }
 
 // Start looks whether the target is the sample application, and prepares a Run. Nothing of it is measured.
@@ -97,18 +57,17 @@ func Start(ctx context.Context, options Options) (*Run, error) {
 	}
 	var id [3]byte
 	rand.Read(id[:])
-	r := &Run{
-		options: options, setting: options.setting(), schedule: newSchedule(options.Rate, options.Warmup, options.Duration),
-		client: newClient(base, options.Timeout), stats: newStats(spanLength(options.Warmup + options.Duration)), events: newEvents(),
-	}
-	r.log = check.NewLog(func(f check.Finding) { r.events.add(f.At, f.What) })
-	r.checks = check.Run{Name: hex.EncodeToString(id[:]), Log: r.log}
-	if err := r.probe(ctx); err != nil {
+	r := &Run{options: options, setting: options.setting()}
+	r.client, r.stats = newClient(base, options.Timeout), newStats(spanLength(options.Warmup+options.Duration))
+	r.checks = check.Run{Name: hex.EncodeToString(id[:]), Log: check.NewLog(func(f check.Finding) { r.stats.events.add(f.At, f.What) })}
+	var byLogin bool
+	if r.checks.Idle, byLogin, err = probe(ctx, *r.client, options.URL, r.checks.Session(-1, 0).Name); err != nil {
 		r.client.close()
 		return nil, err
 	}
+	r.schedule, r.now, r.mix = newSchedule(options.Rate, options.Warmup, options.Duration), r.elapsed, options.Mix
 	for i := range options.Sessions {
-		r.visitors = append(r.visitors, newVisitor(i, r.checks))
+		r.visitors = append(r.visitors, newVisitor(i, r.checks, byLogin, r.now))
 	}
 	return r, nil
 }
@@ -123,13 +82,13 @@ func ParseURL(text string) (*url.URL, error) {
 	return base, nil
 }
 
-// now is the time from the start of the run.
-func (r *Run) now() time.Duration { return time.Since(*r.started.Load()) }
+// elapsed is the time from the start of the run.
+func (r *Run) elapsed() time.Duration { return time.Since(*r.started.Load()) }
 
 // Note adds an event to the result, such as a drill's, while Do runs; before that it does nothing. Any goroutine may call it.
 func (r *Run) Note(what string) {
 	if r.started.Load() != nil {
-		r.events.add(r.now(), what)
+		r.stats.events.add(r.now(), what)
 	}
 }
 
@@ -148,11 +107,14 @@ func (r *Run) Do(ctx context.Context) (Result, error) {
 	now := time.Now()
 	r.started.Store(&now)
 	stopLooking := r.look()
-	end := r.sendAll(ctx)
+	r.send(ctx)
+	if r.interrupted {
+		r.stats.events.add(r.stopped, "interrupted")
+	}
 	r.closing.Store(true)
-	r.closeSessions(ctx)
+	r.close(ctx)
 	stopLooking()
-	result, err := r.result(end)
+	result, err := r.result()
 	if err == nil && r.history != nil {
 		if err = r.history.Flush(); err != nil {
 			err = fmt.Errorf("writing the history: %w", err)
@@ -175,11 +137,11 @@ func (r *Run) look() (stop func()) {
 				return
 			}
 			now := r.now()
-			r.events.look(now)
+			r.stats.events.look(now)
 			if r.options.Progress == nil {
 				continue
 			}
-			p := Progress{Phase: r.phase(now), Elapsed: now, Total: r.schedule.length, Sessions: r.log.Counts()}
+			p := Progress{Phase: r.phase(now), Elapsed: now, Total: r.length, Sessions: r.checks.Log.Counts()}
 			r.stats.look(&p)
 			r.options.Progress(p)
 		}
@@ -191,8 +153,33 @@ func (r *Run) phase(now time.Duration) Phase {
 	switch {
 	case r.closing.Load():
 		return Closing
-	case now < r.schedule.warmup:
+	case now < r.warmup:
 		return Warmup
 	}
 	return Measure
+}
+
+// result adds everything up.
+func (r *Run) result() (Result, error) {
+	s := r.stats
+	duration := max(0, r.stopped-r.warmup).Seconds()
+	result := Result{
+		Requests: s.requests, OK: s.ok, Duration: duration, Servers: s.servers, Errors: s.errors,
+		Latency: quantiles(s.latency), Service: quantiles(s.service), Late: milliseconds(s.late.ValueAtPercentile(99)),
+		Sessions: r.checks.Log.Counts(), Events: s.events.sorted(),
+		URL: r.options.URL, Started: r.started.Load().Round(0).UTC(), Warmup: r.warmup.Seconds(), Findings: []string{},
+		Settings: []Setting{r.setting},
+	}
+	if duration > 0 {
+		result.RateTarget = round(float64(r.scheduled(r.stopped)) / duration)
+		result.RateAchieved = round(float64(s.requests) / duration)
+	}
+	for _, finding := range r.checks.Log.Findings() {
+		result.Findings = append(result.Findings, finding.Text)
+	}
+	var err error
+	if result.Series, err = s.series.all(); err != nil {
+		return result, err
+	}
+	return result, result.encode(s.latency, s.service)
 }

@@ -2,153 +2,125 @@ package load
 
 import (
 	"context"
-	"math/rand/v2"
+	"math"
+	"sync/atomic"
 	"time"
-
-	"stateless-servers/lab/check"
 )
+
+// schedule says when each request is due. All times are from the start of the run.
+type schedule struct {
+	spans  []span
+	warmup time.Duration // at the first rate, before what is measured
+	length time.Duration // with the warm-up
+	first  int           // the number of the first request that is measured
+	total  int           // requests in all
+}
+
+// span is a Part with its place in time.
+type span struct {
+	Part
+	start, length float64 // seconds
+	before        float64 // requests due before it
+}
+
+// pairBelow is the rate below which requests come in twos: even where an answer takes a millisecond, requests of one
+// visitor then overlap.
+const pairBelow = 100
+
+func newSchedule(rate Rate, warmup, duration time.Duration) *schedule {
+	s := &schedule{warmup: warmup, length: warmup + duration}
+	s.add(Part{rate[0].From, rate[0].From}, warmup.Seconds())
+	s.first = s.total
+	for _, part := range rate {
+		s.add(part, duration.Seconds()/float64(len(rate)))
+	}
+	return s
+}
+
+// add appends a span. Each begins with a whole request.
+func (s *schedule) add(part Part, length float64) {
+	start := 0.0
+	if len(s.spans) > 0 {
+		last := s.spans[len(s.spans)-1]
+		start = last.start + last.length
+	}
+	s.spans = append(s.spans, span{part, start, length, float64(s.total)})
+	s.total += int(math.Ceil((part.From+part.To)/2*length - 1e-6))
+}
+
+// due is when request n is to be sent.
+func (s *schedule) due(n int) time.Duration {
+	i := len(s.spans) - 1
+	for i > 0 && float64(n) < s.spans[i].before {
+		i--
+	}
+	span := s.spans[i]
+	at := span.due(float64(n) - span.before)
+	if n%2 == 1 && n > int(span.before) && span.rate(at) < pairBelow {
+		at = span.due(float64(n-1) - span.before)
+	}
+	return time.Duration((span.start + at) * float64(time.Second))
+}
+
+// due solves From·t + (To-From)/(2·length)·t² = n for t, in seconds from the span's start.
+func (s span) due(n float64) float64 {
+	if n == 0 {
+		return 0
+	}
+	growth := (s.To - s.From) / s.length
+	return 2 * n / (s.From + math.Sqrt(max(0, s.From*s.From+2*growth*n)))
+}
+
+func (s span) rate(at float64) float64 { return s.From + (s.To-s.From)*at/s.length }
+
+// scheduled is how many measured requests are due before that time.
+func (s *schedule) scheduled(before time.Duration) int {
+	low, high := s.first, s.total
+	for low < high {
+		middle := (low + high) / 2
+		if s.due(middle) < before {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low - s.first
+}
 
 const (
 	graceAtEnd  = 100 * time.Millisecond // for the last requests, if they are late; what isn't sent then is missed
 	sleepAtMost = 50 * time.Millisecond  // so that the end of a context is noticed
 )
 
-// sendAll sends every request when it is due, and returns when all are answered: the time at which the measurement ended.
-//
-// Workers take turns to lead. The leader waits for the next request to be due, lets another lead, and sends the request
-// itself, so that no time passes between waking up and sending. While all are busy, new ones are started.
-func (r *Run) sendAll(ctx context.Context) time.Duration {
-	r.running = 1
-	r.waiting.Store(1)
-	r.workers.Go(func() { r.work(ctx) })
-	r.workers.Wait()
-	return r.stopped
+// pacer waits for the requests of a schedule to be due. One goroutine at a time may use it, but any may set finished.
+type pacer struct {
+	*schedule
+	now         func() time.Duration // from the start of the run
+	finished    atomic.Bool          // no more requests are to be sent
+	next        int                  // the number of the next request
+	stopped     time.Duration        // when the last request was due, or ctx ended; 0 while requests are sent
+	interrupted bool                 // ctx ended first
 }
 
-func (r *Run) work(ctx context.Context) {
-	for {
-		r.lead.Lock()
-		r.waiting.Add(-1)
-		n, due, ok := r.await(ctx)
-		if !ok {
-			r.lead.Unlock()
-			return
-		}
-		o := r.choose()
-		if r.waiting.Load() == 0 && r.running < mostInFlight {
-			r.running++
-			r.waiting.Add(1)
-			r.workers.Go(func() { r.work(ctx) })
-		}
-		r.lead.Unlock()
-		r.exchange(ctx, o, due, n >= r.schedule.first)
-		r.waiting.Add(1)
-	}
-}
-
-// await returns the next request when it is due, or false when there is none. The caller holds lead.
-func (r *Run) await(ctx context.Context) (n int, due time.Duration, ok bool) {
-	for r.stopped == 0 {
-		now := r.now()
+// pace returns when the next request is due, at that time: false when there is none. Measured reports whether the request
+// is of the measurement, not of the warm-up.
+func (p *pacer) pace(ctx context.Context) (due time.Duration, measured, ok bool) {
+	for p.stopped == 0 {
+		now := p.now()
 		switch {
-		case ctx.Err() != nil:
-			r.stopped = min(now, r.schedule.length)
-			r.events.add(now, "interrupted")
-			return 0, 0, false
-		case r.finished.Load():
-			r.stopped = min(now, r.schedule.length)
-			return 0, 0, false
-		case r.next == r.schedule.total, now > r.schedule.length+graceAtEnd:
-			r.stopped = r.schedule.length
-			return 0, 0, false
+		case ctx.Err() != nil, p.finished.Load():
+			p.stopped, p.interrupted = min(now, p.length), ctx.Err() != nil
+			return 0, false, false
+		case p.next == p.total, now > p.length+graceAtEnd:
+			p.stopped = p.length
+			return 0, false, false
 		}
-		due := r.schedule.due(r.next)
+		due := p.due(p.next)
 		if due <= now {
-			r.next++
-			return r.next - 1, due, true
+			p.next++
+			return due, p.next > p.first, true
 		}
 		sleep(min(due-now, sleepAtMost))
 	}
-	return 0, 0, false
-}
-
-// choose decides whose the next request is, and what it does. A visitor with a request under way sends another one, up to
-// atATime in a row: requests of one session overlap on purpose. Otherwise it is another's turn, in a new order each
-// round, so that no visitor stays in step with the load balancer. The caller holds lead.
-func (r *Run) choose() outgoing {
-	if r.current == nil || r.joined == atATime || !r.current.busy() {
-		if len(r.order) == 0 {
-			r.order = rand.Perm(len(r.visitors))
-		}
-		r.current, r.order, r.joined = r.visitors[r.order[0]], r.order[1:], 0
-	}
-	r.joined++
-	return r.current.next(r.options.Mix.draw(), r.byLogin, r.now)
-}
-
-// exchange sends a request and takes note of its answer. An interruption doesn't cut it off.
-func (r *Run) exchange(ctx context.Context, o outgoing, due time.Duration, measured bool) {
-	one := sample{due: due, sent: r.now()}
-	reply := r.client.send(context.WithoutCancel(ctx), o)
-	one.received, one.server = r.now(), r.servers.name(reply.Server)
-	one.failed = r.judge(o, &reply)
-	r.stats.add(one, measured)
-	r.events.answered(one)
-}
-
-// judge has the reply judged and written down, and returns the class of its error.
-func (r *Run) judge(o outgoing, reply *reply) string {
-	failed := reply.judge(o, r.now)
-	if r.history != nil && o.op != nil {
-		r.history.Add(o.op)
-	}
-	return failed
-}
-
-const (
-	closeWithin   = 10 * time.Second // to look at every session a last time
-	closeEarly    = 3 * time.Second  // the same, after an interruption
-	closeAtATime  = 16
-	closeInterval = 100 * time.Millisecond // between two looks at a session in doubt
-	closeFailures = 3                      // of the looks at a session end them
-)
-
-// closeSessions reads every session a last time, and again while it is in doubt what became of it.
-func (r *Run) closeSessions(ctx context.Context) {
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(closeEarly, cancel) })()
-	visitors := make(chan *visitor)
-	for range closeAtATime {
-		r.workers.Go(func() {
-			for v := range visitors {
-				r.closeSession(closing, v)
-			}
-		})
-	}
-	for _, v := range r.visitors {
-		visitors <- v
-	}
-	close(visitors)
-	r.workers.Wait()
-}
-
-func (r *Run) closeSession(ctx context.Context, v *visitor) {
-	defer v.close()
-	for failures := 0; failures < closeFailures && ctx.Err() == nil; {
-		if stage := v.stage(); stage == check.Fresh || stage == check.Over {
-			return
-		}
-		o := v.next(check.Read, r.byLogin, r.now)
-		reply := r.client.send(ctx, o)
-		if failed := r.judge(o, &reply); failed != "" {
-			failures++
-		} else if v.stage() == check.Open {
-			return
-		}
-		select {
-		case <-time.After(closeInterval):
-		case <-ctx.Done():
-		}
-	}
+	return 0, false, false
 }

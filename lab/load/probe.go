@@ -20,10 +20,10 @@ const (
 	availablePause  = 250 * time.Millisecond
 )
 
-// probe asks the target what the run must know: that it is the sample application, how long its sessions last unused,
-// and whether its store changes sessions after their start.
-func (r *Run) probe(ctx context.Context) error {
-	jar, client, began := &cookies{}, *r.client, time.Now()
+// probe asks the target for what a run must know: that it is the sample application, how long its sessions last unused,
+// and whether they begin with a login, for its store changes none after. User is who logs in.
+func probe(ctx context.Context, client client, target, user string) (idle time.Duration, byLogin bool, err error) {
+	jar, began := &cookies{}, time.Now()
 	client.timeout = max(client.timeout, probeWithin)
 	ask := func(kind check.Kind, method, path string, form url.Values) (reply, error) {
 		o := outgoing{kind: kind, method: method, path: path, form: form.Encode(), cookies: jar.header}
@@ -33,30 +33,25 @@ func (r *Run) probe(ctx context.Context) error {
 			reply = client.send(ctx, o)
 		}
 		jar.apply(reply.setCookie)
-		return reply, reply.explain(r.options.URL, method+" "+path)
+		err := reply.explain(target, method+" "+path)
+		if err == nil && (kind == check.Read || kind == check.Login) {
+			err = reply.mustBeSession(target, kind)
+		}
+		return reply, err
 	}
-	answer, err := ask(check.Read, http.MethodGet, "/api/session", nil)
-	if err == nil {
-		err = answer.mustBeSession(r.options.URL, check.Read)
+	if _, err = ask(check.Read, http.MethodGet, "/api/session", nil); err != nil {
+		return 0, false, err
 	}
+	login, err := ask(check.Login, http.MethodPost, "/login", url.Values{"user": {user}})
 	if err != nil {
-		return err
+		return 0, false, err
 	}
-	if answer, err = ask(check.Login, http.MethodPost, "/login", url.Values{"user": {r.checks.Session(-1, 0).Name}}); err == nil {
-		err = answer.mustBeSession(r.options.URL, check.Login)
+	change, err := ask(check.Write, http.MethodPost, "/api/visits", nil)
+	byLogin = change.Status == http.StatusNotImplemented
+	if err == nil || byLogin {
+		_, err = ask(check.Logout, http.MethodPost, "/logout", nil)
 	}
-	if err != nil {
-		return err
-	}
-	r.checks.Idle = answer.Lifetime()
-	change := reply{}
-	change, err = ask(check.Write, http.MethodPost, "/api/visits", nil)
-	r.byLogin = change.Status == http.StatusNotImplemented
-	if err != nil && !r.byLogin {
-		return err
-	}
-	_, err = ask(check.Logout, http.MethodPost, "/logout", nil)
-	return err
+	return login.Lifetime(), byLogin, err
 }
 
 // explain says what is wrong with the answer to a probe, if something is.

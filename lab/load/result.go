@@ -1,8 +1,6 @@
 package load
 
 import (
-	"fmt"
-	"math"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -44,60 +42,11 @@ type Setting struct {
 	Machine  machine.Machine `json:"machine"`
 }
 
-func (o Options) setting() Setting {
-	return Setting{o.Rate.String(), o.Sessions, o.Mix.String(), o.Timeout.Seconds(), machine.This()}
-}
-
-// Quantiles are milliseconds.
-type Quantiles struct {
-	P50  float64 `json:"p50"`
-	P90  float64 `json:"p90"`
-	P99  float64 `json:"p99"`
-	P999 float64 `json:"p999"`
-	Max  float64 `json:"max"`
-}
-
 // Histograms are of microseconds: HdrHistogram, version 2, compressed, in Base64.
 type Histograms struct {
 	Latency string `json:"latency"`
 	Service string `json:"service"`
 }
-
-// result adds everything up. The measurement ended at end.
-func (r *Run) result(end time.Duration) (Result, error) {
-	s := r.stats
-	duration := max(0, end-r.schedule.warmup).Seconds()
-	result := Result{
-		Requests: s.requests, OK: s.ok, Duration: duration, Servers: s.servers, Errors: s.errors,
-		Latency: quantiles(s.latency), Service: quantiles(s.service), Late: milliseconds(s.late.ValueAtPercentile(99)),
-		Sessions: r.log.Counts(), Events: r.events.sorted(),
-		URL: r.options.URL, Started: r.started.Load().Round(0).UTC(), Warmup: r.schedule.warmup.Seconds(), Findings: []string{},
-		Settings: []Setting{r.setting},
-	}
-	if duration > 0 {
-		result.RateTarget = round(float64(r.schedule.scheduled(end)) / duration)
-		result.RateAchieved = round(float64(s.requests) / duration)
-	}
-	for _, finding := range r.log.Findings() {
-		result.Findings = append(result.Findings, finding.Text)
-	}
-	var err error
-	if result.Series, err = s.series.all(); err != nil {
-		return result, err
-	}
-	return result, result.encode(s.latency, s.service)
-}
-
-func quantiles(h *hdrhistogram.Histogram) Quantiles {
-	return Quantiles{
-		milliseconds(h.ValueAtPercentile(50)), milliseconds(h.ValueAtPercentile(90)), milliseconds(h.ValueAtPercentile(99)),
-		milliseconds(h.ValueAtPercentile(99.9)), milliseconds(h.Max()),
-	}
-}
-
-func milliseconds(microseconds int64) float64 { return float64(microseconds) / 1000 }
-
-func round(n float64) float64 { return math.Round(n*1000) / 1000 }
 
 func (r *Result) encode(latency, service *hdrhistogram.Histogram) (err error) {
 	if r.Histograms.Latency, err = encode(latency); err != nil {
@@ -105,12 +54,4 @@ func (r *Result) encode(latency, service *hdrhistogram.Histogram) (err error) {
 	}
 	r.Histograms.Service, err = encode(service)
 	return err
-}
-
-func encode(h *hdrhistogram.Histogram) (string, error) {
-	text, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-	if err != nil {
-		return "", fmt.Errorf("encoding a histogram: %w", err)
-	}
-	return string(text), nil
 }

@@ -46,7 +46,7 @@ func TestOpenModel(t *testing.T) {
 		}
 	})
 	o := options(t, front)
-	o.Mix, o.Sessions, o.Duration = parseMix(t, "none=1"), 1, time.Minute
+	o.Mix, o.Sessions, o.Duration = parsed(t, load.ParseMix, "none=1"), 1, time.Minute
 	r := begin(t, o)
 	go func() {
 		select {
@@ -69,7 +69,7 @@ func TestManyNamesOfServers(t *testing.T) {
 		forward(t, app.url, renaming{w, strings.Repeat("x", 90) + strconv.FormatInt(answers.Add(1), 10)}, r)
 	})
 	o := options(t, front)
-	o.Mix, o.Rate, o.Duration = parseMix(t, "none=1"), parseRate(t, "400"), 3*time.Second
+	o.Mix, o.Rate, o.Duration = parsed(t, load.ParseMix, "none=1"), parsed(t, load.ParseRate, "400"), 3*time.Second
 	r := run(t, o)
 	if r.OK != r.Requests || len(r.Servers) != 501 || r.Servers["others"] == 0 {
 		t.Errorf("%d of %d requests were answered, by %d servers, others %d times", r.OK, r.Requests, len(r.Servers), r.Servers["others"])
@@ -127,7 +127,7 @@ func TestRequestsOfASessionOverlap(t *testing.T) {
 			forward(t, app.url, w, r)
 		})
 		o := options(t, front)
-		o.Rate, o.Sessions = parseRate(t, rate), 3
+		o.Rate, o.Sessions = parsed(t, load.ParseRate, rate), 3
 		o.Duration = time.Minute
 		var r *load.Run
 		o.Progress = func(load.Progress) {
@@ -147,7 +147,7 @@ func TestResult(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, memory.New(), 3)
 	o := options(t, f.url)
-	o.Rate, o.Warmup, o.Duration = parseRate(t, "100,200"), 500*time.Millisecond, 2*time.Second
+	o.Rate, o.Warmup, o.Duration = parsed(t, load.ParseRate, "100,200"), 500*time.Millisecond, 2*time.Second
 	var r *load.Run
 	var looks []load.Progress
 	o.Progress = func(p load.Progress) {
@@ -274,16 +274,16 @@ func TestToken(t *testing.T) {
 	}
 	f := startFleet(t, func(o session.Options) (*session.Manager, error) { return session.NewSealed(sealer, o) }, 2)
 	o := options(t, f.url)
-	o.Mix = parseMix(t, "none=1,read=8")
+	o.Mix = parsed(t, load.ParseMix, "none=1,read=8")
 	if r := run(t, o); r.Sessions.Total == 0 || r.Sessions.Violations() > 0 || r.OK != r.Requests {
 		t.Errorf("reading: %+v", r)
 	}
-	o.Mix = parseMix(t, "read=8,logout=2")
+	o.Mix = parsed(t, load.ParseMix, "read=8,logout=2")
 	r := runUntil(t, o, func(r load.Result) bool { return r.Sessions.Violations() > 0 })
 	if r.Sessions.Resurrected == 0 || r.Sessions.Violations() != r.Sessions.Resurrected {
 		t.Errorf("logging out: %+v", r.Sessions)
 	}
-	o.Mix = parseMix(t, "read=8,write=2")
+	o.Mix = parsed(t, load.ParseMix, "read=8,write=2")
 	r = runUntil(t, o, func(r load.Result) bool { return r.Errors["http_501"] > 0 || r.Sessions.Violations() > 0 })
 	if r.Errors["http_501"] == 0 || r.Sessions.Violations() > 0 {
 		t.Errorf("writing: %+v", r)

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 )
 
 const (
+	mostInFlight    = 10_000           // requests at a time; at more, they wait, which their latency shows
 	longestAnswer   = 1 << 20          // bytes that are read of an answer's body
 	longestHeader   = 64 << 10         // and of its header
 	connectWithin   = 10 * time.Second // at most; the timeout of a request may be shorter
@@ -97,25 +97,6 @@ func (c *client) send(ctx context.Context, o outgoing) reply {
 		r.Error = class(err)
 	}
 	return r
-}
-
-// judge has the visitor look at the reply. It returns the class of the error, "" when there is none.
-func (r *reply) judge(o outgoing, now func() time.Duration) string {
-	body := r.Body
-	r.Body = nil
-	if o.op != nil && r.Error == "" && r.Status == http.StatusOK {
-		if err := r.Read(o.kind, body); err != nil {
-			r.Error = errUnreadable
-		}
-	}
-	ok := o.receive(r.Answer, r.setCookie, now)
-	switch {
-	case ok:
-		return ""
-	case r.Error != "":
-		return r.Error
-	}
-	return fmt.Sprintf("http_%d", r.Status)
 }
 
 // class names the error, for counts.

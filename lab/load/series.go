@@ -23,6 +23,7 @@ const (
 	mostSpans   = 600 // of a run
 	spanDigits  = 2   // significant ones, of the histograms of spans
 	shortestBin = time.Second
+	mergedSpans = 2 * mostSpans // of a merged result
 )
 
 // spanLength is how long each span of a run of that length is: whole seconds.
@@ -90,50 +91,4 @@ func (s *Span) fill(h *hdrhistogram.Histogram) (err error) {
 	s.P50, s.P99, s.Max = q.P50, q.P99, q.Max
 	s.Histogram, err = encode(h)
 	return err
-}
-
-// mergeSeries adds up spans that lie at the same time, to the second. The spans of the sum are as long as the longest, or
-// longer, so that there are mergedSpans at most. The results are within their bounds and none began before zero.
-func mergeSeries(zero time.Time, results []Result) ([]Span, error) {
-	length, end := shortestBin.Seconds(), 0.0
-	for _, r := range results {
-		n := len(r.Series)
-		if n > 1 {
-			length = max(length, r.Series[1].T-r.Series[0].T)
-		}
-		if n > 0 {
-			end = max(end, r.Series[n-1].T+r.Started.Sub(zero).Seconds())
-		}
-	}
-	length = max(length, math.Ceil(end/(mergedSpans-1)))
-	var sum []Span
-	var histograms []*hdrhistogram.Histogram
-	for _, r := range results {
-		shift := r.Started.Sub(zero).Seconds()
-		for _, span := range r.Series {
-			i := int(math.Round((span.T + shift) / length))
-			for len(sum) <= i {
-				sum = append(sum, Span{T: float64(len(sum)) * length, Servers: map[string]int64{}})
-				histograms = append(histograms, newSpanHistogram())
-			}
-			if err := sum[i].add(span, histograms[i]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	for i := range sum {
-		if err := sum[i].fill(histograms[i]); err != nil {
-			return nil, err
-		}
-	}
-	return sum, nil
-}
-
-func (s *Span) add(other Span, into *hdrhistogram.Histogram) error {
-	s.Requests += other.Requests
-	s.Errors += other.Errors
-	for name, n := range other.Servers {
-		s.Servers[name] += n
-	}
-	return merge(into, other.Histogram)
 }

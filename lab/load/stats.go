@@ -1,11 +1,15 @@
 package load
 
 import (
+	"fmt"
 	"maps"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"stateless-servers/lab/check"
 )
 
 // longestTime bounds what the histograms tell apart; times are in microseconds, to three significant digits.
@@ -27,6 +31,28 @@ type sample struct {
 	failed              string // the class of the error
 }
 
+// Progress is what can be seen of a Run while it goes on.
+type Progress struct {
+	Phase          Phase
+	Elapsed, Total time.Duration    // with the warm-up; Total is 0 where nobody knows
+	Rate           float64          // requests answered a second, since the last time
+	P50, P99       time.Duration    // latency of these
+	Requests, OK   int64            // since the warm-up
+	Servers        map[string]int64 // requests answered, since the warm-up
+	Errors         map[string]int64 // by class, since the warm-up
+	Sessions       check.Counts
+}
+
+// Phase is a part of a Run.
+type Phase string
+
+// The phases of a Run.
+const (
+	Warmup  Phase = "warm-up"
+	Measure Phase = "measuring"
+	Closing Phase = "checking the sessions a last time"
+)
+
 // stats adds up samples. It is safe for concurrent use.
 type stats struct {
 	mu                     sync.Mutex
@@ -34,6 +60,8 @@ type stats struct {
 	requests, ok           int64
 	servers, errors        map[string]int64
 	series                 *series
+	known                  map[string]bool // servers that have answered
+	events                 *events
 
 	// Since the last look.
 	recent         *hdrhistogram.Histogram
@@ -44,7 +72,7 @@ type stats struct {
 func newStats(span time.Duration) *stats {
 	return &stats{
 		latency: newHistogram(), service: newHistogram(), late: newHistogram(), recent: newHistogram(),
-		servers: map[string]int64{}, errors: map[string]int64{}, series: newSeries(span),
+		known: map[string]bool{}, servers: map[string]int64{}, errors: map[string]int64{}, series: newSeries(span), events: newEvents(),
 	}
 }
 
@@ -52,6 +80,8 @@ func newStats(span time.Duration) *stats {
 func (s *stats) add(one sample, measured bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	one.server = s.name(one.server)
+	s.events.answered(one)
 	record(s.recent, one.received-one.due)
 	s.recentRequests++
 	s.series.add(one)
@@ -72,6 +102,25 @@ func (s *stats) add(one sample, measured bool) {
 	}
 }
 
+// Bounds of the servers that are told apart: whatever answers may call itself anything, and another name each time.
+const (
+	mostServers   = 500
+	longestServer = 100 // bytes
+	otherServers  = "others"
+)
+
+// name returns the name under which an answer of that server counts: its own, or otherServers beyond the bounds.
+func (s *stats) name(own string) string {
+	if own == "" || s.known[own] {
+		return own
+	}
+	if len(own) > longestServer || len(s.known) >= mostServers {
+		return otherServers
+	}
+	s.known[own] = true
+	return own
+}
+
 // look fills in what is to be seen while the test runs.
 func (s *stats) look(p *Progress) {
 	s.mu.Lock()
@@ -88,4 +137,32 @@ func (s *stats) look(p *Progress) {
 
 func quantile(h *hdrhistogram.Histogram, percent float64) time.Duration {
 	return time.Duration(h.ValueAtPercentile(percent)) * time.Microsecond
+}
+
+// Quantiles are milliseconds.
+type Quantiles struct {
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+	Max  float64 `json:"max"`
+}
+
+func quantiles(h *hdrhistogram.Histogram) Quantiles {
+	return Quantiles{
+		milliseconds(h.ValueAtPercentile(50)), milliseconds(h.ValueAtPercentile(90)), milliseconds(h.ValueAtPercentile(99)),
+		milliseconds(h.ValueAtPercentile(99.9)), milliseconds(h.Max()),
+	}
+}
+
+func milliseconds(microseconds int64) float64 { return float64(microseconds) / 1000 }
+
+func round(n float64) float64 { return math.Round(n*1000) / 1000 }
+
+func encode(h *hdrhistogram.Histogram) (string, error) {
+	text, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if err != nil {
+		return "", fmt.Errorf("encoding a histogram: %w", err)
+	}
+	return string(text), nil
 }

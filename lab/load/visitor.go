@@ -13,8 +13,10 @@ import (
 
 // visitor is somebody with a browser, who opens a session, uses it, logs out, and comes again.
 type visitor struct {
-	index  int
-	checks check.Run
+	index   int
+	checks  check.Run
+	byLogin bool                 // sessions begin with a login, for the store changes none after
+	now     func() time.Duration // from the start of the run
 
 	mu      sync.Mutex
 	number  int // of the session
@@ -35,14 +37,14 @@ type outgoing struct {
 	cookies string
 }
 
-func newVisitor(index int, checks check.Run) *visitor {
-	v := &visitor{index: index, checks: checks, jar: &cookies{}}
+func newVisitor(index int, checks check.Run, byLogin bool, now func() time.Duration) *visitor {
+	v := &visitor{index: index, checks: checks, byLogin: byLogin, now: now, jar: &cookies{}}
 	v.session = checks.Session(index, 0)
 	return v
 }
 
 // next is a request of the kind, or of one that the state of the visitor's session allows instead.
-func (v *visitor) next(kind check.Kind, openByLogin bool, now func() time.Duration) outgoing {
+func (v *visitor) next(kind check.Kind) outgoing {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if kind == none {
@@ -57,7 +59,7 @@ func (v *visitor) next(kind check.Kind, openByLogin bool, now func() time.Durati
 	cookies := v.jar.header
 	switch v.session.Stage() {
 	case check.Fresh:
-		request = v.opening(openByLogin)
+		request = v.opening()
 	case check.Confirm:
 		request = v.session.Confirmation()
 	case check.Ended:
@@ -74,7 +76,7 @@ func (v *visitor) next(kind check.Kind, openByLogin bool, now func() time.Durati
 	if request.Kind == check.Logout {
 		v.dead = cookies
 	}
-	request.Sent = now()
+	request.Sent = v.now()
 	o := outgoing{visitor: v, op: v.session.Send(request), kind: request.Kind, jar: v.jar, cookies: cookies}
 	o.address(request, v.session.Name)
 	return o
@@ -84,8 +86,8 @@ func (v *visitor) next(kind check.Kind, openByLogin bool, now func() time.Durati
 const mostPieces = 1000
 
 // opening begins the session: with the visitor's mark in the cart, or with a login, where the store keeps nothing else.
-func (v *visitor) opening(byLogin bool) check.Request {
-	if byLogin {
+func (v *visitor) opening() check.Request {
+	if v.byLogin {
 		return check.Request{Kind: check.Login}
 	}
 	serial := v.index*31 + v.number // neighbours differ, and so do sessions that follow each other
@@ -109,17 +111,32 @@ func (o *outgoing) address(r check.Request, user string) {
 	}
 }
 
-// receive has the answer judged, and tells whether it is one that a correct server may give.
-func (o *outgoing) receive(a check.Answer, setCookie []string, now func() time.Duration) bool {
-	o.visitor.mu.Lock()
-	defer o.visitor.mu.Unlock()
-	o.jar.apply(setCookie)
-	if o.op == nil {
-		return a.Error == "" && a.Status == http.StatusOK
+// receive has the visitor look at the reply, and the checker judge it. It returns the class of the error, or "" where a
+// correct server may answer so.
+func (o *outgoing) receive(r reply) (failed string) {
+	body := r.Body
+	r.Body = nil
+	if o.op != nil && r.Error == "" && r.Status == http.StatusOK {
+		if err := r.Read(o.kind, body); err != nil {
+			r.Error = errUnreadable
+		}
 	}
-	// Taken here, so that the order of times is the order in which the visitor's requests were sent and answered.
-	a.Received = now()
-	return o.op.Receive(a)
+	v := o.visitor
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	o.jar.apply(r.setCookie)
+	ok := r.Error == "" && r.Status == http.StatusOK
+	if o.op != nil {
+		r.Received = v.now() // here, so that the order of times is that in which the visitor's requests were sent and answered
+		ok = o.op.Receive(r.Answer)
+	}
+	switch {
+	case ok:
+		return ""
+	case r.Error != "":
+		return r.Error
+	}
+	return fmt.Sprintf("http_%d", r.Status)
 }
 
 // stage is that of the visitor's session.
@@ -129,7 +146,7 @@ func (v *visitor) stage() check.Stage {
 	return v.session.Stage()
 }
 
-// busy tells whether requests of the visitor's session are under way.
+// busy reports whether requests of the visitor's session are under way.
 func (v *visitor) busy() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -11,32 +11,43 @@ import (
 	"stateless-servers/lab/load"
 )
 
-// Curve is the latency by percentile: from when requests were due, and from when they were sent.
-func Curve(r load.Result) (chart.Lines, error) {
-	lines := chart.Lines{X: "percentile", Y: "ms", Percentiles: true}
-	for _, part := range []struct{ name, histogram string }{
-		{"from due", r.Histograms.Latency}, {"from sent", r.Histograms.Service},
-	} {
-		points, err := load.Percentiles(part.histogram)
-		if err != nil {
-			return lines, err
-		}
-		lines.Series = append(lines.Series, chart.Series{Name: part.name, Points: percentiles(points)})
+// latencyCurve is the latency by percentile: from when requests were due, and from when they were sent.
+func latencyCurve(r load.Result) (chart.Chart, error) {
+	due, err := LatencyLine("from due", r.Histograms.Latency)
+	if err != nil {
+		return chart.Chart{}, err
 	}
-	return lines, nil
+	sent, err := LatencyLine("from sent", r.Histograms.Service)
+	return chart.Chart{
+		Title: "Latency by percentile. The table has its figures.",
+		X:     chart.Axis{Label: "percentile", Kind: chart.Percentile}, Y: chart.Axis{Label: "ms"},
+		Series: []chart.Series{due, sent},
+	}, err
 }
 
-func percentiles(points []load.Percentile) []chart.Point {
-	list := make([]chart.Point, len(points))
-	for i, point := range points {
-		list[i] = chart.Point{X: point.Percent, Y: point.Milliseconds}
+// LatencyLine returns a line of latency, in milliseconds, by percentile. The error is that of reading the histogram, which is
+// of a load.Result.
+func LatencyLine(name, histogram string) (chart.Series, error) {
+	points, err := load.Percentiles(histogram)
+	s := chart.Series{Name: name}
+	for _, point := range points {
+		s.Points = append(s.Points, chart.Point{X: point.Percent, Y: point.Milliseconds})
 	}
-	return list
+	return s, err
 }
 
-// OverTime is the latency of what was answered in each span of the run.
-func OverTime(r load.Result) chart.Lines {
-	lines := chart.Lines{X: "seconds from the start", Y: "ms", Marks: marks(r.Events)}
+// overTime returns a chart with the events of the run.
+func overTime(r load.Result, title, y string) chart.Chart {
+	c := chart.Chart{Title: title, X: chart.Axis{Label: "seconds from the start"}, Y: chart.Axis{Label: y}}
+	for i, event := range r.Events {
+		c.Marks = append(c.Marks, chart.Mark{X: event.T, Label: fmt.Sprint(i + 1)})
+	}
+	return c
+}
+
+// latencyOverTime is the latency of what was answered in each span of the run.
+func latencyOverTime(r load.Result) chart.Chart {
+	lines := overTime(r, "Latency over time. The table of seconds has its figures.", "ms")
 	for _, part := range []struct {
 		name string
 		of   func(load.Span) float64
@@ -50,9 +61,9 @@ func OverTime(r load.Result) chart.Lines {
 	return lines
 }
 
-// Servers is how many requests a second each server answered, and how many failed.
-func Servers(r load.Result) chart.Lines {
-	lines := chart.Lines{X: "seconds from the start", Y: "requests a second", Marks: marks(r.Events)}
+// Servers returns a chart titled title of how many requests per second each server answered, and how many failed.
+func Servers(r load.Result, title string) chart.Chart {
+	lines := overTime(r, title, "requests a second")
 	spans, length := r.Series, 1.0
 	if len(spans) > 1 {
 		length = spans[1].T - spans[0].T
@@ -94,13 +105,4 @@ func serverNames(spans []load.Span) []string {
 	return slices.SortedFunc(maps.Keys(seen), func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 	})
-}
-
-// marks are the numbers of the events, where they happened.
-func marks(events []load.Event) []chart.Mark {
-	list := make([]chart.Mark, len(events))
-	for i, event := range events {
-		list[i] = chart.Mark{X: event.T, Label: fmt.Sprint(i + 1)}
-	}
-	return list
 }

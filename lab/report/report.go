@@ -25,16 +25,18 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"ms":  func(n float64) string { return fmt.Sprintf("%.2f", n) },
 	"g":   func(n float64) string { return fmt.Sprintf("%.4g", n) },
 	"inc": func(n int) int { return n + 1 },
+	"svg": func(c chart.Chart) template.HTML { return template.HTML(c.SVG()) }, // #nosec G203 -- package chart escapes all texts
 }).Parse(text))
 
 // view is what the template shows.
 type view struct {
 	load.Result
 	Style       template.CSS
-	Charts      struct{ Curve, Latency, Traffic template.HTML }
 	Percentiles []percentileRow
 	Names       []string // of the servers
 	Correctness []violation
+
+	Curve, Latencies, Traffic chart.Chart
 }
 
 type percentileRow struct {
@@ -51,20 +53,12 @@ type violation struct {
 func Write(w io.Writer, r load.Result) error {
 	// #nosec G203 -- the page's own style
 	v := view{Result: r, Style: template.CSS(chart.Style() + css), Names: serverNames(r.Series)}
-	curve, err := Curve(r)
-	if err != nil {
+	var err error
+	if v.Curve, err = latencyCurve(r); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
-	for _, drawing := range []struct {
-		lines chart.Lines
-		into  *template.HTML
-	}{{curve, &v.Charts.Curve}, {OverTime(r), &v.Charts.Latency}, {Servers(r), &v.Charts.Traffic}} {
-		svg, err := drawing.lines.SVG()
-		if err != nil {
-			return fmt.Errorf("writing the report: %w", err)
-		}
-		*drawing.into = template.HTML(svg) // #nosec G203 -- drawn by package chart
-	}
+	v.Latencies = latencyOverTime(r)
+	v.Traffic = Servers(r, "Requests per server over time. The table of seconds has its figures.")
 	v.Percentiles = []percentileRow{
 		{"50", r.Latency.P50, r.Service.P50}, {"90", r.Latency.P90, r.Service.P90}, {"99", r.Latency.P99, r.Service.P99},
 		{"99.9", r.Latency.P999, r.Service.P999}, {"100", r.Latency.Max, r.Service.Max},
