@@ -92,7 +92,7 @@ func runCompare(ctx context.Context, o costOptions, build func(context.Context) 
 		}
 	}
 	report := compare.NewReport(estimator, o.traffic, variants, templates)
-	if err := report.Compare(root); err != nil {
+	if err := report.Compare(ctx, root); err != nil {
 		return err
 	}
 	if build != nil {
