@@ -81,7 +81,7 @@ var hostile = []string{
 	`{"Resources":{"G":{"Type":"AWS::AutoScaling::AutoScalingGroup","Properties":{"MinSize":"1e308","MaxSize":"NaN"}},` +
 		`"P":{"Type":"AWS::AutoScaling::ScalingPolicy","Properties":{"AutoScalingGroupName":{"Ref":"G"},"TargetTrackingConfiguration":` +
 		`{"TargetValue":0,"PredefinedMetricSpecification":{"PredefinedMetricType":"ALBRequestCountPerTarget"}}}}}}`,
-	`{"Resources":{"T":{"Type":"AWS::DynamoDB::Table","Properties":{"BillingMode":"PAY_PER_REQUEST"}},"N":{"Type":"AWS::EC2::NatGateway"}},"Outputs":{"Store":{"Value":"\u0000"}}}`,
+	`{"Resources":{"T":{"Type":"AWS::DynamoDB::GlobalTable","Properties":{"BillingMode":"PAY_PER_REQUEST"}},"N":{"Type":"AWS::EC2::NatGateway"}},"Outputs":{"Store":{"Value":"\u0000"}}}`,
 }
 
 // refused are templates that cdk diff fails on: a resource or a policy that is none, and a very deep one.
