@@ -15,7 +15,6 @@ import (
 	"stateless-servers/lab/compare"
 	"stateless-servers/lab/cost"
 	"stateless-servers/lab/experiment"
-	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/load"
 )
 
@@ -53,16 +52,9 @@ func newCompare(build func(context.Context) (string, error)) *cobra.Command {
 
 // runCompare compares, and measures if build is given.
 func runCompare(ctx context.Context, o costOptions, build func(context.Context) (string, error), variants []string, stdout, stderr io.Writer) (err error) {
-	estimator, err := o.estimator()
+	estimator, root, variants, err := o.start(variants)
 	if err != nil {
 		return err
-	}
-	root, err := fleet.ModuleRoot()
-	if err != nil {
-		return err
-	}
-	if len(variants) == 0 {
-		variants = compare.Stores()
 	}
 	if len(variants) < 2 {
 		return fmt.Errorf("%q alone: two variants or more can be compared; lab cost is for one", variants[0])
@@ -92,7 +84,7 @@ func runCompare(ctx context.Context, o costOptions, build func(context.Context) 
 		}
 	}
 	report := compare.NewReport(estimator, o.traffic, variants, templates)
-	if err := report.Compare(root); err != nil {
+	if err := report.Compare(ctx, root); err != nil {
 		return err
 	}
 	if build != nil {

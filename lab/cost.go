@@ -101,16 +101,9 @@ func percentage(target *float64) value[float64] {
 }
 
 func runCost(o costOptions, variants []string, stdout, stderr io.Writer) error {
-	estimator, err := o.estimator()
+	estimator, root, variants, err := o.start(variants)
 	if err != nil {
 		return err
-	}
-	root, err := fleet.ModuleRoot()
-	if err != nil {
-		return err
-	}
-	if len(variants) == 0 {
-		variants = compare.Stores()
 	}
 	templates := map[string][]cost.Template{}
 	for _, name := range variants {
@@ -119,6 +112,19 @@ func runCost(o costOptions, variants []string, stdout, stderr io.Writer) error {
 		}
 	}
 	return o.write(compare.NewReport(estimator, o.traffic, variants, templates), stdout, stderr)
+}
+
+// start has what costs are estimated by, the folder of the module, and the variants: every store where none is named.
+func (o costOptions) start(variants []string) (cost.Estimator, string, []string, error) {
+	estimator, err := o.estimator()
+	if err != nil {
+		return cost.Estimator{}, "", nil, err
+	}
+	if len(variants) == 0 {
+		variants = compare.Stores()
+	}
+	root, err := fleet.ModuleRoot()
+	return estimator, root, variants, err
 }
 
 // templatesOf are those in a folder, if the name is that of one.

@@ -2,6 +2,8 @@ package compare
 
 import (
 	"bytes"
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +14,75 @@ import (
 	"stateless-servers/lab/cost"
 	"stateless-servers/lab/load"
 )
+
+const root = "../.."
+
+// golden is the lab's stack of a variant, as the tests of stacks keep it.
+func golden(t *testing.T, name string) cost.Template {
+	t.Helper()
+	template, err := cost.ReadTemplate(filepath.Join(root, "stacks", "testdata", name+".json"), labStack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return template
+}
+
+// with is a template in which properties have other values, by type and name.
+func with(t *testing.T, of cost.Template, values map[string]any) cost.Template {
+	t.Helper()
+	var whole map[string]any
+	if err := json.Unmarshal(of.Whole, &whole); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range slices.Sorted(maps.Keys(of.Resources)) {
+		for name, value := range values {
+			if kind, property, _ := strings.Cut(name, "."); of.Resources[id].Type == kind {
+				whole["Resources"].(map[string]any)[id].(map[string]any)["Properties"].(map[string]any)[property] = value
+			}
+		}
+	}
+	text, err := json.Marshal(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cost.Template{Name: of.Name, Whole: text}
+}
+
+// pairs are what happens on the way from one variant to the other, and back.
+func pairs(t *testing.T, from, to []cost.Template) (Pair, Pair) {
+	t.Helper()
+	r := Report{Variants: []Variant{{Name: "from", templates: from}, {Name: "to", templates: to}}}
+	if err := r.Compare(t.Context(), root); err != nil {
+		t.Fatal(err)
+	}
+	return r.Pairs[0], r.Pairs[1]
+}
+
+// What changes in a resource decides whether it is made anew, and so may be what refers to one that is.
+func TestImpacts(t *testing.T) {
+	valkey := golden(t, "valkey")
+	p, _ := pairs(t, []cost.Template{valkey}, []cost.Template{with(t, valkey, map[string]any{
+		"AWS::EC2::SecurityGroup.GroupDescription":         "other",
+		"AWS::ElastiCache::ReplicationGroup.NumNodeGroups": 3,
+		"AWS::ElastiCache::ReplicationGroup.Port":          "6379", // as it is, in quotes
+		"AWS::ElastiCache::User.AccessString":              "off",
+	})})
+	list := p.changes()
+	for _, want := range []string{
+		"! AWS::EC2::SecurityGroup ValkeySecurityGroup3A370909 (replaced: GroupDescription)",
+		"! AWS::EC2::SecurityGroupEgress FleetSecurityGrouptoStatelessLabValkeySecurityGroupBFD15D7963797C112EA8 " +
+			"(replaced: DestinationSecurityGroupId, GroupId)",
+		"? AWS::ElastiCache::ReplicationGroup ValkeyReplicationGroup77C9E011 (may be replaced: NumNodeGroups)",
+		"~ AWS::ElastiCache::User ValkeyUserD35E892C (AccessString)",
+	} {
+		if !slices.Contains(list, want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	if len(p.Replaced) != 7 || len(list) != 9 {
+		t.Errorf("got\n%s", strings.Join(list, "\n"))
+	}
+}
 
 func TestStoresAreThoseOfTheServer(t *testing.T) {
 	for _, store := range config.Stores() {
@@ -30,8 +101,7 @@ func TestStoresAreThoseOfTheServer(t *testing.T) {
 }
 
 func TestWhatAStoreNeedsComesAndGoes(t *testing.T) {
-	from, to := golden(t, "dynamodb"), golden(t, "valkey")
-	p := spec{}.compare(Variant{Name: "dynamodb", templates: []cost.Template{from}}, Variant{Name: "valkey", templates: []cost.Template{to}})
+	p, _ := pairs(t, []cost.Template{golden(t, "dynamodb")}, []cost.Template{golden(t, "valkey")})
 	tests := []struct {
 		name string
 		list []string
@@ -55,13 +125,11 @@ func TestWhatAStoreNeedsComesAndGoes(t *testing.T) {
 }
 
 func TestWhatStays(t *testing.T) {
-	p := spec{}.compare(Variant{Name: "a", templates: []cost.Template{golden(t, "postgres-production")}},
-		Variant{Name: "b", templates: []cost.Template{golden(t, "dynamodb-production")}})
+	aurora, dynamodb := []cost.Template{golden(t, "postgres-production")}, []cost.Template{golden(t, "dynamodb-production")}
+	p, back := pairs(t, aurora, dynamodb)
 	if len(p.Kept) != 1 || p.Kept[0].Type != "AWS::RDS::DBCluster" || p.Kept[0].Policy != "Snapshot" {
 		t.Errorf("%+v", p.Kept)
 	}
-	back := spec{}.compare(Variant{Name: "b", templates: []cost.Template{golden(t, "dynamodb-production")}},
-		Variant{Name: "a", templates: []cost.Template{golden(t, "postgres-production")}})
 	if len(back.Kept) != 1 || back.Kept[0].Policy != "RetainExceptOnCreate" {
 		t.Errorf("%+v", back.Kept)
 	}
@@ -112,7 +180,7 @@ func TestSynthesize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := spec{}.compare(Variant{templates: want}, Variant{templates: got})
+	p, _ := pairs(t, want, got)
 	if len(p.Added)+len(p.Removed) > 0 {
 		t.Errorf("the checked-in templates lack %v and have %v besides", p.Added, p.Removed)
 	}
@@ -138,9 +206,6 @@ func TestSynthesize(t *testing.T) {
 func TestMissingToolsAreNamed(t *testing.T) {
 	if _, err := NewSynthesizer(t.Context(), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "npm ci") {
 		t.Errorf("without node_modules: %v", err)
-	}
-	if _, err := readSpec(t.TempDir()); err == nil || !strings.Contains(err.Error(), "npm ci") {
-		t.Errorf("without the specification: %v", err)
 	}
 	t.Setenv("PATH", "")
 	if _, err := os.Stat(filepath.Join(root, "node_modules")); err == nil {

@@ -1,9 +1,20 @@
 package compare
 
 import (
-	"maps"
-	"slices"
+	"bytes"
+	"context"
+	_ "embed" // for diffScript
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
 )
+
+//go:embed diff.js
+var diffScript string
+
+// diffPackage is the folder of the library behind cdk diff, which diffScript loads.
+const diffPackage = "node_modules/@aws-cdk/cloudformation-diff"
 
 // A Pair is what CloudFormation does to get from one variant to another.
 type Pair struct {
@@ -41,157 +52,39 @@ type Texts struct {
 	Removed []string `json:"removed"`
 }
 
-// compare finds the differences of two variants, as cdk diff does without asking AWS.
-func (s spec) compare(from, to Variant) Pair {
-	p := Pair{From: from.Name, To: to.Name, USD: to.Bill.Total - from.Bill.Total}
-	names := map[string]bool{}
-	for _, t := range slices.Concat(from.templates, to.templates) {
-		names[t.Name] = true
+// Compare adds every pair of variants, in both directions, as cdk diff finds them without asking AWS. Root is the folder of
+// the module, whose node_modules has diffPackage.
+func (r *Report) Compare(ctx context.Context, root string) error {
+	type variant struct {
+		Name      string                     `json:"name"`
+		Templates map[string]json.RawMessage `json:"templates"` // by stack
 	}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		s.compareStack(&p, name, whole(from.templates, name), whole(to.templates, name))
+	var variants []variant
+	bills := map[string]float64{}
+	for _, v := range r.Variants {
+		templates := map[string]json.RawMessage{}
+		for _, t := range v.templates {
+			templates[t.Name] = t.Whole
+		}
+		variants = append(variants, variant{v.Name, templates})
+		bills[v.Name] = v.Bill.Total
 	}
-	p.Permissions = difference(permissions(from.templates), permissions(to.templates))
-	p.Network = difference(rules(from.templates), rules(to.templates))
-	return p
-}
-
-func (s spec) compareStack(p *Pair, stack string, from, to object) {
-	before, after := resources(from), resources(to)
-	impacts := s.impacts(before, after)
-	for _, id := range slices.Sorted(maps.Keys(impacts)) {
-		impact := impacts[id]
-		change := Change{Stack: stack, ID: id, Type: word(after[id]["Type"]), Properties: impact.properties}
-		switch impact.kind {
-		case added:
-			p.Added = append(p.Added, change)
-		case removed:
-			change.Type = word(before[id]["Type"])
-			p.Removed = append(p.Removed, change)
-			if policy := word(before[id]["DeletionPolicy"]); keeps(policy) {
-				change.Policy = policy
-				p.Kept = append(p.Kept, change)
-			}
-		case replaced:
-			p.Replaced = append(p.Replaced, change)
-		case maybeReplaced:
-			p.MayBeReplaced = append(p.MayBeReplaced, change)
-		case updated:
-			p.Updated = append(p.Updated, change)
-		}
+	input, err := json.Marshal(variants)
+	if err != nil {
+		return fmt.Errorf("writing the templates to compare: %w", err)
 	}
-}
-
-// keeps tells whether something stays of a resource with that DeletionPolicy.
-func keeps(policy string) bool { return policy != "" && policy != "Delete" }
-
-// What happens to a resource, from the least to the most.
-const (
-	same = iota
-	updated
-	maybeReplaced
-	replaced
-	added
-	removed
-)
-
-type impact struct {
-	kind       int
-	properties []string // that cause it
-}
-
-// impacts are what happens to each resource that differs. A resource that is replaced has another id of AWS's, so that what
-// refers to it changes too.
-func (s spec) impacts(before, after map[string]object) map[string]impact {
-	first := s.direct(before, after)
-	changed := copied(after)
-	for {
-		now := s.direct(before, changed)
-		renamed := false
-		for id, i := range now {
-			if i.kind == replaced && rename(changed, id) {
-				renamed = true
-			}
-		}
-		if renamed {
-			continue
-		}
-		for id, i := range now { // what refers to a replaced resource without being replaced has changed only in AWS
-			if was := first[id]; i.kind >= maybeReplaced && i.kind <= replaced && i.kind > was.kind {
-				first[id] = i
-			}
-		}
-		return first
+	var output, said bytes.Buffer
+	command := exec.CommandContext(ctx, "node", "--eval", diffScript) // #nosec G204 -- the script above
+	command.Dir, command.Env = root, environment(os.Environ())
+	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &output, &said
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("comparing templates: %w: %s", err, bytes.TrimSpace(said.Bytes()))
 	}
-}
-
-// direct are the impacts of what differs in the templates.
-func (s spec) direct(before, after map[string]object) map[string]impact {
-	impacts := map[string]impact{}
-	for id := range before {
-		if _, stays := after[id]; !stays {
-			impacts[id] = impact{kind: removed}
-		}
+	if err := json.Unmarshal(output.Bytes(), &r.Pairs); err != nil {
+		return fmt.Errorf("reading how templates differ: %w", err)
 	}
-	for id, to := range after {
-		from, was := before[id]
-		if !was {
-			impacts[id] = impact{kind: added}
-			continue
-		}
-		if i := s.impact(from, to); i.kind != same {
-			impacts[id] = i
-		}
+	for i, p := range r.Pairs {
+		r.Pairs[i].USD = bills[p.To] - bills[p.From]
 	}
-	return impacts
-}
-
-func (s spec) impact(from, to object) impact {
-	kind := word(to["Type"])
-	if word(from["Type"]) != kind {
-		return impact{replaced, []string{"Type"}}
-	}
-	worst := impact{}
-	note := func(kind int, property string) {
-		if kind > worst.kind {
-			worst = impact{kind: kind}
-		}
-		if kind == worst.kind {
-			worst.properties = append(worst.properties, property)
-		}
-	}
-	a, b := properties(from), properties(to)
-	for _, name := range union(a, b) {
-		if equal(a[name], b[name]) {
-			continue
-		}
-		switch s[kind][name] {
-		case "yes":
-			note(replaced, name)
-		case "maybe":
-			note(maybeReplaced, name)
-		default:
-			note(updated, name)
-		}
-	}
-	for _, name := range union(from, to) {
-		if name != "Properties" && !equal(from[name], to[name]) {
-			note(updated, name)
-		}
-	}
-	return worst
-}
-
-// difference is what only one of two lists has, sorted.
-func difference(from, to []string) Texts {
-	only := func(a, b []string) []string {
-		others := map[string]bool{}
-		for _, text := range b {
-			others[text] = true
-		}
-		list := slices.DeleteFunc(slices.Clone(a), func(text string) bool { return others[text] })
-		slices.Sort(list)
-		return slices.Compact(list)
-	}
-	return Texts{Added: only(to, from), Removed: only(from, to)}
+	return nil
 }

@@ -3,7 +3,7 @@
 package compare
 
 import (
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -67,34 +67,19 @@ func NewReport(e cost.Estimator, t cost.Traffic, names []string, templates map[s
 	return r
 }
 
-// Compare adds every pair of variants, in both directions. Root is the folder of the module.
-func (r *Report) Compare(root string) error {
-	s, err := readSpec(root)
-	if err != nil {
-		return fmt.Errorf("which changes replace a resource: %w", err)
-	}
-	for _, from := range r.Variants {
-		for _, to := range r.Variants {
-			if from.Name != to.Name {
-				r.Pairs = append(r.Pairs, s.compare(from, to))
-			}
-		}
-	}
-	return nil
-}
-
 // fromFirst are the pairs that begin with the first variant.
 func (r *Report) fromFirst() []Pair {
 	return slices.DeleteFunc(slices.Clone(r.Pairs), func(p Pair) bool { return p.From != r.Variants[0].Name })
 }
 
-// stays are the resources that keep something in the account.
+// stays returns the resources that keep something in the account.
 func stays(templates []cost.Template) []Change {
 	list := []Change{}
 	for _, t := range templates {
-		for id, r := range each([]cost.Template{t}) {
-			if policy := word(r["DeletionPolicy"]); keeps(policy) {
-				list = append(list, Change{Stack: t.Name, ID: id, Type: word(r["Type"]), Policy: policy})
+		for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
+			r := t.Resources[id]
+			if r.DeletionPolicy != "" && r.DeletionPolicy != "Delete" {
+				list = append(list, Change{Stack: t.Name, ID: id, Type: r.Type, Policy: r.DeletionPolicy})
 			}
 		}
 	}

@@ -71,8 +71,10 @@ func NewSynthesizer(ctx context.Context, root string, progress func(line string)
 		return nil, err
 	}
 	s := &Synthesizer{root: root, cdk: filepath.Join(root, "node_modules", ".bin", "cdk")}
-	if _, err := os.Stat(s.cdk); err != nil {
-		return nil, fmt.Errorf("node_modules/.bin/cdk is missing: npm ci installs it (lab cost needs neither Node nor the CDK)")
+	for _, path := range []string{"node_modules/.bin/cdk", diffPackage} {
+		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
+			return nil, fmt.Errorf("%s is missing: npm ci installs it (lab cost needs neither Node nor the CDK)", path)
+		}
 	}
 	if _, err := exec.LookPath("node"); err != nil {
 		return nil, errors.New("node is missing: https://nodejs.org has versions 22 and 24 (lab cost needs neither Node nor the CDK)")

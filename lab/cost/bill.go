@@ -175,7 +175,7 @@ func storeOf(resources []Resource) string {
 
 // outputStore is what the output Store of a template says.
 func outputStore(t *Template) (string, bool) {
-	store := text(t.value(t.Whole, "Outputs", "Store", "Value"))
+	store := text(t.value(t.Outputs["Store"].Value))
 	return store, store != ""
 }
 

@@ -13,7 +13,7 @@ const itemOverhead = 100
 // targetUse is the share of the provisioned capacity that autoscaling aims at where its template says nothing.
 const targetUse = 0.7
 
-// table is a DynamoDB table, or a global one, which writes every replica.
+// table is a global table of DynamoDB, which writes every replica.
 func table(w *work, r Resource) {
 	reads, writes := w.Counts.units(w.traffic)
 	replicas := math.Max(1, float64(len(r.list("Replicas"))))
@@ -26,7 +26,7 @@ func table(w *work, r Resource) {
 	}
 	stored := w.traffic.Sessions * (w.Counts["dynamodb"][Read].item(w.traffic) + itemOverhead) / bytesPerGB
 	w.add(r, "storage", "dynamodb:storage", stored*replicas)
-	on, _ := r.value("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled").(bool)
+	on := false
 	for _, replica := range objects(r, r.Properties["Replicas"]) {
 		replicated, _ := replica.value("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled").(bool)
 		on = on || replicated
@@ -36,32 +36,21 @@ func table(w *work, r Resource) {
 	}
 }
 
-// capacity is what is provisioned of reads or writes (kind is Read or Write), scaled with use where the template says so.
+// capacity is what is provisioned of reads or writes (kind is Read or Write), scaled with use. A replica says it of its reads.
 func capacity(w *work, r Resource, kind string, used, replicas float64) {
-	name := kind + "CapacityUnits"
-	amount := r.number("ProvisionedThroughput", name)
-	scale := func(bounds Resource) {
+	amount := 0.0
+	for _, of := range append(objects(r, r.Properties["Replicas"]), r) {
+		bounds := object(r, of.value(kind+"ProvisionedThroughputSettings", kind+"CapacityAutoScalingSettings"))
 		if high := bounds.number("MaxCapacity"); high > 0 {
 			amount = provisioned(used, targetUse, bounds.number("MinCapacity"), high)
 		}
-	}
-	for _, target := range w.ofType("AWS::ApplicationAutoScaling::ScalableTarget") {
-		if target.text("ScalableDimension") == "dynamodb:table:"+name {
-			scale(target)
-		}
-	}
-	for _, of := range append(objects(r, r.Properties["Replicas"]), r) { // a global table says it itself
-		scale(object(r, of.value(kind+"ProvisionedThroughputSettings", kind+"CapacityAutoScalingSettings")))
 	}
 	if used > amount {
 		w.limit("The table's %s capacity ends at %.0f units, and the traffic needs %.0f: requests would be throttled.",
 			strings.ToLower(kind), amount, math.Ceil(used))
 	}
-	item := "dynamodb:" + strings.ToLower(kind) + "-capacity"
-	w.hours(r, "provisioned capacity, "+strings.ToLower(kind)+"s", item, amount*replicas)
-	for _, index := range objects(r, r.Properties["GlobalSecondaryIndexes"]) {
-		w.hours(r, "provisioned capacity of the index, "+strings.ToLower(kind)+"s", item, index.number("ProvisionedThroughput", name)*replicas)
-	}
+	kind = strings.ToLower(kind)
+	w.hours(r, "provisioned capacity, "+kind+"s", "dynamodb:"+kind+"-capacity", amount*replicas)
 }
 
 func dax(w *work, r Resource) {

@@ -2,7 +2,6 @@ package cost
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -24,8 +23,11 @@ type Template struct {
 		Default any
 	}
 	Resources map[string]Resource
+	Outputs   map[string]struct {
+		Value any
+	}
 	// Whole is the template as it was read, for comparing.
-	Whole map[string]any `json:"-"`
+	Whole json.RawMessage `json:"-"`
 }
 
 // A Resource is one of a Template's.
@@ -64,8 +66,8 @@ func ReadTemplate(path, name string) (Template, error) {
 	if err != nil {
 		return Template{}, err
 	}
-	t := Template{Name: name}
-	if err := errors.Join(json.Unmarshal(text, &t), json.Unmarshal(text, &t.Whole)); err != nil {
+	t := Template{Name: name, Whole: text}
+	if err := json.Unmarshal(text, &t); err != nil {
 		return Template{}, fmt.Errorf("%s is no template: %w", path, err)
 	}
 	if len(t.Resources) == 0 {

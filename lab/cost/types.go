@@ -8,26 +8,24 @@ import (
 
 // pricers know what a resource of a type costs.
 var pricers = map[string]func(*work, Resource){
-	"AWS::AutoScaling::AutoScalingGroup":         autoScalingGroup,
-	"AWS::AutoScaling::ScalingPolicy":            scalingPolicy,
-	"AWS::ApplicationAutoScaling::ScalingPolicy": scalingPolicy,
-	"AWS::EC2::Instance":                         instance,
-	"AWS::ElasticLoadBalancingV2::LoadBalancer":  loadBalancer,
-	"AWS::EC2::NatGateway":                       func(w *work, r Resource) { w.hours(r, "NAT gateway", "nat-gateway:hour", 1) },
-	"AWS::EC2::EIP":                              func(w *work, r Resource) { w.hours(r, "public IPv4 address", "ipv4", 1) },
-	"AWS::EC2::VPCEndpoint":                      endpoint,
-	"AWS::DynamoDB::Table":                       table,
-	"AWS::DynamoDB::GlobalTable":                 table,
-	"AWS::DAX::Cluster":                          dax,
-	"AWS::ElastiCache::ReplicationGroup":         replicationGroup,
-	"AWS::ElastiCache::CacheCluster":             cacheCluster,
-	"AWS::ElastiCache::ServerlessCache":          serverlessCache,
-	"AWS::RDS::DBCluster":                        databaseCluster,
-	"AWS::SecretsManager::Secret":                func(w *work, r Resource) { w.add(r, "secret", "secret", 1) },
-	"AWS::KMS::Key":                              func(w *work, r Resource) { w.add(r, "customer key", "kms:key", 1) },
-	"AWS::CloudWatch::Alarm":                     alarm,
-	"AWS::CloudWatch::Dashboard":                 func(w *work, r Resource) { w.add(r, "dashboard", "cloudwatch:dashboard", 1) },
-	"AWS::WAFv2::WebACL":                         webACL,
+	"AWS::AutoScaling::AutoScalingGroup":        autoScalingGroup,
+	"AWS::AutoScaling::ScalingPolicy":           scalingPolicy,
+	"AWS::EC2::Instance":                        instance,
+	"AWS::ElasticLoadBalancingV2::LoadBalancer": loadBalancer,
+	"AWS::EC2::NatGateway":                      func(w *work, r Resource) { w.hours(r, "NAT gateway", "nat-gateway:hour", 1) },
+	"AWS::EC2::EIP":                             func(w *work, r Resource) { w.hours(r, "public IPv4 address", "ipv4", 1) },
+	"AWS::EC2::VPCEndpoint":                     endpoint,
+	"AWS::DynamoDB::GlobalTable":                table,
+	"AWS::DAX::Cluster":                         dax,
+	"AWS::ElastiCache::ReplicationGroup":        replicationGroup,
+	"AWS::ElastiCache::CacheCluster":            cacheCluster,
+	"AWS::ElastiCache::ServerlessCache":         serverlessCache,
+	"AWS::RDS::DBCluster":                       databaseCluster,
+	"AWS::SecretsManager::Secret":               func(w *work, r Resource) { w.add(r, "secret", "secret", 1) },
+	"AWS::KMS::Key":                             func(w *work, r Resource) { w.add(r, "customer key", "kms:key", 1) },
+	"AWS::CloudWatch::Alarm":                    alarm,
+	"AWS::CloudWatch::Dashboard":                func(w *work, r Resource) { w.add(r, "dashboard", "cloudwatch:dashboard", 1) },
+	"AWS::WAFv2::WebACL":                        webACL,
 }
 
 // notCounted are types that cost by use that the traffic says nothing of.
@@ -41,14 +39,11 @@ var notCounted = map[string]string{
 	"AWS::Cognito::UserPool":           "by users who log in; 10,000 a month are free, then 0.0055 USD each",
 	"AWS::SNS::Topic":                  "messages of alarms: cents",
 	"AWS::Route53::RecordSet":          "queries of an alias are free; the zone is not part of the stack",
-	"AWS::ECS::Cluster":                "load tests: while they run",
-	"AWS::ECS::TaskDefinition":         "load tests: while they run",
-	"AWS::Events::Rule":                "cents",
 }
 
 // free are types that cost nothing by themselves.
 var free = set(`
-	AWS::ApplicationAutoScaling::ScalableTarget AWS::CDK::Metadata AWS::CertificateManager::Certificate
+	AWS::CDK::Metadata AWS::CertificateManager::Certificate
 	AWS::CloudFront::VpcOrigin AWS::Cognito::UserPoolClient AWS::Cognito::UserPoolDomain
 	AWS::DAX::ParameterGroup AWS::DAX::SubnetGroup
 	AWS::EC2::InternetGateway AWS::EC2::LaunchTemplate AWS::EC2::NetworkInterface AWS::EC2::PrefixList AWS::EC2::Route
@@ -156,7 +151,7 @@ func machines(w *work, r Resource, count float64) {
 
 // scalingPolicy brings two alarms with it, when it follows a target: one to grow, one to shrink.
 func scalingPolicy(w *work, r Resource) {
-	if r.Properties["TargetTrackingConfiguration"] != nil || r.Properties["TargetTrackingScalingPolicyConfiguration"] != nil {
+	if r.Properties["TargetTrackingConfiguration"] != nil {
 		w.add(r, "two alarms of scaling", "cloudwatch:alarm-metric", 2)
 	}
 }
