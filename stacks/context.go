@@ -216,3 +216,33 @@ func unknownKeys(context map[string]any, settings []setting) []error {
 	}
 	return problems
 }
+
+// contradictions are values that are allowed, but not together.
+func (c DynamoDBConfig) contradictions() []error {
+	var problems []error
+	add := func(format string, values ...any) {
+		problems = append(problems, fmt.Errorf("context "+format, values...))
+	}
+	if c.MaxUnits != 0 && c.MaxUnits < c.MinUnits {
+		add("maxUnits=\"%d\": allowed is a number of minUnits (%d) or more", c.MaxUnits, c.MinUnits)
+	}
+	if regionsForm.MatchString(c.Replicas) {
+		if unknown := unknownRegions(c.replicas()); len(unknown) > 0 {
+			add("replicas=%q: AWS has no region %s", c.Replicas, strings.Join(unknown, ", "))
+		}
+		if regions := slices.Sorted(slices.Values(c.replicas())); len(slices.Compact(regions)) < len(c.replicas()) {
+			add("replicas=%q: allowed is each region once", c.Replicas)
+		}
+	}
+	if c.Replicas != "" && c.CustomerKey {
+		add("customerKey=\"true\": not with replicas; a key works in its own region only")
+	}
+	if c.ReplicaTable != "" && (c.Replicas != "" || c.CustomerKey || c.Billing == BillingProvisioned) {
+		add("replicaTable=%q: not with billing, customerKey or replicas, which the region that made the table decides",
+			c.ReplicaTable)
+	}
+	if c.DAX && c.replicated() {
+		add("dax=\"true\": not with replicas or replicaTable; DAX doesn't see what other regions write")
+	}
+	return problems
+}

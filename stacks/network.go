@@ -9,16 +9,6 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// vpcAddresses are those of the VPC. They are stated, so that a rule for them needs no token.
-const vpcAddresses = "10.0.0.0/16"
-
-// The subnet groups of the network.
-const (
-	balancerSubnets = "balancer" // public: the load balancer, and the NAT gateways
-	fleetSubnets    = "fleet"    // private: the servers; the way out is Config.Egress
-	storeSubnets    = "store"    // no route beyond the VPC: session stores that live in it
-)
-
 // NetworkProps are the inputs of NewNetwork.
 type NetworkProps struct {
 	awscdk.StackProps
