@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stateless-servers/app/config"
+	"stateless-servers/app/config/allowed"
 )
 
 // armType is an instance type of a Graviton family, which has a g after the generation: t4g, c8gn, im4gn. (G4dn, a GPU
@@ -113,20 +114,20 @@ func ParseConfig(context map[string]any) (Config, error) {
 	settings := c.settings()
 	problems := unknownKeys(context, settings)
 	for i, s := range settings {
-		value, given := context[s.key]
+		value, given := context[s.Name]
 		switch text := text(value); {
 		case !given || !s.isOf(c.Store):
-			if s.fallback != "" {
-				s.set(s.fallback)
+			if s.Default != "" {
+				s.Set(s.Default)
 			}
 			// A key may be of several settings, each of other stores.
-			if stores := storesOf(s.key, settings); given && !slices.Contains(stores, c.Store) && first(i, settings) {
-				problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.key, text, names(stores)))
+			if stores := storesOf(s.Name, settings); given && !slices.Contains(stores, c.Store) && first(i, settings) {
+				problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.Name, text, allowed.Or(stores)))
 			}
-		case !s.set(text):
-			problems = append(problems, fmt.Errorf("context %s=%q: allowed is %s", s.key, text, s.allowed))
-		case s.needs != "" && !s.met():
-			problems = append(problems, fmt.Errorf("context %s=%q: only with %s", s.key, text, s.needs))
+		case !s.Set(text):
+			problems = append(problems, fmt.Errorf("context %s=%q: allowed is %s", s.Name, text, s.Allowed))
+		case s.Needs != "" && !s.met():
+			problems = append(problems, fmt.Errorf("context %s=%q: only with %s", s.Name, text, s.Needs))
 		}
 	}
 	problems = append(problems, c.contradictions()...)
@@ -134,6 +135,16 @@ func ParseConfig(context map[string]any) (Config, error) {
 		return Config{}, errors.Join(problems...)
 	}
 	return c, nil
+}
+
+// Keys lists every key, in the order in which Config has them.
+func Keys() []Key {
+	var c Config
+	var keys []Key
+	for _, s := range c.settings() {
+		keys = append(keys, s.Key)
+	}
+	return keys
 }
 
 // contradictions are values that are allowed, but not together. A number that isn't allowed is 0 here.
@@ -199,7 +210,7 @@ func unknownKeys(context map[string]any, settings []setting) []error {
 	var known []string
 	for i, s := range settings {
 		if first(i, settings) {
-			known = append(known, s.key)
+			known = append(known, s.Name)
 		}
 	}
 	var unknown []string
