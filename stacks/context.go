@@ -22,7 +22,7 @@ const (
 	weight = `(none|read|write|cart|login|logout)=([1-9][0-9]{0,2}|1000)`
 )
 
-const region = `[a-z]{2,4}(-[a-z]+)+-[0-9]`
+const oneRegion = `[a-z]{2,4}(-[a-z]+)+-[0-9]`
 
 var (
 	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
@@ -36,7 +36,7 @@ var (
 	cacheNodeForm   = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
 	daxNodeForm     = regexp.MustCompile(`^dax\.[a-z0-9]+\.[a-z0-9]+$`)
 	tableForm       = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
-	regionsForm     = regexp.MustCompile(`^` + region + `(,` + region + `)*$`)
+	regionsForm     = regexp.MustCompile(`^` + oneRegion + `(,` + oneRegion + `)*$`)
 )
 
 // settings are in an order in which each comes after those that it depends on.
