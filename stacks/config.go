@@ -128,7 +128,7 @@ func (c Config) Warn(w io.Writer) {
 	}
 }
 
-// HTTPS tells whether visitors come over TLS.
+// HTTPS reports whether visitors come over TLS.
 func (c Config) HTTPS() bool { return c.CertificateARN != "" || c.Domain != "" || c.CloudFront }
 
 // LoadConfig are the options of the load test from many machines.

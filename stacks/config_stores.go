@@ -46,7 +46,7 @@ func (c DynamoDBConfig) replicas() []string {
 	return strings.FieldsFunc(c.Replicas, func(r rune) bool { return r == ',' })
 }
 
-// replicated tells whether other regions write to the table too.
+// replicated reports whether other regions write to the table too.
 func (c DynamoDBConfig) replicated() bool { return c.Replicas != "" || c.ReplicaTable != "" }
 
 // CacheConfig is what an operator chooses for the stores of Amazon ElastiCache.

@@ -54,7 +54,7 @@ func storesOf(key string, settings []setting) (stores []config.Store) {
 	return stores
 }
 
-// first tells whether the setting at i is the first of its key.
+// first reports whether the setting at i is the first of its key.
 func first(i int, settings []setting) bool {
 	return !slices.ContainsFunc(settings[:i], func(s setting) bool { return s.Name == settings[i].Name })
 }

@@ -26,7 +26,7 @@ func Stores() []Store {
 	return []Store{StoreDynamoDB, StoreValkey, StoreMemcached, StorePostgres, StoreCookie, StoreToken, StoreMemory}
 }
 
-// OnServers tells whether sessions are kept on servers, so that they can move to another such store.
+// OnServers reports whether sessions are kept on servers, so that they can move to another such store.
 func (s Store) OnServers() bool { return s != StoreCookie && s != StoreToken }
 
 // LoginCallback is the path of the server that OIDC_REDIRECT_URL ends with.
