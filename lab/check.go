@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stateless-servers/app/config/allowed"
 	"stateless-servers/lab/check"
 )
 
@@ -35,8 +36,8 @@ func newCheck() *cobra.Command {
 			return runCheck(c.Context(), args[0], limits, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
-	duration(&limits.Session, 100*time.Millisecond, time.Hour).add(c.Flags(), "timeout", "how long to look for an order, for each session")
-	duration(&limits.Total, 100*time.Millisecond, 24*time.Hour).add(c.Flags(), "total", "how long to judge the history, and then to look for orders, for all sessions together")
+	add(c.Flags(), "timeout", &limits.Session, allowed.Duration(100*time.Millisecond, time.Hour), "how long to look for an order, for each session")
+	add(c.Flags(), "total", &limits.Total, allowed.Duration(100*time.Millisecond, 24*time.Hour), "how long to judge the history, and then to look for orders, for all sessions together")
 	return c
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"stateless-servers/app/config"
+	"stateless-servers/app/config/allowed"
 	"stateless-servers/lab/compare"
 	"stateless-servers/lab/cost"
 	"stateless-servers/lab/fleet"
@@ -63,13 +64,13 @@ func newCost() *cobra.Command {
 func (o *costOptions) add(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	t := &o.traffic
-	quantity(&t.RequestsPerSecond, 0.001, 10_000_000).add(flags, "requests-per-second", "of all visitors together, all day")
-	quantity(&t.Sessions, 0, 1e9).add(flags, "sessions", "how many are live at once")
-	quantity(&t.SessionBytes, 1, 400_000).add(flags, "session-bytes", "the size of one")
-	quantity(&t.ReadsPerWrite, 0, 1_000_000).add(flags, "reads-per-write", "requests that read their session for each that changes it")
-	percentage(&t.Untouched).add(flags, "untouched", "share of the requests that don't use their session (0.5 is 50%)")
-	percentage(&t.Logins).add(flags, "logins", "share of the sessions in which somebody logs in")
-	quantity(&t.ResponseBytes, 0, 1e9).add(flags, "response-bytes", "the size of a response, without headers and cookies")
+	add(flags, "requests-per-second", &t.RequestsPerSecond, quantity(0.001, 10_000_000), "of all visitors together, all day")
+	add(flags, "sessions", &t.Sessions, quantity(0, 1e9), "how many are live at once")
+	add(flags, "session-bytes", &t.SessionBytes, quantity(1, 400_000), "the size of one")
+	add(flags, "reads-per-write", &t.ReadsPerWrite, quantity(0, 1_000_000), "requests that read their session for each that changes it")
+	add(flags, "untouched", &t.Untouched, share(), "share of the requests that don't use their session (0.5 is 50%)")
+	add(flags, "logins", &t.Logins, share(), "share of the sessions in which somebody logs in")
+	add(flags, "response-bytes", &t.ResponseBytes, quantity(0, 1e9), "the size of a response, without headers and cookies")
 	flags.StringVar(&o.region, "region", o.region, "whose prices to take; the lab has those of "+cost.DefaultRegion)
 	flags.StringVar(&o.prices, "prices", "", "a CSV `file` with prices of yours: the columns of lab/cost/prices.csv")
 	flags.StringVar(&o.json, "json", "", "write everything to this `file`, for programs; - is standard output, instead of the table")
@@ -83,21 +84,24 @@ func completeStores(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 }
 
 // quantity is a number that may have a fraction.
-func quantity(target *float64, low, high float64) value[float64] {
-	allowed := fmt.Sprintf("a number from %g to %s", low, strconv.FormatFloat(high, 'f', -1, 64))
-	return value[float64]{target, "number", allowed, func(text string) (float64, bool) {
-		n, err := strconv.ParseFloat(text, 64)
-		return n, err == nil && !math.IsNaN(n) && low <= n && n <= high
-	}}
+func quantity(low, high float64) allowed.Kind[float64] {
+	return allowed.Kind[float64]{Type: "number",
+		Allowed: fmt.Sprintf("a number from %g to %s", low, strconv.FormatFloat(high, 'f', -1, 64)),
+		Parse: func(text string) (float64, bool) {
+			n, err := strconv.ParseFloat(text, 64)
+			return n, err == nil && !math.IsNaN(n) && low <= n && n <= high
+		}}
 }
 
-// percentage is a share.
-func percentage(target *float64) value[float64] {
-	return value[float64]{target, "percentage", "a percentage from 0% to 100%, such as 50%", func(text string) (float64, bool) {
-		digits, isPercent := strings.CutSuffix(text, "%")
-		n, err := strconv.ParseFloat(digits, 64)
-		return n / 100, isPercent && err == nil && 0 <= n && n <= 100
-	}}
+// share is a percentage, as a part of one.
+func share() allowed.Kind[float64] {
+	kind := percentage("50%")
+	percent := kind.Parse
+	kind.Parse = func(text string) (float64, bool) {
+		n, ok := percent(text)
+		return n / 100, ok
+	}
+	return kind
 }
 
 func runCost(o costOptions, variants []string, stdout, stderr io.Writer) error {

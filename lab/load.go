@@ -8,13 +8,12 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"stateless-servers/app/config/allowed"
 	"stateless-servers/lab/load"
 	"stateless-servers/lab/report"
 )
@@ -54,16 +53,18 @@ func newLoad() *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	value[string]{&o.URL, "address", "the address of an application, such as http://127.0.0.1:8080", func(text string) (string, bool) {
+	url := allowed.Text("the address of an application, such as http://127.0.0.1:8080", func(text string) bool {
 		_, err := load.ParseURL(text)
-		return text, err == nil
-	}}.add(flags, "url", "what to test; by default the URL in "+outputsFile)
-	value[load.Rate]{&o.Rate, "rate", load.RateForm, load.ParseRate}.add(flags, "rate", "how much to send")
-	duration(&o.Duration, time.Second, 24*time.Hour).add(flags, "duration", "how long to measure; several rates share it equally")
-	number(&o.Sessions, 1, 100_000).add(flags, "sessions", "visitors, each with a session")
-	value[load.Mix]{&o.Mix, "weights", load.MixForm, load.ParseMix}.add(flags, "mix", "what the visitors do")
-	duration(&o.Warmup, 0, time.Hour).add(flags, "warmup", "how long to send before measuring, at the first rate")
-	duration(&o.Timeout, 10*time.Millisecond, time.Minute).add(flags, "timeout", "how long to wait for an answer")
+		return err == nil
+	})
+	url.Type = "address"
+	add(flags, "url", &o.URL, url, "what to test; by default the URL in "+outputsFile)
+	add(flags, "rate", &o.Rate, allowed.Kind[load.Rate]{Type: "rate", Allowed: load.RateForm, Parse: load.ParseRate}, "how much to send")
+	add(flags, "duration", &o.Duration, allowed.Duration(time.Second, 24*time.Hour), "how long to measure; several rates share it equally")
+	add(flags, "sessions", &o.Sessions, allowed.Number(1, 100_000), "visitors, each with a session")
+	add(flags, "mix", &o.Mix, allowed.Kind[load.Mix]{Type: "weights", Allowed: load.MixForm, Parse: load.ParseMix}, "what the visitors do")
+	add(flags, "warmup", &o.Warmup, allowed.Duration(0, time.Hour), "how long to send before measuring, at the first rate")
+	add(flags, "timeout", &o.Timeout, allowed.Duration(10*time.Millisecond, time.Minute), "how long to wait for an answer")
 	flags.StringVar(&o.json, "json", "", "write the result to this `file`, for programs and for lab merge")
 	flags.StringVar(&o.report, "report", "", "write a page with charts to this HTML `file`, which needs nothing else")
 	flags.StringVar(&o.history, "history", "", "write what every visitor sent and saw to this `file`, for lab check")
@@ -73,19 +74,12 @@ func newLoad() *cobra.Command {
 
 // addThresholds declares the flags of thresholds.
 func addThresholds(flags *pflag.FlagSet, t *load.Thresholds) {
-	value[*time.Duration]{&t.P99, "duration", "a duration from 1ms to 1h", func(text string) (*time.Duration, bool) {
-		d, err := time.ParseDuration(text)
-		return &d, err == nil && time.Millisecond <= d && d <= time.Hour
-	}}.add(flags, "max-p99", "fail when the 99th percentile of the latency is above")
-	value[*float64]{&t.Errors, "percentage", "a percentage from 0% to 100%, such as 0.1%", func(text string) (*float64, bool) {
-		digits, isPercent := strings.CutSuffix(text, "%")
-		n, err := strconv.ParseFloat(digits, 64)
-		return &n, isPercent && err == nil && 0 <= n && n <= 100
-	}}.add(flags, "max-errors", "fail when more of the requests than this are errors")
-	value[*int64]{&t.Lost, "number", "a number from 0 to 1000000", func(text string) (*int64, bool) {
-		n, err := strconv.ParseInt(text, 10, 64)
-		return &n, err == nil && 0 <= n && n <= 1_000_000
-	}}.add(flags, "max-lost", "fail when more sessions or updates than this are lost, stale, crossed or resurrected")
+	add(flags, "max-p99", &t.P99, allowed.Optional(allowed.Duration(time.Millisecond, time.Hour)),
+		"fail when the 99th percentile of the latency is above")
+	add(flags, "max-errors", &t.Errors, allowed.Optional(percentage("0.1%")),
+		"fail when more of the requests than this are errors")
+	add(flags, "max-lost", &t.Lost, allowed.Optional(allowed.Number[int64](0, 1_000_000)),
+		"fail when more sessions or updates than this are lost, stale, crossed or resurrected")
 }
 
 // garbage is how much of it, in percent of what is in use, is left lying about: collecting it shows in what is measured.
@@ -116,7 +110,7 @@ func runLoad(ctx context.Context, o loadOptions, stdout, stderr io.Writer) (err 
 		run.WriteHistory(files.history)
 	}
 	fmt.Fprintf(stderr, "Sending %s requests/s to %s for %s, %d visitors (%s)\n",
-		o.Rate, o.URL, short(o.Duration), o.Sessions, o.Mix)
+		o.Rate, o.URL, allowed.Format(o.Duration), o.Sessions, o.Mix)
 	measured, err := run.Do(ctx)
 	view.end()
 	summary{stdout, colours(stdout)}.write(measured)

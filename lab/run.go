@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stateless-servers/app/config/allowed"
 	"stateless-servers/lab/experiment"
 	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/load"
@@ -34,7 +35,7 @@ func newList() *cobra.Command {
 				fmt.Fprintf(c.OutOrStdout(), "%-18s %s\n", e.Name(), e.Claim())
 			}
 			for _, e := range experiment.Long() {
-				fmt.Fprintf(c.OutOrStdout(), "%-18s %s Takes %s; not part of all.\n", e.Name(), e.Claim(), short(experiment.DefaultLength))
+				fmt.Fprintf(c.OutOrStdout(), "%-18s %s Takes %s; not part of all.\n", e.Name(), e.Claim(), allowed.Format(experiment.DefaultLength))
 			}
 			return nil
 		},
@@ -110,8 +111,8 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 	flags.StringVar(&o.out, "out", "",
 		"write a page for each experiment, and its charts, to this `folder`; for all by default "+observations)
 	flags.StringVar(&o.json, "json", "", "write all observations to this `file`, for programs")
-	duration(&o.length, shortestSoak, longestSoak).add(flags, "length", "how long soak goes on")
-	number(&o.seed, 0, highestSeed).add(flags, "seed", "which faults soak makes, and when; 0 for a seed that it draws and tells")
+	add(flags, "length", &o.length, allowed.Duration(shortestSoak, longestSoak), "how long soak goes on")
+	add(flags, "seed", &o.seed, allowed.Number(0, highestSeed), "which faults soak makes, and when; 0 for a seed that it draws and tells")
 	return c
 }
 

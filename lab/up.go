@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stateless-servers/app/config"
+	"stateless-servers/app/config/allowed"
 	"stateless-servers/lab/balancer"
 	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/fleetpage"
@@ -70,19 +71,16 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	number(&o.servers, 1, fleet.MostServers).add(flags, "servers", "servers to start")
-	oneOf(&o.store, config.StoreValkey, config.StoreDynamoDB, config.StoreMemcached, config.StorePostgres,
-		config.StoreCookie, config.StoreToken, config.StoreMemory).add(flags, "store", "where sessions live")
-	address(&o.storeAddr).add(flags, "store-addr", "a running Valkey or Redis to use")
-	loopback(&o.addr).add(flags, "addr", "where the load balancer listens")
+	add(flags, "servers", &o.servers, allowed.Number(1, fleet.MostServers), "servers to start")
+	add(flags, "store", &o.store, allowed.OneOf(config.StoreValkey, config.StoreDynamoDB, config.StoreMemcached,
+		config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory), "where sessions live")
+	add(flags, "store-addr", &o.storeAddr, address(), "a running Valkey or Redis to use")
+	add(flags, "addr", &o.addr, loopback(), "where the load balancer listens")
 	flags.BoolVar(&o.balancer.Sticky, "sticky", false, "pin each visitor to one server (cookie AWSALB)")
-	duration(&o.balancer.HealthInterval, 100*time.Millisecond, 5*time.Minute).
-		add(flags, "health-interval", "time between two health checks of a server")
-	number(&o.threshold, 1, 10).add(flags, "health-threshold", "checks in a row that make a server unhealthy, or healthy again")
-	duration(&o.balancer.IdleTimeout, time.Second, time.Hour).
-		add(flags, "idle-timeout", "how long a server may take to begin an answer before it is a 504")
-	duration(&o.balancer.DeregistrationDelay, 0, time.Hour).
-		add(flags, "deregistration-delay", "how long a server that is stopped may take to finish its requests")
+	add(flags, "health-interval", &o.balancer.HealthInterval, allowed.Duration(100*time.Millisecond, 5*time.Minute), "time between two health checks of a server")
+	add(flags, "health-threshold", &o.threshold, allowed.Number(1, 10), "checks in a row that make a server unhealthy, or healthy again")
+	add(flags, "idle-timeout", &o.balancer.IdleTimeout, allowed.Duration(time.Second, time.Hour), "how long a server may take to begin an answer before it is a 504")
+	add(flags, "deregistration-delay", &o.balancer.DeregistrationDelay, allowed.Duration(0, time.Hour), "how long a server that is stopped may take to finish its requests")
 	flags.BoolVar(&o.noBrowser, "no-browser", false, "don't open the application in the browser")
 	flags.BoolVar(&o.verbose, "verbose", false, "show what the servers log")
 	return c

@@ -1,8 +1,11 @@
 package stacks
 
 import (
+	"net"
 	"strconv"
 	"time"
+
+	"stateless-servers/app/config"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscertificatemanager"
@@ -182,6 +185,22 @@ func newLogBucket(scope constructs.Construct, stage Stage, ownership awss3.Objec
 	return bucket
 }
 
-func duration(d time.Duration) awscdk.Duration {
-	return awscdk.Duration_Millis(jsii.Number(d.Milliseconds()))
+// serverTimings makes the server outlast the load balancer: it keeps idle connections for longer, and when it is told to
+// end, it drains for longer than requests keep coming.
+func serverTimings(server *config.Config) {
+	server.KeepAlive = idleTimeout + 15*time.Second
+	server.DrainTimeout = deregistrationDelay + 10*time.Second
+}
+
+// port is where the server listens.
+func port(server config.Config) int {
+	_, text, err := net.SplitHostPort(server.Addr)
+	if err != nil {
+		panic(err) // the default address is part of the program
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		panic(err)
+	}
+	return n
 }

@@ -13,20 +13,17 @@ import (
 var bootFiles embed.FS
 
 const (
-	// serverName names the binary, the systemd unit and the folder of the environment file.
-	serverName = "stateless-server"
 	// healthyWithin bounds the wait for the target group: download, start and two health checks take about a minute.
 	healthyWithin = 5 * time.Minute
 	// signalTimeout is how long CloudFormation waits for a server: launch, boot, and healthyWithin.
 	signalTimeout = healthyWithin + 3*time.Minute
 
-	// certificatesFile is where a server finds the authorities that it trusts besides the system's.
-	certificatesFile = "/etc/" + serverName + "/authorities.pem"
-
 	// What an instance learns about itself at boot stands in the environment file as a mark until then.
 	instanceMark = "@INSTANCE_ID@"
 	zoneMark     = "@ZONE@"
 	keysMark     = "@SESSION_KEYS@"
+
+	keyEnd = "A=" // of every key in the secret: see keyCharacters
 )
 
 // boot is what the first boot of a server needs to know. Strings may be CDK tokens.
@@ -35,7 +32,6 @@ type boot struct {
 	TargetGroup          string // ARN of the target group that decides
 	Port                 int    // where it finds the server
 	Bucket, Key          string // the binary in S3
-	LogGroup, Namespace  string // where logs and metrics go
 	Server               Environment
 }
 
@@ -69,11 +65,4 @@ func render(file string, values any) string {
 		panic(err) // a mistake in a template that is part of the program
 	}
 	return strings.TrimPrefix(text.String(), "#!/bin/bash\n")
-}
-
-// serverTimings makes the server outlast the load balancer: it keeps idle connections for longer, and when it is told to
-// end, it drains for longer than requests keep coming.
-func serverTimings(server *config.Config) {
-	server.KeepAlive = idleTimeout + 15*time.Second
-	server.DrainTimeout = deregistrationDelay + 10*time.Second
 }

@@ -92,27 +92,35 @@ func parse(t *testing.T, file string) config.Config {
 }
 
 func TestScripts(t *testing.T) {
+	scripts := map[string]string{}
 	for name, keys := range variants {
 		_, lab := synth(t, keys)
-		t.Run(name, func(t *testing.T) { checkScript(t, userData(t, lab)) })
+		scripts[name] = userData(t, lab)
 	}
+	checkScripts(t, scripts)
 }
 
-// checkScript wants a script that bash and shellcheck find nothing in, and that EC2 takes.
-func checkScript(t *testing.T, script string) {
+// checkScripts wants scripts that bash and shellcheck find nothing in, and that EC2 takes.
+func checkScripts(t *testing.T, scripts map[string]string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "boot.sh")
-	if err := os.WriteFile(file, []byte(script), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	shellcheck := tool(t, "shellcheck", "https://github.com/koalaman/shellcheck#installing")
-	for _, check := range []*exec.Cmd{exec.Command("bash", "-n", file), exec.Command(shellcheck, file)} {
-		if said, err := check.CombinedOutput(); err != nil {
-			t.Errorf("%v: %v\n%s", check.Args, err, said)
+	folder := t.TempDir()
+	var files []string
+	for name, script := range scripts {
+		file := filepath.Join(folder, name+".sh")
+		files = append(files, file)
+		if err := os.WriteFile(file, []byte(script), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if said, err := exec.Command("bash", "-n", file).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, said)
+		}
+		if size := len(script); size > 16<<10 {
+			t.Errorf("%s: %d bytes of user data; EC2 takes 16 KB", name, size)
 		}
 	}
-	if size := len(script); size > 16<<10 {
-		t.Errorf("%d bytes of user data; EC2 takes 16 KB", size)
+	shellcheck := tool(t, "shellcheck", "https://github.com/koalaman/shellcheck#installing")
+	if said, err := exec.Command(shellcheck, files...).CombinedOutput(); err != nil {
+		t.Errorf("shellcheck: %v\n%s", err, said)
 	}
 }
 

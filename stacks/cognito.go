@@ -4,10 +4,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscognito"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -16,38 +13,34 @@ import (
 
 // CognitoLoginProps are the inputs of NewCognitoLogin.
 type CognitoLoginProps struct {
-	// Store is where sessions live.
-	Store SessionStore
 	// URL is where visitors come: https:// and a name, which may be a CDK token.
 	URL   string
 	Stage Stage
+	// Keys are made to seal logins under way, unless the session store brings some along.
+	Keys bool
 }
 
-// CognitoLogin is a SessionStore whose visitors log in at a user pool of Amazon Cognito. Servers need what the store
-// needs, and the pool.
-type CognitoLogin struct {
-	SessionStore
-	UserPoolID, Issuer string // tokens
-
-	url    string
-	client awscognito.UserPoolClient
-	domain awscognito.UserPoolDomain
-	keys   *SealingKeys // that seal logins under way; nil where the store's do
-}
-
-var _ SessionStore = CognitoLogin{}
-
-// NewCognitoLogin defines the user pool, its pages and the servers' client.
-func NewCognitoLogin(scope constructs.Construct, id string, props *CognitoLoginProps) CognitoLogin {
+// NewCognitoLogin defines a user pool of Amazon Cognito at which visitors log in, its pages and the servers' client.
+func NewCognitoLogin(scope constructs.Construct, id string, props *CognitoLoginProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	pool := newUserPool(scope, props.Stage)
-	login := CognitoLogin{SessionStore: props.Store, UserPoolID: *pool.UserPoolId(), Issuer: *pool.UserPoolProviderUrl(),
-		url: props.URL, client: addClient(pool, props.URL), domain: addDomain(pool)}
-	if _, has := props.Store.(KeyStore); !has {
-		keys := NewSealingKeys(scope, "Keys", props.Stage)
-		login.keys = &keys
+	client, domain := addClient(pool, props.URL), addDomain(pool)
+	var keys Attachment
+	if props.Keys {
+		keys = NewSealingKeys(scope, "Keys", props.Stage)
 	}
-	return login
+	stack := awscdk.Stack_Of(scope)
+	output(stack, "UserPool", "Where users are made: aws cognito-idp admin-create-user --user-pool-id", *pool.UserPoolId())
+	output(stack, "Issuer", "Who tells servers who visitors are", *pool.UserPoolProviderUrl())
+	return func(servers *Servers) {
+		servers.Environment.OIDCIssuer = *pool.UserPoolProviderUrl()
+		servers.Environment.OIDCClientID = *client.UserPoolClientId()
+		servers.Environment.OIDCRedirectURL = props.URL + config.LoginCallback
+		servers.Needs = append(servers.Needs, domain) // without one, the pool doesn't tell where tokens are
+		if keys != nil {
+			keys(servers)
+		}
+	}
 }
 
 // newUserPool defines a pool whose users an operator makes. Nobody signs up by themselves: the lab's address is public,
@@ -120,42 +113,4 @@ func addDomain(pool awscognito.UserPool) awscognito.UserPoolDomain {
 	return pool.AddDomain(jsii.String("Domain"), &awscognito.UserPoolDomainOptions{
 		CognitoDomain: &awscognito.CognitoDomainOptions{DomainPrefix: jsii.String("stateless-" + *id)},
 	})
-}
-
-// Configure implements SessionStore.
-func (l CognitoLogin) Configure(server *Environment) {
-	l.SessionStore.Configure(server)
-	if l.keys != nil {
-		l.keys.Configure(server)
-	}
-	server.OIDCIssuer = l.Issuer
-	server.OIDCClientID = *l.client.UserPoolClientId()
-	server.OIDCRedirectURL = l.url + config.LoginCallback
-}
-
-// Admit implements SessionStore. Servers wait for the domain too: without one, the pool doesn't tell where tokens are.
-func (l CognitoLogin) Admit(role awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
-	needed := constructs.NewDependencyGroup(l.SessionStore.Admit(role, servers), l.domain)
-	if l.keys != nil {
-		needed.Add(l.keys.Admit(role, servers))
-	}
-	return needed
-}
-
-// Graphs implements SessionStore.
-func (l CognitoLogin) Graphs() []awscloudwatch.IWidget {
-	graphs := l.SessionStore.Graphs()
-	if l.keys != nil {
-		graphs = append(graphs, l.keys.Graphs()...)
-	}
-	return graphs
-}
-
-// Alarms implements SessionStore.
-func (l CognitoLogin) Alarms() []Alarm {
-	alarms := l.SessionStore.Alarms()
-	if l.keys != nil {
-		alarms = append(alarms, l.keys.Alarms()...)
-	}
-	return alarms
 }

@@ -8,8 +8,7 @@ package stacks
 import (
 	"fmt"
 	"io"
-
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"time"
 
 	"stateless-servers/app/config"
 )
@@ -25,14 +24,6 @@ const (
 	// (DynamoDB) or daily (Valkey), keeps logs for a year and gives every zone its own NAT gateway.
 	StageProduction Stage = "production"
 )
-
-// retention is how long logs of any kind are kept.
-func retention(stage Stage) awslogs.RetentionDays {
-	if stage == StageProduction {
-		return awslogs.RetentionDays_ONE_YEAR
-	}
-	return awslogs.RetentionDays_ONE_MONTH
-}
 
 // Egress says how the servers reach AWS services outside the VPC. S3 and DynamoDB have free gateway endpoints and never
 // leave the network. Prices are of us-east-1, on demand, for a month of 730 hours.
@@ -137,5 +128,26 @@ func (c Config) Warn(w io.Writer) {
 	}
 }
 
-// HTTPS tells whether visitors come over TLS.
+// HTTPS reports whether visitors come over TLS.
 func (c Config) HTTPS() bool { return c.CertificateARN != "" || c.Domain != "" || c.CloudFront }
+
+// LoadConfig are the options of the load test from many machines.
+type LoadConfig struct {
+	// Loaders (loaders) is how many machines send, from 1 to 50. The default is 0: no such stack.
+	Loaders int
+	// Rate (loadRate) is what each of them sends, in requests a second, as lab load --rate takes it: 200, or a ramp
+	// 100..500, or several in turn such as 100,200,400. The default is 200.
+	Rate string
+	// Duration (loadDuration) is how long they measure, from 10s to 4h. The default is 5m.
+	Duration time.Duration
+	// Sessions (loadSessions) are the visitors of each, from 1 to 100000. The default is 1000.
+	Sessions int
+	// Mix (loadMix) is what visitors do, as lab load --mix takes it: read=80,write=20. Empty means its default.
+	Mix string
+	// History (loadHistory) also keeps what every visitor sent and saw, for lab check: about 200 bytes a request before
+	// compression. The default is false.
+	History bool
+	// InstanceType (loaderInstanceType) is the size of a loader, of an ARM family. The default c7g.large (two cores) sends
+	// some thousand requests a second and costs 0.0725 USD an hour in us-east-1.
+	InstanceType string
+}

@@ -132,7 +132,7 @@ func TestNoValueHasADynamicReference(t *testing.T) {
 		t.Errorf("only %d keys are text", texts)
 	}
 	var field string
-	if form("any", &field, "", regexp.MustCompile(``), "anything").set("a " + reference) {
+	if form("any", &field, "", regexp.MustCompile(``), "anything").Set("a " + reference) {
 		t.Error("a form without bounds lets it pass")
 	}
 }
@@ -197,7 +197,7 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			"loaderInstanceType": "c7i.large"}, []string{
 			`context loaders="51": allowed is a whole number from 0 to 50`,
 			`context loadRate="fast": allowed is requests a second: 200, or a ramp 100..500, or several in turn such as 100,200,400`,
-			`context loadDuration="5": allowed is a duration from 10s to 4h0m0s, such as 5m0s`,
+			`context loadDuration="5": allowed is a duration from 10s to 4h, such as 5m`,
 			`context loadMix="buy=1": allowed is weights of none, read, write, cart, login and logout, such as read=80,write=20`,
 			`context loaderInstanceType="c7i.large": allowed is an ARM (Graviton) instance type such as c7g.large`,
 		}},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stateless-servers/app/config"
+	"stateless-servers/app/config/allowed"
 )
 
 // armType is an instance type of a Graviton family, which has a g after the generation: t4g, c8gn, im4gn. (G4dn, a GPU
@@ -21,7 +22,7 @@ const (
 	weight = `(none|read|write|cart|login|logout)=([1-9][0-9]{0,2}|1000)`
 )
 
-const region = `[a-z]{2,4}(-[a-z]+)+-[0-9]`
+const oneRegion = `[a-z]{2,4}(-[a-z]+)+-[0-9]`
 
 var (
 	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
@@ -35,7 +36,7 @@ var (
 	cacheNodeForm   = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
 	daxNodeForm     = regexp.MustCompile(`^dax\.[a-z0-9]+\.[a-z0-9]+$`)
 	tableForm       = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
-	regionsForm     = regexp.MustCompile(`^` + region + `(,` + region + `)*$`)
+	regionsForm     = regexp.MustCompile(`^` + oneRegion + `(,` + oneRegion + `)*$`)
 )
 
 // settings are in an order in which each comes after those that it depends on.
@@ -113,20 +114,20 @@ func ParseConfig(context map[string]any) (Config, error) {
 	settings := c.settings()
 	problems := unknownKeys(context, settings)
 	for i, s := range settings {
-		value, given := context[s.key]
+		value, given := context[s.Name]
 		switch text := text(value); {
 		case !given || !s.isOf(c.Store):
-			if s.fallback != "" {
-				s.set(s.fallback)
+			if s.Default != "" {
+				s.Set(s.Default)
 			}
 			// A key may be of several settings, each of other stores.
-			if stores := storesOf(s.key, settings); given && !slices.Contains(stores, c.Store) && first(i, settings) {
-				problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.key, text, names(stores)))
+			if stores := storesOf(s.Name, settings); given && !slices.Contains(stores, c.Store) && first(i, settings) {
+				problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.Name, text, allowed.Or(stores)))
 			}
-		case !s.set(text):
-			problems = append(problems, fmt.Errorf("context %s=%q: allowed is %s", s.key, text, s.allowed))
-		case s.needs != "" && !s.met():
-			problems = append(problems, fmt.Errorf("context %s=%q: only with %s", s.key, text, s.needs))
+		case !s.Set(text):
+			problems = append(problems, fmt.Errorf("context %s=%q: allowed is %s", s.Name, text, s.Allowed))
+		case s.Needs != "" && !s.met():
+			problems = append(problems, fmt.Errorf("context %s=%q: only with %s", s.Name, text, s.Needs))
 		}
 	}
 	problems = append(problems, c.contradictions()...)
@@ -134,6 +135,16 @@ func ParseConfig(context map[string]any) (Config, error) {
 		return Config{}, errors.Join(problems...)
 	}
 	return c, nil
+}
+
+// Keys lists every key, in the order in which Config has them.
+func Keys() []Key {
+	var c Config
+	var keys []Key
+	for _, s := range c.settings() {
+		keys = append(keys, s.Key)
+	}
+	return keys
 }
 
 // contradictions are values that are allowed, but not together. A number that isn't allowed is 0 here.
@@ -199,7 +210,7 @@ func unknownKeys(context map[string]any, settings []setting) []error {
 	var known []string
 	for i, s := range settings {
 		if first(i, settings) {
-			known = append(known, s.key)
+			known = append(known, s.Name)
 		}
 	}
 	var unknown []string
@@ -213,6 +224,36 @@ func unknownKeys(context map[string]any, settings []setting) []error {
 	for _, key := range unknown {
 		problems = append(problems, fmt.Errorf("context %s=%q: no such key; allowed are %s",
 			key, text(context[key]), strings.Join(known, ", ")))
+	}
+	return problems
+}
+
+// contradictions are values that are allowed, but not together.
+func (c DynamoDBConfig) contradictions() []error {
+	var problems []error
+	add := func(format string, values ...any) {
+		problems = append(problems, fmt.Errorf("context "+format, values...))
+	}
+	if c.MaxUnits != 0 && c.MaxUnits < c.MinUnits {
+		add("maxUnits=\"%d\": allowed is a number of minUnits (%d) or more", c.MaxUnits, c.MinUnits)
+	}
+	if regionsForm.MatchString(c.Replicas) {
+		if unknown := unknownRegions(c.replicas()); len(unknown) > 0 {
+			add("replicas=%q: AWS has no region %s", c.Replicas, strings.Join(unknown, ", "))
+		}
+		if regions := slices.Sorted(slices.Values(c.replicas())); len(slices.Compact(regions)) < len(c.replicas()) {
+			add("replicas=%q: allowed is each region once", c.Replicas)
+		}
+	}
+	if c.Replicas != "" && c.CustomerKey {
+		add("customerKey=\"true\": not with replicas; a key works in its own region only")
+	}
+	if c.ReplicaTable != "" && (c.Replicas != "" || c.CustomerKey || c.Billing == BillingProvisioned) {
+		add("replicaTable=%q: not with billing, customerKey or replicas, which the region that made the table decides",
+			c.ReplicaTable)
+	}
+	if c.DAX && c.replicated() {
+		add("dax=\"true\": not with replicas or replicaTable; DAX doesn't see what other regions write")
 	}
 	return problems
 }

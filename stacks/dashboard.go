@@ -13,25 +13,15 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// An Alarm is a metric that somebody should hear about.
-type Alarm struct {
-	ID          string
-	Description string // what happens to whom
-	Metric      awscloudwatch.IMetric
-	Threshold   float64 // the alarm goes off at this value or above
-	Minutes     float64 // that many in a row
-}
-
 // DashboardProps are the inputs of NewDashboard.
 type DashboardProps struct {
 	Balancer Balancer
 	Fleet    Fleet
-	Store    SessionStore
 	// AlarmEmail hears of alarms; empty means nobody.
 	AlarmEmail string
 }
 
-// NewDashboard defines the dashboard and the alarms of balancer, fleet and store. Alarms show on the dashboard; they
+// NewDashboard defines the dashboard and the alarms of balancer, fleet and what is attached to it. Alarms show on the dashboard; they
 // notify AlarmEmail.
 func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) awscloudwatch.Dashboard {
 	balancer, targets := props.Balancer.LoadBalancer.Metrics(), props.Balancer.TargetGroup.Metrics()
@@ -58,7 +48,7 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 		{"ServerErrors", "More than one request in a hundred fails in a server.", percentage(failed, requests), 1, 3},
 		{"UnhealthyServers", "A server fails its health checks and is about to be replaced.", unhealthy, 1, 3},
 		{"SlowResponses", "One request in a hundred takes a second or longer.", latency("p99"), 1, 5},
-	}, append(props.Fleet.Telemetry.alarms(), props.Store.Alarms()...)...)
+	}, props.Fleet.Alarms...)
 	dashboard := awscloudwatch.NewDashboard(scope, jsii.String(id), &awscloudwatch.DashboardProps{
 		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
 	})
@@ -73,10 +63,7 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 		graph("5xx a minute", refused, failed),
 		servers,
 	)
-	dashboard.AddWidgets(props.Fleet.Telemetry.graphs()...)
-	if graphs := props.Store.Graphs(); len(graphs) > 0 {
-		dashboard.AddWidgets(graphs...)
-	}
+	dashboard.AddWidgets(props.Fleet.Graphs...)
 	return dashboard
 }
 
@@ -117,36 +104,3 @@ func newAlarmTopic(scope constructs.Construct, email string) awssns.Topic {
 		"AWS managed key, and a key of its own would cost more than all alarms.")
 	return topic
 }
-
-func percentage(part, whole awscloudwatch.IMetric) awscloudwatch.IMetric {
-	return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-		Expression:   jsii.String("100 * part / whole"),
-		UsingMetrics: &map[string]awscloudwatch.IMetric{"part": part, "whole": whole}, Period: minute(),
-	})
-}
-
-// graph is a widget a quarter of the dashboard wide, with metrics on its left axis.
-func graph(title string, metrics ...awscloudwatch.IMetric) awscloudwatch.GraphWidget {
-	return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
-		Title: jsii.String(title), Left: &metrics, Width: jsii.Number(6),
-	})
-}
-
-// metric is a metric by the minute.
-func metric(namespace, name, statistic, label string, dimensions map[string]*string) awscloudwatch.IMetric {
-	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-		Namespace: jsii.String(namespace), MetricName: jsii.String(name), DimensionsMap: &dimensions,
-		Statistic: jsii.String(statistic), Label: jsii.String(label), Period: minute(),
-	})
-}
-
-// sum is a metric of events, counted by the minute.
-func sum(metric func(*awscloudwatch.MetricOptions) awscloudwatch.Metric, label string) awscloudwatch.IMetric {
-	return metric(perMinute(label))
-}
-
-func perMinute(label string) *awscloudwatch.MetricOptions {
-	return &awscloudwatch.MetricOptions{Statistic: jsii.String("Sum"), Label: jsii.String(label), Period: minute()}
-}
-
-func minute() awscdk.Duration { return awscdk.Duration_Minutes(jsii.Number(1)) }

@@ -16,24 +16,16 @@ const (
 	daxMilliseconds = "60000"
 )
 
-// A daxCluster is Amazon DynamoDB Accelerator: a cache in front of the table, on nodes across the zones. It is encrypted,
-// stored and on its way.
-type daxCluster struct {
-	awsdax.CfnCluster
-	scope   constructs.Construct
-	network storeNetwork
-}
-
-// newDAXCluster defines the cluster, and the role in which it reads and writes the table's items for those who may use it.
-func newDAXCluster(scope constructs.Construct, vpc awsec2.IVpc, store DynamoDBStore, c DynamoDBConfig) *daxCluster {
+// newDAX defines a cluster of Amazon DynamoDB Accelerator: a cache in front of the table, on nodes across the zones,
+// encrypted, stored and on its way. It reads and writes the table's items for those who may use it, in a role of its own with
+// these statements.
+func newDAX(scope constructs.Construct, vpc awsec2.IVpc, c DynamoDBConfig, statements ...awsiam.PolicyStatement) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String("Dax"))
 	network := newStoreNetwork(scope, vpc, "Session accelerator")
 	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("dax.amazonaws.com"), nil),
 		Description: jsii.String("DAX in front of the sessions"),
 	})
-	statements := append(store.useKey(), allow([]*string{store.arn}, "dynamodb:DescribeTable", "dynamodb:GetItem",
-		"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"))
 	policy := awsiam.NewPolicy(scope, jsii.String("Table"), &awsiam.PolicyProps{
 		Roles: &[]awsiam.IRole{role}, Statements: &statements,
 	})
@@ -54,37 +46,32 @@ func newDAXCluster(scope constructs.Construct, vpc awsec2.IVpc, store DynamoDBSt
 		}).Ref(),
 	})
 	cluster.Node().AddDependency(policy)
-	return &daxCluster{cluster, scope, network}
+	return func(servers *Servers) {
+		servers.Environment.DynamoDBDAX = *cluster.AttrClusterDiscoveryEndpointUrl()
+		network.admit(servers, daxPort)
+		// What they may do with items they may do by way of DAX. Consistent reads go by it too; queries don't, whose answers it
+		// would repeat.
+		servers.allow(scope, allow([]*string{cluster.AttrArn()}, "dax:GetItem", "dax:BatchGetItem", "dax:PutItem",
+			"dax:UpdateItem"))
+		servers.Needs = append(servers.Needs, cluster)
+		servers.show(daxGraphs(cluster))
+	}
 }
 
-// admit lets servers do by way of DAX what they may do with items. Consistent reads go by it too; queries don't, whose
-// answers it would repeat.
-func (d *daxCluster) admit(role awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
-	d.network.admit(servers, daxPort)
-	policy := newStorePolicy(d.scope, role, allow([]*string{d.AttrArn()}, "dax:GetItem", "dax:BatchGetItem", "dax:PutItem",
-		"dax:UpdateItem"))
-	return constructs.NewDependencyGroup(policy, d.network.securityGroup, d.CfnCluster)
-}
-
-func (d *daxCluster) metric(name, statistic, label string) awscloudwatch.IMetric {
-	return metric("AWS/DAX", name, statistic, label, map[string]*string{"ClusterId": d.Ref()})
-}
-
-func (d *daxCluster) graphs() []awscloudwatch.IWidget {
+func daxGraphs(cluster awsdax.CfnCluster) ([]awscloudwatch.IWidget, []Alarm) {
+	of := func(name, statistic, label string) awscloudwatch.IMetric {
+		return metric("AWS/DAX", name, statistic, label, map[string]*string{"ClusterId": cluster.Ref()})
+	}
 	return []awscloudwatch.IWidget{
-		graph("DAX: items", d.metric("ItemCacheHits", "Sum", "hits"), d.metric("ItemCacheMisses", "Sum", "misses")),
-		graph("DAX: CPU (%)", d.metric("CPUUtilization", "Maximum", "busiest node")),
-		graph("DAX: memory (%)", d.metric("CacheMemoryUtilization", "Maximum", "fullest node")),
-		graph("DAX: errors", d.metric("FaultRequestCount", "Sum", "faults"),
-			d.metric("ThrottledRequestCount", "Sum", "throttled")),
-	}
-}
-
-func (d *daxCluster) alarms() []Alarm {
-	return []Alarm{
-		{"AcceleratorBusy", "DAX is near the end of its processors.",
-			d.metric("CPUUtilization", "Maximum", "CPUUtilization"), 80, 5},
-		{"AcceleratorErrors", "DAX fails requests: visitors get 503.",
-			d.metric("FaultRequestCount", "Sum", "FaultRequestCount"), 1, 3},
-	}
+			graph("DAX: items", of("ItemCacheHits", "Sum", "hits"), of("ItemCacheMisses", "Sum", "misses")),
+			graph("DAX: CPU (%)", of("CPUUtilization", "Maximum", "busiest node")),
+			graph("DAX: memory (%)", of("CacheMemoryUtilization", "Maximum", "fullest node")),
+			graph("DAX: errors", of("FaultRequestCount", "Sum", "faults"),
+				of("ThrottledRequestCount", "Sum", "throttled")),
+		}, []Alarm{
+			{"AcceleratorBusy", "DAX is near the end of its processors.",
+				of("CPUUtilization", "Maximum", "CPUUtilization"), 80, 5},
+			{"AcceleratorErrors", "DAX fails requests: visitors get 503.",
+				of("FaultRequestCount", "Sum", "FaultRequestCount"), 1, 3},
+		}
 }

@@ -24,10 +24,11 @@ const (
 type FleetProps struct {
 	Vpc      awsec2.IVpc
 	Balancer Balancer
-	Store    SessionStore
+	// Attachments are the parts that the servers use.
+	Attachments []Attachment
 	// Stage says how long logs are kept, and in production encrypts them with a key of their own.
 	Stage Stage
-	// Server is the environment of each server, before the store and the boot add what they know.
+	// Server is the environment of each server, before the attachments and the boot add what they know.
 	Server Environment
 	// Binary is the path of the compiled server.
 	Binary                 string
@@ -38,13 +39,11 @@ type FleetProps struct {
 
 // Fleet is the Auto Scaling group of web servers.
 type Fleet struct {
-	Group         awsautoscaling.AutoScalingGroup
-	Role          awsiam.Role
-	SecurityGroup awsec2.SecurityGroup
-	Telemetry     Telemetry
+	Servers
+	Group awsautoscaling.AutoScalingGroup
 }
 
-// NewFleet defines the servers behind the balancer and admits them to the store.
+// NewFleet defines the servers behind the balancer and what is attached to them.
 //
 // A deploy replaces servers without ever having fewer than before it. CloudFormation holds MinInstancesInService while
 // it rolls, and can't hold "as many as there are"; with the size of the quiet fleet it would cut down a fleet that has
@@ -60,21 +59,20 @@ func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	binary := awss3assets.NewAsset(scope, jsii.String("Server"), &awss3assets.AssetProps{Path: jsii.String(props.Binary)})
 	userData := awsec2.UserData_ForLinux(nil)
-	fleet := Fleet{Role: newServerRole(scope, binary), SecurityGroup: newServerSecurityGroup(scope, props.Vpc),
-		Telemetry: newTelemetry(scope, props.Stage)}
-	fleet.Telemetry.admit(fleet.Role)
-	fleet.Group = newGroup(scope, fleet, userData, props)
-	server := props.Server
-	props.Store.Configure(&server)
-	access := props.Store.Admit(fleet.Role, fleet.SecurityGroup)
+	role, securityGroup := newServerRole(scope, binary), newServerSecurityGroup(scope, props.Vpc)
+	fleet := Fleet{Servers: Servers{Role: role, Connections: securityGroup, Environment: props.Server}}
+	newTelemetry(scope, props.Stage)(&fleet.Servers)
+	for _, attach := range props.Attachments {
+		attach(&fleet.Servers)
+	}
+	fleet.Group = newGroup(scope, role, securityGroup, userData, props)
 
 	stack := awscdk.Stack_Of(scope)
 	group := fleet.Group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup)
 	script := boot{
 		Region: *stack.Region(), Stack: *stack.StackId(), Group: *stack.GetLogicalId(group),
-		TargetGroup: *props.Balancer.TargetGroup.TargetGroupArn(), Port: port(server.Config),
-		Bucket: *binary.S3BucketName(), Key: *binary.S3ObjectKey(), Server: server,
-		LogGroup: *fleet.Telemetry.LogGroup.LogGroupName(), Namespace: fleet.Telemetry.namespace,
+		TargetGroup: *props.Balancer.TargetGroup.TargetGroupArn(), Port: port(fleet.Environment.Config),
+		Bucket: *binary.S3BucketName(), Key: *binary.S3ObjectKey(), Server: fleet.Environment,
 	}.script()
 	userData.AddCommands(jsii.String(script))
 
@@ -88,7 +86,7 @@ func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 	accept(fleet.Group.Node().FindChild(jsii.String("ASG")), "AwsSolutions-AS3",
 		"Scaling is the normal course of things and its history is kept; alarms tell of servers that fail.")
 	// A server that boots needs its permissions, and a listener: without one, a target group calls no server healthy.
-	fleet.Group.Node().AddDependency(fleet.Role, fleet.SecurityGroup, access, props.Balancer.Listener)
+	fleet.Group.Node().AddDependency(append(fleet.Needs, role, securityGroup, props.Balancer.Listener)...)
 	return fleet
 }
 
@@ -104,17 +102,6 @@ func newServerRole(scope constructs.Construct, binary awss3assets.Asset) awsiam.
 	return role
 }
 
-// admitSessionManager lets Session Manager reach the instances of the role, and the role do what else knows no resources
-// (Service Authorization Reference). For Session Manager it is the whole list: the managed policy
-// AmazonSSMManagedInstanceCore may read every parameter of the account besides.
-func admitSessionManager(role awsiam.Role, more ...string) {
-	role.AddToPrincipalPolicy(allow([]*string{jsii.String("*")}, append(more, "ssm:UpdateInstanceInformation",
-		"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
-		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel")...))
-	accept(role.Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5",
-		"None of the statement's actions can be limited to a resource (Service Authorization Reference).", "Resource::*")
-}
-
 // newServerSecurityGroup lets nobody in (the load balancer adds itself) and HTTPS out, to the APIs of AWS.
 func newServerSecurityGroup(scope constructs.Construct, vpc awsec2.IVpc) awsec2.SecurityGroup {
 	group := awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"), &awsec2.SecurityGroupProps{
@@ -124,7 +111,7 @@ func newServerSecurityGroup(scope constructs.Construct, vpc awsec2.IVpc) awsec2.
 	return group
 }
 
-func newGroup(scope constructs.Construct, fleet Fleet, userData awsec2.UserData,
+func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2.SecurityGroup, userData awsec2.UserData,
 	props *FleetProps) awsautoscaling.AutoScalingGroup {
 	machine := awsec2.NewLaunchTemplate(scope, jsii.String("LaunchTemplate"), &awsec2.LaunchTemplateProps{
 		InstanceType: awsec2.NewInstanceType(jsii.String(props.InstanceTypes[0])),
@@ -132,8 +119,8 @@ func newGroup(scope constructs.Construct, fleet Fleet, userData awsec2.UserData,
 		MachineImage: awsec2.MachineImage_LatestAmazonLinux2023(&awsec2.AmazonLinux2023ImageSsmParameterProps{
 			CpuType: awsec2.AmazonLinuxCpuType_ARM_64,
 		}),
-		Role:                    fleet.Role,
-		SecurityGroup:           fleet.SecurityGroup,
+		Role:                    role,
+		SecurityGroup:           securityGroup,
 		UserData:                userData,
 		RequireImdsv2:           jsii.Bool(true),
 		HttpPutResponseHopLimit: jsii.Number(1),  // nothing behind a bridge asks for credentials

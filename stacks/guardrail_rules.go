@@ -110,7 +110,7 @@ func groupID(reference any) string {
 	return id
 }
 
-// isBalancers tells whether a security group is that of a load balancer.
+// isBalancers reports whether a security group is that of a load balancer.
 func (t cfnTemplate) isBalancers(group string) bool {
 	for _, r := range t.Resources {
 		groups, _ := r.at("SecurityGroups").([]any)
@@ -159,7 +159,7 @@ func unencrypted(_ string, r cfnResource, _ cfnTemplate, _ config.Store) string 
 	return ""
 }
 
-// hasPlainVolume tells whether a machine has a volume that isn't encrypted, or that of its image, which may not be.
+// hasPlainVolume reports whether a machine has a volume that isn't encrypted, or that of its image, which may not be.
 func hasPlainVolume(machine cfnResource) bool {
 	volumes := machine.objects("BlockDeviceMappings")
 	return len(volumes) == 0 || slices.ContainsFunc(volumes, func(v map[string]any) bool {

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
 	"stateless-servers/app/config"
@@ -96,20 +95,4 @@ func (g *Guardrails) check(path string) ([]*awscdk.PolicyViolation, error) {
 		}
 	}
 	return violations, nil
-}
-
-// accept excuses a resource from a rule of cdk-nag, for a reason that stands in the template where reviewers and their
-// tools find it. Of a rule with findings it excuses those named, or else all.
-func accept(construct constructs.IConstruct, rule, reason string, findings ...string) {
-	resource, ok := construct.(awscdk.CfnResource)
-	if !ok {
-		resource = construct.Node().DefaultChild().(awscdk.CfnResource)
-	}
-	exception := map[string]any{"id": rule, "reason": reason}
-	if len(findings) > 0 {
-		exception["applies_to"] = findings
-	}
-	accepted, _ := resource.GetMetadata(jsii.String("cdk_nag")).(map[string]any)
-	exceptions, _ := accepted["rules_to_suppress"].([]any)
-	resource.AddMetadata(jsii.String("cdk_nag"), map[string]any{"rules_to_suppress": append(exceptions, exception)})
 }

@@ -16,7 +16,8 @@ import (
 
 // Every other test that synthesizes has the guardrails on, and panics when they find something.
 func TestGuardrailsFailASynthesis(t *testing.T) {
-	app, _, lab := define(t, nil)
+	app := define(t, nil)
+	lab := app.Node().FindChild(jsii.String("StatelessLab"))
 	targets := lab.Node().FindChild(jsii.String("Balancer")).Node().FindChild(jsii.String("TargetGroup"))
 	targets.Node().DefaultChild().(awscdk.CfnResource).AddPropertyOverride(jsii.String("TargetGroupAttributes"),
 		[]any{map[string]any{"Key": "stickiness.enabled", "Value": "true"}})

@@ -5,7 +5,6 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
@@ -22,9 +21,8 @@ const (
 	keyRotationDays = 30
 	// serverLifetimeDays sees to that: Auto Scaling replaces older servers.
 	serverLifetimeDays = 14
-	// keyCharacters is the length of a key in the secret: base64 without its end, which the boot adds to make 32 bytes.
+	// keyCharacters is the length of a key in the secret: base64 without its end keyEnd, which the boot adds to make 32 bytes.
 	keyCharacters = 42
-	keyEnd        = "A="
 )
 
 //go:embed data/rotation.py
@@ -37,35 +35,18 @@ type KeyStoreProps struct {
 	Stage Stage
 }
 
-// KeyStore has the keys that seal cookies or sign tokens. Sessions themselves are with the visitors.
-type KeyStore struct {
-	SealingKeys
-	store config.Store
+// NewKeyStore defines the keys that seal cookies or sign tokens. Sessions themselves are with the visitors.
+func NewKeyStore(scope constructs.Construct, id string, props *KeyStoreProps) Attachment {
+	keys := NewSealingKeys(scope, id, props.Stage)
+	return func(servers *Servers) {
+		servers.Environment.Store = props.Store
+		keys(servers)
+	}
 }
 
-var _ SessionStore = KeyStore{}
-
-// NewKeyStore defines the keys.
-func NewKeyStore(scope constructs.Construct, id string, props *KeyStoreProps) KeyStore {
-	return KeyStore{NewSealingKeys(scope, id, props.Stage), props.Store}
-}
-
-// Configure implements SessionStore.
-func (s KeyStore) Configure(server *Environment) {
-	server.Store = s.store
-	s.SealingKeys.Configure(server)
-}
-
-// SealingKeys seal what visitors bring back, to whichever server. They are in AWS Secrets Manager, and servers read them
-// when they boot.
-type SealingKeys struct {
-	scope  constructs.Construct
-	secret awssecretsmanager.Secret
-	rotate awslambda.Function
-}
-
-// NewSealingKeys defines the secret and its rotation: 0.40 USD a month.
-func NewSealingKeys(scope constructs.Construct, id string, stage Stage) SealingKeys {
+// NewSealingKeys defines the keys that seal what visitors bring back, to whichever server. They are in AWS Secrets Manager,
+// for 0.40 USD a month, and rotate. Servers read them when they boot.
+func NewSealingKeys(scope constructs.Construct, id string, stage Stage) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	secret := awssecretsmanager.NewSecret(scope, jsii.String("Keys"), &awssecretsmanager.SecretProps{
 		Description: jsii.String("Keys of what visitors keep: the first seals, all open"),
@@ -84,7 +65,14 @@ func NewSealingKeys(scope constructs.Construct, id string, stage Stage) SealingK
 			AutomaticallyAfterDays: jsii.Number(keyRotationDays),
 		},
 	}).Node().AddDependency(permission, rotate.Role())
-	return SealingKeys{scope, secret, rotate}
+	failed := rotate.MetricErrors(perMinute("failed"))
+	return func(servers *Servers) {
+		servers.Environment.KeysSecret = *secret.SecretArn()
+		servers.allow(scope, allow([]*string{secret.SecretArn()}, "secretsmanager:GetSecretValue"))
+		servers.show([]awscloudwatch.IWidget{
+			graph("Keys: rotations, and failed ones", rotate.MetricInvocations(perMinute("steps")), failed),
+		}, []Alarm{{"RotationFails", "The keys of what visitors keep don't rotate.", failed, 1, 1}})
+	}
 }
 
 // newRotation defines the function that Secrets Manager calls to rotate the keys.
@@ -110,32 +98,4 @@ func newRotation(scope constructs.Construct, secret awssecretsmanager.Secret, st
 		SourceArn: secret.SecretArn(),
 	})
 	return rotate
-}
-
-// newFunctionRole is for a Lambda function, which may write to its log only.
-func newFunctionRole(scope constructs.Construct, id string, log awslogs.LogGroup) awsiam.Role {
-	role := awsiam.NewRole(scope, jsii.String(id), &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
-	})
-	role.AddToPolicy(allow([]*string{log.LogGroupArn()}, "logs:CreateLogStream", "logs:PutLogEvents"))
-	return role
-}
-
-// Configure tells a server where the keys are.
-func (k SealingKeys) Configure(server *Environment) { server.KeysSecret = *k.secret.SecretArn() }
-
-// Admit lets servers read the keys: see SessionStore.
-func (k SealingKeys) Admit(role awsiam.IRole, _ awsec2.IConnectable) constructs.IDependable {
-	return newStorePolicy(k.scope, role, allow([]*string{k.secret.SecretArn()}, "secretsmanager:GetSecretValue"))
-}
-
-// Graphs are the rotations.
-func (k SealingKeys) Graphs() []awscloudwatch.IWidget {
-	return []awscloudwatch.IWidget{graph("Keys: rotations, and failed ones", k.rotate.MetricInvocations(perMinute("steps")),
-		k.rotate.MetricErrors(perMinute("failed")))}
-}
-
-// Alarms hear of a rotation that fails.
-func (k SealingKeys) Alarms() []Alarm {
-	return []Alarm{{"RotationFails", "The keys of what visitors keep don't rotate.", k.rotate.MetricErrors(perMinute("failed")), 1, 1}}
 }

@@ -1,8 +1,6 @@
 package stacks
 
 import (
-	"net"
-	"strconv"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -12,23 +10,6 @@ import (
 
 	"stateless-servers/app/config"
 )
-
-// Programs are the paths of compiled programs: see Build.
-type Programs struct {
-	Server string
-	Lab    string // only with loaders
-}
-
-// New defines the stacks, and the guardrails that fail their synthesis.
-func New(app awscdk.App, c Config, programs Programs) {
-	network := NewNetwork(app, "StatelessNetwork", &NetworkProps{Config: c})
-	lab := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: network.Vpc, Server: programs.Server})
-	if c.Load.Loaders > 0 {
-		NewLoad(app, "StatelessLoad", &LoadProps{Vpc: network.Vpc, Lab: lab, Config: c.Load, Stage: c.Stage,
-			Program: programs.Lab})
-	}
-	awscdk.Validations_Of(app).AddPlugins(&Guardrails{Store: c.Store})
-}
 
 // LabProps are the inputs of NewLab.
 type LabProps struct {
@@ -54,7 +35,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	serverTimings(&server.Config)
 
 	c.checkRegions(stack)
-	store := NewSessionStore(stack, props.Vpc, c)
+	attachments := []Attachment{NewSessionStore(stack, props.Vpc, c)}
 	balancerID := "Balancer"
 	if c.CloudFront {
 		balancerID = "PrivateBalancer" // a new one, with a target group of its own: two balancers can't share one
@@ -72,17 +53,15 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 		balancer.URL = NewDistribution(stack, "CloudFront", &DistributionProps{Balancer: balancer, Stage: c.Stage})
 	}
 	if c.Login == LoginCognito {
-		login := NewCognitoLogin(stack, "Login", &CognitoLoginProps{Store: store, URL: balancer.URL, Stage: c.Stage})
-		output(stack, "UserPool", "Where users are made: aws cognito-idp admin-create-user --user-pool-id", login.UserPoolID)
-		output(stack, "Issuer", "Who tells servers who visitors are", login.Issuer)
-		store = login
+		attachments = append(attachments, NewCognitoLogin(stack, "Login", &CognitoLoginProps{URL: balancer.URL, Stage: c.Stage,
+			Keys: c.Store.OnServers()}))
 	}
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
-		Vpc: props.Vpc, Balancer: balancer, Store: store, Stage: c.Stage, Server: server, Binary: props.Server,
+		Vpc: props.Vpc, Balancer: balancer, Attachments: attachments, Stage: c.Stage, Server: server, Binary: props.Server,
 		InstanceTypes: strings.Split(c.InstanceTypes, ","), SpotPercent: c.SpotPercent,
 		MinServers: c.MinServers, MaxServers: c.MaxServers,
 	})
-	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet, Store: store,
+	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet,
 		AlarmEmail: c.AlarmEmail})
 
 	output(stack, "URL", "Where the lab answers", balancer.URL)
@@ -94,23 +73,4 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 			"sessions. For a lab only. Deploy with -c certificateArn=..., -c domain=... or -c cloudfront=true for HTTPS.")
 	}
 	return stack
-}
-
-// port is where the server listens.
-func port(server config.Config) int {
-	_, text, err := net.SplitHostPort(server.Addr)
-	if err != nil {
-		panic(err) // the default address is part of the program
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		panic(err)
-	}
-	return n
-}
-
-func output(stack awscdk.Stack, id, description, value string) {
-	awscdk.NewCfnOutput(stack, jsii.String(id), &awscdk.CfnOutputProps{
-		Description: jsii.String(description), Value: jsii.String(value),
-	})
 }

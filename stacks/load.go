@@ -20,27 +20,6 @@ const (
 	loadEndsWithin = loadStartsAfter + 15*time.Minute
 )
 
-// LoadConfig are the options of the load test from many machines.
-type LoadConfig struct {
-	// Loaders (loaders) is how many machines send, from 1 to 50. The default is 0: no such stack.
-	Loaders int
-	// Rate (loadRate) is what each of them sends, in requests a second, as lab load --rate takes it: 200, or a ramp
-	// 100..500, or several in turn such as 100,200,400. The default is 200.
-	Rate string
-	// Duration (loadDuration) is how long they measure, from 10s to 4h. The default is 5m.
-	Duration time.Duration
-	// Sessions (loadSessions) are the visitors of each, from 1 to 100000. The default is 1000.
-	Sessions int
-	// Mix (loadMix) is what visitors do, as lab load --mix takes it: read=80,write=20. Empty means its default.
-	Mix string
-	// History (loadHistory) also keeps what every visitor sent and saw, for lab check: about 200 bytes a request before
-	// compression. The default is false.
-	History bool
-	// InstanceType (loaderInstanceType) is the size of a loader, of an ARM family. The default c7g.large (two cores) sends
-	// some thousand requests a second and costs 0.0725 USD an hour in us-east-1.
-	InstanceType string
-}
-
 // LoadProps are the inputs of NewLoad.
 type LoadProps struct {
 	awscdk.StackProps
@@ -92,16 +71,6 @@ func NewLoad(scope constructs.Construct, id string, props *LoadProps) awscdk.Sta
 		"--launch-template LaunchTemplateId=%s,Version=%s --subnet-id %s --count %d --query ReservationId --output text",
 		*stack.Region(), *loader.LaunchTemplateId(), *loader.LatestVersionNumber(), *subnets[0], props.Config.Loaders))
 	return stack
-}
-
-// encryptedVolume is the disk of an instance: what Amazon Linux 2023 asks for, encrypted.
-func encryptedVolume() *[]*awsec2.BlockDevice {
-	return &[]*awsec2.BlockDevice{{
-		DeviceName: jsii.String("/dev/xvda"),
-		Volume: awsec2.BlockDeviceVolume_Ebs(jsii.Number(8), &awsec2.EbsDeviceOptions{
-			VolumeType: awsec2.EbsDeviceVolumeType_GP3, Encrypted: jsii.Bool(true),
-		}),
-	}}
 }
 
 func loaderScript(stack awscdk.Stack, program awss3assets.Asset, results awss3.Bucket, props *LoadProps) string {

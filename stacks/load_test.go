@@ -12,20 +12,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
 )
 
-// synthLoad is the template of the stack of loaders.
-func synthLoad(t *testing.T, keys map[string]any) assertions.Template {
-	t.Helper()
-	app, _, _ := define(t, keys)
-	return assertions.Template_FromStack(app.Node().FindChild(jsii.String("StatelessLoad")).(awscdk.Stack), nil)
-}
-
 func TestLoad(t *testing.T) {
-	load := synthLoad(t, map[string]any{"loaders": "7", "loaderInstanceType": "c7g.xlarge"})
+	load := synthAll(t, map[string]any{"loaders": "7", "loaderInstanceType": "c7g.xlarge"})["StatelessLoad"]
 	expectProperties(t, load, "AWS::EC2::LaunchTemplate", map[string]any{"LaunchTemplateData": map[string]any{
 		"InstanceType": "c7g.xlarge", "InstanceInitiatedShutdownBehavior": "terminate",
 		"MetadataOptions": map[string]any{"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
@@ -93,10 +85,10 @@ func TestLoaderRuns(t *testing.T) {
 		}
 	}
 	url := runServer(t, filepath.Join(folder, "app"))
-	load := synthLoad(t, map[string]any{"loaders": "1", "loadRate": "40,50..60", "loadDuration": "10s", "loadSessions": "5",
-		"loadMix": "read=60,write=40", "loadHistory": "true"})
+	load := synthAll(t, map[string]any{"loaders": "1", "loadRate": "40,50..60", "loadDuration": "10s", "loadSessions": "5",
+		"loadMix": "read=60,write=40", "loadHistory": "true"})["StatelessLoad"]
 	script := scriptOf(t, dig(t, only(t, load, "AWS::EC2::LaunchTemplate"), "Properties", "LaunchTemplateData", "UserData"))
-	checkScript(t, script)
+	checkScripts(t, map[string]string{"load": script})
 	script = strings.Replace(script, "--json", "--warmup 0s --json", 1)
 	tests := []struct {
 		name, broken string

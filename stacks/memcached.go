@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awselasticache"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -22,19 +21,9 @@ type MemcachedStoreProps struct {
 	Config CacheConfig
 }
 
-// MemcachedStore keeps sessions in Amazon ElastiCache for Memcached, over TLS. Memcached has no users: who reaches its
-// port may everything, and only servers reach it. It keeps no copies and no snapshots.
-type MemcachedStore struct {
-	network   storeNetwork
-	addresses []string
-	graphs    []awscloudwatch.IWidget
-	alarms    []Alarm
-}
-
-var _ SessionStore = MemcachedStore{}
-
-// NewMemcachedStore defines a cluster of nodes across the zones.
-func NewMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) MemcachedStore {
+// NewMemcachedStore defines a cluster of nodes of Amazon ElastiCache for Memcached across the zones, over TLS. Memcached has
+// no users: who reaches its port may everything, and only servers reach it. It keeps no copies and no snapshots.
+func NewMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	network := newStoreNetwork(scope, props.Vpc, "Session cache")
 	cluster := awselasticache.NewCfnCacheCluster(scope, jsii.String("Cluster"), &awselasticache.CfnCacheClusterProps{
@@ -50,22 +39,22 @@ func NewMemcachedStore(scope constructs.Construct, id string, props *MemcachedSt
 		TransitEncryptionEnabled: jsii.Bool(true),
 	})
 	accept(cluster, "AwsSolutions-AEC5", "Another port than Memcached's keeps nobody out; the security group does.")
-	return MemcachedStore{
-		network:   network,
-		addresses: nodeAddresses(cluster.AttrConfigurationEndpointAddress(), props.Config.Nodes),
-		graphs: []awscloudwatch.IWidget{
-			graph("Cache: CPU (%)", nodeMetrics(cluster, props.Config.Nodes, "CPUUtilization", "Average")...),
-			graph("Cache: free memory (bytes)", nodeMetrics(cluster, props.Config.Nodes, "UnusedMemory", "Average")...),
-			graph("Cache: evictions", nodeMetrics(cluster, props.Config.Nodes, "Evictions", "Sum")...),
-			graph("Cache: connections", nodeMetrics(cluster, props.Config.Nodes, "CurrConnections", "Average")...),
-		},
-		alarms: []Alarm{
-			{"StoreBusy", "The session cache is near the end of its processors.",
-				wholeCluster(cluster, "CPUUtilization", "Maximum"), 80, 5},
-			{"StoreEvicts", "The session cache evicts sessions: visitors are logged out.",
-				wholeCluster(cluster, "Evictions", "Maximum"), 1, 1},
-		},
+	perNode := func(name, statistic string) []awscloudwatch.IMetric {
+		return nodeMetrics(cluster, props.Config.Nodes, name, statistic)
 	}
+	whole := func(name string) awscloudwatch.IMetric {
+		return cacheMetric(name, "Maximum", name, map[string]*string{"CacheClusterId": cluster.Ref()})
+	}
+	addresses := nodeAddresses(cluster.AttrConfigurationEndpointAddress(), props.Config.Nodes)
+	return attachMemcached(network, addresses, []awscloudwatch.IWidget{
+		graph("Cache: CPU (%)", perNode("CPUUtilization", "Average")...),
+		graph("Cache: free memory (bytes)", perNode("UnusedMemory", "Average")...),
+		graph("Cache: evictions", perNode("Evictions", "Sum")...),
+		graph("Cache: connections", perNode("CurrConnections", "Average")...),
+	}, []Alarm{
+		{"StoreBusy", "The session cache is near the end of its processors.", whole("CPUUtilization"), 80, 5},
+		{"StoreEvicts", "The session cache evicts sessions: visitors are logged out.", whole("Evictions"), 1, 1},
+	})
 }
 
 // nodeAddresses are the nodes of a cluster. CloudFormation tells the configuration endpoint only, which is a node's name
@@ -90,35 +79,20 @@ func nodeMetrics(cluster awselasticache.CfnCacheCluster, nodes int, name, statis
 	return metrics
 }
 
-func wholeCluster(cluster awselasticache.CfnCacheCluster, name, statistic string) awscloudwatch.IMetric {
-	return cacheMetric(name, statistic, name, map[string]*string{"CacheClusterId": cluster.Ref()})
-}
-
 // NewServerlessMemcachedStore defines a cache without nodes, within the limits of the Config.
-func NewServerlessMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) MemcachedStore {
+func NewServerlessMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	network := newStoreNetwork(scope, props.Vpc, "Session cache")
 	cache := newServerlessCache(scope, "stateless-memcached", "memcached", "1.6", network, props.Config)
-	return MemcachedStore{
-		network: network, addresses: []string{cache.address()}, graphs: cache.graphs(), alarms: cache.alarms(),
+	return attachMemcached(network, []string{cache.address()}, cache.graphs(), cache.alarms())
+}
+
+func attachMemcached(network storeNetwork, addresses []string, graphs []awscloudwatch.IWidget, alarms []Alarm) Attachment {
+	return func(servers *Servers) {
+		servers.Environment.Store = config.StoreMemcached
+		servers.Environment.MemcachedAddresses = addresses
+		servers.Environment.MemcachedTLS = true
+		network.admit(servers, memcachedPort)
+		servers.show(graphs, alarms)
 	}
 }
-
-// Configure implements SessionStore.
-func (s MemcachedStore) Configure(server *Environment) {
-	server.Store = config.StoreMemcached
-	server.MemcachedAddresses = s.addresses
-	server.MemcachedTLS = true
-}
-
-// Admit implements SessionStore.
-func (s MemcachedStore) Admit(_ awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
-	s.network.admit(servers, memcachedPort)
-	return s.network.securityGroup
-}
-
-// Graphs implements SessionStore.
-func (s MemcachedStore) Graphs() []awscloudwatch.IWidget { return s.graphs }
-
-// Alarms implements SessionStore.
-func (s MemcachedStore) Alarms() []Alarm { return s.alarms }

@@ -13,18 +13,15 @@ import (
 // TestNag checks every variant with the rules of the AWS Solutions Library. What is accepted, and why, stands in the
 // templates: see accept.
 func TestNag(t *testing.T) {
+	thorough(t)
 	rule := assertions.Match_StringLikeRegexp(jsii.String("(AwsSolutions|CdkNag).*"))
 	for name, keys := range variants {
 		t.Run(name, func(t *testing.T) {
 			keys := maps.Clone(keys)
 			keys["@aws-cdk/core:annotationsInValidationReport"] = false // findings are for this test to report
-			app, _, _ := define(t, keys)
+			app := define(t, keys)
 			awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{Reports: jsii.Bool(false)}), nil)
-			for _, child := range *app.Node().Children() {
-				stack, ok := child.(awscdk.Stack)
-				if !ok {
-					continue
-				}
+			for _, stack := range stacksOf(app) {
 				annotations := assertions.Annotations_FromStack(stack)
 				expect(t, func() {
 					annotations.HasNoError(jsii.String("*"), rule)

@@ -50,7 +50,7 @@ func TestNATInstance(t *testing.T) {
 func TestNATInstanceBoots(t *testing.T) {
 	network, _ := synth(t, map[string]any{"egress": "nat-instance"})
 	script := scriptOf(t, dig(t, only(t, network, natInstance), "Properties", "UserData"))
-	checkScript(t, script)
+	checkScripts(t, map[string]string{"nat": script})
 	for broken, want := range map[string]struct {
 		signal string
 		code   int

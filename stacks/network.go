@@ -9,16 +9,6 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// vpcAddresses are those of the VPC. They are stated, so that a rule for them needs no token.
-const vpcAddresses = "10.0.0.0/16"
-
-// The subnet groups of the network.
-const (
-	balancerSubnets = "balancer" // public: the load balancer, and the NAT gateways
-	fleetSubnets    = "fleet"    // private: the servers; the way out is Config.Egress
-	storeSubnets    = "store"    // no route beyond the VPC: session stores that live in it
-)
-
 // NetworkProps are the inputs of NewNetwork.
 type NetworkProps struct {
 	awscdk.StackProps
@@ -53,7 +43,7 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 	}
 	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
 		IpAddresses:       awsec2.IpAddresses_Cidr(jsii.String(vpcAddresses)),
-		AvailabilityZones: zones(props.Config.Zones),
+		AvailabilityZones: firstZones(props.Config.Zones),
 		// Addresses for three zones are set aside, so that a second and a third one don't renumber each other.
 		ReservedAzs:        jsii.Number(3 - props.Config.Zones),
 		NatGateways:        jsii.Number(gateways),
@@ -144,9 +134,9 @@ func addInterfaceEndpoints(vpc awsec2.Vpc) {
 	}
 }
 
-// zones are the first n availability zones of whichever region the stack is deployed to. (Without names of its own, an
+// firstZones are the first n availability zones of whichever region the stack is deployed to. (Without names of its own, an
 // environment-agnostic stack never has more than two.)
-func zones(n int) *[]*string {
+func firstZones(n int) *[]*string {
 	names := make([]*string, n)
 	for i := range names {
 		names[i] = awscdk.Fn_Select(jsii.Number(i), awscdk.Fn_GetAzs(nil))

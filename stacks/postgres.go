@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsrds"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -30,14 +29,6 @@ const (
 //go:embed data/rds-ca.pem
 var authoritiesFile string
 
-// PostgresConfig is what an operator chooses for the store postgres.
-type PostgresConfig struct {
-	// MinACU (minACU) and MaxACU (maxACU) are what each of the two instances scales between, in Aurora capacity units of
-	// about 2 GiB, steps of 0.5 from 0.5 to 256. The defaults are 0.5 and 4. A unit costs 0.12 USD an hour: the quiet
-	// database 88 USD a month, and storage, I/O and backups on top.
-	MinACU, MaxACU float64
-}
-
 // PostgresStoreProps are the inputs of NewPostgresStore.
 type PostgresStoreProps struct {
 	Vpc awsec2.IVpc
@@ -47,20 +38,10 @@ type PostgresStoreProps struct {
 	Config PostgresConfig
 }
 
-// PostgresStore keeps sessions in Amazon Aurora PostgreSQL, Serverless v2.
-type PostgresStore struct {
-	scope        constructs.Construct
-	network      storeNetwork
-	cluster      awsrds.CfnDBCluster
-	certificates awscdk.CfnMapping
-}
-
-var _ SessionStore = PostgresStore{}
-
-// NewPostgresStore defines the cluster, with storage encrypted under the AWS managed key and two instances. Nobody has a
-// password: servers log in with IAM as the user who owns the database of sessions, where they make their tables.
+// NewPostgresStore defines a cluster of Amazon Aurora PostgreSQL, Serverless v2, with storage encrypted under the AWS managed
+// key and two instances. Nobody has a password: servers log in with IAM as the user who owns the database of sessions, where they make their tables.
 // PostgreSQL 15 and newer refuses connections without TLS on Aurora; servers check the certificate too.
-func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStoreProps) PostgresStore {
+func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	production := props.Stage == StageProduction
 	network := newStoreNetwork(scope, props.Vpc, "Session database")
@@ -111,47 +92,37 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 	certificates := awscdk.NewCfnMapping(scope, jsii.String("Certificates"), &awscdk.CfnMappingProps{
 		Mapping: rdsAuthorities(),
 	})
-	return PostgresStore{scope, network, cluster, certificates}
-}
-
-// Configure implements SessionStore.
-func (s PostgresStore) Configure(server *Environment) {
-	server.Store = config.StorePostgres
-	server.PostgresURL = fmt.Sprintf("postgres://%s@%s:%d/%s?sslmode=verify-full&sslrootcert=%s", postgresUser,
-		*s.cluster.AttrEndpointAddress(), postgresPort, postgresDatabase, certificatesFile)
-	server.PostgresIAM = true
-	server.Certificates = *s.certificates.FindInMap(awscdk.Aws_REGION(), jsii.String("pem"), nil)
-}
-
-// Admit implements SessionStore.
-func (s PostgresStore) Admit(role awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
-	s.network.admit(servers, postgresPort)
-	user := awscdk.Stack_Of(s.cluster).FormatArn(&awscdk.ArnComponents{
+	user := awscdk.Stack_Of(cluster).FormatArn(&awscdk.ArnComponents{
 		Service: jsii.String("rds-db"), Resource: jsii.String("dbuser"),
-		ResourceName: jsii.String(*s.cluster.AttrDbClusterResourceId() + "/" + postgresUser),
+		ResourceName: jsii.String(*cluster.AttrDbClusterResourceId() + "/" + postgresUser),
 		ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
 	})
-	policy := newStorePolicy(s.scope, role, allow([]*string{user}, "rds-db:connect"))
-	return constructs.NewDependencyGroup(policy, s.network.securityGroup)
+	return func(servers *Servers) {
+		servers.Environment.Store = config.StorePostgres
+		servers.Environment.PostgresURL = fmt.Sprintf("postgres://%s@%s:%d/%s?sslmode=verify-full&sslrootcert=%s", postgresUser,
+			*cluster.AttrEndpointAddress(), postgresPort, postgresDatabase, certificatesFile)
+		servers.Environment.PostgresIAM = true
+		servers.Environment.Certificates = *certificates.FindInMap(awscdk.Aws_REGION(), jsii.String("pem"), nil)
+		network.admit(servers, postgresPort)
+		servers.allow(scope, allow([]*string{user}, "rds-db:connect"))
+		servers.show(databaseGraphs(cluster))
+	}
 }
 
-// Graphs implements SessionStore.
-func (s PostgresStore) Graphs() []awscloudwatch.IWidget {
+func databaseGraphs(cluster awsrds.CfnDBCluster) ([]awscloudwatch.IWidget, []Alarm) {
+	of := func(name, statistic string) awscloudwatch.IMetric {
+		return metric("AWS/RDS", name, statistic, name, map[string]*string{"DBClusterIdentifier": cluster.Ref()})
+	}
 	return []awscloudwatch.IWidget{
-		graph("Database: capacity (ACU)", s.metric("ServerlessDatabaseCapacity", "Average")),
-		graph("Database: CPU and capacity used (%)", s.metric("CPUUtilization", "Average"), s.metric("ACUUtilization", "Average")),
-		graph("Database: commit latency (ms)", s.metric("CommitLatency", "Average")),
-		graph("Database: connections, and deadlocks a second", s.metric("DatabaseConnections", "Sum"), s.metric("Deadlocks", "Sum")),
-	}
-}
-
-// Alarms implements SessionStore.
-func (s PostgresStore) Alarms() []Alarm {
-	return []Alarm{
-		{"StoreFull", "The session database is at the end of its capacity units: raise maxACU.",
-			s.metric("ACUUtilization", "Maximum"), 90, 5},
-		{"StoreSlow", "A commit of the session database takes 50 ms on average.", s.metric("CommitLatency", "Average"), 50, 5},
-	}
+			graph("Database: capacity (ACU)", of("ServerlessDatabaseCapacity", "Average")),
+			graph("Database: CPU and capacity used (%)", of("CPUUtilization", "Average"), of("ACUUtilization", "Average")),
+			graph("Database: commit latency (ms)", of("CommitLatency", "Average")),
+			graph("Database: connections, and deadlocks a second", of("DatabaseConnections", "Sum"), of("Deadlocks", "Sum")),
+		}, []Alarm{
+			{"StoreFull", "The session database is at the end of its capacity units: raise maxACU.",
+				of("ACUUtilization", "Maximum"), 90, 5},
+			{"StoreSlow", "A commit of the session database takes 50 ms on average.", of("CommitLatency", "Average"), 50, 5},
+		}
 }
 
 // rdsAuthorities are the certificates by region, from data/rds-ca.pem.
@@ -162,8 +133,4 @@ func rdsAuthorities() *map[string]*map[string]any {
 		authorities[region] = &map[string]any{"pem": pem}
 	}
 	return &authorities
-}
-
-func (s PostgresStore) metric(name, statistic string) awscloudwatch.IMetric {
-	return metric("AWS/RDS", name, statistic, name, map[string]*string{"DBClusterIdentifier": s.cluster.Ref()})
 }

@@ -69,31 +69,68 @@ var variants = map[string]map[string]any{
 	"valkey-production":  {"store": "valkey", "stage": "production", "certificateArn": certificate},
 }
 
-// synth defines both stacks as main does, with the feature flags of cdk.json, keys of the context on top, and a file
-// instead of a server.
+// synth returns the templates of the network and the lab that keys of the context ask for.
 func synth(t *testing.T, keys map[string]any) (network, lab assertions.Template) {
 	t.Helper()
-	_, n, l := define(t, keys)
-	return assertions.Template_FromStack(n, nil), assertions.Template_FromStack(l, nil)
+	templates := synthAll(t, keys)
+	return templates["StatelessNetwork"], templates["StatelessLab"]
 }
 
-// define is synth without the synthesis.
-func define(t *testing.T, keys map[string]any) (app awscdk.App, network, lab awscdk.Stack) {
+// synthesized are the templates of all stacks, by what was asked for. To synthesize them again takes a third of a second.
+var synthesized = map[Config]map[string]assertions.Template{}
+
+// synthAll returns the templates of all stacks, by the names of the stacks.
+func synthAll(t *testing.T, keys map[string]any) map[string]assertions.Template {
+	t.Helper()
+	c, err := ParseConfig(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if synthesized[c] == nil {
+		templates := map[string]assertions.Template{}
+		app := define(t, keys)
+		for _, stack := range stacksOf(app) {
+			templates[*stack.StackName()] = assertions.Template_FromStack(stack, nil)
+		}
+		synthesized[c] = templates
+	}
+	return synthesized[c]
+}
+
+// define defines the stacks as main does, with the feature flags of cdk.json, keys of the context on top, and a file instead
+// of each program.
+func define(t *testing.T, keys map[string]any) awscdk.App {
 	t.Helper()
 	folder := t.TempDir()
-	binary := filepath.Join(folder, "server.bin")
-	if err := os.WriteFile(binary, []byte("a server\n"), 0o755); err != nil {
+	program := filepath.Join(folder, "program.bin")
+	if err := os.WriteFile(program, []byte("a server\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	context := cdkContext(t, keys)
-	app = awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: jsii.String(filepath.Join(folder, "out"))})
+	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: jsii.String(filepath.Join(folder, "out"))})
 	c, err := ParseConfig(app.Node().GetAllContext(nil).(map[string]any))
 	if err != nil {
 		t.Fatal(err)
 	}
-	New(app, c, Programs{Server: binary, Lab: binary})
-	stack := func(id string) awscdk.Stack { return app.Node().FindChild(jsii.String(id)).(awscdk.Stack) }
-	return app, stack("StatelessNetwork"), stack("StatelessLab")
+	New(app, c, Programs{Server: program, Lab: program})
+	return app
+}
+
+func stacksOf(app awscdk.App) (list []awscdk.Stack) {
+	for _, child := range *app.Node().Children() {
+		if stack, ok := child.(awscdk.Stack); ok {
+			list = append(list, stack)
+		}
+	}
+	return list
+}
+
+// thorough skips what takes long and seldom finds what the other tests don't.
+func thorough(t *testing.T) {
+	t.Helper()
+	if os.Getenv("CHECK") != "all" {
+		t.Skip("make check runs this: CHECK=all go test ./stacks")
+	}
 }
 
 // cdkContext is the context of cdk.json with keys on top.
@@ -179,18 +216,16 @@ func attribute(t *testing.T, resource map[string]any, list, key string) string {
 func TestGoldenTemplates(t *testing.T) {
 	for name, keys := range variants {
 		t.Run(name, func(t *testing.T) {
-			app, n, l := define(t, keys)
-			network, lab := assertions.Template_FromStack(n, nil), assertions.Template_FromStack(l, nil)
 			c, err := ParseConfig(keys)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.Load.Loaders > 0 {
-				load := app.Node().FindChild(jsii.String("StatelessLoad")).(awscdk.Stack)
-				checkGolden(t, "load.json", assertions.Template_FromStack(load, nil))
+			templates := synthAll(t, keys)
+			if load, has := templates["StatelessLoad"]; has {
+				checkGolden(t, "load.json", load)
 			}
-			checkGolden(t, fmt.Sprintf("network-%s-%d-zones-%s.json", c.Stage, c.Zones, c.Egress), network)
-			checkGolden(t, name+".json", lab)
+			checkGolden(t, fmt.Sprintf("network-%s-%d-zones-%s.json", c.Stage, c.Zones, c.Egress), templates["StatelessNetwork"])
+			checkGolden(t, name+".json", templates["StatelessLab"])
 		})
 	}
 }
@@ -226,6 +261,7 @@ func checkGolden(t *testing.T, name string, template assertions.Template) {
 }
 
 func TestCfnLintFindsNoErrors(t *testing.T) {
+	thorough(t)
 	lint := tool(t, "cfn-lint", "pip install cfn-lint==1.51.0")
 	templates, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(templates) <= len(variants) {

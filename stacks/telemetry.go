@@ -12,15 +12,9 @@ import (
 	"stateless-servers/app/config"
 )
 
-// Telemetry is where servers leave what they log and what they count.
-type Telemetry struct {
-	LogGroup  awslogs.LogGroup
-	namespace string // of the metrics
-}
-
 // newTelemetry defines the log group of the servers, in production with a key of its own (1 USD a month). Metrics arrive
 // in it too, in CloudWatch's embedded metric format, so that a server that may write the log needs no other permission.
-func newTelemetry(scope constructs.Construct, stage Stage) Telemetry {
+func newTelemetry(scope constructs.Construct, stage Stage) Attachment {
 	props := &awslogs.LogGroupProps{Retention: retention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY}
 	stack := awscdk.Stack_Of(scope)
 	if stage == StageProduction {
@@ -39,42 +33,36 @@ func newTelemetry(scope constructs.Construct, stage Stage) Telemetry {
 		}), nil)
 		props.EncryptionKey = key
 	}
-	return Telemetry{awslogs.NewLogGroup(scope, jsii.String("Log"), props), *stack.StackName()}
-}
-
-// admit lets servers write into the log group.
-func (t Telemetry) admit(role awsiam.Role) {
-	role.AddToPolicy(allow([]*string{t.LogGroup.LogGroupArn()},
-		"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"))
-}
-
-// metric is one of config.Metrics, summed up over all servers by the minute.
-func (t Telemetry) metric(name, label string) awscloudwatch.IMetric {
-	return metric(t.namespace, name, "Sum", label, map[string]*string{"service": jsii.String(serverName)})
-}
-
-// graphs are what servers count of their sessions, whatever the store: one row.
-func (t Telemetry) graphs() []awscloudwatch.IWidget {
-	operations, slow := t.metric(config.MetricOperations, "operations"), t.metric(config.MetricSlow, "slow")
-	mean := awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-		Expression: jsii.String("1000 * seconds / operations"), Label: jsii.String("mean (ms)"), Period: minute(),
-		UsingMetrics: &map[string]awscloudwatch.IMetric{
-			"seconds": t.metric(config.MetricBusySeconds, "seconds"), "operations": operations,
-		},
-	})
-	latency := graph("Sessions: latency (ms), and slower than "+config.SlowOperation.String()+" (%)", mean)
-	latency.AddRightMetric(percentage(slow, operations))
-	return []awscloudwatch.IWidget{
-		graph("Sessions: operations a minute", operations),
-		latency,
-		graph("Sessions: missing, and writes tried again", t.metric(config.MetricMissing, "missing"),
-			t.metric(config.MetricConflicts, "conflicts")),
-		graph("Sessions: not answered", t.metric(config.MetricUnavailable, "errors")),
+	log, namespace := awslogs.NewLogGroup(scope, jsii.String("Log"), props), *stack.StackName()
+	return func(servers *Servers) {
+		servers.Environment.LogGroup, servers.Environment.Namespace = *log.LogGroupName(), namespace
+		servers.Role.AddToPrincipalPolicy(allow([]*string{log.LogGroupArn()},
+			"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"))
+		servers.show(sessionGraphs(namespace))
 	}
 }
 
-// alarms are of what servers count.
-func (t Telemetry) alarms() []Alarm {
-	return []Alarm{{"UnansweredOperations", "Servers get no answer from the session store, and visitors a 503.",
-		t.metric(config.MetricUnavailable, "errors"), 1, 3}}
+// sessionGraphs are one row about what servers count of their sessions, whatever the store, and an alarm.
+func sessionGraphs(namespace string) ([]awscloudwatch.IWidget, []Alarm) {
+	// counter is one of config.Metrics, summed up over all servers by the minute.
+	counter := func(name, label string) awscloudwatch.IMetric {
+		return metric(namespace, name, "Sum", label, map[string]*string{"service": jsii.String(serverName)})
+	}
+	operations, unanswered := counter(config.MetricOperations, "operations"), counter(config.MetricUnavailable, "errors")
+	mean := awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
+		Expression: jsii.String("1000 * seconds / operations"), Label: jsii.String("mean (ms)"), Period: minute(),
+		UsingMetrics: &map[string]awscloudwatch.IMetric{
+			"seconds": counter(config.MetricBusySeconds, "seconds"), "operations": operations,
+		},
+	})
+	latency := graph("Sessions: latency (ms), and slower than "+config.SlowOperation.String()+" (%)", mean)
+	latency.AddRightMetric(percentage(counter(config.MetricSlow, "slow"), operations))
+	return []awscloudwatch.IWidget{
+			graph("Sessions: operations a minute", operations),
+			latency,
+			graph("Sessions: missing, and writes tried again", counter(config.MetricMissing, "missing"),
+				counter(config.MetricConflicts, "conflicts")),
+			graph("Sessions: not answered", unanswered),
+		}, []Alarm{{"UnansweredOperations", "Servers get no answer from the session store, and visitors a 503.",
+			unanswered, 1, 3}}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awselasticache"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -17,7 +16,7 @@ import (
 
 const valkeyPort = 6379
 
-// A CacheEngine is what a ValkeyStore runs. To the servers both are the same.
+// A CacheEngine is what NewValkeyStore runs. To the servers both are the same.
 type CacheEngine struct {
 	name, version, majorVersion, clusterParameters string
 }
@@ -39,29 +38,14 @@ type ValkeyStoreProps struct {
 	Config CacheConfig
 }
 
-// ValkeyStore keeps sessions in Amazon ElastiCache for Valkey or Redis OSS: primaries, and replicas in other zones that
-// take over. Sessions are in memory: a failover loses what hadn't reached a replica yet.
-type ValkeyStore struct {
-	scope      constructs.Construct
-	network    storeNetwork
-	user       awselasticache.CfnUser
-	userName   string
-	address    string
-	cacheName  string // that servers sign for
-	cacheARN   *string
-	serverless bool
-	graphs     []awscloudwatch.IWidget
-	alarms     []Alarm
-}
-
-var _ SessionStore = ValkeyStore{}
-
-// NewValkeyStore defines the replication group with its user, its subnets and its security group. Traffic is encrypted,
-// storage too, under a key that AWS owns. Servers log in with IAM: there is no password to keep or to rotate.
+// NewValkeyStore defines a replication group of Amazon ElastiCache for Valkey or Redis OSS, with its user, its subnets and
+// its security group: primaries, and replicas in other zones that take over. Sessions are in memory: a failover loses what
+// hadn't reached a replica yet. Traffic is encrypted, storage too, under a key that AWS owns. Servers log in with IAM: there
+// is no password to keep or to rotate.
 //
 // The parameter group is the engine's default, which under memory pressure evicts the sessions unused for longest.
 // Refusing every write, the alternative, would shut out all visitors instead of logging out a few.
-func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) ValkeyStore {
+func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
 	// IAM authentication wants user id and user name to be the same. Each store has its own, so that one can replace
 	// another.
 	userName := "stateless-" + strings.ToLower(id)
@@ -102,20 +86,21 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 	if props.Config.Shards > 0 {
 		address = cache.AttrConfigurationEndPointAddress()
 	}
-	return ValkeyStore{
-		scope: scope, network: network, user: user, userName: userName,
-		address: fmt.Sprintf("%s:%d", *address, valkeyPort), cacheName: *cache.Ref(),
-		cacheARN: awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{
-			Service: jsii.String("elasticache"), Resource: jsii.String("replicationgroup"), ResourceName: cache.Ref(),
-			ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
-		}),
-		graphs: replicationGraphs(cache, props.Config), alarms: replicationAlarms(cache, props.Config),
+	arn := awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{
+		Service: jsii.String("elasticache"), Resource: jsii.String("replicationgroup"), ResourceName: cache.Ref(),
+		ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+	})
+	return func(servers *Servers) {
+		servers.Environment.ValkeyAddress = fmt.Sprintf("%s:%d", *address, valkeyPort)
+		servers.Environment.ValkeyCacheName = *cache.Ref()
+		logInToCache(servers, scope, network, user, userName, arn)
+		servers.show(replicationGraphs(cache, props.Config), replicationAlarms(cache, props.Config))
 	}
 }
 
 // NewServerlessValkeyStore defines a cache without nodes, within the limits of the Config. To the servers it is a cluster.
 // When memory runs out it evicts the sessions unused for longest.
-func NewServerlessValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) ValkeyStore {
+func NewServerlessValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
 	name := "stateless-" + strings.ToLower(id)
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	network := newStoreNetwork(scope, props.Vpc, "Session cache")
@@ -126,10 +111,12 @@ func NewServerlessValkeyStore(scope constructs.Construct, id string, props *Valk
 		cache.SetSnapshotRetentionLimit(jsii.Number(7))
 		cache.SetFinalSnapshotName(jsii.String(name + "-last"))
 	}
-	return ValkeyStore{
-		scope: scope, network: network, user: user, userName: name,
-		address: cache.address(), cacheName: cache.name, cacheARN: cache.AttrArn(), serverless: true,
-		graphs: cache.graphs(), alarms: cache.alarms(),
+	return func(servers *Servers) {
+		servers.Environment.ValkeyAddress = cache.address()
+		servers.Environment.ValkeyCacheName = cache.name
+		servers.Environment.ValkeyServerless = true
+		logInToCache(servers, scope, network, user, name, cache.AttrArn())
+		servers.show(cache.graphs(), cache.alarms())
 	}
 }
 
@@ -160,28 +147,15 @@ func newCacheUsers(scope constructs.Construct, engine CacheEngine, name string) 
 	})
 }
 
-// Configure implements SessionStore.
-func (s ValkeyStore) Configure(server *Environment) {
-	server.Store = config.StoreValkey
-	server.ValkeyAddress = s.address
-	server.ValkeyTLS = true
-	server.ValkeyUser = s.userName
-	server.ValkeyCacheName = s.cacheName
-	server.ValkeyServerless = s.serverless
+// logInToCache lets servers into the cache as the user, over TLS.
+func logInToCache(servers *Servers, scope constructs.Construct, network storeNetwork, user awselasticache.CfnUser,
+	userName string, cacheARN *string) {
+	servers.Environment.Store = config.StoreValkey
+	servers.Environment.ValkeyTLS = true
+	servers.Environment.ValkeyUser = userName
+	network.admit(servers, valkeyPort)
+	servers.allow(scope, allow([]*string{cacheARN, user.AttrArn()}, "elasticache:Connect"))
 }
-
-// Admit implements SessionStore.
-func (s ValkeyStore) Admit(role awsiam.IRole, servers awsec2.IConnectable) constructs.IDependable {
-	s.network.admit(servers, valkeyPort)
-	policy := newStorePolicy(s.scope, role, allow([]*string{s.cacheARN, s.user.AttrArn()}, "elasticache:Connect"))
-	return constructs.NewDependencyGroup(policy, s.network.securityGroup)
-}
-
-// Graphs implements SessionStore.
-func (s ValkeyStore) Graphs() []awscloudwatch.IWidget { return s.graphs }
-
-// Alarms implements SessionStore.
-func (s ValkeyStore) Alarms() []Alarm { return s.alarms }
 
 func replicationGraphs(cache awselasticache.CfnReplicationGroup, c CacheConfig) []awscloudwatch.IWidget {
 	return []awscloudwatch.IWidget{

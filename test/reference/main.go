@@ -93,12 +93,13 @@ func reference() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for f := range reflect.TypeFor[config.Config]().Fields() {
-		comment := fields["Config."+f.Name]
+	for i, v := range config.Variables() {
+		field := reflect.TypeFor[config.Config]().Field(i).Name
+		comment := fields["Config."+field]
 		if comment == "" {
-			return "", fmt.Errorf("config.Config.%s has no comment", f.Name)
+			return "", fmt.Errorf("config.Config.%s has no comment", field)
 		}
-		row(&text, code(f.Tag.Get("env")), typeName(f.Type), code(f.Tag.Get("envDefault")), f.Tag.Get("allowed"), polished(f.Name, comment))
+		row(&text, code(v.Name), v.Type, code(v.Default), v.Allowed, polished(field, comment))
 	}
 	return text.String(), nil
 }
@@ -127,23 +128,6 @@ func list(stores []config.Store) string {
 		words[i] = string(s)
 	}
 	return strings.Join(words, ", ")
-}
-
-func typeName(t reflect.Type) string {
-	switch {
-	case t.String() == "time.Duration":
-		return "duration"
-	case t.Kind() == reflect.Bool:
-		return "boolean"
-	case t.Kind() == reflect.Int:
-		return "whole number"
-	case t.Kind() == reflect.Slice:
-		return "list"
-	case t == reflect.TypeFor[config.Store]():
-		return "word"
-	default:
-		return "text"
-	}
 }
 
 // fieldComments are the comments of the fields of all structs in a folder, by Struct.Field, each in one line.

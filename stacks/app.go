@@ -1,0 +1,55 @@
+package stacks
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+)
+
+// Synthesize builds the programs of the module in the working directory, defines the stacks that the context of the CDK asks
+// for, and writes their templates. Warnings, and what the compiler says, go to log.
+func Synthesize(ctx context.Context, log io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	server := StartBuild(ctx, ".", "./app", ".build/server.bin") // while the CDK starts its Node process
+	defer server.Wait(io.Discard)
+	defer cancel()
+	app := awscdk.NewApp(nil)
+	c, err := ParseConfig(app.Node().GetAllContext(nil).(map[string]any))
+	if err != nil {
+		return err
+	}
+	if err := c.CheckRegion(os.Getenv("CDK_DEFAULT_REGION")); err != nil { // of the credentials, if there are any
+		return err
+	}
+	c.Warn(log)
+	var programs Programs
+	programs.Server, err = server.Wait(log)
+	if err == nil && c.Load.Loaders > 0 {
+		programs.Lab, err = Build(ctx, log, ".", "./lab", ".build/lab.bin")
+	}
+	if err != nil {
+		return err
+	}
+	New(app, c, programs)
+	app.Synth(nil)
+	return nil
+}
+
+// Programs are the paths of compiled programs: see Build.
+type Programs struct {
+	Server string
+	Lab    string // only with loaders
+}
+
+// New defines the stacks, and the guardrails that fail their synthesis.
+func New(app awscdk.App, c Config, programs Programs) {
+	network := NewNetwork(app, "StatelessNetwork", &NetworkProps{Config: c})
+	lab := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: network.Vpc, Server: programs.Server})
+	if c.Load.Loaders > 0 {
+		NewLoad(app, "StatelessLoad", &LoadProps{Vpc: network.Vpc, Lab: lab, Config: c.Load, Stage: c.Stage,
+			Program: programs.Lab})
+	}
+	awscdk.Validations_Of(app).AddPlugins(&Guardrails{Store: c.Store})
+}
