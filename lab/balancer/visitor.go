@@ -34,11 +34,13 @@ func newVisitor(w http.ResponseWriter, r *http.Request, idle time.Duration) (*vi
 func (v *visitor) Unwrap() http.ResponseWriter { return v.ResponseWriter }
 
 // WriteHeader passes an early answer on at once. The visitor may wait for it before sending the rest, and what reads the
-// rest would hold the answer up.
+// rest would hold the answer up. The connection ends with such an answer: net/http would read what is left of the request
+// while it waits for the next one, and panic (conn.serve in Go 1.26).
 func (v *visitor) WriteHeader(status int) {
 	v.extend()
 	if v.early = status >= http.StatusOK && v.body != nil && !v.body.ended.Load(); v.early {
-		_ = v.control.EnableFullDuplex() // fails only where nobody sends bodies early, as in HTTP/2
+		v.Header().Set("Connection", "close")
+		_ = v.control.EnableFullDuplex() // fails only where nobody sends bodies early
 	}
 	v.ResponseWriter.WriteHeader(status)
 	v.flush()

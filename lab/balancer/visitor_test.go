@@ -106,6 +106,37 @@ func TestEarlyAnswerDoesNotWaitForTheBody(t *testing.T) {
 	}
 }
 
+// A connection on which the balancer answered before it had read the whole request is closed, and the answer says so: the
+// visitor doesn't send the next request into a connection that breaks.
+func TestConnectionEndsWithAnEarlyAnswer(t *testing.T) {
+	b := newBench(t, Options{HealthInterval: time.Hour})
+	if err := b.Register("a", "127.0.0.1:1"); err != nil { // where nothing listens
+		t.Fatal(err)
+	}
+	const request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
+	for range 50 {
+		conn := raw(t, b.server.Listener.Addr().String())
+		answers := bufio.NewReader(conn)
+		for range 3 {
+			fmt.Fprint(conn, request)
+			response, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatalf("the connection broke, and no answer had said so: %v", err)
+			}
+			if response.StatusCode != http.StatusBadGateway {
+				t.Fatalf("got %s, want 502", response.Status)
+			}
+			if _, err := io.Copy(io.Discard, response.Body); err != nil {
+				t.Fatal(err)
+			}
+			if response.Close {
+				break
+			}
+		}
+		conn.Close()
+	}
+}
+
 // A visitor who leaves the answer unread holds neither the target nor the connection for longer than the idle timeout.
 func TestUnreadAnswerIsCutOff(t *testing.T) {
 	ended := make(chan struct{})
