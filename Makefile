@@ -81,10 +81,11 @@ $(EMULATOR)/installed: test/deploy/emulator/requirements.txt
 	@touch $@
 
 .PHONY: bench
-bench: ## what sessions cost a server, beside other libraries; 5 minutes at most, on a quiet machine
+bench: ## what sessions cost a server, beside other libraries, and every benchmark; 6 minutes of a quiet machine
 	@mkdir -p .build
 	@cd test/bench && go run . -json ../../.build/bench.json >../../.build/bench.md
 	@cat .build/bench.md && echo && echo "Every turn is in .build/bench.json."
+	@$(call each,go test -run '^$$' -bench . -benchtime 100x ./... | grep -E '^(Benchmark|FAIL|panic)' || true)
 
 .PHONY: bench-load
 bench-load: ## what lab load sends, and what it says of latency, beside vegeta; 15 minutes of a quiet machine

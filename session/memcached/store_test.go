@@ -31,7 +31,7 @@ func TestStore(t *testing.T) {
 }
 
 func TestSeveralNodes(t *testing.T) {
-	a, b := storeserver.ForTest(t, storeserver.Memcached), storeserver.ForTest(t, storeserver.Memcached)
+	a, b := storeserver.OwnForTest(t, storeserver.Memcached), storeserver.OwnForTest(t, storeserver.Memcached)
 	sessiontest.Run(t, open(t, a.Addr, b.Addr))
 
 	// Another server has the same list in another order.
@@ -88,7 +88,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestOutage(t *testing.T) {
-	server := storeserver.ForTest(t, storeserver.Memcached)
+	server := storeserver.OwnForTest(t, storeserver.Memcached)
 	must(t, server.Kill())
 	store := open(t, server.Addr)
 	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {

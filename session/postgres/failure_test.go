@@ -18,7 +18,7 @@ import (
 )
 
 func TestOutage(t *testing.T) {
-	server := storeserver.ForTest(t, storeserver.Postgres)
+	server := storeserver.OwnForTest(t, storeserver.Postgres)
 	must(t, server.Kill())
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
 	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {

@@ -130,7 +130,7 @@ func TestSweepOfAServerWithAnotherClock(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
-	server := storeserver.ForTest(t, storeserver.Postgres)
+	server := storeserver.OwnForTest(t, storeserver.Postgres)
 	must(t, server.Kill())
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
 	ctx, stop := context.WithCancel(t.Context())

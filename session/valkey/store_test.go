@@ -202,7 +202,7 @@ func TestPingFindsTheNewPrimary(t *testing.T) {
 }
 
 func TestOutage(t *testing.T) {
-	server := storeserver.ForTest(t, storeserver.Valkey)
+	server := storeserver.OwnForTest(t, storeserver.Valkey)
 	must(t, server.Kill())
 	store := open(t, server.Addr)
 	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {

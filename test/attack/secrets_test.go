@@ -14,7 +14,7 @@ import (
 // Neither keys nor cookies are in a log line, a metric or an error, whatever goes wrong.
 func TestNoSecretIsTold(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
-	valkey := storeserver.ForTest(t, storeserver.Valkey)
+	valkey := storeserver.OwnForTest(t, storeserver.Valkey)
 	for name, settings := range map[string][]string{
 		"cookie": {"SESSION_STORE=cookie", "SESSION_KEYS=" + key},
 		"token":  {"SESSION_STORE=token", "SESSION_KEYS=" + key},
@@ -66,7 +66,7 @@ func TestNoSecretIsTold(t *testing.T) {
 
 // What visitors send can't write lines into the log.
 func TestLogLinesAreTheServersOwn(t *testing.T) {
-	valkey := storeserver.ForTest(t, storeserver.Valkey)
+	valkey := storeserver.OwnForTest(t, storeserver.Valkey)
 	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true", "STORE_TIMEOUT=200ms"})
 	if err := valkey.Pause(); err != nil { // so that there is something to log
 		t.Fatal(err)

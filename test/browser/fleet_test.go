@@ -113,7 +113,7 @@ func TestFleetPageLoad(t *testing.T) {
 
 // The page says when the store is down, and when it is back.
 func TestFleetPageStoreDown(t *testing.T) {
-	store := storeserver.ForTest(t, storeserver.Valkey)
+	store := storeserver.OwnForTest(t, storeserver.Valkey)
 	l, b := labUp(t, "--store-addr", store.Addr), newTab(t)
 	b.open(l.url + "/_lab")
 	b.shows(".figures", "answers in")

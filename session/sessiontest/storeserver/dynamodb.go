@@ -38,7 +38,7 @@ func DynamoDB(ctx context.Context, list ...Option) (*Server, error) {
 		return nil, err
 	}
 	l := launch{name: "DynamoDB", http: true, answered: answersHTTP}
-	if endpoint := os.Getenv("DYNAMODB_TEST_ENDPOINT"); endpoint != "" {
+	if endpoint := o.running("DYNAMODB_TEST_ENDPOINT"); endpoint != "" {
 		u, err := url.Parse(endpoint)
 		if err != nil || u.Host == "" {
 			return nil, fmt.Errorf("DYNAMODB_TEST_ENDPOINT=%q: allowed is an http:// or https:// address", endpoint)

@@ -11,7 +11,20 @@ import (
 // "dynamodb,valkey", skips the tests of stores that are knowingly missing; nothing else does.
 func ForTest(t testing.TB, start func(context.Context, ...Option) (*Server, error)) *Server {
 	t.Helper()
-	server, err := start(t.Context(), WithProgress(func(line string) { t.Log(line) }), func(o *options) { o.skippable = true })
+	return forTest(t, start, false)
+}
+
+// OwnForTest is ForTest for a test that pauses, kills or restarts the server: it starts one even where an environment
+// variable names a running one.
+func OwnForTest(t testing.TB, start func(context.Context, ...Option) (*Server, error)) *Server {
+	t.Helper()
+	return forTest(t, start, true)
+}
+
+func forTest(t testing.TB, start func(context.Context, ...Option) (*Server, error), own bool) *Server {
+	t.Helper()
+	server, err := start(t.Context(), WithProgress(func(line string) { t.Log(line) }),
+		func(o *options) { o.skippable, o.own = true, own })
 	if errors.Is(err, errSkipped) {
 		t.Skip(err)
 	}

@@ -17,13 +17,14 @@ import (
 // Memcached starts memcached with 64 MB of memory. MEMCACHED_TEST_ADDRESS (host:port) names a running server instead.
 // ctx bounds the start, not the life of the server.
 func Memcached(ctx context.Context, list ...Option) (*Server, error) {
-	if _, err := apply("memcached", list); err != nil {
+	o, err := apply("memcached", list)
+	if err != nil {
 		return nil, err
 	}
 	l := launch{name: "Memcached", answered: func(ctx context.Context, addr string, pid int) error {
 		return answersStats(ctx, &net.Dialer{}, addr, pid)
 	}}
-	address := os.Getenv("MEMCACHED_TEST_ADDRESS")
+	address := o.running("MEMCACHED_TEST_ADDRESS")
 	if s, err := foreign(ctx, "MEMCACHED_TEST_ADDRESS", address, l); s != nil || err != nil {
 		return s, err
 	}

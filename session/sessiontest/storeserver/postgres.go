@@ -20,13 +20,14 @@ import (
 // POSTGRES_TEST_URL (a connection string) names a running server instead. ctx bounds the start, not the life of the
 // server. PostgreSQL refuses to run as root: then it runs as the user postgres, or nobody.
 func Postgres(ctx context.Context, list ...Option) (*Server, error) {
-	if _, err := apply("postgres", list); err != nil {
+	o, err := apply("postgres", list)
+	if err != nil {
 		return nil, err
 	}
 	l := launch{name: "PostgreSQL", endpoint: func(addr string) string {
 		return "postgres://postgres@" + addr + "/postgres?sslmode=disable"
 	}}
-	if url := os.Getenv("POSTGRES_TEST_URL"); url != "" {
+	if url := o.running("POSTGRES_TEST_URL"); url != "" {
 		return foreignPostgres(ctx, url, l.name)
 	}
 	bin, err := postgresPrograms()

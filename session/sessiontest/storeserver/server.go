@@ -31,6 +31,15 @@ type Option func(*options)
 type options struct {
 	progress  func(string)
 	skippable bool
+	own       bool // start a server even where an environment variable names a running one
+}
+
+// running returns what an environment variable says of a running server, or "" to start one.
+func (o options) running(variable string) string {
+	if o.own {
+		return ""
+	}
+	return os.Getenv(variable)
 }
 
 // WithProgress has report called with one line before anything that may take longer than two seconds.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -17,11 +16,12 @@ import (
 // Valkey starts valkey-server, or redis-server where there is no such program in the PATH, with no persistence.
 // VALKEY_TEST_ADDRESS (host:port) names a running server instead. ctx bounds the start, not the life of the server.
 func Valkey(ctx context.Context, list ...Option) (*Server, error) {
-	if _, err := apply("valkey", list); err != nil {
+	o, err := apply("valkey", list)
+	if err != nil {
 		return nil, err
 	}
 	l := launch{name: "Valkey", answered: answersInfo}
-	if s, err := foreign(ctx, "VALKEY_TEST_ADDRESS", os.Getenv("VALKEY_TEST_ADDRESS"), l); s != nil || err != nil {
+	if s, err := foreign(ctx, "VALKEY_TEST_ADDRESS", o.running("VALKEY_TEST_ADDRESS"), l); s != nil || err != nil {
 		return s, err
 	}
 	program, err := ValkeyProgram()
