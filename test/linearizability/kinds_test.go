@@ -48,7 +48,9 @@ func kindOf(name string) (kind, error) {
 type starter = func(context.Context, ...storeserver.Option) (*storeserver.Server, error)
 
 func one(start starter) func(testing.TB) []*storeserver.Server {
-	return func(t testing.TB) []*storeserver.Server { return []*storeserver.Server{storeserver.OwnForTest(t, start)} }
+	return func(t testing.TB) []*storeserver.Server {
+		return []*storeserver.Server{storeserver.OwnForTest(t, start)}
+	}
 }
 
 // valkeyCluster has three primaries and a replica of the first, which comes last.
