@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -29,6 +30,7 @@ const (
 // A store is added by one folder and one line of the server: it passes the conformance suite, and two servers share its
 // sessions.
 func TestAddedStore(t *testing.T) {
+	sessiontest.Long(t)
 	overlay := overlayOfAddedStore(t)
 	programs := t.TempDir()
 	suite, server := filepath.Join(programs, "suite"), filepath.Join(programs, "server")

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"stateless-servers/session/sessiontest"
 )
 
 // quickHealth has the balancer notice a dead server within two seconds.
@@ -16,6 +18,9 @@ var quickHealth = []string{"--health-interval", "1s", "--health-threshold", "2"}
 func TestSharedStores(t *testing.T) {
 	for _, store := range []string{"valkey", "dynamodb", "memcached", "postgres"} {
 		t.Run(store, func(t *testing.T) {
+			if store == "memcached" || store == "postgres" {
+				sessiontest.Long(t)
+			}
 			l := labUp(t, 3, append(quickHealth, "--store", store)...)
 			logoutIsFinal(t, l)
 			l.await("all servers healthy", func(fleet []server) bool {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest"
 )
 
 // Every target that checks code does so in every module.
@@ -71,6 +73,7 @@ func TestFuzzWithoutTargetsFails(t *testing.T) {
 // A fork gives the modules a name of its own with one command. The fork builds, and so does a stranger's program that uses
 // its session library with Valkey, for which nothing of the AWS SDK is compiled.
 func TestForkHasItsOwnModules(t *testing.T) {
+	sessiontest.Long(t)
 	const fork = "example.com/fork"
 	dir := t.TempDir()
 	for _, path := range walk(t, func(string) bool { return true }) {

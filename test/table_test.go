@@ -20,6 +20,7 @@ import (
 // The table that the stack deploys is one that the session library works on: it is made in DynamoDB Local from the
 // template's own keys and indexes, and passes the conformance suite.
 func TestTheDeployedTableHoldsSessions(t *testing.T) {
+	sessiontest.Long(t)
 	template, err := os.ReadFile(filepath.Join(root, "stacks", "testdata", "dynamodb.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -31,6 +32,7 @@ type step struct {
 
 // Every command of docs/workshop.md does what the page shows. Where it shows …, anything may be.
 func TestWorkshop(t *testing.T) {
+	sessiontest.Long(t)
 	program := labProgram(t)
 	w := &workshop{t: t, program: program, dir: t.TempDir()}
 	t.Cleanup(w.ctrlC)
@@ -48,6 +50,7 @@ func TestWorkshop(t *testing.T) {
 
 // What the page shows has to be there: the comparison refuses what differs.
 func TestWorkshopComparison(t *testing.T) {
+	sessiontest.Long(t)
 	const output = "one\n{\"visits\":2,\"server\":\"server-1\"}\nthree\n"
 	for _, test := range []struct {
 		want string

@@ -13,6 +13,7 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/lab/cost"
 	"stateless-servers/lab/load"
+	"stateless-servers/session/sessiontest"
 )
 
 const root = "../.."
@@ -167,6 +168,7 @@ func TestTheCDKGetsNoCredentials(t *testing.T) {
 
 // The checked-in templates that lab cost goes by are what the CDK makes, and the CDK's refusal reaches people as one line.
 func TestSynthesize(t *testing.T) {
+	sessiontest.Long(t)
 	s, err := NewSynthesizer(t.Context(), root, func(string) {})
 	if err != nil {
 		t.Fatal(err)

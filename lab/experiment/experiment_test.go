@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"stateless-servers/lab/chart"
 	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/machine"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -88,6 +90,9 @@ func TestClaimsHold(t *testing.T) {
 		soak{onDisk, 3 * time.Second, 20},
 	} {
 		t.Run(e.Name(), func(t *testing.T) {
+			if !slices.Contains([]string{"sticky-imbalance", "server-loss", "cache-loss", "token-revocation"}, e.Name()) {
+				sessiontest.Long(t)
+			}
 			t.Parallel()
 			if o := observe(t, e); o.Verdict != Holds {
 				t.Errorf("%s: %s", o.Verdict, o.Reason)
@@ -127,6 +132,9 @@ func TestClaimsFall(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			if test.name != "no store is shared" && test.name != "tokens are for servers" {
+				sessiontest.Long(t)
+			}
 			t.Parallel()
 			o := observe(t, test.experiment)
 			if o.Verdict != DoesNotHold {

@@ -7,11 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // Interrupted while the store is away, a soak ends, and leaves nothing on disk.
 func TestSoakInterrupted(t *testing.T) {
+	sessiontest.Long(t)
 	storeserver.SkipIfSkipped(t, "valkey")
 	if _, err := server(); err != nil {
 		t.Fatal(err)

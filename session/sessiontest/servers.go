@@ -231,8 +231,13 @@ func checkLoginRace(ctx context.Context, l *lab) error {
 	return nil
 }
 
-// logins is how often a visitor logs in, in the checks of repeated logins.
-const logins = 100
+// logins returns how often a visitor logs in, in the checks of repeated logins.
+func logins() int {
+	if testing.Short() {
+		return 10
+	}
+	return 100
+}
 
 // expectLoggedIn checks that the visitor has the cart from before the login, and is logged in.
 func (v *visitor) expectLoggedIn(ctx context.Context, server int, when string) error {
@@ -246,7 +251,7 @@ func (v *visitor) expectLoggedIn(ctx context.Context, server int, when string) e
 // checkLoginTwice submits a login twice, at the same time, on two servers: whichever answer comes last, the visitor is
 // logged in and has his cart.
 func checkLoginTwice(ctx context.Context, l *lab) error {
-	for range logins {
+	for range logins() {
 		var tabs [2]*visitor
 		tabs[0] = l.visitor()
 		if _, err := tabs[0].must(ctx, 0, "/cart?sku=tea"); err != nil {
@@ -271,7 +276,7 @@ func checkLoginTwice(ctx context.Context, l *lab) error {
 
 // checkLoginLost loses the answer of a login: the browser still has the old cookie, and logs in with it.
 func checkLoginLost(ctx context.Context, l *lab) error {
-	for range logins {
+	for range logins() {
 		lost := l.visitor()
 		if _, err := lost.must(ctx, 0, "/cart?sku=tea"); err != nil {
 			return err

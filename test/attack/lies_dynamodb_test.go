@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -20,6 +21,7 @@ const lyingTable = "lies"
 
 // A DynamoDB that lies or hangs costs visitors a 503, whatever it says.
 func TestLyingDynamoDB(t *testing.T) {
+	sessiontest.Long(t)
 	store := storeserver.ForTest(t, storeserver.DynamoDB)
 	createTable(t, store.Endpoint)
 	l := newLiar(t, store.Addr)

@@ -12,11 +12,13 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // A PostgreSQL that lies or hangs costs visitors a 503, whatever it says.
 func TestLyingPostgres(t *testing.T) {
+	sessiontest.Long(t)
 	store := storeserver.ForTest(t, storeserver.Postgres)
 	l := newLiar(t, store.Addr)
 	// A password, so that every kind of authentication can be asked for. The real server wants none.

@@ -14,12 +14,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest"
 )
 
 // With little memory the server refuses visitors rather than die of them: while a flood of requests holds as much as it
 // can, the surplus gets 503, the server keeps within its limit, and when the flood is over it serves as before. Without
 // its bound, the same server dies of the same flood.
 func TestLittleMemory(t *testing.T) {
+	sessiontest.Long(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux holds a process to a limit of all that it maps (ulimit -d), and has cgroups")
 	}

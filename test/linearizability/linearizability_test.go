@@ -20,6 +20,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -87,6 +88,9 @@ func (s *stage) all() []server {
 func TestSharedStores(t *testing.T) {
 	for _, kind := range kinds() {
 		t.Run(kind.name, func(t *testing.T) {
+			if kind.name != "valkey" && kind.name != "memcached" {
+				sessiontest.Long(t)
+			}
 			t.Parallel()
 			s := set(t, kind, "")
 			t.Run("no faults", func(t *testing.T) { keepsPromises(t, s.calm(), nothing) })
