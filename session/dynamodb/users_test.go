@@ -15,6 +15,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -160,6 +161,7 @@ func TestKeysThatAreNeverRead(t *testing.T) {
 // testManySessions: a user has 5,000 sessions, most of them expired. All that started before are ended while he logs in, renews and logs
 // out.
 func testManySessions(t *testing.T, server *storeserver.Server) {
+	sessiontest.Long(t)
 	_, store, client := openNetwork(t, server)
 	const sessions, liveEvery, busy = 5000, 20, 20
 	now := start

@@ -31,6 +31,7 @@ func TestStore(t *testing.T) {
 }
 
 func TestSeveralNodes(t *testing.T) {
+	sessiontest.Long(t)
 	a, b := storeserver.OwnForTest(t, storeserver.Memcached), storeserver.OwnForTest(t, storeserver.Memcached)
 	sessiontest.Run(t, open(t, a.Addr, b.Addr))
 
@@ -78,7 +79,7 @@ func TestTLS(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.MemcachedTLS)
 	roots, err := server.RootCAs()
 	must(t, err)
-	sessiontest.Run(t, newStore(t, memcached.Options{Addresses: []string{server.Addr}, TLS: true, RootCAs: roots}))
+	create(t, newStore(t, memcached.Options{Addresses: []string{server.Addr}, TLS: true, RootCAs: roots}))
 	for name, o := range map[string]memcached.Options{"with other authorities": {TLS: true}, "without TLS": {}} {
 		o.Addresses = []string{server.Addr}
 		if err := newStore(t, o).Ping(t.Context()); err == nil {

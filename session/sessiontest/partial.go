@@ -43,7 +43,10 @@ func RunFaults(t *testing.T, address string, open func(t *testing.T, address str
 			t.Logf("%d cases", cases)
 		})
 	}
-	runChecks(t, healthy, movingChecks())
+	t.Run("between stores", func(t *testing.T) {
+		Long(t)
+		runChecks(t, healthy, movingChecks())
+	})
 }
 
 // RunStoreFaults is RunFaults for a store without messages that could fail: the Manager's calls of the store do.

@@ -29,6 +29,7 @@ func TestStore(t *testing.T) {
 
 // TestEmbedded is for the lab, which embeds miniredis where there is no real server.
 func TestEmbedded(t *testing.T) {
+	sessiontest.Long(t)
 	sessiontest.Run(t, open(t, miniredis.RunT(t).Addr()))
 }
 
@@ -36,7 +37,7 @@ func TestTLS(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.ValkeyTLS)
 	roots, err := server.RootCAs()
 	must(t, err)
-	sessiontest.Run(t, newStore(t, valkey.Options{Address: server.Addr, TLS: true, RootCAs: roots}))
+	create(t, newStore(t, valkey.Options{Address: server.Addr, TLS: true, RootCAs: roots}))
 	for name, o := range map[string]valkey.Options{"with other authorities": {TLS: true}, "without TLS": {}} {
 		o.Address = server.Addr
 		if err := newStore(t, o).Ping(short(t)); err == nil {

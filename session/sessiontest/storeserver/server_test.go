@@ -15,6 +15,9 @@ func TestPauseResumeKillRestart(t *testing.T) {
 	startHere(t)
 	for _, kind := range kinds() {
 		t.Run(kind.name, func(t *testing.T) {
+			if testing.Short() && kind.name != "valkey" {
+				t.Skip("-short: make check runs this test")
+			}
 			s := ForTest(t, kind.start)
 			t.Logf("%s at %s", s.Name, s.Endpoint)
 			if host, _, _ := net.SplitHostPort(s.Addr); host != "127.0.0.1" {
@@ -176,6 +179,9 @@ func TestPortTaken(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			if testing.Short() && !strings.HasPrefix(test.name, "Valkey ") {
+				t.Skip("-short: make check runs this test")
+			}
 			l := ForTest(t, test.server).launch
 			command, tried := l.command, 0
 			l.command = func(port int, dir string) process.Command {
