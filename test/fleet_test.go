@@ -18,7 +18,7 @@ var quickHealth = []string{"--health-interval", "1s", "--health-threshold", "2"}
 func TestSharedStores(t *testing.T) {
 	for _, store := range []string{"valkey", "dynamodb", "memcached", "postgres"} {
 		t.Run(store, func(t *testing.T) {
-			if store == "memcached" || store == "postgres" {
+			if store != "valkey" {
 				sessiontest.Long(t)
 			}
 			l := labUp(t, 3, append(quickHealth, "--store", store)...)

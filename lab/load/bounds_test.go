@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"stateless-servers/session/sessiontest"
 )
 
 // Every number of a result is looked at, whatever its name: each in turn is too small, too large or as large as can be.
@@ -143,6 +144,7 @@ func TestWhatDoesNotOverlapIsNotMerged(t *testing.T) {
 
 // Whatever the spans say, the sum has a bounded number of them, and loses none of what was answered.
 func TestMergedSeriesIsBounded(t *testing.T) {
+	sessiontest.Long(t)
 	for _, times := range [][]float64{{1e14}, {0, 1, 1e14}, {0, 1e-300, 1e-299}} {
 		a, b := sampleResult(t, 10, noon), sampleResult(t, 10, noon.Add(time.Second))
 		histogram := a.Series[0].Histogram
@@ -197,6 +199,7 @@ func TestHistogramsAreBounded(t *testing.T) {
 // What answers may call itself anything, and the process that tests may be stopped for a day: the result stays one that can
 // be read.
 func TestResultOfARunIsBounded(t *testing.T) {
+	sessiontest.Long(t)
 	r := sampleResult(t, 10, noon)
 	spans := newSeries(time.Second)
 	known := newStats(time.Second)

@@ -19,7 +19,11 @@ import (
 func TestNoFalseAlarm(t *testing.T) {
 	t.Parallel()
 	total, failed := check.Counts{}, int64(0)
-	for range 10 {
+	rounds := 10
+	if testing.Short() {
+		rounds = 3
+	}
+	for range rounds {
 		f := newFleet(t, hesitant{memory.New()}, 3)
 		var history bytes.Buffer
 		o := options(t, f.url)

@@ -20,6 +20,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
 	"stateless-servers/session/sealing"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/token"
 )
 
@@ -62,6 +63,7 @@ func TestOpenModel(t *testing.T) {
 
 // A target that calls itself something else in each answer makes no result that can't be read.
 func TestManyNamesOfServers(t *testing.T) {
+	sessiontest.Long(t)
 	t.Parallel()
 	app := newFleet(t, memory.New(), 1)
 	var answers atomic.Int64

@@ -11,6 +11,7 @@ import (
 	"github.com/bradfitz/gomemcache/memcache"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -178,6 +179,7 @@ func TestALateAttempt(t *testing.T) {
 
 // A session may be so large that its new user makes it larger than an update may.
 func TestTheLargestSessionIsRenewed(t *testing.T) {
+	sessiontest.Long(t)
 	f := newFixture(t)
 	id := f.id(false)
 	record := f.create(t, id)

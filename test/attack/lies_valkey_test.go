@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -111,6 +112,7 @@ func TestLyingValkey(t *testing.T) {
 
 // What a cluster says of its nodes and slots may be a lie, too. New servers hear it: the others know what the address leads to.
 func TestLyingValkeyCluster(t *testing.T) {
+	sessiontest.Long(t)
 	store := storeserver.ValkeyCluster(t, 1, 0)[0]
 	l := newLiar(t, store.Addr)
 	v := victim{liar: l, settings: []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + l.addr}}

@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -165,6 +166,7 @@ func TestFleetPageWithoutJavaScript(t *testing.T) {
 
 // The page looks as it should when nothing has happened yet, and when much has.
 func TestFleetPageLooks(t *testing.T) {
+	sessiontest.Long(t)
 	l, b := labUp(t), newTab(t)
 	b.open(l.url + "/_lab")
 	b.shows(".figures", "answers in")

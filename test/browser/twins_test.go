@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"stateless-servers/session/sessiontest"
 	"strings"
 	"testing"
 )
@@ -24,6 +25,7 @@ func serve(t *testing.T, head, body string) string {
 
 // Each check of the pages finds the page that is broken in its way, and finds nothing wrong with a sound one.
 func TestChecksOfPages(t *testing.T) {
+	sessiontest.Long(t)
 	elsewhere := serve(t, "", "")
 	tests := []struct {
 		name, head, body string
