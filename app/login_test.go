@@ -4,14 +4,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/login/logintest"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -40,24 +39,15 @@ func TestLoginByAProvider(t *testing.T) {
 				})
 			}
 			for first, begins := range servers {
-				jar, err := cookiejar.New(nil) // cookies don't tell ports apart
+				visitor := sessiontest.NewClient()
+				answer, err := visitor.Do(t.Context(), http.MethodPost, begins+"/login", "")
 				if err != nil {
 					t.Fatal(err)
 				}
-				visitor := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error {
-					return http.ErrUseLastResponse
-				}}
-				response, err := visitor.PostForm(begins+"/login", url.Values{})
-				if err != nil {
+				callback := p.LogIn(t, answer.Header.Get("Location"), "ann")
+				if _, err := visitor.Do(t.Context(), http.MethodGet, servers[1-first]+callback, ""); err != nil {
 					t.Fatal(err)
 				}
-				response.Body.Close()
-				callback := p.LogIn(t, response.Header.Get("Location"), "ann")
-				response, err = visitor.Get(servers[1-first] + callback)
-				if err != nil {
-					t.Fatal(err)
-				}
-				response.Body.Close()
 				for _, server := range servers {
 					if got := loggedIn(t, visitor, server); got != logintest.Ann {
 						t.Errorf("%s: logged in as %q", server, got)
@@ -91,15 +81,14 @@ func TestAServerPreparesForLogouts(t *testing.T) {
 	}
 }
 
-func loggedIn(t *testing.T, visitor *http.Client, server string) string {
+func loggedIn(t *testing.T, visitor *sessiontest.Client, server string) string {
 	t.Helper()
-	response, err := visitor.Get(server + "/api/session")
+	response, err := visitor.Do(t.Context(), http.MethodGet, server+"/api/session", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
 	var state struct{ User string }
-	if err := json.NewDecoder(response.Body).Decode(&state); err != nil {
+	if err := json.Unmarshal([]byte(response.Body), &state); err != nil {
 		t.Fatal(err)
 	}
 	return state.User

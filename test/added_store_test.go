@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"net/http/cookiejar"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/process"
@@ -49,21 +47,18 @@ func TestAddedStore(t *testing.T) {
 
 	url := "file://" + t.TempDir()
 	servers := []*addedServer{startAdded(t, server, "server-1", url), startAdded(t, server, "server-2", url)}
-	jar, _ := cookiejar.New(nil)
-	client := http.Client{Jar: jar, Timeout: time.Minute}
+	client := sessiontest.NewClient()
 	for visit := 1; visit <= 20; visit++ {
 		if visit == 11 {
 			servers[0].kill()
 			servers = servers[1:]
 		}
-		response, err := client.Post(servers[visit%len(servers)].url+"/api/visits", "", nil)
+		response, err := client.Do(t.Context(), http.MethodPost, servers[visit%len(servers)].url+"/api/visits", "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got struct{ Visits int }
-		err = json.NewDecoder(response.Body).Decode(&got)
-		response.Body.Close()
-		if err != nil || got.Visits != visit {
+		if err = json.Unmarshal([]byte(response.Body), &got); err != nil || got.Visits != visit {
 			t.Fatalf("visit %d: %s, the counter says %d, %v", visit, response.Status, got.Visits, err)
 		}
 	}

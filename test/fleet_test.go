@@ -187,7 +187,7 @@ func (v *visitor) visitInParallel(n int64, before func(i int64)) int64 {
 // logoutIsFinal checks that a request in flight on one server doesn't bring back a session that another server has ended.
 func logoutIsFinal(t *testing.T, l *lab) {
 	v := l.visitor()
-	if a := v.post("/login", "user", "ada"); a.status != http.StatusOK || !a.Authenticated {
+	if a := v.post("/login", "user=ada"); a.status != http.StatusOK || !a.Authenticated {
 		t.Fatalf("login: %+v", a)
 	}
 	before := map[string][]string{}

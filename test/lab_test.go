@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,6 +19,7 @@ import (
 	"time"
 
 	"stateless-servers/lab/fleet"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -204,16 +203,13 @@ func (l *lab) act(path string) {
 	}
 }
 
-// A visitor is a browser with its cookies.
+// A visitor is a client of the lab.
 type visitor struct {
+	*sessiontest.Client
 	lab *lab
-	http.Client
 }
 
-func (l *lab) visitor() *visitor {
-	jar, _ := cookiejar.New(nil)
-	return &visitor{l, http.Client{Jar: jar, Timeout: 30 * time.Second}}
-}
+func (l *lab) visitor() *visitor { return &visitor{sessiontest.NewClient(), l} }
 
 // An answer is what the API says: of each route's keys, those that the tests look at.
 type answer struct {
@@ -223,33 +219,23 @@ type answer struct {
 	Authenticated bool
 }
 
-func (v *visitor) get(path string) answer { return v.send(http.MethodGet, path, nil) }
+func (v *visitor) get(path string) answer { return v.send(http.MethodGet, path, "") }
 
-// post sends a form; it is a list of names and values.
+// post sends a form; each field is of the form "name=value".
 func (v *visitor) post(path string, form ...string) answer {
-	fields := url.Values{}
-	for i := 0; i < len(form); i += 2 {
-		fields.Set(form[i], form[i+1])
-	}
-	return v.send(http.MethodPost, path, strings.NewReader(fields.Encode()))
+	return v.send(http.MethodPost, path, strings.Join(form, "&"))
 }
 
-func (v *visitor) send(method, path string, form io.Reader) answer {
+func (v *visitor) send(method, path, form string) answer {
 	v.lab.t.Helper()
-	request, err := http.NewRequestWithContext(context.Background(), method, v.lab.url+path, form)
-	if err != nil {
-		v.lab.t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	response, err := v.Do(request)
+	response, err := v.Do(context.Background(), method, v.lab.url+path, form)
 	if err != nil {
 		v.lab.t.Error(err)
 		return answer{}
 	}
-	defer response.Body.Close()
 	a := answer{status: response.StatusCode}
 	if response.StatusCode == http.StatusOK {
-		if err := json.NewDecoder(response.Body).Decode(&a); err != nil {
+		if err := json.Unmarshal([]byte(response.Body), &a); err != nil {
 			v.lab.t.Errorf("%s %s: %v", method, path, err)
 		}
 	}
@@ -259,10 +245,5 @@ func (v *visitor) send(method, path string, form io.Reader) answer {
 	return a
 }
 
-// twin returns another browser with the same cookies.
-func (v *visitor) twin() *visitor {
-	other := v.lab.visitor()
-	address, _ := url.Parse(v.lab.url)
-	other.Jar.SetCookies(address, v.Jar.Cookies(address))
-	return other
-}
+// twin returns another visitor with the same cookies.
+func (v *visitor) twin() *visitor { return &visitor{v.Clone(), v.lab} }

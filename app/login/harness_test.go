@@ -3,7 +3,6 @@ package login_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +17,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/token"
 )
 
@@ -68,57 +68,32 @@ func newFleet(t *testing.T, store, issuer string) *fleet {
 	return f
 }
 
-// A visitor is a browser whose cookies the test sees. Each of its requests goes to the fleet's next server.
+// A visitor is a client whose requests go to the fleet's servers in turn.
 type visitor struct {
-	t       *testing.T
-	fleet   *fleet
-	cookies map[string]string
+	*sessiontest.Client
+	t     *testing.T
+	fleet *fleet
 }
 
-func (f *fleet) visitor(t *testing.T) *visitor { return &visitor{t, f, map[string]string{}} }
+func (f *fleet) visitor(t *testing.T) *visitor { return &visitor{sessiontest.NewClient(), t, f} }
 
-type answer struct {
-	*http.Response
-	body string
-}
+type answer sessiontest.Response
 
 func (v *visitor) do(method, path string, headers ...string) answer {
 	v.t.Helper()
 	server := v.fleet.servers[v.fleet.next%len(v.fleet.servers)]
 	v.fleet.next++
-	request, err := http.NewRequestWithContext(v.t.Context(), method, server+path, nil)
+	response, err := v.Do(v.t.Context(), method, server+path, "", headers...)
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	for _, header := range headers {
-		name, value, _ := strings.Cut(header, ": ")
-		request.Header.Set(name, value)
-	}
-	for name, value := range v.cookies {
-		request.AddCookie(&http.Cookie{Name: name, Value: value})
-	}
-	response, err := http.DefaultTransport.RoundTrip(request)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	for _, cookie := range response.Cookies() {
-		v.cookies[cookie.Name] = cookie.Value
-		if cookie.MaxAge < 0 {
-			delete(v.cookies, cookie.Name)
-		}
-	}
-	return answer{response, string(body)}
+	return answer(response)
 }
 
 func (a answer) expect(t *testing.T, status int, text string) answer {
 	t.Helper()
-	if a.StatusCode != status || !strings.Contains(a.body, text) {
-		t.Errorf("%s %s: %s, want %d with %q\n%s", a.Request.Method, a.Request.URL, a.Status, status, text, a.body)
+	if a.StatusCode != status || !strings.Contains(a.Body, text) {
+		t.Errorf("%s %s: %s, want %d with %q\n%s", a.Request.Method, a.Request.URL, a.Status, status, text, a.Body)
 	}
 	return a
 }
@@ -137,8 +112,8 @@ func (v *visitor) user() string {
 		User          string
 	}
 	a := v.do(http.MethodGet, "/api/session").expect(v.t, http.StatusOK, "")
-	if err := json.Unmarshal([]byte(a.body), &state); err != nil || state.Authenticated != (state.User != "") {
-		v.t.Errorf("%v: %s", err, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &state); err != nil || state.Authenticated != (state.User != "") {
+		v.t.Errorf("%v: %s", err, a.Body)
 	}
 	return state.User
 }

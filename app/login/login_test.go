@@ -33,14 +33,14 @@ func TestLoginOverServers(t *testing.T) {
 					t.Errorf("%s is %q", secret, query.Get(secret))
 				}
 			}
-			if _, ok := v.cookies["session"]; ok {
+			if _, ok := v.Cookies()["session"]; ok {
 				t.Error("a login that was only begun made a session")
 			}
 			a := v.do(http.MethodGet, p.LogIn(t, address, "ann")).expect(t, http.StatusSeeOther, "")
 			if got := a.Header.Get("Location"); got != "/" {
 				t.Errorf("it leads to %q", got)
 			}
-			if _, ok := v.cookies["login"]; ok {
+			if _, ok := v.Cookies()["login"]; ok {
 				t.Error("the login's cookie is still there")
 			}
 			for range f.servers {
@@ -104,14 +104,14 @@ func TestLoginRenewsTheSession(t *testing.T) {
 		user   string
 		visits int
 	}{{"ann", 1}, {"ann", 1}, {"bob", 0}} {
-		before := v.cookies["session"]
+		before := v.Cookies()["session"]
 		v.do(http.MethodGet, p.LogIn(t, v.begin(), login.user)).expect(t, http.StatusSeeOther, "")
 		visits(login.visits)
-		if v.cookies["session"] == before {
+		if v.Cookies()["session"] == before {
 			t.Error("the session id is the same after login")
 		}
 		thief := v.fleet.visitor(t)
-		thief.cookies["session"] = before
+		thief.SetCookie("session", before)
 		if got := thief.user(); got != "" {
 			t.Errorf("the session before the login is %q's", got)
 		}
@@ -128,7 +128,7 @@ func TestLogoutLeadsToTheProvider(t *testing.T) {
 		v.do(http.MethodPost, "/logout").expect(t, http.StatusOK, "") // of nobody
 		v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
 		address := v.do(http.MethodPost, "/logout").expect(t, http.StatusSeeOther, "").Header.Get("Location")
-		if v.cookies["session"] != "" || v.user() != "" {
+		if v.Cookies()["session"] != "" || v.user() != "" {
 			t.Error("the session is still there")
 		}
 		response, err := http.DefaultTransport.RoundTrip(httptest.NewRequest(http.MethodGet, address, nil))

@@ -90,8 +90,8 @@ func TestNamesFromTheProvider(t *testing.T) {
 		v := f.visitor(t)
 		v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
 		a := v.do(http.MethodGet, "/").expect(t, http.StatusOK, "Logged in as <b>"+want+"</b>")
-		if strings.Contains(a.body, "<script>alert") || len(a.body) > 50_000 {
-			t.Errorf("%.40q: the page has %d bytes\n%.3000s", name, len(a.body), a.body)
+		if strings.Contains(a.Body, "<script>alert") || len(a.Body) > 50_000 {
+			t.Errorf("%.40q: the page has %d bytes\n%.3000s", name, len(a.Body), a.Body)
 		}
 	}
 }
@@ -144,8 +144,8 @@ func TestAProviderThatFailsHalfway(t *testing.T) {
 		callback := p.LogIn(t, v.begin(), "ann")
 		p.Replace(path, fails)
 		a := v.do(http.MethodGet, callback).expect(t, http.StatusServiceUnavailable, "The login provider doesn&#39;t answer")
-		if a.Header.Get("Retry-After") == "" || v.cookies["session"] != "" || len(f.log.String()) > 2000 {
-			t.Errorf("the answer has %v, the visitor %v, the log is %.3000s", a.Header, v.cookies, f.log)
+		if a.Header.Get("Retry-After") == "" || v.Cookies()["session"] != "" || len(f.log.String()) > 2000 {
+			t.Errorf("the answer has %v, the visitor %v, the log is %.3000s", a.Header, v.Cookies(), f.log)
 		}
 		p.Replace(path, nil)
 		status, user := http.StatusSeeOther, logintest.Ann
@@ -217,7 +217,7 @@ func TestParallelCallbacks(t *testing.T) {
 		for i := range answers {
 			server := &fleet{servers: [2]string{f.servers[i%2], f.servers[i%2]}}
 			visitors[i] = server.visitor(t)
-			visitors[i].cookies["login"] = v.cookies["login"]
+			visitors[i].SetCookie("login", v.Cookies()["login"])
 			all.Go(func() { answers[i] = visitors[i].do(http.MethodGet, callback) })
 		}
 		all.Wait()
@@ -248,7 +248,7 @@ func TestAPlantedCookieOfALogin(t *testing.T) {
 	f := newFleet(t, "token", p.Issuer)
 	attacker := f.visitor(t)
 	attacker.begin()
-	for _, planted := range []string{"", "x", "AAAA", attacker.cookies["login"]} {
+	for _, planted := range []string{"", "x", "AAAA", attacker.Cookies()["login"]} {
 		v := f.visitor(t)
 		callback := p.LogIn(t, v.begin(), "ann")
 		v.do(http.MethodGet, callback, "Cookie: login="+planted).expect(t, http.StatusSeeOther, "")

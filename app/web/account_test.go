@@ -11,10 +11,10 @@ import (
 func TestLoginAndLogout(t *testing.T) {
 	f, v := oneServer(t)
 	v.post("/api/visits", "")
-	before := v.cookie("session")
+	before := v.Cookies()["session"]
 	v.post("/login", "user=++ann+lee+").expect(t, 200).contains(t,
 		`"authenticated":true,"user":"ann lee","visits":1,"cart":{}`)
-	after := v.cookie("session")
+	after := v.Cookies()["session"]
 	if before == after {
 		t.Error("the session id is the same after login")
 	}
@@ -22,7 +22,7 @@ func TestLoginAndLogout(t *testing.T) {
 	thief.get("/api/session", "Cookie: session="+before).expect(t, 200, noSession)
 
 	v.post("/logout", "").expect(t, 200, noSession)
-	if v.cookie("session") != "" {
+	if v.Cookies()["session"] != "" {
 		t.Error("the cookie is still there after logout")
 	}
 	thief.get("/api/session", "Cookie: session="+after).expect(t, 200, noSession)
@@ -40,7 +40,7 @@ func TestStartAfresh(t *testing.T) {
 	_, v := oneServer(t)
 	v.post("/login", "user=ann").expect(t, 200)
 	v.post("/api/visits", "").expect(t, 200)
-	cookie := v.cookie("session")
+	cookie := v.Cookies()["session"]
 	newVisitor(t, v.server).post("/logout", "", "Cookie: session="+cookie).expect(t, 200)
 
 	for _, path := range []string{"/", "/api/session"} {
@@ -58,13 +58,13 @@ func TestStartAfresh(t *testing.T) {
 			t.Errorf("POST %s sets cookies: %s", path, a.cookies())
 		}
 	}
-	if got := v.cookie("session"); got != cookie {
+	if got := v.Cookies()["session"]; got != cookie {
 		t.Fatalf("the cookie became %q by itself", got)
 	}
 
 	a := v.post("/logout", "", html, "Sec-Fetch-Site: same-origin").expect(t, 303)
-	if a.Header.Get("Location") != "/" || v.cookie("session") != "" {
-		t.Errorf("it leads to %q, and the cookie is %q", a.Header.Get("Location"), v.cookie("session"))
+	if a.Header.Get("Location") != "/" || v.Cookies()["session"] != "" {
+		t.Errorf("it leads to %q, and the cookie is %q", a.Header.Get("Location"), v.Cookies()["session"])
 	}
 	v.post("/api/visits", "").expect(t, 200, `{"visits":1,"server":"server-1"}`)
 	v.post("/api/cart/coffee", "quantity=x", html).page(t, 422, "a whole number").lacks(t, "Start afresh")
@@ -76,7 +76,7 @@ func TestLoginOfAnotherUser(t *testing.T) {
 	v.post("/api/visits", "").expect(t, 200)
 	v.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann","visits":1`)
 	v.post("/api/cart/coffee", "quantity=2").expect(t, 200)
-	before := v.cookie("session")
+	before := v.Cookies()["session"]
 	v.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann","visits":1,"cart":{"coffee":2}`)
 	v.post("/login", "user=bob").expect(t, 200).contains(t, `"user":"bob","visits":0,"cart":{}`)
 	newVisitor(t, v.server).post("/login", "user=bob", "Cookie: session="+before).expect(t, 200).
@@ -87,7 +87,7 @@ func TestLoginOfAnotherUser(t *testing.T) {
 func TestLoginSubmittedTwice(t *testing.T) {
 	_, v := oneServer(t)
 	v.post("/api/visits", "").expect(t, 200)
-	before := v.cookie("session")
+	before := v.Cookies()["session"]
 	again := newVisitor(t, v.server)
 	v.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann","visits":1`)
 	again.post("/login", "user=ann", "Cookie: session="+before).expect(t, 200).contains(t, `"user":"ann","visits":1`)
@@ -100,7 +100,7 @@ func TestLoginSubmittedTwice(t *testing.T) {
 func TestLoginAfterTheSessionWasEnded(t *testing.T) {
 	_, v := oneServer(t)
 	v.post("/api/visits", "").expect(t, 200)
-	newVisitor(t, v.server).post("/logout", "", "Cookie: session="+v.cookie("session")).expect(t, 200)
+	newVisitor(t, v.server).post("/logout", "", "Cookie: session="+v.Cookies()["session"]).expect(t, 200)
 	v.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann","visits":0`)
 	v.post("/api/visits", "").expect(t, 200, `{"visits":1,"server":"server-1"}`)
 }
@@ -138,11 +138,11 @@ func TestSessionsOfAUser(t *testing.T) {
 	var list struct {
 		Sessions []map[string]any
 	}
-	if err := json.Unmarshal([]byte(a.body), &list); err != nil {
+	if err := json.Unmarshal([]byte(a.Body), &list); err != nil {
 		t.Fatal(err)
 	}
 	if len(list.Sessions) != 2 {
-		t.Fatalf("got %s", a.body)
+		t.Fatalf("got %s", a.Body)
 	}
 	current := 0
 	for _, s := range list.Sessions {
@@ -162,7 +162,7 @@ func TestSessionsOfAUser(t *testing.T) {
 		}
 	}
 	if current != 1 {
-		t.Errorf("%d are current: %s", current, a.body)
+		t.Errorf("%d are current: %s", current, a.Body)
 	}
 	desk.get("/").expect(t, 200).contains(t, "Where you are logged in", "Desk", "Phone", "this one")
 

@@ -6,26 +6,25 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest"
 )
 
-// An answer is a response that was read.
-type answer struct {
-	*http.Response
-	body string
-}
+// An answer is a response that tests check.
+type answer sessiontest.Response
 
 // expect checks the status and the exact body, where one is given.
 func (a answer) expect(t *testing.T, status int, body ...string) answer {
 	t.Helper()
 	if a.StatusCode != status {
-		t.Errorf("%s %s: status %d, want %d\n%.300s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.body)
+		t.Errorf("%s %s: status %d, want %d\n%.300s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.Body)
 	}
 	// Where a retry can help, and nowhere else.
 	if again := a.Header.Get("Retry-After") != ""; again != (status == http.StatusServiceUnavailable) {
 		t.Errorf("%s %s: status %d, with Retry-After: %v", a.Request.Method, a.Request.URL.Path, status, again)
 	}
-	if len(body) > 0 && strings.TrimSpace(a.body) != body[0] {
-		t.Errorf("%s %s\n got %s\nwant %s", a.Request.Method, a.Request.URL.Path, a.body, body[0])
+	if len(body) > 0 && strings.TrimSpace(a.Body) != body[0] {
+		t.Errorf("%s %s\n got %s\nwant %s", a.Request.Method, a.Request.URL.Path, a.Body, body[0])
 	}
 	return a
 }
@@ -34,7 +33,7 @@ func (a answer) expect(t *testing.T, status int, body ...string) answer {
 func (a answer) contains(t *testing.T, texts ...string) answer {
 	t.Helper()
 	for _, text := range texts {
-		if !strings.Contains(a.body, text) {
+		if !strings.Contains(a.Body, text) {
 			t.Errorf("%s %s lacks %q", a.Request.Method, a.Request.URL.Path, text)
 		}
 	}
@@ -44,7 +43,7 @@ func (a answer) contains(t *testing.T, texts ...string) answer {
 func (a answer) lacks(t *testing.T, texts ...string) answer {
 	t.Helper()
 	for _, text := range texts {
-		if strings.Contains(a.body, text) {
+		if strings.Contains(a.Body, text) {
 			t.Errorf("%s %s has %q", a.Request.Method, a.Request.URL.Path, text)
 		}
 	}
@@ -56,8 +55,8 @@ func (a answer) problem(t *testing.T, status int, text string) answer {
 	t.Helper()
 	a.expect(t, status)
 	var document map[string]any
-	if err := json.Unmarshal([]byte(a.body), &document); err != nil {
-		t.Fatalf("%s %s: %v\n%s", a.Request.Method, a.Request.URL.Path, err, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &document); err != nil {
+		t.Fatalf("%s %s: %v\n%s", a.Request.Method, a.Request.URL.Path, err, a.Body)
 	}
 	detail, _ := document["detail"].(string)
 	if a.Header.Get("Content-Type") != "application/problem+json" || len(document) != 5 ||
@@ -65,7 +64,7 @@ func (a answer) problem(t *testing.T, status int, text string) answer {
 		document["status"] != float64(status) ||
 		document["instance"] != a.Request.URL.EscapedPath() || detail == "" || !strings.Contains(detail, text) {
 		t.Errorf("%s %s: not the problem that was expected (%d, %q): %s",
-			a.Request.Method, a.Request.URL.Path, status, text, a.body)
+			a.Request.Method, a.Request.URL.Path, status, text, a.Body)
 	}
 	return a
 }

@@ -59,11 +59,11 @@ func TestSessionIsShown(t *testing.T) {
 		Expires       time.Time
 	}
 	a := v.get("/api/session").expect(t, 200)
-	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+	if err := json.Unmarshal([]byte(a.Body), &got); err != nil {
 		t.Fatal(err)
 	}
 	if !got.Authenticated || got.User != "ann" || got.Visits != 1 || len(got.Cart) != 1 || got.Cart["coffee"] != 2 {
-		t.Errorf("got %s", a.body)
+		t.Errorf("got %s", a.Body)
 	}
 	idle := got.Expires.Sub(got.Created).Round(time.Minute)
 	if since := time.Since(got.Created); since < 0 || since > time.Minute || idle != 30*time.Minute {
@@ -90,7 +90,7 @@ func TestOverlappingVisitsOnSeveralServersAllCount(t *testing.T) {
 	f := newFleet(t)
 	v := newVisitor(t, f.start(t, "server-1"))
 	v.post("/api/visits", "").expect(t, 200)
-	other := &visitor{t, f.start(t, "server-2"), v.client} // cookies know no ports
+	other := v.on(f.start(t, "server-2")) // cookies know no ports
 	var requests sync.WaitGroup
 	for i := range 60 {
 		requests.Go(func() { []*visitor{v, other}[i%2].post("/api/visits", "").expect(t, 200) })
@@ -154,7 +154,7 @@ func TestChangeWhileALineIsBelowZero(t *testing.T) {
 		if err := json.Unmarshal([]byte(`{"cart":`+test.cart+`}`), &before); err != nil {
 			t.Fatal(err)
 		}
-		if err := json.Unmarshal([]byte(v.get("/api/session").body), &after); err != nil {
+		if err := json.Unmarshal([]byte(v.get("/api/session").Body), &after); err != nil {
 			t.Fatal(err)
 		}
 		if after.Cart["socks"] != before.Cart["socks"]+1 {
@@ -167,7 +167,7 @@ func TestChangeWhileALineIsBelowZero(t *testing.T) {
 func TestOverlappingChangesOfOneLine(t *testing.T) {
 	f := newFleet(t)
 	v := newVisitor(t, f.start(t, "server-1"))
-	other := &visitor{t, f.start(t, "server-2"), v.client}
+	other := v.on(f.start(t, "server-2"))
 	overlap := func(quantities ...int) {
 		var requests sync.WaitGroup
 		for i, quantity := range quantities {
@@ -185,7 +185,7 @@ func TestOverlappingChangesOfOneLine(t *testing.T) {
 	}
 	read := func() int64 {
 		var state struct{ Cart map[string]int64 }
-		if err := json.Unmarshal([]byte(v.get("/api/session").body), &state); err != nil {
+		if err := json.Unmarshal([]byte(v.get("/api/session").Body), &state); err != nil {
 			t.Fatal(err)
 		}
 		return state.Cart["socks"]
@@ -219,12 +219,12 @@ func TestScores(t *testing.T) {
 		Score  int64
 		Server string
 	}
-	if err := json.Unmarshal([]byte(a.body), &scored); err != nil {
+	if err := json.Unmarshal([]byte(a.Body), &scored); err != nil {
 		t.Fatal(err)
 	}
 	guest := regexp.MustCompile("^guest-[0-9a-f]{6}$")
 	if !guest.MatchString(scored.Name) || scored.Score != 40 || scored.Server != "server-1" {
-		t.Errorf("got %s", a.body)
+		t.Errorf("got %s", a.Body)
 	}
 	v.post("/api/scores", "score=30").expect(t, 200) // worse: the 40 stands
 	v.post("/login", "user=ann")
@@ -248,7 +248,7 @@ func TestFormsLeadBack(t *testing.T) {
 			t.Errorf("%s leads to %q", form.path, got)
 		}
 	}
-	if got := v.cookie("served"); got != "server-1~server-1~server-1~server-1~server-1~server-1" {
+	if got := v.Cookies()["served"]; got != "server-1~server-1~server-1~server-1~server-1~server-1" {
 		t.Errorf("the page would show the answers %s", got)
 	}
 	// A form that fails shows a page, though a program would get a problem document.

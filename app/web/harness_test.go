@@ -3,12 +3,9 @@ package web_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +16,7 @@ import (
 	"stateless-servers/app/web"
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest"
 )
 
 var errDown = errors.New("down")
@@ -178,23 +176,19 @@ func (f *fleet) start(t *testing.T, name string) string {
 	return server.URL
 }
 
-// A visitor keeps cookies and doesn't follow redirects.
+// A visitor is a client of one server.
 type visitor struct {
+	*sessiontest.Client
 	t      *testing.T
 	server string
-	client *http.Client
 }
 
 func newVisitor(t *testing.T, server string) *visitor {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &visitor{t, server, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}}
+	return &visitor{sessiontest.NewClient(), t, server}
 }
+
+// on returns the same visitor at another server.
+func (v *visitor) on(server string) *visitor { return &visitor{v.Client, v.t, server} }
 
 // oneServer is a fleet of one server and a visitor.
 func oneServer(t *testing.T, change ...func(*fleet)) (*fleet, *visitor) {
@@ -209,32 +203,11 @@ func oneServer(t *testing.T, change ...func(*fleet)) (*fleet, *visitor) {
 // do sends a request; headers are "Name: value".
 func (v *visitor) do(method, path, body string, headers ...string) answer {
 	v.t.Helper()
-	a, err := v.try(v.t.Context(), method, path, body, headers...)
+	response, err := v.Do(v.t.Context(), method, v.server+path, body, headers...)
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	return a
-}
-
-func (v *visitor) try(ctx context.Context, method, path, body string, headers ...string) (answer, error) {
-	request, err := http.NewRequestWithContext(ctx, method, v.server+path, strings.NewReader(body))
-	if err != nil {
-		return answer{}, err
-	}
-	if body != "" {
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	for _, header := range headers {
-		name, value, _ := strings.Cut(header, ": ")
-		request.Header.Set(name, value)
-	}
-	response, err := v.client.Do(request)
-	if err != nil {
-		return answer{}, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	return answer{response, string(text)}, err
+	return answer(response)
 }
 
 func (v *visitor) get(path string, headers ...string) answer {
@@ -245,21 +218,6 @@ func (v *visitor) get(path string, headers ...string) answer {
 func (v *visitor) post(path, body string, headers ...string) answer {
 	v.t.Helper()
 	return v.do(http.MethodPost, path, body, headers...)
-}
-
-// cookie is the visitor's cookie of that name, or "".
-func (v *visitor) cookie(name string) string {
-	v.t.Helper()
-	u, err := url.Parse(v.server)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	for _, cookie := range v.client.Jar.Cookies(u) {
-		if cookie.Name == name {
-			return cookie.Value
-		}
-	}
-	return ""
 }
 
 const html = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8" // as browsers send it

@@ -172,7 +172,7 @@ func TestSealedSessionsOnSeveralServers(t *testing.T) {
 	f := newFleet(t)
 	withCookies(t)(f)
 	v := newVisitor(t, f.start(t, "server-1"))
-	other := &visitor{t, f.start(t, "server-2"), v.client}
+	other := v.on(f.start(t, "server-2"))
 	v.post("/login", "user=ann").expect(t, 200)
 	other.post("/api/visits", "").expect(t, 200, `{"visits":1,"server":"server-2"}`)
 	v.post("/api/cart/coffee", "quantity=2").expect(t, 200)
@@ -187,15 +187,15 @@ func TestTokensBeginWithALogin(t *testing.T) {
 	f := newFleet(t)
 	withTokens(t)(f)
 	v := newVisitor(t, f.start(t, "server-1"))
-	other := &visitor{t, f.start(t, "server-2"), v.client}
+	other := v.on(f.start(t, "server-2"))
 	v.get("/").expect(t, 200).contains(t, "You have no session yet. It starts when you log in.")
-	if v.post("/api/visits", ""); v.cookie("session") != "" {
+	if v.post("/api/visits", ""); v.Cookies()["session"] != "" {
 		t.Error("a visit that can't be counted started a session")
 	}
 	v.post("/login", "user=ann").expect(t, 200)
-	token := v.cookie("session")
+	token := v.Cookies()["session"]
 	other.get("/").expect(t, 200).contains(t, "Logged in as <b>ann</b>", "<dt>Ends</dt>")
-	if got := v.cookie("session"); got != token {
+	if got := v.Cookies()["session"]; got != token {
 		t.Error("looking at the page changed the token")
 	}
 }

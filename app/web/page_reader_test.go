@@ -27,7 +27,7 @@ func readPage(t *testing.T, a answer) page {
 	var p page
 	var open []element
 	last := func() element { return open[len(open)-1] }
-	decoder := xml.NewDecoder(strings.NewReader(a.body))
+	decoder := xml.NewDecoder(strings.NewReader(a.Body))
 	decoder.Strict, decoder.AutoClose, decoder.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
 	for {
 		part, err := decoder.Token()

@@ -19,7 +19,7 @@ func TestPage(t *testing.T) {
 		`id="board-fails" hidden>`, `id="board-empty">`,
 		`action="/login"`, `action="/api/visits"`, `action="/api/cart/coffee"`, `action="/api/scores"`, "Skip to the content")
 	forbidden := regexp.MustCompile(`(?i) style=| on[a-z]+=|<style|javascript:|<script>|(src|href)="(https?:)?//`)
-	if inline := forbidden.FindString(a.body); inline != "" {
+	if inline := forbidden.FindString(a.Body); inline != "" {
 		t.Errorf("the page has %q, which its policy forbids", inline)
 	}
 	v.post("/api/visits", "")
@@ -38,7 +38,7 @@ func TestNamesAreEscaped(t *testing.T) {
 	v.post("/login", `user=%3Cscript%3Ealert(1)%3C/script%3E"'`, `User-Agent: <img src=x onerror=alert(2)>`).expect(t, 200)
 	v.post("/api/scores", "score=1").expect(t, 200)
 	a := v.get("/").expect(t, 200).lacks(t, "<script>alert", "<img src=x")
-	if n := strings.Count(a.body, "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;"); n != 3 {
+	if n := strings.Count(a.Body, "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;"); n != 3 {
 		t.Errorf("the name is there %d times, want 3: login, leaderboard, attribute", n)
 	}
 	v.get("/api/session").contains(t, `\u003cscript\u003e`)
@@ -49,7 +49,7 @@ func TestLastAnswersAreTheBrowsers(t *testing.T) {
 	f := newFleet(t)
 	f.store.promise = func(p *session.Promises) { p.Shared = true }
 	v := newVisitor(t, f.start(t, "server-1"))
-	other := &visitor{t, f.start(t, "server-2"), v.client}
+	other := v.on(f.start(t, "server-2"))
 	for range 15 {
 		v.get("/")
 	}
@@ -57,14 +57,14 @@ func TestLastAnswersAreTheBrowsers(t *testing.T) {
 		other.get("/")
 	}
 	a := other.get("/").expect(t, 200)
-	if got, want := strings.Count(a.body, `data-server="server-1"`), 11; got != want {
+	if got, want := strings.Count(a.Body, `data-server="server-1"`), 11; got != want {
 		t.Errorf("%d tiles of server-1, want %d", got, want)
 	}
-	if got, want := strings.Count(a.body, `data-server="server-2"`), 9; got != want {
+	if got, want := strings.Count(a.Body, `data-server="server-2"`), 9; got != want {
 		t.Errorf("%d tiles of server-2, want %d", got, want)
 	}
 	want := strings.Repeat("server-1~", 11) + strings.Repeat("server-2~", 8) + "server-2"
-	if got := v.cookie("served"); got != want {
+	if got := v.Cookies()["served"]; got != want {
 		t.Errorf("the cookie is %s", got)
 	}
 
@@ -79,10 +79,10 @@ func TestLastAnswersAreTheBrowsers(t *testing.T) {
 	} {
 		stranger := newVisitor(t, v.server)
 		a := stranger.get("/", "Cookie: served="+cookie).expect(t, 200)
-		if n := strings.Count(a.body, `data-server="`); n != strings.Count(want, "~")+1 {
+		if n := strings.Count(a.Body, `data-server="`); n != strings.Count(want, "~")+1 {
 			t.Errorf("%.20s: %d tiles", cookie, n)
 		}
-		if got := stranger.cookie("served"); got != want {
+		if got := stranger.Cookies()["served"]; got != want {
 			t.Errorf("%.20s: the cookie became %s", cookie, got)
 		}
 	}
@@ -140,7 +140,7 @@ func TestStoreDown(t *testing.T) {
 
 func TestAssets(t *testing.T) {
 	_, v := oneServer(t)
-	page := v.get("/").body
+	page := v.get("/").Body
 	contentTypes := map[string]string{
 		"style.css": "text/css; charset=utf-8", "script.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
 	}

@@ -23,8 +23,8 @@ type list struct {
 func (a answer) list(t *testing.T) (l list) {
 	t.Helper()
 	a.expect(t, 200)
-	if err := json.Unmarshal([]byte(a.body), &l); err != nil || l.Sessions == nil {
-		t.Fatalf("%v: %.300s", err, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &l); err != nil || l.Sessions == nil {
+		t.Fatalf("%v: %.300s", err, a.Body)
 	}
 	return l
 }
@@ -129,10 +129,10 @@ func TestPageOfAUserWithManySessions(t *testing.T) {
 	if got := f.operations.since(); got != "load list" {
 		t.Errorf("the page cost the store %q", got)
 	}
-	if shown := strings.Count(a.body, `class="agent"`); shown != 20 || len(a.body) > 32<<10 {
-		t.Errorf("the page shows %d sessions in %d bytes", shown, len(a.body))
+	if shown := strings.Count(a.Body, `class="agent"`); shown != 20 || len(a.Body) > 32<<10 {
+		t.Errorf("the page shows %d sessions in %d bytes", shown, len(a.Body))
 	}
-	for _, href := range strings.Split(a.body, `href="`)[1:] {
+	for _, href := range strings.Split(a.Body, `href="`)[1:] {
 		if href, _, _ = strings.Cut(href, `"`); strings.HasPrefix(href, "/api/sessions?") {
 			if l := v.get(href).list(t); len(l.Sessions) != 20 || l.Next == "" {
 				t.Errorf("%s has %d sessions", href, len(l.Sessions))

@@ -203,7 +203,7 @@ func TestPanics(t *testing.T) {
 	}
 
 	cause = http.ErrAbortHandler
-	if a, err := v.try(t.Context(), http.MethodGet, "/api/leaderboard", ""); err == nil {
+	if a, err := v.Do(t.Context(), http.MethodGet, v.server+"/api/leaderboard", ""); err == nil {
 		t.Errorf("an aborted handler answered %d", a.StatusCode)
 	}
 }

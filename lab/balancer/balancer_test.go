@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest"
 )
 
 func TestRoundRobin(t *testing.T) {
@@ -60,12 +62,12 @@ func TestUnhealthyTargetGetsNoRequestsUntilItIsWell(t *testing.T) {
 	well, sick := newStub(t, "well", nil), newStub(t, "sick", nil)
 	b := newBench(t, Options{}, well, sick)
 	sick.sick.Store(true)
-	eventually(t, "unhealthy", func() bool { return b.state("sick") == StateUnhealthy })
+	sessiontest.Await(t, "unhealthy", func() bool { return b.state("sick") == StateUnhealthy })
 	if got, want := b.served(t, 10), map[string]int{"well": 10}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	sick.sick.Store(false)
-	eventually(t, "healthy", func() bool { return b.state("sick") == StateHealthy })
+	sessiontest.Await(t, "healthy", func() bool { return b.state("sick") == StateHealthy })
 	if got, want := b.served(t, 10), map[string]int{"well": 5, "sick": 5}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -76,7 +78,7 @@ func TestUnhealthyTargetGetsNoRequestsUntilItIsWell(t *testing.T) {
 			{"sick", StateUnhealthy, StateHealthy, ""},
 		},
 	} {
-		eventually(t, "every change is reported", func() bool { return len(b.changesOf(name)) >= len(want) })
+		sessiontest.Await(t, "every change is reported", func() bool { return len(b.changesOf(name)) >= len(want) })
 		if got := b.changesOf(name); !slices.Equal(got, want) {
 			t.Errorf("changes: got %v, want %v", got, want)
 		}
@@ -102,7 +104,7 @@ func TestHungHealthCheckFails(t *testing.T) {
 	hung := newStub(t, "hung", nil)
 	b := newBench(t, Options{HealthInterval: 10 * time.Millisecond, HealthTimeout: 200 * time.Millisecond}, hung)
 	hung.hung.Store(true)
-	eventually(t, "it is reported as unhealthy for that", func() bool {
+	sessiontest.Await(t, "it is reported as unhealthy for that", func() bool {
 		return slices.ContainsFunc(b.changesOf("hung"), func(c Change) bool {
 			return c.To == StateUnhealthy && c.Reason == "no answer in time"
 		})
@@ -125,7 +127,7 @@ func TestKilledTargetIs502UntilChecksNotice(t *testing.T) {
 			dead.CloseClientConnections()
 			dead.Listener.Close()
 			if test.name == "after" {
-				eventually(t, "unhealthy", func() bool { return b.state("dead") == StateUnhealthy })
+				sessiontest.Await(t, "unhealthy", func() bool { return b.state("dead") == StateUnhealthy })
 			}
 			before := b.Errors()
 			if got := b.served(t, 10); !maps.Equal(got, test.want) {
@@ -163,7 +165,7 @@ func TestAllUnhealthyFailsOpen(t *testing.T) {
 	b := newBench(t, Options{}, stubs...)
 	for _, s := range stubs {
 		s.sick.Store(true)
-		eventually(t, "unhealthy", func() bool { return b.state(s.name) == StateUnhealthy })
+		sessiontest.Await(t, "unhealthy", func() bool { return b.state(s.name) == StateUnhealthy })
 	}
 	if got, want := b.served(t, 10), map[string]int{"a": 5, "b": 5}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest"
 )
 
 func TestDraining(t *testing.T) {
@@ -41,7 +43,7 @@ func TestDraining(t *testing.T) {
 
 			gone := make(chan error, 1)
 			go func() { gone <- b.Deregister(t.Context(), "old") }()
-			eventually(t, "draining or gone", func() bool { return b.state("old") != StateHealthy })
+			sessiontest.Await(t, "draining or gone", func() bool { return b.state("old") != StateHealthy })
 			if got, want := b.served(t, 10), map[string]int{"new": 10}; !maps.Equal(got, want) {
 				t.Errorf("while draining: got %v, want %v", got, want)
 			}
@@ -81,7 +83,7 @@ func TestOnlyDrainingTargetsAre503(t *testing.T) {
 	<-arrived
 	gone := make(chan error, 1)
 	go func() { gone <- b.Deregister(t.Context(), "last") }()
-	eventually(t, "draining", func() bool { return b.state("last") == StateDraining })
+	sessiontest.Await(t, "draining", func() bool { return b.state("last") == StateDraining })
 	if status, _, _ := b.get(t, "/"); status != http.StatusServiceUnavailable {
 		t.Errorf("got %d, want 503", status)
 	}

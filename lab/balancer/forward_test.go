@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest"
 )
 
 // A server may close a kept connection just as the next request goes into it. An ALB answers 502 then, and so must this
@@ -123,7 +125,7 @@ func TestVisitorWhoLeavesIsNobodysFault(t *testing.T) {
 			<-arrived
 			conn.Close()
 			<-left
-			eventually(t, "nothing in flight", func() bool { return b.find("a").inFlight.Load() == 0 })
+			sessiontest.Await(t, "nothing in flight", func() bool { return b.find("a").inFlight.Load() == 0 })
 			if got := b.Errors(); got != (Errors{}) {
 				t.Errorf("counted %+v", got)
 			}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest"
 )
 
 // listen has the bench's balancer serve a listener within the limits; it returns the address.
@@ -60,7 +62,7 @@ func TestTheListenerBoundsConnections(t *testing.T) {
 		t.Errorf("a visitor who is in: %d", got)
 	}
 	open[0].Close()
-	eventually(t, "there is room again", func() bool { return ask(raw(t, address)) == 200 })
+	sessiontest.Await(t, "there is room again", func() bool { return ask(raw(t, address)) == 200 })
 }
 
 // A visitor has so long for the header, and so long for all of the request, as the servers give those who come directly.

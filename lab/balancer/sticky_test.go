@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest"
 )
 
 func TestSticky(t *testing.T) {
@@ -22,7 +24,7 @@ func TestSticky(t *testing.T) {
 	}{
 		{"unhealthy", func(t *testing.T, b *bench, s *stub) {
 			s.sick.Store(true)
-			eventually(t, "unhealthy", func() bool { return b.state(s.name) == StateUnhealthy })
+			sessiontest.Await(t, "unhealthy", func() bool { return b.state(s.name) == StateUnhealthy })
 		}},
 		{"gone", func(t *testing.T, b *bench, s *stub) {
 			if err := b.Deregister(t.Context(), s.name); err != nil {

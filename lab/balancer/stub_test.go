@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest"
 )
 
 // stub is a server behind the balancer. It answers its name; /healthz by whether it is well.
@@ -86,7 +88,7 @@ func (b *bench) add(t *testing.T, s *stub) {
 	if err := b.Await(ctx, s.name, StateHealthy); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the change is reported", func() bool {
+	sessiontest.Await(t, "the change is reported", func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return slices.Contains(b.changes, Change{s.name, StateInitial, StateHealthy, ""})
@@ -149,18 +151,6 @@ func (b *bench) changesOf(name string) []Change {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(b.changes), func(c Change) bool { return c.Target != name })
-}
-
-// eventually polls condition for at most half a minute.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for range 6000 {
-		if condition() {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	t.Fatalf("not within half a minute: %s", what)
 }
 
 // rawServer is a listener whose connections the test handles byte by byte: serve gets each request in turn.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest"
 )
 
 // raw is a visitor's connection, whose requests the test writes byte by byte. Its deadline is a minute away.
@@ -156,7 +158,7 @@ func TestUnreadAnswerIsCutOff(t *testing.T) {
 		conn.Close() // so that the handler ends
 		t.Error("half a minute later the server still writes")
 	}
-	eventually(t, "nothing in flight", func() bool { return b.find("a").inFlight.Load() == 0 })
+	sessiontest.Await(t, "nothing in flight", func() bool { return b.find("a").inFlight.Load() == 0 })
 }
 
 // An answer may take longer than the idle timeout in all, as long as the visitor reads.

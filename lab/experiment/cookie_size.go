@@ -109,7 +109,7 @@ func (cookieSize) weigh(ctx context.Context, lab *Lab, s setup) (weight, error) 
 		if _, err := b.must(ctx, http.MethodPost, stage.path, stage.form); err != nil {
 			return w, err
 		}
-		w.sizes = append(w.sizes, len(b.header()))
+		w.sizes = append(w.sizes, b.size())
 	}
 	lab.Report("racing requests of one session")
 	b = newBrowser(scene.url)

@@ -4,30 +4,21 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
+
+	"stateless-servers/session/sessiontest"
 )
 
-// probeTimeout is how long a probe waits: much longer than storeTimeout, after which a server gives up on its store, because
-// the machine may be busy with something else.
-const probeTimeout = 30 * time.Second
-
-// browser is one visitor, who sends requests one by one.
+// browser is one visitor of the lab. It waits much longer for an answer than storeTimeout, after which a server gives up on
+// its store.
 type browser struct {
-	url     string
-	client  *http.Client
-	cookies map[string]string
+	*sessiontest.Client
+	url string
 }
 
-func newBrowser(url string) *browser {
-	transport := &http.Transport{DisableKeepAlives: true} // what is in a dead connection is no concern of the next request
-	return &browser{url, &http.Client{Timeout: probeTimeout, Transport: transport}, map[string]string{}}
-}
+func newBrowser(url string) *browser { return &browser{sessiontest.NewClient(), url} }
 
 // reply is what a browser was answered.
 type reply struct {
@@ -36,43 +27,19 @@ type reply struct {
 	server     string
 	retryAfter string
 	took       time.Duration
-	body       []byte
+	body       string
 }
 
-// do sends a request, with the form if there is one, and keeps the cookies that it gets. If there is no answer, the reply
-// has a status of 0 and says why.
+// do sends a request, with the form if there is one. If there is no answer, the reply has a status of 0 and says why.
 func (b *browser) do(ctx context.Context, method, path string, form url.Values) reply {
-	request, err := http.NewRequestWithContext(ctx, method, b.url+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		return reply{err: err}
-	}
-	request.Header.Set("Accept", "application/json")
-	if form != nil {
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	if len(b.cookies) > 0 {
-		request.Header.Set("Cookie", b.header())
-	}
 	sent := time.Now()
-	response, err := b.client.Do(request)
+	response, err := b.Do(ctx, method, b.url+path, form.Encode(), "Accept: application/json")
 	if err != nil {
 		return reply{err: err, took: time.Since(sent)}
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return reply{err: err, took: time.Since(sent)}
-	}
-	for _, cookie := range response.Cookies() {
-		if cookie.MaxAge < 0 {
-			delete(b.cookies, cookie.Name)
-		} else {
-			b.cookies[cookie.Name] = cookie.Value
-		}
 	}
 	return reply{
 		status: response.StatusCode, server: response.Header.Get("X-Served-By"), retryAfter: response.Header.Get("Retry-After"),
-		took: time.Since(sent), body: body,
+		took: time.Since(sent), body: response.Body,
 	}
 }
 
@@ -88,21 +55,17 @@ func (b *browser) must(ctx context.Context, method, path string, form url.Values
 	return r, nil
 }
 
-// header is what the browser sends as Cookie.
-func (b *browser) header() string {
-	var pairs []string
-	for _, name := range slices.Sorted(maps.Keys(b.cookies)) {
-		pairs = append(pairs, name+"="+b.cookies[name])
+// size returns the length of the Cookie header that the browser sends.
+func (b *browser) size() int {
+	n := -len("; ")
+	for name, value := range b.Cookies() {
+		n += len(name + "=" + value + "; ")
 	}
-	return strings.Join(pairs, "; ")
+	return max(n, 0)
 }
 
-// copy is another browser with the same cookies, such as a thief's.
-func (b *browser) copy() *browser {
-	other := newBrowser(b.url)
-	other.cookies = maps.Clone(b.cookies)
-	return other
-}
+// copy returns another browser with the same cookies, such as a thief's.
+func (b *browser) copy() *browser { return &browser{b.Clone(), b.url} }
 
 // state is of GET /api/session and POST /api/visits what experiments look at.
 type state struct {
@@ -111,7 +74,7 @@ type state struct {
 }
 
 func (r reply) state() (s state) {
-	_ = json.Unmarshal(r.body, &s) // what isn't a state has nothing of one
+	_ = json.Unmarshal([]byte(r.body), &s) // what isn't a state has nothing of one
 	return s
 }
 

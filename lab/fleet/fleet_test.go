@@ -18,6 +18,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -128,18 +129,6 @@ func (b *bench) served(t *testing.T, n int) map[string]int {
 	return counts
 }
 
-// eventually polls condition for at most half a minute.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for range 3000 {
-		if condition() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("not within half a minute: %s", what)
-}
-
 func TestKilledServerBeforeHealthChecksNotice(t *testing.T) {
 	b := newBench(t, Options{Balancer: balancer.Options{HealthInterval: time.Hour}})
 	b.launch(t, 2)
@@ -167,13 +156,13 @@ func TestKilledServerIsRemoved(t *testing.T) {
 	if err := b.Kill("server-1"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "unhealthy", func() bool { return b.reported("server-1 unhealthy: connection refused") })
+	sessiontest.Await(t, "unhealthy", func() bool { return b.reported("server-1 unhealthy: connection refused") })
 	if got := b.served(t, 4); !maps.Equal(got, map[string]int{"server-2": 4}) {
 		t.Errorf("after health checks noticed: %v", got)
 	}
-	eventually(t, "removed", func() bool { return b.names() == "server-2" })
+	sessiontest.Await(t, "removed", func() bool { return b.names() == "server-2" })
 	for _, want := range []string{"server-1 killed", "server-1 unhealthy: connection refused", "server-1 stopped and removed"} {
-		eventually(t, want, func() bool { return b.reported(want) })
+		sessiontest.Await(t, want, func() bool { return b.reported(want) })
 	}
 }
 
@@ -181,8 +170,8 @@ func TestCrashIsReported(t *testing.T) {
 	b := newBench(t, Options{RemoveDead: time.Hour})
 	b.launch(t, 1)
 	get(t, b.url+"/crash")
-	eventually(t, "the report", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
-	eventually(t, "unhealthy", func() bool { return b.reported("server-1 unhealthy: connection refused") })
+	sessiontest.Await(t, "the report", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
+	sessiontest.Await(t, "unhealthy", func() bool { return b.reported("server-1 unhealthy: connection refused") })
 	stopped, err := b.Stop("server-1") // one need not wait for the removal
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +204,7 @@ func TestStopLosesNoRequest(t *testing.T) {
 	if _, err := b.Stop("server-1"); !errors.Is(err, ErrStopping) {
 		t.Errorf("stopped twice: %v", err)
 	}
-	eventually(t, "no new requests", func() bool { return maps.Equal(b.served(t, 4), map[string]int{"server-2": 4}) })
+	sessiontest.Await(t, "no new requests", func() bool { return maps.Equal(b.served(t, 4), map[string]int{"server-2": 4}) })
 	if leaving.Ended() != nil {
 		t.Error("ended with a request in flight")
 	}
@@ -285,7 +274,7 @@ func TestCloseAmidALaunch(t *testing.T) {
 	b := newBench(t, Options{Program: script(t, "exec sleep 60")})
 	launched := make(chan error, 1)
 	go func() { _, err := b.Launch(t.Context(), 2); launched <- err }()
-	eventually(t, "two processes", func() bool { return len(b.Servers()) == 2 })
+	sessiontest.Await(t, "two processes", func() bool { return len(b.Servers()) == 2 })
 	processes := []*process.Process{b.process(t, "server-1"), b.process(t, "server-2")}
 	b.Close()
 	if err := <-launched; err == nil {

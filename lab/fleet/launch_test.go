@@ -17,6 +17,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
+	"stateless-servers/session/sessiontest"
 )
 
 func TestLaunch(t *testing.T) {
@@ -51,7 +52,7 @@ func TestLaunch(t *testing.T) {
 	if err != nil || added.Name != "server-5" || added.Zone != "b" {
 		t.Errorf("added %+v, %v", added, err)
 	}
-	eventually(t, "what server-5 writes is in its log", func() bool {
+	sessiontest.Await(t, "what server-5 writes is in its log", func() bool {
 		log, err := os.ReadFile(filepath.Join(b.options.LogDir, "server-5.log"))
 		return err == nil && string(log) == "serving "+added.Address+"\n"
 	})
@@ -125,7 +126,7 @@ func TestServersOutliveTheirLogs(t *testing.T) {
 				t.Fatal(err)
 			}
 			response.Body.Close()
-			eventually(t, "the crash is reported", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
+			sessiontest.Await(t, "the crash is reported", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			var said []string

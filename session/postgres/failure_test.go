@@ -14,6 +14,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -35,7 +36,7 @@ func TestOutage(t *testing.T) {
 		t.Errorf("of a paused server: %v, and the context says %v", err, ctx.Err())
 	}
 	must(t, server.Resume())
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		_, err := store.Load(short(t), id, record.Created)
 		return err
 	})
@@ -58,7 +59,7 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 		_, err := store.Update(t.Context(), id, add(record, 1))
 		answered <- err
 	}()
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		got, err := direct.Load(t.Context(), id, record.Created)
 		if err == nil && got.Values["n"] != "2" {
 			err = errors.New("the statement has not been done yet")
@@ -70,7 +71,7 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 	if err := <-answered; err == nil {
 		t.Error("acknowledged without an answer")
 	}
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		_, err := store.Load(t.Context(), id, record.Created)
 		return err
 	})
@@ -131,7 +132,7 @@ func TestPasswordOfEachConnection(t *testing.T) {
 			return password, failure
 		},
 	})
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		if err := store.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "password authentication failed") {
 			return errors.Join(errors.New("a wrong password was taken"), err)
 		}
@@ -296,19 +297,6 @@ func short(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// eventually tries for at most 30 seconds.
-func eventually(t *testing.T, try func() error) {
-	t.Helper()
-	var err error
-	for range 600 {
-		if err = try(); err == nil {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal(err)
 }
 
 func must(t *testing.T, err error) {

@@ -10,6 +10,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -140,7 +141,7 @@ func TestRun(t *testing.T) {
 		defer close(done)
 		store.Run(ctx, 20*time.Millisecond, func(error) { failures.Add(1) })
 	}()
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		if failures.Load() == 0 {
 			return errors.New("no failure was reported")
 		}
@@ -149,8 +150,8 @@ func TestRun(t *testing.T) {
 	must(t, server.Restart(t.Context()))
 	id, record := newID(), newRecord()
 	record.Expires = record.Created.Add(-4 * time.Hour)
-	eventually(t, func() error { return store.Create(t.Context(), id, record) })
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error { return store.Create(t.Context(), id, record) })
+	sessiontest.Eventually(t, func() error {
 		var left int
 		err := store.Pool().QueryRow(t.Context(), "SELECT count(*) FROM sessions").Scan(&left)
 		if err == nil && left != 0 {
@@ -176,7 +177,7 @@ func TestUpdatesWriteNoIndex(t *testing.T) {
 		}
 	}
 	store.Pool().Reset() // connections report what they did when they close
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		var all, hot int
 		err := store.Pool().QueryRow(t.Context(),
 			"SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'sessions'").Scan(&all, &hot)

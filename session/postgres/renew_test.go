@@ -8,6 +8,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -134,7 +135,7 @@ func TestALostAnswerOfARenewal(t *testing.T) {
 			_, err := store.Renew(t.Context(), r)
 			answered <- err
 		}()
-		eventually(t, func() error {
+		sessiontest.Eventually(t, func() error {
 			_, err := direct.Load(t.Context(), r.New, record.Created)
 			return err
 		})
@@ -147,7 +148,7 @@ func TestALostAnswerOfARenewal(t *testing.T) {
 		if err != nil || !maps.Equal(got.Values, map[string]string{"n": "7"}) {
 			t.Errorf("the repeat: %v, %v", got.Values, err)
 		}
-		eventually(t, func() error { return store.Ping(t.Context()) })
+		sessiontest.Eventually(t, func() error { return store.Ping(t.Context()) })
 	}
 }
 
@@ -162,7 +163,7 @@ func openWide(t *testing.T) *postgres.Store {
 // expectWaiting waits until that many statements wait for locks.
 func expectWaiting(t *testing.T, store *postgres.Store, want int) {
 	t.Helper()
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		var waiting int
 		err := store.Pool().QueryRow(t.Context(),
 			"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").Scan(&waiting)

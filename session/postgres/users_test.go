@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -103,7 +104,7 @@ func TestAPageReadsAPartOfTheIndex(t *testing.T) {
 		cursor = page.Next
 	}
 	store.Pool().Reset() // connections report what they did when they close
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		var read, scans int
 		err := store.Pool().QueryRow(t.Context(), `SELECT idx_tup_read, idx_scan FROM pg_stat_user_indexes
 			WHERE indexrelname = 'sessions_user_name'`).Scan(&read, &scans)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/valkey"
 )
@@ -56,7 +57,7 @@ func TestEachConnectionHasItsCredentials(t *testing.T) {
 		}
 		before := r.times()
 		forwarder.Cut()
-		eventually(t, func() error {
+		sessiontest.Eventually(t, func() error {
 			_, err := store.Update(t.Context(), id, add(record))
 			return err
 		})
@@ -123,7 +124,7 @@ func TestReplacingAConnectionRepeatsNothing(t *testing.T) {
 		}()
 	}
 	direct := open(t, server.Addr)
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		got, err := direct.Load(t.Context(), id, record.Created)
 		if err == nil && got.Values["n"] != "4" {
 			err = errors.New("the scripts have not run yet")

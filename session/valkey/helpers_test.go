@@ -15,19 +15,6 @@ func short(t *testing.T) context.Context {
 	return ctx
 }
 
-// eventually tries for at most 20 seconds.
-func eventually(t *testing.T, try func() error) {
-	t.Helper()
-	var err error
-	for range 400 {
-		if err = try(); err == nil {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal(err)
-}
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -111,7 +111,7 @@ func TestClusterFailover(t *testing.T) {
 		}
 	}()
 	must(t, storeserver.Tell(t.Context(), replica, "CLUSTER FAILOVER"))
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		role, err := storeserver.Ask(t.Context(), replica, "ROLE")
 		if err == nil && role[0] != "master" {
 			err = errors.New("the replica has not taken over")
@@ -119,7 +119,7 @@ func TestClusterFailover(t *testing.T) {
 		return err
 	})
 	before := sessions[0].adds.Load()
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		if sessions[0].adds.Load() < before+5 {
 			return errors.New("nothing is acknowledged after the failover")
 		}
@@ -152,7 +152,7 @@ func TestFailover(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		got, err := open(t, successor.Addr).Load(t.Context(), id, record.Created)
 		if err == nil && got.Values["n"] != "3" {
 			err = errors.New("the replica lags")
@@ -177,7 +177,7 @@ func TestFailover(t *testing.T) {
 		t.Errorf("%d connections in %v, allowed are 20 in a second", n, took)
 	}
 	address.To(successor.Addr)
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		_, err := store.Update(t.Context(), id, add(record))
 		return err
 	})
@@ -195,7 +195,7 @@ func TestPingFindsTheNewPrimary(t *testing.T) {
 	must(t, store.Ping(t.Context()))
 	address.To(successor.Addr)
 	replicate(t, old, successor)
-	eventually(t, func() error { return store.Ping(t.Context()) })
+	sessiontest.Eventually(t, func() error { return store.Ping(t.Context()) })
 	id, record := create(t, store)
 	if _, err := open(t, successor.Addr).Load(t.Context(), id, record.Created); err != nil {
 		t.Errorf("on the new primary: %v", err)
@@ -217,7 +217,7 @@ func TestOutage(t *testing.T) {
 		t.Errorf("of a paused server: %v", err)
 	}
 	must(t, server.Resume())
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		_, err := store.Load(short(t), id, record.Created)
 		return err
 	})
@@ -239,7 +239,7 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 		_, err := store.Update(t.Context(), id, add(record))
 		answered <- err
 	}()
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		got, err := direct.Load(t.Context(), id, record.Created)
 		if err == nil && got.Values["n"] != "2" {
 			err = errors.New("the script has not run yet")
@@ -255,7 +255,7 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 	if err != nil || got.Values["n"] != "2" {
 		t.Errorf("got %v, %v, want the addition once", got.Values, err)
 	}
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		_, err := store.Update(t.Context(), id, add(record))
 		return err
 	})
@@ -267,7 +267,7 @@ func replicate(t *testing.T, replica, primary *storeserver.Server) {
 	host, port := split(primary.Addr)
 	must(t, storeserver.Tell(t.Context(), primary, "CONFIG SET repl-diskless-sync-delay 0"))
 	must(t, storeserver.Tell(t.Context(), replica, "REPLICAOF "+host+" "+port))
-	eventually(t, func() error {
+	sessiontest.Eventually(t, func() error {
 		role, err := storeserver.Ask(t.Context(), replica, "ROLE")
 		if err == nil && role[len(role)-2] != "connected" {
 			err = errors.New("the replica is not connected")

@@ -2,10 +2,8 @@ package linearizability
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest"
 )
 
 // While the store hangs, only visitors who need their session notice: they get a 503 while it still hangs. Nothing has to
@@ -28,7 +27,7 @@ func TestPausedStore(t *testing.T) {
 				must(t, kind.prepare(t.Context(), endpoint))
 			}
 			servers := []string{web(t, kind, endpoint), web(t, kind, endpoint)}
-			v := newVisitor(t)
+			v := &visitor{Client: sessiontest.NewClient()}
 			for _, server := range servers {
 				v.visitsAgain(t, server)
 			}
@@ -39,11 +38,11 @@ func TestPausedStore(t *testing.T) {
 			const requests = 4 // of each server at once
 			answers := make(chan error)
 			for i := range len(servers) * requests {
-				go func() { answers <- v.isRefused(servers[i%len(servers)]) }()
+				go func() { answers <- v.isRefused(t, servers[i%len(servers)]) }()
 			}
 			for _, server := range servers {
 				for range 10 {
-					if status, _, err := v.post(server + "/none"); err != nil || status != http.StatusOK {
+					if status, _, err := v.post(t, server+"/none"); err != nil || status != http.StatusOK {
 						t.Errorf("a route without a session, while the store hangs: status %d, %v", status, err)
 					}
 				}
@@ -88,26 +87,18 @@ func web(t *testing.T, k kind, endpoint string) string {
 	return server.URL
 }
 
-// A visitor is a browser, which knows how many visits it was acknowledged and refused.
+// A visitor is a client, which knows how many visits it was acknowledged and refused.
 type visitor struct {
-	client                http.Client
+	*sessiontest.Client
 	acknowledged, refused atomic.Int64
 }
 
-func newVisitor(t *testing.T) *visitor {
-	jar, err := cookiejar.New(nil)
-	must(t, err)
-	return &visitor{client: http.Client{Jar: jar, Timeout: 30 * time.Second}}
-}
-
 // post counts the answers to visits.
-func (v *visitor) post(url string) (status int, body string, err error) {
-	response, err := v.client.Post(url, "", nil)
+func (v *visitor) post(t *testing.T, url string) (status int, body string, err error) {
+	response, err := v.Do(t.Context(), http.MethodPost, url, "")
 	if err != nil {
 		return 0, "", err
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
 	switch {
 	case !strings.HasSuffix(url, "/visit"):
 	case response.StatusCode == http.StatusOK:
@@ -118,12 +109,12 @@ func (v *visitor) post(url string) (status int, body string, err error) {
 			err = fmt.Errorf("status %d without Retry-After", response.StatusCode)
 		}
 	}
-	return response.StatusCode, string(text), err
+	return response.StatusCode, response.Body, err
 }
 
 // isRefused wants a 503.
-func (v *visitor) isRefused(server string) error {
-	status, _, err := v.post(server + "/visit")
+func (v *visitor) isRefused(t *testing.T, server string) error {
+	status, _, err := v.post(t, server+"/visit")
 	if err == nil && status != http.StatusServiceUnavailable {
 		err = fmt.Errorf("status %d, want 503", status)
 	}
@@ -135,7 +126,7 @@ func (v *visitor) visitsAgain(t *testing.T, server string) int64 {
 	t.Helper()
 	var last string
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		status, body, err := v.post(server + "/visit")
+		status, body, err := v.post(t, server+"/visit")
 		if n, parseErr := strconv.ParseInt(body, 10, 64); status == http.StatusOK && err == nil && parseErr == nil {
 			return n
 		}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest"
 )
 
 // The test binary plays the children itself: PROCESS_TEST_ROLE says which.
@@ -75,18 +77,6 @@ func start(t *testing.T, name string) *Process {
 	}
 	t.Cleanup(p.Kill)
 	return p
-}
-
-// eventually polls condition for at most half a minute.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for range 3000 {
-		if condition() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("not within half a minute: %s", what)
 }
 
 func ready(p *Process) func() bool { return func() bool { return p.Tail() == "ready\n" } }
@@ -191,7 +181,7 @@ func TestStop(t *testing.T) {
 	for _, test := range tests {
 		t.Run(fmt.Sprintf("%s paused=%v", test.role, test.paused), func(t *testing.T) {
 			p := start(t, test.role)
-			eventually(t, "ready", ready(p))
+			sessiontest.Await(t, "ready", ready(p))
 			if test.paused {
 				if err := p.Pause(); err != nil {
 					t.Fatal(err)
@@ -221,15 +211,15 @@ func TestPauseAndResume(t *testing.T) {
 		t.Skip("reads /proc")
 	}
 	p := start(t, "refuse")
-	eventually(t, "ready", ready(p))
+	sessiontest.Await(t, "ready", ready(p))
 	if err := p.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "paused", func() bool { return state(p.Pid()) == "T" })
+	sessiontest.Await(t, "paused", func() bool { return state(p.Pid()) == "T" })
 	if err := p.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "resumed", func() bool { return state(p.Pid()) != "T" })
+	sessiontest.Await(t, "resumed", func() bool { return state(p.Pid()) != "T" })
 	p.Kill()
 	if err := p.Pause(); err == nil {
 		t.Error("paused a dead process")
@@ -275,7 +265,7 @@ func TestChildDiesWithAKilledParent(t *testing.T) {
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the child is gone", func() bool { s := state(child); return s == "" || s == "Z" })
+	sessiontest.Await(t, "the child is gone", func() bool { s := state(child); return s == "" || s == "Z" })
 }
 
 // state is the letter of /proc/pid/stat: R, S, T (stopped), Z (zombie); empty when there is no such process.
