@@ -32,7 +32,7 @@ func main() {
 
 func run(args []string) (exitCode int, _ error) {
 	if len(args) == 0 {
-		return 0, errors.New("allowed is a command and its arguments, such as go test ./...")
+		return 0, errors.New("allowed is a command with its arguments, such as make unit-tests")
 	}
 	// A terminal sends its interrupt to the command too, which ends by itself.
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
