@@ -38,6 +38,9 @@ func options() []string {
 
 // The life of a lab: bootstrap, deploy, read back, compare, switch to every other store and back, destroy.
 func TestDeploy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: make check and make test-deploy run this test")
+	}
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	start := time.Now()
