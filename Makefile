@@ -58,14 +58,17 @@ audit: gosec ## gosec, and the known vulnerabilities of what is used; needs the 
 		echo "audit: npm found something, or NOT CHECKED: the packages, where its registry has no advisories (above)" >&2; }; \
 	exit $$failed
 
-# Most tests wait for servers, so more packages run side by side than there are processors.
 .PHONY: unit
 unit: ## the tests of every module, with the race detector; SHORT=-short leaves out the long ones
-	@cd session && go run ./sessiontest/withstores $(MAKE) --no-print-directory -C .. unit-tests
+	@cd session && go run ./sessiontest/withstores $(MAKE) --no-print-directory -C .. -j 2 unit-cdk unit-tests
 
+.PHONY: unit-cdk
+unit-cdk:
+	@go test $(SHORT) -timeout 20m $(CDK_PACKAGES)
+
+# Most tests wait for servers, so more packages run side by side than there are processors.
 .PHONY: unit-tests
 unit-tests:
-	@go test $(SHORT) -timeout 20m $(CDK_PACKAGES)
 	@$(call each,go test $(SHORT) -race -p 4 -timeout 30m $$(go list ./... | grep -vE '/stacks|/synth'))
 
 .PHONY: test-deploy

@@ -12,13 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // A Memcached that lies or hangs costs visitors a 503, whatever it says.
 func TestLyingMemcached(t *testing.T) {
-	sessiontest.Long(t)
 	store := storeserver.ForTest(t, storeserver.Memcached)
 	l := newLiar(t, store.Addr)
 	v := victim{liar: l, settings: []string{"SESSION_STORE=memcached", "MEMCACHED_ADDRESSES=" + l.addr},

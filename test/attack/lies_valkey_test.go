@@ -16,6 +16,7 @@ import (
 
 // A Valkey that lies or hangs costs visitors a 503, whatever it says.
 func TestLyingValkey(t *testing.T) {
+	sessiontest.Long(t)
 	store := storeserver.ForTest(t, storeserver.Valkey)
 	l := newLiar(t, store.Addr)
 	v := victim{liar: l, settings: []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + l.addr}}
