@@ -41,7 +41,7 @@ func serve(name, store string) error {
 		return err
 	}
 	routes := newHandler(l, nil)
-	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/usage" {
 			routes.ServeHTTP(w, r)
 			return
@@ -73,7 +73,7 @@ func startServer(v variant, s stores) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := exec.Command(program, "serve", v.Name, s[v.Store])
+	command := exec.Command(program, "serve", v.Name, s[v.Store]) // #nosec G204 -- this program
 	command.Env = append(os.Environ(), "GOMAXPROCS=1")
 	command.Stderr = os.Stderr
 	stdin, err := command.StdinPipe()

@@ -77,7 +77,7 @@ func (a app) synthesize(ctx context.Context, cdk string) (sample, error) {
 	for _, key := range a.keys {
 		arguments = append(arguments, "--context", key)
 	}
-	command := exec.CommandContext(ctx, cdk, arguments...)
+	command := exec.CommandContext(ctx, cdk, arguments...) // #nosec G204 -- the programs of this repository
 	command.Dir = a.folder
 	start := time.Now()
 	if said, err := command.CombinedOutput(); err != nil {
