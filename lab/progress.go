@@ -33,7 +33,7 @@ func newProgressView(w io.Writer) *progressView {
 	return v
 }
 
-// colours tells whether to use any on w: see no-color.org.
+// colours reports whether to use any on w: see no-color.org.
 func colours(w io.Writer) bool {
 	return terminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

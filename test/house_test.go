@@ -99,7 +99,7 @@ func TestMissingCommentsAreSeen(t *testing.T) {
 	}
 }
 
-// comments tells whether a file's package has a comment, how many names it exports, and which of them have none.
+// comments reports whether a file's package has a comment, how many names it exports, and which of them have none.
 func comments(t *testing.T, path, text string) (documented bool, exported int, bare []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments)

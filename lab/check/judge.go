@@ -78,7 +78,7 @@ func (s *Session) foreign(o *Op) string {
 	return ""
 }
 
-// gone tells whether the answer was given without the session: there was none, or a new one had taken its place.
+// gone reports whether the answer was given without the session: there was none, or a new one had taken its place.
 func (s *Session) gone(o *Op) bool {
 	v := o.view
 	return o.refused() || v.whole && !v.live || v.whole && v.user == "" && (o.logins > 0 || o.Kind == Login) ||

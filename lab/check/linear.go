@@ -114,7 +114,7 @@ func model(ctx context.Context) porcupine.Model {
 	}
 }
 
-// step applies the request, and tells whether its answer is right.
+// step applies the request, and reports whether its answer is right.
 func (s *state) step(o *Op) bool {
 	counter, quantity := o.counter()
 	current := s.open && !s.ended && o.logins == s.logins
@@ -149,7 +149,7 @@ func (s *state) step(o *Op) bool {
 	return s.shows(o.view)
 }
 
-// shows tells whether the view can be of this state, and notes what it gives away of the additions without an answer.
+// shows reports whether the view can be of this state, and notes what it gives away of the additions without an answer.
 func (s *state) shows(v view) bool {
 	if v.whole && (v.user != "") != (s.logins > 0) {
 		return false

@@ -135,7 +135,7 @@ func (a *Answer) Read(kind Kind, body []byte) error {
 	return nil
 }
 
-// shows tells whether the answer shows that counter.
+// shows reports whether the answer shows that counter.
 func (v view) shows(counter int) bool {
 	if counter == visits {
 		return v.visits

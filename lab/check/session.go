@@ -65,10 +65,10 @@ type Op struct {
 	changes int    // logins and logouts that were acknowledged when it was sent, and itself
 }
 
-// done tells whether the request was acknowledged.
+// done reports whether the request was acknowledged.
 func (o *Op) done() bool { return o.Status == 200 && o.Error == "" }
 
-// refused tells whether the server said that the session had ended.
+// refused reports whether the server said that the session had ended.
 func (o *Op) refused() bool { return o.Status == 409 && o.Error == "" }
 
 func (o *Op) isChange() bool { return o.Kind == Login || o.Kind == Logout }
@@ -92,7 +92,7 @@ func (s *Session) Stage() Stage {
 	return Open
 }
 
-// Changing tells whether a login or a logout is under way.
+// Changing reports whether a login or a logout is under way.
 func (s *Session) Changing() bool { return s.changesSent > s.changesDone }
 
 // InFlight is how many requests are under way.
@@ -128,7 +128,7 @@ func (s *Session) Send(r Request) *Op {
 	return o
 }
 
-// Receive notes the answer, and reports what is wrong with it. It tells whether the answer is one that a correct server
+// Receive notes the answer, and reports what is wrong with it. It reports whether the answer is one that a correct server
 // may give: a 409 is, when a login or a logout was under way.
 func (o *Op) Receive(a Answer) bool {
 	s := o.session

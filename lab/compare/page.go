@@ -78,7 +78,7 @@ func (r Report) picture() g.Node {
 		"A ring is where two variants cost the same; its number is that of the table.")))
 }
 
-// near tells whether two rings would lie on each other.
+// near reports whether two rings would lie on each other.
 func near(a, b chart.Ring) bool { return b.X < 1.15*a.X && b.Y < 1.15*a.Y && a.Y < 1.15*b.Y }
 
 // curveTable is the picture in numbers: three points for each power of ten.

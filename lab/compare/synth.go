@@ -53,7 +53,7 @@ func arguments(name string) ([]string, error) {
 	return list, nil
 }
 
-// CheckVariant tells whether the name has the form of a variant.
+// CheckVariant reports whether the name has the form of a variant.
 func CheckVariant(name string) error {
 	_, err := arguments(name)
 	return err

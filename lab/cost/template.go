@@ -76,7 +76,7 @@ func ReadTemplate(path, name string) (Template, error) {
 	return t, nil
 }
 
-// IsAssembly tells whether folder is one that the CDK has synthesized into.
+// IsAssembly reports whether folder is one that the CDK has synthesized into.
 func IsAssembly(folder string) bool {
 	files, err := filepath.Glob(filepath.Join(folder, "*"+templateSuffix))
 	return err == nil && len(files) > 0

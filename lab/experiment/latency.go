@@ -142,7 +142,7 @@ func (e latency) observe(ctx context.Context, lab *Lab, s setup) (same load.Resu
 	return same, held, nil
 }
 
-// holds tells whether the rate was held.
+// holds reports whether the rate was held.
 func holds(r load.Result, rate float64) bool {
 	return r.RateAchieved >= rightOnes*rate && float64(r.OK) >= rightOnes*float64(r.Requests) &&
 		r.Latency.P99 <= float64(limitP99.Milliseconds())

@@ -85,7 +85,7 @@ func (v view) Percent() float64 {
 	return 100 * float64(v.OK) / float64(v.Requests)
 }
 
-// Missed tells whether less was sent than was to be.
+// Missed reports whether less was sent than was to be.
 func (v view) Missed() bool { return v.RateAchieved < load.HeldShare*v.RateTarget }
 
 // failure is a class of errors.

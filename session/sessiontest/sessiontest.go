@@ -26,7 +26,7 @@ import (
 // A Check is one thing that a store must keep.
 type Check struct {
 	Name string
-	// Promised tells whether a store declares that it keeps this; nil when every store must.
+	// Promised reports whether a store declares that it keeps this; nil when every store must.
 	Promised func(session.Promises) bool
 	// Run returns how the store fails, nil if it doesn't. The store may hold other sessions.
 	Run func(ctx context.Context, store session.Store) error

@@ -182,7 +182,7 @@ func left(before, after []string) []string {
 	return slices.DeleteFunc(slices.Clone(after), func(name string) bool { return slices.Contains(before, name) })
 }
 
-// retained tells whether README.md says that something in an inventory stays.
+// retained reports whether README.md says that something in an inventory stays.
 func retained(name string) bool {
 	return strings.HasPrefix(name, "bucket statelesslab-balanceraccesslogs") || loaderResults(name)
 }

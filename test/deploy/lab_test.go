@@ -70,7 +70,7 @@ func (a account) events(ctx context.Context, after string) ([]types.StackEvent, 
 	return events, nil
 }
 
-// switchedInOrder tells whether an update made the new store before the fleet rolled, and removed the old one after.
+// switchedInOrder reports whether an update made the new store before the fleet rolled, and removed the old one after.
 func switchedInOrder(events []types.StackEvent) error {
 	const launchTemplate, group = "AWS::EC2::LaunchTemplate", "AWS::AutoScaling::AutoScalingGroup"
 	rolls, rolled := -1, -1
