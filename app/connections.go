@@ -12,9 +12,9 @@ import (
 const (
 	// spareDescriptors are kept for the connections to stores, the admin server, logs and refused visitors.
 	spareDescriptors = 64
-	// mostRefusals bounds the refusals under way; beyond it connections are closed at once, whether or not the answer arrives,
+	// maxRefusals bounds the refusals under way; beyond it connections are closed at once, whether or not the answer arrives,
 	// and without a look at what was asked.
-	mostRefusals = 16
+	maxRefusals = 16
 	// refusalTime bounds one of them.
 	refusalTime = time.Second
 )
@@ -37,7 +37,7 @@ type boundedListener struct {
 }
 
 func newBoundedListener(l net.Listener, most int) *boundedListener {
-	return &boundedListener{Listener: l, open: make(chan struct{}, most), refusals: make(chan struct{}, mostRefusals)}
+	return &boundedListener{Listener: l, open: make(chan struct{}, most), refusals: make(chan struct{}, maxRefusals)}
 }
 
 // Accept returns the next connection there is room for.

@@ -26,7 +26,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 		open = append(open, v)
 	}
-	for range mostRefusals / 2 { // each with two connections
+	for range maxRefusals / 2 { // each with two connections
 		v := dial(t, address)
 		if status := v.get(t); status != http.StatusServiceUnavailable {
 			t.Fatalf("one connection too many: %d", status)
@@ -46,7 +46,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	var err error
 	for deadline := time.Now().Add(30 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
 		v := dial(t, address)
-		status, err = v.ask("/none") // beyond mostRefusals the answer may be lost
+		status, err = v.ask("/none") // beyond maxRefusals the answer may be lost
 		v.Close()
 	}
 	if status != http.StatusOK {

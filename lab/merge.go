@@ -54,8 +54,8 @@ func newMerge() *cobra.Command {
 	return c
 }
 
-// longestResult bounds the file of a result, in bytes. A run of a day writes some megabytes.
-const longestResult = 64 << 20
+// maxResult bounds the file of a result, in bytes. A run of a day writes some megabytes.
+const maxResult = 64 << 20
 
 func readResult(path string) (load.Result, error) {
 	file, err := os.Open(path)
@@ -63,12 +63,12 @@ func readResult(path string) (load.Result, error) {
 		return load.Result{}, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, longestResult+1))
+	text, err := io.ReadAll(io.LimitReader(file, maxResult+1))
 	if err != nil {
 		return load.Result{}, err
 	}
-	if len(text) > longestResult {
-		return load.Result{}, fmt.Errorf("%s: not the result of a load test: it is longer than %d bytes", path, longestResult)
+	if len(text) > maxResult {
+		return load.Result{}, fmt.Errorf("%s: not the result of a load test: it is longer than %d bytes", path, maxResult)
 	}
 	r, err := load.ParseResult(text)
 	if err != nil {

@@ -78,8 +78,8 @@ func (b inStore) end(ctx context.Context, ref reference, now time.Time) error {
 	return err
 }
 
-// mostDraws bounds the draws of an id. Where one id in 20,000 will do, all of them fail once in e^52 renewals.
-const mostDraws = 1 << 20
+// maxDraws bounds the draws of an id. Where one id in 20,000 will do, all of them fail once in e^52 renewals.
+const maxDraws = 1 << 20
 
 var errNoPlace = errors.New("the store takes none of the ids that were drawn for the renewal")
 
@@ -98,7 +98,7 @@ func (b inStore) fresh(ctx context.Context, old reference) (reference, error) {
 	// The secrets that follow a random one are as hard to guess as it is, but for the 15 bits that choose among them.
 	tail := secret[tokenBytes-8:]
 	start := binary.BigEndian.Uint64(tail)
-	for n := range uint64(mostDraws) {
+	for n := range uint64(maxDraws) {
 		binary.BigEndian.PutUint64(tail, start+n)
 		var spelled [tokenLength]byte
 		base64.RawURLEncoding.Encode(spelled[:], secret[:])

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// mostRounds bounds how often EndUserSessions lists the sessions anew. A round finds sessions only if they were renewed
+	// maxRounds bounds how often EndUserSessions lists the sessions anew. A round finds sessions only if they were renewed
 	// while the one before went through the list.
-	mostRounds = 10
+	maxRounds = 10
 	// parallelEnds is how many sessions EndUserSessions ends at a time.
 	parallelEnds = 16
 )
@@ -31,7 +31,7 @@ func (m *Manager) endUserSessions(ctx context.Context, user string, spared ID) e
 	// A session of a server whose clock is ahead may seem to start later than it does.
 	until := m.options.Now().Add(MaxClockSkew)
 	renewed := map[ID]bool{}
-	for range mostRounds {
+	for range maxRounds {
 		found, err := m.endRound(ctx, user, renewed, func(s UserSession) bool {
 			return s.ID != spared && !s.Record.Created.After(until)
 		})

@@ -195,9 +195,9 @@ func (s *Session) read(ctx context.Context) error {
 	return s.readErr
 }
 
-// mostCookies bounds how many cookies of the session's name are looked at: a browser has one, or a few when the name was
+// maxCookies bounds how many cookies of the session's name are looked at: a browser has one, or a few when the name was
 // used on other paths or by a parent domain.
-const mostCookies = 3
+const maxCookies = 3
 
 // present looks at the visitor's cookies, once, and returns the state.
 func (s *Session) present() state {
@@ -206,7 +206,7 @@ func (s *Session) present() state {
 	}
 	s.state, s.refs = stateNone, s.one[:0]
 	for _, cookie := range s.request.CookiesNamed(s.manager.cookie) {
-		if ref, ok := s.manager.backend.refer(cookie.Value); ok && len(s.refs) < mostCookies {
+		if ref, ok := s.manager.backend.refer(cookie.Value); ok && len(s.refs) < maxCookies {
 			s.refs = append(s.refs, ref)
 			s.state = stateUnread
 		}

@@ -13,10 +13,10 @@ import (
 var bootFiles embed.FS
 
 const (
-	// healthyWithin bounds the wait for the target group: download, start and two health checks take about a minute.
-	healthyWithin = 5 * time.Minute
-	// signalTimeout is how long CloudFormation waits for a server: launch, boot, and healthyWithin.
-	signalTimeout = healthyWithin + 3*time.Minute
+	// healthyTimeout bounds the wait for the target group: download, start and two health checks take about a minute.
+	healthyTimeout = 5 * time.Minute
+	// signalTimeout is how long CloudFormation waits for a server: launch, boot, and healthyTimeout.
+	signalTimeout = healthyTimeout + 3*time.Minute
 
 	// What an instance learns about itself at boot stands in the environment file as a mark until then.
 	instanceMark = "@INSTANCE_ID@"
@@ -50,7 +50,7 @@ func (b boot) script() string {
 		boot: b, Name: serverName, Environment: server.EnvironmentFile(),
 		InstanceMark: instanceMark, ZoneMark: zoneMark, KeysMark: keysMark, KeyEnd: keyEnd,
 		CertificatesFile: certificatesFile, Metrics: strings.Join(config.Metrics(), "|"),
-		HealthySeconds: int(healthyWithin.Seconds()),
+		HealthySeconds: int(healthyTimeout.Seconds()),
 		StopSeconds:    int((server.DrainTimeout + 10*time.Second).Seconds()),
 	}
 	return render("boot.sh", values)

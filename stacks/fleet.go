@@ -135,7 +135,7 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 		MaxCapacity: jsii.Number(props.MaxServers),
 		HealthChecks: awsautoscaling.HealthChecks_WithAdditionalChecks(&awsautoscaling.AdditionalHealthChecksOptions{
 			AdditionalTypes: &[]awsautoscaling.AdditionalHealthCheckType{awsautoscaling.AdditionalHealthCheckType_ELB},
-			GracePeriod:     duration(healthyWithin),
+			GracePeriod:     duration(healthyTimeout),
 		}),
 		// New servers read the keys of sessions anew, which may have rotated.
 		MaxInstanceLifetime:   awscdk.Duration_Days(jsii.Number(serverLifetimeDays)),

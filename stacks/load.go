@@ -16,8 +16,8 @@ import (
 const (
 	// loadStartsAfter is from the launch of the loaders to their first request: by then all of them are ready.
 	loadStartsAfter = 150 * time.Second
-	// loadEndsWithin is what a loader may take beside its test before it is ended: boot, warm-up, the last answers.
-	loadEndsWithin = loadStartsAfter + 15*time.Minute
+	// loadEndsTimeout is what a loader may take beside its test before it is ended: boot, warm-up, the last answers.
+	loadEndsTimeout = loadStartsAfter + 15*time.Minute
 )
 
 // LoadProps are the inputs of NewLoad.
@@ -80,7 +80,7 @@ func loaderScript(stack awscdk.Stack, program awss3assets.Asset, results awss3.B
 		StartSeconds, DeadlineMinutes          int
 	}{
 		*stack.Region(), *program.S3BucketName(), *program.S3ObjectKey(), *results.BucketName(), *props.Lab.StackName(),
-		props.Config, int(loadStartsAfter.Seconds()), int((props.Config.Duration + loadEndsWithin).Minutes()),
+		props.Config, int(loadStartsAfter.Seconds()), int((props.Config.Duration + loadEndsTimeout).Minutes()),
 	})
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// natReadyWithin is how long CloudFormation waits for a NAT instance to pass traffic on: it takes about a minute.
-const natReadyWithin = 5 * time.Minute
+// natReadyTimeout is how long CloudFormation waits for a NAT instance to pass traffic on: it takes about a minute.
+const natReadyTimeout = 5 * time.Minute
 
 // natPorts are what servers reach through a NAT instance: the APIs of AWS, and for loaders the load balancer.
 func natPorts() []awsec2.Port { return []awsec2.Port{awsec2.Port_HTTPS(), awsec2.Port_HTTP()} }
@@ -49,7 +49,7 @@ func hardenNATInstances(stack awscdk.Stack, provider awsec2.NatInstanceProviderV
 			},
 		}})
 		resource.CfnOptions().SetCreationPolicy(&awscdk.CfnCreationPolicy{ResourceSignal: &awscdk.CfnResourceSignal{
-			Count: jsii.Number(1), Timeout: duration(natReadyWithin).ToIsoString(),
+			Count: jsii.Number(1), Timeout: duration(natReadyTimeout).ToIsoString(),
 		}})
 		accept(instance, "AwsSolutions-EC28", "Metrics by the minute would cost as much as the instance. Status checks, which "+
 			"make EC2 recover it, are by the minute anyway.")

@@ -129,8 +129,8 @@ type workshop struct {
 	addr    string           // where it listens
 }
 
-// mostTime bounds one command.
-const mostTime = 2 * time.Minute
+// maxTime bounds one command.
+const maxTime = 2 * time.Minute
 
 func (w *workshop) do(s step) string {
 	w.t.Helper()
@@ -139,7 +139,7 @@ func (w *workshop) do(s step) string {
 		w.ctrlC()
 		return w.up(strings.Fields(arguments))
 	}
-	ctx, cancel := context.WithTimeout(w.t.Context(), mostTime)
+	ctx, cancel := context.WithTimeout(w.t.Context(), maxTime)
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-c", strings.ReplaceAll(s.command, workshopAddr, w.addr))
 	command.Dir = w.dir

@@ -133,9 +133,9 @@ func listLimit(query url.Values) (int, bool) {
 // last. Expired sessions take up room in the pages of a store. To fill the list it asks for several, but not for many: a
 // visitor must not wait for a store to go through thousands of expired sessions.
 func listSessions(ctx context.Context, cursor string, limit int) (list []userSession, next string, err error) {
-	const mostPages = 5
+	const maxPages = 5
 	list = []userSession{} // in JSON [] and not null
-	for range mostPages {
+	for range maxPages {
 		infos, next, err := session.From(ctx).UserSessions(ctx, cursor, limit-len(list))
 		if err != nil {
 			return nil, "", err

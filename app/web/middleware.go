@@ -74,8 +74,8 @@ func (w *startedWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// longestDelay bounds ?delay=.
-const longestDelay = 2 * time.Second
+// maxDelay bounds ?delay=.
+const maxDelay = 2 * time.Second
 
 // delayed honours ?delay=, where that is allowed. The session is read before the time passes, so that requests overlap
 // in the way that loses updates: each changes a state that it read before the other's change. The time passes in full
@@ -87,9 +87,9 @@ func (s *server) delayed(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if query := r.URL.Query(); query.Has("delay") {
 			delay, err := time.ParseDuration(query.Get("delay"))
-			if err != nil || delay < 0 || delay > longestDelay {
+			if err != nil || delay < 0 || delay > maxDelay {
 				refuse(w, r, http.StatusBadRequest, badValue("query parameter delay", query.Get("delay"),
-					"a duration from 0s to "+longestDelay.String()+", such as 200ms"))
+					"a duration from 0s to "+maxDelay.String()+", such as 200ms"))
 				return
 			}
 			if _, _, err := session.From(r.Context()).Info(r.Context()); err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// connectWithin is an ALB's connection timeout; a target that takes longer is a 504.
-const connectWithin = 10 * time.Second
+// connectTimeout is an ALB's connection timeout; a target that takes longer is a 504.
+const connectTimeout = 10 * time.Second
 
 // idleConnections bounds the connections kept per target; more than a load test on one machine opens.
 const idleConnections = 4096
@@ -135,7 +135,7 @@ type connection struct {
 }
 
 func (c *connections) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: connectWithin}
+	dialer := net.Dialer{Timeout: connectTimeout}
 	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err

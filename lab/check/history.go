@@ -89,20 +89,20 @@ type replayed struct {
 	ops     []*Op
 }
 
-// longestLine bounds a line of a history. A server's answer is a few hundred bytes.
-const longestLine = 1 << 20
+// maxLine bounds a line of a history. A server's answer is a few hundred bytes.
+const maxLine = 1 << 20
 
 // Bounds of what a history may hold, far beyond what a run makes: a file may come from anybody. Sums of these overflow
 // nothing.
 const (
-	longestRun   = 10 * 365 * 24 * time.Hour // and the life of a session
-	mostQuantity = 1_000_000                 // of one request; the server takes 1,000
+	maxRun      = 10 * 365 * 24 * time.Hour // and the life of a session
+	maxQuantity = 1_000_000                 // of one request; the server takes 1,000
 )
 
 // ReadHistory reads a history and judges it. The error says which line is wrong, and in what; when ctx ends, it is why.
 func ReadHistory(ctx context.Context, r io.Reader) (*Replay, error) {
 	scanner := bufio.NewScanner(r)
-	scanner.Buffer(nil, longestLine)
+	scanner.Buffer(nil, maxLine)
 	replay := &Replay{}
 	var lines []line
 	for n := 1; ctx.Err() == nil && scanner.Scan(); n++ {
@@ -110,8 +110,8 @@ func ReadHistory(ctx context.Context, r io.Reader) (*Replay, error) {
 			if err := json.Unmarshal(scanner.Bytes(), &replay.Header); err != nil || replay.Header.Version != historyVersion {
 				return nil, fmt.Errorf("line 1 is not the beginning of a history, which is {\"history\":%d,…}", historyVersion)
 			}
-			if idle := replay.Header.Idle; idle < 0 || idle > longestRun {
-				return nil, fmt.Errorf("line 1: idle_ns is %d: allowed is a number from 0 to %d", idle, longestRun)
+			if idle := replay.Header.Idle; idle < 0 || idle > maxRun {
+				return nil, fmt.Errorf("line 1: idle_ns is %d: allowed is a number from 0 to %d", idle, maxRun)
 			}
 			continue
 		}
@@ -143,12 +143,12 @@ func parseLine(text []byte) (line, error) {
 	if counter, _ := l.counter(); counter < 0 || l.Kind == Cart && counter == visits {
 		return l, fmt.Errorf("product %q is not sold", l.Product)
 	}
-	if l.Quantity < 0 || l.Quantity > mostQuantity {
-		return l, fmt.Errorf("quantity is %d: allowed is a number from 0 to %d", l.Quantity, mostQuantity)
+	if l.Quantity < 0 || l.Quantity > maxQuantity {
+		return l, fmt.Errorf("quantity is %d: allowed is a number from 0 to %d", l.Quantity, maxQuantity)
 	}
-	if l.Sent < 0 || l.Received > longestRun || l.Sent > l.Received {
+	if l.Sent < 0 || l.Received > maxRun || l.Sent > l.Received {
 		return l, fmt.Errorf("sent_ns and received_ns are %d and %d: allowed are numbers from 0 to %d, and no answer before its request",
-			l.Sent, l.Received, longestRun)
+			l.Sent, l.Received, maxRun)
 	}
 	if l.Status == 200 && l.Error == "" {
 		if err := l.Answer.Read(l.Kind, bytes.Clone(l.Body)); err != nil {

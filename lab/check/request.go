@@ -36,11 +36,11 @@ const (
 
 type counts [counters]int64
 
-// longestUser bounds the name of a user, in bytes; the server takes 64 characters.
-const longestUser = 1000
+// maxUser bounds the name of a user, in bytes; the server takes 64 characters.
+const maxUser = 1000
 
-// mostCount bounds what an answer may show of a counter: differences of such numbers don't overflow.
-const mostCount = 1 << 60
+// maxCount bounds what an answer may show of a counter: differences of such numbers don't overflow.
+const maxCount = 1 << 60
 
 var counterNames = [counters]string{"visits", "rubber-duck", "coffee", "pager", "cactus", "socks", MarkProduct}
 
@@ -107,8 +107,8 @@ func (a *Answer) Read(kind Kind, body []byte) error {
 	if err := json.Unmarshal(body, &content); err != nil {
 		return fmt.Errorf("the answer is not the JSON that it should be: %w", err)
 	}
-	if len(content.User) > longestUser {
-		return fmt.Errorf("the answer has a user of %d bytes: allowed are %d at most", len(content.User), longestUser)
+	if len(content.User) > maxUser {
+		return fmt.Errorf("the answer has a user of %d bytes: allowed are %d at most", len(content.User), maxUser)
 	}
 	v := view{whole: kind != Write && kind != Cart, user: content.User}
 	v.visits, v.cart = kind != Cart, kind != Write
@@ -118,7 +118,7 @@ func (a *Answer) Read(kind Kind, body []byte) error {
 	}
 	v.live = content.Created != nil
 	if v.live && content.Expires != nil {
-		v.lifetime = min(content.Expires.Sub(*content.Created), longestRun) // negative where a clock was set back between them
+		v.lifetime = min(content.Expires.Sub(*content.Created), maxRun) // negative where a clock was set back between them
 	}
 	if v.visits {
 		v.counts[visits] = *content.Visits
@@ -127,8 +127,8 @@ func (a *Answer) Read(kind Kind, body []byte) error {
 		v.counts[firstProduct+i] = content.Cart[name]
 	}
 	for counter, n := range v.counts {
-		if n < -mostCount || n > mostCount {
-			return fmt.Errorf("the answer has %s %d: allowed are %d at most", counterNames[counter], n, int64(mostCount))
+		if n < -maxCount || n > maxCount {
+			return fmt.Errorf("the answer has %s %d: allowed are %d at most", counterNames[counter], n, int64(maxCount))
 		}
 	}
 	a.Body, a.view = body, v

@@ -101,7 +101,7 @@ func replaceNumbers(in, value any) (n int) {
 }
 
 func TestTemplatesAreFilesOfBoundedLength(t *testing.T) {
-	long := `{"Resources":{"A":{"Type":"` + strings.Repeat("a", longestFile) + `"}}}`
+	long := `{"Resources":{"A":{"Type":"` + strings.Repeat("a", maxFile) + `"}}}`
 	for want, spoil := range map[string]func(path string) error{
 		"longer than":     func(path string) error { return os.WriteFile(path, []byte(long), 0o600) },
 		"no regular file": func(path string) error { return syscall.Mkfifo(path, 0o600) },

@@ -40,14 +40,14 @@ type Resource struct {
 	template *Template
 }
 
-// longestFile bounds templates and files of prices, in bytes: sixteen times the longest template that CloudFormation takes.
-const longestFile = 16 << 20
+// maxFile bounds templates and files of prices, in bytes: sixteen times the longest template that CloudFormation takes.
+const maxFile = 16 << 20
 
 // readAll reads what the file called name has.
 func readAll(r io.Reader, name string) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(r, longestFile+1))
-	if err == nil && len(text) > longestFile {
-		err = fmt.Errorf("%s is longer than %d bytes", name, longestFile)
+	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s is longer than %d bytes", name, maxFile)
 	}
 	return text, err
 }
@@ -140,10 +140,10 @@ func text(value any) string {
 	return text
 }
 
-// mostNumber bounds what a template says, so that products of it are finite: more than a deployment can have of anything.
-const mostNumber = 1e9
+// maxNumber bounds what a template says, so that products of it are finite: more than a deployment can have of anything.
+const maxNumber = 1e9
 
-// number is 0 where there is none, or one below 0, and mostNumber at most. CloudFormation takes numbers in quotes.
+// number is 0 where there is none, or one below 0, and maxNumber at most. CloudFormation takes numbers in quotes.
 func (r Resource) number(path ...string) float64 { return number(r.value(path...)) }
 
 func number(value any) float64 {
@@ -157,7 +157,7 @@ func number(value any) float64 {
 	if !(n > 0) { // or it is none at all
 		return 0
 	}
-	return min(n, mostNumber)
+	return min(n, maxNumber)
 }
 
 func (r Resource) list(path ...string) []any {

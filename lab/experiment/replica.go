@@ -39,8 +39,8 @@ type write struct {
 	request *http.Request
 }
 
-// longestQueue bounds the writes on their way to the copy: some seconds' worth.
-const longestQueue = 10_000
+// maxQueue bounds the writes on their way to the copy: some seconds' worth.
+const maxQueue = 10_000
 
 // newReplica listens on a free loopback port until it is closed. The tables are there already.
 func newReplica(endpoint, table, copy string, lag time.Duration) (r *replica, address string, err error) {
@@ -52,7 +52,7 @@ func newReplica(endpoint, table, copy string, lag time.Duration) (r *replica, ad
 	if err != nil {
 		return nil, "", fmt.Errorf("listening for a replica's clients: %w", err)
 	}
-	queue := make(chan write, longestQueue)
+	queue := make(chan write, maxQueue)
 	r = &replica{table: table, copy: copy, lag: lag, target: target, queue: queue}
 	r.proxy = httputil.NewSingleHostReverseProxy(target)
 	r.proxy.ErrorLog = log.New(io.Discard, "", 0)

@@ -205,13 +205,13 @@ func (s *scene) happened(what string) {
 // visitors are those of most experiments.
 func visitors() load.Options {
 	return load.Options{
-		Rate: load.Rate{{From: 100, To: 100}}, Duration: longestDrill, Sessions: 30, Mix: load.DefaultMix(),
+		Rate: load.Rate{{From: 100, To: 100}}, Duration: maxDrill, Sessions: 30, Mix: load.DefaultMix(),
 		Timeout: 10 * time.Second,
 	}
 }
 
-// longestDrill bounds the load of most experiments, should a drill never end.
-const longestDrill = 3 * time.Minute
+// maxDrill bounds the load of most experiments, should a drill never end.
+const maxDrill = 3 * time.Minute
 
 // under runs the drill while visitors send requests, and returns what came of these. They are sent for a phase before the
 // drill begins, and until it ends, but no longer than the options' duration.

@@ -44,7 +44,7 @@ const (
 
 	// A pause outlasts what servers give the store to answer.
 	shortestPause, longestPause = time.Second, 4 * time.Second
-	longestAbsence              = 2 * time.Second // of a store, from its end to its start
+	maxAbsence                  = 2 * time.Second // of a store, from its end to its start
 )
 
 func (e soak) Run(ctx context.Context, lab *Lab) (Observation, error) {
@@ -56,7 +56,7 @@ func (e soak) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	lab.Report(fmt.Sprintf("the faults' times and kinds are of the seed %d", seed))
 	v := visitors()
 	v.Rate = load.Rate{{From: float64(e.visitors), To: float64(e.visitors)}}
-	v.Sessions, v.Duration = e.visitors, lab.Length+longestDrill
+	v.Sessions, v.Duration = e.visitors, lab.Length+maxDrill
 	o := Observation{Advice: "Let servers and their store be restarted whenever that is convenient, and keep sessions " +
 		"in a store that has on disk, or on several machines, what it acknowledges."}
 	o.set("length", "%v, with a fault of servers and one of the store every %v on average, each kind on its own", lab.Length, e.every)
@@ -108,7 +108,7 @@ func (e soak) Run(ctx context.Context, lab *Lab) (Observation, error) {
 func visit(ctx context.Context, witness *browser) error {
 	for began := time.Now(); ; {
 		_, err := witness.must(ctx, http.MethodPost, "/api/visits", nil)
-		if err == nil || ctx.Err() != nil || time.Since(began) > healWithin {
+		if err == nil || ctx.Err() != nil || time.Since(began) > healTimeout {
 			return err
 		}
 		_ = pause(ctx, readPause)
@@ -127,7 +127,7 @@ func (e soak) judge(o *Observation, r load.Result, s *soaking) {
 	o.atLeast("servers killed", float64(s.kills), 1)
 	o.atLeast("pauses of the store", float64(s.pauses), 1)
 	o.atLeast("restarts of the store", float64(s.restarts), 1)
-	o.atLeast(fmt.Sprintf("of these %d times, the first session was there again within %v", s.pauses+s.restarts, healWithin),
+	o.atLeast(fmt.Sprintf("of these %d times, the first session was there again within %v", s.pauses+s.restarts, healTimeout),
 		float64(s.healed), float64(s.pauses+s.restarts))
 	o.atLeast("servers that run at the end", float64(s.running()), float64(e.setup.servers))
 	o.steady(s.samples, s.lab.Length)
@@ -256,7 +256,7 @@ func (s *soaking) disturb(ctx context.Context, r *rand.Rand) error {
 			err = errors.Join(pause(ctx, length), store.Resume())
 		}
 	} else {
-		length := time.Duration(share * float64(longestAbsence))
+		length := time.Duration(share * float64(maxAbsence))
 		s.note("the store is killed, and started again after %.1f s", length.Seconds())
 		s.restarts++
 		err = store.Kill()

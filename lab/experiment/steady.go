@@ -66,12 +66,12 @@ type meter struct {
 	client *http.Client
 }
 
-// meterWithin bounds one reading: a machine that is busy with something else proves nothing.
-const meterWithin = 5 * time.Second
+// meterTimeout bounds one reading: a machine that is busy with something else proves nothing.
+const meterTimeout = 5 * time.Second
 
 func newMeter(url string) meter {
 	// A connection each, so that the server has the same number of them at every reading.
-	return meter{url, &http.Client{Timeout: meterWithin, Transport: &http.Transport{DisableKeepAlives: true}}}
+	return meter{url, &http.Client{Timeout: meterTimeout, Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
 const (
@@ -157,9 +157,9 @@ func (o *Observation) steady(samples []sample, length time.Duration) {
 
 const (
 	restLength = 2 * time.Second // in which a server is measured without visitors: some readings are between health checks
-	// mostAtRest is by how much goroutines and descriptors may grow without visitors: the runtime has some goroutines that
+	// maxAtRest is by how much goroutines and descriptors may grow without visitors: the runtime has some goroutines that
 	// come and go. One that is left by every tenth fault would show after twenty minutes.
-	mostAtRest = 5
+	maxAtRest = 5
 )
 
 // settled checks that a server has no more goroutines and descriptors after the visitors than before them: the least of
@@ -172,7 +172,7 @@ func (o *Observation) settled(before, after []sample) {
 	}
 	for _, i := range []int{goroutines, descriptors} {
 		growth := slices.Min(takes(after, i)) - slices.Min(takes(before, i))
-		o.atMost(resources()[i].name+" more after the visitors than before them", growth, mostAtRest)
+		o.atMost(resources()[i].name+" more after the visitors than before them", growth, maxAtRest)
 	}
 }
 

@@ -62,8 +62,8 @@ func outageRoutes() []route {
 	}
 }
 
-// healWithin bounds how long a store that is back is waited for.
-const healWithin = 30 * time.Second
+// healTimeout bounds how long a store that is back is waited for.
+const healTimeout = 30 * time.Second
 
 func (e storeOutage) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	o := Observation{Advice: "Give the store a timeout of its own, well below the load balancer's, and let health " +
@@ -154,7 +154,7 @@ func (storeOutage) ask(ctx context.Context, r route, visitor *browser) reply {
 // heal waits for the visitor's session, and returns how long that took and how many sessions there are: 1, or 0.
 func (storeOutage) heal(ctx context.Context, visitor *browser) (time.Duration, int) {
 	began := time.Now()
-	for time.Since(began) < healWithin && ctx.Err() == nil {
+	for time.Since(began) < healTimeout && ctx.Err() == nil {
 		if r := visitor.copy().do(ctx, http.MethodGet, "/api/session", nil); r.status == http.StatusOK {
 			if r.state().Visits > 0 {
 				return time.Since(began), 1

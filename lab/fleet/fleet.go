@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	readyWithin = time.Minute      // a new server's time to answer, and to pass its first health check
-	stopWithin  = 5 * time.Second  // from SIGTERM to SIGKILL when the whole fleet closes
-	removeDead  = 30 * time.Second // how long a dead server stays in the list once it is unhealthy
+	readyTimeout = time.Minute      // a new server's time to answer, and to pass its first health check
+	stopTimeout  = 5 * time.Second  // from SIGTERM to SIGKILL when the whole fleet closes
+	removeDead   = 30 * time.Second // how long a dead server stays in the list once it is unhealthy
 )
 
 // MostServers is how many servers a fleet has at most, those included that are starting, stopping or dead but listed.
@@ -282,7 +282,7 @@ func (f *Fleet) Close() {
 	f.cancel()
 	f.balancer.Close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	for _, m := range f.list() {
 		f.running.Go(func() { _ = m.process.Stop(ctx) })

@@ -31,7 +31,7 @@ func environment(shared config.Config, name, zone, address, admin string) []stri
 // launch starts the server, waits until it answers, registers it and waits until it is healthy. When that fails, the
 // process has ended.
 func (f *Fleet) launch(ctx context.Context, m *member) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("%s did not answer within %v", m.name, readyWithin))
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("%s did not answer within %v", m.name, readyTimeout))
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		if err := f.start(m); err != nil {
@@ -175,7 +175,7 @@ func (f *Fleet) follow(m *member) {
 func (f *Fleet) stop(m *member) {
 	// Its only error is that the target is not registered, or no more.
 	_ = f.balancer.Deregister(f.ctx, m.name)
-	ctx, cancel := context.WithTimeout(context.Background(), f.options.Config.DrainTimeout+stopWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), f.options.Config.DrainTimeout+stopTimeout)
 	defer cancel()
 	err := m.process.Stop(ctx)
 	f.drop(m)

@@ -12,11 +12,11 @@ import (
 	"stateless-servers/lab/fleet"
 )
 
-// addWithin bounds the launch of a server; its visitor may leave earlier, and the server is launched all the same.
-const addWithin = 15 * time.Second
+// addTimeout bounds the launch of a server; its visitor may leave earlier, and the server is launched all the same.
+const addTimeout = 15 * time.Second
 
 func (p *Page) add(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), addWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), addTimeout)
 	defer cancel()
 	server, err := p.fleet.Add(ctx)
 	switch {
@@ -62,11 +62,11 @@ func (p *Page) change(w http.ResponseWriter, r *http.Request, status int, do fun
 	}
 }
 
-// longestForm bounds the body of a request, in bytes.
-const longestForm = 1 << 10
+// maxForm bounds the body of a request, in bytes.
+const maxForm = 1 << 10
 
 func (p *Page) switchLoad(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, longestForm)
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	name := r.PostFormValue("level")
 	i := slices.IndexFunc(levels(), func(l Level) bool { return l.Name == name })
 	if i < 0 {

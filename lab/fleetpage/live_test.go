@@ -207,7 +207,7 @@ func TestLoadRoute(t *testing.T) {
 	if got := askWith(t, newFake(), "POST", "/_lab/load", map[string]string{"Accept": html}, form); got.Code != http.StatusSeeOther {
 		t.Errorf("a browser's form: %d", got.Code)
 	}
-	if got := askWith(t, newFake(), "POST", "/_lab/load", nil, "level="+strings.Repeat("x", longestForm)); got.Code != http.StatusUnprocessableEntity {
+	if got := askWith(t, newFake(), "POST", "/_lab/load", nil, "level="+strings.Repeat("x", maxForm)); got.Code != http.StatusUnprocessableEntity {
 		t.Errorf("a long form: %d", got.Code)
 	}
 }

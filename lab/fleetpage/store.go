@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	askEvery  = time.Second
-	askWithin = 5 * time.Second // longer than a server waits for its store
+	askEvery   = time.Second
+	askTimeout = 5 * time.Second // longer than a server waits for its store
 )
 
 // Reach is whether the store answers, as a healthy server of the fleet sees it.
@@ -48,7 +48,7 @@ type storeWatch struct {
 }
 
 func newStoreWatch(kind config.Store, f Fleet, events *Events) *storeWatch {
-	w := &storeWatch{fleet: f, events: events, client: http.Client{Timeout: askWithin}, state: storeState{Reach: ReachUnknown}}
+	w := &storeWatch{fleet: f, events: events, client: http.Client{Timeout: askTimeout}, state: storeState{Reach: ReachUnknown}}
 	switch kind {
 	case config.StoreMemory, config.StoreCookie, config.StoreToken:
 		w.state.Reach = ReachNone

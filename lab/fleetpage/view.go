@@ -69,8 +69,8 @@ func (p *Page) show(w http.ResponseWriter, r *http.Request) {
 	_, _ = body.WriteTo(w)
 }
 
-// writeWithin bounds how long a browser may leave a message unread.
-const writeWithin = 10 * time.Second
+// writeTimeout bounds how long a browser may leave a message unread.
+const writeTimeout = 10 * time.Second
 
 // live sends what the page shows as server-sent events: at once, with every event, and once a second.
 func (p *Page) live(w http.ResponseWriter, r *http.Request) {
@@ -85,7 +85,7 @@ func (p *Page) live(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		message := bytes.ReplaceAll(bytes.TrimSpace(body.Bytes()), []byte("\n"), []byte("\ndata: "))
-		_ = response.SetWriteDeadline(time.Now().Add(writeWithin)) // a test's recorder has none
+		_ = response.SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's recorder has none
 		if _, err := w.Write([]byte("data: " + string(message) + "\n\n")); err != nil || response.Flush() != nil {
 			return
 		}

@@ -50,7 +50,7 @@ func (a *attack) work(ctx context.Context) {
 			return
 		}
 		o := a.dispatch()
-		if a.waiting.Load() == 0 && a.running < mostInFlight {
+		if a.waiting.Load() == 0 && a.running < maxInFlight {
 			a.start(ctx)
 		}
 		a.lead.Unlock()
@@ -73,7 +73,7 @@ func (a *attack) receive(o outgoing, r reply) (failed string) {
 }
 
 const (
-	closeWithin   = 10 * time.Second // to look at every session a last time
+	closeTimeout  = 10 * time.Second // to look at every session a last time
 	closeEarly    = 3 * time.Second  // the same, after an interruption
 	closeAtATime  = 16
 	closeInterval = 100 * time.Millisecond // between two looks at a session in doubt
@@ -82,7 +82,7 @@ const (
 
 // close reads every session a last time, and again while it is in doubt what became of it.
 func (a *attack) close(ctx context.Context) {
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(closeEarly, cancel) })()
 	visitors := make(chan *visitor)

@@ -9,11 +9,11 @@ import (
 
 // Bounds of what a file may hold as a Result, far beyond what a Run makes: a file may come from anybody.
 const (
-	mostNumber = 1e15 // of any number, so that sums of them don't overflow
-	mostText   = 1 << 20
-	mostItems  = 100_000 // of a list
-	mostKeys   = 1000    // such as servers
-	mostDigits = 3       // significant ones, of a histogram: its size
+	maxNumber = 1e15 // of any number, so that sums of them don't overflow
+	maxText   = 1 << 20
+	maxItems  = 100_000 // of a list
+	maxKeys   = 1000    // such as servers
+	maxDigits = 3       // significant ones, of a histogram: its size
 )
 
 // checkBounds reports what in the Result no Run could have written, by its name in the JSON.
@@ -33,8 +33,8 @@ func (r Result) checkBounds() error {
 			servers[name] = true
 		}
 	}
-	if len(servers) > mostKeys {
-		return fmt.Errorf("series has %d servers: allowed are %d at most", len(servers), mostKeys)
+	if len(servers) > maxKeys {
+		return fmt.Errorf("series has %d servers: allowed are %d at most", len(servers), maxKeys)
 	}
 	return nil
 }
@@ -42,27 +42,27 @@ func (r Result) checkBounds() error {
 // bounded looks at every number, text, list and map that v holds. Where is the name of v in the JSON.
 func bounded(v reflect.Value, where string) error {
 	outOfBounds := func(value any) error {
-		return fmt.Errorf("%s is %v: allowed is a number from 0 to %g", where, value, float64(mostNumber))
+		return fmt.Errorf("%s is %v: allowed is a number from 0 to %g", where, value, float64(maxNumber))
 	}
 	tooLong := func(what string, most int) error {
 		return fmt.Errorf("%s has %d %s: allowed are %d at most", where, v.Len(), what, most)
 	}
 	switch v.Kind() {
 	case reflect.Int, reflect.Int64:
-		if n := v.Int(); n < 0 || n > mostNumber {
+		if n := v.Int(); n < 0 || n > maxNumber {
 			return outOfBounds(n)
 		}
 	case reflect.Float64:
-		if x := v.Float(); !(x >= 0 && x <= mostNumber) {
+		if x := v.Float(); !(x >= 0 && x <= maxNumber) {
 			return outOfBounds(x)
 		}
 	case reflect.String:
-		if v.Len() > mostText {
-			return tooLong("bytes", mostText)
+		if v.Len() > maxText {
+			return tooLong("bytes", maxText)
 		}
 	case reflect.Slice:
-		if v.Len() > mostItems {
-			return tooLong("items", mostItems)
+		if v.Len() > maxItems {
+			return tooLong("items", maxItems)
 		}
 		for i := range v.Len() {
 			if err := bounded(v.Index(i), fmt.Sprintf("%s[%d]", where, i)); err != nil {
@@ -70,8 +70,8 @@ func bounded(v reflect.Value, where string) error {
 			}
 		}
 	case reflect.Map:
-		if v.Len() > mostKeys {
-			return tooLong("keys", mostKeys)
+		if v.Len() > maxKeys {
+			return tooLong("keys", maxKeys)
 		}
 		for _, key := range v.MapKeys() {
 			if err := bounded(v.MapIndex(key), fmt.Sprintf("%s[%.40q]", where, key)); err != nil {

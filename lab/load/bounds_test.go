@@ -100,8 +100,8 @@ func TestSizesOfAResultAreBounded(t *testing.T) {
 		"series[1].t is 0: allowed is more":      func(r *Result) { r.Series[1].T = 0 },
 		"series has 1100 servers":                func(r *Result) { r.Series = []Span{{T: 0, Servers: names("a", 600)}, {T: 1, Servers: names("b", 500)}} },
 		"errors has 1001 keys":                   func(r *Result) { r.Errors = names("e", 1001) },
-		"events has 100001 items":                func(r *Result) { r.Events = make([]Event, mostItems+1) },
-		"findings[0] has 1048577 bytes":          func(r *Result) { r.Findings = []string{strings.Repeat("a", mostText+1)} },
+		"events has 100001 items":                func(r *Result) { r.Events = make([]Event, maxItems+1) },
+		"findings[0] has 1048577 bytes":          func(r *Result) { r.Findings = []string{strings.Repeat("a", maxText+1)} },
 		"settings[0].machine.load is -1":         func(r *Result) { r.Settings[0].Machine.Load = -1 },
 		`series[0].servers["\x1b[2J"] is -1: al`: func(r *Result) { r.Series[0].Servers = map[string]int64{"\x1b[2J": -1} },
 	} {
@@ -176,7 +176,7 @@ func TestMergedSeriesIsBounded(t *testing.T) {
 
 // A histogram of a file takes no more memory than one of a run, and its counts don't overflow.
 func TestHistogramsAreBounded(t *testing.T) {
-	large := hdrhistogram.New(1, longestTime.Microseconds(), 5)
+	large := hdrhistogram.New(1, maxTime.Microseconds(), 5)
 	_ = large.RecordValue(1)
 	many := newHistogram()
 	_ = many.RecordValues(1, math.MaxInt64)
@@ -215,7 +215,7 @@ func TestResultOfARunIsBounded(t *testing.T) {
 	if n := len(r.Series); n != mergedSpans {
 		t.Errorf("%d spans", n)
 	}
-	if got := r.Series[1].Servers; len(got) != mostServers+1 || got["server-7"] != 1 || got["others"] != 1500+2000 {
+	if got := r.Series[1].Servers; len(got) != maxServers+1 || got["server-7"] != 1 || got["others"] != 1500+2000 {
 		t.Errorf("%d servers, server-7 %d times, others %d times", len(got), got["server-7"], got["others"])
 	}
 	if got := r.Series[mergedSpans-1].Servers["server-7"]; got != 1 {
@@ -232,10 +232,10 @@ func TestResultOfARunIsBounded(t *testing.T) {
 
 func TestCookiesOfAVisitorAreBounded(t *testing.T) {
 	jar := &cookies{}
-	for i := range 2 * mostCookies {
+	for i := range 2 * maxCookies {
 		jar.apply([]string{fmt.Sprintf("c%d=1", i), "c0=2"})
 	}
-	if len(jar.list) != mostCookies || !strings.HasPrefix(jar.header, "c0=2; c1=1; ") {
+	if len(jar.list) != maxCookies || !strings.HasPrefix(jar.header, "c0=2; c1=1; ") {
 		t.Errorf("%d cookies: %s", len(jar.list), jar.header)
 	}
 }

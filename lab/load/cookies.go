@@ -13,8 +13,8 @@ type cookies struct {
 	header string // what a request sends
 }
 
-// mostCookies is how many a browser must keep of one origin (RFC 6265, section 6.1), and a visitor keeps.
-const mostCookies = 50
+// maxCookies is how many a browser must keep of one origin (RFC 6265, section 6.1), and a visitor keeps.
+const maxCookies = 50
 
 // apply does what the answer's Set-Cookie headers say.
 func (c *cookies) apply(lines []string) {
@@ -43,7 +43,7 @@ func (c *cookies) set(cookie http.Cookie, removed bool) {
 		}
 		return
 	}
-	if !removed && len(c.list) < mostCookies {
+	if !removed && len(c.list) < maxCookies {
 		c.list = append(c.list, cookie)
 	}
 }

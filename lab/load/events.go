@@ -15,9 +15,9 @@ type Event struct {
 }
 
 const (
-	mostEvents = 1000            // are kept
-	settled    = time.Second     // servers that first answer after that are news
-	quiet      = 2 * time.Second // without an error ends a spell of errors
+	maxEvents = 1000            // are kept
+	settled   = time.Second     // servers that first answer after that are news
+	quiet     = 2 * time.Second // without an error ends a spell of errors
 )
 
 // events notes what happens. It is safe for concurrent use.
@@ -39,7 +39,7 @@ func (e *events) add(at time.Duration, what string) {
 }
 
 func (e *events) append(at time.Duration, what string) {
-	if len(e.list) < mostEvents {
+	if len(e.list) < maxEvents {
 		e.list = append(e.list, Event{at.Seconds(), what})
 	}
 }

@@ -138,11 +138,11 @@ func merge(into *hdrhistogram.Histogram, text string) error {
 	if err != nil {
 		return fmt.Errorf("its histogram can't be read: %w", err)
 	}
-	if h.SignificantFigures() > mostDigits || h.TotalCount() > mostNumber {
-		return fmt.Errorf("its histogram has more than %d significant digits, or more than %g times", mostDigits, float64(mostNumber))
+	if h.SignificantFigures() > maxDigits || h.TotalCount() > maxNumber {
+		return fmt.Errorf("its histogram has more than %d significant digits, or more than %g times", maxDigits, float64(maxNumber))
 	}
 	if dropped := into.Merge(h); dropped > 0 {
-		return fmt.Errorf("its histogram has %d times over %v", dropped, longestTime)
+		return fmt.Errorf("its histogram has %d times over %v", dropped, maxTime)
 	}
 	return nil
 }

@@ -11,24 +11,24 @@ import (
 )
 
 const (
-	// probeWithin is the time for each answer to a probe at least. A test with a short timeout is no reason to refuse a
+	// probeTimeout is the time for each answer to a probe at least. A test with a short timeout is no reason to refuse a
 	// target that isn't warm yet.
-	probeWithin = 10 * time.Second
+	probeTimeout = 10 * time.Second
 
 	// The application says by a 503 that its store, or the server itself, is late. In its first seconds that passes.
-	availableWithin = 10 * time.Second
-	availablePause  = 250 * time.Millisecond
+	availableTimeout = 10 * time.Second
+	availablePause   = 250 * time.Millisecond
 )
 
 // probe asks the target for what a run must know: that it is the sample application, how long its sessions last unused,
 // and whether they begin with a login, for its store changes none after. User is who logs in.
 func probe(ctx context.Context, client client, target, user string) (idle time.Duration, byLogin bool, err error) {
 	jar, began := &cookies{}, time.Now()
-	client.timeout = max(client.timeout, probeWithin)
+	client.timeout = max(client.timeout, probeTimeout)
 	ask := func(kind check.Kind, method, path string, form url.Values) (reply, error) {
 		o := outgoing{kind: kind, method: method, path: path, form: form.Encode(), cookies: jar.header}
 		reply := client.send(ctx, o)
-		for reply.Status == http.StatusServiceUnavailable && time.Since(began) < availableWithin && ctx.Err() == nil {
+		for reply.Status == http.StatusServiceUnavailable && time.Since(began) < availableTimeout && ctx.Err() == nil {
 			time.Sleep(availablePause)
 			reply = client.send(ctx, o)
 		}
@@ -63,7 +63,7 @@ func (r reply) explain(target, request string) error {
 		return fmt.Errorf("%s sends visitors on to %s: test that address", target, r.location)
 	case r.Status == http.StatusServiceUnavailable:
 		return fmt.Errorf("%s answers %s with %d %s, for %v now; its servers or their store are down or overloaded",
-			target, request, r.Status, http.StatusText(r.Status), availableWithin)
+			target, request, r.Status, http.StatusText(r.Status), availableTimeout)
 	case r.Status != http.StatusOK:
 		return fmt.Errorf("%s answers %s with %d %s; load tests are for the sample application",
 			target, request, r.Status, http.StatusText(r.Status))

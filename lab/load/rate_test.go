@@ -115,16 +115,16 @@ func TestCookies(t *testing.T) {
 // Latency counts from when a request was due, whoever is to blame that it was sent late.
 func TestLatencyCountsFromTheSchedule(t *testing.T) {
 	// Spans as long as that, so that the latest answer closes two of them, not thousands.
-	s := newStats(longestTime)
+	s := newStats(maxTime)
 	s.add(sample{due: 0, sent: 0, received: 10 * time.Millisecond, server: "server-1"}, false) // in the warm-up
 	s.add(sample{due: time.Second, sent: 1200 * time.Millisecond, received: 1250 * time.Millisecond, server: "server-1"}, true)
-	s.add(sample{due: 2 * time.Second, sent: 2 * time.Second, received: 2*time.Second + 2*longestTime, failed: errTimeout}, true)
+	s.add(sample{due: 2 * time.Second, sent: 2 * time.Second, received: 2*time.Second + 2*maxTime, failed: errTimeout}, true)
 	for _, got := range []struct {
 		name      string
 		got, want float64
 	}{
 		{"latency", quantiles(s.latency).P50, 250}, {"service", quantiles(s.service).P50, 50}, {"late", quantiles(s.late).Max, 200},
-		{"longest", quantiles(s.latency).Max, float64(longestTime.Milliseconds())},
+		{"longest", quantiles(s.latency).Max, float64(maxTime.Milliseconds())},
 		{"requests", float64(s.requests), 2}, {"ok", float64(s.ok), 1}, {"timeouts", float64(s.errors[errTimeout]), 1},
 		{"of server-1", float64(s.servers["server-1"]), 1},
 	} {

@@ -144,8 +144,8 @@ func TestWhatCannotBeMerged(t *testing.T) {
 	if _, err := Merge(r, broken); err == nil || !strings.Contains(err.Error(), "result 2: its histogram can't be read") {
 		t.Errorf("got %v", err)
 	}
-	long := hdrhistogram.New(1, (2 * longestTime).Microseconds(), 3)
-	_ = long.RecordValue((2 * longestTime).Microseconds())
+	long := hdrhistogram.New(1, (2 * maxTime).Microseconds(), 3)
+	_ = long.RecordValue((2 * maxTime).Microseconds())
 	if err := broken.encode(long, long); err != nil {
 		t.Fatal(err)
 	}

@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	mostInFlight    = 10_000           // requests at a time; at more, they wait, which their latency shows
-	longestAnswer   = 1 << 20          // bytes that are read of an answer's body
-	longestHeader   = 64 << 10         // and of its header
-	connectWithin   = 10 * time.Second // at most; the timeout of a request may be shorter
+	maxInFlight     = 10_000           // requests at a time; at more, they wait, which their latency shows
+	maxAnswer       = 1 << 20          // bytes that are read of an answer's body
+	maxHeader       = 64 << 10         // and of its header
+	connectTimeout  = 10 * time.Second // at most; the timeout of a request may be shorter
 	idleConnections = 90 * time.Second // are kept for that long
 )
 
@@ -47,15 +47,15 @@ type client struct {
 func newClient(base *url.URL, timeout time.Duration) *client {
 	return &client{base, timeout, &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: connectWithin}).DialContext,
-		TLSHandshakeTimeout: connectWithin,
+		DialContext:         (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		TLSHandshakeTimeout: connectTimeout,
 		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2
-		MaxIdleConns:        mostInFlight,
-		MaxIdleConnsPerHost: mostInFlight,
+		MaxIdleConns:        maxInFlight,
+		MaxIdleConnsPerHost: maxInFlight,
 		IdleConnTimeout:     idleConnections,
 		DisableCompression:  true,
 
-		MaxResponseHeaderBytes: longestHeader,
+		MaxResponseHeaderBytes: maxHeader,
 	}}
 }
 
@@ -92,7 +92,7 @@ func (c *client) send(ctx context.Context, o outgoing) reply {
 		Answer:    check.Answer{Server: response.Header.Get("X-Served-By"), Status: response.StatusCode},
 		setCookie: response.Header["Set-Cookie"], location: response.Header.Get("Location"),
 	}
-	r.Body, err = io.ReadAll(io.LimitReader(response.Body, longestAnswer))
+	r.Body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		r.Error = class(err)
 	}

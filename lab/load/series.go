@@ -20,15 +20,15 @@ type Span struct {
 }
 
 const (
-	mostSpans   = 600 // of a run
+	maxSpans    = 600 // of a run
 	spanDigits  = 2   // significant ones, of the histograms of spans
 	shortestBin = time.Second
-	mergedSpans = 2 * mostSpans // of a merged result
+	mergedSpans = 2 * maxSpans // of a merged result
 )
 
 // spanLength is how long each span of a run of that length is: whole seconds.
 func spanLength(run time.Duration) time.Duration {
-	seconds := math.Ceil(run.Seconds() / mostSpans)
+	seconds := math.Ceil(run.Seconds() / maxSpans)
 	return max(shortestBin, time.Duration(seconds)*time.Second)
 }
 
@@ -48,7 +48,7 @@ func newSeries(length time.Duration) *series {
 }
 
 func newSpanHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(1, longestTime.Microseconds(), spanDigits)
+	return hdrhistogram.New(1, maxTime.Microseconds(), spanDigits)
 }
 
 // add counts an answer. An answer that comes a moment after others of the next span counts there, and one that comes after

@@ -12,16 +12,16 @@ import (
 	"stateless-servers/lab/check"
 )
 
-// longestTime bounds what the histograms tell apart; times are in microseconds, to three significant digits.
-const longestTime = time.Hour
+// maxTime bounds what the histograms tell apart; times are in microseconds, to three significant digits.
+const maxTime = time.Hour
 
 func newHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(1, longestTime.Microseconds(), 3)
+	return hdrhistogram.New(1, maxTime.Microseconds(), 3)
 }
 
 // record never fails: what is out of bounds is recorded as the bound.
 func record(h *hdrhistogram.Histogram, d time.Duration) {
-	_ = h.RecordValue(min(max(d.Microseconds(), 1), longestTime.Microseconds()))
+	_ = h.RecordValue(min(max(d.Microseconds(), 1), maxTime.Microseconds()))
 }
 
 // sample is one request that was measured.
@@ -104,9 +104,9 @@ func (s *stats) add(one sample, measured bool) {
 
 // Bounds of the servers that are told apart: whatever answers may call itself anything, and another name each time.
 const (
-	mostServers   = 500
-	longestServer = 100 // bytes
-	otherServers  = "others"
+	maxServers   = 500
+	maxServer    = 100 // bytes
+	otherServers = "others"
 )
 
 // name returns the name under which an answer of that server counts: its own, or otherServers beyond the bounds.
@@ -114,7 +114,7 @@ func (s *stats) name(own string) string {
 	if own == "" || s.known[own] {
 		return own
 	}
-	if len(own) > longestServer || len(s.known) >= mostServers {
+	if len(own) > maxServer || len(s.known) >= maxServers {
 		return otherServers
 	}
 	s.known[own] = true

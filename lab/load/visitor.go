@@ -82,8 +82,8 @@ func (v *visitor) next(kind check.Kind) outgoing {
 	return o
 }
 
-// mostPieces bounds what one request puts into the cart; the server refuses more.
-const mostPieces = 1000
+// maxPieces bounds what one request puts into the cart; the server refuses more.
+const maxPieces = 1000
 
 // opening begins the session: with the visitor's mark in the cart, or with a login, where the store keeps nothing else.
 func (v *visitor) opening() check.Request {
@@ -91,7 +91,7 @@ func (v *visitor) opening() check.Request {
 		return check.Request{Kind: check.Login}
 	}
 	serial := v.index*31 + v.number // neighbours differ, and so do sessions that follow each other
-	return check.Request{Kind: check.Cart, Product: check.MarkProduct, Quantity: int64(1 + serial%mostPieces)}
+	return check.Request{Kind: check.Cart, Product: check.MarkProduct, Quantity: int64(1 + serial%maxPieces)}
 }
 
 // address says how the request goes over the wire.

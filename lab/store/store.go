@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	pingWithin = 3 * time.Second // a store that the user named has this long to answer
-	expiryTick = 100 * time.Millisecond
+	pingTimeout = 3 * time.Second // a store that the user named has this long to answer
+	expiryTick  = 100 * time.Millisecond
 
 	localRegion = "us-east-1" // where DynamoDB Local pretends to be; any region would do
 )
@@ -105,7 +105,7 @@ func StartDurable(ctx context.Context, c *config.Config) (Store, error) {
 }
 
 func ping(ctx context.Context, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, pingWithin)
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	if err := storeserver.PingValkey(ctx, addr); err != nil {
 		return fmt.Errorf("--store-addr=%q: no Valkey or Redis server answers there: %w", addr, err)

@@ -24,7 +24,7 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 	if r.Known != nil && r.Known.Live(r.Now) {
 		old = encode(r.Old, *r.Known)
 	}
-	for range mostAttempts {
+	for range maxAttempts {
 		if old == nil {
 			var err error
 			if old, err = s.get(ctx, r.Old, true); err != nil {

@@ -19,16 +19,16 @@ func once(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} }
 
 const (
 	// firstPause is about how long a transaction holds an item.
-	firstPause   = 10 * time.Millisecond
-	longestPause = 200 * time.Millisecond
-	// mostAttempts bounds loops whose context has no deadline.
-	mostAttempts = 100
+	firstPause = 10 * time.Millisecond
+	maxPause   = 200 * time.Millisecond
+	// maxAttempts bounds loops whose context has no deadline.
+	maxAttempts = 100
 )
 
 // repeat calls f until its error is another than that nothing was done, and pauses in between. When ctx ends it returns
 // f's last error.
 func repeat[T any](ctx context.Context, f func() (T, error)) (output T, err error) {
-	for attempt := range mostAttempts {
+	for attempt := range maxAttempts {
 		if output, err = f(); !undone(err) || !pause(ctx, attempt) {
 			break
 		}
@@ -39,7 +39,7 @@ func repeat[T any](ctx context.Context, f func() (T, error)) (output T, err erro
 // pause waits before another attempt: longer each time, and for a random while, so that servers don't come at once. It
 // returns false when ctx has ended.
 func pause(ctx context.Context, attempt int) bool {
-	most := longestPause
+	most := maxPause
 	if attempt < 5 {
 		most = min(most, firstPause<<attempt)
 	}

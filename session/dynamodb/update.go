@@ -14,10 +14,10 @@ import (
 	"stateless-servers/session"
 )
 
-// longestExpression is the most bytes that an expression gets, under DynamoDB's limit of 4,096 (Amazon DynamoDB Developer
+// maxExpression is the most bytes that an expression gets, under DynamoDB's limit of 4,096 (Amazon DynamoDB Developer
 // Guide, "Quotas"). An expression of that length has fewer operators than the 300 that are allowed: each takes at least
 // 16 bytes here.
-const longestExpression = 4000
+const maxExpression = 4000
 
 // errContended is the failure of a change that met another one at every attempt.
 var errContended = errors.New("the session changed at every attempt to change it")
@@ -31,7 +31,7 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 		}
 	}
 	change, condition := express(u)
-	if len(change.expression) > longestExpression || len(condition) > longestExpression {
+	if len(change.expression) > maxExpression || len(condition) > maxExpression {
 		return s.swap(ctx, id, u)
 	}
 	output, err := s.update(ctx, id, change, condition)
@@ -95,7 +95,7 @@ const unchanged = live + " AND #values = :values"
 // swap reads the session, applies the changes here, and stores all values on the condition that nobody has changed them
 // meanwhile, else it begins anew. Values that don't change stay as they are stored.
 func (s *Store) swap(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
-	for range mostAttempts {
+	for range maxAttempts {
 		it, err := s.get(ctx, id, true)
 		if err != nil {
 			return session.Record{}, err

@@ -14,8 +14,8 @@ import (
 	"stateless-servers/session"
 )
 
-// mostKeys is the most items that BatchGetItem reads, and so the most sessions of a page.
-const mostKeys = 100
+// maxKeys is the most items that BatchGetItem reads, and so the most sessions of a page.
+const maxKeys = 100
 
 // UserSessions asks the index for a page, then reads these sessions from the table, consistently. The index follows the
 // table within moments. Until then the list misses a session that has just started. It never has one that has ended.
@@ -29,7 +29,7 @@ func (s *Store) UserSessions(ctx context.Context, user string, query session.Pag
 		KeyConditionExpression:    aws.String("#owner = :owner"),
 		ExpressionAttributeNames:  map[string]string{"#owner": attributeOwner},
 		ExpressionAttributeValues: item{":owner": text(owner(user))},
-		Limit:                     aws.Int32(int32(min(query.Limit, mostKeys))), // #nosec G115 -- at most mostKeys
+		Limit:                     aws.Int32(int32(min(query.Limit, maxKeys))), // #nosec G115 -- at most maxKeys
 		ExclusiveStartKey:         start,
 	})
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *Store) UserSessions(ctx context.Context, user string, query session.Pag
 	return page, nil
 }
 
-// heads reads the items of the ids, at most mostKeys, without their values. It returns those that exist, by id.
+// heads reads the items of the ids, at most maxKeys, without their values. It returns those that exist, by id.
 func (s *Store) heads(ctx context.Context, ids []session.ID) (map[string]item, error) {
 	found := make(map[string]item, len(ids))
 	if len(ids) == 0 {
@@ -82,7 +82,7 @@ func (s *Store) heads(ctx context.Context, ids []session.ID) (map[string]item, e
 		wanted.Keys = append(wanted.Keys, key(id))
 	}
 	left := map[string]types.KeysAndAttributes{s.options.Table: wanted}
-	for attempt := range mostAttempts {
+	for attempt := range maxAttempts {
 		output, err := s.api.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: left})
 		if err != nil {
 			return nil, err
@@ -97,7 +97,7 @@ func (s *Store) heads(ctx context.Context, ids []session.ID) (map[string]item, e
 			return nil, fmt.Errorf("read sessions that DynamoDB has left for later: %w", ctx.Err())
 		}
 	}
-	return nil, fmt.Errorf("read sessions: DynamoDB has left some for later %d times", mostAttempts)
+	return nil, fmt.Errorf("read sessions: DynamoDB has left some for later %d times", maxAttempts)
 }
 
 // cursor returns the cursor of the page after an entry of the index; empty when there is no entry.

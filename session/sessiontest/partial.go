@@ -128,7 +128,7 @@ func faultOperations() []faultOperation {
 
 // run has each call of the operation fail in every way, and returns the number of cases and what they broke.
 func (o faultOperation) run(ctx context.Context, healthy session.Store, open func(*injector) (session.Store, error)) (cases int, broken error) {
-	const mostCalls = 50
+	const maxCalls = 50
 	for _, fault := range []Fault{Refuse, DropReply, DropReplies, Die} {
 		reached := true
 		for call := 0; reached; call++ {
@@ -139,8 +139,8 @@ func (o faultOperation) run(ctx context.Context, healthy session.Store, open fun
 			}
 			reached = i.reached()
 			switch {
-			case call == mostCalls:
-				return cases, errors.Join(broken, fmt.Errorf("the operation makes more than %d calls", mostCalls))
+			case call == maxCalls:
+				return cases, errors.Join(broken, fmt.Errorf("the operation makes more than %d calls", maxCalls))
 			case reached:
 				cases++
 			case call == 0:

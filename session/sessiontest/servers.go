@@ -61,7 +61,7 @@ func RunServers(t *testing.T, open Opener) {
 	}
 	for _, check := range ServerChecks() {
 		t.Run(check.Name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), mostTime)
+			ctx, cancel := context.WithTimeout(t.Context(), maxTime)
 			defer cancel()
 			err := check.Run(ctx, open)
 			if promised := check.Promised(manager.Promises()); promised && err != nil {

@@ -50,8 +50,8 @@ func Checks() []Check {
 	return checks
 }
 
-// mostTime bounds one check.
-const mostTime = time.Minute
+// maxTime bounds one check.
+const maxTime = time.Minute
 
 // Run runs every check that the store's promises call for, each as a subtest. See RunFaults for the rest.
 func Run(t *testing.T, store session.Store) { runChecks(t, store, Checks()) }
@@ -62,7 +62,7 @@ func runChecks(t *testing.T, store session.Store, checks []Check) {
 			continue
 		}
 		t.Run(check.Name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), mostTime)
+			ctx, cancel := context.WithTimeout(t.Context(), maxTime)
 			defer cancel()
 			if err := check.Run(ctx, store); err != nil {
 				t.Error(err)

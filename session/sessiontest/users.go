@@ -29,9 +29,9 @@ func list(ctx context.Context, store session.Store, user string, now time.Time, 
 	if !ok {
 		return nil, errNoUserStore
 	}
-	const mostPages = 100_000
+	const maxPages = 100_000
 	cursor := ""
-	for range mostPages {
+	for range maxPages {
 		page, err := users.UserSessions(ctx, user, session.PageQuery{Now: now, Cursor: cursor, Limit: limit})
 		if err != nil {
 			return nil, err
@@ -45,7 +45,7 @@ func list(ctx context.Context, store session.Store, user string, now time.Time, 
 		}
 		cursor = page.Next
 	}
-	return nil, fmt.Errorf("the list of a user has no end after %d pages", mostPages)
+	return nil, fmt.Errorf("the list of a user has no end after %d pages", maxPages)
 }
 
 func checkUser(ctx context.Context, store session.Store) error {

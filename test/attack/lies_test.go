@@ -59,8 +59,8 @@ const (
 	liedMemory = 128 << 20
 	// liedData is where its process ends: some 100 MB are mapped and never used.
 	liedData = 512 << 20
-	// mostPatience bounds how long a request takes, on a busy machine. Each operation on the store has 100 ms.
-	mostPatience = 10 * time.Second
+	// maxPatience bounds how long a request takes, on a busy machine. Each operation on the store has 100 ms.
+	maxPatience = 10 * time.Second
 )
 
 // start starts the server, or another one in its place.
@@ -165,7 +165,7 @@ func (v *victim) expect(t *testing.T, n need, cookie string, lie lie) {
 	}
 }
 
-// ask returns the status and the cookies of the answer. Status 0 is that there is none within mostPatience.
+// ask returns the status and the cookies of the answer. Status 0 is that there is none within maxPatience.
 func (v *victim) ask(t *testing.T, n need, cookie string) (status int, cookies string) {
 	t.Helper()
 	request, err := http.NewRequest(n.method, "http://"+v.addr+n.path, strings.NewReader(n.form))
@@ -177,7 +177,7 @@ func (v *victim) ask(t *testing.T, n need, cookie string) (status int, cookies s
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	request.Header.Set("Cookie", cookie)
-	client := http.Client{Timeout: mostPatience, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: maxPatience, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
 		t.Logf("%s %s: %v", n.method, n.path, err)

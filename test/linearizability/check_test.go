@@ -14,8 +14,8 @@ import (
 	"stateless-servers/session"
 )
 
-// decideWithin bounds the search for an order of one session's calls.
-const decideWithin = time.Minute
+// decideTimeout bounds the search for an order of one session's calls.
+const decideTimeout = time.Minute
 
 // forever is the return of a call that was never answered.
 const forever = math.MaxInt64
@@ -33,7 +33,7 @@ func (v *violation) Error() string { return v.words + "Open " + v.picture + " in
 // is a violation.
 func check(history []porcupine.Operation) error {
 	for i, calls := range bySession(history) {
-		result, info := porcupine.CheckOperationsVerbose(model, calls, decideWithin)
+		result, info := porcupine.CheckOperationsVerbose(model, calls, decideTimeout)
 		switch result {
 		case porcupine.Ok:
 		case porcupine.Illegal:
@@ -41,7 +41,7 @@ func check(history []porcupine.Operation) error {
 			return errors.Join(&violation{fmt.Sprintf("session %d of the history: %s", i+1, explain(calls, info)), file}, err)
 		default:
 			return fmt.Errorf("session %d of the history: no order of its %d calls was found or ruled out within %v",
-				i+1, len(calls), decideWithin)
+				i+1, len(calls), decideTimeout)
 		}
 	}
 	return nil

@@ -26,8 +26,8 @@ const (
 	lostCalls = longest / 2
 	// rest is what a client that got no answer waits for.
 	rest = 100 * time.Millisecond
-	// proceedWithin bounds how long clients wait for answers that are due: far more than they need.
-	proceedWithin = time.Minute
+	// proceedTimeout bounds how long clients wait for answers that are due: far more than they need.
+	proceedTimeout = time.Minute
 )
 
 // A recorder has clients call servers, and notes what they ask and are told, and when. All times are this process's: a
@@ -190,7 +190,7 @@ func (r *recorder) proceed(n int) error {
 	r.mu.Lock()
 	before := r.answered
 	r.mu.Unlock()
-	for deadline := time.Now().Add(proceedWithin); ; time.Sleep(beat) {
+	for deadline := time.Now().Add(proceedTimeout); ; time.Sleep(beat) {
 		r.mu.Lock()
 		least := n
 		for client := range clients {
@@ -202,7 +202,7 @@ func (r *recorder) proceed(n int) error {
 		}
 		if time.Now().After(deadline) {
 			_, last := r.failures()
-			return fmt.Errorf("a client got %d answers in %v, want %d; the last failure: %s", least, proceedWithin, n, last)
+			return fmt.Errorf("a client got %d answers in %v, want %d; the last failure: %s", least, proceedTimeout, n, last)
 		}
 	}
 }

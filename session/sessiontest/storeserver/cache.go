@@ -13,8 +13,8 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// fetchWithin bounds one fetch over a slow connection: DynamoDB Local has 46 MB.
-const fetchWithin = 10 * time.Minute
+// fetchTimeout bounds one fetch over a slow connection: DynamoDB Local has 46 MB.
+const fetchTimeout = 10 * time.Minute
 
 // cached returns the folder called name in the user's cache, which fetch fills the first time. A fetch that fails leaves
 // nothing; of several at once, one fetches and the others wait.
@@ -49,7 +49,7 @@ func cached(ctx context.Context, o options, name string, fetch func(ctx context.
 		return "", err
 	}
 	defer os.RemoveAll(unfinished)
-	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	if err := fetch(ctx, unfinished); err != nil {
 		return "", err

@@ -48,7 +48,7 @@ func Postgres(ctx context.Context, list ...Option) (*Server, error) {
 func foreignPostgres(ctx context.Context, url, name string) (*Server, error) {
 	config, err := pgx.ParseConfig(url)
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, foundWithin)
+		ctx, cancel := context.WithTimeout(ctx, foundTimeout)
 		defer cancel()
 		err = answersSQL(ctx, url, 0)
 	}

@@ -19,10 +19,10 @@ import (
 )
 
 const (
-	readyWithin = 2 * time.Minute       // the time that a server has to answer its first request; busy machines need it
-	readyPause  = 20 * time.Millisecond // between two attempts
-	foundWithin = 30 * time.Second      // the time that a running server has to answer
-	attempts    = 5                     // ports tried when others take them first
+	readyTimeout = 2 * time.Minute       // the time that a server has to answer its first request; busy machines need it
+	readyPause   = 20 * time.Millisecond // between two attempts
+	foundTimeout = 30 * time.Second      // the time that a running server has to answer
+	attempts     = 5                     // ports tried when others take them first
 )
 
 // Option changes how a server is started.
@@ -161,7 +161,7 @@ func (s *Server) startOn(ctx context.Context, port int) error {
 		s.Endpoint = s.launch.endpoint(s.Addr)
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	ticker := time.NewTicker(readyPause)
 	defer ticker.Stop()
@@ -189,7 +189,7 @@ func foreign(ctx context.Context, variable, addr string, l launch) (*Server, err
 	if value == "" {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, foundWithin)
+	ctx, cancel := context.WithTimeout(ctx, foundTimeout)
 	defer cancel()
 	if err := l.answered(ctx, addr, 0); err != nil {
 		return nil, fmt.Errorf("%s=%q: no %s answers there: %w", variable, value, l.name, err)

@@ -69,7 +69,7 @@ func ValkeyReplica(ctx context.Context, primary *Server) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	host, port, _ := net.SplitHostPort(primary.Addr)
 	// It would wait five seconds for other replicas.

@@ -23,7 +23,7 @@ func ValkeyCluster(t testing.TB, primaries, replicas int) []*Server {
 	for i := range nodes {
 		nodes[i] = ForTest(t, valkeyNode)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)
+	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
 	defer cancel()
 	if err := join(ctx, nodes, primaries); err != nil {
 		t.Fatalf("making a Valkey cluster: %v", err)

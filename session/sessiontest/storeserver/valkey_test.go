@@ -17,7 +17,7 @@ func TestValkeyReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	// WAIT would not do: it answers for what its own connection has written.
-	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)
+	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
 	defer cancel()
 	if err := await(ctx, replica, "EXISTS key", ":1"); err != nil {
 		t.Fatal(err)

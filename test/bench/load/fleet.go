@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	readyWithin = 3 * time.Minute // the first time, the server is compiled
-	readyPause  = 50 * time.Millisecond
-	stopWithin  = 30 * time.Second
+	readyTimeout = 3 * time.Minute // the first time, the server is compiled
+	readyPause   = 50 * time.Millisecond
+	stopTimeout  = 30 * time.Second
 )
 
 // fleet is a lab that runs.
@@ -49,7 +49,7 @@ func startFleet(ctx context.Context, stderr io.Writer) (*fleet, error) {
 }
 
 func (f *fleet) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url+"/readyz", nil)
@@ -73,7 +73,7 @@ func (f *fleet) ready(ctx context.Context) error {
 }
 
 func (f *fleet) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	return f.lab.Stop(ctx)
 }

@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	visitors  = 100 // with a session each
-	vegetaIs  = "vegeta"
-	timeout   = 10 * time.Second // of a request; both programs' default is no shorter
-	endWithin = 30 * time.Second // lab load looks at every session once more when all is sent
+	visitors   = 100 // with a session each
+	vegetaIs   = "vegeta"
+	timeout    = 10 * time.Second // of a request; both programs' default is no shorter
+	endTimeout = 30 * time.Second // lab load looks at every session once more when all is sent
 )
 
 // senders are the programs that are compared; the first one is what the others are compared with.
@@ -111,8 +111,8 @@ func (f *fleet) sendByLab(ctx context.Context, rate int, length time.Duration) (
 	defer p.Kill()
 	select {
 	case <-p.Done():
-	case <-time.After(length + endWithin):
-		return outcome{}, fmt.Errorf("it didn't end within %s", length+endWithin)
+	case <-time.After(length + endTimeout):
+		return outcome{}, fmt.Errorf("it didn't end within %s", length+endTimeout)
 	case <-ctx.Done():
 		return outcome{}, ctx.Err()
 	}
