@@ -38,31 +38,31 @@ type reference struct {
 	id    ID
 }
 
-// inStore keeps sessions in a Store. The cookie holds a secret, the store knows its hash.
-type inStore struct{ Store }
+// serverSide keeps sessions in a Store. The cookie holds a secret, the store knows its hash.
+type serverSide struct{ Store }
 
-func (b inStore) refer(value string) (reference, bool) {
+func (b serverSide) refer(value string) (reference, bool) {
 	token, ok := parseToken(value)
 	return reference{value, token.id()}, ok
 }
 
-func (b inStore) load(ctx context.Context, ref reference, now time.Time) (reference, Record, error) {
+func (b serverSide) load(ctx context.Context, ref reference, now time.Time) (reference, Record, error) {
 	record, err := b.Load(ctx, ref.id, now)
 	return ref, record, err
 }
 
-func (b inStore) create(ctx context.Context, ref reference, record Record) (reference, error) {
+func (b serverSide) create(ctx context.Context, ref reference, record Record) (reference, error) {
 	return ref, b.Create(ctx, ref.id, record)
 }
 
-func (b inStore) update(ctx context.Context, ref reference, update Update) (reference, Record, error) {
+func (b serverSide) update(ctx context.Context, ref reference, update Update) (reference, Record, error) {
 	record, err := b.Update(ctx, ref.id, update)
 	return ref, record, err
 }
 
 // renew sends the renewal a second time if it got no answer: the session may have its new id already, and the visitor
 // must not be left with the old one.
-func (b inStore) renew(ctx context.Context, ref, fresh reference, renewal Renewal, changes []Change) (
+func (b serverSide) renew(ctx context.Context, ref, fresh reference, renewal Renewal, changes []Change) (
 	reference, Record, []Change, error,
 ) {
 	renewal.Old, renewal.New = ref.id, fresh.id
@@ -73,7 +73,7 @@ func (b inStore) renew(ctx context.Context, ref, fresh reference, renewal Renewa
 	return fresh, record, changes, err
 }
 
-func (b inStore) end(ctx context.Context, ref reference, now time.Time) error {
+func (b serverSide) end(ctx context.Context, ref reference, now time.Time) error {
 	_, err := b.End(ctx, ref.id, Ending{Now: now})
 	return err
 }
@@ -83,7 +83,7 @@ const maxDraws = 1 << 20
 
 var errNoPlace = errors.New("the store takes none of the ids that were drawn for the renewal")
 
-func (b inStore) fresh(ctx context.Context, old reference) (reference, error) {
+func (b serverSide) fresh(ctx context.Context, old reference) (reference, error) {
 	var secret [tokenBytes]byte
 	rand.Read(secret[:]) // never fails: crypto/rand ends the program instead
 	placer, ok := b.Store.(Placer)
@@ -109,11 +109,11 @@ func (b inStore) fresh(ctx context.Context, old reference) (reference, error) {
 	return reference{}, errNoPlace
 }
 
-func (b inStore) ping(ctx context.Context) error { return b.Ping(ctx) }
+func (b serverSide) ping(ctx context.Context) error { return b.Ping(ctx) }
 
-// inUserStore is inStore for a store that can list a user's sessions.
+// inUserStore is serverSide for a store that can list a user's sessions.
 type inUserStore struct {
-	inStore
+	serverSide
 	users UserStore
 }
 
@@ -121,23 +121,25 @@ func (b inUserStore) userSessions(ctx context.Context, user string, query PageQu
 	return b.users.UserSessions(ctx, user, query)
 }
 
-// sealed keeps sessions with their visitors. Nothing is shared, so that every operation is a computation, and the last
+// clientSide keeps sessions with their visitors. Nothing is shared, so that every operation is a computation, and the last
 // cookie that a browser gets wins.
-type sealed struct{ Sealer }
+type clientSide struct{ Sealer }
 
-func (b sealed) refer(value string) (reference, bool) { return reference{value: value}, value != "" }
+func (b clientSide) refer(value string) (reference, bool) {
+	return reference{value: value}, value != ""
+}
 
-func (b sealed) load(_ context.Context, ref reference, now time.Time) (reference, Record, error) {
+func (b clientSide) load(_ context.Context, ref reference, now time.Time) (reference, Record, error) {
 	id, record, err := b.Open(ref.value, now)
 	return reference{ref.value, id}, record, err
 }
 
-func (b sealed) create(_ context.Context, ref reference, record Record) (reference, error) {
+func (b clientSide) create(_ context.Context, ref reference, record Record) (reference, error) {
 	value, err := b.Seal(ref.id, record)
 	return reference{value, ref.id}, err
 }
 
-func (b sealed) update(_ context.Context, ref reference, update Update) (reference, Record, error) {
+func (b clientSide) update(_ context.Context, ref reference, update Update) (reference, Record, error) {
 	id, record, err := b.Open(ref.value, update.Now)
 	if err != nil {
 		return ref, Record{}, err
@@ -151,7 +153,7 @@ func (b sealed) update(_ context.Context, ref reference, update Update) (referen
 }
 
 // renew applies the changes too: some sealed sessions can't change later.
-func (b sealed) renew(_ context.Context, ref, fresh reference, renewal Renewal, changes []Change) (
+func (b clientSide) renew(_ context.Context, ref, fresh reference, renewal Renewal, changes []Change) (
 	reference, Record, []Change, error,
 ) {
 	_, old, err := b.Open(ref.value, renewal.Now)
@@ -167,11 +169,11 @@ func (b sealed) renew(_ context.Context, ref, fresh reference, renewal Renewal, 
 }
 
 // end has nothing to do: a copy of the cookie stays good until it expires.
-func (b sealed) end(context.Context, reference, time.Time) error { return nil }
+func (b clientSide) end(context.Context, reference, time.Time) error { return nil }
 
-func (b sealed) fresh(context.Context, reference) (ref reference, err error) {
+func (b clientSide) fresh(context.Context, reference) (ref reference, err error) {
 	rand.Read(ref.id[:])
 	return ref, nil
 }
 
-func (b sealed) ping(context.Context) error { return nil }
+func (b clientSide) ping(context.Context) error { return nil }

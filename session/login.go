@@ -99,7 +99,7 @@ func (s *Session) renew(ctx context.Context, renewal Renewal) error {
 	return s.each(func(ref reference) error {
 		ref, record, rest, err := s.manager.renew(ctx, ref, renewal, s.changes)
 		if err == nil {
-			s.become(ref, record)
+			s.adopt(ref, record)
 			s.changes = rest
 		}
 		return err

@@ -37,25 +37,25 @@ type Options struct {
 
 // A Manager gives each request its Session, and sends the session's changes before the first byte of the response.
 type Manager struct {
-	backend  backend
-	promises Promises
-	options  Options
-	cookie   string
-	bounds   bounds
+	backend   backend
+	promises  Promises
+	options   Options
+	cookie    string
+	deadlines deadlines
 }
 
 // New returns a Manager of the sessions in store, or an error that says which option is not allowed.
 func New(store Store, options Options) (*Manager, error) {
 	if users, ok := store.(UserStore); ok {
-		return newManager(inUserStore{inStore{store}, users}, store.Promises(), options)
+		return newManager(inUserStore{serverSide{store}, users}, store.Promises(), options)
 	}
-	return newManager(inStore{store}, store.Promises(), options)
+	return newManager(serverSide{store}, store.Promises(), options)
 }
 
 // NewSealed returns a Manager of sessions that are with their visitors, or an error that says which option is not
 // allowed. StoreTimeout has no meaning for it.
 func NewSealed(sealer Sealer, options Options) (*Manager, error) {
-	return newManager(sealed{sealer}, sealer.Promises(), options)
+	return newManager(clientSide{sealer}, sealer.Promises(), options)
 }
 
 func newManager(backend backend, promises Promises, options Options) (*Manager, error) {
@@ -80,7 +80,7 @@ func newManager(backend backend, promises Promises, options Options) (*Manager, 
 		return nil, fmt.Errorf("session option StoreTimeout is %v: allowed is a positive duration", options.StoreTimeout)
 	}
 	m := &Manager{backend: backend, promises: promises, options: options, cookie: "__Host-" + options.CookieName,
-		bounds: bounds{timeout: options.StoreTimeout}}
+		deadlines: deadlines{timeout: options.StoreTimeout}}
 	if options.PlainHTTP {
 		m.cookie = options.CookieName
 		options.Logger.Warn("session cookies are sent without Secure and __Host-: visitors come over plain HTTP", "cookie", m.cookie)
@@ -98,9 +98,9 @@ func setDefault[T comparable](option *T, value T) {
 	}
 }
 
-// sealed reports whether the sessions are with their visitors.
-func (m *Manager) sealed() bool {
-	_, ok := m.backend.(sealed)
+// isClientSide reports whether the sessions are in the visitors' cookies.
+func (m *Manager) isClientSide() bool {
+	_, ok := m.backend.(clientSide)
 	return ok
 }
 
@@ -109,7 +109,7 @@ func (m *Manager) Promises() Promises { return m.promises }
 
 // Ping asks the store whether it answers, within StoreTimeout.
 func (m *Manager) Ping(ctx context.Context) error {
-	if err := m.backend.ping(m.bounds.context(ctx, time.Now())); err != nil {
+	if err := m.backend.ping(m.deadlines.context(ctx, time.Now())); err != nil {
 		return fmt.Errorf("%w: ping %s: %w", ErrUnavailable, m.promises.Name, err)
 	}
 	return nil

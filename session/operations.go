@@ -110,7 +110,7 @@ func (m *Manager) userSessions(ctx context.Context, user, cursor string, limit i
 // client's cancellation: a change must not be lost with it, and watching for it costs a read more than it spares.
 func (m *Manager) observe(ctx context.Context, name OperationName, record *Record, call func(context.Context) error) error {
 	start := time.Now()
-	err := call(m.bounds.context(ctx, start))
+	err := call(m.deadlines.context(ctx, start))
 	if err == nil {
 		err = checkTimes(*record)
 	}

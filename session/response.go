@@ -22,7 +22,7 @@ var ErrHijackCookie = errors.New("the session's new cookie can't be sent on a hi
 // begun fails with ErrResponseStarted.
 func (m *Manager) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e := &exchange{Context: r.Context(), ResponseWriter: w, manager: m, request: r}
+		e := &responseWriter{Context: r.Context(), ResponseWriter: w, manager: m, request: r}
 		e.keepHeader()
 		defer e.abandon()
 		next.ServeHTTP(e, r.WithContext(e))
@@ -30,8 +30,8 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// An exchange is the context and the response of a request. A request that doesn't use its session costs nothing else.
-type exchange struct {
+// A responseWriter is the context and the response of a request. A request that doesn't use its session costs nothing else.
+type responseWriter struct {
 	context.Context
 	http.ResponseWriter
 	manager *Manager
@@ -45,14 +45,14 @@ type exchange struct {
 }
 
 var (
-	_ http.Flusher    = (*exchange)(nil)
-	_ http.Hijacker   = (*exchange)(nil)
-	_ io.ReaderFrom   = (*exchange)(nil)
-	_ io.StringWriter = (*exchange)(nil)
+	_ http.Flusher    = (*responseWriter)(nil)
+	_ http.Hijacker   = (*responseWriter)(nil)
+	_ io.ReaderFrom   = (*responseWriter)(nil)
+	_ io.StringWriter = (*responseWriter)(nil)
 )
 
 // Value finds the session.
-func (e *exchange) Value(key any) any {
+func (e *responseWriter) Value(key any) any {
 	switch key := key.(type) {
 	case contextKey:
 	case managerKey:
@@ -71,9 +71,9 @@ func (e *exchange) Value(key any) any {
 }
 
 // Unwrap is for http.ResponseController.
-func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
+func (e *responseWriter) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
-func (e *exchange) WriteHeader(status int) {
+func (e *responseWriter) WriteHeader(status int) {
 	if 100 <= status && status < 200 && status != http.StatusSwitchingProtocols {
 		e.ResponseWriter.WriteHeader(status) // informational: the response itself is still to come
 		return
@@ -83,7 +83,7 @@ func (e *exchange) WriteHeader(status int) {
 	}
 }
 
-func (e *exchange) Write(p []byte) (int, error) {
+func (e *responseWriter) Write(p []byte) (int, error) {
 	if err := e.begin(http.StatusOK); err != nil {
 		return 0, err
 	}
@@ -91,24 +91,24 @@ func (e *exchange) Write(p []byte) (int, error) {
 }
 
 // WriteString spares io.WriteString a copy.
-func (e *exchange) WriteString(text string) (int, error) {
+func (e *responseWriter) WriteString(text string) (int, error) {
 	if err := e.begin(http.StatusOK); err != nil {
 		return 0, err
 	}
 	return io.WriteString(e.ResponseWriter, text)
 }
 
-func (e *exchange) ReadFrom(r io.Reader) (int64, error) {
+func (e *responseWriter) ReadFrom(r io.Reader) (int64, error) {
 	if err := e.begin(http.StatusOK); err != nil {
 		return 0, err
 	}
 	return io.Copy(e.ResponseWriter, r)
 }
 
-func (e *exchange) Flush() { e.FlushError() }
+func (e *responseWriter) Flush() { e.FlushError() }
 
 // FlushError is for http.ResponseController.
-func (e *exchange) FlushError() error {
+func (e *responseWriter) FlushError() error {
 	if err := e.begin(http.StatusOK); err != nil {
 		return err
 	}
@@ -117,14 +117,14 @@ func (e *exchange) FlushError() error {
 
 // Hijack sends the changes before it hands over the connection. When the response would have to bring a new cookie, it
 // fails with ErrHijackCookie, and the handler can still answer.
-func (e *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (e *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err := e.beginHijack(); err != nil {
 		return nil, nil, err
 	}
 	return http.NewResponseController(e.ResponseWriter).Hijack()
 }
 
-func (e *exchange) beginHijack() error {
+func (e *responseWriter) beginHijack() error {
 	e.mu.Lock()
 	if e.session != nil && !e.begun {
 		if err := e.session.beforeHijack(); err != nil {
@@ -137,7 +137,7 @@ func (e *exchange) beginHijack() error {
 }
 
 // begin sends the changes, once. An error says why the handler's own response may not go out.
-func (e *exchange) begin(status int) error {
+func (e *responseWriter) begin(status int) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.session == nil || e.begun {
@@ -156,8 +156,8 @@ func (e *exchange) begin(status int) error {
 	return e.refused
 }
 
-// abandon ends the exchange of a handler that panicked. The visitor still gets a new cookie, if somebody answers him.
-func (e *exchange) abandon() {
+// abandon ends the response of a handler that panicked. The visitor still gets a new cookie, if somebody answers him.
+func (e *responseWriter) abandon() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.begun {
@@ -176,7 +176,7 @@ var ownHeaders = [...]string{
 }
 
 // keepHeader keeps what handlers outside have said of the response, such as how they encode it.
-func (e *exchange) keepHeader() {
+func (e *responseWriter) keepHeader() {
 	header := e.Header()
 	if len(header) == 0 {
 		return
@@ -192,7 +192,7 @@ func (e *exchange) keepHeader() {
 }
 
 // restoreHeader takes back what the handler has said of a response that won't be sent.
-func (e *exchange) restoreHeader() {
+func (e *responseWriter) restoreHeader() {
 	header := e.Header()
 	for _, name := range ownHeaders {
 		header.Del(name)
@@ -213,7 +213,7 @@ func (s *Session) begin(status int) error {
 	if err := s.apply(ctx); err != nil && (recorded || status < http.StatusBadRequest) {
 		return err
 	}
-	if status == http.StatusSwitchingProtocols && s.manager.sealed() {
+	if status == http.StatusSwitchingProtocols && s.manager.isClientSide() {
 		return nil // the extended session would be a new cookie
 	}
 	s.touch(ctx)
@@ -227,7 +227,7 @@ func (s *Session) touch(ctx context.Context) {
 		return
 	}
 	if ref, record, err := s.manager.update(ctx, s.refs[0], nil, &s.record); err == nil {
-		s.become(ref, record)
+		s.adopt(ref, record)
 	}
 }
 

@@ -180,7 +180,7 @@ func (s *Session) read(ctx context.Context) error {
 	err := s.each(func(ref reference) error {
 		ref, record, err := s.manager.load(ctx, ref)
 		if err == nil {
-			s.become(ref, record)
+			s.adopt(ref, record)
 		}
 		return err
 	})
@@ -266,7 +266,7 @@ func (s *Session) store(ctx context.Context, changes []Change) error {
 	err := s.each(func(ref reference) error {
 		ref, record, err := s.manager.update(ctx, ref, changes, known)
 		if err == nil {
-			s.become(ref, record)
+			s.adopt(ref, record)
 		}
 		return err
 	})
@@ -302,14 +302,14 @@ func (s *Session) start(ctx context.Context, changes []Change) error {
 func (s *Session) create(ctx context.Context, record Record) error {
 	ref, err := s.manager.create(ctx, record)
 	if err == nil {
-		s.become(ref, record)
+		s.adopt(ref, record)
 	}
 	return err
 }
 
-// become makes a session that was just read or written the request's own. The response brings its cookie where that is
+// adopt makes a session that was just read or written the request's own. The response brings its cookie where that is
 // new.
-func (s *Session) become(ref reference, record Record) {
+func (s *Session) adopt(ref reference, record Record) {
 	known := false
 	for _, old := range s.refs {
 		known = known || old.value == ref.value

@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// bounds gives store operations their time. A timer and a channel for each would be a fifth of what an operation costs
+// deadlines bound store operations in time. A timer and a channel for each would be a fifth of what an operation costs
 // the process; here the operations that start within a sixteenth of the timeout share one deadline.
-type bounds struct {
+type deadlines struct {
 	timeout time.Duration
-	current atomic.Pointer[bound]
+	current atomic.Pointer[sharedDeadline]
 }
 
-// A bound is the deadline of the operations that start before until.
-type bound struct {
+// A sharedDeadline is the deadline of the operations that start before until.
+type sharedDeadline struct {
 	context.Context
 	until time.Time
 }
 
 // context returns one that is done when the timeout is over, or up to a sixteenth of it before. It has the values of
 // parent, and is detached from its cancellation.
-func (b *bounds) context(parent context.Context, now time.Time) context.Context {
-	current := b.current.Load()
+func (d *deadlines) context(parent context.Context, now time.Time) context.Context {
+	current := d.current.Load()
 	if current == nil || !now.Before(current.until) {
-		deadline, cancel := context.WithDeadline(context.Background(), now.Add(b.timeout))
+		deadline, cancel := context.WithDeadline(context.Background(), now.Add(d.timeout))
 		context.AfterFunc(deadline, cancel) // not sooner: whoever shares it may still need it
-		current = &bound{deadline, now.Add(b.timeout / 16)}
-		b.current.Store(current)
+		current = &sharedDeadline{deadline, now.Add(d.timeout / 16)}
+		d.current.Store(current)
 	}
 	return &operation{current.Context, parent}
 }

@@ -14,7 +14,7 @@ type nameKey struct{}
 // Operations have their time, to a sixteenth, whatever becomes of the request that they are of.
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := bounds{timeout: 800 * time.Millisecond}
+		b := deadlines{timeout: 800 * time.Millisecond}
 		parent, hangUp := context.WithCancel(context.WithValue(t.Context(), nameKey{}, "ada"))
 		hangUp()
 		for range 100 {
@@ -48,7 +48,7 @@ func TestBounds(t *testing.T) {
 // What stores derive from an operation's context ends with it, and costs no goroutine meanwhile.
 func TestDerivedFromBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := bounds{timeout: time.Second}
+		b := deadlines{timeout: time.Second}
 		ctx := b.context(t.Context(), time.Now())
 		before := runtime.NumGoroutine()
 		var derived []context.Context
