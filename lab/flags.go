@@ -19,7 +19,7 @@ type flag struct {
 	words []string // what it may be, nil when it isn't one of a few
 }
 
-// add declares a flag. Its default is what the variable holds.
+// add declares a flag, whose default is the present value of the variable.
 func add[T any](flags *pflag.FlagSet, name string, variable *T, kind allowed.Kind[T], use string) {
 	flags.Var(flag{allowed.Bind(name, variable, "", kind), kind.Words}, name, use+": "+kind.Allowed)
 }

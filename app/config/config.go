@@ -32,7 +32,8 @@ func (s Store) OnServers() bool { return s != StoreCookie && s != StoreToken }
 // LoginCallback is the path of the server that OIDC_REDIRECT_URL ends with.
 const LoginCallback = "/login/callback"
 
-// Config is what the server reads from its environment: see variables for the name, the default and what is allowed.
+// Config has everything that the server reads from its environment. The method variables lists for each field the name of its
+// variable, the default, and the values that are allowed.
 type Config struct {
 	// Addr is where the web server listens.
 	Addr string

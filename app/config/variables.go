@@ -12,7 +12,7 @@ import (
 	"stateless-servers/app/config/allowed"
 )
 
-// A variable is one of the environment, bound to its field.
+// A variable is a variable of the environment, bound to a field of Config.
 type variable struct {
 	allowed.Value
 	met    func() bool // whether the value goes with those of the other variables; nil is always
@@ -45,8 +45,8 @@ var (
 	tableForm    = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
 )
 
-// variables are those of the environment, in the order of the fields. A variable that isn't given keeps its default and
-// is checked by met alone.
+// variables lists the variables of the environment in the order of the fields. A variable that isn't given keeps its default;
+// only met is checked for it.
 func (c *Config) variables(added ...Store) []variable {
 	text, boolean := allowed.Text, allowed.Boolean()
 	name := text("1 to 64 letters, digits, dots and hyphens", nameForm.MatchString)

@@ -49,7 +49,7 @@ func with(t *testing.T, of cost.Template, values map[string]any) cost.Template {
 	return cost.Template{Name: of.Name, Whole: text}
 }
 
-// pairs are what happens on the way from one variant to the other, and back.
+// pairs returns the differences from one variant to the other, and back.
 func pairs(t *testing.T, from, to []cost.Template) (Pair, Pair) {
 	t.Helper()
 	r := Report{Variants: []Variant{{Name: "from", templates: from}, {Name: "to", templates: to}}}

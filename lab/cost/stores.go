@@ -36,7 +36,8 @@ func table(w *work, r Resource) {
 	}
 }
 
-// capacity is what is provisioned of reads or writes (kind is Read or Write), scaled with use. A replica says it of its reads.
+// capacity adds the provisioned capacity of reads or writes (kind is Read or Write) to the bill. Capacity that scales is billed
+// as it is used. A replica has a read capacity of its own.
 func capacity(w *work, r Resource, kind string, used, replicas float64) {
 	amount := 0.0
 	for _, of := range append(objects(r, r.Properties["Replicas"]), r) {

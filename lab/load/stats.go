@@ -31,7 +31,7 @@ type sample struct {
 	failed              string // the class of the error
 }
 
-// Progress is what can be seen of a Run while it goes on.
+// Progress describes a Run that is under way.
 type Progress struct {
 	Phase          Phase
 	Elapsed, Total time.Duration    // with the warm-up; Total is 0 where nobody knows

@@ -27,7 +27,7 @@ const help = `Count and measure what sessions cost a server, in one run on one m
   go run . -variants none,bare-valkey,own-valkey -turns 5 -requests 2000
   go test -bench Request/own-valkey -count 10     for benchstat
 
-Compare ratios, which are of one run: times are the machine's, and those of a busy machine are noisier.
+Compare ratios of one run. Times depend on the machine, and a busy machine makes them noisy.
 
 `
 

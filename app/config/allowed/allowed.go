@@ -35,7 +35,7 @@ type Value struct {
 	Allowed string // as of its Kind
 	// Set parses a text into the variable and reports whether the value is allowed. A number that isn't becomes zero.
 	Set func(text string) bool
-	// Text is what the variable holds, as Set takes it.
+	// Text returns the value of the variable in the form that Set takes.
 	Text func() string
 }
 
@@ -104,7 +104,7 @@ func Boolean() Kind[bool] {
 	}}
 }
 
-// OneOf is one of a few words.
+// OneOf returns the kind of a value that must be one of the words.
 func OneOf[T ~string](words ...T) Kind[T] {
 	texts := make([]string, len(words))
 	for i, word := range words {
