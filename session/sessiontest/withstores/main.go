@@ -34,10 +34,10 @@ func run(args []string) (exitCode int, _ error) {
 	if len(args) == 0 {
 		return 0, errors.New("allowed is a command with its arguments, such as make unit-tests")
 	}
-	// A terminal sends its interrupt to the command too, which ends by itself.
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	command := exec.Command(args[0], args[1:]...) // #nosec G204 -- to run what the user names is the purpose
+	command := exec.CommandContext(ctx, args[0], args[1:]...)                        // #nosec G204 -- to run what the user names is the purpose
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) } // and wait until it has ended
 	command.Stdin, command.Stdout, command.Stderr, command.Env = os.Stdin, os.Stdout, os.Stderr, os.Environ()
 	if !slices.Contains(strings.Split(os.Getenv("SKIP_STORES"), ","), "dynamodb") {
 		progress := storeserver.WithProgress(func(line string) { fmt.Fprintln(os.Stderr, line) })
