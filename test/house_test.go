@@ -4,7 +4,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,19 +53,12 @@ func TestArrows(t *testing.T) {
 // Every exported name and every package has a comment that says what it is for.
 func TestExportedNamesAreDocumented(t *testing.T) {
 	packages, names := map[string]bool{}, 0
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if name := entry.Name(); entry.IsDir() && (name == "node_modules" || strings.HasPrefix(name, ".") && name != root) {
-			return filepath.SkipDir
-		}
-		if entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return nil
-		}
+	for _, path := range walk(t, func(path string) bool {
+		return strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
+	}) {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		documented, exported, bare := comments(t, path, string(text))
 		names += exported
@@ -75,10 +67,6 @@ func TestExportedNamesAreDocumented(t *testing.T) {
 		}
 		folder := filepath.Dir(path)
 		packages[folder] = packages[folder] || documented
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	for folder, documented := range packages {
 		if !documented {
