@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"strings"
 
-	"stateless-servers/app/config/allowed"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"stateless-servers/app/config/allowed"
 )
 
 // flag is a flag that refuses what isn't allowed. What is allowed stands once, and is in the help and in the error.

@@ -75,7 +75,8 @@ func Number[T ~int | ~int64](low, high T) Kind[T] {
 	return Kind[T]{Type: "whole number", Allowed: fmt.Sprintf("a whole number from %d to %d", low, high),
 		Parse: func(text string) (T, bool) {
 			n, err := strconv.ParseInt(text, 10, 64)
-			return within(T(n), err, low, high)
+			n, ok := within(n, err, int64(low), int64(high))
+			return T(n), ok
 		}}
 }
 
