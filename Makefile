@@ -24,7 +24,7 @@ test: setup lint ## install what is missing, then check what a change needs; 8 m
 	@$(MAKE) --no-print-directory unit SHORT=-short
 
 .PHONY: check
-check: setup lint $(EMULATOR)/installed ## everything: all tests, a deployment in an emulator of AWS, gosec, fuzzing; 35 minutes
+check: setup lint $(EMULATOR)/installed ## everything: all tests, a deployment in an emulator of AWS, gosec, fuzzing; 25 minutes
 	@$(MAKE) --no-print-directory unit gosec fuzz
 
 .PHONY: setup

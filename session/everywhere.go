@@ -17,7 +17,7 @@ const (
 
 // EndUserSessions ends every session of a user, whatever their number, for administrators. When it returns nil, every
 // session that had started before the call has ended, also one that got a new id meanwhile. Sessions that start during
-// the call may stay: whoever starts one has just logged in. After an error, some sessions may have ended while others live.
+// the call may stay, since their users have just logged in. After an error, some sessions may have ended while others live.
 // ErrUnsupported means that the store can't list the sessions of a user.
 //
 // The call goes on when ctx is cancelled, as every change does. It takes one operation of the store for each session and

@@ -17,7 +17,7 @@ const (
 	certificatesFile = "/etc/" + serverName + "/authorities.pem"
 )
 
-// An Environment is what a server reads: its Config, and what its boot adds from elsewhere. Values may be CDK tokens.
+// An Environment has what a server reads: its Config, and what its boot fetches from elsewhere. Values may be CDK tokens.
 type Environment struct {
 	config.Config
 	// KeysSecret is the ARN of the secret that SessionKeys come from; empty if there are none.
@@ -32,7 +32,7 @@ type Environment struct {
 // their environment how to reach the part, lets them use it with the fewest permissions, and adds its graphs and alarms.
 type Attachment func(*Servers)
 
-// Servers are what parts attach to.
+// Servers collects what the servers of the fleet need of the parts that attach to them.
 type Servers struct {
 	Role        awsiam.IRole
 	Connections awsec2.IConnectable

@@ -135,8 +135,8 @@ func (c Config) HTTPS() bool { return c.CertificateARN != "" || c.Domain != "" |
 type LoadConfig struct {
 	// Loaders (loaders) is how many machines send, from 1 to 50. The default is 0: no such stack.
 	Loaders int
-	// Rate (loadRate) is what each of them sends, in requests a second, as lab load --rate takes it: 200, or a ramp
-	// 100..500, or several in turn such as 100,200,400. The default is 200.
+	// Rate (loadRate) is the number of requests per second that each loader sends, in the form of lab load --rate: 200, a
+	// ramp such as 100..500, or several in turn such as 100,200,400. The default is 200.
 	Rate string
 	// Duration (loadDuration) is how long they measure, from 10s to 4h. The default is 5m.
 	Duration time.Duration

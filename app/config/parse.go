@@ -27,9 +27,8 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Parse reads the environment (KEY=value strings, as of os.Environ). Variables that it doesn't know are not its
-// business. A store is one of Stores, or was added to the server. The error is a Problems, which has every bad value at
-// once.
+// Parse reads the environment (KEY=value strings, as of os.Environ). It ignores variables that it doesn't know. SESSION_STORE
+// may name a store of Stores or an added one. The error is a Problems with every bad value.
 func Parse(environment []string, added ...Store) (Config, error) {
 	given := map[string]string{}
 	for _, line := range environment {

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limits on reading a provider's configuration. The tries end well before timeout when nobody is there.
+// Limits on reading a provider's configuration. If nobody answers, all tries together end well before timeout.
 const (
 	tryTimeout = 2 * time.Second
 	tries      = 3

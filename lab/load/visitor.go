@@ -127,7 +127,7 @@ func (o *outgoing) receive(r reply) (failed string) {
 	o.jar.apply(r.setCookie)
 	ok := r.Error == "" && r.Status == http.StatusOK
 	if o.op != nil {
-		r.Received = v.now() // here, so that the order of times is that in which the visitor's requests were sent and answered
+		r.Received = v.now() // under the lock, so that times are in the order in which answers arrived
 		ok = o.op.Receive(r.Answer)
 	}
 	switch {

@@ -25,8 +25,8 @@ func latencyCurve(r load.Result) (chart.Chart, error) {
 	}, err
 }
 
-// LatencyLine returns a line of latency, in milliseconds, by percentile. The error is that of reading the histogram, which is
-// of a load.Result.
+// LatencyLine returns a line of latency, in milliseconds, by percentile. It returns an error if the histogram, which a
+// load.Result has, can't be read.
 func LatencyLine(name, histogram string) (chart.Series, error) {
 	points, err := load.Percentiles(histogram)
 	s := chart.Series{Name: name}

@@ -36,8 +36,8 @@ type Response struct {
 	Body string
 }
 
-// Do sends a request. The body is sent as a form, unless a header says otherwise; headers are of the form "Name: value". The
-// error is that of a request that got no whole response.
+// Do sends a request. The body is sent as a form, unless a header says otherwise; headers are of the form "Name: value". Do
+// returns an error if the response, with its body, doesn't arrive whole.
 func (c *Client) Do(ctx context.Context, method, url, body string, headers ...string) (Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()

@@ -18,5 +18,5 @@ func FaultsBeneath(ctx context.Context, name string, store session.Store, wrap f
 	return fmt.Errorf("there is no operation %q", name)
 }
 
-// AllChecks are those of Run and RunStoreFaults.
+// AllChecks returns the checks of Run and of RunStoreFaults.
 func AllChecks() []Check { return append(Checks(), faultChecks()...) }

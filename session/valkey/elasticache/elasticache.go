@@ -18,8 +18,8 @@ import (
 
 // IAM returns the credentials of an ElastiCache user who authenticates by IAM at a replication group. The user's id and name
 // are the same, and cache is the id of the replication group. The password is a presigned request to connect, which is valid
-// for 15 minutes and made for each connection. Its format is that of the Amazon ElastiCache User Guide, "Authenticating with
-// IAM".
+// for 15 minutes and made for each connection. The Amazon ElastiCache User Guide, "Authenticating with IAM", defines its
+// format.
 func IAM(provider aws.CredentialsProvider, region, user, cache string) valkey.Credentials {
 	return presigned(provider, region, cache, url.Values{"User": {user}})
 }

@@ -24,7 +24,7 @@ const (
 	sessionToken = "token/of+role=="
 )
 
-// The format is that of the Amazon ElastiCache User Guide, "Authenticating with IAM".
+// The Amazon ElastiCache User Guide defines the format, "Authenticating with IAM".
 func TestIAM(t *testing.T) {
 	provider := credentials.NewStaticCredentialsProvider(accessKey, secretKey, sessionToken)
 	for name, test := range map[string]struct {
