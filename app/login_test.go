@@ -17,7 +17,7 @@ import (
 // The program as it is deployed: one server begins a login, another finishes it, and both know the visitor. The servers
 // share keys and, with a store on servers, that.
 func TestLoginByAProvider(t *testing.T) {
-	tests := map[config.Store]func(*testing.T, *config.Config){
+	tests := map[config.StoreKind]func(*testing.T, *config.Config){
 		config.StoreToken:  func(*testing.T, *config.Config) {},
 		config.StoreCookie: func(*testing.T, *config.Config) {},
 		config.StoreValkey: func(t *testing.T, c *config.Config) {

@@ -48,8 +48,8 @@ const cookieName = "session"
 func openStorage(ctx context.Context, c config.Config, logger *slog.Logger) (*storage, error) {
 	s := &storage{}
 	if !c.Store.OnServers() {
-		sealer, err := newSealer(c)
-		s.sessions = func(o session.Options) (*session.Manager, error) { return session.NewSealed(sealer, o) }
+		codec, err := newCodec(c)
+		s.sessions = func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }
 		return s, err
 	}
 	store, board, err := stores()[c.Store](s, ctx, c, logger)
@@ -73,7 +73,7 @@ func openStorage(ctx context.Context, c config.Config, logger *slog.Logger) (*st
 	return s, nil
 }
 
-func newSealer(c config.Config) (session.Sealer, error) {
+func newCodec(c config.Config) (session.Codec, error) {
 	keys, err := sealing.ParseKeys(c.SessionKeys)
 	if err != nil {
 		return nil, err
@@ -88,8 +88,8 @@ func newSealer(c config.Config) (session.Sealer, error) {
 type opener func(*storage, context.Context, config.Config, *slog.Logger) (session.Store, leaderboard.Board, error)
 
 // stores are those on servers, by what SESSION_STORE calls them. CONTRIBUTING.md says how to add one.
-func stores() map[config.Store]opener {
-	return map[config.Store]opener{
+func stores() map[config.StoreKind]opener {
+	return map[config.StoreKind]opener{
 		config.StoreDynamoDB:  (*storage).openDynamoDB,
 		config.StoreValkey:    (*storage).openValkey,
 		config.StoreMemcached: (*storage).openMemcached,

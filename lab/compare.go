@@ -137,9 +137,9 @@ func measureStores(ctx context.Context, report *compare.Report, build func(conte
 }
 
 // localStore is the store of the local fleet that stands for one of AWS. Redis is served as Valkey is.
-func localStore(store string) (config.Store, bool) {
+func localStore(store string) (config.StoreKind, bool) {
 	if store == "redis" {
 		store = "valkey"
 	}
-	return config.Store(store), slices.Contains(config.Stores(), config.Store(store))
+	return config.StoreKind(store), slices.Contains(config.StoreKinds(), config.StoreKind(store))
 }

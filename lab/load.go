@@ -59,10 +59,10 @@ func newLoad() *cobra.Command {
 	})
 	url.Type = "address"
 	add(flags, "url", &o.URL, url, "what to test; by default the URL in "+outputsFile)
-	add(flags, "rate", &o.Rate, allowed.Kind[load.Rate]{Type: "rate", Allowed: load.RateForm, Parse: load.ParseRate}, "how much to send")
+	add(flags, "rate", &o.Rate, allowed.Kind[load.Rate]{Type: "rate", Allowed: load.RateSyntax, Parse: load.ParseRate}, "how much to send")
 	add(flags, "duration", &o.Duration, allowed.Duration(time.Second, 24*time.Hour), "how long to measure; several rates share it equally")
 	add(flags, "sessions", &o.Sessions, allowed.Number(1, 100_000), "visitors, each with a session")
-	add(flags, "mix", &o.Mix, allowed.Kind[load.Mix]{Type: "weights", Allowed: load.MixForm, Parse: load.ParseMix}, "what the visitors do")
+	add(flags, "mix", &o.Mix, allowed.Kind[load.Mix]{Type: "weights", Allowed: load.MixSyntax, Parse: load.ParseMix}, "what the visitors do")
 	add(flags, "warmup", &o.Warmup, allowed.Duration(0, time.Hour), "how long to send before measuring, at the first rate")
 	add(flags, "timeout", &o.Timeout, allowed.Duration(10*time.Millisecond, time.Minute), "how long to wait for an answer")
 	flags.StringVar(&o.json, "json", "", "write the result to this `file`, for programs and for lab merge")

@@ -30,7 +30,7 @@ func (s summary) write(r load.Result) {
 	}
 	fmt.Fprintf(s.w, "Requests   %d, %d ok (%.4g %%)\n", r.Requests, r.OK, percent)
 	fmt.Fprintf(s.w, "Rate       %.1f/s sent, %.1f/s asked for\n", r.RateAchieved, r.RateTarget)
-	if r.RateAchieved < load.HeldShare*r.RateTarget {
+	if r.RateAchieved < load.SustainedShare*r.RateTarget {
 		s.warn("           RATE MISSED: %.1f %% of the requests were never sent. This machine, or its connection, is too slow,\n"+
 			"           or more requests than it can hold were unanswered. The figures are those of the lower rate.",
 			100*(1-r.RateAchieved/r.RateTarget))

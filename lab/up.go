@@ -18,9 +18,9 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/app/config/allowed"
 	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/dashboard"
 	"stateless-servers/lab/fleet"
-	"stateless-servers/lab/fleetpage"
-	"stateless-servers/lab/store"
+	"stateless-servers/lab/localstore"
 )
 
 // keepAliveMargin is how much longer than the balancer the servers keep idle connections: were it the other way round,
@@ -30,7 +30,7 @@ const keepAliveMargin = 15 * time.Second
 // upOptions are the flags of lab up.
 type upOptions struct {
 	servers   int
-	store     config.Store
+	store     config.StoreKind
 	storeAddr string
 	addr      string
 	balancer  balancer.Options
@@ -71,7 +71,7 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	add(flags, "servers", &o.servers, allowed.Number(1, fleet.MostServers), "servers to start")
+	add(flags, "servers", &o.servers, allowed.Number(1, fleet.MaxServers), "servers to start")
 	add(flags, "store", &o.store, allowed.OneOf(config.StoreValkey, config.StoreDynamoDB, config.StoreMemcached,
 		config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory), "where sessions live")
 	add(flags, "store-addr", &o.storeAddr, address(), "a running Valkey or Redis to use")
@@ -105,7 +105,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 	c.AllowDelay, c.PlainHTTP, c.ShutdownDelay = true, true, 0
 	c.KeepAlive = o.balancer.IdleTimeout + keepAliveMargin
 	out.line("Starting the store")
-	sessions, err := store.Start(ctx, o.store, o.storeAddr, &c, out.line)
+	sessions, err := localstore.Start(ctx, o.store, o.storeAddr, &c, out.line)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 	}
 	o.balancer.HealthyThreshold, o.balancer.UnhealthyThreshold = o.threshold, o.threshold
 	o.balancer.DeregistrationDelay = max(o.balancer.DeregistrationDelay, time.Nanosecond) // 0 would be the default
-	events := fleetpage.NewEvents(out.event)
+	events := dashboard.NewEvents(out.event)
 	options := fleet.Options{Program: program, Config: c, Balancer: o.balancer, LogDir: logs, Report: events.Add}
 	if o.verbose {
 		options.Output = &printer{w: stderr}
@@ -137,10 +137,10 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 		return err
 	}
 
-	info := fleetpage.Info{
+	info := dashboard.Info{
 		Store: o.store, StoreName: sessions.Description, Address: listener.Addr().String(), Sticky: o.balancer.Sticky,
 	}
-	page, err := fleetpage.New(info, f, events)
+	page, err := dashboard.New(info, f, events)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 	url := "http://" + listener.Addr().String()
 	out.line("")
 	out.line("Application  " + url)
-	out.line("Fleet        " + url + fleetpage.Path)
+	out.line("Fleet        " + url + dashboard.Path)
 	out.line("Store        " + sessions.Description)
 	out.line("Logs         " + filepath.Join(logs, "server-*.log"))
 	out.line(fmt.Sprintf("Ready in %.1f s. Ctrl-C ends everything.", time.Since(started).Seconds()))
@@ -176,10 +176,10 @@ func listen(addr string) (net.Listener, error) {
 }
 
 // serve answers on the listener: the fleet's page itself, everything else by a server of the fleet.
-func serve(listener net.Listener, f *fleet.Fleet, page *fleetpage.Page) *http.Server {
+func serve(listener net.Listener, f *fleet.Fleet, page *dashboard.Page) *http.Server {
 	// Not a ServeMux, which would redirect paths like //a that are the servers' business.
 	return balancer.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if fleetpage.Contains(r.URL.Path) {
+		if dashboard.Contains(r.URL.Path) {
 			page.ServeHTTP(w, r)
 			return
 		}

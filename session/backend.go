@@ -123,24 +123,24 @@ func (b inUserStore) userSessions(ctx context.Context, user string, query PageQu
 
 // clientSide keeps sessions with their visitors. Nothing is shared, so that every operation is a computation, and the last
 // cookie that a browser gets wins.
-type clientSide struct{ Sealer }
+type clientSide struct{ Codec }
 
 func (b clientSide) refer(value string) (reference, bool) {
 	return reference{value: value}, value != ""
 }
 
 func (b clientSide) load(_ context.Context, ref reference, now time.Time) (reference, Record, error) {
-	id, record, err := b.Open(ref.value, now)
+	id, record, err := b.Decode(ref.value, now)
 	return reference{ref.value, id}, record, err
 }
 
 func (b clientSide) create(_ context.Context, ref reference, record Record) (reference, error) {
-	value, err := b.Seal(ref.id, record)
+	value, err := b.Encode(ref.id, record)
 	return reference{value, ref.id}, err
 }
 
 func (b clientSide) update(_ context.Context, ref reference, update Update) (reference, Record, error) {
-	id, record, err := b.Open(ref.value, update.Now)
+	id, record, err := b.Decode(ref.value, update.Now)
 	if err != nil {
 		return ref, Record{}, err
 	}
@@ -148,7 +148,7 @@ func (b clientSide) update(_ context.Context, ref reference, update Update) (ref
 		return ref, Record{}, err
 	}
 	record.IdleExpires = update.IdleExpires
-	value, err := b.Seal(id, record)
+	value, err := b.Encode(id, record)
 	return reference{value, id}, record, err
 }
 
@@ -156,7 +156,7 @@ func (b clientSide) update(_ context.Context, ref reference, update Update) (ref
 func (b clientSide) renew(_ context.Context, ref, fresh reference, renewal Renewal, changes []Change) (
 	reference, Record, []Change, error,
 ) {
-	_, old, err := b.Open(ref.value, renewal.Now)
+	_, old, err := b.Decode(ref.value, renewal.Now)
 	if err != nil {
 		return ref, Record{}, changes, err
 	}
@@ -164,7 +164,7 @@ func (b clientSide) renew(_ context.Context, ref, fresh reference, renewal Renew
 	if record.Values, err = Apply(record.Values, changes); err != nil {
 		return ref, Record{}, changes, err
 	}
-	value, err := b.Seal(fresh.id, record)
+	value, err := b.Encode(fresh.id, record)
 	return reference{value, fresh.id}, record, nil, err
 }
 

@@ -52,10 +52,10 @@ func New(store Store, options Options) (*Manager, error) {
 	return newManager(serverSide{store}, store.Promises(), options)
 }
 
-// NewSealed returns a Manager of sessions that are with their visitors, or an error that says which option is not
+// NewWithCodec returns a Manager of sessions that are with their visitors, or an error that says which option is not
 // allowed. StoreTimeout has no meaning for it.
-func NewSealed(sealer Sealer, options Options) (*Manager, error) {
-	return newManager(clientSide{sealer}, sealer.Promises(), options)
+func NewWithCodec(codec Codec, options Options) (*Manager, error) {
+	return newManager(clientSide{codec}, codec.Promises(), options)
 }
 
 func newManager(backend backend, promises Promises, options Options) (*Manager, error) {

@@ -58,7 +58,7 @@ const (
 // cdk.json.
 type Config struct {
 	// Store (store) is where sessions live. The default is dynamodb, because it costs nothing at rest.
-	Store config.Store
+	Store config.StoreKind
 	// Sticky (sticky) makes the load balancer send each visitor to the same server, as store=memory needs it to, and no
 	// other store may. The default is false.
 	Sticky bool
@@ -118,7 +118,7 @@ type Config struct {
 }
 
 // StoreRedis is Redis OSS in the place of Valkey. To servers it is config.StoreValkey.
-const StoreRedis config.Store = "redis"
+const StoreRedis config.StoreKind = "redis"
 
 // Warn writes a line about what is allowed and yet should make an operator think.
 func (c Config) Warn(w io.Writer) {

@@ -42,7 +42,7 @@ var (
 // settings are in an order in which each comes after those that it depends on.
 func (c *Config) settings() []setting {
 	loading := func() bool { return c.Load.Loaders > 0 }
-	caches := []config.Store{config.StoreValkey, StoreRedis, config.StoreMemcached}
+	caches := []config.StoreKind{config.StoreValkey, StoreRedis, config.StoreMemcached}
 	nodes := func() bool { return !c.Cache.Serverless }
 	noNodes := func() bool { return c.Cache.Serverless }
 	return []setting{

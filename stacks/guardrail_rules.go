@@ -40,7 +40,7 @@ func (r cfnResource) objects(key string) []map[string]any {
 }
 
 // sticky finds a target group that doesn't state that it isn't sticky, and a listener that makes one so.
-func sticky(_ string, r cfnResource, _ cfnTemplate, store config.Store) string {
+func sticky(_ string, r cfnResource, _ cfnTemplate, store config.StoreKind) string {
 	if store == config.StoreMemory {
 		return ""
 	}
@@ -63,7 +63,7 @@ func sticky(_ string, r cfnResource, _ cfnTemplate, store config.Store) string {
 	return ""
 }
 
-func allowsIMDSv1(_ string, r cfnResource, _ cfnTemplate, _ config.Store) string {
+func allowsIMDSv1(_ string, r cfnResource, _ cfnTemplate, _ config.StoreKind) string {
 	switch r.Type {
 	case "AWS::EC2::LaunchTemplate":
 		if r.at("LaunchTemplateData", "MetadataOptions", "HttpTokens") != "required" {
@@ -81,7 +81,7 @@ func allowsIMDSv1(_ string, r cfnResource, _ cfnTemplate, _ config.Store) string
 	return ""
 }
 
-func opensToTheWorld(id string, r cfnResource, t cfnTemplate, _ config.Store) string {
+func opensToTheWorld(id string, r cfnResource, t cfnTemplate, _ config.StoreKind) string {
 	switch r.Type {
 	case "AWS::EC2::SecurityGroup":
 		if slices.ContainsFunc(r.objects("SecurityGroupIngress"), fromTheWorld) && !t.isBalancers(id) {
@@ -124,7 +124,7 @@ func (t cfnTemplate) isBalancers(group string) bool {
 
 // unencrypted finds stores, buckets and volumes that keep or send data in the clear. Serverless caches and secrets have
 // no such choice, nor has Memcached one about what it keeps.
-func unencrypted(_ string, r cfnResource, _ cfnTemplate, _ config.Store) string {
+func unencrypted(_ string, r cfnResource, _ cfnTemplate, _ config.StoreKind) string {
 	for _, path := range map[string][][]string{
 		"AWS::DynamoDB::Table":               {{"SSESpecification", "SSEEnabled"}},
 		"AWS::DynamoDB::GlobalTable":         {{"SSESpecification", "SSEEnabled"}},

@@ -16,7 +16,7 @@ import (
 // Guardrails fail a synthesis whose templates break a promise, whoever changed what: with an aspect, an escape hatch or
 // in this package.
 type Guardrails struct {
-	Store config.Store
+	Store config.StoreKind
 }
 
 var _ awscdk.IPolicyValidationPlugin = (*Guardrails)(nil)
@@ -24,7 +24,7 @@ var _ awscdk.IPolicyValidationPlugin = (*Guardrails)(nil)
 // A guardrail is a rule for every resource of a template. It says where the resource breaks it, or "".
 type guardrail struct {
 	id, description, fix string
-	breaks               func(id string, r cfnResource, t cfnTemplate, store config.Store) (where string)
+	breaks               func(id string, r cfnResource, t cfnTemplate, store config.StoreKind) (where string)
 }
 
 func guardrails() []guardrail {

@@ -52,7 +52,7 @@ func TestGuardrails(t *testing.T) {
 	}
 	tests := []struct {
 		name      string
-		store     config.Store
+		store     config.StoreKind
 		resources string
 		want      string // rule, resource and place
 	}{

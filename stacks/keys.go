@@ -31,7 +31,7 @@ var rotationProgram string
 // KeyStoreProps are the inputs of NewKeyStore.
 type KeyStoreProps struct {
 	// Store is cookie or token.
-	Store config.Store
+	Store config.StoreKind
 	Stage Stage
 }
 

@@ -27,12 +27,12 @@ func (s setting) needing(needs string, met func() bool) setting {
 }
 
 // of limits a setting to some stores.
-func (s setting) of(stores ...config.Store) setting {
+func (s setting) of(stores ...config.StoreKind) setting {
 	s.Stores = stores
 	return s
 }
 
-func (s setting) isOf(store config.Store) bool {
+func (s setting) isOf(store config.StoreKind) bool {
 	return s.Stores == nil || slices.Contains(s.Stores, store)
 }
 
@@ -40,12 +40,12 @@ func (s setting) isOf(store config.Store) bool {
 // there once for each meaning.
 type Key struct {
 	allowed.Value
-	Stores []config.Store // those that the key is for; nil is any
+	Stores []config.StoreKind // those that the key is for; nil is any
 	Needs  string         // what else it goes with, such as another=value; empty is anything
 }
 
 // storesOf are the stores that a key is for.
-func storesOf(key string, settings []setting) (stores []config.Store) {
+func storesOf(key string, settings []setting) (stores []config.StoreKind) {
 	for _, s := range settings {
 		if s.Name == key {
 			stores = append(stores, s.Stores...)

@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// Store names a place where sessions live.
-type Store string
+// StoreKind names a place where sessions live.
+type StoreKind string
 
 // The stores that the server can be told to use.
 const (
-	StoreDynamoDB  Store = "dynamodb"  // an Amazon DynamoDB table
-	StoreValkey    Store = "valkey"    // ElastiCache for Valkey or Redis OSS, or any server of the kind
-	StoreMemcached Store = "memcached" // ElastiCache for Memcached, or any server of the kind
-	StorePostgres  Store = "postgres"  // Aurora or RDS for PostgreSQL, or any server of the kind
-	StoreCookie    Store = "cookie"    // the visitor's sealed cookie
-	StoreToken     Store = "token"     // a signed token that is only read after login
-	StoreMemory    Store = "memory"    // this process; only for one server, or behind sticky sessions
+	StoreDynamoDB  StoreKind = "dynamodb"  // an Amazon DynamoDB table
+	StoreValkey    StoreKind = "valkey"    // ElastiCache for Valkey or Redis OSS, or any server of the kind
+	StoreMemcached StoreKind = "memcached" // ElastiCache for Memcached, or any server of the kind
+	StorePostgres  StoreKind = "postgres"  // Aurora or RDS for PostgreSQL, or any server of the kind
+	StoreCookie    StoreKind = "cookie"    // the visitor's sealed cookie
+	StoreToken     StoreKind = "token"     // a signed token that is only read after login
+	StoreMemory    StoreKind = "memory"    // this process; only for one server, or behind sticky sessions
 )
 
-// Stores lists every Store, in the order in which messages name them.
-func Stores() []Store {
-	return []Store{StoreDynamoDB, StoreValkey, StoreMemcached, StorePostgres, StoreCookie, StoreToken, StoreMemory}
+// StoreKinds lists every Store, in the order in which messages name them.
+func StoreKinds() []StoreKind {
+	return []StoreKind{StoreDynamoDB, StoreValkey, StoreMemcached, StorePostgres, StoreCookie, StoreToken, StoreMemory}
 }
 
 // OnServers reports whether sessions are kept on servers, so that they can move to another such store.
-func (s Store) OnServers() bool { return s != StoreCookie && s != StoreToken }
+func (s StoreKind) OnServers() bool { return s != StoreCookie && s != StoreToken }
 
 // LoginCallback is the path of the server that OIDC_REDIRECT_URL ends with.
 const LoginCallback = "/login/callback"
@@ -45,15 +45,15 @@ type Config struct {
 	Zone string
 
 	// Store is where sessions live.
-	Store Store
+	Store StoreKind
 	// StoreURL is what a store needs to know that was added to the server beyond Stores. Such stores have one value for
 	// everything.
 	StoreURL string
 	// MigrateFrom is the store that sessions move away from, each when it is next used; Store is where they go. It is the
 	// second step of a move between stores (package migrate).
-	MigrateFrom Store
+	MigrateFrom StoreKind
 	// MigrateTo is the store that sessions will move to; until then they stay in Store. It is the first step of a move.
-	MigrateTo Store
+	MigrateTo StoreKind
 	// IdleTimeout ends a session that nobody has used for that long.
 	IdleTimeout time.Duration
 	// Lifetime ends a session that long after its start, used or not.
@@ -131,6 +131,6 @@ type Config struct {
 }
 
 // Uses reports whether sessions are in the store, or move to or from it.
-func (c Config) Uses(store Store) bool {
+func (c Config) Uses(store StoreKind) bool {
 	return store == c.Store || store == c.MigrateFrom || store == c.MigrateTo
 }

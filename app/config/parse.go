@@ -29,7 +29,7 @@ func (p Problems) Error() string {
 
 // Parse reads the environment (KEY=value strings, as of os.Environ). It ignores variables that it doesn't know. SESSION_STORE
 // may name a store of Stores or an added one. The error is a Problems with every bad value.
-func Parse(environment []string, added ...Store) (Config, error) {
+func Parse(environment []string, added ...StoreKind) (Config, error) {
 	given := map[string]string{}
 	for _, line := range environment {
 		name, value, _ := strings.Cut(line, "=")

@@ -47,15 +47,15 @@ var (
 
 // variables lists the variables of the environment in the order of the fields. A variable that isn't given keeps its default;
 // only met is checked for it.
-func (c *Config) variables(added ...Store) []variable {
+func (c *Config) variables(added ...StoreKind) []variable {
 	text, boolean := allowed.Text, allowed.Boolean()
 	name := text("1 to 64 letters, digits, dots and hyphens", nameForm.MatchString)
 	anything := func(string) bool { return true }
-	store := allowed.OneOf(slices.Concat(Stores(), added)...)
+	store := allowed.OneOf(slices.Concat(StoreKinds(), added)...)
 	another := store.But("a store on servers other than SESSION_STORE, or empty")
-	moves := func(other Store) bool { return other != c.Store && other.OnServers() && c.Store.OnServers() }
+	moves := func(other StoreKind) bool { return other != c.Store && other.OnServers() && c.Store.OnServers() }
 	given := func(field *string, or func() bool) func() bool { return func() bool { return *field != "" || or() } }
-	without := func(store Store) func() bool { return func() bool { return !c.Uses(store) } }
+	without := func(store StoreKind) func() bool { return func() bool { return !c.Uses(store) } }
 	login := func() bool { return c.OIDCIssuer != "" }
 	valkeyIAM := func() bool { return c.Uses(StoreValkey) && c.ValkeyUser != "" }
 	return []variable{

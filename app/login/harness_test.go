@@ -43,11 +43,11 @@ func newFleet(t *testing.T, store, issuer string) *fleet {
 		}
 		manager, err := session.New(shared, options)
 		if store == "token" {
-			sealer, failed := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
+			codec, failed := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
 			if failed != nil {
 				t.Fatal(failed)
 			}
-			manager, err = session.NewSealed(sealer, options)
+			manager, err = session.NewWithCodec(codec, options)
 		}
 		if err != nil {
 			t.Fatal(err)

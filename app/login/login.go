@@ -56,7 +56,7 @@ type Options struct {
 type Client struct {
 	options  Options
 	home     string // where the provider leads visitors back to who logged out
-	sealer   session.Sealer
+	codec    session.Codec
 	http     *http.Client
 	keys     *http.Client // for the provider's keys
 	asking   singleflight.Group
@@ -69,11 +69,11 @@ func New(options Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("login option RedirectURL: %w", err)
 	}
-	sealer, err := cookie.New(options.Keys, "login")
+	codec, err := cookie.New(options.Keys, "login")
 	if err != nil {
 		return nil, fmt.Errorf("login option Keys: %w", err)
 	}
-	c := &Client{options: options, sealer: sealer, home: redirect.ResolveReference(&url.URL{Path: "/"}).String()}
+	c := &Client{options: options, codec: codec, home: redirect.ResolveReference(&url.URL{Path: "/"}).String()}
 	c.use(http.DefaultTransport)
 	return c, nil
 }
@@ -141,7 +141,7 @@ type flow struct{ state, nonce, verifier string }
 
 func (c *Client) seal(f flow) (string, error) {
 	now := time.Now()
-	value, err := c.sealer.Seal(session.ID{}, session.Record{
+	value, err := c.codec.Encode(session.ID{}, session.Record{
 		Values:  map[string]string{"state": f.state, "nonce": f.nonce, "verifier": f.verifier},
 		Created: now, Expires: now.Add(Lifetime), IdleExpires: now.Add(Lifetime),
 	})
@@ -157,7 +157,7 @@ func (c *Client) flow(r *http.Request, state string) (flow, error) {
 	refusal := &Refusal{reason: fmt.Sprintf("No login is under way in this browser, or it took longer than %v. "+
 		"Log in again.", Lifetime)}
 	for _, presented := range r.CookiesNamed(c.cookieName()) {
-		_, record, err := c.sealer.Open(presented.Value, time.Now())
+		_, record, err := c.codec.Decode(presented.Value, time.Now())
 		f := flow{record.Values["state"], record.Values["nonce"], record.Values["verifier"]}
 		if err != nil || f.state == "" || f.nonce == "" || f.verifier == "" { // an answer without a state must match nothing
 			continue

@@ -161,13 +161,13 @@ func TestNoLoginIsUnderWay(t *testing.T) {
 	query := parse(t, p.LogIn(t, f.visitor(t).begin(), "ann")).Query()
 	seal := func(name string, expires time.Time, state, nonce, verifier string) string {
 		t.Helper()
-		sealer, err := cookie.New(sealingtest.Keys(t, "a"), name)
+		codec, err := cookie.New(sealingtest.Keys(t, "a"), name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		values := map[string]string{"state": state, "nonce": nonce, "verifier": verifier}
 		maps.DeleteFunc(values, func(_, value string) bool { return value == "" })
-		value, err := sealer.Seal(session.ID{}, session.Record{
+		value, err := codec.Encode(session.ID{}, session.Record{
 			Values: values, Created: expires.Add(-login.Lifetime), Expires: expires, IdleExpires: expires,
 		})
 		if err != nil {

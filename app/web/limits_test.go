@@ -40,24 +40,24 @@ func onPlainStore(f *fleet) {
 }
 
 func withCookies(t *testing.T) func(*fleet) {
-	sealer, err := cookie.New(sealingtest.Keys(t, "a"), "session")
-	return sealed(t, sealer, err)
+	codec, err := cookie.New(sealingtest.Keys(t, "a"), "session")
+	return sealed(t, codec, err)
 }
 
 func withTokens(t *testing.T) func(*fleet) {
-	sealer, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "test", Audience: "test"})
-	return sealed(t, sealer, err)
+	codec, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "test", Audience: "test"})
+	return sealed(t, codec, err)
 }
 
 // sealed keeps nothing on the server's side: there is no leaderboard either.
-func sealed(t *testing.T, sealer session.Sealer, err error) func(*fleet) {
+func sealed(t *testing.T, codec session.Codec, err error) func(*fleet) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return func(f *fleet) {
 		f.options.Board = nil
-		f.manage = func(o session.Options) (*session.Manager, error) { return session.NewSealed(sealer, o) }
+		f.manage = func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }
 	}
 }
 

@@ -86,12 +86,12 @@ func TestImpacts(t *testing.T) {
 }
 
 func TestStoresAreThoseOfTheServer(t *testing.T) {
-	for _, store := range config.Stores() {
+	for _, store := range config.StoreKinds() {
 		if !slices.Contains(Stores(), string(store)) {
 			t.Errorf("%s can't be compared", store)
 		}
 	}
-	if len(Stores()) != len(config.Stores())+1 { // redis, which a server takes for valkey
+	if len(Stores()) != len(config.StoreKinds())+1 { // redis, which a server takes for valkey
 		t.Errorf("compared are %v", Stores())
 	}
 	for _, store := range Stores() {

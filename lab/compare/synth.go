@@ -28,15 +28,15 @@ type Variant struct {
 	templates []cost.Template
 }
 
-// VariantForm says what ParseVariant reads.
-const VariantForm = "a store, with options after a + each, such as dynamodb or valkey+shards=2, or a folder that cdk synth " +
+// VariantPattern says what ParseVariant reads.
+const VariantPattern = "a store, with options after a + each, such as dynamodb or valkey+shards=2, or a folder that cdk synth " +
 	"has written"
 
 // arguments are those of the CDK for a variant's name: its context. The CDK itself knows which are allowed.
 func arguments(name string) ([]string, error) {
 	store, rest, _ := strings.Cut(name, "+")
 	if store == "" || strings.ContainsAny(store, "= /") {
-		return nil, fmt.Errorf("variant %q: allowed is %s", name, VariantForm)
+		return nil, fmt.Errorf("variant %q: allowed is %s", name, VariantPattern)
 	}
 	list := []string{"-c", "store=" + store}
 	if store == "memory" {
@@ -45,7 +45,7 @@ func arguments(name string) ([]string, error) {
 	if rest != "" {
 		for option := range strings.SplitSeq(rest, "+") {
 			if key, value, found := strings.Cut(option, "="); !found || key == "" || value == "" {
-				return nil, fmt.Errorf("variant %q: %q is no key=value; allowed is %s", name, option, VariantForm)
+				return nil, fmt.Errorf("variant %q: %q is no key=value; allowed is %s", name, option, VariantPattern)
 			}
 			list = append(list, "-c", option)
 		}

@@ -130,19 +130,19 @@ func openPostgres(t *testing.T, w *wire) opened {
 func openMemory(*testing.T, *wire) opened { return opened{sessions: inStore(memory.New())} }
 
 func openCookie(t *testing.T, _ *wire) opened {
-	sealer, err := cookie.New(testKeys(t), "session")
+	codec, err := cookie.New(testKeys(t), "session")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return opened{sessions: func(o session.Options) (*session.Manager, error) { return session.NewSealed(sealer, o) }}
+	return opened{sessions: func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }}
 }
 
 func openToken(t *testing.T, _ *wire) opened {
-	sealer, err := token.New(testKeys(t), token.Options{Issuer: "test", Audience: "test"})
+	codec, err := token.New(testKeys(t), token.Options{Issuer: "test", Audience: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return opened{readOnly: true, sessions: func(o session.Options) (*session.Manager, error) { return session.NewSealed(sealer, o) }}
+	return opened{readOnly: true, sessions: func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }}
 }
 
 func testKeys(t *testing.T) sealing.Keys {

@@ -181,7 +181,7 @@ func TestMissingPrograms(t *testing.T) {
 	}
 	t.Setenv("PATH", t.TempDir())
 	for _, test := range []struct {
-		store config.Store
+		store config.StoreKind
 		want  string
 	}{
 		{config.StoreMemcached, "install memcached"},

@@ -16,7 +16,7 @@ type Measured struct {
 }
 
 // Measure does for one store what the experiment latency does for all.
-func Measure(ctx context.Context, lab *Lab, store config.Store) (Measured, error) {
+func Measure(ctx context.Context, lab *Lab, store config.StoreKind) (Measured, error) {
 	e := newLatency()
 	for _, s := range e.setups {
 		if s.store == store {

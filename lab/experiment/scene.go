@@ -15,7 +15,7 @@ import (
 	"stateless-servers/lab/check"
 	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/load"
-	"stateless-servers/lab/store"
+	"stateless-servers/lab/localstore"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -54,7 +54,7 @@ const (
 
 // setup says what fleet an experiment needs.
 type setup struct {
-	store   config.Store
+	store   config.StoreKind
 	sticky  bool
 	servers int
 	link    bool // put a forwarder between servers and store
@@ -78,7 +78,7 @@ type scene struct {
 	lab    *Lab
 	url    string
 	fleet  *fleet.Fleet
-	store  store.Store
+	store  localstore.Store
 	link   *storeserver.Forwarder // nil without
 	closes []func() error         // in the order of what was opened
 	// expected is how long a drill takes, for the progress; 0 where nobody knows.
@@ -116,9 +116,9 @@ func (s *scene) open(ctx context.Context) error {
 	}
 	var err error
 	if s.durable {
-		s.store, err = store.StartDurable(ctx, &c)
+		s.store, err = localstore.StartDurable(ctx, &c)
 	} else {
-		s.store, err = store.Start(ctx, s.setup.store, "", &c, s.lab.Report)
+		s.store, err = localstore.Start(ctx, s.setup.store, "", &c, s.lab.Report)
 	}
 	if err != nil {
 		return err

@@ -23,8 +23,8 @@ func newServerLoss() serverLoss {
 }
 
 // sharedStores are those that all servers reach.
-func sharedStores() []config.Store {
-	return []config.Store{config.StoreValkey, config.StoreMemcached, config.StoreDynamoDB, config.StorePostgres}
+func sharedStores() []config.StoreKind {
+	return []config.StoreKind{config.StoreValkey, config.StoreMemcached, config.StoreDynamoDB, config.StorePostgres}
 }
 
 func (serverLoss) Name() string { return "server-loss" }

@@ -24,8 +24,8 @@ const (
 	removeDead   = 30 * time.Second // how long a dead server stays in the list once it is unhealthy
 )
 
-// MostServers is how many servers a fleet has at most, those included that are starting, stopping or dead but listed.
-const MostServers = 50
+// MaxServers is how many servers a fleet has at most, those included that are starting, stopping or dead but listed.
+const MaxServers = 50
 
 // Options of a Fleet.
 type Options struct {
@@ -58,7 +58,7 @@ type Server struct {
 
 // Errors of Launch, Add, Kill and Stop.
 var (
-	ErrFull     = fmt.Errorf("the fleet has all the servers that it may have, %d", MostServers)
+	ErrFull     = fmt.Errorf("the fleet has all the servers that it may have, %d", MaxServers)
 	ErrNoServer = errors.New("no such server")
 	ErrEnded    = errors.New("its process has ended already")
 	ErrStopping = errors.New("it is being stopped already")
@@ -101,7 +101,7 @@ func New(options Options) (*Fleet, error) {
 	if options.RemoveDead == 0 {
 		options.RemoveDead = removeDead
 	}
-	f := &Fleet{options: options, most: MostServers}
+	f := &Fleet{options: options, most: MaxServers}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	options.Balancer.OnChange = f.changed
 	f.balancer = balancer.New(options.Balancer)

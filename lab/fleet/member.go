@@ -95,7 +95,7 @@ func (f *Fleet) openLog(name string) (output io.Writer, closeLog func()) {
 	lost := func(err error) { f.options.Report(fmt.Sprintf("%s loses lines of its log: %v", name, err)) }
 	var writers []io.Writer
 	if f.options.Output != nil {
-		writers = append(writers, process.Lossy(f.options.Output, nil))
+		writers = append(writers, process.IgnoreErrors(f.options.Output, nil))
 	}
 	closeLog = func() {}
 	if f.options.LogDir != "" {
@@ -103,7 +103,7 @@ func (f *Fleet) openLog(name string) (output io.Writer, closeLog func()) {
 		if err != nil {
 			lost(err)
 		} else {
-			writers, closeLog = append(writers, process.Lossy(file, lost)), func() { file.Close() }
+			writers, closeLog = append(writers, process.IgnoreErrors(file, lost)), func() { file.Close() }
 		}
 	}
 	return io.MultiWriter(writers...), closeLog

@@ -26,8 +26,8 @@ func DefaultMix() Mix { return Mix{10, 45, 25, 15, 3, 2} }
 
 const highestWeight = 1000
 
-// MixForm says how a Mix is written.
-const MixForm = "weights of none, read, write, cart, login and logout, such as read=80,write=20; each from 0 to 1000, " +
+// MixSyntax says how a Mix is written.
+const MixSyntax = "weights of none, read, write, cart, login and logout, such as read=80,write=20; each from 0 to 1000, " +
 	"what isn't named is 0"
 
 // ParseMix reads what MixForm says.

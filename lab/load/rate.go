@@ -18,11 +18,11 @@ const (
 	highestRate = 100_000
 )
 
-// HeldShare is which part of the offered rate must have been sent for a test to be what was asked for.
-const HeldShare = 0.99
+// SustainedShare is which part of the offered rate must have been sent for a test to be what was asked for.
+const SustainedShare = 0.99
 
-// RateForm says how a Rate is written.
-const RateForm = "requests a second: 200, or a ramp 100..500, or several in turn such as 100,200,400; each from 0.1 to 100000"
+// RateSyntax says how a Rate is written.
+const RateSyntax = "requests a second: 200, or a ramp 100..500, or several in turn such as 100,200,400; each from 0.1 to 100000"
 
 // ParseRate reads what RateForm says.
 func ParseRate(text string) (Rate, bool) {

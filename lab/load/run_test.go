@@ -270,11 +270,11 @@ func TestToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealer, err := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
+	codec, err := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := startFleet(t, func(o session.Options) (*session.Manager, error) { return session.NewSealed(sealer, o) }, 2)
+	f := startFleet(t, func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }, 2)
 	o := options(t, f.url)
 	o.Mix = parsed(t, load.ParseMix, "none=1,read=8")
 	if r := run(t, o); r.Sessions.Total == 0 || r.Sessions.Violations() > 0 || r.OK != r.Requests {

@@ -86,7 +86,7 @@ func (v view) Percent() float64 {
 }
 
 // Missed reports whether less was sent than was to be.
-func (v view) Missed() bool { return v.RateAchieved < load.HeldShare*v.RateTarget }
+func (v view) Missed() bool { return v.RateAchieved < load.SustainedShare*v.RateTarget }
 
 // failure is a class of errors.
 type failure struct {

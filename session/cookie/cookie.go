@@ -48,17 +48,17 @@ const (
 // encoding is Strict, which leaves a value one spelling, but for line ends: see Open.
 var encoding = base64.RawURLEncoding.Strict()
 
-// A Sealer seals sessions into cookies, and opens them. Create one with New.
-type Sealer struct {
+// A Codec seals sessions into cookies, and opens them. Create one with New.
+type Codec struct {
 	bound []byte        // the associated data: version and name
 	aeads []cipher.AEAD // one a key, in the order of keys
 }
 
-var _ session.Sealer = (*Sealer)(nil)
+var _ session.Codec = (*Codec)(nil)
 
-// New returns a Sealer for the cookie of that name, of 1 to sealing.MaxName bytes: session.Options.CookieName. Servers
+// New returns a Codec for the cookie of that name, of 1 to sealing.MaxName bytes: session.Options.CookieName. Servers
 // that share sessions have the same keys and name.
-func New(keys sealing.Keys, name string) (*Sealer, error) {
+func New(keys sealing.Keys, name string) (*Codec, error) {
 	if name == "" || len(name) > sealing.MaxName {
 		return nil, fmt.Errorf("session cookie name %q: allowed are 1 to %d bytes", name, sealing.MaxName)
 	}
@@ -66,7 +66,7 @@ func New(keys sealing.Keys, name string) (*Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sealer{bound: append([]byte{version}, name...)}
+	s := &Codec{bound: append([]byte{version}, name...)}
 	for _, key := range derived {
 		aead, err := chacha20poly1305.NewX(key)
 		if err != nil {
@@ -80,13 +80,13 @@ func New(keys sealing.Keys, name string) (*Sealer, error) {
 // Promises declares that every server opens what any of them sealed. ReadYourWrites isn't promised: while one browser
 // sends one request at a time it sees what it wrote, but of two that overlap, the response that comes last takes back
 // what the other had acknowledged.
-func (s *Sealer) Promises() session.Promises {
+func (s *Codec) Promises() session.Promises {
 	return session.Promises{Name: "cookie", Shared: true, Changes: true, MaxBytes: maxBytes}
 }
 
-// Seal returns the cookie's value, with the times to the millisecond, rounded up. ErrTooLarge: record.Size exceeds
+// Encode returns the cookie's value, with the times to the millisecond, rounded up. ErrTooLarge: record.Size exceeds
 // Promises.MaxBytes.
-func (s *Sealer) Seal(id session.ID, record session.Record) (string, error) {
+func (s *Codec) Encode(id session.ID, record session.Record) (string, error) {
 	if size := record.Size(); size > maxBytes {
 		return "", fmt.Errorf("seal cookie: %w: %d bytes, allowed are %d", session.ErrTooLarge, size, maxBytes)
 	}
@@ -102,9 +102,9 @@ func (s *Sealer) Seal(id session.ID, record session.Record) (string, error) {
 	return encoding.EncodeToString(s.aeads[0].Seal(sealed, nonce, plain, s.bound)), nil
 }
 
-// Open returns the live session in a cookie's value, else ErrNotFound. Its work is bounded by sealing.MaxValue and the
+// Decode returns the live session in a cookie's value, else ErrNotFound. Its work is bounded by sealing.MaxValue and the
 // number of keys, whatever the value.
-func (s *Sealer) Open(value string, now time.Time) (session.ID, session.Record, error) {
+func (s *Codec) Decode(value string, now time.Time) (session.ID, session.Record, error) {
 	plain, ok := s.decrypt(value)
 	if !ok {
 		return session.ID{}, session.Record{}, session.ErrNotFound
@@ -116,7 +116,7 @@ func (s *Sealer) Open(value string, now time.Time) (session.ID, session.Record, 
 	return id, record, nil
 }
 
-func (s *Sealer) decrypt(value string) (plain []byte, ok bool) {
+func (s *Codec) decrypt(value string) (plain []byte, ok bool) {
 	if len(value) > sealing.MaxValue || strings.ContainsAny(value, "\r\n") { // which the decoder would skip
 		return nil, false
 	}

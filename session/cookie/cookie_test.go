@@ -32,7 +32,7 @@ func newRecord(values map[string]string) session.Record {
 	}
 }
 
-func newSealer(t testing.TB, names, name string) *Sealer {
+func newCodec(t testing.TB, names, name string) *Codec {
 	t.Helper()
 	s, err := New(sealingtest.Keys(t, names), name)
 	if err != nil {
@@ -41,25 +41,25 @@ func newSealer(t testing.TB, names, name string) *Sealer {
 	return s
 }
 
-func seal(t testing.TB, s *Sealer, record session.Record) string {
+func seal(t testing.TB, s *Codec, record session.Record) string {
 	t.Helper()
-	value, err := s.Seal(id, record)
+	value, err := s.Encode(id, record)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return value
 }
 
-func isMissing(t *testing.T, s *Sealer, value string) {
+func isMissing(t *testing.T, s *Codec, value string) {
 	t.Helper()
-	gotID, got, err := s.Open(value, start)
+	gotID, got, err := s.Decode(value, start)
 	if err != session.ErrNotFound || gotID != (session.ID{}) || got.Values != nil || got.User != "" {
 		t.Errorf("%.60q… (%d bytes): got %v, %v, want ErrNotFound and nothing else", value, len(value), got, err)
 	}
 }
 
 func TestWhatIsSealedIsOpenedByEveryServer(t *testing.T) {
-	sealer, other := newSealer(t, "a", "session"), newSealer(t, "a", "session")
+	codec, other := newCodec(t, "a", "session"), newCodec(t, "a", "session")
 	text := rapid.OneOf(rapid.StringN(1, 300, -1), rapid.StringN(1, 3, -1))
 	rapid.Check(t, func(t *rapid.T) {
 		offset := rapid.Int64Range(0, int64(time.Hour))
@@ -72,8 +72,8 @@ func TestWhatIsSealedIsOpenedByEveryServer(t *testing.T) {
 			IdleExpires: start.Add(1 + time.Duration(offset.Draw(t, "idle"))),
 		}
 		wantID := session.ID(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "id"))
-		value, err := sealer.Seal(wantID, want)
-		if want.Size() > sealer.Promises().MaxBytes {
+		value, err := codec.Encode(wantID, want)
+		if want.Size() > codec.Promises().MaxBytes {
 			if !errors.Is(err, session.ErrTooLarge) {
 				t.Fatalf("%d bytes: %v", want.Size(), err)
 			}
@@ -82,7 +82,7 @@ func TestWhatIsSealedIsOpenedByEveryServer(t *testing.T) {
 		if err != nil || len(value) > sealing.MaxValue {
 			t.Fatalf("%d bytes: a cookie of %d, %v", want.Size(), len(value), err)
 		}
-		gotID, got, err := other.Open(value, start)
+		gotID, got, err := other.Decode(value, start)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func TestWhatIsSealedIsOpenedByEveryServer(t *testing.T) {
 }
 
 func TestWhatFitsDependsOnTheSizeAlone(t *testing.T) {
-	s := newSealer(t, "a", "session")
+	s := newCodec(t, "a", "session")
 	most := s.Promises().MaxBytes
 	small := map[string]string{} // many keys, with almost nothing in them
 	for size, i := 0, 0; ; i++ {
@@ -128,11 +128,11 @@ func TestWhatFitsDependsOnTheSizeAlone(t *testing.T) {
 			if len(value) > sealing.MaxValue || record.Size() == most && len(value) < sealing.MaxValue*8/9 {
 				t.Errorf("%d bytes make a cookie of %d, allowed are %d", record.Size(), len(value), sealing.MaxValue)
 			}
-			if _, got, err := s.Open(value, start); err != nil || !maps.Equal(got.Values, record.Values) {
+			if _, got, err := s.Decode(value, start); err != nil || !maps.Equal(got.Values, record.Values) {
 				t.Errorf("got %v", err)
 			}
 			record.User += strings.Repeat("u", most-record.Size()+1)
-			if _, err := s.Seal(id, record); !errors.Is(err, session.ErrTooLarge) {
+			if _, err := s.Encode(id, record); !errors.Is(err, session.ErrTooLarge) {
 				t.Errorf("%d bytes: %v, want ErrTooLarge", record.Size(), err)
 			}
 		})
@@ -144,8 +144,8 @@ func TestWhatFitsDependsOnTheSizeAlone(t *testing.T) {
 
 func TestRotation(t *testing.T) {
 	tests := []struct {
-		sealer, opener string
-		opens          bool
+		codec, opener string
+		opens         bool
 	}{
 		{"o", "on", true}, // first deployment: before and after
 		{"on", "o", true},
@@ -159,16 +159,16 @@ func TestRotation(t *testing.T) {
 		{"abcdefgh", "hgfedcba", true},
 	}
 	for _, test := range tests {
-		value := seal(t, newSealer(t, test.sealer, "session"), newRecord(nil))
-		_, got, err := newSealer(t, test.opener, "session").Open(value, start)
+		value := seal(t, newCodec(t, test.codec, "session"), newRecord(nil))
+		_, got, err := newCodec(t, test.opener, "session").Decode(value, start)
 		if (err == nil) != test.opens || test.opens != (got.User == "ada") || !test.opens && err != session.ErrNotFound {
-			t.Errorf("sealed with %q, opened with %q: got %q, %v", test.sealer, test.opener, got.User, err)
+			t.Errorf("sealed with %q, opened with %q: got %q, %v", test.codec, test.opener, got.User, err)
 		}
 	}
 }
 
 func TestExpiry(t *testing.T) {
-	s := newSealer(t, "a", "session")
+	s := newCodec(t, "a", "session")
 	record := newRecord(nil)
 	idle := seal(t, s, record)
 	record.IdleExpires = record.Expires.Add(time.Minute)
@@ -182,7 +182,7 @@ func TestExpiry(t *testing.T) {
 		{absolute, 24*time.Hour - 1, true}, {absolute, 24 * time.Hour, false},
 	}
 	for i, test := range tests {
-		_, _, err := s.Open(test.value, start.Add(test.after))
+		_, _, err := s.Decode(test.value, start.Add(test.after))
 		if (err == nil) != test.live || !test.live && err != session.ErrNotFound {
 			t.Errorf("%d: after %v: %v, want live %v", i, test.after, err, test.live)
 		}
@@ -190,8 +190,8 @@ func TestExpiry(t *testing.T) {
 }
 
 func TestAnOlderServerKeepsWhatANewerOneAdds(t *testing.T) {
-	newer, older := newSealer(t, "a", "session"), newSealer(t, "a", "session")
-	_, got, err := older.Open(seal(t, newer, newRecord(map[string]string{"@region": "eu", "visits": "1"})), start)
+	newer, older := newCodec(t, "a", "session"), newCodec(t, "a", "session")
+	_, got, err := older.Decode(seal(t, newer, newRecord(map[string]string{"@region": "eu", "visits": "1"})), start)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestAnOlderServerKeepsWhatANewerOneAdds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, got, err = newer.Open(seal(t, older, got), start)
+	_, got, err = newer.Decode(seal(t, older, got), start)
 	if want := (map[string]string{"@region": "eu", "visits": "2"}); err != nil || !maps.Equal(got.Values, want) {
 		t.Errorf("got %v, %v, want %v", got.Values, err, want)
 	}
@@ -217,30 +217,30 @@ func TestFormat(t *testing.T) {
 	if got := hex.EncodeToString(plain); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if _, got, err := newSealer(t, "a", "session").Open(sealed, start); err != nil || got.Values["theme"] != `"dark"` {
+	if _, got, err := newCodec(t, "a", "session").Decode(sealed, start); err != nil || got.Values["theme"] != `"dark"` {
 		t.Errorf("a cookie of this version: got %+v, %v", got, err)
 	}
 }
 
 func TestNothingIsDroppedInSilence(t *testing.T) {
-	s := newSealer(t, "a", "session")
+	s := newCodec(t, "a", "session")
 	for _, values := range []map[string]string{{"": "1"}, {"k": ""}} {
-		if value, err := s.Seal(id, newRecord(values)); err == nil || value != "" {
+		if value, err := s.Encode(id, newRecord(values)); err == nil || value != "" {
 			t.Errorf("%q: sealed", values)
 		}
 	}
 }
 
 func TestEverySealIsNew(t *testing.T) {
-	s := newSealer(t, "a", "session")
+	s := newCodec(t, "a", "session")
 	var mu sync.Mutex
 	seen := map[string]bool{}
 	var wait sync.WaitGroup
 	for range 4 {
 		wait.Go(func() {
 			for range 50 {
-				value, err := s.Seal(id, newRecord(nil))
-				_, _, opened := s.Open(value, start)
+				value, err := s.Encode(id, newRecord(nil))
+				_, _, opened := s.Decode(value, start)
 				mu.Lock()
 				if seen[value] || err != nil || opened != nil {
 					t.Errorf("%s: %v, %v, seen before: %v", value, err, opened, seen[value])
@@ -266,7 +266,7 @@ func TestNewSaysWhatIsNotAllowed(t *testing.T) {
 
 func TestPromises(t *testing.T) {
 	want := session.Promises{Name: "cookie", Shared: true, Changes: true, MaxBytes: 2555}
-	if got := newSealer(t, "a", "session").Promises(); got != want {
+	if got := newCodec(t, "a", "session").Promises(); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }

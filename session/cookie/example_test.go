@@ -18,11 +18,11 @@ func newServer(secrets string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := cookie.New(keys, "session")
+	codec, err := cookie.New(keys, "session")
 	if err != nil {
 		return nil, err
 	}
-	manager, err := session.NewSealed(sealer, session.Options{CookieName: "session"})
+	manager, err := session.NewWithCodec(codec, session.Options{CookieName: "session"})
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func TestNothingButWhatWasSealedOpens(t *testing.T) {
-	s := newSealer(t, "ab", "session")
+	s := newCodec(t, "ab", "session")
 	value := seal(t, s, newRecord(map[string]string{"theme": `"dark"`}))
 	for range 100 { // until the other alphabet of base64 spells it otherwise, as it does 99 of 100
 		if strings.ContainsAny(value, "-_") {
@@ -22,7 +22,7 @@ func TestNothingButWhatWasSealedOpens(t *testing.T) {
 		}
 		value = seal(t, s, newRecord(map[string]string{"theme": `"dark"`}))
 	}
-	if _, _, err := s.Open(value, start); err != nil {
+	if _, _, err := s.Decode(value, start); err != nil {
 		t.Fatal(err)
 	}
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -55,7 +55,7 @@ func TestNothingButWhatWasSealedOpens(t *testing.T) {
 
 // TestWhatIsTooLongIsNotDecrypted: not even when it was sealed with the key.
 func TestWhatIsTooLongIsNotDecrypted(t *testing.T) {
-	s := newSealer(t, "a", "session")
+	s := newCodec(t, "a", "session")
 	const most = sealing.MaxValue * 3 / 4
 	for _, size := range []int{most, most + 1, 2 * most} {
 		record := newRecord(nil)
@@ -72,7 +72,7 @@ func TestWhatIsTooLongIsNotDecrypted(t *testing.T) {
 		value := encoding.EncodeToString(sealed)
 		if size > most {
 			isMissing(t, s, value)
-		} else if _, _, err := s.Open(value, start); err != nil || len(value) != sealing.MaxValue {
+		} else if _, _, err := s.Decode(value, start); err != nil || len(value) != sealing.MaxValue {
 			t.Errorf("%d bytes: %v", len(value), err)
 		}
 	}
@@ -80,7 +80,7 @@ func TestWhatIsTooLongIsNotDecrypted(t *testing.T) {
 
 // TestEveryValueHasOneSpelling seals values of all lengths: those of two thirds have bits to spare in their last letter.
 func TestEveryValueHasOneSpelling(t *testing.T) {
-	s := newSealer(t, "a", "session")
+	s := newCodec(t, "a", "session")
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	for n := range 4 {
 		value := seal(t, s, newRecord(map[string]string{"k": strings.Repeat("x", n+1)}))
@@ -94,9 +94,9 @@ func TestEveryValueHasOneSpelling(t *testing.T) {
 }
 
 func TestACookieOpensUnderItsNameAndVersionAlone(t *testing.T) {
-	s, cart := newSealer(t, "a", "session"), newSealer(t, "a", "cart")
+	s, cart := newCodec(t, "a", "session"), newCodec(t, "a", "cart")
 	isMissing(t, cart, seal(t, s, newRecord(nil)))
-	next := newSealer(t, "a", "session")
+	next := newCodec(t, "a", "session")
 	next.bound[0] = version + 1
 	isMissing(t, s, seal(t, next, newRecord(nil))) // marked as this version, bound to the next
 }
@@ -136,7 +136,7 @@ func TestMalformed(t *testing.T) {
 
 // FuzzOpen gives Open what it never sealed, and decode what a holder of the key may have sealed wrongly.
 func FuzzOpen(f *testing.F) {
-	s := newSealer(f, "a", "session")
+	s := newCodec(f, "a", "session")
 	for _, values := range []map[string]string{nil, {"theme": `"dark"`, "visits": "7"}} {
 		plain, err := encode(id, newRecord(values))
 		if err != nil {

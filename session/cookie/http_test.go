@@ -23,15 +23,15 @@ const (
 // newFleet starts a server for each element of keys. A letter stands for a key.
 func newFleet(t *testing.T, name string, keys ...string) *sealingtest.Fleet {
 	t.Helper()
-	var sealers []session.Sealer
+	var codecs []session.Codec
 	for _, letters := range keys {
-		sealer, err := cookie.New(sealingtest.Keys(t, letters), name)
+		codec, err := cookie.New(sealingtest.Keys(t, letters), name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sealers = append(sealers, sealer)
+		codecs = append(codecs, codec)
 	}
-	return sealingtest.NewFleet(t, serve, session.Options{CookieName: name}, sealers...)
+	return sealingtest.NewFleet(t, serve, session.Options{CookieName: name}, codecs...)
 }
 
 // serve answers with the user and the number of visits, after doing what the path says.

@@ -16,10 +16,10 @@ func TestServers(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		sealer, err := cookie.New(keys, "session")
+		codec, err := cookie.New(keys, "session")
 		if err != nil {
 			return nil, err
 		}
-		return session.NewSealed(sealer, o)
+		return session.NewWithCodec(codec, o)
 	})
 }

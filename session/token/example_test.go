@@ -19,11 +19,11 @@ func newServer(secrets string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := token.New(keys, token.Options{Issuer: "https://shop.example", Audience: "shop"})
+	codec, err := token.New(keys, token.Options{Issuer: "https://shop.example", Audience: "shop"})
 	if err != nil {
 		return nil, err
 	}
-	manager, err := session.NewSealed(sealer, session.Options{Lifetime: 8 * time.Hour})
+	manager, err := session.NewWithCodec(codec, session.Options{Lifetime: 8 * time.Hour})
 	if err != nil {
 		return nil, err
 	}

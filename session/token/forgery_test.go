@@ -20,9 +20,9 @@ import (
 )
 
 func TestNothingButWhatWasSignedOpens(t *testing.T) {
-	s := newSealer(t, "ab")
+	s := newCodec(t, "ab")
 	value := seal(t, s, newRecord(map[string]string{"role": `"clerk"`}))
-	if _, _, err := s.Open(value, start); err != nil {
+	if _, _, err := s.Decode(value, start); err != nil {
 		t.Fatal(err)
 	}
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -88,11 +88,11 @@ func payload(replaced map[string]any) string {
 }
 
 func TestAlgorithmsAndKeys(t *testing.T) {
-	s := newSealer(t, "ab")
+	s := newCodec(t, "ab")
 	secret, kid := s.keys.Keys[0].Key.([]byte), s.keys.Keys[0].KeyID
 	header := func(alg, kid string) string { return fmt.Sprintf(`{"alg":%q,"kid":%q}`, alg, kid) }
 	good := sign(header("HS256", kid), payload(nil), hs256(secret))
-	if _, got, err := s.Open(good, start); err != nil || got.User != "ada" {
+	if _, got, err := s.Decode(good, start); err != nil || got.User != "ada" {
 		t.Fatalf("a token made by hand: %+v, %v", got, err)
 	}
 
@@ -153,12 +153,12 @@ func TestAlgorithmsAndKeys(t *testing.T) {
 
 // TestWhatIsTooLongIsNotRead: not even when it was signed with the key.
 func TestWhatIsTooLongIsNotRead(t *testing.T) {
-	s := newSealer(t, "a")
+	s := newCodec(t, "a")
 	header := fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID)
 	longest := 0
 	for agent := 2500; agent < 2900; agent++ {
 		token := sign(header, payload(map[string]any{"agent": strings.Repeat("x", agent)}), hs256(s.keys.Keys[0].Key.([]byte)))
-		_, _, err := s.Open(token, start)
+		_, _, err := s.Decode(token, start)
 		if fits := len(token) <= sealing.MaxValue; fits != (err == nil) {
 			t.Fatalf("%d bytes: %v", len(token), err)
 		} else if fits {
@@ -171,7 +171,7 @@ func TestWhatIsTooLongIsNotRead(t *testing.T) {
 }
 
 func TestClaimsAreChecked(t *testing.T) {
-	s := newSealer(t, "a")
+	s := newCodec(t, "a")
 	header := fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID)
 	now := start.Unix()
 	tests := []struct {
@@ -192,7 +192,7 @@ func TestClaimsAreChecked(t *testing.T) {
 	for _, test := range tests {
 		token := sign(header, payload(map[string]any{test.claim: test.value}), hs256(s.keys.Keys[0].Key.([]byte)))
 		if test.good {
-			if gotID, got, err := s.Open(token, start); err != nil || got.User != "ada" || gotID != id {
+			if gotID, got, err := s.Decode(token, start); err != nil || got.User != "ada" || gotID != id {
 				t.Errorf("%s %v: got %+v, %v", test.claim, test.value, got, err)
 			}
 			continue
@@ -203,7 +203,7 @@ func TestClaimsAreChecked(t *testing.T) {
 
 // FuzzOpen gives Open what it never signed, and payloads of any form that were signed.
 func FuzzOpen(f *testing.F) {
-	s := newSealer(f, "a")
+	s := newCodec(f, "a")
 	sealed := seal(f, s, newRecord(map[string]string{"role": `"clerk"`}))
 	header, key := fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID), s.keys.Keys[0].Key.([]byte)
 	f.Add(sealed, payload(nil))
@@ -212,7 +212,7 @@ func FuzzOpen(f *testing.F) {
 		if value != sealed {
 			isMissing(t, "forged", s, value)
 		}
-		_, record, err := s.Open(sign(header, payload, hs256(key)), start)
+		_, record, err := s.Decode(sign(header, payload, hs256(key)), start)
 		if err != nil {
 			if err != session.ErrNotFound {
 				t.Fatal(err)
@@ -222,7 +222,7 @@ func FuzzOpen(f *testing.F) {
 		if !record.Live(start) {
 			t.Fatalf("expired: %+v", record)
 		}
-		if _, err := s.Seal(id, record); err != nil && !errors.Is(err, session.ErrTooLarge) {
+		if _, err := s.Encode(id, record); err != nil && !errors.Is(err, session.ErrTooLarge) {
 			t.Fatalf("%+v opens and can't be sealed: %v", record, err)
 		}
 	})

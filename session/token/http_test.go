@@ -18,16 +18,16 @@ const role = session.Key[string]("role")
 // newFleet starts a server for each element of keys. A letter stands for a key.
 func newFleet(t *testing.T, keys ...string) *sealingtest.Fleet {
 	t.Helper()
-	var sealers []session.Sealer
+	var codecs []session.Codec
 	for _, letters := range keys {
 		options := token.Options{Issuer: "https://shop.example", Audience: "shop"}
-		sealer, err := token.New(sealingtest.Keys(t, letters), options)
+		codec, err := token.New(sealingtest.Keys(t, letters), options)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sealers = append(sealers, sealer)
+		codecs = append(codecs, codec)
 	}
-	return sealingtest.NewFleet(t, serve, session.Options{}, sealers...)
+	return sealingtest.NewFleet(t, serve, session.Options{}, codecs...)
 }
 
 // serve answers with the user and the role, after doing what the path says.

@@ -16,10 +16,10 @@ func TestServers(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		sealer, err := token.New(keys, token.Options{Issuer: "test", Audience: "test"})
+		codec, err := token.New(keys, token.Options{Issuer: "test", Audience: "test"})
 		if err != nil {
 			return nil, err
 		}
-		return session.NewSealed(sealer, o)
+		return session.NewWithCodec(codec, o)
 	})
 }

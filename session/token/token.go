@@ -47,22 +47,22 @@ const leeway = 30 * time.Second
 // algorithm is the only one that is signed with and accepted.
 const algorithm = jose.HS256
 
-// Options say whose tokens a Sealer takes. Each is 1 to 200 bytes of UTF-8, and the same on all servers that share
+// Options say whose tokens a Codec takes. Each is 1 to 200 bytes of UTF-8, and the same on all servers that share
 // sessions.
 type Options struct {
 	Issuer   string // who issues the tokens, such as "https://shop.example"
 	Audience string // who they are for
 }
 
-// A Sealer signs sessions into tokens, and opens them. Create one with New.
-type Sealer struct {
+// A Codec signs sessions into tokens, and opens them. Create one with New.
+type Codec struct {
 	options  Options
 	signer   jose.Signer
 	keys     jose.JSONWebKeySet
 	maxBytes int
 }
 
-var _ session.Sealer = (*Sealer)(nil)
+var _ session.Codec = (*Codec)(nil)
 
 // claims are the payload of a token.
 type claims struct {
@@ -71,8 +71,8 @@ type claims struct {
 	Values    map[string]json.RawMessage `json:"values,omitempty"`
 }
 
-// New returns a Sealer. Servers that share sessions have the same keys and options.
-func New(keys sealing.Keys, options Options) (*Sealer, error) {
+// New returns a Codec. Servers that share sessions have the same keys and options.
+func New(keys sealing.Keys, options Options) (*Codec, error) {
 	for _, option := range [][2]string{{"Issuer", options.Issuer}, {"Audience", options.Audience}} {
 		if name, value := option[0], option[1]; value == "" || len(value) > 200 || !utf8.ValidString(value) {
 			return nil, fmt.Errorf("token option %s is %q: allowed are 1 to 200 bytes of UTF-8", name, value)
@@ -86,7 +86,7 @@ func New(keys sealing.Keys, options Options) (*Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sealer{options: options}
+	s := &Codec{options: options}
 	for i, secret := range secrets {
 		kid := base64.RawURLEncoding.EncodeToString(names[i][:8])
 		s.keys.Keys = append(s.keys.Keys, jose.JSONWebKey{Key: secret, KeyID: kid})
@@ -97,7 +97,7 @@ func New(keys sealing.Keys, options Options) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session token key: %w", err)
 	}
-	empty, err := s.Seal(session.ID{}, session.Record{User: "u", Expires: time.Unix(1e9, 0), Created: time.Unix(1e9, 0)})
+	empty, err := s.Encode(session.ID{}, session.Record{User: "u", Expires: time.Unix(1e9, 0), Created: time.Unix(1e9, 0)})
 	if err != nil {
 		return nil, err
 	}
@@ -107,13 +107,13 @@ func New(keys sealing.Keys, options Options) (*Sealer, error) {
 
 // Promises declares that every server opens what any of them signed, and that nothing can change after login. MaxBytes
 // is what fits at most: the punctuation of JSON takes 4 bytes a key, and some characters are longer in it.
-func (s *Sealer) Promises() session.Promises {
+func (s *Codec) Promises() session.Promises {
 	return session.Promises{Name: "token", Shared: true, ReadYourWrites: true, MaxBytes: s.maxBytes}
 }
 
-// Seal returns the token, with the times to the second, rounded up, and without IdleExpires. ErrTooLarge: it would be
+// Encode returns the token, with the times to the second, rounded up, and without IdleExpires. ErrTooLarge: it would be
 // longer than sealing.MaxValue. In a user agent, bytes that are no UTF-8 become U+FFFD.
-func (s *Sealer) Seal(id session.ID, record session.Record) (string, error) {
+func (s *Codec) Encode(id session.ID, record session.Record) (string, error) {
 	if !utf8.ValidString(record.User) {
 		return "", fmt.Errorf("seal session token: user %q is not UTF-8", record.User) // JSON would make two users one
 	}
@@ -149,8 +149,8 @@ func (s *Sealer) Seal(id session.ID, record session.Record) (string, error) {
 	return value, nil
 }
 
-// Open returns the live session of a token, else ErrNotFound. Its IdleExpires is its Expires.
-func (s *Sealer) Open(value string, now time.Time) (session.ID, session.Record, error) {
+// Decode returns the live session of a token, else ErrNotFound. Its IdleExpires is its Expires.
+func (s *Codec) Decode(value string, now time.Time) (session.ID, session.Record, error) {
 	c, err := s.verify(value, now)
 	if err != nil {
 		return session.ID{}, session.Record{}, session.ErrNotFound
@@ -173,7 +173,7 @@ var errForm = errors.New("not in the form that Seal writes")
 
 // verify returns the claims of a token that was signed with one of the keys, by and for whom Options say, and has begun.
 // Its work is bounded by sealing.MaxValue.
-func (s *Sealer) verify(value string, now time.Time) (c claims, err error) {
+func (s *Codec) verify(value string, now time.Time) (c claims, err error) {
 	if len(value) > sealing.MaxValue {
 		return c, errForm
 	}

@@ -30,7 +30,7 @@ func newRecord(values map[string]string) session.Record {
 	}
 }
 
-func newSealer(t testing.TB, names string) *Sealer {
+func newCodec(t testing.TB, names string) *Codec {
 	t.Helper()
 	s, err := New(sealingtest.Keys(t, names), options)
 	if err != nil {
@@ -39,25 +39,25 @@ func newSealer(t testing.TB, names string) *Sealer {
 	return s
 }
 
-func seal(t testing.TB, s *Sealer, record session.Record) string {
+func seal(t testing.TB, s *Codec, record session.Record) string {
 	t.Helper()
-	value, err := s.Seal(id, record)
+	value, err := s.Encode(id, record)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return value
 }
 
-func isMissing(t *testing.T, name string, s *Sealer, value string) {
+func isMissing(t *testing.T, name string, s *Codec, value string) {
 	t.Helper()
-	gotID, got, err := s.Open(value, start)
+	gotID, got, err := s.Decode(value, start)
 	if err != session.ErrNotFound || gotID != (session.ID{}) || got.Values != nil || got.User != "" {
 		t.Errorf("%s: %.60q… (%d bytes): got %+v, %v, want ErrNotFound and nothing else", name, value, len(value), got, err)
 	}
 }
 
 func TestWhatIsSignedIsOpenedByEveryServer(t *testing.T) {
-	signer, other := newSealer(t, "a"), newSealer(t, "a")
+	signer, other := newCodec(t, "a"), newCodec(t, "a")
 	value := rapid.Custom(func(t *rapid.T) string {
 		kinds := []any{
 			rapid.String().Draw(t, "text"), rapid.Int64().Draw(t, "number"), nil, true, []any{1, "<a>"}, map[string]any{"b": 1.5},
@@ -77,14 +77,14 @@ func TestWhatIsSignedIsOpenedByEveryServer(t *testing.T) {
 			Expires: start.Add(1 + time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "expires"))),
 		}
 		wantID := session.ID(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "id"))
-		value, err := signer.Seal(wantID, want)
+		value, err := signer.Encode(wantID, want)
 		if errors.Is(err, session.ErrTooLarge) && want.Size() > most/7 { // every byte escaped, and punctuation
 			return
 		}
 		if err != nil || len(value) > sealing.MaxValue {
 			t.Fatalf("%d bytes: a token of %d, %v", want.Size(), len(value), err)
 		}
-		gotID, got, err := other.Open(value, start)
+		gotID, got, err := other.Decode(value, start)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestWhatIsSignedIsOpenedByEveryServer(t *testing.T) {
 
 // TestClaims fixes what others read in a token.
 func TestClaims(t *testing.T) {
-	s := newSealer(t, "a")
+	s := newCodec(t, "a")
 	parts := strings.Split(seal(t, s, newRecord(map[string]string{"role": `"<clerk>"`, "shop": "7"})), ".")
 	var got []string
 	for _, part := range parts[:2] {
@@ -127,19 +127,19 @@ func TestClaims(t *testing.T) {
 	if kid := s.keys.Keys[0].KeyID; strings.HasPrefix(secret, kid[:8]) {
 		t.Errorf("the kid %s shows the key", kid)
 	}
-	if len(s.keys.Keys[0].KeyID) != 11 || s.keys.Keys[0].KeyID == newSealer(t, "b").keys.Keys[0].KeyID {
+	if len(s.keys.Keys[0].KeyID) != 11 || s.keys.Keys[0].KeyID == newCodec(t, "b").keys.Keys[0].KeyID {
 		t.Errorf("kid %q", s.keys.Keys[0].KeyID)
 	}
 }
 
 func TestExpiry(t *testing.T) {
-	s := newSealer(t, "a")
+	s := newCodec(t, "a")
 	value := seal(t, s, newRecord(nil))
 	for after, live := range map[time.Duration]bool{
 		-31 * time.Second: false, -30 * time.Second: true, 0: true, 2 * time.Hour: true, // idling ends nothing
 		24*time.Hour - 1: true, 24 * time.Hour: false, 24*time.Hour + time.Second: false, 1000 * time.Hour: false,
 	} {
-		if _, _, err := s.Open(value, start.Add(after)); (err == nil) != live || !live && err != session.ErrNotFound {
+		if _, _, err := s.Decode(value, start.Add(after)); (err == nil) != live || !live && err != session.ErrNotFound {
 			t.Errorf("after %v: %v, want live %v", after, err, live)
 		}
 	}
@@ -158,7 +158,7 @@ func TestRotation(t *testing.T) {
 		{"no", "o", false}, // the order that package sealing warns of
 	}
 	for _, test := range tests {
-		_, got, err := newSealer(t, test.opener).Open(seal(t, newSealer(t, test.signer), newRecord(nil)), start)
+		_, got, err := newCodec(t, test.opener).Decode(seal(t, newCodec(t, test.signer), newRecord(nil)), start)
 		if (err == nil) != test.opens || test.opens != (got.User == "ada") || !test.opens && err != session.ErrNotFound {
 			t.Errorf("signed with %q, opened with %q: got %q, %v", test.signer, test.opener, got.User, err)
 		}
@@ -166,7 +166,7 @@ func TestRotation(t *testing.T) {
 }
 
 func TestServersOfOtherOptionsShareNothing(t *testing.T) {
-	value := seal(t, newSealer(t, "a"), newRecord(nil))
+	value := seal(t, newCodec(t, "a"), newRecord(nil))
 	for _, other := range []Options{
 		{"https://shop.example", "bank"}, {"https://bank.example", "shop"}, {"shop", "https://shop.example"},
 	} {
@@ -179,7 +179,7 @@ func TestServersOfOtherOptionsShareNothing(t *testing.T) {
 }
 
 func TestTooLarge(t *testing.T) {
-	s := newSealer(t, "a")
+	s := newCodec(t, "a")
 	most := s.Promises().MaxBytes
 	if most < 2500 {
 		t.Errorf("%d bytes fit: the package says about 2.5 KB", most)
@@ -193,26 +193,26 @@ func TestTooLarge(t *testing.T) {
 		t.Errorf("a token of %d bytes", len(value))
 	}
 	for _, size := range []int{most + 1, most + 1000, 1 << 20} {
-		if value, err := s.Seal(id, fill(size)); !errors.Is(err, session.ErrTooLarge) || value != "" {
+		if value, err := s.Encode(id, fill(size)); !errors.Is(err, session.ErrTooLarge) || value != "" {
 			t.Errorf("%d bytes: a token of %d, %v, want ErrTooLarge", size, len(value), err)
 		}
 	}
 }
 
 func TestWhatCannotBeSealed(t *testing.T) {
-	s := newSealer(t, "a")
+	s := newCodec(t, "a")
 	for _, value := range []string{"", "x", `{"a":`, "1 2"} {
-		if sealed, err := s.Seal(id, newRecord(map[string]string{"k": value})); err == nil || sealed != "" {
+		if sealed, err := s.Encode(id, newRecord(map[string]string{"k": value})); err == nil || sealed != "" {
 			t.Errorf("the value %q, which is no JSON, was sealed", value)
 		}
 	}
 	record := newRecord(nil)
 	record.User = "\xff"
-	if _, err := s.Seal(id, record); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+	if _, err := s.Encode(id, record); err == nil || !strings.Contains(err.Error(), "UTF-8") {
 		t.Errorf("a user that is no UTF-8: %v", err)
 	}
 	record.User, record.UserAgent = "ada", "\xff"
-	if _, got, err := s.Open(seal(t, s, record), start); err != nil || got.UserAgent != "\ufffd" {
+	if _, got, err := s.Decode(seal(t, s, record), start); err != nil || got.UserAgent != "\ufffd" {
 		t.Errorf("a user agent that is no UTF-8: %q, %v", got.UserAgent, err)
 	}
 }
@@ -240,7 +240,7 @@ func TestNewSaysWhatIsNotAllowed(t *testing.T) {
 }
 
 func TestPromises(t *testing.T) {
-	got := newSealer(t, "a").Promises()
+	got := newCodec(t, "a").Promises()
 	got.MaxBytes = 0 // TestTooLarge
 	if want := (session.Promises{Name: "token", Shared: true, ReadYourWrites: true}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -36,7 +36,7 @@ func (r *rotating) credentials(ctx context.Context) (user, password string, err 
 	defer r.mu.Unlock()
 	r.asked++
 	password = newID().String()
-	return "web", password, storeserver.Tell(ctx, r.server, "ACL SETUSER web on resetpass >"+password+" ~session:* +@all")
+	return "web", password, storeserver.Exec(ctx, r.server, "ACL SETUSER web on resetpass >"+password+" ~session:* +@all")
 }
 
 func (r *rotating) times() int {

@@ -86,7 +86,7 @@ func TestFullServer(t *testing.T) {
 		}
 	}
 	for _, command := range []string{"CONFIG SET maxmemory-policy noeviction", "CONFIG SET maxmemory 1"} {
-		if err := storeserver.Tell(ctx, server, command); err != nil {
+		if err := storeserver.Exec(ctx, server, command); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -39,7 +39,7 @@ func TestHashTag(t *testing.T) {
 func TestSameSlot(t *testing.T) {
 	node := storeserver.ValkeyCluster(t, 1, 0)[0]
 	slot := func(prefix string, id session.ID) int {
-		lines, err := storeserver.Ask(t.Context(), node, "CLUSTER KEYSLOT "+prefix+id.String())
+		lines, err := storeserver.Query(t.Context(), node, "CLUSTER KEYSLOT "+prefix+id.String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func TestCluster(t *testing.T) {
 		create(t, store)
 	}
 	for _, node := range nodes {
-		keys, err := storeserver.Ask(t.Context(), node, "DBSIZE")
+		keys, err := storeserver.Query(t.Context(), node, "DBSIZE")
 		if err != nil || keys[0] == ":0" {
 			t.Errorf("the node %s holds %v keys, %v", node.Addr, keys, err)
 		}
@@ -110,9 +110,9 @@ func TestClusterFailover(t *testing.T) {
 			cancel()
 		}
 	}()
-	must(t, storeserver.Tell(t.Context(), replica, "CLUSTER FAILOVER"))
+	must(t, storeserver.Exec(t.Context(), replica, "CLUSTER FAILOVER"))
 	sessiontest.Eventually(t, func() error {
-		role, err := storeserver.Ask(t.Context(), replica, "ROLE")
+		role, err := storeserver.Query(t.Context(), replica, "ROLE")
 		if err == nil && role[0] != "master" {
 			err = errors.New("the replica has not taken over")
 		}
@@ -160,7 +160,7 @@ func TestFailover(t *testing.T) {
 		return err
 	})
 
-	must(t, storeserver.Tell(t.Context(), successor, "REPLICAOF NO ONE"))
+	must(t, storeserver.Exec(t.Context(), successor, "REPLICAOF NO ONE"))
 	replicate(t, old, successor)
 	// While the address still leads to the old primary, nothing is acknowledged, and connections don't pile up.
 	accepted, began := address.Accepted(), time.Now()
@@ -265,10 +265,10 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 func replicate(t *testing.T, replica, primary *storeserver.Server) {
 	t.Helper()
 	host, port := split(primary.Addr)
-	must(t, storeserver.Tell(t.Context(), primary, "CONFIG SET repl-diskless-sync-delay 0"))
-	must(t, storeserver.Tell(t.Context(), replica, "REPLICAOF "+host+" "+port))
+	must(t, storeserver.Exec(t.Context(), primary, "CONFIG SET repl-diskless-sync-delay 0"))
+	must(t, storeserver.Exec(t.Context(), replica, "REPLICAOF "+host+" "+port))
 	sessiontest.Eventually(t, func() error {
-		role, err := storeserver.Ask(t.Context(), replica, "ROLE")
+		role, err := storeserver.Query(t.Context(), replica, "ROLE")
 		if err == nil && role[len(role)-2] != "connected" {
 			err = errors.New("the replica is not connected")
 		}

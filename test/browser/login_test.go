@@ -23,12 +23,12 @@ func TestLoginByAProvider(t *testing.T) {
 	redirect := url + "/login/callback"
 	p := logintest.Start(t, redirect)
 	keys := sealingtest.Keys(t, "a")
-	sealer, err := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
+	codec, err := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	sessions, err := session.NewSealed(sealer, session.Options{
+	sessions, err := session.NewWithCodec(codec, session.Options{
 		PlainHTTP: true, ErrorHandler: web.ErrorHandler(logger), Logger: logger,
 	})
 	if err != nil {

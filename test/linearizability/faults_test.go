@@ -150,11 +150,11 @@ func killStore(t *testing.T, s *stage, r *recorder) error {
 // failOver has a replica take its primary's place. It does so when it knows all that the primary has acknowledged.
 func failOver(t *testing.T, s *stage, _ *recorder) error {
 	replica := s.nodes[len(s.nodes)-1]
-	if err := storeserver.Tell(t.Context(), replica, "CLUSTER FAILOVER"); err != nil {
+	if err := storeserver.Exec(t.Context(), replica, "CLUSTER FAILOVER"); err != nil {
 		return err
 	}
 	for range 500 {
-		role, err := storeserver.Ask(t.Context(), replica, "ROLE")
+		role, err := storeserver.Query(t.Context(), replica, "ROLE")
 		if err != nil || strings.HasPrefix(role[0], "master") {
 			return err
 		}

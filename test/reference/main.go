@@ -122,7 +122,7 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-func list(stores []config.Store) string {
+func list(stores []config.StoreKind) string {
 	words := make([]string, len(stores))
 	for i, s := range stores {
 		words[i] = string(s)
@@ -177,7 +177,7 @@ var keyInComment = regexp.MustCompile(` \([a-zA-Z]+\)`)
 
 // commentOf is what the field of a key says. Two structs have a field for the key replicas.
 func commentOf(key stacks.Key, comments map[string]string) (string, error) {
-	of := map[config.Store]string{
+	of := map[config.StoreKind]string{
 		config.StoreDynamoDB: "DynamoDBConfig.", config.StoreValkey: "CacheConfig.", config.StoreMemcached: "CacheConfig.",
 		config.StorePostgres: "PostgresConfig.",
 	}

@@ -1,4 +1,4 @@
-// Package sealingtest is what the tests of Sealers share: keys, and servers that share nothing but keys.
+// Package sealingtest is what the tests of Codecs share: keys, and servers that share nothing but keys.
 package sealingtest
 
 import (
@@ -41,15 +41,15 @@ type Fleet struct {
 	browser *http.Client
 }
 
-// NewFleet starts servers of the handler, one for each Sealer, until the test ends.
-func NewFleet(t *testing.T, handler http.HandlerFunc, options session.Options, sealers ...session.Sealer) *Fleet {
+// NewFleet starts servers of the handler, one for each Codec, until the test ends.
+func NewFleet(t *testing.T, handler http.HandlerFunc, options session.Options, codecs ...session.Codec) *Fleet {
 	t.Helper()
 	f := &Fleet{t: t}
 	start := time.Now()
 	options.Now = func() time.Time { return start.Add(time.Duration(f.passed.Load())) }
 	options.Logger = slog.New(slog.DiscardHandler)
-	for _, sealer := range sealers {
-		manager, err := session.NewSealed(sealer, options)
+	for _, codec := range codecs {
+		manager, err := session.NewWithCodec(codec, options)
 		if err != nil {
 			t.Fatal(err)
 		}

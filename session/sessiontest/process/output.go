@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Lossy returns a writer that never fails: it drops what w refuses, and tells why, once. A child whose output can't be
+// IgnoreErrors returns a writer that never fails: it drops what w refuses, and tells why, once. A child whose output can't be
 // written therefore loses lines of its log, and not its stdout, which would end it with SIGPIPE. tell may be nil.
-func Lossy(w io.Writer, tell func(err error)) io.Writer {
+func IgnoreErrors(w io.Writer, tell func(err error)) io.Writer {
 	l := &lossy{w: w, tell: func(error) {}}
 	if tell != nil {
 		var once sync.Once

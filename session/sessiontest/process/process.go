@@ -44,7 +44,7 @@ func Start(command Command) (*Process, error) {
 	p.cmd.WaitDelay = outputDelay
 	var output io.Writer = &p.tail
 	if command.Output != nil {
-		output = io.MultiWriter(&p.tail, Lossy(command.Output, nil))
+		output = io.MultiWriter(&p.tail, IgnoreErrors(command.Output, nil))
 	}
 	p.cmd.Stdout, p.cmd.Stderr = output, output
 

@@ -136,7 +136,7 @@ func TestChildOutlivesItsLog(t *testing.T) {
 
 func TestLossyTellsOnce(t *testing.T) {
 	var told []error
-	w := Lossy(full{make(chan struct{}, 1)}, func(err error) { told = append(told, err) })
+	w := IgnoreErrors(full{make(chan struct{}, 1)}, func(err error) { told = append(told, err) })
 	for range 3 {
 		if n, err := w.Write([]byte("a line\n")); n != 7 || err != nil {
 			t.Errorf("%d, %v", n, err)

@@ -79,7 +79,7 @@ func TestDurableServer(t *testing.T) {
 		if holds, err := holdsKey(t.Context(), s); err != nil || !holds {
 			t.Errorf("after a restart: %v, %v", holds, err)
 		}
-		must(t, Tell(t.Context(), s, "FLUSHALL"))
+		must(t, Exec(t.Context(), s, "FLUSHALL"))
 	}
 	dir := s.dir
 	must(t, s.Close())

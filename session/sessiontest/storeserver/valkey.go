@@ -73,9 +73,9 @@ func ValkeyReplica(ctx context.Context, primary *Server) (*Server, error) {
 	defer cancel()
 	host, port, _ := net.SplitHostPort(primary.Addr)
 	// It would wait five seconds for other replicas.
-	err = Tell(ctx, primary, "CONFIG SET repl-diskless-sync-delay 0")
+	err = Exec(ctx, primary, "CONFIG SET repl-diskless-sync-delay 0")
 	if err == nil {
-		err = Tell(ctx, replica, "REPLICAOF "+host+" "+port)
+		err = Exec(ctx, replica, "REPLICAOF "+host+" "+port)
 	}
 	if err == nil {
 		err = await(ctx, replica, "INFO replication", "master_link_status:up")
@@ -88,7 +88,7 @@ func ValkeyReplica(ctx context.Context, primary *Server) (*Server, error) {
 
 // Promote makes a replica a primary, which keeps what it has.
 func Promote(ctx context.Context, replica *Server) error {
-	return Tell(ctx, replica, "REPLICAOF NO ONE")
+	return Exec(ctx, replica, "REPLICAOF NO ONE")
 }
 
 func valkeyCommand(program string) func(port int, dir string) process.Command {

@@ -56,16 +56,16 @@ func join(ctx context.Context, nodes []*Server, primaries int) error {
 	for i, node := range nodes {
 		if i < primaries {
 			from, to := i*slots/primaries, (i+1)*slots/primaries-1
-			if err := Tell(ctx, node, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", from, to)); err != nil {
+			if err := Exec(ctx, node, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", from, to)); err != nil {
 				return err
 			}
 		}
-		bus, err := Ask(ctx, node, "CONFIG GET cluster-port")
+		bus, err := Query(ctx, node, "CONFIG GET cluster-port")
 		if err != nil {
 			return err
 		}
 		host, port, _ := net.SplitHostPort(node.Addr)
-		if err := Tell(ctx, first, fmt.Sprintf("CLUSTER MEET %s %s %s", host, port, bus[len(bus)-1])); err != nil {
+		if err := Exec(ctx, first, fmt.Sprintf("CLUSTER MEET %s %s %s", host, port, bus[len(bus)-1])); err != nil {
 			return err
 		}
 	}
@@ -77,18 +77,18 @@ func join(ctx context.Context, nodes []*Server, primaries int) error {
 			return err
 		}
 	}
-	id, err := Ask(ctx, first, "CLUSTER MYID")
+	id, err := Query(ctx, first, "CLUSTER MYID")
 	if err != nil {
 		return err
 	}
 	for _, replica := range nodes[primaries:] {
-		if err := Tell(ctx, replica, "CLUSTER REPLICATE "+id[0]); err != nil {
+		if err := Exec(ctx, replica, "CLUSTER REPLICATE "+id[0]); err != nil {
 			return err
 		}
 		if err := await(ctx, replica, "INFO replication", "master_link_status:up"); err != nil {
 			return err
 		}
-		own, err := Ask(ctx, replica, "CLUSTER MYID")
+		own, err := Query(ctx, replica, "CLUSTER MYID")
 		if err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func await(ctx context.Context, s *Server, command string, words ...string) erro
 	ticker := time.NewTicker(readyPause)
 	defer ticker.Stop()
 	for {
-		lines, err := Ask(ctx, s, command)
+		lines, err := Query(ctx, s, command)
 		if err != nil {
 			return err
 		}
@@ -123,18 +123,18 @@ func await(ctx context.Context, s *Server, command string, words ...string) erro
 	}
 }
 
-// Tell sends a command to a Valkey server, one line as a person would type it, and wants the answer OK.
-func Tell(ctx context.Context, s *Server, command string) error {
-	lines, err := Ask(ctx, s, command)
+// Exec sends a command to a Valkey server, one line as a person would type it, and wants the answer OK.
+func Exec(ctx context.Context, s *Server, command string) error {
+	lines, err := Query(ctx, s, command)
 	if err == nil && lines[0] != "OK" {
 		err = fmt.Errorf("told %s: %s, it answered %q", s.Addr, command, lines)
 	}
 	return err
 }
 
-// Ask sends a command to a Valkey server, one line as a person would type it, and returns the lines of the answer: texts,
+// Query sends a command to a Valkey server, one line as a person would type it, and returns the lines of the answer: texts,
 // without what says how long they are.
-func Ask(ctx context.Context, s *Server, command string) ([]string, error) {
+func Query(ctx context.Context, s *Server, command string) ([]string, error) {
 	reply, err := ask(ctx, s.Addr, command)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ func TestValkeyReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer replica.Close()
-	if err := Tell(t.Context(), primary, "SET key value"); err != nil {
+	if err := Exec(t.Context(), primary, "SET key value"); err != nil {
 		t.Fatal(err)
 	}
 	// WAIT would not do: it answers for what its own connection has written.
@@ -28,10 +28,10 @@ func TestValkeyReplica(t *testing.T) {
 	if err := Promote(t.Context(), replica); err != nil {
 		t.Fatal(err)
 	}
-	if answer, err := Ask(t.Context(), replica, "GET key"); err != nil || answer[0] != "value" {
+	if answer, err := Query(t.Context(), replica, "GET key"); err != nil || answer[0] != "value" {
 		t.Errorf("it has %q %v", answer, err)
 	}
-	if err := Tell(t.Context(), replica, "SET key other"); err != nil {
+	if err := Exec(t.Context(), replica, "SET key other"); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,5 +1,5 @@
-// Package store starts the store that a fleet keeps its sessions in, and tells the servers where it is.
-package store
+// Package localstore starts the store that a fleet keeps its sessions in, and tells the servers where it is.
+package localstore
 
 import (
 	"context"
@@ -47,7 +47,7 @@ func on(server *storeserver.Server, where string) Store {
 
 // Start starts the store of the given kind, or checks the one at addr, and sets in c what the servers need to know.
 // Progress gets a line before anything that may take longer than two seconds.
-func Start(ctx context.Context, kind config.Store, addr string, c *config.Config, progress func(string)) (Store, error) {
+func Start(ctx context.Context, kind config.StoreKind, addr string, c *config.Config, progress func(string)) (Store, error) {
 	c.Store = kind
 	switch kind {
 	case config.StoreMemory:

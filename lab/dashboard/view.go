@@ -1,4 +1,4 @@
-package fleetpage
+package dashboard
 
 import (
 	"bytes"

@@ -1,6 +1,6 @@
-// Package fleetpage is the page on which one watches and changes the lab's fleet, and its JSON interface. Both live
+// Package dashboard is the page on which one watches and changes the lab's fleet, and its JSON interface. Both live
 // under /_lab on the load balancer's own listener; no server of the fleet ever sees these requests.
-package fleetpage
+package dashboard
 
 import (
 	"context"
@@ -24,10 +24,10 @@ func Contains(path string) bool { return path == Path || strings.HasPrefix(path,
 
 // Info is what the page says of the lab. It doesn't change while the lab runs.
 type Info struct {
-	Store     config.Store `json:"store"`
-	StoreName string       `json:"store_name"` // for people: what it is and where
-	Address   string       `json:"address"`    // host:port of the load balancer
-	Sticky    bool         `json:"sticky"`
+	Store     config.StoreKind `json:"store"`
+	StoreName string           `json:"store_name"` // for people: what it is and where
+	Address   string           `json:"address"`    // host:port of the load balancer
+	Sticky    bool             `json:"sticky"`
 }
 
 // Fleet is what the page shows and changes; *fleet.Fleet is one.

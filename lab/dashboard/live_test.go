@@ -1,4 +1,4 @@
-package fleetpage
+package dashboard
 
 import (
 	"bufio"
@@ -138,7 +138,7 @@ func TestStoreState(t *testing.T) {
 	if !slices.Equal(texts, want) {
 		t.Errorf("events %q, want %q", texts, want)
 	}
-	for _, kind := range []config.Store{config.StoreMemory, config.StoreCookie, config.StoreToken} {
+	for _, kind := range []config.StoreKind{config.StoreMemory, config.StoreCookie, config.StoreToken} {
 		other := newStoreWatch(kind, f, events)
 		other.run(t.Context()) // returns at once
 		if other.now().Reach != ReachNone {

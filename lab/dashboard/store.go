@@ -1,4 +1,4 @@
-package fleetpage
+package dashboard
 
 import (
 	"context"
@@ -47,7 +47,7 @@ type storeWatch struct {
 	since time.Time // when it fell silent
 }
 
-func newStoreWatch(kind config.Store, f Fleet, events *Events) *storeWatch {
+func newStoreWatch(kind config.StoreKind, f Fleet, events *Events) *storeWatch {
 	w := &storeWatch{fleet: f, events: events, client: http.Client{Timeout: askTimeout}, state: storeState{Reach: ReachUnknown}}
 	switch kind {
 	case config.StoreMemory, config.StoreCookie, config.StoreToken:
