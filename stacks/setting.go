@@ -41,7 +41,7 @@ func (s setting) isOf(store config.StoreKind) bool {
 type Key struct {
 	allowed.Value
 	Stores []config.StoreKind // those that the key is for; nil is any
-	Needs  string         // what else it goes with, such as another=value; empty is anything
+	Needs  string             // what else it goes with, such as another=value; empty is anything
 }
 
 // storesOf are the stores that a key is for.
