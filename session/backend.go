@@ -74,7 +74,7 @@ func (b serverSide) renew(ctx context.Context, ref, fresh reference, renewal Ren
 }
 
 func (b serverSide) end(ctx context.Context, ref reference, now time.Time) error {
-	_, err := b.End(ctx, ref.id, Ending{Now: now})
+	_, err := b.End(ctx, ref.id, EndOptions{Now: now})
 	return err
 }
 
@@ -86,12 +86,12 @@ var errNoPlace = errors.New("the store takes none of the ids that were drawn for
 func (b serverSide) fresh(ctx context.Context, old reference) (reference, error) {
 	var secret [tokenBytes]byte
 	rand.Read(secret[:]) // never fails: crypto/rand ends the program instead
-	placer, ok := b.Store.(Placer)
+	cluster, ok := b.Store.(ClusterStore)
 	if old.value == "" || !ok {
 		token := newToken(secret)
 		return reference{string(token), token.id()}, nil
 	}
-	fits, err := placer.Place(ctx, old.id)
+	fits, err := cluster.SameSlot(ctx, old.id)
 	if err != nil {
 		return reference{}, err
 	}

@@ -74,7 +74,7 @@ func (s *spy) Renew(ctx context.Context, r session.Renewal) (session.Record, err
 	return s.Store.Renew(ctx, r)
 }
 
-func (s *spy) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+func (s *spy) End(ctx context.Context, id session.ID, ending session.EndOptions) (session.Record, error) {
 	if err := s.call(ctx, "end", id); err != nil {
 		return session.Record{}, err
 	}

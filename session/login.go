@@ -33,7 +33,7 @@ func (s *Session) Login(ctx context.Context, user string, options ...LoginOption
 	if err := s.check(); err != nil {
 		return err
 	}
-	renewal := Renewal{Record: s.manager.newRecord(s.request, user), Again: true}
+	renewal := Renewal{Record: s.manager.newRecord(s.request, user), AllowRenewed: true}
 	for _, option := range options {
 		option(&renewal)
 	}
@@ -77,7 +77,7 @@ func (s *Session) Renew(ctx context.Context) error {
 		return ErrNotFound
 	}
 	record := s.record
-	if s.manager.promises.Changes {
+	if s.manager.promises.Mutable {
 		record.IdleExpires = s.manager.idleExpires(s.manager.options.Now())
 	}
 	err := s.renew(ctx, Renewal{Record: record})
@@ -183,7 +183,7 @@ func (s *Session) LogoutOther(ctx context.Context, id ID) error {
 	if err := s.read(ctx); err != nil {
 		return err
 	}
-	if !s.manager.promises.ByUser {
+	if !s.manager.promises.ListsByUser {
 		return fmt.Errorf("end a session of a user: %w (%s)", ErrUnsupported, s.manager.promises.Name)
 	}
 	if s.state != stateLive || s.record.User == "" {

@@ -152,5 +152,5 @@ func (m *Manager) idleExpires(now time.Time) time.Time { return now.Add(m.option
 // needsTouch reports whether a session that was only read should be extended. To save writes, that is at most once per
 // tenth of the idle timeout, so that a session may end up to a tenth early.
 func (m *Manager) needsTouch(r Record, now time.Time) bool {
-	return m.promises.Changes && m.idleExpires(now).Sub(r.IdleExpires) >= m.options.IdleTimeout/10
+	return m.promises.Mutable && m.idleExpires(now).Sub(r.IdleExpires) >= m.options.IdleTimeout/10
 }

@@ -93,7 +93,7 @@ func (m *Manager) end(ctx context.Context, ref reference) error {
 // userSessions returns a page of a user's sessions. The time limit bounds a page, not the list.
 func (m *Manager) userSessions(ctx context.Context, user, cursor string, limit int) (page Page, err error) {
 	users, ok := m.backend.(userBackend)
-	if !ok || !m.promises.ByUser {
+	if !ok || !m.promises.ListsByUser {
 		return page, fmt.Errorf("list the sessions of a user: %w (%s)", ErrUnsupported, m.promises.Name)
 	}
 	err = m.observe(ctx, OperationList, &Record{}, func(ctx context.Context) (err error) {

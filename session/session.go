@@ -248,7 +248,7 @@ func (s *Session) apply(ctx context.Context) error {
 }
 
 func (s *Session) store(ctx context.Context, changes []Change) error {
-	if !s.manager.promises.Changes {
+	if !s.manager.promises.Mutable {
 		return fmt.Errorf("change a session after its start: %w (%s)", ErrUnsupported, s.manager.promises.Name)
 	}
 	s.present()
@@ -335,7 +335,7 @@ func (m *Manager) newRecord(r *http.Request, user string) Record {
 	now := m.options.Now()
 	record := Record{User: user, UserAgent: shorten(r.UserAgent()), Created: now, Expires: now.Add(m.options.Lifetime)}
 	record.IdleExpires = record.Expires
-	if m.promises.Changes {
+	if m.promises.Mutable {
 		record.IdleExpires = m.idleExpires(now)
 	}
 	return record

@@ -56,8 +56,8 @@ type Store interface {
 	// Renew replaces a live session by another, which takes over its values, and returns that one. See Renewal.
 	Renew(ctx context.Context, renewal Renewal) (Record, error)
 	// End ends a live session for good and returns its last state, else ErrNotFound or ErrEnded. For EndedFor from now,
-	// every call on the id returns ErrEnded, after that ErrNotFound. See Ending for what the store keeps meanwhile.
-	End(ctx context.Context, id ID, ending Ending) (Record, error)
+	// every call on the id returns ErrEnded, after that ErrNotFound. See EndOptions for what the store keeps meanwhile.
+	End(ctx context.Context, id ID, ending EndOptions) (Record, error)
 	// Ping returns nil when the store answers.
 	Ping(ctx context.Context) error
 	// Promises returns what the store promises to keep.
@@ -69,7 +69,7 @@ type Store interface {
 //
 // Renew may be called again with the same renewal, after its answer was lost: when the new session is there, it returns
 // that one. For EndedFor, the store keeps the values and the user of the old session beside the note that it has ended,
-// but nothing that leads to the new one. Calls on the old id return ErrEnded, with one exception: a renewal with Again
+// but nothing that leads to the new one. Calls on the old id return ErrEnded, with one exception: a renewal with AllowRenewed
 // starts the new session from what was kept. Of a session that was ended by End, nothing is kept.
 type Renewal struct {
 	Old, New ID // New was never used before
@@ -79,9 +79,9 @@ type Renewal struct {
 	// KeepValues has the new session take over the values even if the old one had another user. Without it, the values of
 	// one user never reach another; those of a session without a user always do.
 	KeepValues bool
-	// Again permits to start from a session that was renewed within EndedFor. It is for logins, whose visitor has just
+	// AllowRenewed permits to start from a session that was renewed within EndedFor. It is for logins, whose visitor has just
 	// proved who he is: a login that is submitted twice, or again after its answer was lost, then loses nothing.
-	Again bool
+	AllowRenewed bool
 	// Known is the old session as the caller has read it, nil if it hasn't. It may be out of date. A store that has to send
 	// the values saves a read by it.
 	Known *Record
@@ -97,8 +97,8 @@ func (r Renewal) Renewed(old Record) Record {
 	return record
 }
 
-// An Ending says how a session ends.
-type Ending struct {
+// An EndOptions says how a session ends.
+type EndOptions struct {
 	Now time.Time
 	// Moving has the store keep the last state and return it again to every further End with Moving, for EndedFor less
 	// MaxClockSkew. It is for a session that moves to another store under the same id: whoever finds it half way can
@@ -141,11 +141,11 @@ type UserSession struct {
 	Record Record // Values is nil
 }
 
-// A Placer is a Store that can renew a session only to some ids, such as those that share a hash slot of a cluster.
-type Placer interface {
+// A ClusterStore is a Store that can renew a session only to some ids, such as those that share a hash slot of a cluster.
+type ClusterStore interface {
 	// Place returns a function that reports whether a session can be renewed from old to an id; nil when it can be renewed to
 	// any id. At least one id in 20,000 must do.
-	Place(ctx context.Context, old ID) (func(ID) bool, error)
+	SameSlot(ctx context.Context, old ID) (func(ID) bool, error)
 }
 
 // A Record is the state of a session.
@@ -215,10 +215,10 @@ type Promises struct {
 	// Other regions have copies that follow within moments, and change them too. Of two changes in different regions
 	// meanwhile the later one wins, with the whole session: it undoes the other, a logout also.
 	OneRegion bool
-	// ByUser means that the sessions of a user can be listed and ended. Such a store is a UserStore.
-	ByUser bool
-	// Changes means that a session can change after its start. Without it, what login stored can only be read.
-	Changes bool
+	// ListsByUser means that the sessions of a user can be listed and ended. Such a store is a UserStore.
+	ListsByUser bool
+	// Mutable means that a session can change after its start. Without it, what login stored can only be read.
+	Mutable bool
 	// MaxBytes is the largest Record.Size that a change may lead to; more is ErrTooLarge. A renewal may exceed it by the
 	// length of a user's name and a user agent.
 	MaxBytes int

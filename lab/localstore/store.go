@@ -192,6 +192,6 @@ func warmUp(ctx context.Context, store session.UserStore) error {
 	_, updateErr := store.Update(ctx, old, session.Update{Now: now, IdleExpires: record.IdleExpires})
 	_, renewErr := store.Renew(ctx, session.Renewal{Old: old, New: fresh, Now: now, Record: record})
 	_, listErr := store.UserSessions(ctx, record.User, session.PageQuery{Now: now, Limit: 1})
-	_, endErr := store.End(ctx, fresh, session.Ending{Now: now})
+	_, endErr := store.End(ctx, fresh, session.EndOptions{Now: now})
 	return errors.Join(loadErr, updateErr, renewErr, listErr, endErr)
 }

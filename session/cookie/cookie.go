@@ -81,7 +81,7 @@ func New(keys sealing.Keys, name string) (*Codec, error) {
 // sends one request at a time it sees what it wrote, but of two that overlap, the response that comes last takes back
 // what the other had acknowledged.
 func (s *Codec) Promises() session.Promises {
-	return session.Promises{Name: "cookie", Shared: true, Changes: true, MaxBytes: maxBytes}
+	return session.Promises{Name: "cookie", Shared: true, Mutable: true, MaxBytes: maxBytes}
 }
 
 // Encode returns the cookie's value, with the times to the millisecond, rounded up. ErrTooLarge: record.Size exceeds

@@ -265,7 +265,7 @@ func TestNewSaysWhatIsNotAllowed(t *testing.T) {
 }
 
 func TestPromises(t *testing.T) {
-	want := session.Promises{Name: "cookie", Shared: true, Changes: true, MaxBytes: 2555}
+	want := session.Promises{Name: "cookie", Shared: true, Mutable: true, MaxBytes: 2555}
 	if got := newCodec(t, "a", "session").Promises(); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -155,7 +155,7 @@ func set(key, value string) session.Change {
 // renewal returns one for a login, a second after the start.
 func renewal(old, fresh session.ID, known *session.Record) session.Renewal {
 	now := start.Add(time.Second)
-	return session.Renewal{Old: old, New: fresh, Now: now, Again: true, Known: known, Record: session.Record{
+	return session.Renewal{Old: old, New: fresh, Now: now, AllowRenewed: true, Known: known, Record: session.Record{
 		User: "ada", UserAgent: "Browser/1.0", Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute),
 	}}
 }

@@ -60,7 +60,7 @@ func (s *Store) renewEnded(ctx context.Context, r session.Renewal, old item, why
 		return record, err
 	}
 	kept, _, ok := decodeKept(old, keptForLogin)
-	if !r.Again || !ok || !errors.Is(why, session.ErrEnded) {
+	if !r.AllowRenewed || !ok || !errors.Is(why, session.ErrEnded) {
 		return session.Record{}, why
 	}
 	fresh := renewed(r, kept, old)

@@ -96,7 +96,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		check(t, err)
 		got, err := store.Renew(t.Context(), r)
 		expect(t, got, err, map[string]string{"n": "8", "theme": `"dark"`})
-		_, err = store.End(t.Context(), r.New, session.Ending{Now: r.Now})
+		_, err = store.End(t.Context(), r.New, session.EndOptions{Now: r.Now})
 		check(t, err)
 		if _, err := store.Renew(t.Context(), r); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("after the new session has ended: got %v", err)
@@ -132,7 +132,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		r := renewal(old, id(), &known)
 		n.before = func(request string) {
 			if request == "transact" {
-				_, err := store.End(t.Context(), old, session.Ending{Now: r.Now})
+				_, err := store.End(t.Context(), old, session.EndOptions{Now: r.Now})
 				check(t, err)
 			}
 		}

@@ -81,11 +81,11 @@ func writes() []write {
 			return err
 		}},
 		{"end", "put", func(ctx context.Context, s session.Store) error {
-			_, err := s.End(ctx, id, session.Ending{Now: start})
+			_, err := s.End(ctx, id, session.EndOptions{Now: start})
 			return err
 		}},
 		{"end to move", "update", func(ctx context.Context, s session.Store) error {
-			_, err := s.End(ctx, id, session.Ending{Now: start, Moving: true})
+			_, err := s.End(ctx, id, session.EndOptions{Now: start, Moving: true})
 			return err
 		}},
 		{"renew", "transact", func(ctx context.Context, s session.Store) error {

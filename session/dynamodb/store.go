@@ -64,7 +64,7 @@ func New(api API, options Options) *Store {
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "dynamodb", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: !s.options.EventualReads,
-		AtomicRenewal: true, OneRegion: s.options.Replicated, ByUser: true, Changes: true, MaxBytes: maxBytes,
+		AtomicRenewal: true, OneRegion: s.options.Replicated, ListsByUser: true, Mutable: true, MaxBytes: maxBytes,
 	}
 }
 
@@ -124,26 +124,26 @@ func key(id session.ID) item { return item{attributeID: text(id.String())} }
 const live = "#expires > :now AND #ttl > :now"
 
 // End puts the note that the session has ended in its place, and so strikes it off the index.
-func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
-	if ending.Moving {
-		return s.endToMove(ctx, id, ending.Now)
+func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptions) (session.Record, error) {
+	if options.Moving {
+		return s.endToMove(ctx, id, options.Now)
 	}
-	until := seconds(ending.Now.Add(session.EndedFor))
+	until := seconds(options.Now.Add(session.EndedFor))
 	input := &dynamodb.PutItemInput{
 		TableName: &s.options.Table,
 		Item:      item{attributeID: text(id.String()), attributeEnded: until, attributeTTL: until},
 
 		ConditionExpression:                 aws.String(live),
 		ExpressionAttributeNames:            map[string]string{"#expires": attributeExpires, "#ttl": attributeTTL},
-		ExpressionAttributeValues:           item{":now": number(ending.Now.Unix())},
+		ExpressionAttributeValues:           item{":now": number(options.Now.Unix())},
 		ReturnValues:                        types.ReturnValueAllOld,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
 	output, err := repeat(ctx, func() (*dynamodb.PutItemOutput, error) { return s.api.PutItem(ctx, input, once) })
 	if err != nil {
-		return session.Record{}, answer(err, id, ending.Now)
+		return session.Record{}, answer(err, id, options.Now)
 	}
-	return decodeOf(id, output.Attributes, ending.Now)
+	return decodeOf(id, output.Attributes, options.Now)
 }
 
 // endToMove is End with Moving.

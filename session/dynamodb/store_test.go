@@ -71,7 +71,7 @@ func TestBetweenRegionsTheLastWriterWins(t *testing.T) {
 		t.Errorf("of two additions in two regions, %s are left: replicas keep more than they declare", got)
 	}
 
-	_, err := here.store.End(t.Context(), id, session.Ending{Now: now})
+	_, err := here.store.End(t.Context(), id, session.EndOptions{Now: now})
 	check(t, err)
 	_, err = there.store.Update(t.Context(), id, visit)
 	check(t, err)
@@ -81,7 +81,7 @@ func TestBetweenRegionsTheLastWriterWins(t *testing.T) {
 	}
 
 	// A change that other regions have seen is safe from them.
-	_, err = here.store.End(t.Context(), id, session.Ending{Now: now})
+	_, err = here.store.End(t.Context(), id, session.EndOptions{Now: now})
 	check(t, err)
 	here.copyTo(t, there, id)
 	if _, err := there.store.Update(t.Context(), id, visit); !errors.Is(err, session.ErrEnded) {

@@ -114,7 +114,7 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 		n.before = func(request string) {
 			if request == "update" && first {
 				first = false
-				_, err := store.End(t.Context(), id, session.Ending{Now: start})
+				_, err := store.End(t.Context(), id, session.EndOptions{Now: start})
 				check(t, err)
 			}
 		}

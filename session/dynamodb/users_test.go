@@ -93,7 +93,7 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 		lagging := dynamodb.New(late, dynamodb.Options{Table: table})
 		older, ended, renewed := begin(t, "ada", 3*time.Second), begin(t, "ada", 2*time.Second), begin(t, "ada", time.Second)
 		list(t, lagging, "ada", renewed, ended, older)
-		_, err := store.End(t.Context(), ended, session.Ending{Now: start})
+		_, err := store.End(t.Context(), ended, session.EndOptions{Now: start})
 		check(t, err)
 		fresh := session.ID{200}
 		_, err = store.Renew(t.Context(), renewal(renewed, fresh, nil))
@@ -119,7 +119,7 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 		if err != nil || len(page.Sessions) != 2 || page.Sessions[0].ID != newest || page.Sessions[1].ID != middle {
 			t.Fatalf("got %v, %v", page, err)
 		}
-		_, err = store.End(t.Context(), middle, session.Ending{Now: start})
+		_, err = store.End(t.Context(), middle, session.EndOptions{Now: start})
 		check(t, err)
 		page, err = store.UserSessions(t.Context(), "cyd", session.PageQuery{Now: start, Limit: 2, Cursor: page.Next})
 		if err != nil || len(page.Sessions) != 1 || page.Sessions[0].ID != oldest || page.Next != "" {
@@ -213,7 +213,7 @@ func testManySessions(t *testing.T, server *storeserver.Server) {
 			}
 		})
 		others.Go(func() { // logs out
-			_, err := store.End(t.Context(), idOf(1, (i*7+3)*liveEvery), session.Ending{Now: now})
+			_, err := store.End(t.Context(), idOf(1, (i*7+3)*liveEvery), session.EndOptions{Now: now})
 			if err != nil && !errors.Is(err, session.ErrEnded) {
 				t.Error(err)
 			}

@@ -113,11 +113,11 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 
 	for name, end := range map[string]func(old session.ID) (time.Time, error){
 		"ended": func(old session.ID) (time.Time, error) {
-			_, err := store.End(t.Context(), old, session.Ending{Now: start})
+			_, err := store.End(t.Context(), old, session.EndOptions{Now: start})
 			return start, err
 		},
 		"moved": func(old session.ID) (time.Time, error) {
-			_, err := store.End(t.Context(), old, session.Ending{Now: start, Moving: true})
+			_, err := store.End(t.Context(), old, session.EndOptions{Now: start, Moving: true})
 			return start, err
 		},
 		"renewed": func(old session.ID) (time.Time, error) {
@@ -188,7 +188,7 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 	t.Run("what the version before has ended", func(t *testing.T) {
 		old := id()
 		put(t, endedBefore(old, start))
-		_, err := store.End(t.Context(), old, session.Ending{Now: start, Moving: true})
+		_, err := store.End(t.Context(), old, session.EndOptions{Now: start, Moving: true})
 		if !errors.Is(err, session.ErrEnded) {
 			t.Errorf("end: got %v", err)
 		}

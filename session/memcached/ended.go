@@ -51,9 +51,9 @@ func (s *Store) renew(r session.Renewal, wrote *bool) (session.Record, bool, err
 		return session.Record{}, false, err
 	case exists && (errors.Is(err, session.ErrNotFound) || bytes.Equal(old.renewal, mark(r.New))):
 		return fresh.record, true, nil // an earlier attempt was done
-	case old.kept == keptForLogin && r.Again && exists && !*wrote:
+	case old.kept == keptForLogin && r.AllowRenewed && exists && !*wrote:
 		return fresh.record, true, nil // an earlier attempt started from what is kept
-	case old.kept == keptForLogin && r.Again:
+	case old.kept == keptForLogin && r.AllowRenewed:
 		return s.start(r, item, old.record)
 	}
 	if exists {
@@ -105,15 +105,15 @@ func ignore(err, ignored error) error {
 }
 
 // End puts the note of its end in the session's place.
-func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
-	f, err := s.replace(ctx, id, ending.Now, func(item *memcache.Item, f *found) error {
+func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptions) (session.Record, error) {
+	f, err := s.replace(ctx, id, options.Now, func(item *memcache.Item, f *found) error {
 		note := found{}
-		if ending.Moving {
+		if options.Moving {
 			note = found{entry: f.entry, kept: keptForMove}
 		}
-		return bury(item, ending.Now, note)
+		return bury(item, options.Now, note)
 	})
-	movable := ending.Moving && f.kept == keptForMove && ending.Now.Before(f.until.Add(-session.MaxClockSkew))
+	movable := options.Moving && f.kept == keptForMove && options.Now.Before(f.until.Add(-session.MaxClockSkew))
 	if err != nil && !(errors.Is(err, session.ErrEnded) && movable) {
 		return session.Record{}, err
 	}

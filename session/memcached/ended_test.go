@@ -85,7 +85,7 @@ func TestARenewalThatFailsHalfWay(t *testing.T) {
 		}, "8", "ended", live},
 		{"the old session's end, then a second login", "old", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
 			other := renewal(old, f.id(false), r.Record)
-			other.Again = true
+			other.AllowRenewed = true
 			_, err := f.direct.Renew(t.Context(), other)
 			must(t, err)
 		}, "7", "ended", live},
@@ -94,11 +94,11 @@ func TestARenewalThatFailsHalfWay(t *testing.T) {
 			f.add(t, old, r.Record)
 		}, "8", "ended", live},
 		{"the new session's start, then the old one ends", "new", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.End(t.Context(), old, session.Ending{Now: r.Now})
+			_, err := f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now})
 			must(t, err)
 		}, "ended", "ended", "missing"},
 		{"the new session's start, then the old one moves", "new", true, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.End(t.Context(), old, session.Ending{Now: r.Now, Moving: true})
+			_, err := f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now, Moving: true})
 			must(t, err)
 		}, "ended", "ended", "missing"},
 		{"the new session's start, then another renewal wins", "new", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
@@ -115,7 +115,7 @@ func TestARenewalThatFailsHalfWay(t *testing.T) {
 			old, fresh := f.id(test.fails == "old"), f.id(test.fails == "new")
 			record := f.create(t, old)
 			r := renewal(old, fresh, record)
-			r.Again = test.again
+			r.AllowRenewed = test.again
 			f.forwarder.MuteAfter("STORED")
 			if got, err := f.store.Renew(t.Context(), r); err == nil {
 				t.Fatalf("acknowledged without an answer: %v", got)
@@ -203,7 +203,7 @@ func TestTheLargestSessionIsRenewed(t *testing.T) {
 	_, err = f.direct.Renew(t.Context(), r)
 	must(t, err)
 	again := renewal(id, f.id(false), record)
-	again.Again = true
+	again.AllowRenewed = true
 	got, err := f.direct.Renew(t.Context(), again)
 	if err != nil || len(got.Values) < 1301 {
 		t.Errorf("from what is kept: %d values, %v", len(got.Values), err)
@@ -216,7 +216,7 @@ func TestEarlierServers(t *testing.T) {
 	moved, renewed := f.id(false), f.id(false)
 	record := f.create(t, moved)
 	f.create(t, renewed)
-	_, err := f.direct.End(t.Context(), moved, session.Ending{Now: record.Created, Moving: true})
+	_, err := f.direct.End(t.Context(), moved, session.EndOptions{Now: record.Created, Moving: true})
 	must(t, err)
 	_, err = f.direct.Renew(t.Context(), renewal(renewed, f.id(false), record))
 	must(t, err)
@@ -253,9 +253,9 @@ func TestEarlierServers(t *testing.T) {
 		t.Errorf("an earlier server takes the new session for %v", err)
 	}
 	r = renewal(ended, f.id(false), record)
-	r.Again = true
+	r.AllowRenewed = true
 	_, renewErr := f.direct.Renew(t.Context(), r)
-	_, endErr := f.direct.End(t.Context(), ended, session.Ending{Now: record.Created, Moving: true})
+	_, endErr := f.direct.End(t.Context(), ended, session.EndOptions{Now: record.Created, Moving: true})
 	for call, err := range map[string]error{"renew": renewErr, "end": endErr} {
 		if !errors.Is(err, session.ErrEnded) {
 			t.Errorf("%s of a session that an earlier server ended: %v", call, err)

@@ -63,7 +63,7 @@ func TestTheServersLifetime(t *testing.T) {
 			t.Fatal(err)
 		}
 		check(id, span/2)
-		if _, err := store.End(t.Context(), id, session.Ending{Now: now}); err != nil {
+		if _, err := store.End(t.Context(), id, session.EndOptions{Now: now}); err != nil {
 			t.Fatal(err)
 		}
 		check(id, session.EndedFor)

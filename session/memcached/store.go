@@ -104,7 +104,7 @@ func (s *Store) Close() error { return s.client.Close() }
 // has no transactions, and the nodes of two sessions may differ. There is no list of a user's sessions.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
-		Name: "memcached", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, Changes: true,
+		Name: "memcached", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, Mutable: true,
 		MaxBytes: maxBytes,
 	}
 }

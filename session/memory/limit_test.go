@@ -42,7 +42,7 @@ func TestLimit(t *testing.T) {
 	if _, err := store.Update(t.Context(), id(0), update); err == nil {
 		t.Errorf("a session that grows: %v", err)
 	}
-	if _, err := store.End(t.Context(), id(1), session.Ending{Now: start}); err != nil {
+	if _, err := store.End(t.Context(), id(1), session.EndOptions{Now: start}); err != nil {
 		t.Errorf("a logout: %v", err)
 	}
 	for range 100 { // each looks at a few that may have expired

@@ -61,7 +61,7 @@ func NewLimited(bytes int64) *Store { return &Store{sessions: map[session.ID]ent
 // Promises declares that one process keeps everything but its sessions' being shared.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
-		Name: "memory", NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, AtomicRenewal: true, ByUser: true, Changes: true,
+		Name: "memory", NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, AtomicRenewal: true, ListsByUser: true, Mutable: true,
 		MaxBytes: maxBytes,
 	}
 }
@@ -116,7 +116,7 @@ func (s *Store) Renew(_ context.Context, r session.Renewal) (session.Record, err
 		return record, err // the renewal was done before
 	}
 	old, err := s.live(r.Old, r.Now)
-	if e := s.sessions[r.Old]; errors.Is(err, session.ErrEnded) && e.kept == keptForLogin && r.Again {
+	if e := s.sessions[r.Old]; errors.Is(err, session.ErrEnded) && e.kept == keptForLogin && r.AllowRenewed {
 		old, err = e.record, nil
 	}
 	if err != nil {
@@ -134,19 +134,19 @@ func (s *Store) Renew(_ context.Context, r session.Renewal) (session.Record, err
 }
 
 // End ends a session and remembers that it did.
-func (s *Store) End(_ context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+func (s *Store) End(_ context.Context, id session.ID, options session.EndOptions) (session.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	record, err := s.live(id, ending.Now)
-	if e := s.sessions[id]; errors.Is(err, session.ErrEnded) && ending.Moving && e.kept == keptForMove &&
-		ending.Now.Before(e.forget.Add(-session.MaxClockSkew)) {
+	record, err := s.live(id, options.Now)
+	if e := s.sessions[id]; errors.Is(err, session.ErrEnded) && options.Moving && e.kept == keptForMove &&
+		options.Now.Before(e.forget.Add(-session.MaxClockSkew)) {
 		return e.record, nil
 	}
 	if err != nil {
 		return session.Record{}, err
 	}
-	ended := entry{forget: ending.Now.Add(session.EndedFor)}
-	if ending.Moving {
+	ended := entry{forget: options.Now.Add(session.EndedFor)}
+	if options.Moving {
 		ended.record, ended.kept = record, keptForMove
 	}
 	return record, s.put(id, ended)

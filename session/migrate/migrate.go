@@ -8,7 +8,7 @@
 // A session's lifetime after the second roll, the old store holds nothing that lives, and every server gets the new
 // store alone.
 //
-// To move a session is to end it in the old store, which keeps its last state for the move (see session.Ending), and to
+// To move a session is to end it in the old store, which keeps its last state for the move (see session.EndOptions), and to
 // create it in the new one. From the first moment no server can change it in the old store any more. Whoever finds a
 // session that has ended there and has not arrived completes the move: a server that dies half way, or whose answer is
 // lost, loses nothing if the visitor comes back within a minute.
@@ -37,8 +37,8 @@ type Store struct {
 type userStore struct{ *Store }
 
 var (
-	_ session.UserStore = userStore{}
-	_ session.Placer    = (*Store)(nil)
+	_ session.UserStore    = userStore{}
+	_ session.ClusterStore = (*Store)(nil)
 )
 
 // Prepare returns the store of a move's first step.
@@ -50,7 +50,7 @@ func From(old, new session.Store) session.Store {
 }
 
 func withUsers(s *Store) session.Store {
-	if s.Promises().ByUser {
+	if s.Promises().ListsByUser {
 		return userStore{s}
 	}
 	return s
@@ -66,7 +66,7 @@ func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: name, Shared: a.Shared && b.Shared, NoLostUpdate: a.NoLostUpdate && b.NoLostUpdate,
 		LogoutIsFinal: a.LogoutIsFinal && b.LogoutIsFinal, ReadYourWrites: a.ReadYourWrites && b.ReadYourWrites,
-		AtomicRenewal: a.AtomicRenewal && b.AtomicRenewal, OneRegion: a.OneRegion || b.OneRegion, ByUser: a.ByUser && b.ByUser, Changes: true, MaxBytes: min(a.MaxBytes, b.MaxBytes),
+		AtomicRenewal: a.AtomicRenewal && b.AtomicRenewal, OneRegion: a.OneRegion || b.OneRegion, ListsByUser: a.ListsByUser && b.ListsByUser, Mutable: true, MaxBytes: min(a.MaxBytes, b.MaxBytes),
 	}
 }
 
@@ -94,12 +94,12 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 }
 
 // End ends a live session, wherever it is.
-func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
-	ask := func(store session.Store) (session.Record, error) { return store.End(ctx, id, ending) }
-	if ending.Moving { // to a third store: from the new one, lest a tombstone in the old one be taken for a move to that
-		return s.callMoved(ctx, id, ending.Now, ask)
+func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptions) (session.Record, error) {
+	ask := func(store session.Store) (session.Record, error) { return store.End(ctx, id, options) }
+	if options.Moving { // to a third store: from the new one, lest a tombstone in the old one be taken for a move to that
+		return s.callMoved(ctx, id, options.Now, ask)
 	}
-	return s.call(ctx, id, ending.Now, ask)
+	return s.call(ctx, id, options.Now, ask)
 }
 
 // Renew renews a live session in the store that it is in, after it has moved.
@@ -117,14 +117,14 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 }
 
 // Place permits the ids that both stores permit. Two clusters need the same prefix of keys: few ids fit both otherwise.
-func (s *Store) Place(ctx context.Context, old session.ID) (func(session.ID) bool, error) {
+func (s *Store) SameSlot(ctx context.Context, old session.ID) (func(session.ID) bool, error) {
 	var fits []func(session.ID) bool
 	for _, store := range []session.Store{s.old, s.new} {
-		placer, ok := store.(session.Placer)
+		cluster, ok := store.(session.ClusterStore)
 		if !ok {
 			continue
 		}
-		fit, err := placer.Place(ctx, old)
+		fit, err := cluster.SameSlot(ctx, old)
 		if err != nil {
 			return nil, err
 		}
@@ -173,7 +173,7 @@ func (s *Store) callMoved(ctx context.Context, id session.ID, now time.Time, ask
 
 // move brings a session from the old store to the new one, and asks that. It can be repeated, and begun by any server.
 func (s *Store) move(ctx context.Context, id session.ID, now time.Time, ask func(session.Store) (session.Record, error)) (session.Record, error) {
-	record, err := s.old.End(ctx, id, session.Ending{Now: now, Moving: true})
+	record, err := s.old.End(ctx, id, session.EndOptions{Now: now, Moving: true})
 	switch {
 	case err != nil:
 		return session.Record{}, err

@@ -157,7 +157,7 @@ func TestASessionThatWasLoggedOutBeforeTheRollHasEnded(t *testing.T) {
 	if err := old.Create(ctx, id, record); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := old.End(ctx, id, session.Ending{Now: now}); err != nil {
+	if _, err := old.End(ctx, id, session.EndOptions{Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.From(old, moved)} {
@@ -184,7 +184,7 @@ func TestALogoutAfterAMoveIsFinal(t *testing.T) {
 				if _, err := from.Load(ctx, id, start.Add(mover)); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := from.End(ctx, id, session.Ending{Now: start.Add(ender)}); err != nil {
+				if _, err := from.End(ctx, id, session.EndOptions{Now: start.Add(ender)}); err != nil {
 					t.Fatal(err)
 				}
 				for after := time.Duration(0); after < 2*session.EndedFor; after += time.Second {

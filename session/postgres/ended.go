@@ -16,7 +16,7 @@ import (
 // an earlier attempt may have moved it.
 func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
 	record, err := scan(s.pool.QueryRow(ctx, renew, r.Old[:], r.Now, r.New[:], r.Record.Created, ceil(r.Record.Expires),
-		ceil(r.Record.IdleExpires), []byte(r.Record.User), []byte(r.Record.UserAgent), r.KeepValues, r.Again,
+		ceil(r.Record.IdleExpires), []byte(r.Record.User), []byte(r.Record.UserAgent), r.KeepValues, r.AllowRenewed,
 		ceil(r.Now.Add(session.EndedFor))))
 	if errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
 		if done, err := s.Load(ctx, r.New, r.Now); !errors.Is(err, session.ErrNotFound) {
@@ -27,9 +27,9 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 }
 
 // End replaces a session by its tombstone.
-func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
-	return scan(s.pool.QueryRow(ctx, end, id[:], ending.Now, ceil(ending.Now.Add(session.EndedFor)), ending.Moving,
-		ending.Now.Add(session.MaxClockSkew)))
+func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptions) (session.Record, error) {
+	return scan(s.pool.QueryRow(ctx, end, id[:], options.Now, ceil(options.Now.Add(session.EndedFor)), options.Moving,
+		options.Now.Add(session.MaxClockSkew)))
 }
 
 // renew: $1 old id, $2 now, $3 new id, $4 created, $5 expires, $6 expires by idling, $7 user, $8 user agent, $9 whether

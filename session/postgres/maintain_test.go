@@ -69,11 +69,11 @@ func TestSweep(t *testing.T) {
 	}
 	live, justExpired := at(time.Hour, time.Minute), at(-59*time.Minute, time.Hour)
 	ended := at(time.Hour, time.Hour)
-	if _, err := store.End(t.Context(), ended, session.Ending{Now: now}); err != nil {
+	if _, err := store.End(t.Context(), ended, session.EndOptions{Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	idle, absolute, longEnded := at(time.Hour, -3*time.Hour), at(-3*time.Hour, time.Hour), at(time.Hour, time.Hour)
-	if _, err := store.End(t.Context(), longEnded, session.Ending{Now: now.Add(-4 * time.Hour)}); err != nil {
+	if _, err := store.End(t.Context(), longEnded, session.EndOptions{Now: now.Add(-4 * time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	// More than a batch.

@@ -27,7 +27,7 @@ func TestARenewalOfALockedRow(t *testing.T) {
 		err    error
 	}
 	twice, other, login := renewal(id, record), renewal(id, record), renewal(id, record)
-	login.Again = true
+	login.AllowRenewed = true
 	answers := make(chan answer)
 	for _, r := range []session.Renewal{twice, twice, other, login} {
 		go func() {
@@ -44,7 +44,7 @@ func TestARenewalOfALockedRow(t *testing.T) {
 		switch {
 		case a.err == nil && a.record.Values["n"] == "40":
 			renewed[a.r.New]++
-		case a.r.Again || !errors.Is(a.err, session.ErrEnded):
+		case a.r.AllowRenewed || !errors.Is(a.err, session.ErrEnded):
 			t.Errorf("a renewal: %v, %v", a.record.Values, a.err)
 		}
 	}
@@ -83,7 +83,7 @@ func TestChangesWaitForARenewal(t *testing.T) {
 		refused <- err
 	}()
 	go func() {
-		_, err := store.End(t.Context(), id, session.Ending{Now: record.Created, Moving: true})
+		_, err := store.End(t.Context(), id, session.EndOptions{Now: record.Created, Moving: true})
 		refused <- err
 	}()
 	expectWaiting(t, store, 3)
@@ -99,7 +99,7 @@ func TestChangesWaitForARenewal(t *testing.T) {
 		t.Errorf("the new session has %v, %v", got.Values, err)
 	}
 	again := renewal(id, record)
-	again.Again = true
+	again.AllowRenewed = true
 	if got, err := store.Renew(t.Context(), again); err != nil || got.Values["n"] != "7" {
 		t.Errorf("from the tombstone: %v, %v", got.Values, err)
 	}
@@ -128,7 +128,7 @@ func TestALostAnswerOfARenewal(t *testing.T) {
 			id = first
 		}
 		r := renewal(id, record)
-		r.Again = again
+		r.AllowRenewed = again
 		forwarder.Mute(true)
 		answered := make(chan error, 1)
 		go func() {

@@ -94,7 +94,7 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "postgres", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, AtomicRenewal: true,
-		ByUser: true, Changes: true, MaxBytes: maxBytes,
+		ListsByUser: true, Mutable: true, MaxBytes: maxBytes,
 	}
 }
 

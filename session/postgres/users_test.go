@@ -50,7 +50,7 @@ func TestEndingManySessions(t *testing.T) {
 					}
 				}
 				if i%10 < workers {
-					if _, err := store.End(t.Context(), ids[i], session.Ending{Now: start}); err != nil && !errors.Is(err, session.ErrEnded) {
+					if _, err := store.End(t.Context(), ids[i], session.EndOptions{Now: start}); err != nil && !errors.Is(err, session.ErrEnded) {
 						t.Errorf("end: %v", err)
 					}
 				}

@@ -55,7 +55,7 @@ func TestTombstonesOnEarlierServers(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	end := func(moving bool) func(id session.ID, record session.Record) session.ID {
 		return func(id session.ID, record session.Record) session.ID {
-			_, err := store.End(t.Context(), id, session.Ending{Now: record.Created, Moving: moving})
+			_, err := store.End(t.Context(), id, session.EndOptions{Now: record.Created, Moving: moving})
 			must(t, err)
 			return id
 		}
@@ -96,12 +96,12 @@ func TestTombstonesOnEarlierServers(t *testing.T) {
 		}
 		// What it keeps is still there.
 		again := renewal(id, record)
-		again.Again = true
+		again.AllowRenewed = true
 		got, err := store.Renew(t.Context(), again)
 		if renewed := err == nil && got.Values["n"] == "7"; renewed != (name == "renewed") {
 			t.Errorf("%s: a login with the old id got %v, %v", name, got.Values, err)
 		}
-		got, err = store.End(t.Context(), id, session.Ending{Now: record.Created, Moving: true})
+		got, err = store.End(t.Context(), id, session.EndOptions{Now: record.Created, Moving: true})
 		if moved := err == nil && got.Values["n"] == "7"; moved != (name == "moving") {
 			t.Errorf("%s: a move got %v, %v", name, got.Values, err)
 		}
@@ -136,10 +136,10 @@ func TestSessionsOfEarlierServers(t *testing.T) {
 		t.Fatalf("an earlier server ended a session that was %s", got)
 	}
 	again := renewal(ended, record)
-	again.Again = true
+	again.AllowRenewed = true
 	_, loadErr := store.Load(t.Context(), ended, record.Created)
 	_, renewErr := store.Renew(t.Context(), again)
-	_, endErr := store.End(t.Context(), ended, session.Ending{Now: record.Created, Moving: true})
+	_, endErr := store.End(t.Context(), ended, session.EndOptions{Now: record.Created, Moving: true})
 	for call, err := range map[string]error{"load": loadErr, "renew": renewErr, "end": endErr} {
 		if !errors.Is(err, session.ErrEnded) {
 			t.Errorf("%s of a session that an earlier server ended: %v", call, err)

@@ -102,8 +102,8 @@ func (s *endless) Load(ctx context.Context, id session.ID, now time.Time) (sessi
 // forgetful ends a session without saying what was in it.
 type forgetful struct{ *memory.Store }
 
-func (s *forgetful) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
-	record, err := s.Store.End(ctx, id, ending)
+func (s *forgetful) End(ctx context.Context, id session.ID, options session.EndOptions) (session.Record, error) {
+	record, err := s.Store.End(ctx, id, options)
 	record.Values = nil
 	return record, err
 }

@@ -64,7 +64,7 @@ func checkUnknown(ctx context.Context, store session.Store) error {
 	if err := expectError("update", err, session.ErrNotFound); err != nil {
 		return err
 	}
-	_, err = store.End(ctx, id, session.Ending{Now: record.Created})
+	_, err = store.End(ctx, id, session.EndOptions{Now: record.Created})
 	if err := expectError("end", err, session.ErrNotFound); err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func checkExpiry(ctx context.Context, store session.Store) error {
 		if err := expectError("update when it has expired "+name, err, session.ErrNotFound); err != nil {
 			return err
 		}
-		_, err = store.End(ctx, id, session.Ending{Now: end})
+		_, err = store.End(ctx, id, session.EndOptions{Now: end})
 		if err := expectError("end when it has expired "+name, err, session.ErrNotFound); err != nil {
 			return err
 		}
@@ -231,7 +231,7 @@ func checkEnd(ctx context.Context, store session.Store) error {
 	if err != nil {
 		return err
 	}
-	last, err := store.End(ctx, id, session.Ending{Now: record.Created})
+	last, err := store.End(ctx, id, session.EndOptions{Now: record.Created})
 	if err := expectValues("end", last, err, record.Values); err != nil {
 		return err
 	}
@@ -247,7 +247,7 @@ func checkEnd(ctx context.Context, store session.Store) error {
 		if err := expectError(fmt.Sprintf("update %v after the end", after), err, want); err != nil {
 			return err
 		}
-		_, err = store.End(ctx, id, session.Ending{Now: at})
+		_, err = store.End(ctx, id, session.EndOptions{Now: at})
 		if err := expectError(fmt.Sprintf("end %v after the end", after), err, want); err != nil {
 			return err
 		}
@@ -314,7 +314,7 @@ func checkClocks(ctx context.Context, store session.Store) error {
 		if _, err := store.Load(ctx, r.New, now.Add(3*time.Second)); err != nil {
 			return fmt.Errorf("load what was renewed, clock %v ahead: %w", ahead, err)
 		}
-		if _, err := store.End(ctx, r.New, session.Ending{Now: now.Add(4 * time.Second)}); err != nil {
+		if _, err := store.End(ctx, r.New, session.EndOptions{Now: now.Add(4 * time.Second)}); err != nil {
 			return fmt.Errorf("end, clock %v ahead: %w", ahead, err)
 		}
 		// A request that takes a minute, on a server whose clock is a minute ahead of that which ended the session.

@@ -116,7 +116,7 @@ func (f faulty) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 	return inject(f.injector, func() (session.Record, error) { return f.Store.Renew(ctx, r) })
 }
 
-func (f faulty) End(ctx context.Context, id session.ID, e session.Ending) (session.Record, error) {
+func (f faulty) End(ctx context.Context, id session.ID, e session.EndOptions) (session.Record, error) {
 	return inject(f.injector, func() (session.Record, error) { return f.Store.End(ctx, id, e) })
 }
 

@@ -108,7 +108,7 @@ type faultState struct {
 func faultOperations() []faultOperation {
 	anonymous, ada := faultState{3, 2, ""}, faultState{3, 2, "ada"}
 	more := func(s faultState) faultState { s.Visits++; return s }
-	byUser := func(p session.Promises) bool { return p.ByUser }
+	byUser := func(p session.Promises) bool { return p.ListsByUser }
 	return []faultOperation{
 		{name: "first change", path: "/visit", after: faultState{Visits: 1}},
 		{name: "change", path: "/visit", before: ada, after: more(ada)},

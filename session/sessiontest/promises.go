@@ -107,7 +107,7 @@ func checkEndRace(ctx context.Context, store session.Store) error {
 		var last session.Record
 		err = together(6, 6, func(i int) error {
 			if i == 3 {
-				last, err = store.End(ctx, id, session.Ending{Now: record.Created})
+				last, err = store.End(ctx, id, session.EndOptions{Now: record.Created})
 				return err
 			}
 			for range 5 {
@@ -146,7 +146,7 @@ func checkEndOnce(ctx context.Context, store session.Store) error {
 	}
 	var ends atomic.Int64
 	err = together(8, 8, func(int) error {
-		_, err := store.End(ctx, id, session.Ending{Now: record.Created})
+		_, err := store.End(ctx, id, session.EndOptions{Now: record.Created})
 		if err == nil {
 			ends.Add(1)
 		}

@@ -12,7 +12,7 @@ import (
 	"stateless-servers/session"
 )
 
-// renewalChecks are what the comments of session.Renewal and session.Ending say.
+// renewalChecks are what the comments of session.Renewal and session.EndOptions say.
 func renewalChecks() []Check {
 	noLostUpdate := func(p session.Promises) bool { return p.NoLostUpdate }
 	final := func(p session.Promises) bool { return p.LogoutIsFinal }
@@ -43,8 +43,8 @@ func renewal(store session.Store, old session.ID, record session.Record, user st
 // newIDFor returns an id to which the session of old can be renewed.
 func newIDFor(ctx context.Context, store session.Store, old session.ID) (session.ID, error) {
 	fits := func(session.ID) bool { return true }
-	if placer, ok := store.(session.Placer); ok {
-		found, err := placer.Place(ctx, old)
+	if cluster, ok := store.(session.ClusterStore); ok {
+		found, err := cluster.SameSlot(ctx, old)
 		if err != nil {
 			return session.ID{}, fmt.Errorf("place: %w", err)
 		}
@@ -115,7 +115,7 @@ func checkRenewal(ctx context.Context, store session.Store) error {
 				return err
 			}
 			for _, moving := range []bool{false, true} {
-				last, err := store.End(ctx, id, session.Ending{Now: at, Moving: moving})
+				last, err := store.End(ctx, id, session.EndOptions{Now: at, Moving: moving})
 				if err := expectError(fmt.Sprintf("end the old session %v later", after), err, want); err != nil {
 					return err
 				}
@@ -154,7 +154,7 @@ func checkRenewalRepeated(ctx context.Context, store session.Store) error {
 	if err := expectRenewed("renew after an update", got, err, r, map[string]string{"n": "8"}); err != nil {
 		return err
 	}
-	if _, err := store.End(ctx, r.New, session.Ending{Now: r.Now}); err != nil {
+	if _, err := store.End(ctx, r.New, session.EndOptions{Now: r.Now}); err != nil {
 		return fmt.Errorf("end: %w", err)
 	}
 	_, err = store.Renew(ctx, r)
@@ -190,7 +190,7 @@ func checkRenewalAgain(ctx context.Context, store session.Store) error {
 				return err
 			}
 		}
-		again.Again = true
+		again.AllowRenewed = true
 		got, err := store.Renew(ctx, again)
 		if want != nil {
 			if err := expectError(fmt.Sprintf("log in again %v later", after), err, want); err != nil {
@@ -226,7 +226,7 @@ func checkRenewalUsers(ctx context.Context, store session.Store) error {
 			if err != nil {
 				return err
 			}
-			r.KeepValues, r.Again = test.keep, again
+			r.KeepValues, r.AllowRenewed = test.keep, again
 			got, err := store.Renew(ctx, r)
 			call := fmt.Sprintf("renew a session of %q for %q, keep %v, again %v", test.old, test.new, test.keep, again)
 			if err := expectRenewed(call, got, err, r, want); err != nil {
@@ -250,7 +250,7 @@ func checkRenewalGone(ctx context.Context, store session.Store) error {
 	if err != nil {
 		return err
 	}
-	expired.Now, expired.Again = record.IdleExpires, true
+	expired.Now, expired.AllowRenewed = record.IdleExpires, true
 	_, err = store.Renew(ctx, expired)
 	if err := expectError("renew a session that has expired", err, session.ErrNotFound); err != nil {
 		return err
@@ -259,7 +259,7 @@ func checkRenewalGone(ctx context.Context, store session.Store) error {
 	if err != nil {
 		return err
 	}
-	unknown.Again = true
+	unknown.AllowRenewed = true
 	_, err = store.Renew(ctx, unknown)
 	if err := expectError("renew a session that nobody created", err, session.ErrNotFound); err != nil {
 		return err
@@ -269,14 +269,14 @@ func checkRenewalGone(ctx context.Context, store session.Store) error {
 		if err != nil {
 			return err
 		}
-		if _, err := store.End(ctx, id, session.Ending{Now: record.Created, Moving: moving}); err != nil {
+		if _, err := store.End(ctx, id, session.EndOptions{Now: record.Created, Moving: moving}); err != nil {
 			return fmt.Errorf("end: %w", err)
 		}
 		r, err := renewal(store, id, record, "ada")
 		if err != nil {
 			return err
 		}
-		r.Again = true
+		r.AllowRenewed = true
 		_, err = store.Renew(ctx, r)
 		if err := expectError("renew a session that was ended", err, session.ErrEnded); err != nil {
 			return err
@@ -375,7 +375,7 @@ func checkRenewalEnd(ctx context.Context, store session.Store) error {
 		err = together(4, 4, func(i int) error {
 			var err error
 			if i%2 == 0 {
-				_, err = store.End(ctx, id, session.Ending{Now: record.Created.Add(time.Second)})
+				_, err = store.End(ctx, id, session.EndOptions{Now: record.Created.Add(time.Second)})
 			} else {
 				var r session.Renewal
 				if r, err = renewal(store, id, record, "ada"); err != nil {
@@ -414,7 +414,7 @@ func checkMoving(ctx context.Context, store session.Store) error {
 	}
 	const kept = session.EndedFor - session.MaxClockSkew
 	for _, after := range []time.Duration{0, 0, time.Second, kept - time.Second} {
-		last, err := store.End(ctx, id, session.Ending{Now: record.Created.Add(after), Moving: true})
+		last, err := store.End(ctx, id, session.EndOptions{Now: record.Created.Add(after), Moving: true})
 		if err := expectValues(fmt.Sprintf("end to move, %v later", after), last, err, record.Values); err != nil {
 			return err
 		}
@@ -425,7 +425,7 @@ func checkMoving(ctx context.Context, store session.Store) error {
 	for after, want := range map[time.Duration]error{
 		kept: session.ErrEnded, session.EndedFor - time.Second: session.ErrEnded, session.EndedFor + time.Second: session.ErrNotFound,
 	} {
-		_, err := store.End(ctx, id, session.Ending{Now: record.Created.Add(after), Moving: true})
+		_, err := store.End(ctx, id, session.EndOptions{Now: record.Created.Add(after), Moving: true})
 		if err := expectError(fmt.Sprintf("end to move, %v later", after), err, want); err != nil {
 			return err
 		}
@@ -434,11 +434,11 @@ func checkMoving(ctx context.Context, store session.Store) error {
 	if err := expectError("load", err, session.ErrEnded); err != nil {
 		return err
 	}
-	_, err = store.End(ctx, id, session.Ending{Now: record.Created})
+	_, err = store.End(ctx, id, session.EndOptions{Now: record.Created})
 	if err := expectError("end", err, session.ErrEnded); err != nil {
 		return err
 	}
-	if users, ok := store.(session.UserStore); ok && store.Promises().ByUser {
+	if users, ok := store.(session.UserStore); ok && store.Promises().ListsByUser {
 		page, err := users.UserSessions(ctx, record.User, session.PageQuery{Now: record.Created, Limit: 10})
 		if err != nil || len(page.Sessions) > 0 {
 			return fmt.Errorf("the list has %d sessions after the end, %w", len(page.Sessions), err)

@@ -36,19 +36,19 @@ func ServerChecks() []ServerCheck {
 	shared := func(p session.Promises) bool { return p.Shared }
 	noLostUpdate := func(p session.Promises) bool { return p.Shared && p.NoLostUpdate }
 	final := func(p session.Promises) bool { return p.Shared && p.LogoutIsFinal }
-	changes := func(p session.Promises) bool { return p.Shared && p.Changes }
+	changes := func(p session.Promises) bool { return p.Shared && p.Mutable }
 	return []ServerCheck{
 		{"servers: all see a session", shared, checkShared},
 		{"servers: a session changes after login", changes, checkChanges},
 		{"servers: every acknowledged visit counts", noLostUpdate, checkVisits},
-		{"servers: each write is read on the next server", func(p session.Promises) bool { return p.Shared && p.ReadYourWrites && p.Changes }, checkReadYourWrites},
+		{"servers: each write is read on the next server", func(p session.Promises) bool { return p.Shared && p.ReadYourWrites && p.Mutable }, checkReadYourWrites},
 		{"servers: login renews the id", final, checkLogin},
 		{"servers: a login loses nothing", noLostUpdate, checkLoginRace},
 		{"servers: two logins with one cookie", changes, checkLoginTwice},
 		{"servers: a login whose answer is lost, and another", changes, checkLoginLost},
 		{"servers: logout is final for requests in flight", final, checkLogoutRace},
 		{"servers: a client that hangs up loses no change", noLostUpdate, checkHangUp},
-		{"servers: logout everywhere", func(p session.Promises) bool { return p.Shared && p.ByUser }, checkLogoutEverywhere},
+		{"servers: logout everywhere", func(p session.Promises) bool { return p.Shared && p.ListsByUser }, checkLogoutEverywhere},
 	}
 }
 

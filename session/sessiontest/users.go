@@ -12,7 +12,7 @@ import (
 
 // userChecks are what session.UserStore says.
 func userChecks() []Check {
-	byUser := func(p session.Promises) bool { return p.ByUser }
+	byUser := func(p session.Promises) bool { return p.ListsByUser }
 	return []Check{
 		{Name: "sessions of a user", Promised: byUser, Run: checkUser},
 		{Name: "sessions of a user, page by page", Promised: byUser, Run: checkPages},
@@ -21,7 +21,7 @@ func userChecks() []Check {
 	}
 }
 
-var errNoUserStore = errors.New("it promises ByUser and is no session.UserStore")
+var errNoUserStore = errors.New("it promises ListsByUser and is no session.UserStore")
 
 // list returns all sessions of a user, by pages of that many.
 func list(ctx context.Context, store session.Store, user string, now time.Time, limit int) (all []session.UserSession, err error) {
@@ -79,7 +79,7 @@ func checkUser(ctx context.Context, store session.Store) error {
 	if err := expect("list", ada, now, ids[2], ids[1], ids[0]); err != nil {
 		return err
 	}
-	if _, err := store.End(ctx, ids[1], session.Ending{Now: now}); err != nil {
+	if _, err := store.End(ctx, ids[1], session.EndOptions{Now: now}); err != nil {
 		return fmt.Errorf("end: %w", err)
 	}
 	if err := expect("list after one ended", ada, now, ids[2], ids[0]); err != nil {

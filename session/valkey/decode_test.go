@@ -148,7 +148,7 @@ func TestAnySession(t *testing.T) {
 			User: rapid.SampledFrom([]string{"", want.User, "bob"}).Draw(t, "new user"), UserAgent: rapid.String().Draw(t, "new agent"),
 			Created: start, Expires: later("renewed expires"), IdleExpires: later("renewed idle expires"),
 		}, KeepValues: rapid.Bool().Draw(t, "keep values")}
-		fits, err := store.Place(ctx, id)
+		fits, err := store.SameSlot(ctx, id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,8 +156,8 @@ func TestAnySession(t *testing.T) {
 		want = next.Renewed(want)
 		expect(t, "renew", want)(store.Renew(ctx, next))
 		expect(t, "renew again", want)(store.Renew(ctx, next))
-		expect(t, "end to move", want)(store.End(ctx, next.New, session.Ending{Now: start, Moving: true}))
-		expect(t, "end to move again", want)(store.End(ctx, next.New, session.Ending{Now: start.Add(time.Second), Moving: true}))
+		expect(t, "end to move", want)(store.End(ctx, next.New, session.EndOptions{Now: start, Moving: true}))
+		expect(t, "end to move again", want)(store.End(ctx, next.New, session.EndOptions{Now: start.Add(time.Second), Moving: true}))
 	})
 }
 

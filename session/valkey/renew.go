@@ -9,7 +9,7 @@ import (
 	"stateless-servers/session"
 )
 
-var _ session.Placer = (*Store)(nil)
+var _ session.ClusterStore = (*Store)(nil)
 
 // errSlots: a cluster executes no script of keys in different hash slots.
 var errSlots = errors.New("renew a session: the new id is in another hash slot of the cluster")
@@ -17,7 +17,7 @@ var errSlots = errors.New("renew a session: the new id is in another hash slot o
 // Renew enters the new session in its user's list, then moves the values to it in one script. On a cluster it fails while
 // the hash slot of the two keys moves to another node, because a script can't use a key that neither node has yet.
 func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
-	fits, err := s.Place(ctx, r.Old)
+	fits, err := s.SameSlot(ctx, r.Old)
 	if err != nil {
 		return session.Record{}, err
 	}
@@ -28,7 +28,7 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 		return session.Record{}, err
 	}
 	args := []string{millis(r.Now), "", "", r.Record.User, millis(earlier(r.Record.Expires, r.Record.IdleExpires))}
-	if r.Again {
+	if r.AllowRenewed {
 		args[1] = "again"
 	}
 	if r.KeepValues {
@@ -43,7 +43,7 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 
 // Place returns a function that reports whether the key of an id is in the hash slot of old's key; nil without a cluster,
 // where every id does.
-func (s *Store) Place(ctx context.Context, old session.ID) (func(session.ID) bool, error) {
+func (s *Store) SameSlot(ctx context.Context, old session.ID) (func(session.ID) bool, error) {
 	c, err := s.Client(ctx)
 	if err != nil {
 		return nil, err

@@ -113,7 +113,7 @@ func TestFullServer(t *testing.T) {
 		t.Errorf("the list: %+v, %v, want two sessions and no other entry", page, err)
 	}
 	for i, id := range ids {
-		if _, err := store.End(ctx, id, session.Ending{Now: record.Created, Moving: i > 0}); err != nil {
+		if _, err := store.End(ctx, id, session.EndOptions{Now: record.Created, Moving: i > 0}); err != nil {
 			t.Errorf("end: %v", err)
 		}
 		if _, err := store.Load(ctx, id, record.Created); !errors.Is(err, session.ErrEnded) {
@@ -152,7 +152,7 @@ func TestPhysicalExpiry(t *testing.T) {
 	}
 	expect("a renewed session", b.store.key(renewal.New), renewal.Record.IdleExpires)
 	expect("the note that it was renewed", b.store.key(id), record.Created.Add(session.EndedFor))
-	if _, err := b.store.End(ctx, renewal.New, session.Ending{Now: record.Created, Moving: true}); err != nil {
+	if _, err := b.store.End(ctx, renewal.New, session.EndOptions{Now: record.Created, Moving: true}); err != nil {
 		t.Fatal(err)
 	}
 	expect("the note that it moves", b.store.key(renewal.New), record.Created.Add(session.EndedFor))

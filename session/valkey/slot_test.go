@@ -90,7 +90,7 @@ func anyIDThat(fits func(session.ID) bool) session.ID {
 // clustered is a store that costs nothing but has the ids of a cluster.
 type clustered struct{ session.Store }
 
-func (clustered) Place(_ context.Context, old session.ID) (func(session.ID) bool, error) {
+func (clustered) SameSlot(_ context.Context, old session.ID) (func(session.ID) bool, error) {
 	return sameSlot("session:", old), nil
 }
 

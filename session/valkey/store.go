@@ -114,7 +114,7 @@ func (s *Store) Client(ctx context.Context) (client.Client, error) { return s.co
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "valkey", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true,
-		AtomicRenewal: true, ByUser: true, Changes: true, MaxBytes: maxBytes,
+		AtomicRenewal: true, ListsByUser: true, Mutable: true, MaxBytes: maxBytes,
 	}
 }
 
@@ -189,9 +189,9 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 }
 
 // End puts the note of its end in a session's place, then strikes the session off its user's list.
-func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
-	args := []string{millis(ending.Now)}
-	if ending.Moving {
+func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptions) (session.Record, error) {
+	args := []string{millis(options.Now)}
+	if options.Moving {
 		args = append(args, "moving")
 	}
 	hash, err := s.run(ctx, s.end, []string{s.key(id)}, args)

@@ -66,7 +66,7 @@ func TestPagesOfOneExpiry(t *testing.T) {
 					}
 					listed[s.ID] = true
 					if pages%2 == 0 && i%2 == 0 {
-						if _, err := store.End(t.Context(), s.ID, session.Ending{Now: time.Now()}); err != nil {
+						if _, err := store.End(t.Context(), s.ID, session.EndOptions{Now: time.Now()}); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -107,7 +107,7 @@ func TestWhatAListingStrikesOff(t *testing.T) {
 	if _, err := store.Renew(ctx, renewed(ids[0], record)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.End(ctx, ids[1], session.Ending{Now: record.Created}); err != nil {
+	if _, err := store.End(ctx, ids[1], session.EndOptions{Now: record.Created}); err != nil {
 		t.Fatal(err)
 	}
 	starting := anyID()
@@ -238,16 +238,16 @@ func TestEndManySessions(t *testing.T) {
 func useOnce(ctx context.Context, store *Store, id session.ID, record session.Record, turn int) (next session.ID, err error) {
 	renewal := renewed(id, record)
 	renewal.Now = time.Now()
-	fits, err := store.Place(ctx, id)
+	fits, err := store.SameSlot(ctx, id)
 	if err != nil {
 		return next, err
 	}
 	renewal.New = anyIDThat(fits)
 	switch turn % 4 {
 	case 0:
-		_, err = store.End(ctx, id, session.Ending{Now: renewal.Now})
+		_, err = store.End(ctx, id, session.EndOptions{Now: renewal.Now})
 	case 1:
-		renewal.Again, renewal.Record.Created = true, renewal.Now
+		renewal.AllowRenewed, renewal.Record.Created = true, renewal.Now
 		_, err = store.Renew(ctx, renewal)
 	default:
 		if _, err = store.Renew(ctx, renewal); err == nil {

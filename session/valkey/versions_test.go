@@ -100,11 +100,11 @@ func TestKeptStateIsHiddenFromTheVersionBefore(t *testing.T) {
 			return err
 		},
 		"moving": func(id session.ID, r session.Record) error {
-			_, err := b.store.End(t.Context(), id, session.Ending{Now: r.Created, Moving: true})
+			_, err := b.store.End(t.Context(), id, session.EndOptions{Now: r.Created, Moving: true})
 			return err
 		},
 		"ended": func(id session.ID, r session.Record) error {
-			_, err := b.store.End(t.Context(), id, session.Ending{Now: r.Created})
+			_, err := b.store.End(t.Context(), id, session.EndOptions{Now: r.Created})
 			return err
 		},
 	} {
@@ -155,11 +155,11 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 	for after, want := range map[time.Duration]error{0: session.ErrEnded, session.EndedFor: session.ErrNotFound} {
 		now := record.Created.Add(after)
 		again := renewed(renewal.New, record)
-		again.Now, again.Again = now, true
+		again.Now, again.AllowRenewed = now, true
 		_, loadErr := b.store.Load(ctx, renewal.New, now)
 		_, updateErr := b.store.Update(ctx, renewal.New, session.Update{Now: now, IdleExpires: record.IdleExpires})
 		_, renewErr := b.store.Renew(ctx, again)
-		_, endErr := b.store.End(ctx, renewal.New, session.Ending{Now: now, Moving: true})
+		_, endErr := b.store.End(ctx, renewal.New, session.EndOptions{Now: now, Moving: true})
 		for call, err := range map[string]error{"load": loadErr, "update": updateErr, "renew": renewErr, "end": endErr} {
 			if !errors.Is(err, want) {
 				t.Errorf("%s %v after the version before ended it: %v, want %v", call, after, err, want)

@@ -129,10 +129,10 @@ func TestFailedConditions(t *testing.T) {
 		if test.want == session.ErrCounter {
 			continue // an end adds nothing
 		}
-		if _, err := store.End(t.Context(), session.ID{1}, session.Ending{Now: now, Moving: true}); !errors.Is(err, test.want) {
+		if _, err := store.End(t.Context(), session.ID{1}, session.EndOptions{Now: now, Moving: true}); !errors.Is(err, test.want) {
 			t.Errorf("%s: end to move: got %v, want %v", test.name, err, test.want)
 		}
-		if _, err := store.End(t.Context(), session.ID{1}, session.Ending{Now: now}); !errors.Is(err, test.want) {
+		if _, err := store.End(t.Context(), session.ID{1}, session.EndOptions{Now: now}); !errors.Is(err, test.want) {
 			t.Errorf("%s: end: got %v, want %v", test.name, err, test.want)
 		}
 	}
@@ -146,7 +146,7 @@ func renewal(now time.Time) session.Renewal {
 	}
 	next := r
 	next.User, next.Values = "ann", nil
-	return session.Renewal{Old: session.ID{1}, New: session.ID{2}, Now: now, Record: next, Again: true, Known: &r}
+	return session.Renewal{Old: session.ID{1}, New: session.ID{2}, Now: now, Record: next, AllowRenewed: true, Known: &r}
 }
 
 func TestRenewal(t *testing.T) {

@@ -62,8 +62,8 @@ func (s split) Renew(ctx context.Context, r session.Renewal) (session.Record, er
 		return session.Record{}, err
 	}
 	time.Sleep(overlap)
-	if _, err := s.End(ctx, r.Old, session.Ending{Now: r.Now}); err != nil {
-		s.End(ctx, r.New, session.Ending{Now: r.Now})
+	if _, err := s.End(ctx, r.Old, session.EndOptions{Now: r.Now}); err != nil {
+		s.End(ctx, r.New, session.EndOptions{Now: r.Now})
 		return session.Record{}, err
 	}
 	return record, nil
@@ -101,7 +101,7 @@ func (s ahead) Load(ctx context.Context, id session.ID, now time.Time) (session.
 type oblivious struct{ session.Store }
 
 func (s oblivious) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
-	r.Again = false
+	r.AllowRenewed = false
 	return s.Store.Renew(ctx, r)
 }
 
