@@ -25,7 +25,7 @@ func TestRecordedChangesDoWhatTheirSequenceDoes(t *testing.T) {
 		var recorded []Change
 		var recordErr error
 		for _, c := range rapid.SliceOfN(rapid.Custom(anyChange), 0, 8).Draw(t, "changes") {
-			if recorded, recordErr = record(recorded, c); recordErr != nil {
+			if recorded, recordErr = appendChange(recorded, c); recordErr != nil {
 				// What is added, all in all, leaves its range, or is added to no counter.
 				if c.Op != OpAdd || !errors.Is(recordErr, ErrCounter) {
 					t.Fatalf("%+v was refused: %v", c, recordErr)
