@@ -172,7 +172,7 @@ func startPostgres(ctx context.Context, c *config.Config, progress func(string))
 		return Store{}, errors.Join(err, server.Close())
 	}
 	defer sessions.Close()
-	if err := postgres.Migrate(ctx, sessions.Pool()); err != nil {
+	if err := postgres.CreateTable(ctx, sessions.Pool()); err != nil {
 		return Store{}, errors.Join(err, server.Close())
 	}
 	return on(server, server.Addr), nil

@@ -65,7 +65,7 @@ func TestWhatIsTooLongIsNotDecrypted(t *testing.T) {
 			t.Fatal(err)
 		}
 		nonce := make([]byte, chacha20poly1305.NonceSizeX)
-		sealed := s.aeads[0].Seal(append([]byte{version}, nonce...), nonce, plain, s.bound)
+		sealed := s.aeads[0].Seal(append([]byte{version}, nonce...), nonce, plain, s.additional)
 		if len(sealed) != size {
 			t.Fatalf("%d bytes, want %d", len(sealed), size)
 		}
@@ -97,7 +97,7 @@ func TestACookieOpensUnderItsNameAndVersionAlone(t *testing.T) {
 	s, cart := newCodec(t, "a", "session"), newCodec(t, "a", "cart")
 	isMissing(t, cart, seal(t, s, newRecord(nil)))
 	next := newCodec(t, "a", "session")
-	next.bound[0] = version + 1
+	next.additional[0] = version + 1
 	isMissing(t, s, seal(t, next, newRecord(nil))) // marked as this version, bound to the next
 }
 

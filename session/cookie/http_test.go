@@ -99,13 +99,13 @@ func TestReadingExtends(t *testing.T) {
 	f := newFleet(t, "session", "a", "a")
 	f.Expect(0, "/login?user=ada", "ada 0")
 	for i := range 4 { // the idle timeout is 30 minutes
-		f.Pass(25 * time.Minute)
+		f.Advance(25 * time.Minute)
 		f.Expect(i%2, "/", "ada 0")
 	}
 	if set := f.Expect(0, "/", "ada 0"); set != nil {
 		t.Errorf("extended twice in the same minute: %v", set)
 	}
-	f.Pass(31 * time.Minute)
+	f.Advance(31 * time.Minute)
 	f.Expect(1, "/", " 0")
 }
 

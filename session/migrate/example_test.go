@@ -16,7 +16,7 @@ func Example() {
 	fmt.Println(err)
 
 	// When all have it, every server gets this; each session moves when it is next used.
-	_, err = session.New(migrate.From(old, next), session.Options{})
+	_, err = session.New(migrate.Move(old, next), session.Options{})
 	fmt.Println(err)
 
 	// A session's lifetime later, every server gets the new store alone.

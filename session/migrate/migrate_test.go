@@ -25,10 +25,10 @@ import (
 // A store in the course of a move keeps what its two sides keep, whichever of them has the session.
 func TestStore(t *testing.T) {
 	t.Run("prepare", func(t *testing.T) { sessiontest.Run(t, migrate.Prepare(memory.New(), memory.New())) })
-	t.Run("from", func(t *testing.T) { sessiontest.Run(t, migrate.From(memory.New(), memory.New())) })
+	t.Run("from", func(t *testing.T) { sessiontest.Run(t, migrate.Move(memory.New(), memory.New())) })
 	t.Run("from, with every session in the old store", func(t *testing.T) {
 		old := memory.New()
-		sessiontest.Run(t, startsIn{migrate.From(old, memory.New()).(session.UserStore), old})
+		sessiontest.Run(t, startsIn{migrate.Move(old, memory.New()).(session.UserStore), old})
 	})
 	t.Run("prepare, with every session in the new store", func(t *testing.T) {
 		moved := memory.New()
@@ -52,7 +52,7 @@ func TestMoveUnderLoad(t *testing.T) {
 	const sessions, updates, clients = 20, 100, 8
 	old, moved := openDynamoDB(t), valkey.New(valkey.Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
 	t.Cleanup(moved.Close)
-	prepare, from := migrate.Prepare(old, moved), migrate.From(old, moved)
+	prepare, from := migrate.Prepare(old, moved), migrate.Move(old, moved)
 	phases := [][]session.Store{{old, old}, {old, prepare}, {prepare, prepare}, {prepare, from}, {from, from}}
 
 	ctx, now := t.Context(), time.Now()
@@ -130,13 +130,13 @@ func TestAParallelRequestNeverMissesASessionThatMoves(t *testing.T) {
 	}
 	done := make(chan error)
 	go func() {
-		_, err := migrate.From(old, waiting).Update(ctx, id, session.Update{
+		_, err := migrate.Move(old, waiting).Update(ctx, id, session.Update{
 			Now: now, IdleExpires: now.Add(time.Hour), Changes: []session.Change{{Op: session.OpAdd, Key: "n", N: 1}},
 		})
 		done <- err
 	}()
 	<-waiting.began
-	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.From(old, moved)} {
+	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.Move(old, moved)} {
 		if got, err := server.Load(ctx, id, now); err != nil || got.Values["n"] != "1" {
 			t.Errorf("%s, half way: got %+v, %v", name, got, err)
 		}
@@ -160,7 +160,7 @@ func TestASessionThatWasLoggedOutBeforeTheRollHasEnded(t *testing.T) {
 	if _, err := old.End(ctx, id, session.EndOptions{Now: now}); err != nil {
 		t.Fatal(err)
 	}
-	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.From(old, moved)} {
+	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.Move(old, moved)} {
 		if _, err := server.Update(ctx, id, session.Update{Now: now, IdleExpires: now.Add(time.Hour)}); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("%s: got %v, want %v", name, err, session.ErrEnded)
 		}
@@ -175,7 +175,7 @@ func TestALogoutAfterAMoveIsFinal(t *testing.T) {
 		for _, ender := range []time.Duration{0, skew} {
 			for _, reader := range []time.Duration{0, skew} {
 				old, moved := memory.New(), memory.New()
-				from := migrate.From(old, moved)
+				from := migrate.Move(old, moved)
 				ctx, start := t.Context(), time.Now()
 				id, record := session.ID{1}, session.Record{Created: start, Expires: start.Add(time.Hour), IdleExpires: start.Add(time.Hour)}
 				if err := old.Create(ctx, id, record); err != nil {

@@ -27,7 +27,7 @@ func Example() {
 		return
 	}
 	defer store.Close()
-	go store.Run(ctx, 5*time.Minute, func(err error) { slog.Error("sessions", "error", err) })
+	go store.Maintain(ctx, 5*time.Minute, func(err error) { slog.Error("sessions", "error", err) })
 
 	manager, err := session.New(store, session.Options{})
 	if err != nil {

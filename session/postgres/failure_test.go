@@ -26,7 +26,7 @@ func TestOutage(t *testing.T) {
 		t.Fatalf("without a server: %v", err)
 	}
 	must(t, server.Restart(t.Context()))
-	must(t, postgres.Migrate(t.Context(), store.Pool()))
+	must(t, postgres.CreateTable(t.Context(), store.Pool()))
 	id, record := create(t, store)
 
 	must(t, server.Pause())

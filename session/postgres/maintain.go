@@ -20,13 +20,13 @@ const (
 	sweepBatch   = 1000 // rows deleted in one transaction: its locks are held for milliseconds
 	sweepBatches = 100  // of one Sweep
 
-	roundTimeout = time.Minute     // of what Run does at once
-	retryAfter   = 5 * time.Second // the most that Run waits after a failure
+	roundTimeout = time.Minute     // of what Maintain does at once
+	retryAfter   = 5 * time.Second // the most that Maintain waits after a failure
 )
 
-// Migrate makes the table and its indexes where there are none. Any number of servers may do so at once. A role that may
+// CreateTable makes the table and its indexes where there are none. Any number of servers may do so at once. A role that may
 // not create tables needs none of that privilege once they exist.
-func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
+func CreateTable(ctx context.Context, pool *pgxpool.Pool) error {
 	// Naming the columns notices another table of this name.
 	_, err := pool.Exec(ctx, `SELECT id, created_at, expires_at, idle_expires_at, ended, user_name, user_agent, contents,
 		stale_hour FROM sessions LIMIT 0`)
@@ -50,15 +50,15 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	}))
 }
 
-// Run makes the table if need be, then sweeps at random intervals around every, until ctx ends. Every server may run it;
+// Maintain makes the table if need be, then sweeps at random intervals around every, until ctx ends. Every server may run it;
 // a sweep that finds nothing is one look at an index. Failures are passed to report, and tried again.
-func (s *Store) Run(ctx context.Context, every time.Duration, report func(error)) {
+func (s *Store) Maintain(ctx context.Context, every time.Duration, report func(error)) {
 	migrated := false
 	round := func() (err error) {
 		ctx, cancel := context.WithTimeout(ctx, roundTimeout)
 		defer cancel()
 		if !migrated {
-			err = Migrate(ctx, s.pool)
+			err = CreateTable(ctx, s.pool)
 			migrated = err == nil
 		}
 		if migrated {

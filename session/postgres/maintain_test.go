@@ -20,7 +20,7 @@ func TestManyServersMigrateAtOnce(t *testing.T) {
 	const servers = 8
 	for range servers {
 		store := newStore(t, postgres.Options{URL: server.Endpoint})
-		go func() { errs <- postgres.Migrate(t.Context(), store.Pool()) }()
+		go func() { errs <- postgres.CreateTable(t.Context(), store.Pool()) }()
 	}
 	for range servers {
 		if err := <-errs; err != nil {
@@ -36,7 +36,7 @@ func TestMigrateNeedsNoPrivilegeForWhatExists(t *testing.T) {
 	exec(t, admin, "CREATE ROLE web LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO web")
 	config := admin.Pool().Config().ConnConfig
 	store := newStore(t, postgres.Options{URL: "postgres://web@" + server.Addr + "/" + config.Database + "?sslmode=disable"})
-	must(t, postgres.Migrate(t.Context(), store.Pool()))
+	must(t, postgres.CreateTable(t.Context(), store.Pool()))
 	create(t, store)
 	if _, err := store.Sweep(t.Context()); err != nil {
 		t.Error(err)
@@ -47,13 +47,13 @@ func TestMigrateRefusesWhatItCannotUse(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	admin := newStore(t, postgres.Options{URL: server.Endpoint})
 	exec(t, admin, "CREATE TABLE sessions (id bytea, data text)")
-	if err := postgres.Migrate(t.Context(), admin.Pool()); err == nil {
+	if err := postgres.CreateTable(t.Context(), admin.Pool()); err == nil {
 		t.Error("took another table of the same name")
 	}
 	exec(t, admin, "DROP TABLE sessions")
 	exec(t, admin, "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
 	latin := newStore(t, postgres.Options{URL: "postgres://postgres@" + server.Addr + "/latin?sslmode=disable"})
-	if err := postgres.Migrate(t.Context(), latin.Pool()); err == nil {
+	if err := postgres.CreateTable(t.Context(), latin.Pool()); err == nil {
 		t.Error("took a database that can't hold every character")
 	}
 }
@@ -139,7 +139,7 @@ func TestRun(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		store.Run(ctx, 20*time.Millisecond, func(error) { failures.Add(1) })
+		store.Maintain(ctx, 20*time.Millisecond, func(error) { failures.Add(1) })
 	}()
 	sessiontest.Eventually(t, func() error {
 		if failures.Load() == 0 {

@@ -5,7 +5,7 @@
 // Amazon RDS for PostgreSQL and Aurora PostgreSQL are such servers, with IAM authentication through Options.Password. It
 // is the store for those who run a database anyway: durable, consistent, and dearer per write than a cache.
 //
-// Nothing deletes expired rows by itself in PostgreSQL: the servers call Run, and one of them at a time sweeps.
+// Nothing deletes expired rows by itself in PostgreSQL: the servers call Maintain, and one of them at a time sweeps.
 package postgres
 
 import (
@@ -43,7 +43,7 @@ type Options struct {
 	Password func(ctx context.Context) (string, error)
 }
 
-// Store keeps sessions in the table that Migrate makes. Create one with New.
+// Store keeps sessions in the table that CreateTable makes. Create one with New.
 type Store struct{ pool *pgxpool.Pool }
 
 var _ session.UserStore = (*Store)(nil)
@@ -85,7 +85,7 @@ func New(o Options) (*Store, error) {
 // Close closes the store's connections, and waits for operations under way.
 func (s *Store) Close() { s.pool.Close() }
 
-// Pool returns the store's connections, for Migrate and for what an application keeps beside its sessions. An answer of more
+// Pool returns the store's connections, for CreateTable and for what an application keeps beside its sessions. An answer of more
 // than 4 MB fails.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 

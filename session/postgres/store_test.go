@@ -27,7 +27,7 @@ func TestFaults(t *testing.T) {
 func TestWithoutPreparedStatements(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	store := newStore(t, postgres.Options{URL: server.Endpoint + "&default_query_exec_mode=exec"})
-	must(t, postgres.Migrate(t.Context(), store.Pool()))
+	must(t, postgres.CreateTable(t.Context(), store.Pool()))
 	sessiontest.Run(t, store)
 }
 
@@ -35,6 +35,6 @@ func TestWithoutPreparedStatements(t *testing.T) {
 func open(t *testing.T, server *storeserver.Server) *postgres.Store {
 	t.Helper()
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
-	must(t, postgres.Migrate(t.Context(), store.Pool()))
+	must(t, postgres.CreateTable(t.Context(), store.Pool()))
 	return store
 }

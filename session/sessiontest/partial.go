@@ -72,7 +72,7 @@ func movingChecks() []Check {
 	for _, o := range faultOperations() {
 		move := func(ctx context.Context, old, next session.Store) error {
 			_, err := o.run(ctx, migrate.Prepare(old, next), func(i *injector) (session.Store, error) {
-				return migrate.From(newFaulty(old, i), newFaulty(next, i)), nil
+				return migrate.Move(newFaulty(old, i), newFaulty(next, i)), nil
 			})
 			return err
 		}

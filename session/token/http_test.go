@@ -90,9 +90,9 @@ func TestNothingChangesAfterLogin(t *testing.T) {
 func TestATokenLivesForTheLifetime(t *testing.T) {
 	f := newFleet(t, "a", "a")
 	set := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
-	f.Pass(23 * time.Hour) // long past the idle timeout
+	f.Advance(23 * time.Hour) // long past the idle timeout
 	f.Expect(1, "/", "ada clerk")
-	f.Pass(time.Hour + time.Second) // up to which times are rounded
+	f.Advance(time.Hour + time.Second) // up to which times are rounded
 	f.ExpectWith(set, 1, "/", " ")
 }
 
