@@ -100,7 +100,7 @@ func TestConnectionsAreReplacedInTime(t *testing.T) {
 	}
 }
 
-// What is under way when a connection's time is up is not sent again, however late the answer.
+// What is under way when a connection's time is up is not sent again, however late the reply.
 func TestReplacingAConnectionRepeatsNothing(t *testing.T) {
 	const lifetime = 5 * time.Second // in which a busy machine has begun the updates
 	server := storeserver.ForTest(t, storeserver.Valkey)
@@ -131,13 +131,13 @@ func TestReplacingAConnectionRepeatsNothing(t *testing.T) {
 		}
 		return err
 	})
-	// The answers are lost. After ConnLifetime, valkey-go would wait a second more for them, and then connect and repeat.
+	// The replies are lost. After ConnLifetime, valkey-go would wait a second more for them, and then connect and repeat.
 	time.Sleep(lifetime + 500*time.Millisecond)
 	forwarder.Mute(false)
 	time.AfterFunc(1500*time.Millisecond, cancel)
 	for range updates {
 		if err := <-failed; err == nil {
-			t.Error("acknowledged without an answer")
+			t.Error("acknowledged without a reply")
 		}
 	}
 	got, err := direct.Load(t.Context(), id, record.Created)

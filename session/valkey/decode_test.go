@@ -39,9 +39,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		record, err := decode(stored, now)
 		if len(stored) > 0 && !strings.Contains(text, separator) {
-			again, errAgain := decodeText(asText(stored))
+			again, errAgain := decodeReply(asText(stored))
 			if err == nil && (errAgain != nil || !reflect.DeepEqual(again, record)) {
-				t.Errorf("as a script answers it, %q is %+v, %v; want %+v", text, again, errAgain, record)
+				t.Errorf("as a script replies it, %q is %+v, %v; want %+v", text, again, errAgain, record)
 			}
 		}
 		if err != nil {
@@ -79,7 +79,7 @@ func FuzzDecodeText(f *testing.F) {
 		f.Add(strings.ReplaceAll(seed, "|", separator))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		record, err := decodeText(text)
+		record, err := decodeReply(text)
 		if err != nil {
 			return
 		}
@@ -96,8 +96,8 @@ func FuzzDecodeText(f *testing.F) {
 
 func TestTextThatIsNoHash(t *testing.T) {
 	for _, text := range []string{"", "x", "a" + separator + "b" + separator + "c"} {
-		if _, err := decodeText(text); !errors.Is(err, errText) {
-			t.Errorf("%q: %v, want %v", text, err, errText)
+		if _, err := decodeReply(text); !errors.Is(err, errMissingValue) {
+			t.Errorf("%q: %v, want %v", text, err, errMissingValue)
 		}
 	}
 }

@@ -62,8 +62,8 @@ func TestRenewalToAnotherSlot(t *testing.T) {
 	for same := sameSlot(store.prefix, id); same(renewal.New); {
 		renewal.New = anyID()
 	}
-	if _, err := store.Renew(t.Context(), renewal); !errors.Is(err, errSlots) {
-		t.Errorf("got %v, want %v", err, errSlots)
+	if _, err := store.Renew(t.Context(), renewal); !errors.Is(err, errCrossSlot) {
+		t.Errorf("got %v, want %v", err, errCrossSlot)
 	}
 	if got, err := store.Load(t.Context(), id, record.Created); err != nil || got.Values["n"] != "7" {
 		t.Errorf("the old session: %+v, %v", got, err)

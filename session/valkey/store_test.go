@@ -171,7 +171,7 @@ func TestFailover(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err := store.Ping(t.Context()); err == nil {
-		t.Error("a server that only reads answered the ping")
+		t.Error("the ping of a read-only server succeeded, want an error")
 	}
 	if n, took := address.Accepted()-accepted, time.Since(began); float64(n) > 20*max(1, took.Seconds()) {
 		t.Errorf("%d connections in %v, allowed are 20 in a second", n, took)
@@ -223,7 +223,7 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// A script whose answer is lost may have run. It is not sent again.
+// A script whose reply is lost may have run. It is not sent again.
 func TestALostAnswerIsNotRepeated(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	direct := open(t, server.Addr)
@@ -249,7 +249,7 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 	forwarder.Cut()
 	forwarder.Mute(false)
 	if err := <-answered; err == nil {
-		t.Error("acknowledged without an answer")
+		t.Error("acknowledged without a reply")
 	}
 	got, err := direct.Load(t.Context(), id, record.Created)
 	if err != nil || got.Values["n"] != "2" {

@@ -112,7 +112,7 @@ func TestWhatAListingStrikesOff(t *testing.T) {
 	}
 	starting := anyID()
 	for _, id := range []session.ID{ids[1], starting} { // the one again, as if End had failed to strike it off
-		if err := store.enter(ctx, id, record, record.Created); err != nil {
+		if err := store.addToUserList(ctx, id, record, record.Created); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -38,11 +38,11 @@ func (b before) run(script, key string, args ...string) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	answer, err := client.NewLuaScript(string(text)).Exec(b.t.Context(), b.client, []string{key}, args).ToString()
+	reply, err := client.NewLuaScript(string(text)).Exec(b.t.Context(), b.client, []string{key}, args).ToString()
 	if err != nil {
 		b.t.Fatalf("%s: %v", script, err)
 	}
-	return answer
+	return reply
 }
 
 func (b before) create(id session.ID, r session.Record) {
@@ -56,8 +56,8 @@ func (b before) create(id session.ID, r session.Record) {
 	}
 }
 
-// answers returns what Load, Update and End say of a session.
-func (b before) answers(id session.ID, now time.Time) [3]string {
+// replies returns what Load, Update and End say of a session.
+func (b before) replies(id session.ID, now time.Time) [3]string {
 	fields, err := b.client.Do(b.t.Context(), b.client.B().Hgetall().Key(b.store.key(id)).Build()).AsStrMap()
 	if err != nil {
 		b.t.Fatal(err)
@@ -118,7 +118,7 @@ func TestKeptStateIsHiddenFromTheVersionBefore(t *testing.T) {
 		for after, want := range map[time.Duration]string{
 			-time.Hour: "ended", 0: "ended", session.EndedFor - time.Second: "ended", session.EndedFor: "missing", 5 * time.Minute: "missing",
 		} {
-			if got := b.answers(id, record.Created.Add(after)); got != [3]string{want, want, want} {
+			if got := b.replies(id, record.Created.Add(after)); got != [3]string{want, want, want} {
 				t.Errorf("%s, %v later: got %v, want %s of each", name, after, got, want)
 			}
 		}

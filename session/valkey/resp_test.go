@@ -26,7 +26,7 @@ func TestAnswersAreChecked(t *testing.T) {
 	tests := []struct {
 		name     string
 		commands int
-		answers  string
+		replies  string
 		good     string // what passes of them
 	}{
 		{"every type", 9, "+OK\r\n-ERR no\r\n:-5\r\n,1.5\r\n(123\r\n_\r\n#t\r\n$3\r\n\r\n*\r\n=7\r\ntxt:$-5\r\n", ""},
@@ -55,18 +55,18 @@ func TestAnswersAreChecked(t *testing.T) {
 		{"an unknown type", 2, "+OK\r\n@", "+OK\r\n"},
 		{"a push", 2, "+OK\r\n>2\r\n", "+OK\r\n"},
 		{"moved to nowhere", 1, "-MOVED 1\r\n", "-MOVED 1\r"},
-		{"an answer too many", 2, "+a\r\n+b\r\n+c\r\n", "+a\r\n+b\r\n"},
-		{"an answer to nothing", 0, "+a\r\n", ""},
+		{"a reply too many", 2, "+a\r\n+b\r\n+c\r\n", "+a\r\n+b\r\n"},
+		{"a reply to nothing", 0, "+a\r\n", ""},
 	}
 	for _, test := range tests {
 		for name, pieces := range map[string]func(io.Reader) io.Reader{
 			"whole": func(r io.Reader) io.Reader { return r }, "halves": iotest.HalfReader, "bytes": iotest.OneByteReader,
 		} {
-			if name == "bytes" && len(test.answers) > 1_000_000 {
+			if name == "bytes" && len(test.replies) > 1_000_000 {
 				continue
 			}
 			t.Run(test.name+" in "+name, func(t *testing.T) {
-				conn := newCheckedConn(streamConn{Reader: pieces(strings.NewReader(test.answers))})
+				conn := newCheckedConn(streamConn{Reader: pieces(strings.NewReader(test.replies))})
 				for _, b := range []byte(strings.Repeat(command, test.commands)) {
 					if _, err := conn.Write([]byte{b}); err != nil {
 						t.Fatal(err)
@@ -74,7 +74,7 @@ func TestAnswersAreChecked(t *testing.T) {
 				}
 				got, err := io.ReadAll(conn)
 				bad := test.good != "" || test.commands == 0
-				want := test.answers
+				want := test.replies
 				if bad {
 					want = test.good
 				}
@@ -99,16 +99,16 @@ func TestCommandsAreCounted(t *testing.T) {
 
 func BenchmarkCheckedRead(b *testing.B) {
 	for name, fields := range map[string]int{"of 10 fields": 10, "of 400 KB": 0} {
-		answer := "*1\r\n$400000\r\n" + strings.Repeat("a", 400_000) + "\r\n"
+		reply := "*1\r\n$400000\r\n" + strings.Repeat("a", 400_000) + "\r\n"
 		if fields > 0 {
-			answer = fmt.Sprintf("%%%d\r\n", fields) + strings.Repeat("$8\r\nlastseen\r\n$13\r\n1764290000000\r\n", fields)
+			reply = fmt.Sprintf("%%%d\r\n", fields) + strings.Repeat("$8\r\nlastseen\r\n$13\r\n1764290000000\r\n", fields)
 		}
 		b.Run(name, func(b *testing.B) {
-			var f framing
-			piece := []byte(answer)
+			var f respScanner
+			piece := []byte(reply)
 			b.ReportAllocs()
 			for b.Loop() {
-				if n, err := f.follow(piece, f.messages+1); n != len(piece) || err != nil {
+				if n, err := f.scan(piece, f.messages+1); n != len(piece) || err != nil {
 					b.Fatal(n, err)
 				}
 			}
