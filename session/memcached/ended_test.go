@@ -73,7 +73,7 @@ func TestARenewalThatFailsHalfWay(t *testing.T) {
 	const live = "live"
 	for _, test := range []struct {
 		name         string
-		fails        string // old: the answer to the end of the old session is lost; new: that to the new session's start
+		fails        string // old: the reply to the end of the old session is lost; new: that to the new session's start
 		again        bool
 		between      func(t *testing.T, f *fixture, old session.ID, r session.Renewal)
 		want         string // of the repeat: the counter, or an error
@@ -118,7 +118,7 @@ func TestARenewalThatFailsHalfWay(t *testing.T) {
 			r.AllowRenewed = test.again
 			f.forwarder.MuteAfter("STORED")
 			if got, err := f.store.Renew(t.Context(), r); err == nil {
-				t.Fatalf("acknowledged without an answer: %v", got)
+				t.Fatalf("acknowledged without a reply: %v", got)
 			}
 			f.forwarder.Mute(false)
 			if test.fails == "new" {

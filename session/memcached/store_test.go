@@ -120,16 +120,16 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// A cas whose answer is lost may have been done. It is not sent again.
+// A cas whose reply is lost may have been done. It is not sent again.
 func TestALostAnswerIsNotRepeated(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Memcached)
 	direct := open(t, server.Addr)
 	forwarder := storeserver.Forward(t, server.Addr)
 	store := open(t, forwarder.Addr)
 	id, record := create(t, store)
-	forwarder.MuteAfter("STORED") // the answer to cas; that to gets goes through
+	forwarder.MuteAfter("STORED") // the reply to cas; that to gets goes through
 	if got, err := store.Update(t.Context(), id, add(record)); err == nil {
-		t.Errorf("acknowledged without an answer: %v", got)
+		t.Errorf("acknowledged without a reply: %v", got)
 	}
 	got, err := direct.Load(t.Context(), id, record.Created)
 	if err != nil || got.Values["n"] != "1" || store.Conflicts() != 0 {
