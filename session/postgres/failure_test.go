@@ -42,7 +42,7 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// A statement whose answer is lost may have been done. It is not sent again.
+// A statement whose reply is lost may have been done. It is not sent again.
 func TestALostAnswerIsNotRepeated(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	direct := open(t, server)
@@ -54,10 +54,10 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	forwarder.Mute(true)
-	answered := make(chan error, 1)
+	replied := make(chan error, 1)
 	go func() {
 		_, err := store.Update(t.Context(), id, add(record, 1))
-		answered <- err
+		replied <- err
 	}()
 	sessiontest.Eventually(t, func() error {
 		got, err := direct.Load(t.Context(), id, record.Created)
@@ -68,8 +68,8 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 	})
 	forwarder.Cut()
 	forwarder.Mute(false)
-	if err := <-answered; err == nil {
-		t.Error("acknowledged without an answer")
+	if err := <-replied; err == nil {
+		t.Error("acknowledged without a reply")
 	}
 	sessiontest.Eventually(t, func() error {
 		_, err := store.Load(t.Context(), id, record.Created)
@@ -93,19 +93,19 @@ func TestALockedRow(t *testing.T) {
 	if _, err := store.Update(short(t), id, add(record, 1)); err == nil {
 		t.Error("updated a row that is locked")
 	}
-	answers := make(chan string)
+	replies := make(chan string)
 	for range 2 {
 		go func() {
 			got, err := store.Update(t.Context(), id, add(record, 1))
 			if err != nil {
 				t.Error(err)
 			}
-			answers <- got.Values["n"]
+			replies <- got.Values["n"]
 		}()
 	}
 	expectWaiting(t, store, 2)
 	must(t, tx.Commit(t.Context()))
-	if a, b := <-answers, <-answers; a+b != "4142" && a+b != "4241" {
+	if a, b := <-replies, <-replies; a+b != "4142" && a+b != "4241" {
 		t.Errorf("got %s and %s, want 41 and 42", a, b)
 	}
 }

@@ -21,18 +21,18 @@ func TestARenewalOfALockedRow(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
 	must(t, err)
 
-	type answer struct {
+	type reply struct {
 		r      session.Renewal
 		record session.Record
 		err    error
 	}
 	twice, other, login := renewal(id, record), renewal(id, record), renewal(id, record)
 	login.AllowRenewed = true
-	answers := make(chan answer)
+	replies := make(chan reply)
 	for _, r := range []session.Renewal{twice, twice, other, login} {
 		go func() {
 			record, err := store.Renew(t.Context(), r)
-			answers <- answer{r, record, err}
+			replies <- reply{r, record, err}
 		}()
 	}
 	expectWaiting(t, store, 4)
@@ -40,7 +40,7 @@ func TestARenewalOfALockedRow(t *testing.T) {
 
 	renewed := map[session.ID]int{}
 	for range 4 {
-		a := <-answers
+		a := <-replies
 		switch {
 		case a.err == nil && a.record.Values["n"] == "40":
 			renewed[a.r.New]++
@@ -55,7 +55,7 @@ func TestARenewalOfALockedRow(t *testing.T) {
 	var live int
 	must(t, store.Pool().QueryRow(t.Context(), "SELECT count(*) FROM sessions WHERE NOT ended").Scan(&live))
 	if live != len(renewed) {
-		t.Errorf("%d sessions live, want those %d that were answered", live, len(renewed))
+		t.Errorf("%d sessions live, want those %d that were replied", live, len(renewed))
 	}
 }
 
@@ -105,7 +105,7 @@ func TestChangesWaitForARenewal(t *testing.T) {
 	}
 }
 
-// A renewal whose answer is lost is done, and a repeat returns the new session.
+// A renewal whose reply is lost is done, and a repeat returns the new session.
 func TestALostAnswerOfARenewal(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	direct := open(t, server)
@@ -130,10 +130,10 @@ func TestALostAnswerOfARenewal(t *testing.T) {
 		r := renewal(id, record)
 		r.AllowRenewed = again
 		forwarder.Mute(true)
-		answered := make(chan error, 1)
+		replied := make(chan error, 1)
 		go func() {
 			_, err := store.Renew(t.Context(), r)
-			answered <- err
+			replied <- err
 		}()
 		sessiontest.Eventually(t, func() error {
 			_, err := direct.Load(t.Context(), r.New, record.Created)
@@ -141,8 +141,8 @@ func TestALostAnswerOfARenewal(t *testing.T) {
 		})
 		forwarder.Cut()
 		forwarder.Mute(false)
-		if err := <-answered; err == nil {
-			t.Error("acknowledged without an answer")
+		if err := <-replied; err == nil {
+			t.Error("acknowledged without a reply")
 		}
 		got, err := direct.Renew(t.Context(), r)
 		if err != nil || !maps.Equal(got.Values, map[string]string{"n": "7"}) {
