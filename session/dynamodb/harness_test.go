@@ -27,11 +27,11 @@ type network struct {
 	mu       sync.Mutex
 	requests map[string]int
 	refuse   map[string][]error // by request: the errors of the next ones, which are not sent
-	lose     map[string]int     // by request: so many of the next ones are sent, and their answers lost
+	lose     map[string]int     // by request: so many of the next ones are sent, and their replies lost
 	before   func(request string)
 }
 
-var errLost = errors.New("the answer was lost")
+var errLost = errors.New("the reply was lost")
 
 // TestDynamoDB runs the tests that need a server, each with a new table on the same one.
 func TestDynamoDB(t *testing.T) {

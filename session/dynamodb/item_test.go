@@ -49,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%s is read with %v, and keeps %+v until %v", text, err, kept, until)
 		}
 		// A condition that failed comes with the item that it failed on.
-		failed := answer(&types.ConditionalCheckFailedException{Item: it}, id, now)
+		failed := replyError(&types.ConditionalCheckFailedException{Item: it}, id, now)
 		if failed == nil || errors.Is(failed, session.ErrCounter) != (err == nil) {
 			t.Errorf("%s is read with %v, and explains a failed condition by %v", text, err, failed)
 		}

@@ -15,7 +15,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// testRenewals looks at the requests of renewals, and at what becomes of those whose answer is lost.
+// testRenewals looks at the requests of renewals, and at what becomes of those whose reply is lost.
 func testRenewals(t *testing.T, server *storeserver.Server) {
 	n, store, client := openNetwork(t, server)
 	values := map[string]string{"n": "7", "theme": `"dark"`}
@@ -72,7 +72,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 			t.Errorf("the value went over as %T, want it as it was stored", stored)
 		}
 	})
-	t.Run("the answer is lost", func(t *testing.T) {
+	t.Run("the reply is lost", func(t *testing.T) {
 		for _, withKnown := range []bool{true, false} {
 			old, known := begin(t)
 			r := renewal(old, id(), nil)
@@ -102,7 +102,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 			t.Errorf("after the new session has ended: got %v", err)
 		}
 	})
-	t.Run("a second login whose answer is lost", func(t *testing.T) {
+	t.Run("a second login whose reply is lost", func(t *testing.T) {
 		old, known := begin(t)
 		_, err := store.Renew(t.Context(), renewal(old, id(), &known))
 		check(t, err)

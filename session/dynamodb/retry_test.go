@@ -24,7 +24,7 @@ import (
 	"stateless-servers/session/dynamodb"
 )
 
-// A still is a table that answers every request with the same live session, and changes nothing.
+// A still is a table that replies every request with the same live session, and changes nothing.
 type still struct{}
 
 func (still) item() map[string]types.AttributeValue {
@@ -222,7 +222,7 @@ func TestContentionEnds(t *testing.T) {
 	}
 }
 
-// The SDK repeats no write by itself when it has lost the answer.
+// The SDK repeats no write by itself when it has lost the reply.
 func TestSDKRepeatsNoWrite(t *testing.T) {
 	var requests atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -247,7 +247,7 @@ func TestSDKRepeatsNoWrite(t *testing.T) {
 		}
 		requests.Store(0)
 		if err := write.do(t.Context(), store); err == nil {
-			t.Errorf("%s: no error, and no answer either", write.name)
+			t.Errorf("%s: no error, and no reply either", write.name)
 		}
 		if got := requests.Load(); got != 1 {
 			t.Errorf("%s: sent %d times", write.name, got)

@@ -83,7 +83,7 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 			t.Errorf("%s additions count, want %d", got, goroutines*updates)
 		}
 	})
-	t.Run("an answer that is lost", func(t *testing.T) {
+	t.Run("a reply that is lost", func(t *testing.T) {
 		id := begin(t, nil)
 		n.lose["update"] = 1
 		if _, err := store.Update(t.Context(), id, update(many(100)...)); !errors.Is(err, errLost) {

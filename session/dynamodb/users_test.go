@@ -19,7 +19,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// An index answers every query as it did the first time, until it is let go: it lags behind the table.
+// An index replies every query as it did the first time, until it is let go: it lags behind the table.
 type index struct {
 	dynamodb.API
 	held *sdk.QueryOutput

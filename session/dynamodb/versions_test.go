@@ -161,8 +161,8 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 		_, err := store.Renew(t.Context(), r)
 		check(t, err)
 		want := itemBefore(r.New, r.Renewed(record("ada", values)))
-		if got := stored(t, client, r.New); fmt.Sprint(plain(got)) != fmt.Sprint(plain(want)) {
-			t.Errorf("got  %v\nwant %v", plain(got), plain(want))
+		if got := stored(t, client, r.New); fmt.Sprint(attributeText(got)) != fmt.Sprint(attributeText(want)) {
+			t.Errorf("got  %v\nwant %v", attributeText(got), attributeText(want))
 		}
 		check(t, updateBefore(t, client, r.New, r.Now))
 		check(t, endBefore(t, client, r.New, r.Now))
@@ -202,12 +202,12 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 }
 
 // plain makes attributes comparable.
-func plain(it map[string]types.AttributeValue) map[string]any {
+func attributeText(it map[string]types.AttributeValue) map[string]any {
 	texts := map[string]any{}
 	for name, value := range it {
 		switch value := value.(type) {
 		case *types.AttributeValueMemberM:
-			texts[name] = plain(value.Value)
+			texts[name] = attributeText(value.Value)
 		case *types.AttributeValueMemberN:
 			texts[name] = "number " + value.Value
 		case *types.AttributeValueMemberS:

@@ -74,7 +74,7 @@ func TestReadsAndWrites(t *testing.T) {
 		t.Fatalf("%+v, %v", record, err)
 	}
 	if eventual, consistent := node.count("eventual read"), node.count("consistent read"); eventual != 2 || consistent != 0 {
-		t.Errorf("%d eventual and %d consistent reads: want 2, which the cache may answer", eventual, consistent)
+		t.Errorf("%d eventual and %d consistent reads: want 2, which the cache may reply", eventual, consistent)
 	}
 	if err := store.Create(t.Context(), id, record); err != nil {
 		t.Error(err)
@@ -83,7 +83,7 @@ func TestReadsAndWrites(t *testing.T) {
 		t.Errorf("%d writes by way of DAX, want 1: its cache must see them", node.count("write"))
 	}
 	if err := store.Ping(t.Context()); err != nil || node.count("consistent read") != 1 {
-		t.Errorf("a ping that the cache may answer says nothing of the table: %v", err)
+		t.Errorf("a ping that the cache may reply says nothing of the table: %v", err)
 	}
 	alive := live(now)
 	alive["user"] = "ann"
@@ -198,7 +198,7 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
-// A write whose answer is lost isn't sent again: an addition would count twice.
+// A write whose reply is lost isn't sent again: an addition would count twice.
 func TestWritesAreSentOnce(t *testing.T) {
 	node := serve(t, "127.0.0.1:0", nil)
 	client, store := open(t, "dax://"+node.Addr().String(), nil)
@@ -207,10 +207,10 @@ func TestWritesAreSentOnce(t *testing.T) {
 	}
 	node.set(func() { node.hangUp = true })
 	if _, err := store.Update(t.Context(), session.ID{1}, update(time.Now())); err == nil {
-		t.Fatal("no error, and no answer either")
+		t.Fatal("no error, and no reply either")
 	}
 	if _, err := store.Renew(t.Context(), renewal(time.Now())); err == nil {
-		t.Fatal("no error, and no answer either")
+		t.Fatal("no error, and no reply either")
 	}
 	if update, renewal := node.count("write"), node.count("transaction"); update != 1 || renewal != 1 {
 		t.Errorf("sent %d and %d times", update, renewal)
@@ -248,9 +248,9 @@ func visit(t *testing.T, store session.Store) int {
 	}))
 	request := httptest.NewRequest(http.MethodGet, "/", nil)
 	request.AddCookie(&http.Cookie{Name: "session", Value: strings.Repeat("A", 43)})
-	answer := httptest.NewRecorder()
-	handler.ServeHTTP(answer, request)
-	return answer.Code
+	reply := httptest.NewRecorder()
+	handler.ServeHTTP(reply, request)
+	return reply.Code
 }
 
 func TestClusterThatIsNotThere(t *testing.T) {

@@ -25,7 +25,7 @@ const (
 	transactWrite   = -1160037738
 )
 
-// projection lists the attributes that package dynamodb reads in a batch. The answer has the place of an attribute for its name.
+// projection lists the attributes that package dynamodb reads in a batch. The reply has the place of an attribute for its name.
 var projection = []string{"id", "created", "expires", "ttl", "user", "agent", "ended"}
 
 // The codes of errors, by their names.
@@ -33,7 +33,7 @@ var codes = map[string]int{"ConditionalCheckFailedException": 43, "TransactionCo
 
 const consistentRead = 2 // the key of a request's parameters
 
-// A server is a node of DAX as far as its clients can tell: it speaks the protocol, keeps nothing, and answers what
+// A server is a node of DAX as far as its clients can tell: it speaks the protocol, keeps nothing, and replies what
 // the test says.
 type server struct {
 	net.Listener
@@ -45,8 +45,8 @@ type server struct {
 	refuse   string          // every write has this error
 	times    int             // if not 0, only so many have it
 	reasons  []any           // of a TransactionCanceledException: a code, a message and an item for each item
-	hangUp   bool            // writes get no answer, but the end of the connection
-	mute     bool            // nothing gets an answer
+	hangUp   bool            // writes get no reply, but the end of the connection
+	mute     bool            // nothing gets a reply
 	requests map[string]int  // by what they are
 	conns    []net.Conn      // to close
 	closed   bool            // so are those that come
@@ -94,7 +94,7 @@ func (s *server) end() {
 	s.wait.Wait()
 }
 
-// set changes what the server answers.
+// set changes what the server replies.
 func (s *server) set(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,19 +142,19 @@ func (s *server) talk(conn net.Conn) {
 				return
 			}
 		}
-		answer, hangUp := s.answer(method, arguments, parameters)
+		reply, hangUp := s.reply(method, arguments, parameters)
 		if hangUp {
 			conn.(*net.TCPConn).SetLinger(0) // and the client sees a failure of the network
 			return
 		}
-		if _, err := conn.Write(answer); err != nil {
+		if _, err := conn.Write(reply); err != nil {
 			return
 		}
 	}
 }
 
-// answer is what the server sends, and whether it rather ends the connection.
-func (s *server) answer(method int64, arguments []any, parameters map[int64]any) (answer []byte, hangUp bool) {
+// reply is what the server sends, and whether it rather ends the connection.
+func (s *server) reply(method int64, arguments []any, parameters map[int64]any) (reply []byte, hangUp bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	none := []any{} // no error
@@ -214,7 +214,7 @@ func (s *server) answer(method int64, arguments []any, parameters map[int64]any)
 	}
 }
 
-// batch answers a BatchGetItem: the one item there is, for each key.
+// batch replies a BatchGetItem: the one item there is, for each key.
 func (s *server) batch(tables map[any]any) []any {
 	found := map[string]any{}
 	for table, wanted := range tables {
