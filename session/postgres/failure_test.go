@@ -66,7 +66,7 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 		}
 		return err
 	})
-	forwarder.Cut()
+	forwarder.CloseConnections()
 	forwarder.Mute(false)
 	if err := <-replied; err == nil {
 		t.Error("acknowledged without a reply")

@@ -139,7 +139,7 @@ func TestALostAnswerOfARenewal(t *testing.T) {
 			_, err := direct.Load(t.Context(), r.New, record.Created)
 			return err
 		})
-		forwarder.Cut()
+		forwarder.CloseConnections()
 		forwarder.Mute(false)
 		if err := <-replied; err == nil {
 			t.Error("acknowledged without a reply")

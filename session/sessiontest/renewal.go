@@ -12,24 +12,24 @@ import (
 	"stateless-servers/session"
 )
 
-// renewalChecks are what the comments of session.Renewal and session.EndOptions say.
-func renewalChecks() []Check {
+// renewalCases are the cases from the comments of session.Renewal and session.EndOptions.
+func renewalCases() []Case {
 	noLostUpdate := func(p session.Promises) bool { return p.NoLostUpdate }
 	final := func(p session.Promises) bool { return p.LogoutIsFinal }
-	return []Check{
-		{Name: "a renewal takes the values over and ends the old session", Run: checkRenewal},
-		{Name: "a renewal can be repeated", Run: checkRenewalRepeated},
-		{Name: "a second login with the old id keeps the values", Run: checkRenewalAgain},
-		{Name: "values of one user don't reach another", Run: checkRenewalUsers},
-		{Name: "nothing is renewed that isn't live", Run: checkRenewalGone},
-		{Name: "a renewal doesn't depend on what its caller knows", Run: checkRenewalKnown},
-		{Name: "a renewal loses no update", Promised: noLostUpdate, Run: checkRenewalRace},
-		{Name: "a renewal and an end: one of them wins", Promised: final, Run: checkRenewalEnd},
-		{Name: "a session that moves is returned again", Run: checkMoving},
+	return []Case{
+		{Name: "a renewal takes the values over and ends the old session", Run: verifyRenewal},
+		{Name: "a renewal can be repeated", Run: verifyRenewalRepeated},
+		{Name: "a second login with the old id keeps the values", Run: verifyRenewalAgain},
+		{Name: "values of one user don't reach another", Run: verifyRenewalUsers},
+		{Name: "only a live session can be renewed", Run: verifyRenewalGone},
+		{Name: "a renewal ignores a stale known state", Run: verifyRenewalKnown},
+		{Name: "a renewal loses no update", Promised: noLostUpdate, Run: verifyRenewalRace},
+		{Name: "only one of a renewal and an end succeeds", Promised: final, Run: verifyRenewalEnd},
+		{Name: "a session that moves is returned again", Run: verifyMoving},
 	}
 }
 
-// renewal returns one of a new session of the id, of the user, that starts a second after the old one.
+// renewal returns the renewal of a session for a user. The new session starts a second after the old one.
 func renewal(store session.Store, old session.ID, record session.Record, user string) (session.Renewal, error) {
 	now := record.Created.Add(time.Second)
 	r := session.Renewal{Old: old, Now: now, Record: session.Record{
@@ -40,7 +40,7 @@ func renewal(store session.Store, old session.ID, record session.Record, user st
 	return r, err
 }
 
-// newIDFor returns an id to which the session of old can be renewed.
+// newIDFor returns a new id to which the session old can be renewed.
 func newIDFor(ctx context.Context, store session.Store, old session.ID) (session.ID, error) {
 	fits := func(session.ID) bool { return true }
 	if cluster, ok := store.(session.ClusterStore); ok {
@@ -77,7 +77,7 @@ func expectRenewed(call string, got session.Record, err error, r session.Renewal
 	return nil
 }
 
-func checkRenewal(ctx context.Context, store session.Store) error {
+func verifyRenewal(ctx context.Context, store session.Store) error {
 	for _, values := range []map[string]string{nil, {"a": `"x"`, "n": "7", "\x00": `"\u0000"`, "form": "-0"}} {
 		id, record, err := created(ctx, store, values)
 		if err != nil {
@@ -131,7 +131,7 @@ func checkRenewal(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkRenewalRepeated(ctx context.Context, store session.Store) error {
+func verifyRenewalRepeated(ctx context.Context, store session.Store) error {
 	id, record, err := created(ctx, store, map[string]string{"n": "7"})
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func checkRenewalRepeated(ctx context.Context, store session.Store) error {
 	return expectError("renew after the new session has ended", err, session.ErrEnded)
 }
 
-func checkRenewalAgain(ctx context.Context, store session.Store) error {
+func verifyRenewalAgain(ctx context.Context, store session.Store) error {
 	id, record, err := created(ctx, store, map[string]string{"n": "7", "a": `"x"`})
 	if err != nil {
 		return err
@@ -206,7 +206,7 @@ func checkRenewalAgain(ctx context.Context, store session.Store) error {
 	return expectRenewed("load the first new session", got, err, first, map[string]string{"n": "7", "a": `"x"`, "secret": "1"})
 }
 
-func checkRenewalUsers(ctx context.Context, store session.Store) error {
+func verifyRenewalUsers(ctx context.Context, store session.Store) error {
 	for _, test := range []struct {
 		old, new string
 		keep     bool
@@ -241,7 +241,7 @@ func checkRenewalUsers(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkRenewalGone(ctx context.Context, store session.Store) error {
+func verifyRenewalGone(ctx context.Context, store session.Store) error {
 	id, record, err := created(ctx, store, map[string]string{"n": "7"})
 	if err != nil {
 		return err
@@ -289,8 +289,8 @@ func checkRenewalGone(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-// checkRenewalKnown passes a state that is out of date.
-func checkRenewalKnown(ctx context.Context, store session.Store) error {
+// verifyRenewalKnown passes a current and a stale Renewal.Known.
+func verifyRenewalKnown(ctx context.Context, store session.Store) error {
 	for _, stale := range []bool{false, true} {
 		id, record, err := created(ctx, store, map[string]string{"n": "7", "form": "-0"})
 		if err != nil {
@@ -320,8 +320,8 @@ func checkRenewalKnown(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-// checkRenewalRace renews sessions while others update them: the new session has every update that was acknowledged.
-func checkRenewalRace(ctx context.Context, store session.Store) error {
+// verifyRenewalRace renews sessions while other calls update them. The new session must have every acknowledged update.
+func verifyRenewalRace(ctx context.Context, store session.Store) error {
 	for range 20 {
 		id, record, err := created(ctx, store, map[string]string{"n": "0"})
 		if err != nil {
@@ -333,7 +333,7 @@ func checkRenewalRace(ctx context.Context, store session.Store) error {
 		}
 		var acknowledged atomic.Int64
 		var renewed session.Record
-		err = together(6, 6, func(i int) error {
+		err = concurrently(6, 6, func(i int) error {
 			if i == 3 {
 				renewed, err = store.Renew(ctx, r)
 				return err
@@ -364,15 +364,15 @@ func checkRenewalRace(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-// checkRenewalEnd renews and ends a session at the same time.
-func checkRenewalEnd(ctx context.Context, store session.Store) error {
+// verifyRenewalEnd renews and ends a session concurrently.
+func verifyRenewalEnd(ctx context.Context, store session.Store) error {
 	for range 20 {
 		id, record, err := created(ctx, store, map[string]string{"n": "0"})
 		if err != nil {
 			return err
 		}
 		var wins atomic.Int64
-		err = together(4, 4, func(i int) error {
+		err = concurrently(4, 4, func(i int) error {
 			var err error
 			if i%2 == 0 {
 				_, err = store.End(ctx, id, session.EndOptions{Now: record.Created.Add(time.Second)})
@@ -401,7 +401,7 @@ func checkRenewalEnd(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkMoving(ctx context.Context, store session.Store) error {
+func verifyMoving(ctx context.Context, store session.Store) error {
 	id, record := newID(), newRecord(map[string]string{"n": "7", "a": `"x"`})
 	record.User = "ada " + id.String()
 	if err := store.Create(ctx, id, record); err != nil {

@@ -56,7 +56,7 @@ func TestEachConnectionHasItsCredentials(t *testing.T) {
 			t.Errorf("asked for credentials %d times for %d connections", asked, connections)
 		}
 		before := r.times()
-		forwarder.Cut()
+		forwarder.CloseConnections()
 		sessiontest.Eventually(t, func() error {
 			_, err := store.Update(t.Context(), id, add(record))
 			return err

@@ -176,7 +176,7 @@ func TestFailover(t *testing.T) {
 	if n, took := address.Accepted()-accepted, time.Since(began); float64(n) > 20*max(1, took.Seconds()) {
 		t.Errorf("%d connections in %v, allowed are 20 in a second", n, took)
 	}
-	address.To(successor.Addr)
+	address.SetTarget(successor.Addr)
 	sessiontest.Eventually(t, func() error {
 		_, err := store.Update(t.Context(), id, add(record))
 		return err
@@ -193,7 +193,7 @@ func TestPingFindsTheNewPrimary(t *testing.T) {
 	address := storeserver.Forward(t, old.Addr)
 	store := open(t, address.Addr)
 	must(t, store.Ping(t.Context()))
-	address.To(successor.Addr)
+	address.SetTarget(successor.Addr)
 	replicate(t, old, successor)
 	sessiontest.Eventually(t, func() error { return store.Ping(t.Context()) })
 	id, record := create(t, store)
@@ -246,7 +246,7 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 		}
 		return err
 	})
-	forwarder.Cut()
+	forwarder.CloseConnections()
 	forwarder.Mute(false)
 	if err := <-answered; err == nil {
 		t.Error("acknowledged without a reply")

@@ -84,7 +84,7 @@ const (
 
 func breakages() map[string]func(session.Store) session.Store {
 	return map[string]func(session.Store) session.Store{
-		writesBack: broken.WriteBack, recreates: broken.Recreate, readsStale: broken.Stale, repeats: broken.Repeat,
+		writesBack: broken.WritesWholeSession, recreates: broken.RevivesEndedSessions, readsStale: broken.ReadsStale, repeats: broken.RetriesUpdates,
 	}
 }
 

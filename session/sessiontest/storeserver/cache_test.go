@@ -10,7 +10,7 @@ import (
 func TestCacheFetchesOnce(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	quiet, err := apply("thing", nil)
+	quiet, err := applyOptions("thing", nil)
 	must(t, err)
 	fetched := 0
 	fetch := func(fails bool) func(context.Context, string) error {

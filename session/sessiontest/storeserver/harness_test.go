@@ -60,7 +60,7 @@ func holdsKey(ctx context.Context, s *Server) (bool, error) {
 
 func command(ctx context.Context, s *Server, line string) (string, error) {
 	var reply *bufio.Reader
-	reply, err := ask(ctx, s.Addr, line)
+	reply, err := sendCommand(ctx, s.Addr, line)
 	if err != nil {
 		return "", err
 	}

@@ -182,7 +182,7 @@ func TestPortTaken(t *testing.T) {
 			if testing.Short() && !strings.HasPrefix(test.name, "Valkey ") {
 				t.Skip("-short: make check runs this test")
 			}
-			l := ForTest(t, test.server).launch
+			l := ForTest(t, test.server).launcher
 			command, tried := l.command, 0
 			l.command = func(port int, dir string) process.Command {
 				if tried++; tried == 1 || test.always {
@@ -209,11 +209,11 @@ func TestPortTaken(t *testing.T) {
 func TestSkipNeedsTheName(t *testing.T) {
 	for list, want := range map[string]bool{"": false, "dynamodb": false, "valkey": true, "dynamodb,valkey": true} {
 		t.Setenv("SKIP_STORES", list)
-		_, err := apply("valkey", []Option{func(o *options) { o.skippable = true }})
+		_, err := applyOptions("valkey", []Option{func(o *options) { o.skippable = true }})
 		if (err != nil) != want {
 			t.Errorf("SKIP_STORES=%q: %v", list, err)
 		}
-		if _, err := apply("valkey", nil); err != nil {
+		if _, err := applyOptions("valkey", nil); err != nil {
 			t.Errorf("SKIP_STORES=%q outside a test: %v", list, err)
 		}
 	}

@@ -19,7 +19,7 @@ func TestValkeyReplica(t *testing.T) {
 	// WAIT would not do: it answers for what its own connection has written.
 	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
 	defer cancel()
-	if err := await(ctx, replica, "EXISTS key", ":1"); err != nil {
+	if err := awaitLine(ctx, replica, "EXISTS key", ":1"); err != nil {
 		t.Fatal(err)
 	}
 	if err := primary.Kill(); err != nil {
