@@ -58,7 +58,7 @@ func isMissing(t *testing.T, s *Codec, value string) {
 	}
 }
 
-func TestWhatIsSealedIsOpenedByEveryServer(t *testing.T) {
+func TestEveryServerOpensACookie(t *testing.T) {
 	codec, other := newCodec(t, "a", "session"), newCodec(t, "a", "session")
 	text := rapid.OneOf(rapid.StringN(1, 300, -1), rapid.StringN(1, 3, -1))
 	rapid.Check(t, func(t *rapid.T) {
@@ -99,7 +99,7 @@ func TestWhatIsSealedIsOpenedByEveryServer(t *testing.T) {
 	})
 }
 
-func TestWhatFitsDependsOnTheSizeAlone(t *testing.T) {
+func TestLimitDependsOnlyOnSize(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	most := s.Promises().MaxBytes
 	small := map[string]string{} // many keys, with almost nothing in them
@@ -189,7 +189,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-func TestAnOlderServerKeepsWhatANewerOneAdds(t *testing.T) {
+func TestOlderServerKeepsKeysOfANewerOne(t *testing.T) {
 	newer, older := newCodec(t, "a", "session"), newCodec(t, "a", "session")
 	_, got, err := older.Decode(seal(t, newer, newRecord(map[string]string{"@region": "eu", "visits": "1"})), start)
 	if err != nil {
@@ -222,7 +222,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-func TestNothingIsDroppedInSilence(t *testing.T) {
+func TestEncodeRejectsEmptyValues(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	for _, values := range []map[string]string{{"": "1"}, {"k": ""}} {
 		if value, err := s.Encode(id, newRecord(values)); err == nil || value != "" {
@@ -231,7 +231,7 @@ func TestNothingIsDroppedInSilence(t *testing.T) {
 	}
 }
 
-func TestEverySealIsNew(t *testing.T) {
+func TestEveryEncodingHasANewNonce(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	var mu sync.Mutex
 	seen := map[string]bool{}
@@ -253,7 +253,7 @@ func TestEverySealIsNew(t *testing.T) {
 	wait.Wait()
 }
 
-func TestNewSaysWhatIsNotAllowed(t *testing.T) {
+func TestNewReportsBadOptions(t *testing.T) {
 	for _, name := range []string{"", strings.Repeat("n", 61)} {
 		if _, err := New(sealingtest.Keys(t, "a"), name); err == nil || !strings.Contains(err.Error(), "allowed are 1 to 60 bytes") {
 			t.Errorf("name of %d bytes: %v", len(name), err)

@@ -13,7 +13,7 @@ import (
 	"stateless-servers/session/sealing"
 )
 
-func TestNothingButWhatWasSealedOpens(t *testing.T) {
+func TestOnlySealedCookiesAreAccepted(t *testing.T) {
 	s := newCodec(t, "ab", "session")
 	value := seal(t, s, newRecord(map[string]string{"theme": `"dark"`}))
 	for range 100 { // until the other alphabet of base64 spells it otherwise, as it does 99 of 100
@@ -53,8 +53,8 @@ func TestNothingButWhatWasSealedOpens(t *testing.T) {
 	}
 }
 
-// TestWhatIsTooLongIsNotDecrypted: not even when it was sealed with the key.
-func TestWhatIsTooLongIsNotDecrypted(t *testing.T) {
+// TestLongValuesAreNotDecrypted: not even when it was sealed with the key.
+func TestLongValuesAreNotDecrypted(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	const most = sealing.MaxValue * 3 / 4
 	for _, size := range []int{most, most + 1, 2 * most} {
@@ -78,8 +78,8 @@ func TestWhatIsTooLongIsNotDecrypted(t *testing.T) {
 	}
 }
 
-// TestEveryValueHasOneSpelling seals values of all lengths: those of two thirds have bits to spare in their last letter.
-func TestEveryValueHasOneSpelling(t *testing.T) {
+// TestEveryValueHasOneEncoding seals values of all lengths: those of two thirds have bits to spare in their last letter.
+func TestEveryValueHasOneEncoding(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	for n := range 4 {
@@ -93,7 +93,7 @@ func TestEveryValueHasOneSpelling(t *testing.T) {
 	}
 }
 
-func TestACookieOpensUnderItsNameAndVersionAlone(t *testing.T) {
+func TestCookieIsBoundToNameAndVersion(t *testing.T) {
 	s, cart := newCodec(t, "a", "session"), newCodec(t, "a", "cart")
 	isMissing(t, cart, seal(t, s, newRecord(nil)))
 	next := newCodec(t, "a", "session")
@@ -134,8 +134,8 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// FuzzOpen gives Open what it never sealed, and decode what a holder of the key may have sealed wrongly.
-func FuzzOpen(f *testing.F) {
+// FuzzDecode gives Open what it never sealed, and decode what a holder of the key may have sealed wrongly.
+func FuzzDecode(f *testing.F) {
 	s := newCodec(f, "a", "session")
 	for _, values := range []map[string]string{nil, {"theme": `"dark"`, "visits": "7"}} {
 		plain, err := encode(id, newRecord(values))

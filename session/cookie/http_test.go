@@ -60,7 +60,7 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %d", user, n)
 }
 
-func TestAnyServerTakesAnyRequest(t *testing.T) {
+func TestAnyServerHandlesAnyRequest(t *testing.T) {
 	f := newFleet(t, "session", "a", "a")
 	if set := f.Expect(0, "/", " 0"); set != nil {
 		t.Errorf("a visitor who changed nothing got %v", set)
@@ -83,7 +83,7 @@ func TestAnyServerTakesAnyRequest(t *testing.T) {
 	}
 }
 
-func TestServersChangeKeysWithoutLogout(t *testing.T) {
+func TestKeyRotationKeepsSessions(t *testing.T) {
 	// The servers of a rolling deployment, in the order in which package sealing has them.
 	f := newFleet(t, "session", "o", "on", "no", "n")
 	f.Expect(0, "/login?user=ada", "ada 0")
@@ -121,8 +121,8 @@ func TestTooLargeLeavesTheOldState(t *testing.T) {
 	f.Expect(0, "/visit", "ada 3")
 }
 
-// TestWhatIsNotPromised shows what package doc warns of, and Promises leaves out.
-func TestWhatIsNotPromised(t *testing.T) {
+// TestLimitations shows what package doc warns of, and Promises leaves out.
+func TestLimitations(t *testing.T) {
 	f := newFleet(t, "session", "a", "a")
 	anonymous := f.Expect(0, "/visit", " 1")
 	before := f.Expect(0, "/login?user=ada", "ada 1")

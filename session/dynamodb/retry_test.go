@@ -113,7 +113,7 @@ func canceled(codes ...string) error {
 }
 
 // A write is sent again if DynamoDB says that it did nothing, because of a transaction or of throttling.
-func TestUndoneWritesAreRepeated(t *testing.T) {
+func TestWritesThatWereNotAppliedAreRetried(t *testing.T) {
 	undone := []error{
 		&types.TransactionConflictException{}, &types.TransactionInProgressException{},
 		&types.ProvisionedThroughputExceededException{}, &types.RequestLimitExceeded{},
@@ -175,7 +175,7 @@ func TestOtherWritesAreSentOnce(t *testing.T) {
 }
 
 // Repetition ends with the context, and in the end without one too.
-func TestRepetitionEnds(t *testing.T) {
+func TestRetryIsBounded(t *testing.T) {
 	for _, write := range writes() {
 		for _, timeout := range []time.Duration{800 * time.Millisecond, time.Hour} {
 			synctest.Test(t, func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestRepetitionEnds(t *testing.T) {
 }
 
 // A renewal or a change of many keys that meets another change at every attempt ends too.
-func TestContentionEnds(t *testing.T) {
+func TestContentionIsBounded(t *testing.T) {
 	for _, write := range writes() {
 		failed := error(&types.ConditionalCheckFailedException{Item: still{}.item()})
 		switch write.name {
@@ -223,7 +223,7 @@ func TestContentionEnds(t *testing.T) {
 }
 
 // The SDK repeats no write by itself when it has lost the reply.
-func TestSDKRepeatsNoWrite(t *testing.T) {
+func TestSDKRetriesNoWrite(t *testing.T) {
 	var requests atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		requests.Add(1)

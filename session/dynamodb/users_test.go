@@ -139,7 +139,7 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 }
 
 // Keys that are left for later again and again end with the context.
-func TestKeysThatAreNeverRead(t *testing.T) {
+func TestUnprocessedKeysEnd(t *testing.T) {
 	for _, timeout := range []time.Duration{800 * time.Millisecond, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			never := &batcher{API: still{}}

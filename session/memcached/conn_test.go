@@ -22,7 +22,7 @@ func (c *fakeConn) SetDeadline(t time.Time) error { c.deadline = t; return nil }
 func (c *fakeConn) RemoteAddr() net.Addr          { return &net.TCPAddr{} }
 
 // What keeps to the protocol passes as it is, and what doesn't ends before the line at fault, in whichever pieces it comes.
-func TestAnswersAreChecked(t *testing.T) {
+func TestRepliesAreChecked(t *testing.T) {
 	tests := []struct{ name, reply, good string }{
 		{"a miss", "END\r\n", "END\r\n"},
 		{"an item", "VALUE k 0 7 1\r\nEND\r\n\r\n\r\nEND\r\n", "VALUE k 0 7 1\r\nEND\r\n\r\n\r\nEND\r\n"},

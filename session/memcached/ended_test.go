@@ -69,7 +69,7 @@ func renewal(old, fresh session.ID, record session.Record) session.Renewal {
 	return session.Renewal{Old: old, New: fresh, Now: record.Created, Record: record}
 }
 
-func TestARenewalThatFailsHalfWay(t *testing.T) {
+func TestRenewalThatFails(t *testing.T) {
 	const live = "live"
 	for _, test := range []struct {
 		name         string
@@ -143,7 +143,7 @@ func TestARenewalThatFailsHalfWay(t *testing.T) {
 	}
 }
 
-func TestARenewalToANodeThatIsDown(t *testing.T) {
+func TestRenewalToANodeThatIsDown(t *testing.T) {
 	f := newFixture(t)
 	old := f.id(false)
 	record := f.create(t, old)
@@ -158,7 +158,7 @@ func TestARenewalToANodeThatIsDown(t *testing.T) {
 }
 
 // A write of an earlier attempt that arrives when the visitor uses the new session changes nothing.
-func TestALateAttempt(t *testing.T) {
+func TestDelayedAttemptChangesNothing(t *testing.T) {
 	f := newFixture(t)
 	old := f.id(false)
 	record := f.create(t, old)

@@ -37,7 +37,7 @@ func TestLifetime(t *testing.T) {
 }
 
 // The server must take what is sent for what is meant.
-func TestTheServersLifetime(t *testing.T) {
+func TestItemLifetimeOnTheServer(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Memcached)
 	store, err := New(Options{Addresses: []string{server.Addr}})
 	if err != nil {

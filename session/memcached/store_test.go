@@ -121,7 +121,7 @@ func TestOutage(t *testing.T) {
 }
 
 // A cas whose reply is lost may have been done. It is not sent again.
-func TestALostAnswerIsNotRepeated(t *testing.T) {
+func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Memcached)
 	direct := open(t, server.Addr)
 	forwarder := storeserver.Forward(t, server.Addr)
@@ -219,7 +219,7 @@ func TestTheLargestSessionFits(t *testing.T) {
 	}
 }
 
-func TestANodeWithoutCAS(t *testing.T) {
+func TestNodeWithoutCAS(t *testing.T) {
 	port, err := process.FreePort()
 	must(t, err)
 	server, err := process.Start(process.Command{Name: "memcached -C", Path: "memcached",

@@ -120,7 +120,7 @@ func (s *slow) Create(ctx context.Context, id session.ID, record session.Record)
 }
 
 // A request that finds a session half way completes the move itself.
-func TestAParallelRequestNeverMissesASessionThatMoves(t *testing.T) {
+func TestConcurrentRequestFindsAMovingSession(t *testing.T) {
 	old, moved := memory.New(), memory.New()
 	waiting := &slow{Store: moved, began: make(chan struct{}), release: make(chan struct{})}
 	ctx, now := t.Context(), time.Now()
@@ -150,7 +150,7 @@ func TestAParallelRequestNeverMissesASessionThatMoves(t *testing.T) {
 	}
 }
 
-func TestASessionThatWasLoggedOutBeforeTheRollHasEnded(t *testing.T) {
+func TestLogoutBeforeTheMoveIsFinal(t *testing.T) {
 	old, moved := memory.New(), memory.New()
 	ctx, now := t.Context(), time.Now()
 	id, record := session.ID{1}, session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}

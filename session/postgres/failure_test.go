@@ -43,7 +43,7 @@ func TestOutage(t *testing.T) {
 }
 
 // A statement whose reply is lost may have been done. It is not sent again.
-func TestALostAnswerIsNotRepeated(t *testing.T) {
+func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	direct := open(t, server)
 	forwarder := storeserver.Forward(t, server.Addr)
@@ -82,7 +82,7 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 }
 
 // A session whose row somebody else holds costs its own requests time, and no addition is lost.
-func TestALockedRow(t *testing.T) {
+func TestLockedRow(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	store := open(t, server)
 	id, record := create(t, store)
@@ -158,7 +158,7 @@ func TestPasswordOfEachConnection(t *testing.T) {
 }
 
 // After a failover a name may still lead to a server that only reads.
-func TestServersThatOnlyReadAreRefused(t *testing.T) {
+func TestReadOnlyServersAreRefused(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	open(t, server)
 	admin := newStore(t, postgres.Options{URL: server.Endpoint + "&target_session_attrs=any"})
@@ -171,7 +171,7 @@ func TestServersThatOnlyReadAreRefused(t *testing.T) {
 	create(t, store)
 }
 
-func TestAMalformedURL(t *testing.T) {
+func TestMalformedURL(t *testing.T) {
 	store, err := postgres.New(postgres.Options{URL: "postgres://web:secret@host:port/"})
 	if err == nil {
 		store.Close()
@@ -212,7 +212,7 @@ func TestAnyBytes(t *testing.T) {
 }
 
 // A value that PostgreSQL doesn't take is no outage: a retry wouldn't help.
-func TestARefusedValue(t *testing.T) {
+func TestRejectedValue(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	id, record := create(t, store)
 	for _, value := range []string{"\"\xff\"", "\"\x00\""} {

@@ -14,7 +14,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-func TestManyServersMigrateAtOnce(t *testing.T) {
+func TestConcurrentCreateTable(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	errs := make(chan error)
 	const servers = 8
@@ -30,7 +30,7 @@ func TestManyServersMigrateAtOnce(t *testing.T) {
 	create(t, open(t, server))
 }
 
-func TestMigrateNeedsNoPrivilegeForWhatExists(t *testing.T) {
+func TestCreateTableNeedsNoPrivilegeIfTheTableExists(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	admin := open(t, server)
 	exec(t, admin, "CREATE ROLE web LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO web")
@@ -43,7 +43,7 @@ func TestMigrateNeedsNoPrivilegeForWhatExists(t *testing.T) {
 	}
 }
 
-func TestMigrateRefusesWhatItCannotUse(t *testing.T) {
+func TestCreateTableRefusesAnUnsuitableDatabase(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	admin := newStore(t, postgres.Options{URL: server.Endpoint})
 	exec(t, admin, "CREATE TABLE sessions (id bytea, data text)")
@@ -130,7 +130,7 @@ func TestSweepOfAServerWithAnotherClock(t *testing.T) {
 	}
 }
 
-func TestRun(t *testing.T) {
+func TestMaintain(t *testing.T) {
 	server := storeserver.OwnForTest(t, storeserver.Postgres)
 	must(t, server.Kill())
 	store := newStore(t, postgres.Options{URL: server.Endpoint})

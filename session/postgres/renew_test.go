@@ -13,7 +13,7 @@ import (
 )
 
 // Calls that wait for the same row see what the one before them has left, although it is newer than their statements.
-func TestARenewalOfALockedRow(t *testing.T) {
+func TestRenewalOfALockedRow(t *testing.T) {
 	store := openWide(t)
 	id, record := create(t, store)
 	tx, err := store.Pool().Begin(t.Context())
@@ -106,7 +106,7 @@ func TestChangesWaitForARenewal(t *testing.T) {
 }
 
 // A renewal whose reply is lost is done, and a repeat returns the new session.
-func TestALostAnswerOfARenewal(t *testing.T) {
+func TestLostReplyOfARenewal(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	direct := open(t, server)
 	forwarder := storeserver.Forward(t, server.Addr)

@@ -92,7 +92,7 @@ func TestEndingManySessions(t *testing.T) {
 }
 
 // A page of a long list is read from the index where the page before ended.
-func TestAPageReadsAPartOfTheIndex(t *testing.T) {
+func TestPageReadsPartOfTheIndex(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	exec(t, store, `INSERT INTO sessions (id, created_at, expires_at, idle_expires_at, user_name, user_agent, contents)
 		SELECT sha256(int8send(n)), now() - n * interval '1 second', now(), now(), 'ada', '', '{}' FROM generate_series(1, 20000) AS n;

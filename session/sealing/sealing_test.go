@@ -31,7 +31,7 @@ func TestParseKeys(t *testing.T) {
 	}
 }
 
-func TestKeysThatAreNotAllowed(t *testing.T) {
+func TestParseKeysRejects(t *testing.T) {
 	a, secret := newKey()
 	b, _ := newKey()
 	nine := make([]string, 9)
@@ -72,7 +72,7 @@ func TestKeysThatAreNotAllowed(t *testing.T) {
 	}
 }
 
-func TestNoPrintShowsAKey(t *testing.T) {
+func TestPrintingShowsNoKey(t *testing.T) {
 	text, secret := newKey()
 	keys, err := ParseKeys(text)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // The suite must detect common defects of session libraries. Each of these stores has one.
-func TestBrokenStoresAreFound(t *testing.T) {
+func TestBrokenStoresAreDetected(t *testing.T) {
 	tests := []struct {
 		name  string
 		store session.Store
@@ -52,7 +52,7 @@ func TestBrokenStoresAreFound(t *testing.T) {
 }
 
 // Some defects show only when the server of the store fails.
-func TestStoresThatAreBrokenUnderFaultsAreFound(t *testing.T) {
+func TestStoresBrokenUnderFaultsAreDetected(t *testing.T) {
 	for _, test := range []struct {
 		name, operation string
 		wrap            func(session.Store) session.Store

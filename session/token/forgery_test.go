@@ -19,7 +19,7 @@ import (
 	"stateless-servers/session/sealing"
 )
 
-func TestNothingButWhatWasSignedOpens(t *testing.T) {
+func TestOnlySignedTokensAreAccepted(t *testing.T) {
 	s := newCodec(t, "ab")
 	value := seal(t, s, newRecord(map[string]string{"role": `"clerk"`}))
 	if _, _, err := s.Decode(value, start); err != nil {
@@ -151,8 +151,8 @@ func TestAlgorithmsAndKeys(t *testing.T) {
 	}
 }
 
-// TestWhatIsTooLongIsNotRead: not even when it was signed with the key.
-func TestWhatIsTooLongIsNotRead(t *testing.T) {
+// TestLongValuesAreNotDecoded: not even when it was signed with the key.
+func TestLongValuesAreNotDecoded(t *testing.T) {
 	s := newCodec(t, "a")
 	header := fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID)
 	longest := 0
@@ -201,8 +201,8 @@ func TestClaimsAreChecked(t *testing.T) {
 	}
 }
 
-// FuzzOpen gives Open what it never signed, and payloads of any form that were signed.
-func FuzzOpen(f *testing.F) {
+// FuzzDecode gives Open what it never signed, and payloads of any form that were signed.
+func FuzzDecode(f *testing.F) {
 	s := newCodec(f, "a")
 	sealed := seal(f, s, newRecord(map[string]string{"role": `"clerk"`}))
 	header, key := fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID), s.keys.Keys[0].Key.([]byte)

@@ -54,7 +54,7 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s", user, value)
 }
 
-func TestAnyServerTakesAnyRequest(t *testing.T) {
+func TestAnyServerHandlesAnyRequest(t *testing.T) {
 	f := newFleet(t, "a", "a")
 	f.Expect(0, "/", " ")
 	first := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
@@ -87,7 +87,7 @@ func TestNothingChangesAfterLogin(t *testing.T) {
 	f.Expect(0, "/", "ada clerk")
 }
 
-func TestATokenLivesForTheLifetime(t *testing.T) {
+func TestTokenExpiresAfterTheLifetime(t *testing.T) {
 	f := newFleet(t, "a", "a")
 	set := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
 	f.Advance(23 * time.Hour) // long past the idle timeout
@@ -96,7 +96,7 @@ func TestATokenLivesForTheLifetime(t *testing.T) {
 	f.ExpectWith(set, 1, "/", " ")
 }
 
-func TestServersChangeKeysWithoutLogout(t *testing.T) {
+func TestKeyRotationKeepsSessions(t *testing.T) {
 	// The servers of a rolling deployment, in the order in which package sealing has them.
 	f := newFleet(t, "o", "on", "no", "n")
 	f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
@@ -109,8 +109,8 @@ func TestServersChangeKeysWithoutLogout(t *testing.T) {
 	f.Expect(0, "/", " ") // who doesn't know the new key
 }
 
-// TestWhatIsNotPromised shows what package doc warns of, and Promises leaves out.
-func TestWhatIsNotPromised(t *testing.T) {
+// TestLimitations shows what package doc warns of, and Promises leaves out.
+func TestLimitations(t *testing.T) {
 	f := newFleet(t, "a", "a")
 	set := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
 	f.Expect(1, "/logout", " ")

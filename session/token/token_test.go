@@ -56,7 +56,7 @@ func isMissing(t *testing.T, name string, s *Codec, value string) {
 	}
 }
 
-func TestWhatIsSignedIsOpenedByEveryServer(t *testing.T) {
+func TestEveryServerAcceptsAToken(t *testing.T) {
 	signer, other := newCodec(t, "a"), newCodec(t, "a")
 	value := rapid.Custom(func(t *rapid.T) string {
 		kinds := []any{
@@ -165,7 +165,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-func TestServersOfOtherOptionsShareNothing(t *testing.T) {
+func TestOtherOptionsAreRejected(t *testing.T) {
 	value := seal(t, newCodec(t, "a"), newRecord(nil))
 	for _, other := range []Options{
 		{"https://shop.example", "bank"}, {"https://bank.example", "shop"}, {"shop", "https://shop.example"},
@@ -199,7 +199,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeSealed(t *testing.T) {
+func TestEncodeErrors(t *testing.T) {
 	s := newCodec(t, "a")
 	for _, value := range []string{"", "x", `{"a":`, "1 2"} {
 		if sealed, err := s.Encode(id, newRecord(map[string]string{"k": value})); err == nil || sealed != "" {
@@ -217,7 +217,7 @@ func TestWhatCannotBeSealed(t *testing.T) {
 	}
 }
 
-func TestNewSaysWhatIsNotAllowed(t *testing.T) {
+func TestNewReportsBadOptions(t *testing.T) {
 	tests := []struct {
 		options Options
 		says    string

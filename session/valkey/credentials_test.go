@@ -101,7 +101,7 @@ func TestConnectionsAreReplacedInTime(t *testing.T) {
 }
 
 // What is under way when a connection's time is up is not sent again, however late the reply.
-func TestReplacingAConnectionRepeatsNothing(t *testing.T) {
+func TestReplacedConnectionRetriesNothing(t *testing.T) {
 	const lifetime = 5 * time.Second // in which a busy machine has begun the updates
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	r := &rotating{server: server}

@@ -71,7 +71,7 @@ func asText(fields map[string]string) string {
 }
 
 // What no script of ours wrote is refused, and whatever is read was there.
-func FuzzDecodeText(f *testing.F) {
+func FuzzDecodeReply(f *testing.F) {
 	const live = "@created|1999999990000|@expires|2000000090000|@idle|2000000010000"
 	for _, seed := range []string{
 		"", live, live + "|visits|7", live + "|visits", live + "||", "|", "||", "a|b", "@created|1", live + "|@user|ada", "stored",
@@ -94,7 +94,7 @@ func FuzzDecodeText(f *testing.F) {
 	})
 }
 
-func TestTextThatIsNoHash(t *testing.T) {
+func TestReplyThatIsNoHash(t *testing.T) {
 	for _, text := range []string{"", "x", "a" + separator + "b" + separator + "c"} {
 		if _, err := decodeReply(text); !errors.Is(err, errMissingValue) {
 			t.Errorf("%q: %v, want %v", text, err, errMissingValue)

@@ -22,7 +22,7 @@ func (s streamConn) RemoteAddr() net.Addr        { return &net.TCPAddr{} }
 const command = "*2\r\n$3\r\nGET\r\n$2\r\n*9\r\n"
 
 // What keeps to the protocol passes as it is, and what doesn't ends before the line at fault, in whichever pieces it comes.
-func TestAnswersAreChecked(t *testing.T) {
+func TestRepliesAreChecked(t *testing.T) {
 	tests := []struct {
 		name     string
 		commands int

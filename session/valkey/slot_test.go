@@ -94,8 +94,8 @@ func (clustered) SameSlot(_ context.Context, old session.ID) (func(session.ID) b
 	return sameSlot("session:", old), nil
 }
 
-// BenchmarkPlace takes the time of a login. On a cluster that is the draw of about 16,384 ids.
-func BenchmarkPlace(b *testing.B) {
+// BenchmarkSameSlot takes the time of a login. On a cluster that is the draw of about 16,384 ids.
+func BenchmarkSameSlot(b *testing.B) {
 	for name, store := range map[string]session.Store{"one node": memory.New(), "cluster": clustered{memory.New()}} {
 		b.Run(name, func(b *testing.B) {
 			manager, err := session.New(store, session.Options{})

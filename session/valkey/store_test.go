@@ -224,7 +224,7 @@ func TestOutage(t *testing.T) {
 }
 
 // A script whose reply is lost may have run. It is not sent again.
-func TestALostAnswerIsNotRepeated(t *testing.T) {
+func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	direct := open(t, server.Addr)
 	forwarder := storeserver.Forward(t, server.Addr)

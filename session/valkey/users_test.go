@@ -89,7 +89,7 @@ func TestPagesOfOneExpiry(t *testing.T) {
 
 // A listing strikes off the list what was ended, and nothing that may be about to start, nor what another server needs to
 // know of.
-func TestWhatAListingStrikesOff(t *testing.T) {
+func TestListingRemovesEndedSessions(t *testing.T) {
 	store := New(Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
 	t.Cleanup(store.Close)
 	ctx := t.Context()
@@ -153,7 +153,7 @@ func (s *overtaken) UserSessions(ctx context.Context, user string, query session
 }
 
 // A session doesn't escape from EndUserSessions because it's renewed from a later page of the list to an earlier one.
-func TestARenewalToAPageBefore(t *testing.T) {
+func TestRenewalToAnEarlierPage(t *testing.T) {
 	store := New(Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
 	t.Cleanup(store.Close)
 	ctx := t.Context()

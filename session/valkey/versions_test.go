@@ -92,7 +92,7 @@ func renewed(old session.ID, r session.Record) session.Renewal {
 }
 
 // What is kept of a session that has ended is neither shown nor changed by servers of the version before.
-func TestKeptStateIsHiddenFromTheVersionBefore(t *testing.T) {
+func TestKeptStateIsHiddenFromTheEarlierVersion(t *testing.T) {
 	b := newBefore(t)
 	for name, end := range map[string]func(session.ID, session.Record) error{
 		"renewed": func(id session.ID, r session.Record) error {
@@ -126,7 +126,7 @@ func TestKeptStateIsHiddenFromTheVersionBefore(t *testing.T) {
 }
 
 // Sessions of the version before go on.
-func TestSessionsOfTheVersionBefore(t *testing.T) {
+func TestSessionsOfTheEarlierVersion(t *testing.T) {
 	b := newBefore(t)
 	ctx := t.Context()
 	id, record := anySession()

@@ -253,7 +253,7 @@ func visit(t *testing.T, store session.Store) int {
 	return reply.Code
 }
 
-func TestClusterThatIsNotThere(t *testing.T) {
+func TestUnreachableCluster(t *testing.T) {
 	node := serve(t, "127.0.0.1:0", nil)
 	address := node.Addr().String()
 	node.end()
@@ -273,7 +273,7 @@ func TestClusterThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestClusterThatHangs(t *testing.T) {
+func TestHungCluster(t *testing.T) {
 	node := serve(t, "127.0.0.1:0", nil)
 	node.set(func() { node.mute = true })
 	_, store := open(t, "dax://"+node.Addr().String(), nil)
@@ -319,7 +319,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-func TestEndpointsThatCantBe(t *testing.T) {
+func TestMalformedEndpoints(t *testing.T) {
 	for _, endpoint := range []string{"", "cluster:8111", "https://cluster", "dax://", "dax://%"} {
 		if _, err := New(Options{Endpoint: endpoint}); err == nil || !strings.Contains(err.Error(), "want daxs://host:port") {
 			t.Errorf("%q: %v", endpoint, err)

@@ -81,7 +81,7 @@ func start(t *testing.T, name string) *Process {
 
 func ready(p *Process) func() bool { return func() bool { return p.Tail() == "ready\n" } }
 
-func TestEndedSaysHowAndTheLastLine(t *testing.T) {
+func TestEndedHasTheStatusAndTheLastLine(t *testing.T) {
 	p := start(t, "speak")
 	<-p.Done()
 	if got, want := p.Ended().Error(), "speak ended: exit status 3: last"; got != want {
@@ -134,7 +134,7 @@ func TestChildOutlivesItsLog(t *testing.T) {
 	}
 }
 
-func TestLossyTellsOnce(t *testing.T) {
+func TestIgnoreErrorsReportsOnce(t *testing.T) {
 	var told []error
 	w := IgnoreErrors(full{make(chan struct{}, 1)}, func(err error) { told = append(told, err) })
 	for range 3 {
@@ -160,7 +160,7 @@ func TestTailKeepsTheEnd(t *testing.T) {
 	}
 }
 
-func TestStartOfNothing(t *testing.T) {
+func TestStartOfAMissingProgram(t *testing.T) {
 	_, err := Start(Command{Name: "server-1", Path: "/nonexistent/program"})
 	if err == nil || !strings.Contains(err.Error(), "starting server-1") {
 		t.Errorf("got %v", err)

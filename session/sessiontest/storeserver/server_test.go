@@ -88,7 +88,7 @@ func TestDurableServer(t *testing.T) {
 	}
 }
 
-func TestForeignServer(t *testing.T) {
+func TestExternalServer(t *testing.T) {
 	startHere(t)
 	own := ForTest(t, Valkey)
 	t.Setenv("VALKEY_TEST_ADDRESS", own.Addr)
@@ -110,7 +110,7 @@ func TestForeignServer(t *testing.T) {
 	must(t, PingValkey(t.Context(), own.Addr))
 }
 
-func TestWhatCannotBeHadIsOneLine(t *testing.T) {
+func TestMissingProgramIsReportedInOneLine(t *testing.T) {
 	startHere(t)
 	const nobody = "127.0.0.1:1" // no process is given a port below 1024
 	tests := []struct {
@@ -206,7 +206,7 @@ func TestPortTaken(t *testing.T) {
 	}
 }
 
-func TestSkipNeedsTheName(t *testing.T) {
+func TestSkipStores(t *testing.T) {
 	for list, want := range map[string]bool{"": false, "dynamodb": false, "valkey": true, "dynamodb,valkey": true} {
 		t.Setenv("SKIP_STORES", list)
 		_, err := applyOptions("valkey", []Option{func(o *options) { o.skippable = true }})
