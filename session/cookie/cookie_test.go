@@ -102,7 +102,7 @@ func TestEveryServerOpensACookie(t *testing.T) {
 func TestLimitDependsOnlyOnSize(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	most := s.Promises().MaxBytes
-	small := map[string]string{} // many keys, with almost nothing in them
+	small := map[string]string{} // many keys with small values
 	for size, i := 0, 0; ; i++ {
 		key := string(rune(i + 1))
 		if size += len(key) + 1; size > most {
@@ -152,10 +152,10 @@ func TestRotation(t *testing.T) {
 		{"on", "no", true}, // second
 		{"no", "on", true},
 		{"no", "n", true}, // third
-		{"o", "no", true}, // a visitor who was away meanwhile
+		{"o", "no", true}, // a visitor who returns after all deployments
 		{"on", "n", false},
 		{"o", "n", false},
-		{"no", "o", false}, // the order that package sealing warns of
+		{"no", "o", false}, // the wrong order, see package sealing
 		{"abcdefgh", "hgfedcba", true},
 	}
 	for _, test := range tests {
@@ -205,7 +205,7 @@ func TestOlderServerKeepsKeysOfANewerOne(t *testing.T) {
 	}
 }
 
-// TestFormat fixes what servers of this version write: what changes it needs a new version.
+// TestFormat pins the format of this version. A change of the format needs a new version.
 func TestFormat(t *testing.T) {
 	plain, err := encode(id, newRecord(map[string]string{"theme": `"dark"`}))
 	if err != nil {
@@ -218,7 +218,7 @@ func TestFormat(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if _, got, err := newCodec(t, "a", "session").Decode(sealed, start); err != nil || got.Values["theme"] != `"dark"` {
-		t.Errorf("a cookie of this version: got %+v, %v", got, err)
+		t.Errorf("decode of a cookie of this version: got %+v, %v", got, err)
 	}
 }
 
@@ -226,7 +226,7 @@ func TestEncodeRejectsEmptyValues(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	for _, values := range []map[string]string{{"": "1"}, {"k": ""}} {
 		if value, err := s.Encode(id, newRecord(values)); err == nil || value != "" {
-			t.Errorf("%q: sealed", values)
+			t.Errorf("Encode accepted values %q, want an error", values)
 		}
 	}
 }

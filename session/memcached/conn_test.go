@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A fakeConn is a connection to a node that says this.
+// A fakeConn is a connection to a node that sends the text of the Reader.
 type fakeConn struct {
 	net.Conn
 	io.Reader
@@ -21,7 +21,7 @@ func (c *fakeConn) Write(p []byte) (int, error)   { return len(p), nil }
 func (c *fakeConn) SetDeadline(t time.Time) error { c.deadline = t; return nil }
 func (c *fakeConn) RemoteAddr() net.Addr          { return &net.TCPAddr{} }
 
-// What keeps to the protocol passes as it is, and what doesn't ends before the line at fault, in whichever pieces it comes.
+// Valid replies pass unchanged, and an invalid reply ends before the line at fault, however the stream is split.
 func TestRepliesAreChecked(t *testing.T) {
 	tests := []struct{ name, reply, good string }{
 		{"a miss", "END\r\n", "END\r\n"},
@@ -58,7 +58,7 @@ func TestRepliesAreChecked(t *testing.T) {
 	}
 }
 
-// An exchange has one deadline: a reply doesn't put it off.
+// An exchange has one deadline, which is not extended during the reply.
 func TestDeadlineOfAnExchange(t *testing.T) {
 	fake := &fakeConn{Reader: strings.NewReader("VALUE k 0 0 1\r\n\r\nEND\r\n")}
 	conn := newCheckedConn(fake)
@@ -68,10 +68,10 @@ func TestDeadlineOfAnExchange(t *testing.T) {
 	conn.Read(make([]byte, 4))
 	conn.SetDeadline(second)
 	if fake.deadline != first {
-		t.Error("the deadline was put off while a reply was read")
+		t.Error("the deadline was extended during the reply")
 	}
 	io.WriteString(conn, "gets k\r\n")
 	if fake.deadline != second {
-		t.Error("the next exchange has the deadline of the one before")
+		t.Error("the next exchange has the deadline of the previous one")
 	}
 }

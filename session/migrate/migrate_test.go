@@ -22,7 +22,7 @@ import (
 	"stateless-servers/session/valkey"
 )
 
-// A store in the course of a move keeps what its two sides keep, whichever of them has the session.
+// During a migration, the store keeps the promises of both stores, wherever the session is.
 func TestStore(t *testing.T) {
 	t.Run("prepare", func(t *testing.T) { sessiontest.Run(t, migrate.Prepare(memory.New(), memory.New())) })
 	t.Run("from", func(t *testing.T) { sessiontest.Run(t, migrate.Move(memory.New(), memory.New())) })
@@ -36,7 +36,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// startsIn creates sessions in a store of its own.
+// A startsIn is a migrating store that creates sessions in one given store.
 type startsIn struct {
 	session.UserStore
 	start session.Store
@@ -46,8 +46,8 @@ func (s startsIn) Create(ctx context.Context, id session.ID, record session.Reco
 	return s.start.Create(ctx, id, record)
 }
 
-// TestMoveUnderLoad moves from DynamoDB to Valkey while visitors go on, as a rolling deployment does: first every server
-// has the old store alone, then some prepare, then some move, and at last all do.
+// TestMoveUnderLoad moves sessions from DynamoDB to Valkey under load, as rolling deployments do: first every server
+// uses the old store alone, then some use Prepare, then some use Move, and finally all do.
 func TestMoveUnderLoad(t *testing.T) {
 	const sessions, updates, clients = 20, 100, 8
 	old, moved := openDynamoDB(t), valkey.New(valkey.Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
@@ -103,11 +103,11 @@ func TestMoveUnderLoad(t *testing.T) {
 		}
 	}
 	if listed != sessions {
-		t.Errorf("%d of %d sessions are listed", listed, sessions)
+		t.Errorf("%d of %d sessions are listed, want all", listed, sessions)
 	}
 }
 
-// slow is a store whose Create waits.
+// A slow is a store whose Create waits.
 type slow struct {
 	*memory.Store
 	began, release chan struct{}
@@ -119,7 +119,7 @@ func (s *slow) Create(ctx context.Context, id session.ID, record session.Record)
 	return s.Store.Create(ctx, id, record)
 }
 
-// A request that finds a session half way completes the move itself.
+// A request that finds a session during its move completes the move.
 func TestConcurrentRequestFindsAMovingSession(t *testing.T) {
 	old, moved := memory.New(), memory.New()
 	waiting := &slow{Store: moved, began: make(chan struct{}), release: make(chan struct{})}
@@ -138,7 +138,7 @@ func TestConcurrentRequestFindsAMovingSession(t *testing.T) {
 	<-waiting.began
 	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.Move(old, moved)} {
 		if got, err := server.Load(ctx, id, now); err != nil || got.Values["n"] != "1" {
-			t.Errorf("%s, half way: got %+v, %v", name, got, err)
+			t.Errorf("%s, during the move: got %+v, %v", name, got, err)
 		}
 	}
 	close(waiting.release)
@@ -146,7 +146,7 @@ func TestConcurrentRequestFindsAMovingSession(t *testing.T) {
 		t.Errorf("the update that moved it: %v", err)
 	}
 	if got, err := moved.Load(ctx, id, now); err != nil || got.Values["n"] != "2" {
-		t.Errorf("at last: got %+v, %v", got, err)
+		t.Errorf("after the move: got %+v, %v", got, err)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestLogoutBeforeTheMoveIsFinal(t *testing.T) {
 	}
 }
 
-// A session that has moved and was logged out since never comes back, whatever the clocks of servers say, up to
+// A session that was logged out after its move stays ended, even if the clocks of servers differ by up to
 // session.MaxClockSkew.
 func TestALogoutAfterAMoveIsFinal(t *testing.T) {
 	const skew = session.MaxClockSkew

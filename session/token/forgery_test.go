@@ -68,7 +68,7 @@ func hs256(key []byte) func([]byte) []byte {
 	}
 }
 
-// payload returns the claims of a good token, with some replaced; those replaced by nil are left out.
+// payload returns the claims of a valid token with some replaced. A claim replaced by nil is removed.
 func payload(replaced map[string]any) string {
 	claims := map[string]any{
 		"iss": options.Issuer, "aud": options.Audience, "sub": "ada", "jti": id.String(),
@@ -144,14 +144,14 @@ func TestAlgorithmsAndKeys(t *testing.T) {
 		isMissing(t, test.name, s, test.token)
 	}
 	for _, algorithm := range []string{"none", "None", "EdDSA", "RS256", "ES256", "PS256", "HS384", "HS512", "hs256", ""} {
-		var refused *jose.ErrUnexpectedSignatureAlgorithm // before any key is looked at
+		var refused *jose.ErrUnexpectedSignatureAlgorithm // before any key is used
 		if _, err := s.verify(sign(header(algorithm, kid), payload(nil), hs256(secret)), start); !errors.As(err, &refused) {
 			t.Errorf("%q: %v", algorithm, err)
 		}
 	}
 }
 
-// TestLongValuesAreNotDecoded: not even when it was signed with the key.
+// TestLongValuesAreNotDecoded checks that long values are rejected even if they are signed with the key.
 func TestLongValuesAreNotDecoded(t *testing.T) {
 	s := newCodec(t, "a")
 	header := fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID)
@@ -166,7 +166,7 @@ func TestLongValuesAreNotDecoded(t *testing.T) {
 		}
 	}
 	if longest < sealing.MaxValue-2 {
-		t.Errorf("the longest that opened has %d bytes", longest)
+		t.Errorf("the longest accepted token has %d bytes", longest)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestClaimsAreChecked(t *testing.T) {
 	}
 }
 
-// FuzzDecode gives Open what it never signed, and payloads of any form that were signed.
+// FuzzDecode passes arbitrary values to Decode, and signed tokens with arbitrary payloads.
 func FuzzDecode(f *testing.F) {
 	s := newCodec(f, "a")
 	sealed := seal(f, s, newRecord(map[string]string{"role": `"clerk"`}))
@@ -220,10 +220,10 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if !record.Live(start) {
-			t.Fatalf("expired: %+v", record)
+			t.Fatalf("an expired session was returned: %+v", record)
 		}
 		if _, err := s.Encode(id, record); err != nil && !errors.Is(err, session.ErrTooLarge) {
-			t.Fatalf("%+v opens and can't be sealed: %v", record, err)
+			t.Fatalf("%+v was decoded but can't be encoded: %v", record, err)
 		}
 	})
 }

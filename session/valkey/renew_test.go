@@ -12,7 +12,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// A renewal is one script, and one more that enters the session in its user's list.
+// A renewal runs one script, and another one that adds the session to its user's list.
 func TestScriptsOfARenewal(t *testing.T) {
 	b := newBefore(t)
 	scripts := func() (n int) {
@@ -44,13 +44,13 @@ func TestScriptsOfARenewal(t *testing.T) {
 		}
 	}
 	if _, err := b.store.Renew(t.Context(), renewed(anyID(), session.Record{User: "ada"})); !errors.Is(err, session.ErrNotFound) {
-		t.Fatal(err) // from here the server knows the scripts
+		t.Fatal(err) // loads the scripts
 	}
 	renew("ada")
 	renew("")
 }
 
-// A cluster executes no script of keys in different slots. The client would panic.
+// On a cluster, the client would panic for a script with keys in different slots.
 func TestRenewalToAnotherSlot(t *testing.T) {
 	store := New(Options{Address: storeserver.ValkeyCluster(t, 1, 0)[0].Addr})
 	t.Cleanup(store.Close)
@@ -70,7 +70,7 @@ func TestRenewalToAnotherSlot(t *testing.T) {
 	}
 }
 
-// A server out of memory that evicts nothing starts and renews no session, and leaves each as it was. Reads and logouts go on.
+// A full server with noeviction refuses to start, change and renew sessions. They stay unchanged, and reads and logouts work.
 func TestFullServer(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	store := New(Options{Address: server.Addr})
@@ -100,7 +100,7 @@ func TestFullServer(t *testing.T) {
 		"renew": renewErr, "renew without a user": anonymousErr, "update": updateErr, "create": store.Create(ctx, anyID(), record),
 	} {
 		if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
-			t.Errorf("%s: got %v, want that the server has no memory", call, err)
+			t.Errorf("%s: got %v, want an error that the server is out of memory", call, err)
 		}
 	}
 	for _, id := range ids {
@@ -122,7 +122,7 @@ func TestFullServer(t *testing.T) {
 	}
 }
 
-// Nothing is deleted while a clock that is behind may take it for live.
+// Nothing is deleted before it has expired for servers whose clocks are behind.
 func TestPhysicalExpiry(t *testing.T) {
 	b := newBefore(t)
 	ctx := t.Context()

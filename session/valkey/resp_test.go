@@ -9,7 +9,7 @@ import (
 	"testing/iotest"
 )
 
-// A streamConn is a connection whose server says this.
+// A streamConn is a connection to a server that sends the text of the Reader.
 type streamConn struct {
 	net.Conn
 	io.Reader
@@ -21,13 +21,13 @@ func (s streamConn) RemoteAddr() net.Addr        { return &net.TCPAddr{} }
 
 const command = "*2\r\n$3\r\nGET\r\n$2\r\n*9\r\n"
 
-// What keeps to the protocol passes as it is, and what doesn't ends before the line at fault, in whichever pieces it comes.
+// Valid replies pass unchanged, and an invalid reply ends before the line at fault, however the stream is split.
 func TestRepliesAreChecked(t *testing.T) {
 	tests := []struct {
 		name     string
 		commands int
 		replies  string
-		good     string // what passes of them
+		good     string // the valid beginning of the replies
 	}{
 		{"every type", 9, "+OK\r\n-ERR no\r\n:-5\r\n,1.5\r\n(123\r\n_\r\n#t\r\n$3\r\n\r\n*\r\n=7\r\ntxt:$-5\r\n", ""},
 		{"nulls", 2, "$-1\r\n*-1\r\n", ""},
@@ -86,14 +86,14 @@ func TestRepliesAreChecked(t *testing.T) {
 	}
 }
 
-// Half of a command asks for nothing.
+// A reply to half a command is invalid.
 func TestCommandsAreCounted(t *testing.T) {
 	conn := newCheckedConn(streamConn{Reader: strings.NewReader("+a\r\n")})
 	if _, err := io.WriteString(conn, command[:len(command)-1]); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(conn); err == nil {
-		t.Errorf("got %q to half a command", got)
+		t.Errorf("got the reply %q to half a command, want an error", got)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"stateless-servers/session/valkey"
 )
 
-// Every message between a server and Valkey fails once in every way.
+// TestFaults makes every message between a server and Valkey fail in every way.
 func TestFaults(t *testing.T) {
 	sessiontest.RunFaults(t, storeserver.ForTest(t, storeserver.Valkey).Addr, func(t *testing.T, address string) session.Store {
 		return open(t, address)
@@ -27,7 +27,7 @@ func TestStore(t *testing.T) {
 	sessiontest.Run(t, open(t, storeserver.ForTest(t, storeserver.Valkey).Addr))
 }
 
-// TestEmbedded is for the lab, which embeds miniredis where there is no real server.
+// TestEmbedded runs the suite on miniredis, which the lab uses if there is no real server.
 func TestEmbedded(t *testing.T) {
 	sessiontest.Long(t)
 	sessiontest.Run(t, open(t, miniredis.RunT(t).Addr()))
@@ -50,7 +50,7 @@ func TestCluster(t *testing.T) {
 	nodes := storeserver.ValkeyCluster(t, 3, 0)
 	store := open(t, nodes[1].Addr)
 	sessiontest.Run(t, store)
-	// The sessions must be spread over all nodes, or this has tested none.
+	// The sessions must be distributed over all nodes.
 	for range 64 {
 		create(t, store)
 	}
@@ -166,7 +166,7 @@ func TestFailover(t *testing.T) {
 	accepted, began := address.Accepted(), time.Now()
 	for range 50 {
 		if _, err := store.Update(t.Context(), id, add(record)); err == nil {
-			t.Fatal("an update of a server that only reads was acknowledged")
+			t.Fatal("an update on a read-only server was acknowledged")
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -187,7 +187,7 @@ func TestFailover(t *testing.T) {
 	must(t, store.Ping(t.Context()))
 }
 
-// Readiness alone finds out: a server without a single write must not go on reading from the old primary.
+// Ping alone must detect a failover: a server that makes no writes must not continue to read from the former primary.
 func TestPingFindsTheNewPrimary(t *testing.T) {
 	old, successor := storeserver.ForTest(t, storeserver.Valkey), storeserver.ForTest(t, storeserver.Valkey)
 	address := storeserver.Forward(t, old.Addr)
@@ -214,7 +214,7 @@ func TestOutage(t *testing.T) {
 
 	must(t, server.Pause())
 	if _, err := store.Update(short(t), id, add(record)); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("of a paused server: %v", err)
+		t.Errorf("paused server: %v", err)
 	}
 	must(t, server.Resume())
 	sessiontest.Eventually(t, func() error {
@@ -223,7 +223,7 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// A script whose reply is lost may have run. It is not sent again.
+// A script without a reply may have been executed, so it is not retried.
 func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	direct := open(t, server.Addr)
@@ -261,7 +261,7 @@ func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	})
 }
 
-// replicate makes a server the replica of another, and waits until it reads along.
+// replicate makes a server a replica of another and waits until replication works.
 func replicate(t *testing.T, replica, primary *storeserver.Server) {
 	t.Helper()
 	host, port := split(primary.Addr)

@@ -14,7 +14,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// before is a server of the version without Renew, which runs beside others during a deployment. Its scripts are in
+// A before is a server of the version without Renew, which runs beside newer ones during a deployment. Its scripts are in
 // testdata/before.
 type before struct {
 	t      *testing.T
@@ -56,14 +56,14 @@ func (b before) create(id session.ID, r session.Record) {
 	}
 }
 
-// replies returns what Load, Update and End say of a session.
+// replies returns the results of Load, Update and End for a session.
 func (b before) replies(id session.ID, now time.Time) [3]string {
 	fields, err := b.client.Do(b.t.Context(), b.client.B().Hgetall().Key(b.store.key(id)).Build()).AsStrMap()
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	load := "missing"
-	if ended, ok := fields["@ended"]; ok { // it looked at nothing else then
+	if ended, ok := fields["@ended"]; ok { // the earlier version checked no other field then
 		if until, err := strconv.ParseInt(ended, 10, 64); err != nil || now.Before(time.UnixMilli(until)) {
 			load = "ended"
 		}
@@ -91,7 +91,7 @@ func renewed(old session.ID, r session.Record) session.Renewal {
 	return session.Renewal{Old: old, New: anyID(), Now: r.Created, Record: r}
 }
 
-// What is kept of a session that has ended is neither shown nor changed by servers of the version before.
+// Servers of the earlier version neither show nor change the state that a tombstone keeps.
 func TestKeptStateIsHiddenFromTheEarlierVersion(t *testing.T) {
 	b := newBefore(t)
 	for name, end := range map[string]func(session.ID, session.Record) error{
@@ -125,7 +125,7 @@ func TestKeptStateIsHiddenFromTheEarlierVersion(t *testing.T) {
 	}
 }
 
-// Sessions of the version before go on.
+// Sessions of the earlier version stay usable.
 func TestSessionsOfTheEarlierVersion(t *testing.T) {
 	b := newBefore(t)
 	ctx := t.Context()
@@ -145,11 +145,11 @@ func TestSessionsOfTheEarlierVersion(t *testing.T) {
 	if err != nil || len(page.Sessions) != 1 || page.Sessions[0].ID != renewal.New {
 		t.Errorf("list: got %+v, %v, want %v", page, err, renewal.New)
 	}
-	// The version before can use and end what was renewed.
+	// The earlier version can use and end renewed sessions.
 	key := b.store.key(renewal.New)
 	b.run("update.lua", key, millis(record.Created), millis(record.IdleExpires), "400000", "add", "n", "1")
 	if got, err := b.store.Load(ctx, renewal.New, record.Created); err != nil || got.Values["n"] != "9" {
-		t.Errorf("after an update by the version before: got %+v, %v", got, err)
+		t.Errorf("after an update by the earlier version: got %+v, %v", got, err)
 	}
 	b.run("end.lua", key, millis(record.Created), millis(record.Created.Add(session.EndedFor)))
 	for after, want := range map[time.Duration]error{0: session.ErrEnded, session.EndedFor: session.ErrNotFound} {
@@ -162,7 +162,7 @@ func TestSessionsOfTheEarlierVersion(t *testing.T) {
 		_, endErr := b.store.End(ctx, renewal.New, session.EndOptions{Now: now, Moving: true})
 		for call, err := range map[string]error{"load": loadErr, "update": updateErr, "renew": renewErr, "end": endErr} {
 			if !errors.Is(err, want) {
-				t.Errorf("%s %v after the version before ended it: %v, want %v", call, after, err, want)
+				t.Errorf("%s %v after the earlier version ended it: %v, want %v", call, after, err, want)
 			}
 		}
 	}
