@@ -42,7 +42,7 @@ type responseWriter struct {
 	mu      sync.Mutex
 	session *Session // nil until a handler asks for it
 	begun   bool     // the response has begun
-	failure error    // the error that the ErrorHandler has answered; writes of the handler are dropped
+	failure error    // the error for which the ErrorHandler has responded; writes of the handler are dropped
 }
 
 var (

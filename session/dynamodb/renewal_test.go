@@ -15,7 +15,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// testRenewals looks at the requests of renewals, and at what becomes of those whose reply is lost.
+// testRenewals tests the requests of renewals, and renewals whose reply is lost.
 func testRenewals(t *testing.T, server *storeserver.Server) {
 	n, store, client := openNetwork(t, server)
 	values := map[string]string{"n": "7", "theme": `"dark"`}
@@ -69,7 +69,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		}
 		stored := stored(t, client, fresh)["values"].(*types.AttributeValueMemberM).Value["n"]
 		if _, ok := stored.(*types.AttributeValueMemberS); !ok {
-			t.Errorf("the value went over as %T, want it as it was stored", stored)
+			t.Errorf("the value was copied as %T, want its stored type", stored)
 		}
 	})
 	t.Run("the reply is lost", func(t *testing.T) {
@@ -140,7 +140,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 			t.Errorf("got %v", err)
 		}
 		if len(stored(t, client, r.New)) > 0 {
-			t.Error("the new session is there all the same")
+			t.Error("the new session exists, want none")
 		}
 	})
 	t.Run("an item that becomes too large", func(t *testing.T) {
@@ -157,7 +157,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 			t.Errorf("got %v", err)
 		}
 		if _, err := store.Load(t.Context(), r.Old, r.Now); err != nil {
-			t.Errorf("the old session is gone: %v", err)
+			t.Errorf("the old session has ended, want it live: %v", err)
 		}
 	})
 }

@@ -19,7 +19,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// An index replies every query as it did the first time, until it is let go: it lags behind the table.
+// An index lags behind the table: it replies to every query as it did the first time, until it is released.
 type index struct {
 	dynamodb.API
 	held *sdk.QueryOutput
@@ -34,7 +34,7 @@ func (i *index) Query(ctx context.Context, in *sdk.QueryInput, o ...option) (*sd
 	return out, err
 }
 
-// A batcher leaves all keys but a few of each BatchGetItem for later.
+// A batcher processes only a few keys of each BatchGetItem.
 type batcher struct {
 	dynamodb.API
 	few      int
@@ -98,7 +98,7 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 		fresh := session.ID{200}
 		_, err = store.Renew(t.Context(), renewal(renewed, fresh, nil))
 		check(t, err)
-		list(t, lagging, "ada", older) // it has none that has ended, and misses the newest
+		list(t, lagging, "ada", older) // it has no ended session, and misses the newest
 		late.held = nil
 		list(t, lagging, "ada", fresh, older)
 	})
@@ -138,7 +138,7 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 	})
 }
 
-// Keys that are left for later again and again end with the context.
+// If keys stay unprocessed, the call ends with the context.
 func TestUnprocessedKeysEnd(t *testing.T) {
 	for _, timeout := range []time.Duration{800 * time.Millisecond, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestUnprocessedKeysEnd(t *testing.T) {
 	}
 }
 
-// testManySessions: a user has 5,000 sessions, most of them expired. All that started before are ended while he logs in, renews and logs
+// testManySessions ends the sessions of a user who has 5,000, most of them expired, while the user logs in, renews and logs
 // out.
 func testManySessions(t *testing.T, server *storeserver.Server) {
 	sessiontest.Long(t)
@@ -190,7 +190,7 @@ func testManySessions(t *testing.T, server *storeserver.Server) {
 	check(t, err)
 
 	var mu sync.Mutex
-	var before []session.ID // every id of the sessions that started before
+	var before []session.ID // all ids of the sessions that started before
 	for i := 0; i < sessions; i += liveEvery {
 		before = append(before, idOf(1, i))
 	}
@@ -236,10 +236,10 @@ func testManySessions(t *testing.T, server *storeserver.Server) {
 		}
 	})
 	if alive > 0 {
-		t.Errorf("%d of %d sessions that started before are alive", alive, len(before))
+		t.Errorf("%d of %d sessions that started before are live, want none", alive, len(before))
 	}
 	if len(before) <= sessions/liveEvery {
-		t.Error("nothing was renewed meanwhile")
+		t.Error("no session was renewed meanwhile")
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// What the version before Renew stores and asks, as test data. Servers of both versions run side by side during a
+// Items and requests of the version before Renew. Servers of both versions run side by side during a
 // deployment.
 
 func text(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }
@@ -141,15 +141,15 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 			}
 			for _, clock := range []time.Duration{-time.Hour, -session.MaxClockSkew, 0, session.MaxClockSkew, session.EndedFor, time.Hour} {
 				if err := updateBefore(t, client, old, at.Add(clock)); !failed(err) {
-					t.Errorf("update with a clock that is %v off: %v", clock, err)
+					t.Errorf("update with a clock %v ahead: %v", clock, err)
 				}
 				if err := endBefore(t, client, old, at.Add(clock)); !failed(err) {
-					t.Errorf("end with a clock that is %v off: %v", clock, err)
+					t.Errorf("end with a clock %v ahead: %v", clock, err)
 				}
 			}
 			for _, name := range []string{"owner", "position"} {
 				if _, listed := it[name]; listed {
-					t.Errorf("the index still has it: %s", name)
+					t.Errorf("the tombstone is in the index: %s", name)
 				}
 			}
 		})
@@ -196,7 +196,7 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 			t.Errorf("renew: got %v", err)
 		}
 		if err := store.Create(t.Context(), old, record("", nil)); err == nil {
-			t.Error("its id could be created again")
+			t.Error("Create succeeded with the id of an ended session, want an error")
 		}
 	})
 }

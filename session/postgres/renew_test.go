@@ -12,7 +12,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// Calls that wait for the same row see what the one before them has left, although it is newer than their statements.
+// Calls that wait for a row see the state that the previous call has left, although it is newer than their statements.
 func TestRenewalOfALockedRow(t *testing.T) {
 	store := openWide(t)
 	id, record := create(t, store)
@@ -48,18 +48,18 @@ func TestRenewalOfALockedRow(t *testing.T) {
 			t.Errorf("a renewal: %v, %v", a.record.Values, a.err)
 		}
 	}
-	// Either the repeated renewal came first or another did. The login succeeds in any case.
+	// Either the repeated renewal came first or another one. The login succeeds in both cases.
 	if renewed[login.New] != 1 || renewed[twice.New] == 2 && renewed[other.New] == 1 || renewed[twice.New] == 1 {
 		t.Errorf("the renewals succeeded %v times", renewed)
 	}
 	var live int
 	must(t, store.Pool().QueryRow(t.Context(), "SELECT count(*) FROM sessions WHERE NOT ended").Scan(&live))
 	if live != len(renewed) {
-		t.Errorf("%d sessions live, want those %d that were replied", live, len(renewed))
+		t.Errorf("%d sessions are live, want the %d that Renew returned", live, len(renewed))
 	}
 }
 
-// An update that waits for a renewal doesn't change the tombstone, nor does an end.
+// An update or an end that waits for a renewal doesn't change the tombstone.
 func TestChangesWaitForARenewal(t *testing.T) {
 	store := openWide(t)
 	id, record := create(t, store)
@@ -76,7 +76,7 @@ func TestChangesWaitForARenewal(t *testing.T) {
 		_, err := store.Renew(t.Context(), r)
 		renewed <- err
 	}()
-	expectWaiting(t, store, 1) // in front of the others: PostgreSQL's locks queue
+	expectWaiting(t, store, 1) // before the others, because PostgreSQL queues lock requests
 	refused := make(chan error)
 	go func() {
 		_, err := store.Update(t.Context(), id, add(record, 1))
@@ -105,7 +105,7 @@ func TestChangesWaitForARenewal(t *testing.T) {
 	}
 }
 
-// A renewal whose reply is lost is done, and a repeat returns the new session.
+// A renewal whose reply is lost is executed, and a second one returns the new session.
 func TestLostReplyOfARenewal(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	direct := open(t, server)
@@ -146,13 +146,13 @@ func TestLostReplyOfARenewal(t *testing.T) {
 		}
 		got, err := direct.Renew(t.Context(), r)
 		if err != nil || !maps.Equal(got.Values, map[string]string{"n": "7"}) {
-			t.Errorf("the repeat: %v, %v", got.Values, err)
+			t.Errorf("the second renewal: %v, %v", got.Values, err)
 		}
 		sessiontest.Eventually(t, func() error { return store.Ping(t.Context()) })
 	}
 }
 
-// openWide returns a store with more connections than any test has calls waiting.
+// openWide returns a store with more connections than any test has waiting calls.
 func openWide(t *testing.T) *postgres.Store {
 	t.Helper()
 	server := storeserver.ForTest(t, storeserver.Postgres)
@@ -160,7 +160,7 @@ func openWide(t *testing.T) *postgres.Store {
 	return newStore(t, postgres.Options{URL: server.Endpoint + "&pool_max_conns=16"})
 }
 
-// expectWaiting waits until that many statements wait for locks.
+// expectWaiting waits until the given number of statements wait for locks.
 func expectWaiting(t *testing.T, store *postgres.Store, want int) {
 	t.Helper()
 	sessiontest.Eventually(t, func() error {

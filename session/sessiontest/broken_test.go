@@ -85,21 +85,21 @@ func findCase(t *testing.T, name string) sessiontest.Case {
 	panic("unreachable")
 }
 
-// immortal relies on something else to delete what has expired.
+// An immortal returns expired sessions.
 type immortal struct{ *memory.Store }
 
 func (s *immortal) Load(ctx context.Context, id session.ID, _ time.Time) (session.Record, error) {
 	return s.Store.Load(ctx, id, time.Time{})
 }
 
-// endless moves the absolute expiry along.
+// An endless ends sessions an hour after their absolute expiry.
 type endless struct{ *memory.Store }
 
 func (s *endless) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
 	return s.Store.Load(ctx, id, now.Add(-time.Hour))
 }
 
-// forgetful ends a session without saying what was in it.
+// A forgetful does not return the last values of a session when it ends.
 type forgetful struct{ *memory.Store }
 
 func (s *forgetful) End(ctx context.Context, id session.ID, options session.EndOptions) (session.Record, error) {

@@ -296,14 +296,14 @@ func (o faultOperation) runCase(ctx context.Context, healthy, store session.Stor
 	before, after := named(o.before), named(o.after)
 	query := "?user=" + url.QueryEscape(user)
 
-	var browser faultClient
+	var client faultClient
 	if before.Visits > 0 {
-		if err := browser.must(ctx, healthyServer, "/fill"); err != nil {
+		if err := client.must(ctx, healthyServer, "/fill"); err != nil {
 			return err
 		}
 	}
 	if before.User != "" {
-		if err := browser.must(ctx, healthyServer, "/login"+query); err != nil {
+		if err := client.must(ctx, healthyServer, "/login"+query); err != nil {
 			return err
 		}
 	}
@@ -323,9 +323,9 @@ func (o faultOperation) runCase(ctx context.Context, healthy, store session.Stor
 	if err := store.Ping(ctx); err != nil { // connects, before calls count
 		return fmt.Errorf("ping: %w", err)
 	}
-	old := browser
+	old := client
 	i.arm(fault, call)
-	responded := browser
+	responded := client
 	status, _, _, err := responded.send(ctx, faultyServer, http.MethodPost, o.path+query)
 	if err != nil {
 		return err
@@ -334,14 +334,14 @@ func (o faultOperation) runCase(ctx context.Context, healthy, store session.Stor
 	if i.reached() && fault == Die {
 		acknowledged = false // no client got the response
 	} else {
-		browser = responded
+		client = responded
 	}
 	c := faultCase{
-		operation: o, before: before, after: after, old: old, browser: browser, acknowledged: acknowledged,
+		operation: o, before: before, after: after, old: old, client: client, acknowledged: acknowledged,
 		unknown: i.reached() && (fault == Die || fault == DropReplies),
 	}
 	if err := c.check(ctx, healthyServer, query); err != nil {
-		return fmt.Errorf("status %d, cookie changed %v: %w", status, browser.cookie != old.cookie, err)
+		return fmt.Errorf("status %d, cookie changed %v: %w", status, client.cookie != old.cookie, err)
 	}
 	ended := 0
 	for _, other := range others {
@@ -363,13 +363,13 @@ func (o faultOperation) runCase(ctx context.Context, healthy, store session.Stor
 type faultCase struct {
 	operation     faultOperation
 	before, after faultState
-	old, browser  faultClient // client before the request, and after it
+	old, client  faultClient // client before the request, and after it
 	acknowledged  bool
 	unknown       bool // the server got no reply to its call, or the client got no response
 }
 
 func (c faultCase) check(ctx context.Context, healthyServer *httptest.Server, query string) error {
-	got, _, err := c.browser.state(ctx, healthyServer)
+	got, _, err := c.client.state(ctx, healthyServer)
 	if err != nil {
 		return err
 	}
@@ -380,7 +380,7 @@ func (c faultCase) check(ctx context.Context, healthyServer *httptest.Server, qu
 	lost := got == faultState{} && c.before != faultState{}
 	switch {
 	case c.acknowledged && got != c.after:
-		return fmt.Errorf("acknowledged, and the browser sees %+v, want %+v", got, c.after)
+		return fmt.Errorf("acknowledged, and the client sees %+v, want %+v", got, c.after)
 	case c.acknowledged && c.operation.ends && oldState != faultState{}:
 		return fmt.Errorf("acknowledged, and the old cookie still sees %+v", oldState)
 	case c.acknowledged:
@@ -398,14 +398,14 @@ func (c faultCase) check(ctx context.Context, healthyServer *httptest.Server, qu
 		}
 		return nil
 	case lost:
-		return fmt.Errorf("not acknowledged, and the browser sees nothing, want %+v or %+v", c.before, c.after)
+		return fmt.Errorf("not acknowledged, and the client sees nothing, want %+v or %+v", c.before, c.after)
 	}
 	if got.Visits != c.before.Visits && got.Visits != c.after.Visits || got.User != c.before.User && got.User != c.after.User ||
 		got.Tea != c.before.Tea {
-		return fmt.Errorf("not acknowledged, and the browser sees %+v, want %+v or %+v", got, c.before, c.after)
+		return fmt.Errorf("not acknowledged, and the client sees %+v, want %+v or %+v", got, c.before, c.after)
 	}
-	if c.browser != c.old && oldState != (faultState{}) && got != (faultState{}) {
-		return fmt.Errorf("the browser has a new cookie, and the old one still sees %+v", oldState)
+	if c.client != c.old && oldState != (faultState{}) && got != (faultState{}) {
+		return fmt.Errorf("the client has a new cookie, and the old one still sees %+v", oldState)
 	}
 	return nil
 }

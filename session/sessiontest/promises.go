@@ -56,19 +56,19 @@ func verifyAdditions(ctx context.Context, store session.Store) error {
 		return err
 	}
 	var mu sync.Mutex
-	answers := map[string]bool{}
+	sums := map[string]bool{}
 	err = concurrently(updates, 8, func(int) error {
 		got, err := store.Update(ctx, id, change(record, add("n", 1)))
 		mu.Lock()
 		defer mu.Unlock()
-		answers[got.Values["n"]] = true
+		sums[got.Values["n"]] = true
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
-	if len(answers) != updates {
-		return fmt.Errorf("%d additions of 1 were answered with %d different sums", updates, len(answers))
+	if len(sums) != updates {
+		return fmt.Errorf("%d additions of 1 returned %d different sums", updates, len(sums))
 	}
 	got, err := store.Load(ctx, id, record.Created)
 	return expectValues("load", got, err, map[string]string{"n": strconv.Itoa(updates)})

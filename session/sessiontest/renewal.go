@@ -46,7 +46,7 @@ func newIDFor(ctx context.Context, store session.Store, old session.ID) (session
 	if cluster, ok := store.(session.ClusterStore); ok {
 		found, err := cluster.SameSlot(ctx, old)
 		if err != nil {
-			return session.ID{}, fmt.Errorf("place: %w", err)
+			return session.ID{}, fmt.Errorf("same slot: %w", err)
 		}
 		if found != nil {
 			fits = found
@@ -57,7 +57,7 @@ func newIDFor(ctx context.Context, store session.Store, old session.ID) (session
 			return id, nil
 		}
 	}
-	return session.ID{}, errors.New("the store takes none of a million ids for a renewal")
+	return session.ID{}, errors.New("none of a million ids is possible for a renewal")
 }
 
 func expectRenewed(call string, got session.Record, err error, r session.Renewal, values map[string]string) error {
@@ -146,7 +146,7 @@ func verifyRenewalRepeated(ctx context.Context, store session.Store) error {
 			return err
 		}
 	}
-	// What came after the first time stays.
+	// Changes after the first renewal survive a second one.
 	if _, err := store.Update(ctx, r.New, session.Update{Now: r.Now, IdleExpires: r.Record.IdleExpires, Changes: []session.Change{add("n", 1)}}); err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
@@ -221,7 +221,7 @@ func verifyRenewalUsers(ctx context.Context, store session.Store) error {
 		if test.want {
 			want = record.Values
 		}
-		for _, again := range []bool{false, true} { // once from the live session, once from what is kept
+		for _, again := range []bool{false, true} { // first from the live session, then from its tombstone
 			r, err := renewal(store, id, record, test.new)
 			if err != nil {
 				return err

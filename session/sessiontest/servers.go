@@ -288,7 +288,7 @@ func verifyLoginLost(ctx context.Context, f *fixture) error {
 		if _, err := v.must(ctx, 1, "/login?user=ada"); err != nil {
 			return err
 		}
-		if err := v.expectLoggedIn(ctx, 0, "after a login whose answer was lost, and another"); err != nil {
+		if err := v.expectLoggedIn(ctx, 0, "after another login when the first response was lost"); err != nil {
 			return err
 		}
 	}
@@ -336,19 +336,19 @@ func verifyHangUp(ctx context.Context, f *fixture) error {
 		return err
 	}
 	gone, hangUp := context.WithCancel(ctx)
-	answered := make(chan struct{})
+	responded := make(chan struct{})
 	go func() {
 		v.post(gone, 0, "/held")
-		close(answered)
+		close(responded)
 	}()
 	select {
 	case <-f.arrived:
-	case <-answered:
+	case <-responded:
 		hangUp()
 		return fmt.Errorf("the held request ended early")
 	}
 	hangUp()
-	<-answered
+	<-responded
 	close(f.release)
 	for range 500 { // the server still has to commit
 		if got, err := v.must(ctx, 1, "/read"); err != nil || got.Visits == 2 {

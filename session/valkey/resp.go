@@ -22,8 +22,8 @@ const (
 // command. It does so on its own goroutines, where a panic ends the process.
 type checkedConn struct {
 	net.Conn
-	commands respScanner // of what is written
-	replies  respScanner // of what is read
+	commands respScanner // of the written data
+	replies  respScanner // of the read data
 	sent     atomic.Int64
 	failed   error // of reading
 }

@@ -234,10 +234,10 @@ func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 		t.Fatal(err)
 	}
 	forwarder.Mute(true)
-	answered := make(chan error, 1)
+	done := make(chan error, 1)
 	go func() {
 		_, err := store.Update(t.Context(), id, add(record))
-		answered <- err
+		done <- err
 	}()
 	sessiontest.Eventually(t, func() error {
 		got, err := direct.Load(t.Context(), id, record.Created)
@@ -248,7 +248,7 @@ func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	})
 	forwarder.CloseConnections()
 	forwarder.Mute(false)
-	if err := <-answered; err == nil {
+	if err := <-done; err == nil {
 		t.Error("acknowledged without a reply")
 	}
 	got, err := direct.Load(t.Context(), id, record.Created)

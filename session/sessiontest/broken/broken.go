@@ -74,8 +74,8 @@ type errorIgnorer struct{ session.Store }
 
 func (s errorIgnorer) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	record, err := s.Store.Update(ctx, id, u)
-	for _, answer := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
-		if errors.Is(err, answer) {
+	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
+		if errors.Is(err, reply) {
 			return record, err
 		}
 	}
@@ -204,8 +204,8 @@ type retrier struct{ session.Store }
 
 func (s retrier) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	record, err := s.Store.Update(ctx, id, u)
-	for _, answer := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
-		if errors.Is(err, answer) {
+	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
+		if errors.Is(err, reply) {
 			return record, err
 		}
 	}

@@ -23,7 +23,7 @@ func TestCacheFetchesOnce(t *testing.T) {
 		}
 	}
 	if _, err := cached(t.Context(), quiet, "thing", fetch(true)); err == nil {
-		t.Fatal("a failed fetch was taken")
+		t.Fatal("a failed fetch left a folder in the cache")
 	}
 	errs := make(chan error)
 	for range 4 {
@@ -42,7 +42,7 @@ func TestCacheFetchesOnce(t *testing.T) {
 		t.Errorf("%d fetches, want the failed one and one more", fetched)
 	}
 
-	// Whoever waits for another's fetch says so and can give up.
+	// A caller that waits for another process reports it, and stops waiting when its context ends.
 	waiting := 0
 	quiet.progress = func(string) { waiting++ }
 	ctx, cancel := context.WithCancel(t.Context())

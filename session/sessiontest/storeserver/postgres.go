@@ -53,7 +53,7 @@ func externalPostgres(ctx context.Context, url, name string) (*Server, error) {
 		err = pingSQL(ctx, url, 0)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("POSTGRES_TEST_URL: no %s answers there: %s", name, strings.Join(strings.Fields(err.Error()), " "))
+		return nil, fmt.Errorf("POSTGRES_TEST_URL: no %s replies there: %s", name, strings.Join(strings.Fields(err.Error()), " "))
 	}
 	return &Server{Name: name, Addr: net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))), Endpoint: url}, nil
 }

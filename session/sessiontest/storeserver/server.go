@@ -193,7 +193,7 @@ func external(ctx context.Context, variable, addr string, l launcher) (*Server, 
 	ctx, cancel := context.WithTimeout(ctx, externalTimeout)
 	defer cancel()
 	if err := l.ping(ctx, addr, 0); err != nil {
-		return nil, fmt.Errorf("%s=%q: no %s answers there: %w", variable, value, l.name, err)
+		return nil, fmt.Errorf("%s=%q: no %s replies there: %w", variable, value, l.name, err)
 	}
 	return &Server{Name: l.name, Addr: addr, Endpoint: value}, nil
 }

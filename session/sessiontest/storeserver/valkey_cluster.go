@@ -152,7 +152,7 @@ func Query(ctx context.Context, s *Server, command string) ([]string, error) {
 			lines = append(lines, strings.TrimPrefix(line, "+"))
 		}
 	}
-	lines = lines[:max(len(lines)-1, 0)] // the answer to ask's QUIT
+	lines = lines[:max(len(lines)-1, 0)] // without the reply to QUIT
 	if len(lines) == 0 {
 		return nil, fmt.Errorf("%s did not reply to %s", s.Addr, command)
 	}
