@@ -363,7 +363,7 @@ func (o faultOperation) runCase(ctx context.Context, healthy, store session.Stor
 type faultCase struct {
 	operation     faultOperation
 	before, after faultState
-	old, client  faultClient // client before the request, and after it
+	old, client   faultClient // client before the request, and after it
 	acknowledged  bool
 	unknown       bool // the server got no reply to its call, or the client got no response
 }
