@@ -64,7 +64,7 @@ func openStorage(ctx context.Context, c config.Config, logger *slog.Logger) (*st
 			return nil, err
 		}
 		if c.MigrateFrom != "" {
-			store = migrate.From(second, store)
+			store = migrate.Move(second, store)
 		} else {
 			store = migrate.Prepare(store, second)
 		}

@@ -104,7 +104,7 @@ func (s *storage) openPostgres(ctx context.Context, c config.Config, logger *slo
 	ctx, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	background.Go(func() {
-		store.Run(ctx, sweepInterval, func(err error) { logger.Warn("maintaining the session table", "error", err) })
+		store.Maintain(ctx, sweepInterval, func(err error) { logger.Warn("maintaining the session table", "error", err) })
 	})
 	background.Go(func() { migrateBoard(ctx, store.Pool(), logger) })
 	s.closers = append(s.closers, func() { stop(); background.Wait(); store.Close() })

@@ -79,7 +79,7 @@ func (s *store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 	return s.UserStore.Renew(ctx, r)
 }
 
-func (s *store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+func (s *store) End(ctx context.Context, id session.ID, ending session.EndOptions) (session.Record, error) {
 	if err := s.err(); err != nil {
 		return session.Record{}, err
 	}

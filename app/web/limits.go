@@ -30,11 +30,11 @@ func limitsOf(p session.Promises, hasBoard bool) limits {
 		End:   "Ends if unused",
 	}
 	l.StoreName, l.Meaning = describe(p.Name)
-	if !p.Changes {
+	if !p.Mutable {
 		l.NoChange = "This store can’t change a session after login."
 		l.Begin, l.End = "It starts when you log in.", "Ends"
 	}
-	if !p.ByUser {
+	if !p.ListsByUser {
 		l.NoUserSessions = "This store can’t list where you are logged in, nor log you out everywhere."
 	}
 	if !hasBoard {
@@ -46,13 +46,13 @@ func limitsOf(p session.Promises, hasBoard bool) limits {
 		limit string
 	}{
 		{p.Shared, "Your session is on one server alone; the others don’t know it."},
-		{p.Changes, l.NoChange},
-		{p.NoLostUpdate || !p.Changes, "When you change things twice at the same moment, one of the changes may be lost."},
-		{p.ReadYourWrites || !p.Changes, "Right after a change, you may still be shown how it was before."},
+		{p.Mutable, l.NoChange},
+		{p.NoLostUpdate || !p.Mutable, "When you change things twice at the same moment, one of the changes may be lost."},
+		{p.ReadYourWrites || !p.Mutable, "Right after a change, you may still be shown how it was before."},
 		{p.LogoutIsFinal, "Logout makes this browser forget the session, but a copy of its cookie still works until it expires."},
 		{!p.OneRegion, "Other regions have copies of your session. Of two changes at the same moment in different regions, one " +
 			"is lost, and it may undo a logout."},
-		{p.ByUser, l.NoUserSessions},
+		{p.ListsByUser, l.NoUserSessions},
 	} {
 		if !promise.kept {
 			l.Limits = append(l.Limits, promise.limit)

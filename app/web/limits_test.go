@@ -29,7 +29,7 @@ type plainStore struct{ session.Store }
 
 func (s plainStore) Promises() session.Promises {
 	p := s.Store.Promises()
-	p.Name, p.Shared, p.ByUser = "memcached", true, false
+	p.Name, p.Shared, p.ListsByUser = "memcached", true, false
 	return p
 }
 
@@ -213,11 +213,11 @@ func TestLimits(t *testing.T) {
 		{"LogoutIsFinal", func(p *session.Promises) { p.LogoutIsFinal = false }, []string{softLogout}},
 		{"ReadYourWrites", func(p *session.Promises) { p.ReadYourWrites = false }, []string{oldReads}},
 		{"more than OneRegion", func(p *session.Promises) { p.OneRegion = true }, []string{otherRegions}},
-		{"ByUser", func(p *session.Promises) { p.ByUser = false }, []string{noUserSessions}},
-		{"Changes", func(p *session.Promises) { p.Changes = false }, []string{noChange}},
+		{"ListsByUser", func(p *session.Promises) { p.ListsByUser = false }, []string{noUserSessions}},
+		{"Mutable", func(p *session.Promises) { p.Mutable = false }, []string{noChange}},
 		// What can't change, can't be lost either.
 		{"Changes and all about them", func(p *session.Promises) {
-			p.Changes, p.NoLostUpdate, p.ReadYourWrites = false, false, false
+			p.Mutable, p.NoLostUpdate, p.ReadYourWrites = false, false, false
 		}, []string{noChange}},
 		{"everything", func(p *session.Promises) { *p = session.Promises{Name: p.Name} },
 			[]string{oneServerOnly, noChange, softLogout, noUserSessions}},

@@ -121,7 +121,7 @@ func openPostgres(t *testing.T, w *wire) opened {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	if err := postgres.Migrate(t.Context(), store.Pool()); err != nil {
+	if err := postgres.CreateTable(t.Context(), store.Pool()); err != nil {
 		t.Fatal(err)
 	}
 	return opened{sessions: inStore(store), commands: oneCommand}

@@ -172,7 +172,7 @@ func startPostgres(ctx context.Context, c *config.Config, progress func(string))
 		return Store{}, errors.Join(err, server.Close())
 	}
 	defer sessions.Close()
-	if err := postgres.Migrate(ctx, sessions.Pool()); err != nil {
+	if err := postgres.CreateTable(ctx, sessions.Pool()); err != nil {
 		return Store{}, errors.Join(err, server.Close())
 	}
 	return on(server, server.Addr), nil
@@ -192,6 +192,6 @@ func warmUp(ctx context.Context, store session.UserStore) error {
 	_, updateErr := store.Update(ctx, old, session.Update{Now: now, IdleExpires: record.IdleExpires})
 	_, renewErr := store.Renew(ctx, session.Renewal{Old: old, New: fresh, Now: now, Record: record})
 	_, listErr := store.UserSessions(ctx, record.User, session.PageQuery{Now: now, Limit: 1})
-	_, endErr := store.End(ctx, fresh, session.Ending{Now: now})
+	_, endErr := store.End(ctx, fresh, session.EndOptions{Now: now})
 	return errors.Join(loadErr, updateErr, renewErr, listErr, endErr)
 }
