@@ -128,7 +128,7 @@ func measureStores(ctx context.Context, report *compare.Report, build func(conte
 			return fmt.Errorf("measuring %s: %w", store, err)
 		}
 		sessions := m.Same.Sessions
-		report.Measure(store, compare.Measured{
+		report.AddMeasurement(store, compare.Measurement{
 			Servers: m.Servers, Rate: m.Same.RateAchieved, Latency: m.Same.Latency, Failed: m.Same.Requests - m.Same.OK,
 			Lost: sessions.Violations(), Highest: m.Held,
 		})

@@ -22,7 +22,7 @@ func TestCostOfEveryStoreWithoutNode(t *testing.T) {
 			t.Errorf("no line for %s:\n%s", store, stdout)
 		}
 	}
-	for _, word := range []string{"Where they cost the same", "Unverified", "us-east-1"} {
+	for _, word := range []string{"Break-even points", "Unverified", "us-east-1"} {
 		if !strings.Contains(stdout, word) {
 			t.Errorf("no word of %q", word)
 		}
@@ -68,7 +68,7 @@ func TestCostOfAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, stdout, stderr := lab(t, "cost", folder)
-	if status != 0 || !strings.Contains(stdout, "NOT PRICED, and missing in the totals: AWS::Made::Up") || !strings.Contains(stdout, "customer key") {
+	if status != 0 || !strings.Contains(stdout, "NOT PRICED and missing from the totals: AWS::Made::Up") || !strings.Contains(stdout, "customer key") {
 		t.Errorf("%s%s", stdout, stderr)
 	}
 }
@@ -92,7 +92,7 @@ func TestCostAndCompareRefuse(t *testing.T) {
 		{[]string{"cost", "--html", "/nowhere/at/all.html"}, "--html: open /nowhere"},
 		{[]string{"compare", "valkey"}, `"valkey" alone: two variants or more`},
 		{[]string{"compare", "valkey", "valkey"}, `variant "valkey" is there twice`},
-		{[]string{"compare", "valkey", "dynamodb+billing"}, `variant "dynamodb+billing": "billing" is no key=value`},
+		{[]string{"compare", "valkey", "dynamodb+billing"}, `variant "dynamodb+billing": "billing" is not of the form key=value`},
 	}
 	for _, test := range tests {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestCostPageIsSelfContained(t *testing.T) {
 			t.Errorf("the page has %s", reaching)
 		}
 	}
-	for _, word := range []string{`<html lang="en">`, `role="img" aria-label=`, "prefers-color-scheme:dark", `<th scope="col">`, "The picture in numbers",
+	for _, word := range []string{`<html lang="en">`, `role="img" aria-label=`, "prefers-color-scheme:dark", `<th scope="col">`, "Numbers of the chart",
 		"https://aws.amazon.com/elasticloadbalancing/pricing/", "unverified"} {
 		if !strings.Contains(page, word) {
 			t.Errorf("the page has no %s", word)
