@@ -105,7 +105,7 @@ func (r Report) addCrossings(d *document) {
 			enough = "no"
 		}
 		sessions := r.Traffic.Sessions * c.RequestsPerSecond / r.Traffic.RequestsPerSecond
-		t.rows = append(t.rows, []string{fmt.Sprint(i + 1), c.First, c.Then, fmt.Sprintf("%.4g", c.RequestsPerSecond),
+		t.rows = append(t.rows, []string{fmt.Sprint(i + 1), c.CheaperBelow, c.CheaperAbove, fmt.Sprintf("%.4g", c.RequestsPerSecond),
 			fmt.Sprintf("%.0f", sessions), usd(c.USD), enough})
 	}
 	d.table(t)
