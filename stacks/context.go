@@ -122,7 +122,7 @@ func ParseConfig(context map[string]any) (Config, error) {
 			}
 			// A key may have several settings, each for other stores.
 			if stores := storesOfKey(s.Name, settings); given && !slices.Contains(stores, c.Store) && isFirstOfKey(i, settings) {
-				problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.Name, text, allowed.Or(stores)))
+				problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.Name, text, allowed.JoinOr(stores)))
 			}
 		case !s.Set(text):
 			problems = append(problems, fmt.Errorf("context %s=%q: allowed is %s", s.Name, text, s.Allowed))

@@ -54,7 +54,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	}
 	if c.Login == LoginCognito {
 		attachments = append(attachments, NewCognitoLogin(stack, "Login", &CognitoLoginProps{URL: balancer.URL, Stage: c.Stage,
-			Keys: c.Store.OnServers()}))
+			Keys: c.Store.ServerSide()}))
 	}
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
 		Vpc: props.Vpc, Balancer: balancer, Attachments: attachments, Stage: c.Stage, Server: server, Binary: props.Server,

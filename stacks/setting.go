@@ -94,7 +94,7 @@ func number(key string, field *int, fallback, low, high int) setting {
 // durationBetween returns a setting that is a duration from low to high.
 func durationBetween(key string, field *time.Duration, fallback, low, high time.Duration) setting {
 	example := allowed.Format(fallback)
-	return bind(key, field, example, allowed.Duration(low, high).And(", such as "+example))
+	return bind(key, field, example, allowed.Duration(low, high).AppendAllowed(", such as "+example))
 }
 
 // halfSteps returns a setting that is a number from low to high in steps of 0.5.

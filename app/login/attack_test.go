@@ -27,14 +27,14 @@ const planted = "planted-by-an-attacker"
 func attacks(t *testing.T) []refusal {
 	const unacceptable, reported = "can&#39;t be accepted", "The login provider reports an error"
 	answer := func(name, value string) func(*logintest.Provider) {
-		return func(p *logintest.Provider) { p.Answer = func(query url.Values) { query.Set(name, value) } }
+		return func(p *logintest.Provider) { p.EditRedirect = func(query url.Values) { query.Set(name, value) } }
 	}
 	claim := func(name string, value any) func(*logintest.Provider) {
-		return func(p *logintest.Provider) { p.Claims = func(claims map[string]any) { claims[name] = value } }
+		return func(p *logintest.Provider) { p.EditClaims = func(claims map[string]any) { claims[name] = value } }
 	}
 	exchange := func(status int, body func(*http.Request) map[string]any) func(*logintest.Provider) {
 		return func(p *logintest.Provider) {
-			p.Replace(logintest.ExchangePath, func(w http.ResponseWriter, r *http.Request) {
+			p.Handle(logintest.ExchangePath, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				w.WriteHeader(status)
 				json.NewEncoder(w).Encode(body(r))
@@ -50,24 +50,24 @@ func attacks(t *testing.T) []refusal {
 	}
 	tests := []refusal{
 		{"the code of another login", func(p *logintest.Provider) {
-			other := newFleet(t, "token", p.Issuer).visitor(t)
+			other := newFleet(t, "token", p.Issuer).client(t)
 			code := parse(t, p.LogIn(t, other.begin(), "bob")).Query().Get("code")
-			p.Answer = func(query url.Values) { query.Set("code", code) }
+			p.EditRedirect = func(query url.Values) { query.Set("code", code) }
 		}, "accept its code", "invalid_grant"},
 		{"the ID token of another login", func(p *logintest.Provider) {
 			var stolen string
-			p.Token = func(token string) string { stolen = token; return token }
-			other := newFleet(t, "token", p.Issuer).visitor(t)
+			p.EditToken = func(token string) string { stolen = token; return token }
+			other := newFleet(t, "token", p.Issuer).client(t)
 			other.do(http.MethodGet, p.LogIn(t, other.begin(), "bob")).expect(t, http.StatusSeeOther, "")
-			p.Token = func(string) string { return stolen }
+			p.EditToken = func(string) string { return stolen }
 		}, unacceptable, "nonce"},
 		{"an HMAC with the public key as its secret", func(p *logintest.Provider) {
-			p.Token = func(token string) string {
+			p.EditToken = func(token string) string {
 				return resign(t, token, jose.SigningKey{Algorithm: jose.HS256, Key: publicPEM(t, p)}, nil)
 			}
 		}, unacceptable, "unexpected signature algorithm"},
 		{"a key that the token brings along", func(p *logintest.Provider) {
-			p.Token = func(token string) string {
+			p.EditToken = func(token string) string {
 				own, err := rsa.GenerateKey(rand.Reader, 2048)
 				if err != nil {
 					t.Error(err)
@@ -76,7 +76,7 @@ func attacks(t *testing.T) []refusal {
 			}
 		}, unacceptable, "verify signature"},
 		{"a token that isn't in compact form", func(p *logintest.Provider) {
-			p.Token = func(token string) string {
+			p.EditToken = func(token string) string {
 				parts := strings.Split(token, ".")
 				return fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, parts[0], parts[1], parts[2])
 			}
@@ -88,30 +88,30 @@ func attacks(t *testing.T) []refusal {
 			modulus[0], modulus[size-1] = 0x80, 1
 			public := &rsa.PublicKey{N: new(big.Int).SetBytes(modulus), E: 65537}
 			key := jose.JSONWebKey{Key: public, KeyID: "large", Algorithm: "RS256"}
-			p.Replace(logintest.KeysPath, func(w http.ResponseWriter, _ *http.Request) {
+			p.Handle(logintest.KeysPath, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
 			})
-			p.Token = func(token string) string {
+			p.EditToken = func(token string) string {
 				encoded := base64.RawURLEncoding.EncodeToString
 				head, claims := encoded([]byte(`{"alg":"RS256","kid":"large"}`)), strings.Split(token, ".")[1]
 				return head + "." + claims + "." + encoded(make([]byte, size))
 			}
 		}, unacceptable, "signature has 2048 bytes"},
 		{"keys that are none", func(p *logintest.Provider) {
-			p.Replace(logintest.KeysPath, func(w http.ResponseWriter, _ *http.Request) {
+			p.Handle(logintest.KeysPath, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				io.WriteString(w, `{"keys":"`+strings.Repeat("key", 50_000)+`"}`)
 			})
 		}, unacceptable, "keys"},
 		{"keys that are elsewhere", func(p *logintest.Provider) {
-			p.Replace(logintest.KeysPath, http.RedirectHandler("http://127.0.0.1:1/keys", http.StatusFound).ServeHTTP)
+			p.Handle(logintest.KeysPath, http.RedirectHandler("http://127.0.0.1:1/keys", http.StatusFound).ServeHTTP)
 		}, unacceptable, "302 Found"},
 		{"an error that is markup", answer("error", `<script src="//evil.example">`+planted+`</script>`), reported, ""},
 		{"an error that is a message", answer("error", "Call 555 0100 "+planted), reported, ""},
 		{"an error without end", answer("error", strings.Repeat(planted, 300)), reported, ""},
 		{"a described error", func(p *logintest.Provider) {
-			p.Answer = func(query url.Values) {
+			p.EditRedirect = func(query url.Values) {
 				query.Set("error", "server_error")
 				query.Set("error_description", planted)
 				query.Set("error_uri", "https://evil.example/"+planted)

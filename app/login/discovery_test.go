@@ -30,8 +30,8 @@ func respond(status int, body io.Reader) (*http.Response, error) {
 	}, nil
 }
 
-// configuration returns a provider that has this configuration, after change.
-func configuration(change func(map[string]any)) providerFunc {
+// providerWith returns a provider that has this configuration, after change.
+func providerWith(change func(map[string]any)) providerFunc {
 	fields := map[string]any{
 		"issuer": issuer, "jwks_uri": "https://keys.example/",
 		"authorization_endpoint": "https://login.example/authorize", "token_endpoint": "https://login.example/token",
@@ -54,7 +54,7 @@ func newClient(t *testing.T, issuer string, provider providerFunc) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client.use(provider)
+	client.setTransport(provider)
 	return client
 }
 
@@ -100,8 +100,8 @@ func TestDiscoveredAddresses(t *testing.T) {
 		{plain, "token_endpoint", "http://127.0.0.1:1/token", ""},
 		{plain, "token_endpoint", "ftp://127.0.0.1/token", "token_endpoint"},
 	} {
-		synctest.Test(t, func(t *testing.T) { // without waiting for the pauses between tries
-			client := newClient(t, test.issuer, configuration(func(fields map[string]any) {
+		synctest.Test(t, func(t *testing.T) { // without waiting for the pauses between maxAttempts
+			client := newClient(t, test.issuer, providerWith(func(fields map[string]any) {
 				fields["issuer"] = test.issuer
 				fields[test.field] = test.value
 			}))
@@ -115,7 +115,7 @@ func TestDiscoveredAddresses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.wrong) || len(err.Error()) > 700 {
 				t.Errorf("%s %.100q: %.1000v, want an error with %q", test.field, test.value, err, test.wrong)
 			}
-			if address != "" || len(w.Result().Cookies()) > 0 || client.End() != "" {
+			if address != "" || len(w.Result().Cookies()) > 0 || client.LogoutURL() != "" {
 				t.Errorf("%s %.100q: a login leads to %q", test.field, test.value, address)
 			}
 		})
@@ -147,7 +147,7 @@ func TestDiscoveryFails(t *testing.T) {
 			return respond(http.StatusOK, io.MultiReader(strings.NewReader("{"), failing{}))
 		},
 		"never ends": func(*http.Request) (*http.Response, error) {
-			return respond(http.StatusOK, strings.NewReader(strings.Repeat(" ", 2*maxAnswer)))
+			return respond(http.StatusOK, strings.NewReader(strings.Repeat(" ", 2*maxResponse)))
 		},
 		"leads elsewhere": func(r *http.Request) (*http.Response, error) {
 			if r.Host != "login.example" {
@@ -170,7 +170,7 @@ func TestDiscoveryFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				other := newClient(t, issuer, configuration(unchanged))
+				other := newClient(t, issuer, providerWith(unchanged))
 				w, address, err := other.begin(t.Context())
 				if err != nil {
 					t.Fatal(err)
@@ -194,7 +194,7 @@ func TestDiscoveryFails(t *testing.T) {
 				if took := time.Since(start); took > 2*timeout {
 					t.Errorf("both took %v", took)
 				}
-				client.use(configuration(unchanged))
+				client.setTransport(providerWith(unchanged))
 				if _, address, err = client.begin(t.Context()); err != nil {
 					t.Errorf("when the provider is back, a login begins at %q: %v", address, err)
 				}
@@ -211,19 +211,19 @@ func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 func TestAnOldConfigurationHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int64
-		client := newClient(t, issuer, configuration(unchanged))
+		client := newClient(t, issuer, providerWith(unchanged))
 		if _, _, err := client.begin(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		end := client.End()
-		client.use(providerFunc(func(r *http.Request) (*http.Response, error) {
+		end := client.LogoutURL()
+		client.setTransport(providerFunc(func(r *http.Request) (*http.Response, error) {
 			asked.Add(1)
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		}))
 		time.Sleep(24 * time.Hour)
 		start := time.Now()
-		if got := client.End(); got != end || !strings.HasPrefix(got, "https://login.example/logout?") || asked.Load() != 0 {
+		if got := client.LogoutURL(); got != end || !strings.HasPrefix(got, "https://login.example/logout?") || asked.Load() != 0 {
 			t.Errorf("a logout leads to %q, and asks %d times", got, asked.Load())
 		}
 		for range 3 {
@@ -237,11 +237,11 @@ func TestAnOldConfigurationHoldsUpNobody(t *testing.T) {
 		}
 		time.Sleep(timeout)
 		synctest.Wait()
-		if n := asked.Load(); n < 1 || n > tries {
-			t.Errorf("the provider was asked %d times, want 1 to %d", n, tries)
+		if n := asked.Load(); n < 1 || n > maxAttempts {
+			t.Errorf("the provider was asked %d times, want 1 to %d", n, maxAttempts)
 		}
 
-		client.use(configuration(func(fields map[string]any) { fields["authorization_endpoint"] = "https://new.example/" }))
+		client.setTransport(providerWith(func(fields map[string]any) { fields["authorization_endpoint"] = "https://new.example/" }))
 		for _, want := range []string{"https://login.example/authorize?", "https://new.example/?"} {
 			if _, address, err := client.begin(t.Context()); err != nil || !strings.HasPrefix(address, want) {
 				t.Errorf("a login begins at %q, want %q: %v", address, want, err)
@@ -255,28 +255,28 @@ func TestAnOldConfigurationHoldsUpNobody(t *testing.T) {
 func TestPrepare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var there atomic.Bool
-		answer := configuration(unchanged)
+		answer := providerWith(unchanged)
 		client := newClient(t, issuer, func(r *http.Request) (*http.Response, error) {
 			if there.Load() {
 				return answer(r)
 			}
-			return nil, errDown
+			return nil, errProviderFailed
 		})
 		returned := make(chan struct{})
 		go func() { client.Prepare(t.Context()); close(returned) }()
 		time.Sleep(10 * time.Minute)
-		if got := client.End(); got != "" {
+		if got := client.LogoutURL(); got != "" {
 			t.Errorf("without a provider, a logout leads to %q", got)
 		}
 		there.Store(true)
 		time.Sleep(2 * time.Minute)
-		if got := client.End(); !strings.HasPrefix(got, "https://login.example/logout?") {
+		if got := client.LogoutURL(); !strings.HasPrefix(got, "https://login.example/logout?") {
 			t.Errorf("a logout leads to %q", got)
 		}
 		<-returned
 
 		ctx, cancel := context.WithCancel(t.Context())
-		client = newClient(t, issuer, func(*http.Request) (*http.Response, error) { return nil, errDown })
+		client = newClient(t, issuer, func(*http.Request) (*http.Response, error) { return nil, errProviderFailed })
 		time.AfterFunc(time.Hour, cancel)
 		client.Prepare(ctx) // returns
 	})

@@ -69,51 +69,51 @@ func newFleet(t *testing.T, store, issuer string) *fleet {
 }
 
 // A visitor is a client whose requests go to the fleet's servers in turn.
-type visitor struct {
+type client struct {
 	*sessiontest.Client
 	t     *testing.T
 	fleet *fleet
 }
 
-func (f *fleet) visitor(t *testing.T) *visitor { return &visitor{sessiontest.NewClient(), t, f} }
+func (f *fleet) client(t *testing.T) *client { return &client{sessiontest.NewClient(), t, f} }
 
-type answer sessiontest.Response
+type response sessiontest.Response
 
-func (v *visitor) do(method, path string, headers ...string) answer {
-	v.t.Helper()
-	server := v.fleet.servers[v.fleet.next%len(v.fleet.servers)]
-	v.fleet.next++
-	response, err := v.Do(v.t.Context(), method, server+path, "", headers...)
+func (c *client) do(method, path string, headers ...string) response {
+	c.t.Helper()
+	server := c.fleet.servers[c.fleet.next%len(c.fleet.servers)]
+	c.fleet.next++
+	got, err := c.Do(c.t.Context(), method, server+path, "", headers...)
 	if err != nil {
-		v.t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	return answer(response)
+	return response(got)
 }
 
-func (a answer) expect(t *testing.T, status int, text string) answer {
+func (r response) expect(t *testing.T, status int, text string) response {
 	t.Helper()
-	if a.StatusCode != status || !strings.Contains(a.Body, text) {
-		t.Errorf("%s %s: %s, want %d with %q\n%s", a.Request.Method, a.Request.URL, a.Status, status, text, a.Body)
+	if r.StatusCode != status || !strings.Contains(r.Body, text) {
+		t.Errorf("%s %s: %s, want %d with %q\n%s", r.Request.Method, r.Request.URL, r.Status, status, text, r.Body)
 	}
-	return a
+	return r
 }
 
 // begin returns where a login leads.
-func (v *visitor) begin() string {
-	v.t.Helper()
-	return v.do(http.MethodPost, "/login").expect(v.t, http.StatusSeeOther, "").Header.Get("Location")
+func (c *client) begin() string {
+	c.t.Helper()
+	return c.do(http.MethodPost, "/login").expect(c.t, http.StatusSeeOther, "").Header.Get("Location")
 }
 
 // user is who is logged in.
-func (v *visitor) user() string {
-	v.t.Helper()
+func (c *client) user() string {
+	c.t.Helper()
 	var state struct {
 		Authenticated bool
 		User          string
 	}
-	a := v.do(http.MethodGet, "/api/session").expect(v.t, http.StatusOK, "")
-	if err := json.Unmarshal([]byte(a.Body), &state); err != nil || state.Authenticated != (state.User != "") {
-		v.t.Errorf("%v: %s", err, a.Body)
+	r := c.do(http.MethodGet, "/api/session").expect(c.t, http.StatusOK, "")
+	if err := json.Unmarshal([]byte(r.Body), &state); err != nil || state.Authenticated != (state.User != "") {
+		c.t.Errorf("%v: %s", err, r.Body)
 	}
 	return state.User
 }

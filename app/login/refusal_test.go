@@ -30,14 +30,14 @@ type refusal struct {
 // Nothing that is wrong logs anybody in, whatever is wrong.
 func TestNothingElseLogsIn(t *testing.T) {
 	set := func(name string, value any) func(*logintest.Provider) {
-		return func(p *logintest.Provider) { p.Claims = func(claims map[string]any) { claims[name] = value } }
+		return func(p *logintest.Provider) { p.EditClaims = func(claims map[string]any) { claims[name] = value } }
 	}
 	answer := func(name, value string) func(*logintest.Provider) {
-		return func(p *logintest.Provider) { p.Answer = func(query url.Values) { query.Set(name, value) } }
+		return func(p *logintest.Provider) { p.EditRedirect = func(query url.Values) { query.Set(name, value) } }
 	}
 	token := func(change func(head, claims, signature string) string) func(*logintest.Provider) {
 		return func(p *logintest.Provider) {
-			p.Token = func(token string) string {
+			p.EditToken = func(token string) string {
 				parts := strings.Split(token, ".")
 				return change(parts[0], parts[1], parts[2])
 			}
@@ -55,19 +55,19 @@ func TestNothingElseLogsIn(t *testing.T) {
 		{"another issuer in the answer", answer("iss", "https://other.example"), unacceptable, "https://other.example"},
 		{"no issuer in the answer of a provider that sends it", func(p *logintest.Provider) {
 			p.SendsIssuer = true
-			p.Answer = func(query url.Values) { query.Del("iss") }
+			p.EditRedirect = func(query url.Values) { query.Del("iss") }
 		}, unacceptable, "names no issuer"},
 		{"an error in place of a code", answer("error", "access_denied"), "access_denied", ""},
 		{"an invented code", answer("code", "invented"), "accept its code", "invalid_grant"},
 		{"no code", answer("code", ""), "accept its code", "invalid_request"},
 		{"another nonce", set("nonce", "AAAAAAAAAAAAAAAAAAAAAAAAAA"), unacceptable, "nonce"},
 		{"no nonce", func(p *logintest.Provider) {
-			p.Claims = func(claims map[string]any) { delete(claims, "nonce") }
+			p.EditClaims = func(claims map[string]any) { delete(claims, "nonce") }
 		}, unacceptable, "nonce"},
 		{"another audience", set("aud", "other"), unacceptable, "expected audience"},
 		{"another party", set("azp", "other"), unacceptable, "issued to"},
 		{"several audiences and no party", func(p *logintest.Provider) {
-			p.Claims = func(claims map[string]any) {
+			p.EditClaims = func(claims map[string]any) {
 				claims["aud"] = []string{logintest.ClientID, "other"}
 				delete(claims, "azp")
 			}
@@ -87,8 +87,8 @@ func TestNothingElseLogsIn(t *testing.T) {
 		}), unacceptable, "verify signature"},
 		{"signed by somebody else", func(p *logintest.Provider) {
 			other := logintest.Start(t, redirect)
-			p.Claims = func(map[string]any) {}
-			p.Token = func(token string) string {
+			p.EditClaims = func(map[string]any) {}
+			p.EditToken = func(token string) string {
 				var claims map[string]any
 				plain, _ := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
 				json.Unmarshal(plain, &claims)
@@ -96,14 +96,14 @@ func TestNothingElseLogsIn(t *testing.T) {
 			}
 		}, unacceptable, "verify signature"},
 		{"an answer that repeats what was sent", func(p *logintest.Provider) {
-			p.Replace(logintest.ExchangePath, func(w http.ResponseWriter, r *http.Request) {
+			p.Handle(logintest.ExchangePath, func(w http.ResponseWriter, r *http.Request) {
 				w.WriteHeader(http.StatusBadRequest)
 				r.Write(w)
 				io.WriteString(w, r.FormValue("code"))
 			})
 		}, "accept its code", "400 Bad Request"},
 		{"a redirect to where secrets are stolen", func(p *logintest.Provider) {
-			p.Replace(logintest.ExchangePath, http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect).ServeHTTP)
+			p.Handle(logintest.ExchangePath, http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect).ServeHTTP)
 		}, "accept its code", "307 Temporary Redirect"},
 		{"no token", token(func(_, _, _ string) string { return "" }), unacceptable, "malformed jwt"},
 	}
@@ -111,43 +111,43 @@ func TestNothingElseLogsIn(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p.Claims, p.Token, p.Answer, p.SendsIssuer = nil, nil, nil, false
-			p.Replace(logintest.ExchangePath, nil)
-			p.Replace(logintest.KeysPath, nil)
+			p.EditClaims, p.EditToken, p.EditRedirect, p.SendsIssuer = nil, nil, nil, false
+			p.Handle(logintest.ExchangePath, nil)
+			p.Handle(logintest.KeysPath, nil)
 			test.wrong(p)
 			var idToken string
-			change := p.Token
-			p.Token = func(token string) string {
+			change := p.EditToken
+			p.EditToken = func(token string) string {
 				if idToken = token; change != nil {
 					idToken = change(token)
 				}
 				return idToken
 			}
 			f := newFleet(t, "token", p.Issuer)
-			v := f.visitor(t)
-			callback := p.LogIn(t, v.begin(), "ann")
-			a := v.do(http.MethodGet, callback).expect(t, http.StatusForbidden, test.text)
-			if a.Header.Get("Content-Type") != "text/html; charset=utf-8" || a.Header.Get("Location") != "" {
-				t.Errorf("it is no page: %v", a.Header)
+			c := f.client(t)
+			callback := p.LogIn(t, c.begin(), "ann")
+			r := c.do(http.MethodGet, callback).expect(t, http.StatusForbidden, test.text)
+			if r.Header.Get("Content-Type") != "text/html; charset=utf-8" || r.Header.Get("Location") != "" {
+				t.Errorf("it is no page: %v", r.Header)
 			}
-			if got := v.user(); got != "" {
+			if got := c.user(); got != "" {
 				t.Errorf("logged in as %q", got)
 			}
 			for name, values := range parse(t, callback).Query() {
-				if len(values[0]) > 20 && strings.Contains(f.log.String()+a.Body, values[0]) && name != "iss" {
-					t.Errorf("%s is told: %s\n%s", name, f.log, a.Body)
+				if len(values[0]) > 20 && strings.Contains(f.log.String()+r.Body, values[0]) && name != "iss" {
+					t.Errorf("%s is told: %s\n%s", name, f.log, r.Body)
 				}
 			}
 			for part := range strings.SplitSeq(idToken, ".") {
-				if len(part) > 40 && strings.Contains(f.log.String()+a.Body, part) {
-					t.Errorf("the token is told: %s\n%s", f.log, a.Body)
+				if len(part) > 40 && strings.Contains(f.log.String()+r.Body, part) {
+					t.Errorf("the token is told: %s\n%s", f.log, r.Body)
 				}
 			}
 			if got := f.log.String(); !strings.Contains(got, test.log) || (got == "") != (test.log == "") || len(got) > 2000 {
 				t.Errorf("the log lacks %q, or has too much: %d bytes, %.2000s", test.log, len(got), got)
 			}
-			if strings.Contains(f.log.String()+a.Body, planted) {
-				t.Errorf("a text of the attacker's is told: %.2000s\n%s", f.log, a.Body)
+			if strings.Contains(f.log.String()+r.Body, planted) {
+				t.Errorf("a text of the attacker's is told: %.2000s\n%s", f.log, r.Body)
 			}
 		})
 	}
@@ -158,7 +158,7 @@ func TestNothingElseLogsIn(t *testing.T) {
 func TestNoLoginIsUnderWay(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
-	query := parse(t, p.LogIn(t, f.visitor(t).begin(), "ann")).Query()
+	query := parse(t, p.LogIn(t, f.client(t).begin(), "ann")).Query()
 	seal := func(name string, expires time.Time, state, nonce, verifier string) string {
 		t.Helper()
 		codec, err := cookie.New(sealingtest.Keys(t, "a"), name)
@@ -203,9 +203,9 @@ func TestNoLoginIsUnderWay(t *testing.T) {
 			if name != "none" {
 				headers = []string{"Cookie: login=" + value}
 			}
-			a := f.visitor(t).do(http.MethodGet, "/login/callback?"+answer.Encode(), headers...).expect(t, http.StatusForbidden, want)
-			if len(a.Cookies()) > 0 {
-				t.Errorf("a cookie that is %s, and %v: it sets %v", name, answer, a.Cookies())
+			r := f.client(t).do(http.MethodGet, "/login/callback?"+answer.Encode(), headers...).expect(t, http.StatusForbidden, want)
+			if len(r.Cookies()) > 0 {
+				t.Errorf("a cookie that is %s, and %v: it sets %v", name, answer, r.Cookies())
 			}
 		}
 	}
@@ -219,13 +219,13 @@ func TestALoginIsFinishedOnceAndWhereItBegan(t *testing.T) {
 	stores(t, func(t *testing.T, store string) {
 		p := logintest.Start(t, redirect)
 		f := newFleet(t, store, p.Issuer)
-		v := f.visitor(t)
-		address := v.begin()
-		flow := v.Cookies()["login"]
+		c := f.client(t)
+		address := c.begin()
+		flow := c.Cookies()["login"]
 		callback := p.LogIn(t, address, "ann")
 
-		f.visitor(t).do(http.MethodGet, callback).expect(t, http.StatusForbidden, "No login is under way")
-		victim := f.visitor(t)
+		f.client(t).do(http.MethodGet, callback).expect(t, http.StatusForbidden, "No login is under way")
+		victim := f.client(t)
 		victim.begin()
 		victim.do(http.MethodGet, callback).expect(t, http.StatusForbidden, "not the answer to the login")
 		if victim.Cookies()["login"] == "" {
@@ -243,23 +243,23 @@ func TestALoginIsFinishedOnceAndWhereItBegan(t *testing.T) {
 			"made up":    base64.RawURLEncoding.EncodeToString([]byte(parse(t, callback).Query().Get("state"))),
 			"of another": victim.Cookies()["login"],
 		} {
-			thief := f.visitor(t)
+			thief := f.client(t)
 			thief.SetCookie("login", cookie)
-			if a := thief.do(http.MethodGet, callback); a.StatusCode != http.StatusForbidden || thief.Cookies()["session"] != "" {
-				t.Errorf("a cookie that is %s: %s", name, a.Status)
+			if r := thief.do(http.MethodGet, callback); r.StatusCode != http.StatusForbidden || thief.Cookies()["session"] != "" {
+				t.Errorf("a cookie that is %s: %s", name, r.Status)
 			}
 		}
 		if n := p.Exchanges.Load(); n != 0 {
 			t.Errorf("the provider was asked for %d tokens", n)
 		}
 
-		v.do(http.MethodGet, callback).expect(t, http.StatusSeeOther, "")
-		v.do(http.MethodGet, callback).expect(t, http.StatusForbidden, "No login is under way")
-		if got := v.user(); got != logintest.Ann {
+		c.do(http.MethodGet, callback).expect(t, http.StatusSeeOther, "")
+		c.do(http.MethodGet, callback).expect(t, http.StatusForbidden, "No login is under way")
+		if got := c.user(); got != logintest.Ann {
 			t.Errorf("logged in as %q", got)
 		}
 		for range f.servers { // with the cookie that was there, too
-			thief := f.visitor(t)
+			thief := f.client(t)
 			thief.SetCookie("login", flow)
 			thief.do(http.MethodGet, callback).expect(t, http.StatusForbidden, "accept its code")
 			if got := thief.user(); got != "" {

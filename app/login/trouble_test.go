@@ -41,26 +41,26 @@ func TestClocksOfTheProvider(t *testing.T) {
 		{"issued ages from now", map[string]time.Duration{"iat": 280 * 365 * 24 * time.Hour}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p.Claims = func(claims map[string]any) {
+			p.EditClaims = func(claims map[string]any) {
 				for name, d := range test.claims {
 					claims[name] = in(d)
 				}
 			}
-			status, user, v := http.StatusSeeOther, logintest.Ann, f.visitor(t)
+			status, user, c := http.StatusSeeOther, logintest.Ann, f.client(t)
 			if test.refused {
 				status, user = http.StatusForbidden, ""
 			}
-			v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, status, "")
-			if got := v.user(); got != user {
+			c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, status, "")
+			if got := c.user(); got != user {
 				t.Errorf("logged in as %q", got)
 			}
 		})
 	}
 	for _, claim := range []string{"iat", "exp"} {
 		t.Run("without "+claim, func(t *testing.T) {
-			p.Claims = func(claims map[string]any) { delete(claims, claim) }
-			v := f.visitor(t)
-			v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusForbidden, "")
+			p.EditClaims = func(claims map[string]any) { delete(claims, claim) }
+			c := f.client(t)
+			c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusForbidden, "")
 		})
 	}
 }
@@ -86,12 +86,12 @@ func TestNamesFromTheProvider(t *testing.T) {
 		strings.Repeat("\U0001f600", 64):   strings.Repeat("\U0001f600", 64),
 		strings.Repeat("a", 64) + "\u0301": logintest.Ann,
 	} {
-		p.Claims = func(claims map[string]any) { claims["preferred_username"] = name }
-		v := f.visitor(t)
-		v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
-		a := v.do(http.MethodGet, "/").expect(t, http.StatusOK, "Logged in as <b>"+want+"</b>")
-		if strings.Contains(a.Body, "<script>alert") || len(a.Body) > 50_000 {
-			t.Errorf("%.40q: the page has %d bytes\n%.3000s", name, len(a.Body), a.Body)
+		p.EditClaims = func(claims map[string]any) { claims["preferred_username"] = name }
+		c := f.client(t)
+		c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+		r := c.do(http.MethodGet, "/").expect(t, http.StatusOK, "Logged in as <b>"+want+"</b>")
+		if strings.Contains(r.Body, "<script>alert") || len(r.Body) > 50_000 {
+			t.Errorf("%.40q: the page has %d bytes\n%.3000s", name, len(r.Body), r.Body)
 		}
 	}
 }
@@ -140,20 +140,20 @@ func TestAProviderThatFailsHalfway(t *testing.T) {
 	test := func(t *testing.T, p *logintest.Provider, path string, fails http.HandlerFunc) {
 		t.Helper()
 		f := newFleet(t, "token", p.Issuer)
-		v := f.visitor(t)
-		callback := p.LogIn(t, v.begin(), "ann")
-		p.Replace(path, fails)
-		a := v.do(http.MethodGet, callback).expect(t, http.StatusServiceUnavailable, "The login provider doesn&#39;t answer")
-		if a.Header.Get("Retry-After") == "" || v.Cookies()["session"] != "" || len(f.log.String()) > 2000 {
-			t.Errorf("the answer has %v, the visitor %v, the log is %.3000s", a.Header, v.Cookies(), f.log)
+		c := f.client(t)
+		callback := p.LogIn(t, c.begin(), "ann")
+		p.Handle(path, fails)
+		r := c.do(http.MethodGet, callback).expect(t, http.StatusServiceUnavailable, "The login provider doesn&#39;t answer")
+		if r.Header.Get("Retry-After") == "" || c.Cookies()["session"] != "" || len(f.log.String()) > 2000 {
+			t.Errorf("the answer has %v, the visitor %v, the log is %.3000s", r.Header, c.Cookies(), f.log)
 		}
-		p.Replace(path, nil)
+		p.Handle(path, nil)
 		status, user := http.StatusSeeOther, logintest.Ann
 		if path == logintest.KeysPath { // which are asked for when the code was used
 			status, user = http.StatusForbidden, ""
 		}
-		v.do(http.MethodGet, callback).expect(t, status, "")
-		if got := v.user(); got != user {
+		c.do(http.MethodGet, callback).expect(t, status, "")
+		if got := c.user(); got != user {
 			t.Errorf("logged in as %q", got)
 		}
 	}
@@ -175,17 +175,17 @@ func TestAProviderThatFailsHalfway(t *testing.T) {
 func TestUnknownKeys(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
-	login := func() answer {
+	login := func() response {
 		t.Helper()
-		v := f.visitor(t)
+		c := f.client(t)
 		f.next = 0
-		callback := p.LogIn(t, v.begin(), "ann")
+		callback := p.LogIn(t, c.begin(), "ann")
 		f.next = 0 // the same server
-		return v.do(http.MethodGet, callback)
+		return c.do(http.MethodGet, callback)
 	}
 	login().expect(t, http.StatusSeeOther, "")
 	other, n := logintest.Start(t, redirect), 0
-	p.Token = func(string) string {
+	p.EditToken = func(string) string {
 		n++
 		return other.Sign(map[string]any{"iss": p.Issuer, "n": n})
 	}
@@ -200,7 +200,7 @@ func TestUnknownKeys(t *testing.T) {
 	if got := p.KeyRequests.Load(); got < 2 || got > most {
 		t.Errorf("%d logins asked for keys %d times, want 2 to %d", logins, got, most)
 	}
-	p.Token = nil
+	p.EditToken = nil
 	login().expect(t, http.StatusSeeOther, "")
 }
 
@@ -209,15 +209,15 @@ func TestParallelCallbacks(t *testing.T) {
 	stores(t, func(t *testing.T, store string) {
 		p := logintest.Start(t, redirect)
 		f := newFleet(t, store, p.Issuer)
-		v := f.visitor(t)
-		callback := p.LogIn(t, v.begin(), "ann")
-		var answers [8]answer
-		var visitors [8]*visitor
+		c := f.client(t)
+		callback := p.LogIn(t, c.begin(), "ann")
+		var answers [8]response
+		var visitors [8]*client
 		var all sync.WaitGroup
 		for i := range answers {
 			server := &fleet{servers: [2]string{f.servers[i%2], f.servers[i%2]}}
-			visitors[i] = server.visitor(t)
-			visitors[i].SetCookie("login", v.Cookies()["login"])
+			visitors[i] = server.client(t)
+			visitors[i].SetCookie("login", c.Cookies()["login"])
 			all.Go(func() { answers[i] = visitors[i].do(http.MethodGet, callback) })
 		}
 		all.Wait()
@@ -238,7 +238,7 @@ func TestParallelCallbacks(t *testing.T) {
 		if finished == 0 {
 			t.Error("none of them logged in")
 		}
-		f.visitor(t).do(http.MethodGet, callback).expect(t, http.StatusForbidden, "")
+		f.client(t).do(http.MethodGet, callback).expect(t, http.StatusForbidden, "")
 	})
 }
 
@@ -246,13 +246,13 @@ func TestParallelCallbacks(t *testing.T) {
 func TestAPlantedCookieOfALogin(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
-	attacker := f.visitor(t)
+	attacker := f.client(t)
 	attacker.begin()
 	for _, planted := range []string{"", "x", "AAAA", attacker.Cookies()["login"]} {
-		v := f.visitor(t)
-		callback := p.LogIn(t, v.begin(), "ann")
-		v.do(http.MethodGet, callback, "Cookie: login="+planted).expect(t, http.StatusSeeOther, "")
-		if got := v.user(); got != logintest.Ann {
+		c := f.client(t)
+		callback := p.LogIn(t, c.begin(), "ann")
+		c.do(http.MethodGet, callback, "Cookie: login="+planted).expect(t, http.StatusSeeOther, "")
+		if got := c.user(); got != logintest.Ann {
 			t.Errorf("%.10q: logged in as %q", planted, got)
 		}
 	}
@@ -264,22 +264,22 @@ func TestLogoutAsksNothing(t *testing.T) {
 	f := newFleet(t, "token", p.Issuer)
 	for _, known := range []bool{true, false} {
 		t.Run(fmt.Sprintf("known %t", known), func(t *testing.T) {
-			p.Replace(logintest.DiscoveryPath, nil)
-			v := f.visitor(t)
-			v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+			p.Handle(logintest.DiscoveryPath, nil)
+			c := f.client(t)
+			c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusSeeOther, "")
 			if !known {
-				v.fleet = newFleet(t, "token", p.Issuer) // servers with the same keys, that have just started
+				c.fleet = newFleet(t, "token", p.Issuer) // servers with the same keys, that have just started
 			}
-			p.Replace(logintest.DiscoveryPath, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			p.Handle(logintest.DiscoveryPath, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 			asked := p.Discoveries.Load()
-			a := v.do(http.MethodPost, "/logout")
-			if leads := strings.HasPrefix(a.Header.Get("Location"), p.Issuer); leads != known {
-				t.Errorf("it leads to %q: %s", a.Header.Get("Location"), a.Status)
+			r := c.do(http.MethodPost, "/logout")
+			if leads := strings.HasPrefix(r.Header.Get("Location"), p.Issuer); leads != known {
+				t.Errorf("it leads to %q: %s", r.Header.Get("Location"), r.Status)
 			}
 			if n := p.Discoveries.Load() - asked; n != 0 {
 				t.Errorf("the provider was asked %d times", n)
 			}
-			if got := v.user(); got != "" {
+			if got := c.user(); got != "" {
 				t.Errorf("still logged in as %q", got)
 			}
 		})

@@ -177,47 +177,47 @@ func (f *fleet) start(t *testing.T, name string) string {
 }
 
 // A visitor is a client of one server.
-type visitor struct {
+type client struct {
 	*sessiontest.Client
 	t      *testing.T
 	server string
 }
 
-func newVisitor(t *testing.T, server string) *visitor {
-	return &visitor{sessiontest.NewClient(), t, server}
+func newClient(t *testing.T, server string) *client {
+	return &client{sessiontest.NewClient(), t, server}
 }
 
 // on returns the same visitor at another server.
-func (v *visitor) on(server string) *visitor { return &visitor{v.Client, v.t, server} }
+func (c *client) on(server string) *client { return &client{c.Client, c.t, server} }
 
 // oneServer is a fleet of one server and a visitor.
-func oneServer(t *testing.T, change ...func(*fleet)) (*fleet, *visitor) {
+func oneServer(t *testing.T, change ...func(*fleet)) (*fleet, *client) {
 	t.Helper()
 	f := newFleet(t)
 	for _, c := range change {
 		c(f)
 	}
-	return f, newVisitor(t, f.start(t, "server-1"))
+	return f, newClient(t, f.start(t, "server-1"))
 }
 
 // do sends a request; headers are "Name: value".
-func (v *visitor) do(method, path, body string, headers ...string) answer {
-	v.t.Helper()
-	response, err := v.Do(v.t.Context(), method, v.server+path, body, headers...)
+func (c *client) do(method, path, body string, headers ...string) response {
+	c.t.Helper()
+	got, err := c.Do(c.t.Context(), method, c.server+path, body, headers...)
 	if err != nil {
-		v.t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	return answer(response)
+	return response(got)
 }
 
-func (v *visitor) get(path string, headers ...string) answer {
-	v.t.Helper()
-	return v.do(http.MethodGet, path, "", headers...)
+func (c *client) get(path string, headers ...string) response {
+	c.t.Helper()
+	return c.do(http.MethodGet, path, "", headers...)
 }
 
-func (v *visitor) post(path, body string, headers ...string) answer {
-	v.t.Helper()
-	return v.do(http.MethodPost, path, body, headers...)
+func (c *client) post(path, body string, headers ...string) response {
+	c.t.Helper()
+	return c.do(http.MethodPost, path, body, headers...)
 }
 
 const html = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8" // as browsers send it

@@ -108,9 +108,9 @@ func TestKindsOfStores(t *testing.T) {
 		},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
-			f, v := oneServer(t, kind.use)
+			f, c := oneServer(t, kind.use)
 			for _, offered := range []string{kind.offered, kind.toUser} {
-				page := readPage(t, v.get("/").expect(t, 200))
+				page := readPage(t, c.get("/").expect(t, 200))
 				if got := strings.Join(page.offered, " "); got != offered {
 					t.Errorf("the page offers %s\nwant %s", got, offered)
 				}
@@ -134,32 +134,32 @@ func TestKindsOfStores(t *testing.T) {
 
 				f.operations.since()
 				for r, reason := range kind.off {
-					a := v.do(r.method, r.path, r.form)
+					a := c.do(r.method, r.path, r.form)
 					if strings.HasPrefix(r.path, "/api/") {
 						a.problem(t, 501, reason)
 					} else {
 						a.page(t, 501, reason)
 					}
 					if r.method == "POST" {
-						v.post(r.path, r.form, html, "Sec-Fetch-Site: same-origin").page(t, 501, reason)
-						v.post(r.path, r.form, "Sec-Fetch-Site: cross-site").expect(t, 403)
+						c.post(r.path, r.form, html, "Sec-Fetch-Site: same-origin").page(t, 501, reason)
+						c.post(r.path, r.form, "Sec-Fetch-Site: cross-site").expect(t, 403)
 					}
 				}
 				if got := f.operations.since(); got != "" {
 					t.Errorf("what can't be done cost the store %q", got)
 				}
 				if offered == kind.offered {
-					v.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann"`, `"store":"`+kind.name+`"`)
+					c.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann"`, `"store":"`+kind.name+`"`)
 				}
 			}
 			for _, r := range []route{list, visit, fill, score, board, everywhere} {
 				if kind.off[r] == "" {
-					v.do(r.method, r.path, r.form).expect(t, 200)
+					c.do(r.method, r.path, r.form).expect(t, 200)
 				}
 			}
-			v.post("/login", "user=bob").expect(t, 200).contains(t, `"user":"bob"`)
-			v.post("/logout", "").expect(t, 200).contains(t, `"authenticated":false`)
-			v.get("/readyz").expect(t, 200)
+			c.post("/login", "user=bob").expect(t, 200).contains(t, `"user":"bob"`)
+			c.post("/logout", "").expect(t, 200).contains(t, `"authenticated":false`)
+			c.get("/readyz").expect(t, 200)
 			if f.log.Len() > 0 {
 				t.Errorf("logged: %s", f.log)
 			}
@@ -171,14 +171,14 @@ func TestKindsOfStores(t *testing.T) {
 func TestSealedSessionsOnSeveralServers(t *testing.T) {
 	f := newFleet(t)
 	withCookies(t)(f)
-	v := newVisitor(t, f.start(t, "server-1"))
-	other := v.on(f.start(t, "server-2"))
-	v.post("/login", "user=ann").expect(t, 200)
+	c := newClient(t, f.start(t, "server-1"))
+	other := c.on(f.start(t, "server-2"))
+	c.post("/login", "user=ann").expect(t, 200)
 	other.post("/api/visits", "").expect(t, 200, `{"visits":1,"server":"server-2"}`)
-	v.post("/api/cart/coffee", "quantity=2").expect(t, 200)
+	c.post("/api/cart/coffee", "quantity=2").expect(t, 200)
 	other.post("/api/cart/coffee", "quantity=-5").expect(t, 200, `{"cart":{},"server":"server-2"}`)
-	v.post("/api/visits", "").expect(t, 200, `{"visits":2,"server":"server-1"}`)
-	v.post("/api/scores", "score=1").problem(t, 501, noBoard)
+	c.post("/api/visits", "").expect(t, 200, `{"visits":2,"server":"server-1"}`)
+	c.post("/api/scores", "score=1").problem(t, 501, noBoard)
 	other.get("/api/session").expect(t, 200).contains(t, `"user":"ann","visits":2,"cart":{},"created":"`)
 	other.get("/").expect(t, 200).contains(t, "<dt>Ends if unused</dt>")
 }
@@ -186,16 +186,16 @@ func TestSealedSessionsOnSeveralServers(t *testing.T) {
 func TestTokensBeginWithALogin(t *testing.T) {
 	f := newFleet(t)
 	withTokens(t)(f)
-	v := newVisitor(t, f.start(t, "server-1"))
-	other := v.on(f.start(t, "server-2"))
-	v.get("/").expect(t, 200).contains(t, "You have no session yet. It starts when you log in.")
-	if v.post("/api/visits", ""); v.Cookies()["session"] != "" {
+	c := newClient(t, f.start(t, "server-1"))
+	other := c.on(f.start(t, "server-2"))
+	c.get("/").expect(t, 200).contains(t, "You have no session yet. It starts when you log in.")
+	if c.post("/api/visits", ""); c.Cookies()["session"] != "" {
 		t.Error("a visit that can't be counted started a session")
 	}
-	v.post("/login", "user=ann").expect(t, 200)
-	token := v.Cookies()["session"]
+	c.post("/login", "user=ann").expect(t, 200)
+	token := c.Cookies()["session"]
 	other.get("/").expect(t, 200).contains(t, "Logged in as <b>ann</b>", "<dt>Ends</dt>")
-	if got := v.Cookies()["session"]; got != token {
+	if got := c.Cookies()["session"]; got != token {
 		t.Error("looking at the page changed the token")
 	}
 }
@@ -223,10 +223,10 @@ func TestLimits(t *testing.T) {
 			[]string{oneServerOnly, noChange, softLogout, noUserSessions}},
 	} {
 		t.Run(test.lacks, func(t *testing.T) {
-			_, v := oneServer(t, func(f *fleet) {
+			_, c := oneServer(t, func(f *fleet) {
 				f.store.promise = func(p *session.Promises) { p.Shared = true; test.lack(p) }
 			})
-			page := readPage(t, v.get("/").expect(t, 200))
+			page := readPage(t, c.get("/").expect(t, 200))
 			if !slices.Equal(page.limits, test.want) {
 				t.Errorf("the page says %q, want %q", page.limits, test.want)
 			}
@@ -243,24 +243,24 @@ func TestStoresHaveNames(t *testing.T) {
 		"memcached": "Memcached", "postgres": "PostgreSQL", "cookie": "Your own cookie", "token": "A signed token",
 		"another": "another",
 	} {
-		_, v := oneServer(t, func(f *fleet) { f.store.promise = func(p *session.Promises) { p.Name = name } })
-		page := readPage(t, v.get("/").expect(t, 200))
+		_, c := oneServer(t, func(f *fleet) { f.store.promise = func(p *session.Promises) { p.Name = name } })
+		page := readPage(t, c.get("/").expect(t, 200))
 		if page.store != title || !strings.HasSuffix(page.meaning, ".") {
 			t.Errorf("%s is called %q: %q", name, page.store, page.meaning)
 		}
-		v.get("/api/session").contains(t, `"store":"`+name+`"`)
+		c.get("/api/session").contains(t, `"store":"`+name+`"`)
 	}
 }
 
 // A store that promises what it can't do is found out by its answer.
 func TestStoreThatPromisesTooMuch(t *testing.T) {
-	_, v := oneServer(t, func(f *fleet) {
+	_, c := oneServer(t, func(f *fleet) {
 		f.manage = func(o session.Options) (*session.Manager, error) {
 			return session.New(struct{ session.Store }{f.store}, o)
 		}
 	})
-	v.post("/login", "user=ann").expect(t, 200)
-	v.get("/api/sessions").problem(t, 501, "not supported by this session store (memory)")
-	v.post("/logout/everywhere", "").page(t, 501, "not supported by this session store (memory)")
-	v.get("/").expect(t, 200).contains(t, "The list can’t be read right now.", "Logged in as <b>ann</b>")
+	c.post("/login", "user=ann").expect(t, 200)
+	c.get("/api/sessions").problem(t, 501, "not supported by this session store (memory)")
+	c.post("/logout/everywhere", "").page(t, 501, "not supported by this session store (memory)")
+	c.get("/").expect(t, 200).contains(t, "The list can’t be read right now.", "Logged in as <b>ann</b>")
 }

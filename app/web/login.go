@@ -17,11 +17,11 @@ type Login interface {
 	// Begin returns where the visitor goes to log in. An error is that the provider doesn't answer.
 	Begin(http.ResponseWriter, *http.Request) (address string, err error)
 	// Finish returns who comes back from there: subject is who they are for good, and name is how they know themselves, or
-	// "". An error with a method Refusal() string is that the login isn't accepted, for a reason that visitors are told, and
+	// "". An error with a method Reason() string is that the login isn't accepted, for a reason that visitors are told, and
 	// any other that the provider doesn't answer.
 	Finish(http.ResponseWriter, *http.Request) (subject, name string, err error)
 	// End returns where a visitor goes who has logged out here, to log out there too, or "". It doesn't wait for the provider.
-	End() (address string)
+	LogoutURL() (address string)
 }
 
 // displayName is how the provider's visitor knows themselves. It is shown to nobody else.
@@ -64,7 +64,7 @@ func become(ctx context.Context, subject, name string) error {
 func (s *server) refuseLogin(w http.ResponseWriter, r *http.Request, err error) {
 	var refusal interface {
 		error
-		Refusal() string
+		Reason() string
 	}
 	if !errors.As(err, &refusal) {
 		unavailable(w, r, s.Logger, "The login provider", err)
@@ -73,7 +73,7 @@ func (s *server) refuseLogin(w http.ResponseWriter, r *http.Request, err error) 
 	if errors.Unwrap(refusal) != nil { // something that the visitor isn't told
 		s.Logger.WarnContext(r.Context(), "login refused", "error", err)
 	}
-	refuse(w, r, http.StatusForbidden, refusal.Refusal())
+	refuse(w, r, http.StatusForbidden, refusal.Reason())
 }
 
 // endLogin ends sessions, and where a provider knows the visitor, leads there. What is ended here is ended whether the
@@ -86,7 +86,7 @@ func (s *server) endLogin(w http.ResponseWriter, r *http.Request, end func(conte
 	}
 	err := end(ctx)
 	if err == nil && user != "" {
-		if address := s.Login.End(); address != "" {
+		if address := s.Login.LogoutURL(); address != "" {
 			leave(w, r, address)
 			return
 		}

@@ -18,7 +18,7 @@ type page struct {
 	reasons        []string // for what is off, each once
 }
 
-func readPage(t *testing.T, a answer) page {
+func readPage(t *testing.T, r response) page {
 	t.Helper()
 	type element struct {
 		name, class, action string
@@ -27,7 +27,7 @@ func readPage(t *testing.T, a answer) page {
 	var p page
 	var open []element
 	last := func() element { return open[len(open)-1] }
-	decoder := xml.NewDecoder(strings.NewReader(a.Body))
+	decoder := xml.NewDecoder(strings.NewReader(r.Body))
 	decoder.Strict, decoder.AutoClose, decoder.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
 	for {
 		part, err := decoder.Token()

@@ -36,13 +36,13 @@ func TestErrorsOfSessions(t *testing.T) {
 			recorder := httptest.NewRecorder()
 			request := httptest.NewRequest(http.MethodPost, "/api/visits", nil)
 			handler(recorder, request, fmt.Errorf("do it: %w", test.err))
-			response := recorder.Result()
-			response.Request = request
-			body, err := io.ReadAll(response.Body)
+			result := recorder.Result()
+			result.Request = request
+			body, err := io.ReadAll(result.Body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			answer{response, string(body)}.problem(t, test.status, test.detail)
+			response{result, string(body)}.problem(t, test.status, test.detail)
 			if logged := strings.Contains(log.String(), test.err.Error()); logged != test.logged {
 				t.Errorf("logged: %v, want %v: %s", logged, test.logged, &log)
 			}

@@ -20,11 +20,11 @@ type list struct {
 	Next string `json:"next"`
 }
 
-func (a answer) list(t *testing.T) (l list) {
+func (r response) list(t *testing.T) (l list) {
 	t.Helper()
-	a.expect(t, 200)
-	if err := json.Unmarshal([]byte(a.Body), &l); err != nil || l.Sessions == nil {
-		t.Fatalf("%v: %.300s", err, a.Body)
+	r.expect(t, 200)
+	if err := json.Unmarshal([]byte(r.Body), &l); err != nil || l.Sessions == nil {
+		t.Fatalf("%v: %.300s", err, r.Body)
 	}
 	return l
 }
@@ -44,9 +44,9 @@ func (f *fleet) logIn(t *testing.T, user string, sessions int) {
 }
 
 func TestSessionsPageByPage(t *testing.T) {
-	f, v := oneServer(t)
+	f, c := oneServer(t)
 	f.logIn(t, "ann", 44)
-	v.post("/login", "user=ann").expect(t, 200)
+	c.post("/login", "user=ann").expect(t, 200)
 	for _, test := range []struct {
 		limit string
 		pages []int
@@ -58,7 +58,7 @@ func TestSessionsPageByPage(t *testing.T) {
 	} {
 		seen, cursor := map[string]bool{}, ""
 		for i, size := range test.pages {
-			l := v.get("/api/sessions?cursor=" + url.QueryEscape(cursor) + test.limit).list(t)
+			l := c.get("/api/sessions?cursor=" + url.QueryEscape(cursor) + test.limit).list(t)
 			if last := i == len(test.pages)-1; len(l.Sessions) != size || last != (l.Next == "") {
 				t.Errorf("%q: page %d has %d sessions, want %d; the next is %q", test.limit, i, len(l.Sessions), size, l.Next)
 			}
@@ -71,23 +71,23 @@ func TestSessionsPageByPage(t *testing.T) {
 			t.Errorf("%q: %d different sessions, want 45", test.limit, len(seen))
 		}
 	}
-	v.get("/api/sessions?limit=100").lacks(t, `"next"`)
+	c.get("/api/sessions?limit=100").lacks(t, `"next"`)
 }
 
 func TestListsTakeNoNonsense(t *testing.T) {
-	_, v := oneServer(t)
-	v.post("/login", "user=ann").expect(t, 200)
+	_, c := oneServer(t)
+	c.post("/login", "user=ann").expect(t, 200)
 	for _, limit := range []string{"", "0", "-1", "101", "1.5", "x", "99999999999999999999"} {
-		v.get("/api/sessions?limit="+limit).problem(t, 422, "query parameter limit is "+strconv.Quote(limit)+": allowed is a whole number from 1 to 100")
+		c.get("/api/sessions?limit="+limit).problem(t, 422, "query parameter limit is "+strconv.Quote(limit)+": allowed is a whole number from 1 to 100")
 	}
-	v.get("/api/sessions?cursor=x").problem(t, 422, `query parameter cursor is "x": allowed is the value of next`)
+	c.get("/api/sessions?cursor=x").problem(t, 422, `query parameter cursor is "x": allowed is the value of next`)
 }
 
 // Expired sessions leave gaps in a store's pages. A visitor sees neither an empty page for no reason, nor waits for all of
 // them.
 func TestGapsInTheList(t *testing.T) {
-	f, v := oneServer(t)
-	v.post("/login", "user=ann").expect(t, 200)
+	f, c := oneServer(t)
+	c.post("/login", "user=ann").expect(t, 200)
 	live := session.UserSession{ID: session.ID{1}, Record: session.Record{User: "ann", UserAgent: "Phone"}}
 	var asked []session.PageQuery
 	pagesBefore := 2 // that are empty
@@ -103,38 +103,38 @@ func TestGapsInTheList(t *testing.T) {
 		}
 		return page, nil
 	}
-	if l := v.get("/api/sessions").list(t); len(l.Sessions) != 2 || l.Next != "" || len(asked) != 4 {
+	if l := c.get("/api/sessions").list(t); len(l.Sessions) != 2 || l.Next != "" || len(asked) != 4 {
 		t.Errorf("got %+v after %d questions", l, len(asked))
 	}
 	asked = nil
-	if l := v.get("/api/sessions?limit=1").list(t); len(l.Sessions) != 1 || l.Next != "3" || len(asked) != 3 {
+	if l := c.get("/api/sessions?limit=1").list(t); len(l.Sessions) != 1 || l.Next != "3" || len(asked) != 3 {
 		t.Errorf("one: got %+v after %d questions", l, len(asked))
 	}
-	v.get("/").expect(t, 200).contains(t, "Phone").lacks(t, "The list goes on")
+	c.get("/").expect(t, 200).contains(t, "Phone").lacks(t, "The list goes on")
 
 	asked, pagesBefore = nil, 1000
-	if l := v.get("/api/sessions").list(t); len(l.Sessions) != 0 || l.Next != "5" || len(asked) != 5 {
+	if l := c.get("/api/sessions").list(t); len(l.Sessions) != 0 || l.Next != "5" || len(asked) != 5 {
 		t.Errorf("a long gap: got %+v after %d questions", l, len(asked))
 	}
-	v.get("/").expect(t, 200).contains(t, `The list goes on <a href="/api/sessions?cursor=5">as data</a>`).lacks(t, "None is listed yet")
+	c.get("/").expect(t, 200).contains(t, `The list goes on <a href="/api/sessions?cursor=5">as data</a>`).lacks(t, "None is listed yet")
 }
 
 // However often a user has logged in, the page stays small, and costs the store little.
 func TestPageOfAUserWithManySessions(t *testing.T) {
-	f, v := oneServer(t)
+	f, c := oneServer(t)
 	f.logIn(t, "ann", 4000)
-	v.post("/login", "user=ann").expect(t, 200)
+	c.post("/login", "user=ann").expect(t, 200)
 	f.operations.since()
-	a := v.get("/").expect(t, 200).contains(t, "Only the newest are shown.")
+	r := c.get("/").expect(t, 200).contains(t, "Only the newest are shown.")
 	if got := f.operations.since(); got != "load list" {
 		t.Errorf("the page cost the store %q", got)
 	}
-	if shown := strings.Count(a.Body, `class="agent"`); shown != 20 || len(a.Body) > 32<<10 {
-		t.Errorf("the page shows %d sessions in %d bytes", shown, len(a.Body))
+	if shown := strings.Count(r.Body, `class="agent"`); shown != 20 || len(r.Body) > 32<<10 {
+		t.Errorf("the page shows %d sessions in %d bytes", shown, len(r.Body))
 	}
-	for _, href := range strings.Split(a.Body, `href="`)[1:] {
+	for _, href := range strings.Split(r.Body, `href="`)[1:] {
 		if href, _, _ = strings.Cut(href, `"`); strings.HasPrefix(href, "/api/sessions?") {
-			if l := v.get(href).list(t); len(l.Sessions) != 20 || l.Next == "" {
+			if l := c.get(href).list(t); len(l.Sessions) != 20 || l.Next == "" {
 				t.Errorf("%s has %d sessions", href, len(l.Sessions))
 			}
 			return
@@ -145,11 +145,11 @@ func TestPageOfAUserWithManySessions(t *testing.T) {
 
 // A page of the store has at most session.MaxPage sessions: this takes several.
 func TestLogoutEverywhereEndsAll(t *testing.T) {
-	f, v := oneServer(t)
+	f, c := oneServer(t)
 	f.logIn(t, "ann", 20_000)
 	f.logIn(t, "bob", 1)
-	v.post("/login", "user=ann").expect(t, 200)
-	v.post("/logout/everywhere", "").expect(t, 200, noSession)
+	c.post("/login", "user=ann").expect(t, 200)
+	c.post("/logout/everywhere", "").expect(t, 200, noSession)
 	for user, want := range map[string]int{"ann": 0, "bob": 1} {
 		page, err := f.store.UserSessions(t.Context(), user, session.PageQuery{Now: time.Now(), Limit: 10})
 		if err != nil || len(page.Sessions) != want {

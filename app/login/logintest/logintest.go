@@ -37,21 +37,21 @@ const (
 type Provider struct {
 	Issuer string
 	// Claims changes the claims of ID tokens before they are signed; nil leaves them.
-	Claims func(claims map[string]any)
+	EditClaims func(claims map[string]any)
 	// Token changes ID tokens after they were signed; nil leaves them.
-	Token func(token string) string
+	EditToken func(token string) string
 	// Answer changes what the provider says to the application by way of the browser; nil leaves it.
-	Answer func(query url.Values)
+	EditRedirect func(query url.Values)
 	// SendsIssuer makes the provider name itself in its answers, and say of itself that it does (RFC 9207).
 	SendsIssuer bool
 	// Exchanges counts the requests for tokens, Discoveries those for the provider's configuration, and KeyRequests those
 	// for its keys.
 	Exchanges, Discoveries, KeyRequests atomic.Int64
 
-	down    atomic.Bool
-	replace sync.Map // http.Handler by path
-	store   *store
-	op      op.OpenIDProvider
+	down     atomic.Bool
+	handlers sync.Map // http.Handler by path
+	store    *store
+	op       op.OpenIDProvider
 }
 
 // Start starts a provider that ends with the test. It leads to the redirect addresses alone, and after a logout to the
@@ -76,7 +76,7 @@ func Start(t testing.TB, redirects ...string) *Provider {
 }
 
 // Down makes the provider fail every request, or stop failing.
-func (p *Provider) Down(down bool) { p.down.Store(down) }
+func (p *Provider) SetDown(down bool) { p.down.Store(down) }
 
 // The paths of what Replace can replace: a provider's configuration, its keys, and the exchange of codes for tokens.
 const (
@@ -86,12 +86,12 @@ const (
 )
 
 // Replace has handler answer the requests for a path in the provider's place, or, when handler is nil, the provider itself.
-func (p *Provider) Replace(path string, handler http.HandlerFunc) {
+func (p *Provider) Handle(path string, handler http.HandlerFunc) {
 	if handler == nil {
-		p.replace.Delete(path)
+		p.handlers.Delete(path)
 		return
 	}
-	p.replace.Store(path, handler)
+	p.handlers.Store(path, handler)
 }
 
 // RotateKey replaces the key that tokens are signed with. The old one is gone at once.
@@ -110,7 +110,7 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "down", http.StatusServiceUnavailable)
 		return
 	}
-	if handler, ok := p.replace.Load(r.URL.Path); ok {
+	if handler, ok := p.handlers.Load(r.URL.Path); ok {
 		handler.(http.HandlerFunc)(w, r)
 		return
 	}
@@ -118,17 +118,17 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	case loginPath:
 		p.login(w, r)
 	case ExchangePath:
-		p.change(w, r, func(answer map[string]any) {
+		p.serveEdited(w, r, func(answer map[string]any) {
 			if token, ok := answer["id_token"].(string); ok {
-				answer["id_token"] = p.changed(token)
+				answer["id_token"] = p.editToken(token)
 			}
 		})
 	case DiscoveryPath:
-		p.change(w, r, func(answer map[string]any) {
+		p.serveEdited(w, r, func(answer map[string]any) {
 			answer["authorization_response_iss_parameter_supported"] = p.SendsIssuer
 		})
 	default:
-		p.op.ServeHTTP(&redirection{w, p.answer}, r)
+		p.op.ServeHTTP(&redirectWriter{w, p.editRedirect}, r)
 	}
 }
 
@@ -152,17 +152,17 @@ func (p *Provider) login(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer is what the browser brings back to the application.
-func (p *Provider) answer(query url.Values) {
+func (p *Provider) editRedirect(query url.Values) {
 	if p.SendsIssuer {
 		query.Set("iss", p.Issuer)
 	}
-	if p.Answer != nil {
-		p.Answer(query)
+	if p.EditRedirect != nil {
+		p.EditRedirect(query)
 	}
 }
 
 // change answers as the provider does, with JSON that was changed.
-func (p *Provider) change(w http.ResponseWriter, r *http.Request, change func(map[string]any)) {
+func (p *Provider) serveEdited(w http.ResponseWriter, r *http.Request, change func(map[string]any)) {
 	recorder := httptest.NewRecorder()
 	p.op.ServeHTTP(recorder, r)
 	var answer map[string]any
@@ -178,8 +178,8 @@ func (p *Provider) change(w http.ResponseWriter, r *http.Request, change func(ma
 }
 
 // changed is an ID token with what is wrong about it.
-func (p *Provider) changed(token string) string {
-	if p.Claims != nil {
+func (p *Provider) editToken(token string) string {
+	if p.EditClaims != nil {
 		parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
 		if err != nil {
 			return err.Error()
@@ -188,11 +188,11 @@ func (p *Provider) changed(token string) string {
 		if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
 			return err.Error()
 		}
-		p.Claims(claims)
+		p.EditClaims(claims)
 		token = p.Sign(claims)
 	}
-	if p.Token != nil {
-		token = p.Token(token)
+	if p.EditToken != nil {
+		token = p.EditToken(token)
 	}
 	return token
 }
@@ -212,13 +212,13 @@ func (p *Provider) Sign(claims any) string {
 	return token
 }
 
-// A redirection is a response whose Location is changed when it has an answer for the application.
-type redirection struct {
+// A redirectWriter is a response whose Location is changed when it has an answer for the application.
+type redirectWriter struct {
 	http.ResponseWriter
 	change func(url.Values)
 }
 
-func (w *redirection) WriteHeader(status int) {
+func (w *redirectWriter) WriteHeader(status int) {
 	location, err := url.Parse(w.Header().Get("Location"))
 	if query := location.Query(); err == nil && strings.HasSuffix(location.Path, "/login/callback") {
 		w.change(query)

@@ -40,7 +40,9 @@ func (s *store) GetClientByClientID(ctx context.Context, id string) (op.Client, 
 
 func (s *store) SigningKey(context.Context) (op.SigningKey, error) { return s.key.Load(), nil }
 
-func (s *store) KeySet(context.Context) ([]op.Key, error) { return []op.Key{public{s.key.Load()}}, nil }
+func (s *store) KeySet(context.Context) ([]op.Key, error) {
+	return []op.Key{publicKey{s.key.Load()}}, nil
+}
 
 // A client gets what it asks of a user with the ID token, and may lead back to its root.
 type client struct {
@@ -85,7 +87,7 @@ type key struct {
 	private *rsa.PrivateKey
 }
 
-type public struct{ *key }
+type publicKey struct{ *key }
 
 func newKey() *key {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -98,6 +100,6 @@ func newKey() *key {
 func (k *key) ID() string                                  { return k.id }
 func (k *key) SignatureAlgorithm() jose.SignatureAlgorithm { return jose.RS256 }
 func (k *key) Key() any                                    { return k.private }
-func (k public) Algorithm() jose.SignatureAlgorithm        { return jose.RS256 }
-func (k public) Use() string                               { return "sig" }
-func (k public) Key() any                                  { return &k.private.PublicKey }
+func (k publicKey) Algorithm() jose.SignatureAlgorithm     { return jose.RS256 }
+func (k publicKey) Use() string                            { return "sig" }
+func (k publicKey) Key() any                               { return &k.private.PublicKey }
