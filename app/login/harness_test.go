@@ -30,7 +30,7 @@ type fleet struct {
 	next    int
 }
 
-// newFleet starts servers of a store, "token" or "memory", that send visitors to the issuer.
+// newFleet starts servers with a store, "token" or "memory", and a login at the issuer.
 func newFleet(t *testing.T, store, issuer string) *fleet {
 	t.Helper()
 	f := &fleet{log: &strings.Builder{}}
@@ -68,7 +68,7 @@ func newFleet(t *testing.T, store, issuer string) *fleet {
 	return f
 }
 
-// A visitor is a client whose requests go to the fleet's servers in turn.
+// A client keeps cookies and sends its requests to the fleet's servers in turn.
 type client struct {
 	*sessiontest.Client
 	t     *testing.T
@@ -98,13 +98,13 @@ func (r response) expect(t *testing.T, status int, text string) response {
 	return r
 }
 
-// begin returns where a login leads.
+// begin begins a login and returns the address that it redirects to.
 func (c *client) begin() string {
 	c.t.Helper()
 	return c.do(http.MethodPost, "/login").expect(c.t, http.StatusSeeOther, "").Header.Get("Location")
 }
 
-// user is who is logged in.
+// user returns the user who is logged in.
 func (c *client) user() string {
 	c.t.Helper()
 	var state struct {

@@ -13,12 +13,12 @@ import (
 	"stateless-servers/session/sealing/sealingtest"
 )
 
-// Each request of a login goes to another server than the one before.
-func TestLoginOverServers(t *testing.T) {
+// The requests of a login go to the servers in turn.
+func TestLoginAcrossServers(t *testing.T) {
 	stores(t, func(t *testing.T, store string) {
 		p := logintest.Start(t, redirect)
 		f := newFleet(t, store, p.Issuer)
-		for range 2 { // with the one server first, then with the other
+		for range 2 { // beginning at either server
 			f.next++
 			p.SendsIssuer = f.next > 1
 			c := f.client(t)
@@ -26,22 +26,22 @@ func TestLoginOverServers(t *testing.T) {
 			query := parse(t, address).Query()
 			if !strings.HasPrefix(address, p.Issuer+"/") || query.Get("code_challenge_method") != "S256" ||
 				query.Get("response_type") != "code" || query.Get("redirect_uri") != redirect {
-				t.Errorf("a login leads to %s", address)
+				t.Errorf("a login redirects to %s, want the provider with an authorization code request", address)
 			}
 			for _, secret := range []string{"state", "nonce", "code_challenge"} {
 				if len(query.Get(secret)) < 22 { // 128 bits in base64
-					t.Errorf("%s is %q", secret, query.Get(secret))
+					t.Errorf("%s is %q, want at least 128 bits", secret, query.Get(secret))
 				}
 			}
 			if _, ok := c.Cookies()["session"]; ok {
-				t.Error("a login that was only begun made a session")
+				t.Error("the begin of a login created a session, want none")
 			}
 			r := c.do(http.MethodGet, p.LogIn(t, address, "ann")).expect(t, http.StatusSeeOther, "")
 			if got := r.Header.Get("Location"); got != "/" {
-				t.Errorf("it leads to %q", got)
+				t.Errorf("a finished login redirects to %q, want /", got)
 			}
 			if _, ok := c.Cookies()["login"]; ok {
-				t.Error("the login's cookie is still there")
+				t.Error("the login's cookie is kept after the login, want it deleted")
 			}
 			for range f.servers {
 				if got := c.user(); got != logintest.Ann {
@@ -53,13 +53,13 @@ func TestLoginOverServers(t *testing.T) {
 	})
 }
 
-// Nobody gets in by the name that they claim.
-func TestAClaimedNameIsNotBelieved(t *testing.T) {
+// A user name in the request doesn't log anybody in.
+func TestUserParameterIsIgnored(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	c := newFleet(t, "memory", p.Issuer).client(t)
 	r := c.do(http.MethodPost, "/login?user="+logintest.Ann).expect(t, http.StatusSeeOther, "")
 	if got := parse(t, r.Header.Get("Location")).Host; got != parse(t, p.Issuer).Host {
-		t.Errorf("it leads to %q", got)
+		t.Errorf("it redirects to %q, want the provider", got)
 	}
 	if got := c.user(); got != "" {
 		t.Errorf("logged in as %q", got)
@@ -68,7 +68,7 @@ func TestAClaimedNameIsNotBelieved(t *testing.T) {
 	c.do(http.MethodPost, "/login", "Sec-Fetch-Site: cross-site").expect(t, http.StatusForbidden, "another site")
 }
 
-// What an address asks for is not where a login leads.
+// Parameters and headers of a request don't change where a login or a logout redirects.
 func TestNoOpenRedirect(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "memory", p.Issuer)
@@ -77,21 +77,21 @@ func TestNoOpenRedirect(t *testing.T) {
 		c := f.client(t)
 		r := c.do(http.MethodPost, "/login?"+more[1:], "Host: evil.example").expect(t, http.StatusSeeOther, "")
 		if got := parse(t, r.Header.Get("Location")).Query().Get("redirect_uri"); got != redirect {
-			t.Errorf("the provider is to lead to %q", got)
+			t.Errorf("redirect_uri is %q, want %q", got, redirect)
 		}
 		r = c.do(http.MethodGet, p.LogIn(t, r.Header.Get("Location"), "ann")+more).expect(t, http.StatusSeeOther, "")
 		if got := r.Header.Get("Location"); got != "/" {
-			t.Errorf("it leads to %q", got)
+			t.Errorf("the login redirects to %q, want /", got)
 		}
 		r = c.do(http.MethodPost, "/logout?post_logout_redirect_uri="+evil+"&logout_uri="+evil+more, "Host: evil.example",
 			"X-Forwarded-Host: evil.example").expect(t, http.StatusSeeOther, "")
 		if got := r.Header.Get("Location"); !strings.HasPrefix(got, p.Issuer+"/") || strings.Contains(got, "evil") {
-			t.Errorf("logout leads to %q", got)
+			t.Errorf("the logout redirects to %q, want the provider", got)
 		}
 	}
 }
 
-// What was in a session goes with whoever logs in, unless it was somebody else's. The id is new each time.
+// A login keeps the contents of the session, unless another user was logged in. The session id changes each time.
 func TestLoginRenewsTheSession(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	c := newFleet(t, "memory", p.Issuer).client(t)
@@ -113,7 +113,7 @@ func TestLoginRenewsTheSession(t *testing.T) {
 		thief := c.fleet.client(t)
 		thief.SetCookie("session", before)
 		if got := thief.user(); got != "" {
-			t.Errorf("the session before the login is %q's", got)
+			t.Errorf("the session id from before the login is logged in as %q, want nobody", got)
 		}
 	}
 	if got := c.user(); got != logintest.Bob {
@@ -121,15 +121,15 @@ func TestLoginRenewsTheSession(t *testing.T) {
 	}
 }
 
-func TestLogoutLeadsToTheProvider(t *testing.T) {
+func TestLogoutRedirectsToTheProvider(t *testing.T) {
 	stores(t, func(t *testing.T, store string) {
 		p := logintest.Start(t, redirect)
 		c := newFleet(t, store, p.Issuer).client(t)
-		c.do(http.MethodPost, "/logout").expect(t, http.StatusOK, "") // of nobody
+		c.do(http.MethodPost, "/logout").expect(t, http.StatusOK, "") // nobody is logged in
 		c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusSeeOther, "")
 		address := c.do(http.MethodPost, "/logout").expect(t, http.StatusSeeOther, "").Header.Get("Location")
 		if c.Cookies()["session"] != "" || c.user() != "" {
-			t.Error("the session is still there")
+			t.Error("the session is alive after logout")
 		}
 		response, err := http.DefaultTransport.RoundTrip(httptest.NewRequest(http.MethodGet, address, nil))
 		if err != nil {
@@ -137,19 +137,19 @@ func TestLogoutLeadsToTheProvider(t *testing.T) {
 		}
 		response.Body.Close()
 		if got := response.Header.Get("Location"); got != "http://lab.example/" {
-			t.Errorf("the provider leads back to %q: %s", got, response.Status)
+			t.Errorf("the provider redirects to %q (%s), want http://lab.example/", got, response.Status)
 		}
 	})
 }
 
-// Browsers hold redirects after a form to form-action, which names no provider.
-func TestFormsAreLedByAPage(t *testing.T) {
+// Browsers apply form-action to redirects after a form, and it doesn't list the provider. So a form gets a page that refreshes.
+func TestFormsGetAPageThatRefreshes(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	c := newFleet(t, "memory", p.Issuer).client(t)
-	r := c.do(http.MethodPost, "/login", "Accept: text/html").expect(t, http.StatusOK, "Going on to the login provider")
+	r := c.do(http.MethodPost, "/login", "Accept: text/html").expect(t, http.StatusOK, "Continue to the login provider")
 	address, ok := strings.CutPrefix(r.Header.Get("Refresh"), "0; url=")
 	if !ok || !strings.HasPrefix(address, p.Issuer) {
-		t.Fatalf("Refresh is %q", r.Header.Get("Refresh"))
+		t.Fatalf("Refresh is %q, want the provider's address", r.Header.Get("Refresh"))
 	}
 	if got := r.Header.Get("Content-Security-Policy"); !strings.Contains(got, "form-action 'self';") {
 		t.Errorf("the policy is %q", got)
@@ -160,8 +160,8 @@ func TestFormsAreLedByAPage(t *testing.T) {
 	}
 }
 
-// A provider that is down holds up logins alone, and only while it is down.
-func TestAProviderThatIsDownHoldsUpLoginAlone(t *testing.T) {
+// An outage of the provider affects logins only.
+func TestProviderOutageAffectsOnlyLogins(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	p.SetDown(true)
 	f := newFleet(t, "memory", p.Issuer)
@@ -174,13 +174,13 @@ func TestAProviderThatIsDownHoldsUpLoginAlone(t *testing.T) {
 		t.Helper()
 		r.expect(t, http.StatusServiceUnavailable, "The login provider doesn&#39;t answer")
 		if r.Header.Get("Retry-After") == "" {
-			t.Error("there is no Retry-After")
+			t.Error("the response lacks Retry-After")
 		}
 	}
 	down(c.do(http.MethodPost, "/login"))
 
 	p.SetDown(false)
-	for range f.servers { // each learns what the provider is
+	for range f.servers { // each gets the provider's configuration
 		f.client(t).begin()
 	}
 	callback := p.LogIn(t, c.begin(), "ann")
@@ -197,17 +197,17 @@ func TestAProviderThatIsDownHoldsUpLoginAlone(t *testing.T) {
 	p.EditToken = nil
 	c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusSeeOther, "")
 	p.SetDown(true)
-	f.client(t).begin() // leads to where the provider was last
+	f.client(t).begin() // uses the known configuration
 	if got := c.user(); got != logintest.Ann {
 		t.Errorf("logged in as %q", got)
 	}
 	c.do(http.MethodPost, "/logout")
 	if got := c.user(); got != "" {
-		t.Errorf("still logged in as %q", got)
+		t.Errorf("logged in as %q after logout, want nobody", got)
 	}
 }
 
-// A client that has a secret logs nobody in without it.
+// A client with a secret logs nobody in without it.
 func TestClientSecret(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	for secret, want := range map[string]string{logintest.ClientSecret: logintest.Ann, "another": "", "": ""} {
@@ -230,25 +230,25 @@ func TestClientSecret(t *testing.T) {
 			t.Errorf("with the secret %q: %q, %v", secret, subject, err)
 		}
 		if err != nil && (strings.Contains(address, "another") || strings.Contains(err.Error(), "another")) {
-			t.Errorf("the secret is told: %s, %v", address, err)
+			t.Errorf("the address or the error contains the secret: %s, %v", address, err)
 		}
 	}
 }
 
-func TestKeysOfTheProviderRotate(t *testing.T) {
+func TestProviderRotatesItsKeys(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
 	for range 3 {
 		for range f.servers {
 			c := f.client(t)
 			c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusSeeOther, "")
-			f.next++ // the other one finishes next time
+			f.next++ // next time the other server finishes
 		}
 		p.RotateKey()
 	}
 }
 
-func TestTheCookieOfALogin(t *testing.T) {
+func TestLoginCookie(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	client, err := login.New(login.Options{
 		Issuer: p.Issuer, ClientID: logintest.ClientID, RedirectURL: redirect, Keys: sealingtest.Keys(t, "a"),
@@ -267,9 +267,9 @@ func TestTheCookieOfALogin(t *testing.T) {
 		t.Errorf("the cookie is %v", cookie)
 	}
 	query := parse(t, address).Query()
-	for _, secret := range []string{"state", "nonce", "code_challenge"} { // shorter ones are in the ciphertext by chance
+	for _, secret := range []string{"state", "nonce", "code_challenge"} { // shorter values could be in the ciphertext by chance
 		if strings.Contains(cookie.Value, query.Get(secret)) {
-			t.Errorf("the cookie shows %s", secret)
+			t.Errorf("the cookie contains %s in plain text", secret)
 		}
 	}
 }

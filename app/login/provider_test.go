@@ -6,7 +6,7 @@ import (
 	"golang.org/x/oauth2"
 )
 
-func TestHowAClientSaysWhoItIs(t *testing.T) {
+func TestAuthStyle(t *testing.T) {
 	const header, params = oauth2.AuthStyleInHeader, oauth2.AuthStyleInParams
 	for _, test := range []struct {
 		secret  string

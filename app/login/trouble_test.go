@@ -13,8 +13,8 @@ import (
 	"stateless-servers/app/login/logintest"
 )
 
-// Clocks differ by a minute, not by ten.
-func TestClocksOfTheProvider(t *testing.T) {
+// A clock skew of a minute is accepted, and one of ten minutes refused.
+func TestClockSkew(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
 	in := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
@@ -30,15 +30,15 @@ func TestClocksOfTheProvider(t *testing.T) {
 		{"expired a minute ago", map[string]time.Duration{"exp": -minute}, false},
 		{"valid in a minute", map[string]time.Duration{"nbf": minute}, false},
 		{"issued in a minute", map[string]time.Duration{"iat": minute}, false},
-		// Microsoft Entra ID dates its tokens back by five minutes.
-		{"dated back by five minutes and a minute slow", map[string]time.Duration{"iat": -6 * minute, "nbf": -6 * minute}, false},
+		// Microsoft Entra ID sets the issue time of tokens five minutes back.
+		{"issued five minutes ago and a minute slow", map[string]time.Duration{"iat": -6 * minute, "nbf": -6 * minute}, false},
 		{"ten minutes slow", map[string]time.Duration{"iat": -10 * minute, "nbf": -10 * minute, "exp": 50 * minute}, true},
 		{"ten minutes fast", map[string]time.Duration{"iat": 10 * minute, "nbf": 10 * minute, "exp": 70 * minute}, true},
 		{"expired ten minutes ago", map[string]time.Duration{"exp": -10 * minute}, true},
 		{"valid in ten minutes", map[string]time.Duration{"nbf": 10 * minute}, true},
 		{"issued in ten minutes", map[string]time.Duration{"iat": 10 * minute}, true},
 		{"issued ten minutes ago", map[string]time.Duration{"iat": -10 * minute}, true},
-		{"issued ages from now", map[string]time.Duration{"iat": 280 * 365 * 24 * time.Hour}, true},
+		{"issued in 280 years", map[string]time.Duration{"iat": 280 * 365 * 24 * time.Hour}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p.EditClaims = func(claims map[string]any) {
@@ -65,7 +65,7 @@ func TestClocksOfTheProvider(t *testing.T) {
 	}
 }
 
-// The page shows the provider's name for a visitor if it is one that can be seen, and else the subject.
+// The page shows the user's name from the provider if it is printable, and otherwise the subject.
 func TestNamesFromTheProvider(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "memory", p.Issuer)
@@ -96,18 +96,18 @@ func TestNamesFromTheProvider(t *testing.T) {
 	}
 }
 
-// However a provider fails to answer, the login gets 503. When it answers again, the same login goes on, unless its code was
-// used.
-func TestAProviderThatFailsHalfway(t *testing.T) {
+// If the provider fails during a login, in any way, the login gets a 503. When the provider works again, the same login
+// finishes, unless its code was used.
+func TestProviderFailsDuringLogin(t *testing.T) {
 	slow := map[string]http.HandlerFunc{
 		"hangs": func(_ http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body) // or the server doesn't see that the client leaves
+			io.Copy(io.Discard, r.Body) // otherwise the server doesn't notice that the client disconnects
 			<-r.Context().Done()
 		},
-		"answers a byte at a time": func(w http.ResponseWriter, r *http.Request) {
+		"responds a byte at a time": func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
 			w.Header().Set("Content-Type", "application/json")
-			for range 1000 { // the server ends it long before
+			for range 1000 { // the client gives up long before
 				io.WriteString(w, " ")
 				http.NewResponseController(w).Flush()
 				select {
@@ -128,7 +128,7 @@ func TestAProviderThatFailsHalfway(t *testing.T) {
 			io.WriteString(w, strings.Repeat(" ", 2<<20))
 			io.WriteString(w, `{"keys":[],"access_token":"a","token_type":"Bearer"}`)
 		},
-		"unpacks without end": func(w http.ResponseWriter, _ *http.Request) {
+		"is a gzip bomb": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			packed := gzip.NewWriter(w)
 			io.WriteString(packed, strings.Repeat(" ", 2<<20))
@@ -149,7 +149,7 @@ func TestAProviderThatFailsHalfway(t *testing.T) {
 		}
 		p.Handle(path, nil)
 		status, user := http.StatusSeeOther, logintest.Ann
-		if path == logintest.KeysPath { // which are asked for when the code was used
+		if path == logintest.KeysPath { // requested after the code was used
 			status, user = http.StatusForbidden, ""
 		}
 		c.do(http.MethodGet, callback).expect(t, status, "")
@@ -171,7 +171,7 @@ func TestAProviderThatFailsHalfway(t *testing.T) {
 	}
 }
 
-// Tokens that name keys that don't exist don't make servers ask for keys without bound, nor hold up other logins.
+// Tokens with unknown keys cause only a bounded number of requests for keys, and don't affect other logins.
 func TestUnknownKeys(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
@@ -196,15 +196,15 @@ func TestUnknownKeys(t *testing.T) {
 			a.expect(t, http.StatusForbidden, "")
 		}
 	}
-	most := 12 + int64(time.Since(begun)/(10*time.Second))
-	if got := p.KeyRequests.Load(); got < 2 || got > most {
-		t.Errorf("%d logins asked for keys %d times, want 2 to %d", logins, got, most)
+	limit := 12 + int64(time.Since(begun)/(10*time.Second))
+	if got := p.KeyRequests.Load(); got < 2 || got > limit {
+		t.Errorf("%d logins caused %d requests for keys, want 2 to %d", logins, got, limit)
 	}
 	p.EditToken = nil
 	login().expect(t, http.StatusSeeOther, "")
 }
 
-// Callbacks of one login at the same time log in its user, and nobody else.
+// Concurrent redirects of one login log in its user only.
 func TestParallelCallbacks(t *testing.T) {
 	stores(t, func(t *testing.T, store string) {
 		p := logintest.Start(t, redirect)
@@ -227,7 +227,7 @@ func TestParallelCallbacks(t *testing.T) {
 			switch a.StatusCode {
 			case http.StatusSeeOther:
 				finished, want = finished+1, logintest.Ann
-			case http.StatusForbidden: // the code was used
+			case http.StatusForbidden: // another request used the code
 			default:
 				a.expect(t, http.StatusForbidden, "")
 			}
@@ -236,14 +236,14 @@ func TestParallelCallbacks(t *testing.T) {
 			}
 		}
 		if finished == 0 {
-			t.Error("none of them logged in")
+			t.Error("none of the requests logged in, want at least one")
 		}
 		f.client(t).do(http.MethodGet, callback).expect(t, http.StatusForbidden, "")
 	})
 }
 
-// A cookie that another site of the host planted doesn't stand in the way of the server's own.
-func TestAPlantedCookieOfALogin(t *testing.T) {
+// A second login cookie, which another site on the same host set, doesn't prevent a login.
+func TestSecondLoginCookie(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
 	attacker := f.client(t)
@@ -258,8 +258,8 @@ func TestAPlantedCookieOfALogin(t *testing.T) {
 	}
 }
 
-// Logout ends the session and asks the provider nothing, whether the server knows it or not.
-func TestLogoutAsksNothing(t *testing.T) {
+// Logout ends the session and sends no request to the provider, whether or not its configuration is known.
+func TestLogoutSendsNoRequest(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
 	for _, known := range []bool{true, false} {
@@ -271,16 +271,16 @@ func TestLogoutAsksNothing(t *testing.T) {
 				c.fleet = newFleet(t, "token", p.Issuer) // servers with the same keys, that have just started
 			}
 			p.Handle(logintest.DiscoveryPath, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-			asked := p.Discoveries.Load()
+			before := p.Discoveries.Load()
 			r := c.do(http.MethodPost, "/logout")
-			if leads := strings.HasPrefix(r.Header.Get("Location"), p.Issuer); leads != known {
-				t.Errorf("it leads to %q: %s", r.Header.Get("Location"), r.Status)
+			if redirects := strings.HasPrefix(r.Header.Get("Location"), p.Issuer); redirects != known {
+				t.Errorf("the logout redirects to %q: %s", r.Header.Get("Location"), r.Status)
 			}
-			if n := p.Discoveries.Load() - asked; n != 0 {
-				t.Errorf("the provider was asked %d times", n)
+			if n := p.Discoveries.Load() - before; n != 0 {
+				t.Errorf("the provider got %d requests, want none", n)
 			}
 			if got := c.user(); got != "" {
-				t.Errorf("still logged in as %q", got)
+				t.Errorf("logged in as %q after logout, want nobody", got)
 			}
 		})
 	}

@@ -25,10 +25,10 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	user := strings.TrimSpace(value)
 	if !isName(user) {
-		refuse(w, r, http.StatusUnprocessableEntity, badValue("form field user", value, "1 to 64 printable characters, one of them visible"))
+		writeError(w, r, http.StatusUnprocessableEntity, badValueDetail("form field user", value, "1 to 64 printable characters, one of them visible"))
 		return
 	}
-	s.answerSession(w, r, session.From(r.Context()).Login(r.Context(), user))
+	s.respondWithSession(w, r, session.From(r.Context()).Login(r.Context(), user))
 }
 
 // isName reports whether user is a name that can be seen: 1 to maxUser printable characters of UTF-8, among them a letter,
@@ -49,15 +49,15 @@ func isBlank(c rune) bool {
 }
 
 func (s *server) logout(w http.ResponseWriter, r *http.Request) {
-	s.endLogin(w, r, session.From(r.Context()).Logout)
+	s.endAndRedirect(w, r, session.From(r.Context()).Logout)
 }
 
 func (s *server) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
-	s.endLogin(w, r, session.From(r.Context()).LogoutEverywhere)
+	s.endAndRedirect(w, r, session.From(r.Context()).LogoutEverywhere)
 }
 
-// answerSession answers with the session after a change of who is logged in, or with why there was none.
-func (s *server) answerSession(w http.ResponseWriter, r *http.Request, err error) {
+// respondWithSession answers with the session after a change of who is logged in, or with why there was none.
+func (s *server) respondWithSession(w http.ResponseWriter, r *http.Request, err error) {
 	var state sessionState
 	if err == nil {
 		state, err = s.state(r.Context())
@@ -66,7 +66,7 @@ func (s *server) answerSession(w http.ResponseWriter, r *http.Request, err error
 		s.sessionError(w, r, err)
 		return
 	}
-	s.done(w, r, state)
+	s.respond(w, r, state)
 }
 
 // userSession is one session of a user as GET /api/sessions shows it.
@@ -88,19 +88,19 @@ func (s *server) getSessions(w http.ResponseWriter, r *http.Request) {
 	if user == "" {
 		// RFC 9110 wants a challenge with a 401. There is no registered one for login by a form.
 		w.Header().Set("WWW-Authenticate", `Form action="/login"`)
-		refuse(w, r, http.StatusUnauthorized, "Nobody is logged in. Log in with POST /login.")
+		writeError(w, r, http.StatusUnauthorized, "Nobody is logged in. Log in with POST /login.")
 		return
 	}
 	query := r.URL.Query()
-	limit, ok := listLimit(query)
+	limit, ok := parseListLimit(query)
 	if !ok {
-		refuse(w, r, http.StatusUnprocessableEntity, badValue("query parameter limit", query.Get("limit"),
-			"a whole number from 1 to "+strconv.Itoa(maxListed)))
+		writeError(w, r, http.StatusUnprocessableEntity, badValueDetail("query parameter limit", query.Get("limit"),
+			"a whole number from 1 to "+strconv.Itoa(maxListLimit)))
 		return
 	}
 	list, next, err := listSessions(r.Context(), query.Get("cursor"), limit)
 	if errors.Is(err, session.ErrInvalid) {
-		refuse(w, r, http.StatusUnprocessableEntity, badValue("query parameter cursor", query.Get("cursor"),
+		writeError(w, r, http.StatusUnprocessableEntity, badValueDetail("query parameter cursor", query.Get("cursor"),
 			"the value of next in the answer before"))
 		return
 	}
@@ -116,17 +116,17 @@ func (s *server) getSessions(w http.ResponseWriter, r *http.Request) {
 
 // How many sessions a list shows.
 const (
-	usuallyListed = 20
-	maxListed     = 100
+	defaultListLimit = 20
+	maxListLimit     = 100
 )
 
-// listLimit returns the query's limit of a list, and false when it has one that is not allowed.
-func listLimit(query url.Values) (int, bool) {
+// parseListLimit returns the query's limit of a list, and false when it has one that is not allowed.
+func parseListLimit(query url.Values) (int, bool) {
 	if !query.Has("limit") {
-		return usuallyListed, true
+		return defaultListLimit, true
 	}
 	limit, err := strconv.Atoi(query.Get("limit"))
-	return limit, err == nil && 1 <= limit && limit <= maxListed
+	return limit, err == nil && 1 <= limit && limit <= maxListLimit
 }
 
 // listSessions returns at most limit sessions of the user who is logged in, and the cursor of the next page, "" on the
@@ -142,7 +142,7 @@ func listSessions(ctx context.Context, cursor string, limit int) (list []userSes
 		}
 		for _, info := range infos {
 			list = append(list, userSession{
-				info.ID.String(), toSecond(info.Created), toSecond(info.LastSeen), info.UserAgent, info.Current,
+				info.ID.String(), truncateToSecond(info.Created), truncateToSecond(info.LastSeen), info.UserAgent, info.Current,
 			})
 		}
 		if next == "" || len(list) >= limit {

@@ -43,7 +43,7 @@ func (s *server) state(ctx context.Context) (sessionState, error) {
 		Server: s.Server, Zone: s.Zone, Store: s.Sessions.Promises().Name, Authenticated: info.User != "", User: info.User,
 	}
 	if found {
-		state.Created, state.Expires = toSecond(info.Created), toSecond(info.Expires)
+		state.Created, state.Expires = truncateToSecond(info.Created), truncateToSecond(info.Expires)
 	}
 	if s.Login != nil && state.Authenticated {
 		if state.Name, _, err = displayName.Get(ctx); err != nil {
@@ -57,8 +57,8 @@ func (s *server) state(ctx context.Context) (sessionState, error) {
 	return state, err
 }
 
-// toSecond gives times the precision that every store keeps.
-func toSecond(t time.Time) *time.Time {
+// truncateToSecond gives times the precision that every store keeps.
+func truncateToSecond(t time.Time) *time.Time {
 	t = t.UTC().Truncate(time.Second)
 	return &t
 }
@@ -78,7 +78,7 @@ func (s *server) addVisit(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	s.done(w, r, struct {
+	s.respond(w, r, struct {
 		Visits int64  `json:"visits"`
 		Server string `json:"server"`
 	}{n, s.Server})
@@ -95,8 +95,8 @@ const maxQuantity = 1000
 
 func (s *server) changeCart(w http.ResponseWriter, r *http.Request) {
 	sku := r.PathValue("sku")
-	if !sold(sku) {
-		refuse(w, r, http.StatusNotFound, badValue("product", sku, "one of "+strings.Join(skus(), ", ")))
+	if !isSold(sku) {
+		writeError(w, r, http.StatusNotFound, badValueDetail("product", sku, "one of "+strings.Join(skus(), ", ")))
 		return
 	}
 	quantity, ok := formInteger(w, r, "quantity", -maxQuantity, maxQuantity)
@@ -108,7 +108,7 @@ func (s *server) changeCart(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	s.done(w, r, struct {
+	s.respond(w, r, struct {
 		Cart   map[string]int64 `json:"cart"`
 		Server string           `json:"server"`
 	}{lines, s.Server})
@@ -165,10 +165,10 @@ func (s *server) addScore(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	player := s.playerName(info)
 	if err := s.Board.Record(ctx, player, score); err != nil {
-		unavailable(w, r, s.Logger, "The leaderboard", err)
+		writeUnavailable(w, r, s.Logger, "The leaderboard", err)
 		return
 	}
-	s.done(w, r, struct {
+	s.respond(w, r, struct {
 		Name   string `json:"name"`
 		Score  int64  `json:"score"`
 		Server string `json:"server"`
@@ -191,7 +191,7 @@ func (s *server) playerName(info session.Info) string {
 func (s *server) getLeaderboard(w http.ResponseWriter, r *http.Request) {
 	entries, err := s.top(r.Context())
 	if err != nil {
-		unavailable(w, r, s.Logger, "The leaderboard", err)
+		writeUnavailable(w, r, s.Logger, "The leaderboard", err)
 		return
 	}
 	writeJSON(w, struct {

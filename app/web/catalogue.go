@@ -30,4 +30,4 @@ func skus() []string {
 	return list
 }
 
-func sold(sku string) bool { return slices.Contains(skus(), sku) }
+func isSold(sku string) bool { return slices.Contains(skus(), sku) }

@@ -34,7 +34,7 @@ func document(title string, data g.Node, content ...g.Node) g.Node {
 			h.A(h.Class("skip"), h.Href("#main"), g.Text("Skip to the content")),
 			h.Header(h.Class("bar"),
 				h.A(h.Class("brand"), h.Href("/"),
-					h.Span(h.Class("mark"), unspoken(),
+					h.Span(h.Class("mark"), ariaHidden(),
 						h.I(h.Class("server-4")), h.I(h.Class("server-0")), h.I(h.Class("server-2"))),
 					g.Text("Stateless Servers")),
 				h.P(g.Text("Any server may answer. The session follows.")),
@@ -63,7 +63,7 @@ func errorDocument(status int, detail, server string) g.Node {
 			),
 			h.P(h.Class("where"), g.Text(detail)),
 			h.Div(h.Class("row"),
-				g.If(ended, post("/logout", h.Button(g.Text("Start afresh")))),
+				g.If(ended, postForm("/logout", h.Button(g.Text("Start afresh")))),
 				h.A(h.Class(toPage), h.Href("/"), g.Text("Go to the page")),
 			),
 			g.If(server != "", h.P(h.Class("where"), g.Text("Answered by "+server))),
@@ -82,13 +82,13 @@ func panel(class, name, title string, content ...g.Node) g.Node {
 // controls are what a visitor can do, or when there is a reason why not, that reason and the controls switched off.
 func controls(reason string, content ...g.Node) g.Node {
 	return g.Group{
-		why(reason),
+		reasonText(reason),
 		h.FieldSet(g.If(reason != "", h.Disabled()), g.Group(content)),
 	}
 }
 
-// why gives a reason, if there is one.
-func why(reason string) g.Node {
+// reasonText gives a reason, if there is one.
+func reasonText(reason string) g.Node {
 	return g.If(reason != "", h.P(h.Class("why"), g.Text(reason)))
 }
 
@@ -97,13 +97,13 @@ func status(text string) g.Node {
 	return h.P(h.Class("status"), h.Role("status"), g.Text(text))
 }
 
-// post is a form that works without JavaScript.
-func post(action string, content ...g.Node) g.Node {
+// postForm is a form that works without JavaScript.
+func postForm(action string, content ...g.Node) g.Node {
 	return h.Form(h.Method("post"), h.Action(action), g.Group(content))
 }
 
-// moment shows a time to people and to programs. Where there is none yet, it is empty.
-func moment(t *time.Time, attributes ...g.Node) g.Node {
+// timeElement shows a time to people and to programs. Where there is none yet, it is empty.
+func timeElement(t *time.Time, attributes ...g.Node) g.Node {
 	if t == nil {
 		return h.Time(attributes...)
 	}
@@ -111,14 +111,14 @@ func moment(t *time.Time, attributes ...g.Node) g.Node {
 		g.Text(t.UTC().Format("2 Jan, 15:04 UTC")))
 }
 
-// money writes an amount of cents.
-func money(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }
+// formatCents writes an amount of cents.
+func formatCents(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }
 
 // space keeps words apart that are in elements side by side.
 func space() g.Node { return g.Text(" ") }
 
-// unspoken keeps an element from screen readers.
-func unspoken() g.Node { return h.Aria("hidden", "true") }
+// ariaHidden keeps an element from screen readers.
+func ariaHidden() g.Node { return h.Aria("hidden", "true") }
 
 // hiddenIf hides an element, which static/script.js may show later.
 func hiddenIf(condition bool) g.Node { return g.If(condition, g.Attr("hidden")) }

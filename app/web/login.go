@@ -30,30 +30,30 @@ const displayName = session.Key[string]("name")
 func (s *server) beginLogin(w http.ResponseWriter, r *http.Request) {
 	address, err := s.Login.Begin(w, r)
 	if err != nil {
-		unavailable(w, r, s.Logger, "The login provider", err)
+		writeUnavailable(w, r, s.Logger, "The login provider", err)
 		return
 	}
-	leave(w, r, address)
+	redirectToProvider(w, r, address)
 }
 
 // finishLogin logs the subject in. It leads to the page, and nowhere else.
 func (s *server) finishLogin(w http.ResponseWriter, r *http.Request) {
 	subject, name, err := s.Login.Finish(w, r)
 	if err != nil {
-		s.refuseLogin(w, r, err)
+		s.writeLoginError(w, r, err)
 		return
 	}
-	if err := become(r.Context(), subject, name); err != nil {
+	if err := logIn(r.Context(), subject, name); err != nil {
 		s.sessionError(w, r, err)
 		return
 	}
-	s.remember(w, r)
+	s.recordServer(w, r)
 	w.Header().Set("Location", "/")
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// become logs in the subject, and stores the name in the new session.
-func become(ctx context.Context, subject, name string) error {
+// logIn logs in the subject, and stores the name in the new session.
+func logIn(ctx context.Context, subject, name string) error {
 	if !isName(name) {
 		name = subject
 	}
@@ -61,24 +61,24 @@ func become(ctx context.Context, subject, name string) error {
 	return session.From(ctx).Login(ctx, subject)
 }
 
-func (s *server) refuseLogin(w http.ResponseWriter, r *http.Request, err error) {
+func (s *server) writeLoginError(w http.ResponseWriter, r *http.Request, err error) {
 	var refusal interface {
 		error
 		Reason() string
 	}
 	if !errors.As(err, &refusal) {
-		unavailable(w, r, s.Logger, "The login provider", err)
+		writeUnavailable(w, r, s.Logger, "The login provider", err)
 		return
 	}
 	if errors.Unwrap(refusal) != nil { // something that the visitor isn't told
 		s.Logger.WarnContext(r.Context(), "login refused", "error", err)
 	}
-	refuse(w, r, http.StatusForbidden, refusal.Reason())
+	writeError(w, r, http.StatusForbidden, refusal.Reason())
 }
 
-// endLogin ends sessions, and where a provider knows the visitor, leads there. What is ended here is ended whether the
+// endAndRedirect ends sessions, and where a provider knows the visitor, leads there. What is ended here is ended whether the
 // provider answers or not.
-func (s *server) endLogin(w http.ResponseWriter, r *http.Request, end func(context.Context) error) {
+func (s *server) endAndRedirect(w http.ResponseWriter, r *http.Request, end func(context.Context) error) {
 	ctx := r.Context()
 	user := ""
 	if s.Login != nil {
@@ -87,16 +87,16 @@ func (s *server) endLogin(w http.ResponseWriter, r *http.Request, end func(conte
 	err := end(ctx)
 	if err == nil && user != "" {
 		if address := s.Login.LogoutURL(); address != "" {
-			leave(w, r, address)
+			redirectToProvider(w, r, address)
 			return
 		}
 	}
-	s.answerSession(w, r, err)
+	s.respondWithSession(w, r, err)
 }
 
-// leave leads the visitor to an address of the provider's. A form is led by a page of its own: browsers hold redirects of
+// redirectToProvider leads the visitor to an address of the provider's. A form is led by a page of its own: browsers hold redirects of
 // a form to the policy's form-action, too, and which sites a provider leads on to, nobody can list.
-func leave(w http.ResponseWriter, r *http.Request, address string) {
+func redirectToProvider(w http.ResponseWriter, r *http.Request, address string) {
 	if !isForm(r) {
 		w.Header().Set("Location", address)
 		w.WriteHeader(http.StatusSeeOther)

@@ -25,9 +25,9 @@ type problem struct {
 	Instance string `json:"instance"`
 }
 
-// refuse answers with an error: a problem document below /api/, a page elsewhere. A form of the page gets a page too,
+// writeError responds with an error: a problem document below /api/, a page elsewhere. A form of the page gets a page too,
 // wherever it was sent.
-func refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
+func writeError(w http.ResponseWriter, r *http.Request, status int, detail string) {
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
@@ -61,22 +61,22 @@ func ErrorHandler(logger *slog.Logger) func(http.ResponseWriter, *http.Request, 
 		case http.StatusNotImplemented:
 			detail = "The session store can't do that: " + err.Error() + "."
 		case http.StatusServiceUnavailable:
-			unavailable(w, r, logger, "The session store", err)
+			writeUnavailable(w, r, logger, "The session store", err)
 			return
 		default:
 			logger.ErrorContext(r.Context(), "session error", "method", r.Method, "path", r.URL.Path, "error", err)
 			detail = "Something went wrong in this server."
 		}
-		refuse(w, r, status, detail)
+		writeError(w, r, status, detail)
 	}
 }
 
-// unavailable answers 503 and tells the operator why, unless it is the client who left.
-func unavailable(w http.ResponseWriter, r *http.Request, logger *slog.Logger, what string, err error) {
+// writeUnavailable answers 503 and tells the operator why, unless it is the client who left.
+func writeUnavailable(w http.ResponseWriter, r *http.Request, logger *slog.Logger, what string, err error) {
 	if r.Context().Err() == nil {
 		logger.ErrorContext(r.Context(), "store unavailable", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	refuse(w, r, http.StatusServiceUnavailable, what+" doesn't answer. Try again in a moment.")
+	writeError(w, r, http.StatusServiceUnavailable, what+" doesn't answer. Try again in a moment.")
 }
 
 // isForm reports whether a form of the page was sent, rather than a program's request.
@@ -84,10 +84,10 @@ func isForm(r *http.Request) bool {
 	return r.Method == http.MethodPost && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// done answers what was done: with body, or with the way back to the page.
-func (s *server) done(w http.ResponseWriter, r *http.Request, body any) {
+// respond responds what was done: with body, or with the way back to the page.
+func (s *server) respond(w http.ResponseWriter, r *http.Request, body any) {
 	if isForm(r) {
-		s.remember(w, r)
+		s.recordServer(w, r)
 		w.Header().Set("Location", "/")
 		w.WriteHeader(http.StatusSeeOther)
 		return
@@ -128,10 +128,10 @@ func formValue(w http.ResponseWriter, r *http.Request, field string) (value stri
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		refuse(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("The form is too large: allowed are %d bytes.", maxBody))
+		writeError(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("The form is too large: allowed are %d bytes.", maxBody))
 		return "", false
 	case err != nil:
-		refuse(w, r, http.StatusBadRequest, "The form can't be read: "+err.Error()+".")
+		writeError(w, r, http.StatusBadRequest, "The form can't be read: "+err.Error()+".")
 		return "", false
 	}
 	return r.PostForm.Get(field), true
@@ -145,15 +145,15 @@ func formInteger(w http.ResponseWriter, r *http.Request, field string, low, high
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n < low || n > high {
-		refuse(w, r, http.StatusUnprocessableEntity,
-			badValue("form field "+field, value, fmt.Sprintf("a whole number from %d to %d", low, high)))
+		writeError(w, r, http.StatusUnprocessableEntity,
+			badValueDetail("form field "+field, value, fmt.Sprintf("a whole number from %d to %d", low, high)))
 		return 0, false
 	}
 	return n, true
 }
 
-// badValue says what is wrong with a value that a visitor sent, and what would be right.
-func badValue(where, value, allowed string) string {
+// badValueDetail says what is wrong with a value that a visitor sent, and what would be right.
+func badValueDetail(where, value, allowed string) string {
 	const most = 80 // of the value, in bytes
 	if len(value) > most {
 		cut := most

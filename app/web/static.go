@@ -11,7 +11,7 @@ import (
 )
 
 //go:embed static
-var files embed.FS
+var staticFiles embed.FS
 
 // An asset is a file that the page refers to.
 type asset struct {
@@ -26,13 +26,13 @@ func loadAssets() map[string]asset {
 	contentTypes := map[string]string{
 		".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 	}
-	entries, err := files.ReadDir("static")
+	entries, err := staticFiles.ReadDir("static")
 	if err != nil {
 		panic(err) // the binary was built without them
 	}
 	loaded := map[string]asset{}
 	for _, entry := range entries {
-		content, err := files.ReadFile("static/" + entry.Name())
+		content, err := staticFiles.ReadFile("static/" + entry.Name())
 		if err != nil {
 			panic(err)
 		}
@@ -50,7 +50,7 @@ func assetURL(name string) string { return "/static/" + name + "?v=" + assets[na
 func serveAsset(w http.ResponseWriter, r *http.Request) {
 	file, found := assets[r.PathValue("name")]
 	if !found {
-		refuse(w, r, http.StatusNotFound, "There is nothing at this address.")
+		writeError(w, r, http.StatusNotFound, "There is nothing at this address.")
 		return
 	}
 	h := w.Header()

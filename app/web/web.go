@@ -42,7 +42,7 @@ type Options struct {
 // server has the handlers.
 type server struct {
 	Options
-	limits       limits
+	capabilities capabilities
 	mux          *http.ServeMux
 	sessionError func(http.ResponseWriter, *http.Request, error)
 }
@@ -56,16 +56,16 @@ func New(options Options) http.Handler {
 		options.Logger = slog.Default()
 	}
 	s := &server{
-		Options: options, limits: limitsOf(options.Sessions.Promises(), options.Board != nil),
+		Options: options, capabilities: capabilitiesOf(options.Sessions.Promises(), options.Board != nil),
 		mux: http.NewServeMux(), sessionError: ErrorHandler(options.Logger),
 	}
 	s.routes()
 
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, http.StatusForbidden, "The request was sent by a page of another site.")
+		writeError(w, r, http.StatusForbidden, "The request was sent by a page of another site.")
 	}))
-	return s.identify(s.recover(protection.Handler(s.mux)))
+	return s.addHeaders(s.recoverPanics(protection.Handler(s.mux)))
 }
 
 func (s *server) routes() {
@@ -73,19 +73,19 @@ func (s *server) routes() {
 	s.mux.HandleFunc("GET /healthz", s.none)
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("GET /static/{name}", serveAsset)
-	s.mux.HandleFunc("/", s.unmatched)
+	s.mux.HandleFunc("/", s.notFound)
 
 	withSession := func(pattern string, handle http.HandlerFunc) {
 		s.mux.Handle(pattern, s.Sessions.Handler(handle))
 	}
-	// unless is withSession where there is no reason why the store can't do it.
-	unless := func(reason, pattern string, handle http.HandlerFunc) {
+	// withSessionUnless is withSession where there is no reason why the store can't do it.
+	withSessionUnless := func(reason, pattern string, handle http.HandlerFunc) {
 		if reason == "" {
 			withSession(pattern, handle)
 			return
 		}
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			refuse(w, r, http.StatusNotImplemented, reason)
+			writeError(w, r, http.StatusNotImplemented, reason)
 		})
 	}
 	withSession("GET /{$}", s.page)
@@ -96,14 +96,14 @@ func (s *server) routes() {
 		withSession("GET /login/callback", s.finishLogin)
 	}
 	withSession("POST /logout", s.logout)
-	unless(s.limits.NoUserSessions, "POST /logout/everywhere", s.logoutEverywhere)
+	withSessionUnless(s.capabilities.NoUserSessions, "POST /logout/everywhere", s.logoutEverywhere)
 
-	withSession("GET /api/session", s.delayed(s.getSession))
-	unless(s.limits.NoUserSessions, "GET /api/sessions", s.delayed(s.getSessions))
-	unless(s.limits.NoChange, "POST /api/visits", s.delayed(s.addVisit))
-	unless(s.limits.NoChange, "POST /api/cart/{sku}", s.delayed(s.changeCart))
-	unless(s.limits.NoScore, "POST /api/scores", s.delayed(s.addScore))
-	unless(s.limits.NoBoard, "GET /api/leaderboard", s.delayed(s.getLeaderboard))
+	withSession("GET /api/session", s.withDelay(s.getSession))
+	withSessionUnless(s.capabilities.NoUserSessions, "GET /api/sessions", s.withDelay(s.getSessions))
+	withSessionUnless(s.capabilities.NoChange, "POST /api/visits", s.withDelay(s.addVisit))
+	withSessionUnless(s.capabilities.NoChange, "POST /api/cart/{sku}", s.withDelay(s.changeCart))
+	withSessionUnless(s.capabilities.NoScore, "POST /api/scores", s.withDelay(s.addScore))
+	withSessionUnless(s.capabilities.NoBoard, "GET /api/leaderboard", s.withDelay(s.getLeaderboard))
 }
 
 // none answers without asking any store: for the load test's zero line, and for the load balancer, which must not take
@@ -117,7 +117,7 @@ func (s *server) none(w http.ResponseWriter, r *http.Request) {
 func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.Ready != nil {
 		if err := s.Ready(r.Context()); err != nil {
-			refuse(w, r, http.StatusServiceUnavailable, "Not ready: "+err.Error()+".")
+			writeError(w, r, http.StatusServiceUnavailable, "Not ready: "+err.Error()+".")
 			return
 		}
 	}
@@ -128,8 +128,8 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	s.none(w, r)
 }
 
-// unmatched answers what no route takes: 405 where another method would do, else 404.
-func (s *server) unmatched(w http.ResponseWriter, r *http.Request) {
+// notFound answers what no route takes: 405 where another method would do, else 404.
+func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
 		other := r.WithContext(r.Context())
@@ -140,8 +140,8 @@ func (s *server) unmatched(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		refuse(w, r, http.StatusMethodNotAllowed, "This address doesn't take the method "+r.Method+".")
+		writeError(w, r, http.StatusMethodNotAllowed, "This address doesn't take the method "+r.Method+".")
 		return
 	}
-	refuse(w, r, http.StatusNotFound, "There is nothing at this address.")
+	writeError(w, r, http.StatusNotFound, "There is nothing at this address.")
 }

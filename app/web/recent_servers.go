@@ -19,20 +19,20 @@ const (
 
 var serverName = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
 
-// served reads the cookie. What isn't a name is left out: the cookie is the visitor's.
-func served(r *http.Request) []string {
+// recentServers reads the cookie. What isn't a name is left out: the cookie is the visitor's.
+func recentServers(r *http.Request) []string {
 	cookie, err := r.Cookie(servedCookie)
 	if err != nil {
 		return nil
 	}
 	names := strings.Split(cookie.Value, servedSeparator)
 	names = slices.DeleteFunc(names, func(name string) bool { return !serverName.MatchString(name) })
-	return last(names)
+	return newest(names)
 }
 
-// remember appends the server's name to the cookie and returns the names that the cookie then has.
-func (s *server) remember(w http.ResponseWriter, r *http.Request) []string {
-	names := last(append(served(r), s.Server))
+// recordServer appends the server's name to the cookie and returns the names that the cookie then has.
+func (s *server) recordServer(w http.ResponseWriter, r *http.Request) []string {
+	names := newest(append(recentServers(r), s.Server))
 	http.SetCookie(w, &http.Cookie{
 		Name: servedCookie, Value: strings.Join(names, servedSeparator), Path: "/", SameSite: http.SameSiteLaxMode,
 		Secure: !s.PlainHTTP,
@@ -40,15 +40,15 @@ func (s *server) remember(w http.ResponseWriter, r *http.Request) []string {
 	return names
 }
 
-func last(names []string) []string { return names[max(0, len(names)-servedLength):] }
+func newest(names []string) []string { return names[max(0, len(names)-servedLength):] }
 
 // colours is how many classes server-0, server-1 … static/style.css has.
 const colours = 8
 
-// slots gives each server a number, from which its colour and letter follow. It depends on the name, so that a server
+// serverSlots gives each server a number, from which its colour and letter follow. It depends on the name, so that a server
 // mostly looks the same from one page to the next, and differs between the servers at hand, in colour too while there
 // are no more than colours. static/script.js computes the same.
-func slots(names []string) map[string]int {
+func serverSlots(names []string) map[string]int {
 	distinct := slices.Compact(slices.Sorted(slices.Values(names)))
 	slots := make(map[string]int, len(distinct))
 	for i, name := range distinct {

@@ -9,10 +9,10 @@ import (
 // limits are what the session store means for the application. They alone decide what the page says of the store, which
 // of its controls are off, and which routes answer 501. A field No… says, to visitors, why something can't be done; it
 // is empty where it can.
-type limits struct {
-	StoreName string
-	Meaning   string   // of the store
-	Limits    []string // what the store doesn't promise, a sentence each
+type capabilities struct {
+	StoreName   string
+	Meaning     string   // of the store
+	Limitations []string // what the store doesn't promise, a sentence each
 
 	NoChange       string // of a session
 	NoUserSessions string // neither a list of them nor their end
@@ -23,13 +23,13 @@ type limits struct {
 	End   string // what its expiry is
 }
 
-// limitsOf tells the limits of a store that keeps the promises, with a leaderboard or without.
-func limitsOf(p session.Promises, hasBoard bool) limits {
-	l := limits{
+// capabilitiesOf tells the limits of a store that keeps the promises, with a leaderboard or without.
+func capabilitiesOf(p session.Promises, hasBoard bool) capabilities {
+	l := capabilities{
 		Begin: "It starts with the first thing that you do here; looking at the page starts none.",
 		End:   "Ends if unused",
 	}
-	l.StoreName, l.Meaning = describe(p.Name)
+	l.StoreName, l.Meaning = describeStore(p.Name)
 	if !p.Changes {
 		l.NoChange = "This store can’t change a session after login."
 		l.Begin, l.End = "It starts when you log in.", "Ends"
@@ -55,14 +55,14 @@ func limitsOf(p session.Promises, hasBoard bool) limits {
 		{p.ByUser, l.NoUserSessions},
 	} {
 		if !promise.kept {
-			l.Limits = append(l.Limits, promise.limit)
+			l.Limitations = append(l.Limitations, promise.limit)
 		}
 	}
 	return l
 }
 
-// describe returns a store's name for visitors, and what it means for them.
-func describe(store string) (name, meaning string) {
+// describeStore returns a store's name for visitors, and what it means for them.
+func describeStore(store string) (name, meaning string) {
 	switch store {
 	case "memory":
 		return "Server memory", "Each server keeps the sessions that it started, in its own memory, until it stops."
