@@ -14,10 +14,10 @@ import (
 	"stateless-servers/session"
 )
 
-// maxUser bounds a user's name, in characters.
+// maxUser bounds the length of a user name, in characters.
 const maxUser = 64
 
-// login takes any name: this is a lab, and whoever the visitor claims to be is believed.
+// login logs in any name without a password, because this is a lab.
 func (s *server) login(w http.ResponseWriter, r *http.Request) {
 	value, ok := formValue(w, r, "user")
 	if !ok {
@@ -31,8 +31,8 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) {
 	s.respondWithSession(w, r, session.From(r.Context()).Login(r.Context(), user))
 }
 
-// isName reports whether user is a name that can be seen: 1 to maxUser printable characters of UTF-8, among them a letter,
-// number, punctuation mark or symbol.
+// isName reports whether user is a printable name: 1 to maxUser printable characters in UTF-8, at least one of them a
+// letter, number, punctuation mark or symbol.
 func isName(user string) bool {
 	if !utf8.ValidString(user) || utf8.RuneCountInString(user) > maxUser {
 		return false
@@ -42,7 +42,7 @@ func isName(user string) bool {
 	return !strings.ContainsFunc(user, unprintable) && strings.ContainsFunc(user, visible)
 }
 
-// isBlank reports whether c is a letter or a symbol by Unicode's categories, but has no ink, such as the Hangul filler.
+// isBlank reports whether c is invisible, although Unicode classifies it as a letter or symbol, such as the Hangul filler.
 func isBlank(c rune) bool {
 	const braillePatternBlank, nullNotehead = '\u2800', '\U0001d159'
 	return c == braillePatternBlank || c == nullNotehead || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, c)
@@ -56,7 +56,7 @@ func (s *server) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	s.endAndRedirect(w, r, session.From(r.Context()).LogoutEverywhere)
 }
 
-// respondWithSession answers with the session after a change of who is logged in, or with why there was none.
+// respondWithSession responds with the session after a login or a logout, or with its error.
 func (s *server) respondWithSession(w http.ResponseWriter, r *http.Request, err error) {
 	var state sessionState
 	if err == nil {
@@ -69,7 +69,7 @@ func (s *server) respondWithSession(w http.ResponseWriter, r *http.Request, err 
 	s.respond(w, r, state)
 }
 
-// userSession is one session of a user as GET /api/sessions shows it.
+// userSession is a session of a user in the response of GET /api/sessions.
 type userSession struct {
 	ID        string     `json:"id"`
 	Started   *time.Time `json:"started"`
@@ -86,7 +86,7 @@ func (s *server) getSessions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if user == "" {
-		// RFC 9110 wants a challenge with a 401. There is no registered one for login by a form.
+		// RFC 9110 requires a challenge with a 401. No registered scheme fits a login by a form.
 		w.Header().Set("WWW-Authenticate", `Form action="/login"`)
 		writeError(w, r, http.StatusUnauthorized, "Nobody is logged in. Log in with POST /login.")
 		return
@@ -101,7 +101,7 @@ func (s *server) getSessions(w http.ResponseWriter, r *http.Request) {
 	list, next, err := listSessions(r.Context(), query.Get("cursor"), limit)
 	if errors.Is(err, session.ErrInvalid) {
 		writeError(w, r, http.StatusUnprocessableEntity, badValueDetail("query parameter cursor", query.Get("cursor"),
-			"the value of next in the answer before"))
+			"the value of next in the previous response"))
 		return
 	}
 	if err != nil {
@@ -114,13 +114,13 @@ func (s *server) getSessions(w http.ResponseWriter, r *http.Request) {
 	}{list, next})
 }
 
-// How many sessions a list shows.
+// The number of sessions in a list.
 const (
 	defaultListLimit = 20
 	maxListLimit     = 100
 )
 
-// parseListLimit returns the query's limit of a list, and false when it has one that is not allowed.
+// parseListLimit returns the limit in the query, or the default, and false if the limit isn't allowed.
 func parseListLimit(query url.Values) (int, bool) {
 	if !query.Has("limit") {
 		return defaultListLimit, true
@@ -129,12 +129,12 @@ func parseListLimit(query url.Values) (int, bool) {
 	return limit, err == nil && 1 <= limit && limit <= maxListLimit
 }
 
-// listSessions returns at most limit sessions of the user who is logged in, and the cursor of the next page, "" on the
-// last. Expired sessions take up room in the pages of a store. To fill the list it asks for several, but not for many: a
-// visitor must not wait for a store to go through thousands of expired sessions.
+// listSessions returns at most limit sessions of the user who is logged in, and the cursor of the next page, which is "" on
+// the last page. A store's pages also count expired sessions, so listSessions reads several pages to fill the list, but at
+// most five: a visitor must not wait while the store reads thousands of expired sessions.
 func listSessions(ctx context.Context, cursor string, limit int) (list []userSession, next string, err error) {
 	const maxPages = 5
-	list = []userSession{} // in JSON [] and not null
+	list = []userSession{} // [] in JSON instead of null
 	for range maxPages {
 		infos, next, err := session.From(ctx).UserSessions(ctx, cursor, limit-len(list))
 		if err != nil {

@@ -23,20 +23,20 @@ func TestLoginAndLogout(t *testing.T) {
 
 	c.post("/logout", "").expect(t, 200, noSession)
 	if c.Cookies()["session"] != "" {
-		t.Error("the cookie is still there after logout")
+		t.Error("the cookie is kept after logout, want it deleted")
 	}
 	thief.get("/api/session", "Cookie: session="+after).expect(t, 200, noSession)
 	thief.post("/api/visits", "", "Cookie: session="+after).problem(t, 409, "The session has ended")
 	c.get("/api/session").expect(t, 200, noSession)
 	f.operations.since()
-	c.post("/logout", "").expect(t, 200, noSession) // of nobody
+	c.post("/logout", "").expect(t, 200, noSession) // nobody is logged in
 	if got := f.operations.since(); got != "" {
-		t.Errorf("a logout without a session cost %q", got)
+		t.Errorf("a logout without a session called the store: %q, want no call", got)
 	}
 }
 
-// Somebody else ended the session. The visitor is told, whatever they do, and starts afresh when they want to.
-func TestStartAfresh(t *testing.T) {
+// Another client ended the session. Each write responds with 409 until the visitor logs out, which allows a new session.
+func TestEndedSessionNeedsLogout(t *testing.T) {
 	_, c := oneServer(t)
 	c.post("/login", "user=ann").expect(t, 200)
 	c.post("/api/visits", "").expect(t, 200)
@@ -45,7 +45,7 @@ func TestStartAfresh(t *testing.T) {
 
 	for _, path := range []string{"/", "/api/session"} {
 		if r := c.get(path).expect(t, 200); strings.Contains(r.cookies(), "session") {
-			t.Errorf("GET %s sets the session's cookie, over the one that a login may be setting meanwhile", path)
+			t.Errorf("GET %s sets the session cookie, which could replace that of a concurrent login; want no cookie", path)
 		}
 	}
 	for path, form := range map[string]string{
@@ -55,23 +55,23 @@ func TestStartAfresh(t *testing.T) {
 		r := c.post(path, form, html).page(t, 409, "The session has ended").
 			contains(t, `<form method="post" action="/logout"><button>Start afresh</button>`, `href="/"`)
 		if r.cookies() != "" {
-			t.Errorf("POST %s sets cookies: %s", path, r.cookies())
+			t.Errorf("POST %s sets cookies %s, want none", path, r.cookies())
 		}
 	}
 	if got := c.Cookies()["session"]; got != cookie {
-		t.Fatalf("the cookie became %q by itself", got)
+		t.Fatalf("the cookie changed to %q, want it unchanged", got)
 	}
 
 	r := c.post("/logout", "", html, "Sec-Fetch-Site: same-origin").expect(t, 303)
 	if r.Header.Get("Location") != "/" || c.Cookies()["session"] != "" {
-		t.Errorf("it leads to %q, and the cookie is %q", r.Header.Get("Location"), c.Cookies()["session"])
+		t.Errorf("the logout redirects to %q with the cookie %q, want / and none", r.Header.Get("Location"), c.Cookies()["session"])
 	}
 	c.post("/api/visits", "").expect(t, 200, `{"visits":1,"server":"server-1"}`)
 	c.post("/api/cart/coffee", "quantity=x", html).page(t, 422, "a whole number").lacks(t, "Start afresh")
 }
 
-// What one user left in the session doesn't reach another.
-func TestLoginOfAnotherUser(t *testing.T) {
+// A login of another user starts with an empty session.
+func TestLoginOfAnotherUserStartsEmpty(t *testing.T) {
 	_, c := oneServer(t)
 	c.post("/api/visits", "").expect(t, 200)
 	c.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann","visits":1`)
@@ -83,7 +83,8 @@ func TestLoginOfAnotherUser(t *testing.T) {
 		contains(t, `"user":"bob","visits":0,"cart":{}`)
 }
 
-// A double click, or a login whose answer was lost: both start from the same session, and neither reaches the other.
+// A double click, or a login whose response was lost: both logins get the contents of the same session, but not each other's
+// session.
 func TestLoginSubmittedTwice(t *testing.T) {
 	_, c := oneServer(t)
 	c.post("/api/visits", "").expect(t, 200)
@@ -96,7 +97,7 @@ func TestLoginSubmittedTwice(t *testing.T) {
 	newClient(t, c.server).post("/api/visits", "", "Cookie: session="+before).problem(t, 409, "The session has ended")
 }
 
-// A login needs no fresh start.
+// A login works without a logout after the session was ended.
 func TestLoginAfterTheSessionWasEnded(t *testing.T) {
 	_, c := oneServer(t)
 	c.post("/api/visits", "").expect(t, 200)
@@ -113,7 +114,7 @@ func TestNames(t *testing.T) {
 	for _, name := range []string{"", "+++", strings.Repeat("x", 65), "a%00b", "a%0Ab", "%FF", "a%E2%80%AEb"} {
 		c.post("/login", "user="+name).page(t, 422, "1 to 64 printable characters")
 	}
-	// Unicode counts these as printable, and fonts draw nothing for them.
+	// Unicode classifies these as printable, but they are invisible.
 	for _, invisible := range []string{
 		"\u3164", "ann\u3164", "\u115f\u1160", "\uffa0", "\u034f", "\u2800", "\ufe0f", "\u0301", "\U000e0100", "\U0001d159",
 	} {
@@ -142,7 +143,7 @@ func TestSessionsOfAUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(list.Sessions) != 2 {
-		t.Fatalf("got %s", r.Body)
+		t.Fatalf("got %s, want 2 sessions", r.Body)
 	}
 	current := 0
 	for _, s := range list.Sessions {
@@ -157,12 +158,12 @@ func TestSessionsOfAUser(t *testing.T) {
 		if s["current"] == true {
 			current++
 			if s["user_agent"] != "Desk" {
-				t.Errorf("the current one is %v", s)
+				t.Errorf("the current session is %v, want that of Desk", s)
 			}
 		}
 	}
 	if current != 1 {
-		t.Errorf("%d are current: %s", current, r.Body)
+		t.Errorf("%d sessions are current, want 1: %s", current, r.Body)
 	}
 	desk.get("/").expect(t, 200).contains(t, "Where you are logged in", "Desk", "Phone", "this one")
 

@@ -21,14 +21,14 @@ func TestReadsCreateNothing(t *testing.T) {
 	c.get("/api/sessions").problem(t, 401, "Nobody is logged in")
 	for _, path := range []string{"/api/session", "/api/leaderboard", "/api/sessions", "/none", "/healthz", "/readyz"} {
 		if got := c.get(path).cookies(); got != "" {
-			t.Errorf("GET %s sets cookies: %s", path, got)
+			t.Errorf("GET %s sets cookies %s, want none", path, got)
 		}
 	}
 	if got := c.get("/").cookies(); got != "served" {
 		t.Errorf("GET / sets cookies: %s, want only served", got)
 	}
 	if got := f.operations.since(); got != "" {
-		t.Errorf("a visitor without a session cost the store: %s", got)
+		t.Errorf("requests without a session called the store: %s, want no call", got)
 	}
 
 	c.post("/api/visits", "")
@@ -38,7 +38,7 @@ func TestReadsCreateNothing(t *testing.T) {
 	} {
 		c.get(path).expect(t, 200)
 		if got := f.operations.since(); got != want {
-			t.Errorf("GET %s cost the store %q, want %q", path, got, want)
+			t.Errorf("GET %s called the store: %q, want %q", path, got, want)
 		}
 	}
 	c.get("/none").expect(t, 200, `{"server":"server-1"}`)
@@ -74,23 +74,23 @@ func TestSessionIsShown(t *testing.T) {
 	}
 }
 
-func TestVisitsCostOneOperationEach(t *testing.T) {
+func TestVisitsTakeOneStoreOperation(t *testing.T) {
 	f, c := oneServer(t)
 	r := c.post("/api/visits", "").expect(t, 200, `{"visits":1,"server":"server-1"}`)
 	if got := f.operations.since(); got != "create" || r.cookies() != "session" {
-		t.Errorf("the first visit cost %q and set cookies %q, want create and session", got, r.cookies())
+		t.Errorf("the first visit called %q and set cookies %q, want create and session", got, r.cookies())
 	}
 	r = c.post("/api/visits", "").expect(t, 200, `{"visits":2,"server":"server-1"}`)
 	if got := f.operations.since(); got != "update" || r.cookies() != "" {
-		t.Errorf("the second visit cost %q and set cookies %q, want update and none", got, r.cookies())
+		t.Errorf("the second visit called %q and set cookies %q, want update and none", got, r.cookies())
 	}
 }
 
-func TestOverlappingVisitsOnSeveralServersAllCount(t *testing.T) {
+func TestConcurrentVisitsOnSeveralServersAllCount(t *testing.T) {
 	f := newFleet(t)
 	c := newClient(t, f.start(t, "server-1"))
 	c.post("/api/visits", "").expect(t, 200)
-	other := c.on(f.start(t, "server-2")) // cookies know no ports
+	other := c.on(f.start(t, "server-2")) // cookies are shared between ports
 	var requests sync.WaitGroup
 	for i := range 60 {
 		requests.Go(func() { []*client{c, other}[i%2].post("/api/visits", "").expect(t, 200) })
@@ -113,12 +113,12 @@ func TestCart(t *testing.T) {
 		c.post("/api/cart/"+step.sku, "quantity="+strings.Replace(step.quantity, "+", "%2B", 1)).
 			expect(t, 200, `{"cart":`+step.cart+`,"server":"server-1"}`)
 		if got := f.operations.since(); got != step.operations {
-			t.Errorf("%s %s cost %q, want %q", step.sku, step.quantity, got, step.operations)
+			t.Errorf("%s %s called %q, want %q", step.sku, step.quantity, got, step.operations)
 		}
 	}
 }
 
-func TestCartTakesNoNonsense(t *testing.T) {
+func TestCartRefusesBadValues(t *testing.T) {
 	f, c := oneServer(t)
 	c.post("/api/cart/gold", "quantity=1").problem(t, 404, `"gold": allowed is one of rubber-duck, coffee, `)
 	c.post("/api/cart/a%2Fb", "quantity=1").problem(t, 404, "a/b")
@@ -130,13 +130,12 @@ func TestCartTakesNoNonsense(t *testing.T) {
 	c.post("/api/cart/coffee", "quantity=%zz").problem(t, 400, "can't be read")
 	c.post("/api/cart/coffee", "quantity=1&x="+strings.Repeat("x", 65<<10)).problem(t, 413, "4096 bytes")
 	if got := f.operations.since(); got != "" {
-		t.Errorf("bad requests cost the store: %s", got)
+		t.Errorf("bad requests called the store: %s, want no call", got)
 	}
 	c.get("/api/session").expect(t, 200, noSession)
 }
 
-// Five pieces are taken from an empty line. Another change is made in full before the request learns that it took too
-// many.
+// A request removes five items from an empty line. Before it adds them back, another change runs completely.
 func TestChangeWhileALineIsBelowZero(t *testing.T) {
 	for _, test := range []struct{ other, cart string }{
 		{"-5", `{}`},
@@ -149,7 +148,7 @@ func TestChangeWhileALineIsBelowZero(t *testing.T) {
 		other := func() { c.post("/api/cart/socks", "quantity="+test.other).expect(t, 200) }
 		f.store.updated.Store(&other)
 		c.post("/api/cart/socks", "quantity=-5").expect(t, 200, `{"cart":`+test.cart+`,"server":"server-1"}`)
-		c.post("/api/cart/socks", "quantity=1").expect(t, 200) // nothing is owed, nothing is left over
+		c.post("/api/cart/socks", "quantity=1").expect(t, 200) // the line is neither below nor above the expected value
 		var before, after struct{ Cart map[string]int64 }
 		if err := json.Unmarshal([]byte(`{"cart":`+test.cart+`}`), &before); err != nil {
 			t.Fatal(err)
@@ -158,13 +157,13 @@ func TestChangeWhileALineIsBelowZero(t *testing.T) {
 			t.Fatal(err)
 		}
 		if after.Cart["socks"] != before.Cart["socks"]+1 {
-			t.Errorf("%s meanwhile: one more makes %d of %d", test.other, after.Cart["socks"], before.Cart["socks"])
+			t.Errorf("after a concurrent %s: adding one to %d makes %d", test.other, before.Cart["socks"], after.Cart["socks"])
 		}
 	}
 }
 
-// Whatever overlaps, no line ends below 0, and what is put in stays.
-func TestOverlappingChangesOfOneLine(t *testing.T) {
+// With concurrent changes, no line ends below 0, and added items are kept.
+func TestConcurrentChangesOfOneLine(t *testing.T) {
 	f := newFleet(t)
 	c := newClient(t, f.start(t, "server-1"))
 	other := c.on(f.start(t, "server-2"))
@@ -194,17 +193,17 @@ func TestOverlappingChangesOfOneLine(t *testing.T) {
 	c.post("/api/cart/socks", "quantity=50").expect(t, 200)
 	overlap(repeat(30, -3)...)
 	if got := read(); got != 0 {
-		t.Errorf("30 times 3 taken from 50 leave %d", got)
+		t.Errorf("removing 30 times 3 from 50 leaves %d, want 0", got)
 	}
-	c.post("/api/cart/socks", "quantity=7").expect(t, 200, `{"cart":{"socks":7},"server":"server-1"}`) // nothing is owed
+	c.post("/api/cart/socks", "quantity=7").expect(t, 200, `{"cart":{"socks":7},"server":"server-1"}`) // the line was not below 0
 	overlap(repeat(20, -5, 2)...)
 	if got := read(); got < 0 || got > 7+20*2 {
-		t.Errorf("the line ended at %d", got)
+		t.Errorf("the line ended at %d, want 0 to %d", got, 7+20*2)
 	}
 	before := read()
 	overlap(repeat(20, 2)...)
 	if got := read(); got != before+40 {
-		t.Errorf("20 times 2 put to %d make %d", before, got)
+		t.Errorf("adding 20 times 2 to %d makes %d", before, got)
 	}
 }
 
@@ -212,7 +211,7 @@ func TestScores(t *testing.T) {
 	f, c := oneServer(t)
 	r := c.post("/api/scores", "score=40").expect(t, 200)
 	if got := f.operations.since(); got != "create" || r.cookies() != "session" {
-		t.Errorf("a first score cost %q and set %q, want a session by create", got, r.cookies())
+		t.Errorf("the first score called %q and set cookies %q, want create and session", got, r.cookies())
 	}
 	var scored struct {
 		Name   string
@@ -226,7 +225,7 @@ func TestScores(t *testing.T) {
 	if !guest.MatchString(scored.Name) || scored.Score != 40 || scored.Server != "server-1" {
 		t.Errorf("got %s", r.Body)
 	}
-	c.post("/api/scores", "score=30").expect(t, 200) // worse: the 40 stands
+	c.post("/api/scores", "score=30").expect(t, 200) // worse than 40: ignored
 	c.post("/login", "user=ann")
 	c.post("/api/scores", "score=1000000000").expect(t, 200, `{"name":"ann","score":1000000000,"server":"server-1"}`)
 	c.get("/api/leaderboard").expect(t, 200,
@@ -236,8 +235,8 @@ func TestScores(t *testing.T) {
 	}
 }
 
-// The page's forms work without JavaScript: each leads back to the page.
-func TestFormsLeadBack(t *testing.T) {
+// The page's forms work without JavaScript: each redirects to the page.
+func TestFormsRedirectToThePage(t *testing.T) {
 	_, c := oneServer(t)
 	for _, form := range []struct{ path, body string }{
 		{"/api/visits", ""}, {"/api/cart/coffee", "quantity=1"}, {"/api/scores", "score=12"},
@@ -245,13 +244,13 @@ func TestFormsLeadBack(t *testing.T) {
 	} {
 		r := c.post(form.path, form.body, html, "Sec-Fetch-Site: same-origin").expect(t, http.StatusSeeOther)
 		if got := r.Header.Get("Location"); got != "/" {
-			t.Errorf("%s leads to %q", form.path, got)
+			t.Errorf("%s redirects to %q, want /", form.path, got)
 		}
 	}
 	if got := c.Cookies()["served"]; got != "server-1~server-1~server-1~server-1~server-1~server-1" {
-		t.Errorf("the page would show the answers %s", got)
+		t.Errorf("the cookie served is %s, want server-1 six times", got)
 	}
-	// A form that fails shows a page, though a program would get a problem document.
+	// A form that fails gets a page, and a program a problem document.
 	c.post("/api/cart/coffee", "quantity=x", html).page(t, 422, "a whole number")
 	c.post("/api/cart/coffee", "quantity=x", "Accept: application/json").problem(t, 422, "a whole number")
 }

@@ -6,77 +6,77 @@ import (
 	"stateless-servers/session"
 )
 
-// limits are what the session store means for the application. They alone decide what the page says of the store, which
-// of its controls are off, and which routes answer 501. A field No… says, to visitors, why something can't be done; it
-// is empty where it can.
+// capabilities describe what the application can do with its session store. They decide what the page says about the store,
+// which controls are disabled, and which routes respond with 501. A field No… is the reason, for visitors, why something
+// isn't possible. It is empty if it is possible.
 type capabilities struct {
 	StoreName   string
-	Meaning     string   // of the store
-	Limitations []string // what the store doesn't promise, a sentence each
+	Meaning     string   // what the store means for visitors
+	Limitations []string // a sentence for each promise that the store doesn't keep
 
-	NoChange       string // of a session
-	NoUserSessions string // neither a list of them nor their end
-	NoBoard        string
-	NoScore        string // to record
+	NoChange       string // why a session can't change
+	NoUserSessions string // why a user's sessions can't be listed or ended
+	NoBoard        string // why there is no leaderboard
+	NoScore        string // why scores can't be recorded
 
-	Begin string // how a session begins
-	End   string // what its expiry is
+	Begin string // when a session begins
+	End   string // the label of its expiry
 }
 
-// capabilitiesOf tells the limits of a store that keeps the promises, with a leaderboard or without.
+// capabilitiesOf returns the capabilities with a store that keeps the promises, with or without a leaderboard.
 func capabilitiesOf(p session.Promises, hasBoard bool) capabilities {
-	l := capabilities{
+	c := capabilities{
 		Begin: "It starts with the first thing that you do here; looking at the page starts none.",
 		End:   "Ends if unused",
 	}
-	l.StoreName, l.Meaning = describeStore(p.Name)
+	c.StoreName, c.Meaning = describeStore(p.Name)
 	if !p.Changes {
-		l.NoChange = "This store can’t change a session after login."
-		l.Begin, l.End = "It starts when you log in.", "Ends"
+		c.NoChange = "This store can’t change a session after login."
+		c.Begin, c.End = "It starts when you log in.", "Ends"
 	}
 	if !p.ByUser {
-		l.NoUserSessions = "This store can’t list where you are logged in, nor log you out everywhere."
+		c.NoUserSessions = "This store can’t list where you are logged in, nor log you out everywhere."
 	}
 	if !hasBoard {
-		l.NoBoard = "There is no leaderboard with this store."
+		c.NoBoard = "There is no leaderboard with this store."
 	}
-	l.NoScore = cmp.Or(l.NoChange, l.NoBoard)
+	c.NoScore = cmp.Or(c.NoChange, c.NoBoard)
 	for _, promise := range []struct {
 		kept  bool
 		limit string
 	}{
 		{p.Shared, "Your session is on one server alone; the others don’t know it."},
-		{p.Changes, l.NoChange},
+		{p.Changes, c.NoChange},
 		{p.NoLostUpdate || !p.Changes, "When you change things twice at the same moment, one of the changes may be lost."},
 		{p.ReadYourWrites || !p.Changes, "Right after a change, you may still be shown how it was before."},
 		{p.LogoutIsFinal, "Logout makes this browser forget the session, but a copy of its cookie still works until it expires."},
 		{!p.OneRegion, "Other regions have copies of your session. Of two changes at the same moment in different regions, one " +
 			"is lost, and it may undo a logout."},
-		{p.ByUser, l.NoUserSessions},
+		{p.ByUser, c.NoUserSessions},
 	} {
 		if !promise.kept {
-			l.Limitations = append(l.Limitations, promise.limit)
+			c.Limitations = append(c.Limitations, promise.limit)
 		}
 	}
-	return l
+	return c
 }
 
-// describeStore returns a store's name for visitors, and what it means for them.
+// describeStore returns a store's name and its meaning for visitors.
 func describeStore(store string) (name, meaning string) {
 	switch store {
 	case "memory":
 		return "Server memory", "Each server keeps the sessions that it started, in its own memory, until it stops."
 	case "valkey":
-		return "Valkey", "All servers share one fast store in memory, so any of them can answer you, and any of them can go."
+		return "Valkey", "All servers share one fast store in memory, so any of them can answer you, and any of them can be stopped."
 	case "redis":
-		return "Redis", "All servers share one fast store in memory, so any of them can answer you, and any of them can go."
+		return "Redis", "All servers share one fast store in memory, so any of them can answer you, and any of them can be stopped."
 	case "memcached":
 		return "Memcached", "All servers share one fast cache in memory, so any of them can answer you; " +
 			"when the cache restarts or runs full, it forgets sessions."
 	case "dynamodb":
-		return "Amazon DynamoDB", "All servers share one durable table, so any of them can answer you, and any of them can go."
+		return "Amazon DynamoDB", "All servers share one durable table, so any of them can answer you, and any of them can be stopped."
 	case "postgres":
-		return "PostgreSQL", "All servers share one table of a database, so any of them can answer you, and any of them can go."
+		return "PostgreSQL", "All servers share one table of a database, so any of them can answer you, and any of them can be stopped."
 	case "cookie":
 		return "Your own cookie", "Your browser keeps the whole session, encrypted, and sends it with every request, " +
 			"so any server can answer you and none keeps anything."
@@ -84,6 +84,6 @@ func describeStore(store string) (name, meaning string) {
 		return "A signed token", "Your browser keeps a note of who you are, signed by the servers, and sends it with every " +
 			"request, so any server can answer you and none keeps anything."
 	default:
-		return store, "This is where your session lives between two requests."
+		return store, "This store keeps your session between two requests."
 	}
 }

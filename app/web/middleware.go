@@ -9,14 +9,14 @@ import (
 	"stateless-servers/session"
 )
 
-// contentSecurityPolicy lets the page use this server alone, and nothing that is written in the page itself.
+// contentSecurityPolicy allows the page to use this server only, and no inline scripts or styles.
 const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // transportSecurity keeps browsers on HTTPS for a year (OWASP ASVS 5.0, 3.4.1).
 const transportSecurity = "max-age=31536000; includeSubDomains"
 
-// addHeaders says on every response who served it, and gives it the security headers.
+// addHeaders adds the server's name and the security headers to every response.
 func (s *server) addHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -32,7 +32,7 @@ func (s *server) addHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// recoverPanics turns a panic into a 500, or into a broken connection when the response has begun.
+// recoverPanics turns a panic into a 500, or aborts the connection if the response has begun.
 func (s *server) recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		response := &startedWriter{ResponseWriter: w}
@@ -55,7 +55,7 @@ func (s *server) recoverPanics(next http.Handler) http.Handler {
 	})
 }
 
-// A startedWriter knows whether the response has begun.
+// A startedWriter records whether the response has begun.
 type startedWriter struct {
 	http.ResponseWriter
 	started bool
@@ -77,9 +77,9 @@ func (w *startedWriter) Write(p []byte) (int, error) {
 // maxDelay bounds ?delay=.
 const maxDelay = 2 * time.Second
 
-// withDelay honours ?delay=, where that is allowed. The session is read before the time passes, so that requests overlap
-// in the way that loses updates: each changes a state that it read before the other's change. The time passes in full
-// even when the client leaves, for drills that cut clients off.
+// withDelay delays a request by ?delay=, if the Options allow that. It reads the session before the delay, so that
+// concurrent requests overlap in the way that loses updates: each changes a state that it read before the other's change.
+// The delay isn't cut short if the client disconnects, for experiments with such clients.
 func (s *server) withDelay(next http.HandlerFunc) http.HandlerFunc {
 	if !s.AllowDelay {
 		return next

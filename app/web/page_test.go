@@ -20,7 +20,7 @@ func TestPage(t *testing.T) {
 		`action="/login"`, `action="/api/visits"`, `action="/api/cart/coffee"`, `action="/api/scores"`, "Skip to the content")
 	forbidden := regexp.MustCompile(`(?i) style=| on[a-z]+=|<style|javascript:|<script>|(src|href)="(https?:)?//`)
 	if inline := forbidden.FindString(r.Body); inline != "" {
-		t.Errorf("the page has %q, which its policy forbids", inline)
+		t.Errorf("the page contains %q, which its policy forbids", inline)
 	}
 	c.post("/api/visits", "")
 	c.post("/api/cart/coffee", "quantity=2")
@@ -39,13 +39,13 @@ func TestNamesAreEscaped(t *testing.T) {
 	c.post("/api/scores", "score=1").expect(t, 200)
 	r := c.get("/").expect(t, 200).lacks(t, "<script>alert", "<img src=x")
 	if n := strings.Count(r.Body, "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;"); n != 3 {
-		t.Errorf("the name is there %d times, want 3: login, leaderboard, attribute", n)
+		t.Errorf("the page contains the name %d times, want 3: login, leaderboard, attribute", n)
 	}
 	c.get("/api/session").contains(t, `\u003cscript\u003e`)
 	c.get("/%3Cb%3E").page(t, 404, "nothing at this address").lacks(t, "<b>")
 }
 
-func TestLastAnswersAreTheBrowsers(t *testing.T) {
+func TestRecentServersAreInACookie(t *testing.T) {
 	f := newFleet(t)
 	f.store.promise = func(p *session.Promises) { p.Shared = true }
 	c := newClient(t, f.start(t, "server-1"))
@@ -65,10 +65,10 @@ func TestLastAnswersAreTheBrowsers(t *testing.T) {
 	}
 	want := strings.Repeat("server-1~", 11) + strings.Repeat("server-2~", 8) + "server-2"
 	if got := c.Cookies()["served"]; got != want {
-		t.Errorf("the cookie is %s", got)
+		t.Errorf("the cookie is %s, want %s", got, want)
 	}
 
-	// The cookie is the visitor's, and may hold anything.
+	// The client may send any cookie.
 	for cookie, want := range map[string]string{
 		"":                        "server-1",
 		"~~~":                     "server-1",
@@ -80,37 +80,37 @@ func TestLastAnswersAreTheBrowsers(t *testing.T) {
 		stranger := newClient(t, c.server)
 		r := stranger.get("/", "Cookie: served="+cookie).expect(t, 200)
 		if n := strings.Count(r.Body, `data-server="`); n != strings.Count(want, "~")+1 {
-			t.Errorf("%.20s: %d tiles", cookie, n)
+			t.Errorf("%.20s: %d tiles, want %d", cookie, n, strings.Count(want, "~")+1)
 		}
 		if got := stranger.Cookies()["served"]; got != want {
-			t.Errorf("%.20s: the cookie became %s", cookie, got)
+			t.Errorf("%.20s: the cookie became %s, want %s", cookie, got, want)
 		}
 	}
 }
 
-func TestPageWithoutLeaderboard(t *testing.T) {
+func TestLeaderboardOutage(t *testing.T) {
 	f, c := oneServer(t, func(f *fleet) {
 		f.options.BoardTimeout = 20 * time.Millisecond
 		f.board.top = func(ctx context.Context) ([]leaderboard.Entry, error) {
-			<-ctx.Done() // it hangs: only its time limit ends it
+			<-ctx.Done() // it hangs until the timeout
 			return nil, ctx.Err()
 		}
 	})
 	c.get("/").expect(t, 200).contains(t, `id="board-fails">`, `id="board-empty" hidden>`, "Count a visit")
 	r := c.get("/api/leaderboard").problem(t, 503, "The leaderboard doesn't answer")
 	if r.Header.Get("Retry-After") != "1" {
-		t.Error("no Retry-After")
+		t.Error("the response lacks Retry-After: 1")
 	}
 	if n := strings.Count(f.log.String(), "\n"); n != 2 {
 		t.Errorf("%d lines in the log, want 2:\n%s", n, f.log)
 	}
 }
 
-func TestStoreDown(t *testing.T) {
+func TestStoreOutage(t *testing.T) {
 	f, c := oneServer(t)
 	c.post("/login", "user=ann").expect(t, 200)
 	f.store.down.Store(true)
-	answers := []response{
+	responses := []response{
 		c.get("/api/session").problem(t, 503, "The session store doesn't answer"),
 		c.get("/api/sessions").problem(t, 503, "The session store"),
 		c.post("/api/visits", "").problem(t, 503, "The session store"),
@@ -122,13 +122,13 @@ func TestStoreDown(t *testing.T) {
 		c.get("/").page(t, 503, "The session store"),
 		c.get("/readyz").page(t, 503, "The session store"),
 	}
-	for _, a := range answers {
-		if a.Header.Get("Retry-After") != "1" || a.Header.Get("X-Served-By") != "server-1" {
-			t.Errorf("%s %s: headers %v", a.Request.Method, a.Request.URL.Path, a.Header)
+	for _, r := range responses {
+		if r.Header.Get("Retry-After") != "1" || r.Header.Get("X-Served-By") != "server-1" {
+			t.Errorf("%s %s: headers %v", r.Request.Method, r.Request.URL.Path, r.Header)
 		}
 	}
-	if got := strings.Count(f.log.String(), `"error":`); got != len(answers) {
-		t.Errorf("%d errors in the log, want %d:\n%s", got, len(answers), f.log)
+	if got := strings.Count(f.log.String(), `"error":`); got != len(responses) {
+		t.Errorf("%d errors in the log, want %d:\n%s", got, len(responses), f.log)
 	}
 	for _, path := range []string{"/none", "/healthz", "/api/leaderboard", "/static/style.css"} {
 		c.get(path).expect(t, 200)
@@ -147,14 +147,14 @@ func TestAssets(t *testing.T) {
 	for name, contentType := range contentTypes {
 		path := regexp.MustCompile(`/static/` + regexp.QuoteMeta(name) + `\?v=[0-9a-f]{16}`).FindString(page)
 		if path == "" {
-			t.Fatalf("the page doesn't refer to %s", name)
+			t.Fatalf("the page doesn't link %s", name)
 		}
 		r := c.get(path).expect(t, 200)
 		if r.Header.Get("Content-Type") != contentType || !strings.Contains(r.Header.Get("Cache-Control"), "immutable") {
 			t.Errorf("%s: headers %v", name, r.Header)
 		}
 		c.get(path, "If-None-Match: "+r.Header.Get("Etag")).expect(t, http.StatusNotModified)
-		// A page of another version gets what there is, but may not keep it.
+		// A page of another version gets this version, which must not be cached.
 		if r := c.get("/static/"+name+"?v=0").expect(t, 200); r.Header.Get("Cache-Control") != "no-cache" {
 			t.Errorf("%s of another version: %v", name, r.Header)
 		}

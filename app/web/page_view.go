@@ -10,11 +10,10 @@ import (
 	"stateless-servers/app/leaderboard"
 )
 
-// homeDocument is the page that shows everything. Its ids, classes and data attributes are those that static/style.css
-// and static/script.js know.
+// homeDocument returns the page. static/style.css and static/script.js use its ids, classes and data attributes.
 func homeDocument(p homePage) g.Node {
 	data := h.P(
-		g.Text("The same as data: "), h.A(h.Href("/api/session"), g.Text("your session")),
+		g.Text("As JSON: "), h.A(h.Href("/api/session"), g.Text("your session")),
 		g.If(p.NoBoard == "", g.Group{g.Text(", "), h.A(h.Href("/api/leaderboard"), g.Text("the leaderboard"))}),
 		g.Text("."),
 	)
@@ -123,7 +122,7 @@ func loginForm(byProvider bool) g.Node {
 }
 
 func storePanel(p homePage) g.Node {
-	promise := h.P(h.Class("kept"), g.Text("It loses no update, and a logout is final, whichever servers answer."))
+	promise := h.P(h.Class("kept"), g.Text("It loses no update, and a logout is final, whichever servers respond."))
 	if len(p.Limitations) > 0 {
 		promise = h.Ul(h.Class("limits"), g.Map(p.Limitations, func(limit string) g.Node { return h.Li(g.Text(limit)) }))
 	}
@@ -221,7 +220,7 @@ func sessionsList(p homePage) g.Node {
 		return h.P(g.Text("The list can’t be read right now."))
 	case len(p.Sessions) == 0 && p.MoreSessions == "":
 		return h.Ul(h.Class("sessions"),
-			h.Li(g.Text("None is listed yet: the list follows logins within moments.")))
+			h.Li(g.Text("None is listed yet. A new login appears within moments.")))
 	}
 	item := func(s userSession) g.Node {
 		return h.Li(
@@ -233,8 +232,8 @@ func sessionsList(p homePage) g.Node {
 	}
 	return g.Group{
 		g.If(len(p.Sessions) > 0, h.Ul(h.Class("sessions"), g.Map(p.Sessions, item))),
-		g.If(p.MoreSessions != "", h.P(g.Text("Only the newest are shown. The list goes on "),
-			h.A(h.Href(p.MoreSessions), g.Text("as data")), g.Text("."))),
+		g.If(p.MoreSessions != "", h.P(g.Text("Only the newest are shown. The list continues "),
+			h.A(h.Href(p.MoreSessions), g.Text("as JSON")), g.Text("."))),
 	}
 }
 

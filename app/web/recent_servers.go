@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// The page shows which servers gave the last answers. The browser keeps that itself, in a plain cookie, so that looking
-// at the page changes no session: names of servers, the oldest first. static/script.js goes on with it.
+// The page shows which servers sent the last responses. A cookie in the browser holds the names of these servers, the oldest
+// first, so that viewing the page changes no session. static/script.js updates the cookie too.
 const (
 	servedCookie    = "served"
 	servedSeparator = "~"
@@ -19,7 +19,7 @@ const (
 
 var serverName = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
 
-// recentServers reads the cookie. What isn't a name is left out: the cookie is the visitor's.
+// recentServers returns the names in the cookie. It omits invalid names, because the client may have set the cookie.
 func recentServers(r *http.Request) []string {
 	cookie, err := r.Cookie(servedCookie)
 	if err != nil {
@@ -30,7 +30,7 @@ func recentServers(r *http.Request) []string {
 	return newest(names)
 }
 
-// recordServer appends the server's name to the cookie and returns the names that the cookie then has.
+// recordServer appends the server's name to the cookie and returns all names in it.
 func (s *server) recordServer(w http.ResponseWriter, r *http.Request) []string {
 	names := newest(append(recentServers(r), s.Server))
 	http.SetCookie(w, &http.Cookie{
@@ -42,12 +42,12 @@ func (s *server) recordServer(w http.ResponseWriter, r *http.Request) []string {
 
 func newest(names []string) []string { return names[max(0, len(names)-servedLength):] }
 
-// colours is how many classes server-0, server-1 … static/style.css has.
+// colours is the number of classes server-0, server-1 … in static/style.css.
 const colours = 8
 
-// serverSlots gives each server a number, from which its colour and letter follow. It depends on the name, so that a server
-// mostly looks the same from one page to the next, and differs between the servers at hand, in colour too while there
-// are no more than colours. static/script.js computes the same.
+// serverSlots assigns a number to each server, which selects its colour and letter. The numbers are different. They depend on
+// the names, so that a server mostly keeps its colour from one page to the next. Up to as many servers as there are colours
+// have different colours. static/script.js computes the same.
 func serverSlots(names []string) map[string]int {
 	distinct := slices.Compact(slices.Sorted(slices.Values(names)))
 	slots := make(map[string]int, len(distinct))

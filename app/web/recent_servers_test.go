@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The same numbers come from slotsOf in static/script.js.
+// serverSlots in static/script.js computes the same numbers.
 func TestSlots(t *testing.T) {
 	got := serverSlots([]string{"server-2", "server-1", "server-2", "server-3"})
 	if len(got) != 3 || got["server-1"] != 4 || got["server-2"] != 5 || got["server-3"] != 2 {

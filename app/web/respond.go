@@ -16,7 +16,7 @@ import (
 	"stateless-servers/session"
 )
 
-// A problem is an error as RFC 9457 describes it. Its type is about:blank: the status says it all.
+// A problem is a problem document (RFC 9457). Its type is about:blank, which means that the status describes the error.
 type problem struct {
 	Type     string `json:"type"`
 	Title    string `json:"title"`
@@ -25,8 +25,7 @@ type problem struct {
 	Instance string `json:"instance"`
 }
 
-// writeError responds with an error: a problem document below /api/, a page elsewhere. A form of the page gets a page too,
-// wherever it was sent.
+// writeError responds with an error: with a problem document below /api/, and with a page elsewhere and to forms.
 func writeError(w http.ResponseWriter, r *http.Request, status int, detail string) {
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
@@ -39,8 +38,8 @@ func writeError(w http.ResponseWriter, r *http.Request, status int, detail strin
 	write(w, status, "application/problem+json", append(body, '\n'))
 }
 
-// ErrorHandler returns a handler of errors of package session, for session.Options. It answers with the status of
-// session.StatusCode, and logs errors that only an operator can mend.
+// ErrorHandler returns a handler of errors of package session, for session.Options. It responds with the status of
+// session.StatusCode, and logs the errors that only an operator can fix.
 func ErrorHandler(logger *slog.Logger) func(http.ResponseWriter, *http.Request, error) {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		status := session.StatusCode(err)
@@ -52,14 +51,14 @@ func ErrorHandler(logger *slog.Logger) func(http.ResponseWriter, *http.Request, 
 			detail = "The session has ended: it was logged out, or a login replaced it, in another tab or elsewhere. " +
 				"Log out to start afresh, or log in."
 		case http.StatusRequestEntityTooLarge:
-			detail = "The session would grow larger than its store takes. It stays as it was."
+			detail = "The session would exceed the size limit of its store. It is unchanged."
 		case http.StatusUnprocessableEntity:
-			detail = "A counter would leave its range. The session stays as it was."
+			detail = "A counter would exceed its range. The session is unchanged."
 			if errors.Is(err, session.ErrInvalid) {
-				detail = "The session takes nothing of that form. It stays as it was."
+				detail = "The session can't store this value. It is unchanged."
 			}
 		case http.StatusNotImplemented:
-			detail = "The session store can't do that: " + err.Error() + "."
+			detail = "The session store doesn't support that: " + err.Error() + "."
 		case http.StatusServiceUnavailable:
 			writeUnavailable(w, r, logger, "The session store", err)
 			return
@@ -71,7 +70,7 @@ func ErrorHandler(logger *slog.Logger) func(http.ResponseWriter, *http.Request, 
 	}
 }
 
-// writeUnavailable answers 503 and tells the operator why, unless it is the client who left.
+// writeUnavailable responds with 503, and logs the error unless the client has disconnected.
 func writeUnavailable(w http.ResponseWriter, r *http.Request, logger *slog.Logger, what string, err error) {
 	if r.Context().Err() == nil {
 		logger.ErrorContext(r.Context(), "store unavailable", "method", r.Method, "path", r.URL.Path, "error", err)
@@ -79,12 +78,12 @@ func writeUnavailable(w http.ResponseWriter, r *http.Request, logger *slog.Logge
 	writeError(w, r, http.StatusServiceUnavailable, what+" doesn't answer. Try again in a moment.")
 }
 
-// isForm reports whether a form of the page was sent, rather than a program's request.
+// isForm reports whether a form of the page sent the request, and not a program.
 func isForm(r *http.Request) bool {
 	return r.Method == http.MethodPost && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// respond responds what was done: with body, or with the way back to the page.
+// respond responds to a successful request: to a form with a redirect to the page, otherwise with body.
 func (s *server) respond(w http.ResponseWriter, r *http.Request, body any) {
 	if isForm(r) {
 		s.recordServer(w, r)
@@ -98,14 +97,14 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, body any) {
 func writeJSON(w http.ResponseWriter, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		panic(fmt.Errorf("encode %T: %w", body, err)) // a mistake in this package: nothing of ours can't be encoded
+		panic(fmt.Errorf("encode %T: %w", body, err)) // a bug in this package: it only encodes types of its own
 	}
 	write(w, http.StatusOK, "application/json", append(text, '\n'))
 }
 
 func writePage(w http.ResponseWriter, status int, page g.Node) {
 	var text bytes.Buffer
-	page.Render(&text) // fails only when the writer does, which a buffer never does
+	page.Render(&text) // fails only if the writer fails, and a buffer doesn't
 	write(w, status, "text/html; charset=utf-8", text.Bytes())
 }
 
@@ -118,10 +117,10 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Write(body)
 }
 
-// maxBody bounds a request's body. The largest form takes a few hundred bytes.
+// maxBody bounds the body of a request, in bytes. The largest form has a few hundred bytes.
 const maxBody = 4 << 10
 
-// formValue returns a field of the form in the request's body. When it can't, it has answered why.
+// formValue returns a field of the form in the request's body. If ok is false, it has written an error response.
 func formValue(w http.ResponseWriter, r *http.Request, field string) (value string, ok bool) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	err := r.ParseForm()
@@ -137,7 +136,8 @@ func formValue(w http.ResponseWriter, r *http.Request, field string) (value stri
 	return r.PostForm.Get(field), true
 }
 
-// formInteger returns a field of the form that is a whole number within bounds. When it can't, it has answered why.
+// formInteger returns a field of the form that is a whole number from low to high. If ok is false, it has written an error
+// response.
 func formInteger(w http.ResponseWriter, r *http.Request, field string, low, high int64) (n int64, ok bool) {
 	value, ok := formValue(w, r, field)
 	if !ok {
@@ -152,11 +152,11 @@ func formInteger(w http.ResponseWriter, r *http.Request, field string, low, high
 	return n, true
 }
 
-// badValueDetail says what is wrong with a value that a visitor sent, and what would be right.
+// badValueDetail returns a message about a bad value in a request and the allowed values. It truncates a long value.
 func badValueDetail(where, value, allowed string) string {
-	const most = 80 // of the value, in bytes
-	if len(value) > most {
-		cut := most
+	const maxValue = 80 // bytes
+	if len(value) > maxValue {
+		cut := maxValue
 		for !utf8.RuneStart(value[cut]) {
 			cut--
 		}

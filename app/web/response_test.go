@@ -13,13 +13,13 @@ import (
 // A response has methods that check it.
 type response sessiontest.Response
 
-// expect checks the status and the exact body, where one is given.
+// expect checks the status, and the exact body if one is given.
 func (r response) expect(t *testing.T, status int, body ...string) response {
 	t.Helper()
 	if r.StatusCode != status {
 		t.Errorf("%s %s: status %d, want %d\n%.300s", r.Request.Method, r.Request.URL.Path, r.StatusCode, status, r.Body)
 	}
-	// Where a retry can help, and nowhere else.
+	// Only a 503 has Retry-After, because only then a retry can help.
 	if again := r.Header.Get("Retry-After") != ""; again != (status == http.StatusServiceUnavailable) {
 		t.Errorf("%s %s: status %d, with Retry-After: %v", r.Request.Method, r.Request.URL.Path, status, again)
 	}
@@ -50,7 +50,7 @@ func (r response) lacks(t *testing.T, texts ...string) response {
 	return r
 }
 
-// problem checks that the answer is a problem document of that status, whole, whose detail has the text.
+// problem checks that the response is a complete problem document with the status, whose detail contains the text.
 func (r response) problem(t *testing.T, status int, text string) response {
 	t.Helper()
 	r.expect(t, status)
@@ -63,13 +63,13 @@ func (r response) problem(t *testing.T, status int, text string) response {
 		document["type"] != "about:blank" || document["title"] != http.StatusText(status) ||
 		document["status"] != float64(status) ||
 		document["instance"] != r.Request.URL.EscapedPath() || detail == "" || !strings.Contains(detail, text) {
-		t.Errorf("%s %s: not the problem that was expected (%d, %q): %s",
+		t.Errorf("%s %s: want a problem document with %d and %q, got %s",
 			r.Request.Method, r.Request.URL.Path, status, text, r.Body)
 	}
 	return r
 }
 
-// page checks that the answer is an error page of that status with the text.
+// page checks that the response is an error page with the status and the text.
 func (r response) page(t *testing.T, status int, text string) response {
 	t.Helper()
 	r.expect(t, status).contains(t, "<!doctype html>", http.StatusText(status), text)
@@ -79,7 +79,7 @@ func (r response) page(t *testing.T, status int, text string) response {
 	return r
 }
 
-// cookies are the names of the cookies that the answer sets.
+// cookies returns the names of the cookies that the response sets.
 func (r response) cookies() string {
 	var names []string
 	for _, cookie := range r.Cookies() {

@@ -12,7 +12,7 @@ import (
 	"stateless-servers/session"
 )
 
-// list is the answer of GET /api/sessions.
+// list is the response of GET /api/sessions.
 type list struct {
 	Sessions []struct {
 		ID string `json:"id"`
@@ -29,7 +29,7 @@ func (r response) list(t *testing.T) (l list) {
 	return l
 }
 
-// logIn gives a user that many sessions.
+// logIn creates that many sessions of a user.
 func (f *fleet) logIn(t *testing.T, user string, sessions int) {
 	t.Helper()
 	now := time.Now()
@@ -74,7 +74,7 @@ func TestSessionsPageByPage(t *testing.T) {
 	c.get("/api/sessions?limit=100").lacks(t, `"next"`)
 }
 
-func TestListsTakeNoNonsense(t *testing.T) {
+func TestListRefusesBadParameters(t *testing.T) {
 	_, c := oneServer(t)
 	c.post("/login", "user=ann").expect(t, 200)
 	for _, limit := range []string{"", "0", "-1", "101", "1.5", "x", "99999999999999999999"} {
@@ -83,43 +83,42 @@ func TestListsTakeNoNonsense(t *testing.T) {
 	c.get("/api/sessions?cursor=x").problem(t, 422, `query parameter cursor is "x": allowed is the value of next`)
 }
 
-// Expired sessions leave gaps in a store's pages. A visitor sees neither an empty page for no reason, nor waits for all of
-// them.
-func TestGapsInTheList(t *testing.T) {
+// Expired sessions leave gaps in a store's pages. The list reads several pages to fill such gaps, but not all of them.
+func TestListFillsGaps(t *testing.T) {
 	f, c := oneServer(t)
 	c.post("/login", "user=ann").expect(t, 200)
 	live := session.UserSession{ID: session.ID{1}, Record: session.Record{User: "ann", UserAgent: "Phone"}}
-	var asked []session.PageQuery
-	pagesBefore := 2 // that are empty
+	var queries []session.PageQuery
+	emptyPages := 2 // before the first session
 	f.store.pages = func(query session.PageQuery) (session.Page, error) {
-		asked = append(asked, query)
+		queries = append(queries, query)
 		n, _ := strconv.Atoi(query.Cursor)
 		page := session.Page{Next: strconv.Itoa(n + 1)}
-		if n >= pagesBefore {
+		if n >= emptyPages {
 			page.Sessions = []session.UserSession{live}
 		}
-		if n == pagesBefore+1 {
+		if n == emptyPages+1 {
 			page.Next = ""
 		}
 		return page, nil
 	}
-	if l := c.get("/api/sessions").list(t); len(l.Sessions) != 2 || l.Next != "" || len(asked) != 4 {
-		t.Errorf("got %+v after %d questions", l, len(asked))
+	if l := c.get("/api/sessions").list(t); len(l.Sessions) != 2 || l.Next != "" || len(queries) != 4 {
+		t.Errorf("got %+v after %d queries", l, len(queries))
 	}
-	asked = nil
-	if l := c.get("/api/sessions?limit=1").list(t); len(l.Sessions) != 1 || l.Next != "3" || len(asked) != 3 {
-		t.Errorf("one: got %+v after %d questions", l, len(asked))
+	queries = nil
+	if l := c.get("/api/sessions?limit=1").list(t); len(l.Sessions) != 1 || l.Next != "3" || len(queries) != 3 {
+		t.Errorf("one: got %+v after %d queries", l, len(queries))
 	}
-	c.get("/").expect(t, 200).contains(t, "Phone").lacks(t, "The list goes on")
+	c.get("/").expect(t, 200).contains(t, "Phone").lacks(t, "The list continues")
 
-	asked, pagesBefore = nil, 1000
-	if l := c.get("/api/sessions").list(t); len(l.Sessions) != 0 || l.Next != "5" || len(asked) != 5 {
-		t.Errorf("a long gap: got %+v after %d questions", l, len(asked))
+	queries, emptyPages = nil, 1000
+	if l := c.get("/api/sessions").list(t); len(l.Sessions) != 0 || l.Next != "5" || len(queries) != 5 {
+		t.Errorf("a long gap: got %+v after %d queries", l, len(queries))
 	}
-	c.get("/").expect(t, 200).contains(t, `The list goes on <a href="/api/sessions?cursor=5">as data</a>`).lacks(t, "None is listed yet")
+	c.get("/").expect(t, 200).contains(t, `The list continues <a href="/api/sessions?cursor=5">as JSON</a>`).lacks(t, "None is listed yet")
 }
 
-// However often a user has logged in, the page stays small, and costs the store little.
+// The page of a user with many sessions is small and takes few store operations.
 func TestPageOfAUserWithManySessions(t *testing.T) {
 	f, c := oneServer(t)
 	f.logIn(t, "ann", 4000)
@@ -127,23 +126,23 @@ func TestPageOfAUserWithManySessions(t *testing.T) {
 	f.operations.since()
 	r := c.get("/").expect(t, 200).contains(t, "Only the newest are shown.")
 	if got := f.operations.since(); got != "load list" {
-		t.Errorf("the page cost the store %q", got)
+		t.Errorf("the page called the store: %q, want load list", got)
 	}
 	if shown := strings.Count(r.Body, `class="agent"`); shown != 20 || len(r.Body) > 32<<10 {
-		t.Errorf("the page shows %d sessions in %d bytes", shown, len(r.Body))
+		t.Errorf("the page shows %d sessions in %d bytes, want 20 in at most 32 KiB", shown, len(r.Body))
 	}
 	for _, href := range strings.Split(r.Body, `href="`)[1:] {
 		if href, _, _ = strings.Cut(href, `"`); strings.HasPrefix(href, "/api/sessions?") {
 			if l := c.get(href).list(t); len(l.Sessions) != 20 || l.Next == "" {
-				t.Errorf("%s has %d sessions", href, len(l.Sessions))
+				t.Errorf("%s has %d sessions, want 20 and a next page", href, len(l.Sessions))
 			}
 			return
 		}
 	}
-	t.Error("the page leads to no more")
+	t.Error("the page has no link to the next page")
 }
 
-// A page of the store has at most session.MaxPage sessions: this takes several.
+// The user has more sessions than session.MaxPage, so the logout needs several pages.
 func TestLogoutEverywhereEndsAll(t *testing.T) {
 	f, c := oneServer(t)
 	f.logIn(t, "ann", 20_000)

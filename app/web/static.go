@@ -13,7 +13,7 @@ import (
 //go:embed static
 var staticFiles embed.FS
 
-// An asset is a file that the page refers to.
+// An asset is a static file of the page.
 type asset struct {
 	content     []byte
 	contentType string
@@ -28,7 +28,7 @@ func loadAssets() map[string]asset {
 	}
 	entries, err := staticFiles.ReadDir("static")
 	if err != nil {
-		panic(err) // the binary was built without them
+		panic(err) // the files are embedded in the binary
 	}
 	loaded := map[string]asset{}
 	for _, entry := range entries {
@@ -42,11 +42,11 @@ func loadAssets() map[string]asset {
 	return loaded
 }
 
-// assetURL has the hash of the content in it, so that browsers may keep the asset for good.
+// assetURL returns the address of an asset. It contains a hash of the content, so that browsers may cache it forever.
 func assetURL(name string) string { return "/static/" + name + "?v=" + assets[name].hash }
 
-// serveAsset answers with this server's version, also when asked for another: during a deployment, a page of a newer
-// server finds an older one here. Only the version that was asked for may be kept.
+// serveAsset serves this server's version of an asset, even if the request asks for another: during a deployment, the page
+// of a newer server may request its assets from an older server. Browsers may cache only the requested version.
 func serveAsset(w http.ResponseWriter, r *http.Request) {
 	file, found := assets[r.PathValue("name")]
 	if !found {

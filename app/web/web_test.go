@@ -14,7 +14,7 @@ import (
 	"stateless-servers/app/leaderboard"
 )
 
-func TestEveryResponseSaysWhoServedIt(t *testing.T) {
+func TestEveryResponseHasServerAndSecurityHeaders(t *testing.T) {
 	_, c := oneServer(t, func(f *fleet) { f.options.PlainHTTP = false })
 	for _, request := range []struct {
 		method, path string
@@ -42,8 +42,8 @@ func TestEveryResponseSaysWhoServedIt(t *testing.T) {
 	}
 }
 
-// Browsers send a cookie without Secure over plain HTTP too, where anybody on the way reads and changes it.
-func TestTheServedCookieIsSecureOverHTTPS(t *testing.T) {
+// Browsers also send a cookie without Secure over plain HTTP, where others can read and change it.
+func TestServedCookieIsSecureOverHTTPS(t *testing.T) {
 	for _, plainHTTP := range []bool{false, true} {
 		_, c := oneServer(t, func(f *fleet) { f.options.PlainHTTP = plainHTTP })
 		for name, a := range map[string]response{
@@ -66,7 +66,7 @@ func TestTheServedCookieIsSecureOverHTTPS(t *testing.T) {
 	}
 }
 
-func TestWhatNoRouteTakes(t *testing.T) {
+func TestUnmatchedRequests(t *testing.T) {
 	_, c := oneServer(t)
 	c.get("/api/nosuch").problem(t, 404, "nothing at this address")
 	c.get("/api/").problem(t, 404, "nothing at this address")
@@ -93,10 +93,10 @@ func TestOtherSitesCannotPost(t *testing.T) {
 		for _, path := range []string{"/login", "/logout", "/logout/everywhere"} {
 			c.post(path, "user=ann", header).page(t, 403, "another site")
 		}
-		c.get("/", header).expect(t, 200) // a link from there is fine
+		c.get("/", header).expect(t, 200) // links from other sites are allowed
 	}
 	if got := f.operations.since(); got != "" {
-		t.Errorf("refused requests cost the store: %s", got)
+		t.Errorf("refused requests called the store: %s, want no call", got)
 	}
 	c.post("/api/visits", "", "Sec-Fetch-Site: same-origin").expect(t, 200)
 	c.post("/api/visits", "", "Origin: "+c.server).expect(t, 200)
@@ -116,7 +116,7 @@ func TestReady(t *testing.T) {
 	stopping.Store(true)
 	c.get("/readyz").page(t, 503, "Not ready: the server is shutting down.")
 	c.get("/healthz").expect(t, 200)
-	c.post("/api/visits", "").expect(t, 200) // until the balancer has noticed
+	c.post("/api/visits", "").expect(t, 200) // requests are served until the load balancer notices
 	if f.log.Len() > 0 {
 		t.Errorf("logged: %s", f.log)
 	}
@@ -130,10 +130,10 @@ func TestDelay(t *testing.T) {
 	start := time.Now()
 	c.post("/api/visits?delay=50ms", "").expect(t, 200, `{"visits":2,"server":"server-1"}`)
 	if took := time.Since(start); took < 50*time.Millisecond {
-		t.Errorf("it took %v", took)
+		t.Errorf("the request took %v, want at least 50 ms", took)
 	}
 	if got := f.operations.since(); got != "load update" {
-		t.Errorf("a delayed visit cost %q, want the session to be read first", got)
+		t.Errorf("a delayed visit called %q, want load update", got)
 	}
 	for _, path := range []string{"/api/session", "/api/leaderboard"} {
 		start := time.Now()
@@ -151,8 +151,8 @@ func TestDelay(t *testing.T) {
 	c.get("/api/session?delay=2s").problem(t, 503, "The session store")
 }
 
-// A client that leaves during the delay doesn't stop its visit from counting.
-func TestDelayOutlastsTheClient(t *testing.T) {
+// A visit counts even if its client disconnects during the delay.
+func TestVisitCountsAfterClientDisconnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		f.options.AllowDelay = true
@@ -161,7 +161,7 @@ func TestDelayOutlastsTheClient(t *testing.T) {
 		server.ServeHTTP(first, httptest.NewRequest(http.MethodPost, "/api/visits", nil))
 		f.operations.since()
 
-		ctx, leave := context.WithCancel(t.Context())
+		ctx, disconnect := context.WithCancel(t.Context())
 		visit := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/visits?delay=1s", nil)
 		read := httptest.NewRequest(http.MethodGet, "/api/session", nil)
 		for _, request := range []*http.Request{visit, read} {
@@ -170,24 +170,24 @@ func TestDelayOutlastsTheClient(t *testing.T) {
 		go server.ServeHTTP(httptest.NewRecorder(), visit)
 		synctest.Wait()
 		if got := f.operations.since(); got != "load" {
-			t.Errorf("during the delay it has cost %q", got)
+			t.Errorf("during the delay the request called %q, want load", got)
 		}
-		leave()
+		disconnect()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		after := httptest.NewRecorder()
 		if server.ServeHTTP(after, read); !strings.Contains(after.Body.String(), `"visits":2`) {
-			t.Errorf("after a visit whose client has left: %s", after.Body)
+			t.Errorf("after the visit of a disconnected client: %s, want 2 visits", after.Body)
 		}
 	})
 }
 
-func TestDelayIsIgnoredWhereItIsNotAllowed(t *testing.T) {
+func TestDelayIsIgnoredUnlessAllowed(t *testing.T) {
 	f, c := oneServer(t)
 	c.get("/api/session?delay=nonsense").expect(t, 200, noSession)
 	c.post("/api/visits?delay=2s", "").expect(t, 200)
 	if got := f.operations.since(); got != "create" {
-		t.Errorf("it cost %q", got)
+		t.Errorf("the requests called %q, want create", got)
 	}
 }
 
@@ -204,6 +204,6 @@ func TestPanics(t *testing.T) {
 
 	cause = http.ErrAbortHandler
 	if r, err := c.Do(t.Context(), http.MethodGet, c.server+"/api/leaderboard", ""); err == nil {
-		t.Errorf("an aborted handler answered %d", r.StatusCode)
+		t.Errorf("an aborted handler responded with %d, want an aborted connection", r.StatusCode)
 	}
 }
