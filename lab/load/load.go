@@ -33,7 +33,7 @@ type Options struct {
 }
 
 func (o Options) setting() Setting {
-	return Setting{o.Rate.String(), o.Sessions, o.Mix.String(), o.Timeout.Seconds(), machine.This()}
+	return Setting{o.Rate.String(), o.Sessions, o.Mix.String(), o.Timeout.Seconds(), machine.Current()}
 }
 
 // lookEvery is the time between two calls of Progress.
