@@ -93,7 +93,7 @@ func TestSizesOfAResultAreBounded(t *testing.T) {
 	for want, spoil := range map[string]func(*Result){
 		"series has 1201 items": func(r *Result) {
 			r.Series = nil
-			for i := range mergedSpans + 1 {
+			for i := range maxMergedSpans + 1 {
 				r.Series = append(r.Series, Span{T: float64(i)})
 			}
 		},
@@ -161,7 +161,7 @@ func TestMergedSeriesIsBounded(t *testing.T) {
 		for _, span := range sum.Series {
 			answered += span.Requests
 		}
-		if len(sum.Series) > mergedSpans || answered != int64(len(times)) {
+		if len(sum.Series) > maxMergedSpans || answered != int64(len(times)) {
 			t.Errorf("%v: %d spans with %d requests", times, len(sum.Series), answered)
 		}
 		text, err := json.Marshal(sum)
@@ -212,13 +212,13 @@ func TestResultOfARunIsBounded(t *testing.T) {
 	if r.Series, err = spans.all(); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(r.Series); n != mergedSpans {
+	if n := len(r.Series); n != maxMergedSpans {
 		t.Errorf("%d spans", n)
 	}
 	if got := r.Series[1].Servers; len(got) != maxServers+1 || got["server-7"] != 1 || got["others"] != 1500+2000 {
 		t.Errorf("%d servers, server-7 %d times, others %d times", len(got), got["server-7"], got["others"])
 	}
-	if got := r.Series[mergedSpans-1].Servers["server-7"]; got != 1 {
+	if got := r.Series[maxMergedSpans-1].Servers["server-7"]; got != 1 {
 		t.Errorf("what was answered a day later counts %d times at the end", got)
 	}
 	text, err := json.Marshal(r)

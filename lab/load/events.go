@@ -16,8 +16,8 @@ type Event struct {
 
 const (
 	maxEvents = 1000            // are kept
-	settled   = time.Second     // servers that first answer after that are news
-	quiet     = 2 * time.Second // without an error ends a spell of errors
+	startup   = time.Second     // servers that first answer after that are news
+	spellGap  = 2 * time.Second // without an error ends a spell of errors
 )
 
 // events notes what happens. It is safe for concurrent use.
@@ -45,12 +45,12 @@ func (e *events) append(at time.Duration, what string) {
 }
 
 // answered looks for news in an answer: a server that wasn't there before, the first of several errors.
-func (e *events) answered(one sample) {
+func (e *events) record(one sample) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if one.server != "" && !e.servers[one.server] {
 		e.servers[one.server] = true
-		if one.received > settled {
+		if one.received > startup {
 			e.append(one.received, one.server+" answers for the first time")
 		}
 	}
@@ -65,10 +65,10 @@ func (e *events) answered(one sample) {
 }
 
 // look notes the end of a spell of errors.
-func (e *events) look(now time.Duration) {
+func (e *events) endSpell(now time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.failures > 0 && now > e.lastError+quiet {
+	if e.failures > 0 && now > e.lastError+spellGap {
 		e.append(e.lastError, fmt.Sprintf("errors end, after %d", e.failures))
 		e.failures = 0
 	}

@@ -41,17 +41,17 @@ func TestFaultsAreFound(t *testing.T) {
 		},
 		{
 			"the store mixes sessions up", &crossing{Store: memory.New()}, "read=4,write=4,cart=2",
-			func(c check.Counts) int64 { return c.Crossed }, "got mixed up with another",
+			func(c check.Counts) int64 { return c.CrossSessionLeaks }, "got mixed up with another",
 			// Another's session in which nothing has a mark yet looks like an old state of one's own.
 			func(c check.Counts) int64 { return c.StaleReads + c.LostUpdates },
 		},
 		{
 			"an update brings an ended session back", ghosts{slow{broken.Recreate(memory.New())}}, "read=2,write=6,logout=2",
-			func(c check.Counts) int64 { return c.Resurrected }, "was there again after its logout", nil,
+			func(c check.Counts) int64 { return c.AliveAfterLogout }, "was there again after its logout", nil,
 		},
 		{
 			"an addition is sent again", &repeating{Store: memory.New()}, "read=4,write=4,cart=2",
-			func(c check.Counts) int64 { return c.Crossed }, "a request was applied twice", nil,
+			func(c check.Counts) int64 { return c.CrossSessionLeaks }, "a request was applied twice", nil,
 		},
 	}
 	for _, test := range tests {

@@ -153,7 +153,7 @@ func do(t *testing.T, r *load.Run) load.Result {
 }
 
 // quiet is for servers that are to fail.
-var quiet = log.New(io.Discard, "", 0)
+var spellGap = log.New(io.Discard, "", 0)
 
 // target is a server that isn't the sample application.
 func target(t *testing.T, handler http.HandlerFunc) string {

@@ -32,21 +32,21 @@ type Options struct {
 	Progress func(Progress)
 }
 
-func (o Options) setting() Setting {
-	return Setting{o.Rate.String(), o.Sessions, o.Mix.String(), o.Timeout.Seconds(), machine.Current()}
+func (o Options) settings() Settings {
+	return Settings{o.Rate.String(), o.Sessions, o.Mix.String(), o.Timeout.Seconds(), machine.Current()}
 }
 
-// lookEvery is the time between two calls of Progress.
-const lookEvery = time.Second
+// reportInterval is the time between two calls of Progress.
+const reportInterval = time.Second
 
 // Run is one load test. Create it with Start, and call Do once.
 type Run struct {
 	attack
-	options Options
-	setting Setting
-	checks  check.Run
-	started atomic.Pointer[time.Time] // nil before Do
-	closing atomic.Bool               // every request of the schedule was answered
+	options  Options
+	settings Settings
+	checker  check.Checker
+	started  atomic.Pointer[time.Time] // nil before Do
+	closing  atomic.Bool               // every request of the schedule was answered
 }
 
 // Start looks whether the target is the sample application, and prepares a Run. Nothing of it is measured.
@@ -57,17 +57,17 @@ func Start(ctx context.Context, options Options) (*Run, error) {
 	}
 	var id [3]byte
 	rand.Read(id[:])
-	r := &Run{options: options, setting: options.setting()}
+	r := &Run{options: options, settings: options.settings()}
 	r.client, r.stats = newClient(base, options.Timeout), newStats(spanLength(options.Warmup+options.Duration))
-	r.checks = check.Run{Name: hex.EncodeToString(id[:]), Log: check.NewLog(func(f check.Finding) { r.stats.events.add(f.At, f.What) })}
+	r.checker = check.Checker{RunID: hex.EncodeToString(id[:]), Log: check.NewLog(func(f check.Finding) { r.stats.events.add(f.At, f.What) })}
 	var byLogin bool
-	if r.checks.Idle, byLogin, err = probe(ctx, *r.client, options.URL, r.checks.Session(-1, 0).Name); err != nil {
+	if r.checker.Idle, byLogin, err = probe(ctx, *r.client, options.URL, r.checker.NewSession(-1, 0).User); err != nil {
 		r.client.close()
 		return nil, err
 	}
 	r.schedule, r.now, r.mix = newSchedule(options.Rate, options.Warmup, options.Duration), r.elapsed, options.Mix
 	for i := range options.Sessions {
-		r.visitors = append(r.visitors, newVisitor(i, r.checks, byLogin, r.now))
+		r.users = append(r.users, newVirtualUser(i, r.checker, byLogin, r.now))
 	}
 	return r, nil
 }
@@ -97,7 +97,7 @@ func (r *Run) Finish() { r.finished.Store(true) }
 
 // WriteHistory has Do write down what every visitor sends and sees, for lab check.
 func (r *Run) WriteHistory(w io.Writer) {
-	r.history = check.NewHistory(w, check.Header{Run: r.checks.Name, URL: r.options.URL, Idle: r.checks.Idle})
+	r.history = check.NewHistory(w, check.Header{Run: r.checker.RunID, URL: r.options.URL, Idle: r.checker.Idle})
 }
 
 // Do sends the requests and returns what came of them. When ctx ends it sends no more, and the result is of what was
@@ -106,14 +106,14 @@ func (r *Run) Do(ctx context.Context) (Result, error) {
 	defer r.client.close()
 	now := time.Now()
 	r.started.Store(&now)
-	stopLooking := r.look()
+	stopReporting := r.reportProgress()
 	r.send(ctx)
 	if r.interrupted {
 		r.stats.events.add(r.stopped, "interrupted")
 	}
 	r.closing.Store(true)
 	r.close(ctx)
-	stopLooking()
+	stopReporting()
 	result, err := r.result()
 	if err == nil && r.history != nil {
 		if err = r.history.Flush(); err != nil {
@@ -124,11 +124,11 @@ func (r *Run) Do(ctx context.Context) (Result, error) {
 }
 
 // look calls Progress once a second, until the function that it returns is called.
-func (r *Run) look() (stop func()) {
+func (r *Run) reportProgress() (stop func()) {
 	done := make(chan struct{})
 	var group sync.WaitGroup
 	group.Go(func() {
-		ticker := time.NewTicker(lookEvery)
+		ticker := time.NewTicker(reportInterval)
 		defer ticker.Stop()
 		for {
 			select {
@@ -137,12 +137,12 @@ func (r *Run) look() (stop func()) {
 				return
 			}
 			now := r.now()
-			r.stats.events.look(now)
+			r.stats.events.endSpell(now)
 			if r.options.Progress == nil {
 				continue
 			}
-			p := Progress{Phase: r.phase(now), Elapsed: now, Total: r.length, Sessions: r.checks.Log.Counts()}
-			r.stats.look(&p)
+			p := Progress{Phase: r.phase(now), Elapsed: now, Total: r.length, Sessions: r.checker.Log.Counts()}
+			r.stats.progress(&p)
 			r.options.Progress(p)
 		}
 	})
@@ -166,15 +166,15 @@ func (r *Run) result() (Result, error) {
 	result := Result{
 		Requests: s.requests, OK: s.ok, Duration: duration, Servers: s.servers, Errors: s.errors,
 		Latency: quantiles(s.latency), Service: quantiles(s.service), Late: milliseconds(s.late.ValueAtPercentile(99)),
-		Sessions: r.checks.Log.Counts(), Events: s.events.sorted(),
+		Sessions: r.checker.Log.Counts(), Events: s.events.sorted(),
 		URL: r.options.URL, Started: r.started.Load().Round(0).UTC(), Warmup: r.warmup.Seconds(), Findings: []string{},
-		Settings: []Setting{r.setting},
+		Settings: []Settings{r.settings},
 	}
 	if duration > 0 {
 		result.RateTarget = round(float64(r.scheduled(r.stopped)) / duration)
 		result.RateAchieved = round(float64(s.requests) / duration)
 	}
-	for _, finding := range r.checks.Log.Findings() {
+	for _, finding := range r.checker.Log.Findings() {
 		result.Findings = append(result.Findings, finding.Text)
 	}
 	var err error

@@ -34,7 +34,7 @@ func Merge(results ...Result) (Result, error) {
 	if err := overlap(results); err != nil {
 		return Result{}, err
 	}
-	sum := Result{Servers: map[string]int64{}, Errors: map[string]int64{}, Events: []Event{}, Settings: []Setting{}, Findings: []string{}}
+	sum := Result{Servers: map[string]int64{}, Errors: map[string]int64{}, Events: []Event{}, Settings: []Settings{}, Findings: []string{}}
 	latency, service := newHistogram(), newHistogram()
 	var urls []string
 	for i, r := range results {
@@ -88,9 +88,9 @@ func overlap(results []Result) error {
 }
 
 // mergeSeries adds up spans that lie at the same time, to the second. The spans of the sum are as long as the longest, or
-// longer, so that there are mergedSpans at most. The results are within their bounds and none began before zero.
+// longer, so that there are maxMergedSpans at most. The results are within their bounds and none began before zero.
 func mergeSeries(zero time.Time, results []Result) ([]Span, error) {
-	length, end := shortestBin.Seconds(), 0.0
+	length, end := minSpan.Seconds(), 0.0
 	for _, r := range results {
 		n := len(r.Series)
 		if n > 1 {
@@ -100,7 +100,7 @@ func mergeSeries(zero time.Time, results []Result) ([]Span, error) {
 			end = max(end, r.Series[n-1].T+r.Started.Sub(zero).Seconds())
 		}
 	}
-	length = max(length, math.Ceil(end/(mergedSpans-1)))
+	length = max(length, math.Ceil(end/(maxMergedSpans-1)))
 	var sum []Span
 	var histograms []*hdrhistogram.Histogram
 	for _, r := range results {

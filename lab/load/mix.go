@@ -24,7 +24,7 @@ type Mix [6]int
 // DefaultMix is a shop on a normal day: mostly reads, now and then a login or a logout.
 func DefaultMix() Mix { return Mix{10, 45, 25, 15, 3, 2} }
 
-const highestWeight = 1000
+const maxWeight = 1000
 
 // MixSyntax says how a Mix is written.
 const MixSyntax = "weights of none, read, write, cart, login and logout, such as read=80,write=20; each from 0 to 1000, " +
@@ -38,7 +38,7 @@ func ParseMix(text string) (Mix, bool) {
 		name, number, _ := strings.Cut(part, "=")
 		kind := slices.Index(kinds(), check.Kind(name))
 		weight, err := strconv.Atoi(number)
-		if kind < 0 || err != nil || weight < 0 || weight > highestWeight || named[name] {
+		if kind < 0 || err != nil || weight < 0 || weight > maxWeight || named[name] {
 			return Mix{}, false
 		}
 		named[name] = true

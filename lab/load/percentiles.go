@@ -10,8 +10,8 @@ type Percentile struct {
 	Milliseconds float64
 }
 
-// pointsPerHalf is how many points a curve has from one half of what is left to the next: from 50 to 75 percent, to 87.5…
-const pointsPerHalf = 5
+// pointsPerHalving is how many points a curve has from one half of what is left to the next: from 50 to 75 percent, to 87.5…
+const pointsPerHalving = 5
 
 // Percentiles returns the curve of a histogram of a Result, from 0 percent on, the points closer together the nearer to 100,
 // as far as there were requests to tell them apart.
@@ -26,7 +26,7 @@ func Percentiles(histogram string) ([]Percentile, error) {
 func curve(h *hdrhistogram.Histogram) []Percentile {
 	var points []Percentile
 	last := 100 - 100/float64(max(1, h.TotalCount())) // beyond it there is the longest time alone
-	for _, bracket := range h.CumulativeDistributionWithTicks(pointsPerHalf) {
+	for _, bracket := range h.CumulativeDistributionWithTicks(pointsPerHalving) {
 		if bracket.Quantile > last {
 			break
 		}

@@ -16,8 +16,8 @@ const (
 	probeTimeout = 10 * time.Second
 
 	// The application says by a 503 that its store, or the server itself, is late. In its first seconds that passes.
-	availableTimeout = 10 * time.Second
-	availablePause   = 250 * time.Millisecond
+	availableTimeout  = 10 * time.Second
+	availableInterval = 250 * time.Millisecond
 )
 
 // probe asks the target for what a run must know: that it is the sample application, how long its sessions last unused,
@@ -25,19 +25,19 @@ const (
 func probe(ctx context.Context, client client, target, user string) (idle time.Duration, byLogin bool, err error) {
 	jar, began := &cookies{}, time.Now()
 	client.timeout = max(client.timeout, probeTimeout)
-	ask := func(kind check.Kind, method, path string, form url.Values) (reply, error) {
+	ask := func(kind check.Kind, method, path string, form url.Values) (response, error) {
 		o := outgoing{kind: kind, method: method, path: path, form: form.Encode(), cookies: jar.header}
-		reply := client.send(ctx, o)
-		for reply.Status == http.StatusServiceUnavailable && time.Since(began) < availableTimeout && ctx.Err() == nil {
-			time.Sleep(availablePause)
-			reply = client.send(ctx, o)
+		response := client.send(ctx, o)
+		for response.Status == http.StatusServiceUnavailable && time.Since(began) < availableTimeout && ctx.Err() == nil {
+			time.Sleep(availableInterval)
+			response = client.send(ctx, o)
 		}
-		jar.apply(reply.setCookie)
-		err := reply.explain(target, method+" "+path)
+		jar.apply(response.setCookie)
+		err := response.explain(target, method+" "+path)
 		if err == nil && (kind == check.Read || kind == check.Login) {
-			err = reply.mustBeSession(target, kind)
+			err = response.mustBeSession(target, kind)
 		}
-		return reply, err
+		return response, err
 	}
 	if _, err = ask(check.Read, http.MethodGet, "/api/session", nil); err != nil {
 		return 0, false, err
@@ -55,7 +55,7 @@ func probe(ctx context.Context, client client, target, user string) (idle time.D
 }
 
 // explain says what is wrong with the answer to a probe, if something is.
-func (r reply) explain(target, request string) error {
+func (r response) explain(target, request string) error {
 	switch {
 	case r.Error != "":
 		return fmt.Errorf("%s doesn't answer %s (%s); lab up starts an application on this machine", target, request, r.Error)
@@ -72,8 +72,8 @@ func (r reply) explain(target, request string) error {
 }
 
 // mustBeSession is for the answers that show a session.
-func (r *reply) mustBeSession(target string, kind check.Kind) error {
-	if err := r.Read(kind, r.Body); err != nil || r.Server == "" || kind == check.Login && r.Lifetime() <= 0 {
+func (r *response) mustBeSession(target string, kind check.Kind) error {
+	if err := r.Parse(kind, r.Body); err != nil || r.Server == "" || kind == check.Login && r.Lifetime() <= 0 {
 		return fmt.Errorf("%s answers, but not as the sample application does, with a session and the server's name", target)
 	}
 	return nil

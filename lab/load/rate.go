@@ -7,15 +7,15 @@ import (
 )
 
 // Rate is how many requests a second are sent: a list of parts that share the duration equally.
-type Rate []Part
+type Rate []RatePart
 
-// Part is a time at one rate, or on the way from one rate to another; in requests a second.
-type Part struct{ From, To float64 }
+// RatePart is a time at one rate, or on the way from one rate to another; in requests a second.
+type RatePart struct{ From, To float64 }
 
 // Bounds of a rate, in requests a second.
 const (
-	lowestRate  = 0.1
-	highestRate = 100_000
+	minRate = 0.1
+	maxRate = 100_000
 )
 
 // SustainedShare is which part of the offered rate must have been sent for a test to be what was asked for.
@@ -37,12 +37,12 @@ func ParseRate(text string) (Rate, bool) {
 		if err1 != nil || err2 != nil || !isRate(low) || !isRate(high) {
 			return nil, false
 		}
-		rate = append(rate, Part{low, high})
+		rate = append(rate, RatePart{low, high})
 	}
 	return rate, true
 }
 
-func isRate(n float64) bool { return lowestRate <= n && n <= highestRate }
+func isRate(n float64) bool { return minRate <= n && n <= maxRate }
 
 // String writes the rate as ParseRate reads it.
 func (r Rate) String() string {

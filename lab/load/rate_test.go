@@ -133,26 +133,26 @@ func TestLatencyCountsFromTheSchedule(t *testing.T) {
 		}
 	}
 	p := Progress{Elapsed: 2 * time.Second}
-	s.look(&p)
+	s.progress(&p)
 	if p.Rate != 1.5 || p.Requests != 2 || p.Errors[errTimeout] != 1 {
 		t.Errorf("progress %+v", p)
 	}
 	p = Progress{Elapsed: 3 * time.Second}
-	if s.look(&p); p.Rate != 0 || p.P99 != 0 || p.Requests != 2 {
+	if s.progress(&p); p.Rate != 0 || p.P99 != 0 || p.Requests != 2 {
 		t.Errorf("a second later: %+v", p)
 	}
 }
 
 func TestEvents(t *testing.T) {
 	e := newEvents()
-	e.answered(sample{received: 500 * time.Millisecond, server: "server-1"})
-	e.answered(sample{received: 3 * time.Second, server: "server-2"})
-	e.answered(sample{received: 4 * time.Second, server: "server-2", failed: "http_502"})
-	e.answered(sample{received: 5 * time.Second, failed: "closed"})
-	e.look(6 * time.Second)
-	e.look(8 * time.Second)
-	e.look(9 * time.Second)
-	e.answered(sample{received: 9500 * time.Millisecond, failed: "timeout"})
+	e.record(sample{received: 500 * time.Millisecond, server: "server-1"})
+	e.record(sample{received: 3 * time.Second, server: "server-2"})
+	e.record(sample{received: 4 * time.Second, server: "server-2", failed: "http_502"})
+	e.record(sample{received: 5 * time.Second, failed: "closed"})
+	e.endSpell(6 * time.Second)
+	e.endSpell(8 * time.Second)
+	e.endSpell(9 * time.Second)
+	e.record(sample{received: 9500 * time.Millisecond, failed: "timeout"})
 	e.add(500*time.Millisecond, "early")
 	want := []Event{
 		{0.5, "early"}, {3, "server-2 answers for the first time"}, {4, "errors begin: http_502"}, {5, "errors end, after 2"},

@@ -28,13 +28,13 @@ type Result struct {
 	Started    time.Time  `json:"started"`    // of the run
 	Warmup     float64    `json:"warmup_s"`   // after which the measurement began
 	Late       float64    `json:"late_ms"`    // the 99th percentile of how late requests were sent
-	Settings   []Setting  `json:"settings"`   // of each machine that sent requests
+	Settings   []Settings `json:"settings"`   // of each machine that sent requests
 	Findings   []string   `json:"findings"`   // the first of each kind, in words
 	Histograms Histograms `json:"histograms"` // so that results of several machines can be merged
 }
 
-// Setting is with what a machine tested, and what it is.
-type Setting struct {
+// Settings is with what a machine tested, and what it is.
+type Settings struct {
 	Rate     string          `json:"rate"` // as ParseRate reads it
 	Sessions int             `json:"sessions"`
 	Mix      string          `json:"mix"` // as ParseMix reads it

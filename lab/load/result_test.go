@@ -36,7 +36,7 @@ func sampleResult(t *testing.T, n int, started time.Time) Result {
 		Errors: map[string]int64{"timeout": 1}, Sessions: check.Counts{Total: 5, Lost: 1},
 		Events: []Event{{1, fmt.Sprintf("%d requests", n)}}, URL: "http://127.0.0.1:1", Started: started, Warmup: 3, Late: float64(n),
 		Findings: []string{"Session 0 of visitor 0 was lost"},
-		Settings: []Setting{{Rate: "50", Sessions: 5, Mix: "read=1", Timeout: 10, Machine: machine.Machine{System: "linux/arm64", CPUs: 2}}},
+		Settings: []Settings{{Rate: "50", Sessions: 5, Mix: "read=1", Timeout: 10, Machine: machine.Machine{System: "linux/arm64", CPUs: 2}}},
 	}
 	spans := newSeries(time.Second)
 	for i := range n { // half in the first second, half in the third
@@ -172,10 +172,10 @@ func TestThresholds(t *testing.T) {
 		{Thresholds{Lost: number(0)}, false, "resurrected 1, at most 0"},
 	} {
 		got := test.thresholds.Check(r)
-		if len(got) != 1 || got[0].Kept != test.kept || !strings.Contains(got[0].Text, test.text) {
+		if len(got) != 1 || got[0].Held != test.kept || !strings.Contains(got[0].Text, test.text) {
 			t.Errorf("%+v, want %+v", got, test)
 		}
-		if nothing := test.thresholds.Check(Result{}); test.thresholds.Lost == nil && nothing[0].Kept {
+		if nothing := test.thresholds.Check(Result{}); test.thresholds.Lost == nil && nothing[0].Held {
 			t.Errorf("a test without a request keeps %s", nothing[0].Text)
 		}
 	}

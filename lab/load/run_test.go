@@ -282,7 +282,7 @@ func TestToken(t *testing.T) {
 	}
 	o.Mix = parsed(t, load.ParseMix, "read=8,logout=2")
 	r := runUntil(t, o, func(r load.Result) bool { return r.Sessions.Violations() > 0 })
-	if r.Sessions.Resurrected == 0 || r.Sessions.Violations() != r.Sessions.Resurrected {
+	if r.Sessions.AliveAfterLogout == 0 || r.Sessions.Violations() != r.Sessions.AliveAfterLogout {
 		t.Errorf("logging out: %+v", r.Sessions)
 	}
 	o.Mix = parsed(t, load.ParseMix, "read=8,write=2")

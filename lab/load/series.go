@@ -20,16 +20,16 @@ type Span struct {
 }
 
 const (
-	maxSpans    = 600 // of a run
-	spanDigits  = 2   // significant ones, of the histograms of spans
-	shortestBin = time.Second
-	mergedSpans = 2 * maxSpans // of a merged result
+	maxSpans       = 600 // of a run
+	spanDigits     = 2   // significant ones, of the histograms of spans
+	minSpan        = time.Second
+	maxMergedSpans = 2 * maxSpans // of a merged result
 )
 
 // spanLength is how long each span of a run of that length is: whole seconds.
 func spanLength(run time.Duration) time.Duration {
 	seconds := math.Ceil(run.Seconds() / maxSpans)
-	return max(shortestBin, time.Duration(seconds)*time.Second)
+	return max(minSpan, time.Duration(seconds)*time.Second)
 }
 
 // series is what was answered, span by span. It isn't safe for concurrent use.
@@ -52,9 +52,9 @@ func newSpanHistogram() *hdrhistogram.Histogram {
 }
 
 // add counts an answer. An answer that comes a moment after others of the next span counts there, and one that comes after
-// mergedSpans counts in the last of them: the process may have been stopped for hours.
+// maxMergedSpans counts in the last of them: the process may have been stopped for hours.
 func (s *series) add(one sample) {
-	for len(s.done) < mergedSpans-1 && one.received >= time.Duration(len(s.done)+1)*s.length {
+	for len(s.done) < maxMergedSpans-1 && one.received >= time.Duration(len(s.done)+1)*s.length {
 		s.close()
 	}
 	s.now.Requests++

@@ -66,7 +66,7 @@ type stats struct {
 	// Since the last look.
 	recent         *hdrhistogram.Histogram
 	recentRequests int64
-	looked         time.Duration
+	reported       time.Duration
 }
 
 func newStats(span time.Duration) *stats {
@@ -81,7 +81,7 @@ func (s *stats) add(one sample, measured bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one.server = s.name(one.server)
-	s.events.answered(one)
+	s.events.record(one)
 	record(s.recent, one.received-one.due)
 	s.recentRequests++
 	s.series.add(one)
@@ -104,9 +104,9 @@ func (s *stats) add(one sample, measured bool) {
 
 // Bounds of the servers that are told apart: whatever answers may call itself anything, and another name each time.
 const (
-	maxServers   = 500
-	maxServer    = 100 // bytes
-	otherServers = "others"
+	maxServers    = 500
+	maxServerName = 100 // bytes
+	otherServers  = "others"
 )
 
 // name returns the name under which an answer of that server counts: its own, or otherServers beyond the bounds.
@@ -114,7 +114,7 @@ func (s *stats) name(own string) string {
 	if own == "" || s.known[own] {
 		return own
 	}
-	if len(own) > maxServer || len(s.known) >= maxServers {
+	if len(own) > maxServerName || len(s.known) >= maxServers {
 		return otherServers
 	}
 	s.known[own] = true
@@ -122,17 +122,17 @@ func (s *stats) name(own string) string {
 }
 
 // look fills in what is to be seen while the test runs.
-func (s *stats) look(p *Progress) {
+func (s *stats) progress(p *Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.Requests, p.OK = s.requests, s.ok
 	p.Servers, p.Errors = maps.Clone(s.servers), maps.Clone(s.errors)
 	p.P50, p.P99 = quantile(s.recent, 50), quantile(s.recent, 99)
-	if elapsed := p.Elapsed - s.looked; elapsed > 0 {
+	if elapsed := p.Elapsed - s.reported; elapsed > 0 {
 		p.Rate = float64(s.recentRequests) / elapsed.Seconds()
 	}
 	s.recent.Reset()
-	s.recentRequests, s.looked = 0, p.Elapsed
+	s.recentRequests, s.reported = 0, p.Elapsed
 }
 
 func quantile(h *hdrhistogram.Histogram, percent float64) time.Duration {

@@ -14,7 +14,7 @@ type Thresholds struct {
 
 // Verdict is whether one threshold was kept.
 type Verdict struct {
-	Kept bool
+	Held bool
 	Text string // such as "p99 12.1 ms, at most 250 ms"
 }
 

@@ -12,22 +12,22 @@ import (
 )
 
 // visitor is somebody with a browser, who opens a session, uses it, logs out, and comes again.
-type visitor struct {
+type virtualUser struct {
 	index   int
-	checks  check.Run
+	checker check.Checker
 	byLogin bool                 // sessions begin with a login, for the store changes none after
 	now     func() time.Duration // from the start of the run
 
-	mu      sync.Mutex
-	number  int // of the session
-	session *check.Session
-	jar     *cookies
-	dead    string // the cookies that the logout was sent with
+	mu           sync.Mutex
+	number       int // of the session
+	session      *check.Session
+	jar          *cookies
+	endedCookies string // the cookies that the logout was sent with
 }
 
 // outgoing is a request to be sent.
 type outgoing struct {
-	visitor *visitor
+	user    *virtualUser
 	op      *check.Op // nil for none
 	kind    check.Kind
 	method  string
@@ -37,35 +37,35 @@ type outgoing struct {
 	cookies string
 }
 
-func newVisitor(index int, checks check.Run, byLogin bool, now func() time.Duration) *visitor {
-	v := &visitor{index: index, checks: checks, byLogin: byLogin, now: now, jar: &cookies{}}
-	v.session = checks.Session(index, 0)
-	return v
+func newVirtualUser(index int, checker check.Checker, byLogin bool, now func() time.Duration) *virtualUser {
+	u := &virtualUser{index: index, checker: checker, byLogin: byLogin, now: now, jar: &cookies{}}
+	u.session = checker.NewSession(index, 0)
+	return u
 }
 
 // next is a request of the kind, or of one that the state of the visitor's session allows instead.
-func (v *visitor) next(kind check.Kind) outgoing {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+func (u *virtualUser) next(kind check.Kind) outgoing {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if kind == none {
-		return outgoing{visitor: v, kind: none, method: http.MethodGet, path: "/none", jar: v.jar, cookies: v.jar.header}
+		return outgoing{user: u, kind: none, method: http.MethodGet, path: "/none", jar: u.jar, cookies: u.jar.header}
 	}
-	if v.session.Stage() == check.Over {
-		v.number++
-		v.session = v.checks.Session(v.index, v.number)
-		v.jar = v.jar.nextVisit()
+	if u.session.Stage() == check.Done {
+		u.number++
+		u.session = u.checker.NewSession(u.index, u.number)
+		u.jar = u.jar.nextVisit()
 	}
 	request := check.Request{Kind: check.Read}
-	cookies := v.jar.header
-	switch v.session.Stage() {
+	cookies := u.jar.header
+	switch u.session.Stage() {
 	case check.Fresh:
-		request = v.opening()
-	case check.Confirm:
-		request = v.session.Confirmation()
-	case check.Ended:
-		cookies = v.dead
+		request = u.opening()
+	case check.Confirming:
+		request = u.session.Confirmation()
+	case check.LoggedOut:
+		cookies = u.endedCookies
 	case check.Open:
-		if change := kind == check.Login || kind == check.Logout; !change || !v.session.Changing() {
+		if change := kind == check.Login || kind == check.Logout; !change || !u.session.InTransition() {
 			request.Kind = kind
 		}
 		if request.Kind == check.Cart {
@@ -74,11 +74,11 @@ func (v *visitor) next(kind check.Kind) outgoing {
 		}
 	}
 	if request.Kind == check.Logout {
-		v.dead = cookies
+		u.endedCookies = cookies
 	}
-	request.Sent = v.now()
-	o := outgoing{visitor: v, op: v.session.Send(request), kind: request.Kind, jar: v.jar, cookies: cookies}
-	o.address(request, v.session.Name)
+	request.Sent = u.now()
+	o := outgoing{user: u, op: u.session.Send(request), kind: request.Kind, jar: u.jar, cookies: cookies}
+	o.address(request, u.session.User)
 	return o
 }
 
@@ -86,11 +86,11 @@ func (v *visitor) next(kind check.Kind) outgoing {
 const maxPieces = 1000
 
 // opening begins the session: with the visitor's mark in the cart, or with a login, where the store keeps nothing else.
-func (v *visitor) opening() check.Request {
-	if v.byLogin {
+func (u *virtualUser) opening() check.Request {
+	if u.byLogin {
 		return check.Request{Kind: check.Login}
 	}
-	serial := v.index*31 + v.number // neighbours differ, and so do sessions that follow each other
+	serial := u.index*31 + u.number // neighbours differ, and so do sessions that follow each other
 	return check.Request{Kind: check.Cart, Product: check.MarkProduct, Quantity: int64(1 + serial%maxPieces)}
 }
 
@@ -111,24 +111,24 @@ func (o *outgoing) address(r check.Request, user string) {
 	}
 }
 
-// receive has the visitor look at the reply, and the checker judge it. It returns the class of the error, or "" where a
+// receive has the visitor look at the response, and the checker judge it. It returns the class of the error, or "" where a
 // correct server may answer so.
-func (o *outgoing) receive(r reply) (failed string) {
+func (o *outgoing) receive(r response) (failed string) {
 	body := r.Body
 	r.Body = nil
 	if o.op != nil && r.Error == "" && r.Status == http.StatusOK {
-		if err := r.Read(o.kind, body); err != nil {
+		if err := r.Parse(o.kind, body); err != nil {
 			r.Error = errUnreadable
 		}
 	}
-	v := o.visitor
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	u := o.user
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	o.jar.apply(r.setCookie)
 	ok := r.Error == "" && r.Status == http.StatusOK
 	if o.op != nil {
-		r.Received = v.now() // under the lock, so that times are in the order in which answers arrived
-		ok = o.op.Receive(r.Answer)
+		r.Received = u.now() // under the lock, so that times are in the order in which answers arrived
+		ok = o.op.Receive(r.Response)
 	}
 	switch {
 	case ok:
@@ -140,21 +140,21 @@ func (o *outgoing) receive(r reply) (failed string) {
 }
 
 // stage is that of the visitor's session.
-func (v *visitor) stage() check.Stage {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.session.Stage()
+func (u *virtualUser) stage() check.Stage {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.session.Stage()
 }
 
 // busy reports whether requests of the visitor's session are under way.
-func (v *visitor) busy() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.session.InFlight() > 0
+func (u *virtualUser) busy() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.session.InFlight() > 0
 }
 
-func (v *visitor) close() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.session.Close()
+func (u *virtualUser) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.session.Close()
 }

@@ -19,7 +19,7 @@ import (
 
 const (
 	maxInFlight     = 10_000           // requests at a time; at more, they wait, which their latency shows
-	maxAnswer       = 1 << 20          // bytes that are read of an answer's body
+	maxBody         = 1 << 20          // bytes that are read of an answer's body
 	maxHeader       = 64 << 10         // and of its header
 	connectTimeout  = 10 * time.Second // at most; the timeout of a request may be shorter
 	idleConnections = 90 * time.Second // are kept for that long
@@ -61,15 +61,15 @@ func newClient(base *url.URL, timeout time.Duration) *client {
 
 func (c *client) close() { c.transport.CloseIdleConnections() }
 
-// reply is what came back.
-type reply struct {
-	check.Answer
+// response is what came back.
+type response struct {
+	check.Response
 	setCookie []string
 	location  string
 }
 
-// send sends the request and reads all of the answer. It never fails: what goes wrong is in the reply's Error.
-func (c *client) send(ctx context.Context, o outgoing) reply {
+// send sends the request and reads all of the answer. It never fails: what goes wrong is in the response's Error.
+func (c *client) send(ctx context.Context, o outgoing) response {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	request := (&http.Request{
@@ -85,14 +85,14 @@ func (c *client) send(ctx context.Context, o outgoing) reply {
 	}
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
-		return reply{Answer: check.Answer{Error: class(err)}}
+		return response{Response: check.Response{Error: class(err)}}
 	}
 	defer response.Body.Close()
-	r := reply{
-		Answer:    check.Answer{Server: response.Header.Get("X-Served-By"), Status: response.StatusCode},
+	r := response{
+		Response:  check.Response{Server: response.Header.Get("X-Served-By"), Status: response.StatusCode},
 		setCookie: response.Header["Set-Cookie"], location: response.Header.Get("Location"),
 	}
-	r.Body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	r.Body, err = io.ReadAll(io.LimitReader(response.Body, maxBody))
 	if err != nil {
 		r.Error = class(err)
 	}

@@ -16,20 +16,20 @@ type schedule struct {
 	total  int           // requests in all
 }
 
-// span is a Part with its place in time.
+// span is a RatePart with its place in time.
 type span struct {
-	Part
+	RatePart
 	start, length float64 // seconds
 	before        float64 // requests due before it
 }
 
-// pairBelow is the rate below which requests come in twos: even where an answer takes a millisecond, requests of one
+// pairedBelow is the rate below which requests come in twos: even where an answer takes a millisecond, requests of one
 // visitor then overlap.
-const pairBelow = 100
+const pairedBelow = 100
 
 func newSchedule(rate Rate, warmup, duration time.Duration) *schedule {
 	s := &schedule{warmup: warmup, length: warmup + duration}
-	s.add(Part{rate[0].From, rate[0].From}, warmup.Seconds())
+	s.add(RatePart{rate[0].From, rate[0].From}, warmup.Seconds())
 	s.first = s.total
 	for _, part := range rate {
 		s.add(part, duration.Seconds()/float64(len(rate)))
@@ -38,7 +38,7 @@ func newSchedule(rate Rate, warmup, duration time.Duration) *schedule {
 }
 
 // add appends a span. Each begins with a whole request.
-func (s *schedule) add(part Part, length float64) {
+func (s *schedule) add(part RatePart, length float64) {
 	start := 0.0
 	if len(s.spans) > 0 {
 		last := s.spans[len(s.spans)-1]
@@ -56,7 +56,7 @@ func (s *schedule) due(n int) time.Duration {
 	}
 	span := s.spans[i]
 	at := span.due(float64(n) - span.before)
-	if n%2 == 1 && n > int(span.before) && span.rate(at) < pairBelow {
+	if n%2 == 1 && n > int(span.before) && span.rate(at) < pairedBelow {
 		at = span.due(float64(n-1) - span.before)
 	}
 	return time.Duration((span.start + at) * float64(time.Second))
@@ -88,8 +88,8 @@ func (s *schedule) scheduled(before time.Duration) int {
 }
 
 const (
-	graceAtEnd  = 100 * time.Millisecond // for the last requests, if they are late; what isn't sent then is missed
-	sleepAtMost = 50 * time.Millisecond  // so that the end of a context is noticed
+	endGrace = 100 * time.Millisecond // for the last requests, if they are late; what isn't sent then is missed
+	maxSleep = 50 * time.Millisecond  // so that the end of a context is noticed
 )
 
 // pacer waits for the requests of a schedule to be due. One goroutine at a time may use it, but any may set finished.
@@ -111,7 +111,7 @@ func (p *pacer) pace(ctx context.Context) (due time.Duration, measured, ok bool)
 		case ctx.Err() != nil, p.finished.Load():
 			p.stopped, p.interrupted = min(now, p.length), ctx.Err() != nil
 			return 0, false, false
-		case p.next == p.total, now > p.length+graceAtEnd:
+		case p.next == p.total, now > p.length+endGrace:
 			p.stopped = p.length
 			return 0, false, false
 		}
@@ -120,7 +120,7 @@ func (p *pacer) pace(ctx context.Context) (due time.Duration, measured, ok bool)
 			p.next++
 			return due, p.next > p.first, true
 		}
-		sleep(min(due-now, sleepAtMost))
+		sleep(min(due-now, maxSleep))
 	}
 	return 0, false, false
 }
