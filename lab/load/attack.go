@@ -9,8 +9,8 @@ import (
 	"stateless-servers/lab/check"
 )
 
-// attack sends the requests of a run. Each goes one way: the pacer says when it is due, the dispatcher gives it to a visitor,
-// the client sends it, the visitor has the answer checked, and the measurements and the history take note of it.
+// attack sends the requests of a run. The pacer determines when each request is due, the dispatcher chooses its virtual user,
+// the client sends it, the user passes the response to the checker, and stats and history record it.
 type attack struct {
 	pacer
 	dispatcher
@@ -19,21 +19,21 @@ type attack struct {
 	history *check.History // nil for none
 
 	workers sync.WaitGroup
-	waiting atomic.Int64 // workers that want to lead
-	turn    sync.Mutex   // guards the pacer, the dispatcher and running; its holder waits for the next request to be due
-	running int          // workers
+	waiting atomic.Int64 // workers that wait for turn
+	turn    sync.Mutex   // guards the pacer, the dispatcher and running; held by the worker that waits for the next request to be due
+	running int          // workers started
 }
 
-// send sends every request when it is due, and returns when all are answered.
+// send sends every request when it is due, and returns when all have their responses.
 //
-// Workers take turns to lead. The leader waits for the next request to be due, lets another lead, and sends the request
-// itself, so that no time passes between waking up and sending. While all are busy, new ones are started.
+// The workers take turns: one waits for the next request to be due, passes the turn on, and sends the request itself, so that
+// no time passes between waking up and sending. While all are busy, new workers are started.
 func (a *attack) send(ctx context.Context) {
 	a.start(ctx)
 	a.workers.Wait()
 }
 
-// start starts a worker. The caller holds lead, or is alone.
+// start starts a worker. The caller holds turn, or is the only goroutine.
 func (a *attack) start(ctx context.Context) {
 	a.running++
 	a.waiting.Add(1)
@@ -55,7 +55,7 @@ func (a *attack) work(ctx context.Context) {
 		}
 		a.turn.Unlock()
 		one := sample{due: due, sent: a.now()}
-		response := a.client.send(context.WithoutCancel(ctx), o) // an interruption doesn't cut it off
+		response := a.client.send(context.WithoutCancel(ctx), o) // an interruption lets requests in flight complete
 		one.received, one.server = a.now(), response.Server
 		one.failed = a.receive(o, response)
 		a.stats.add(one, measured)
@@ -63,7 +63,7 @@ func (a *attack) work(ctx context.Context) {
 	}
 }
 
-// receive has the response checked and written down, and returns the class of its error.
+// receive passes the response to the checker and the history, and returns the class of its error.
 func (a *attack) receive(o outgoing, r response) (failed string) {
 	failed = o.receive(r)
 	if a.history != nil && o.op != nil {
@@ -73,14 +73,14 @@ func (a *attack) receive(o outgoing, r response) (failed string) {
 }
 
 const (
-	closeTimeout     = 10 * time.Second // to look at every session a last time
+	closeTimeout     = 10 * time.Second // of the final reads
 	closeInterrupted = 3 * time.Second  // the same, after an interruption
 	closeWorkers     = 16
-	closeInterval    = 100 * time.Millisecond // between two looks at a session in doubt
-	closeFailures    = 3                      // of the looks at a session end them
+	closeInterval    = 100 * time.Millisecond // between two reads of a session in doubt
+	closeFailures    = 3                      // failed reads of a session end its final reads
 )
 
-// close reads every session a last time, and again while it is in doubt what became of it.
+// close reads every session a last time, and again while a wrong response may be stale or a loss.
 func (a *attack) close(ctx context.Context) {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()

@@ -2,21 +2,21 @@ package load
 
 import "math/rand/v2"
 
-// maxOverlap bounds the requests of one visitor that are under way on purpose.
+// maxOverlap bounds the requests of one virtual user that the dispatcher makes overlap.
 const maxOverlap = 4
 
-// dispatcher gives each request to a visitor. One goroutine at a time may use it.
+// dispatcher chooses the virtual user and the kind of each request. It isn't safe for concurrent use.
 type dispatcher struct {
 	users   []*virtualUser
 	mix     Mix
-	order   []int // visitors whose turn is still to come in this round
+	order   []int // indexes of the users whose turn is still to come in this round
 	current *virtualUser
-	joined  int // requests in a row that were the current visitor's
+	joined  int // requests in a row for the current user
 }
 
-// dispatch decides whose the next request is, and what it does. A visitor with a request under way sends another one, up to
-// maxOverlap in a row: requests of one session overlap on purpose. Otherwise it is another's turn, in a new order each
-// round, so that no visitor stays in step with the load balancer.
+// nextRequest returns the next request. It belongs to the same virtual user while that one has a request in flight, up to
+// maxOverlap in a row, so that requests of one session overlap. Otherwise it belongs to the next user, in a new random order
+// each round, so that users and the load balancer's servers don't stay in step.
 func (d *dispatcher) nextRequest() outgoing {
 	if d.current == nil || d.joined == maxOverlap || !d.current.busy() {
 		if len(d.order) == 0 {

@@ -1,6 +1,7 @@
-// Package load sends the requests of many visitors to the sample application at a rate that doesn't depend on how fast it
-// answers, measures how long every answer takes from the moment at which its request was due, and has package check judge
-// what each visitor sees.
+// Package load is the load generator. It sends the requests of many virtual users to the sample application at a rate that
+// doesn't depend on the response times (an open model), measures each latency from the time at which the request was due, and
+// passes every response to the consistency checker of package check. Start prepares a Run, Run.Do sends the requests, and
+// Result has the figures. Merge combines the results of several machines. Start reading at attack.
 package load
 
 import (
@@ -19,16 +20,16 @@ import (
 	"stateless-servers/lab/machine"
 )
 
-// Options of a Run. All are required but Warmup and what says otherwise.
+// Options configures a Run. Warmup and Progress are optional; all other fields are required.
 type Options struct {
 	URL      string        // the address of the application, such as http://127.0.0.1:8080; see ParseURL
 	Rate     Rate          // during Duration
 	Duration time.Duration // of the measurement
-	Warmup   time.Duration // at the first rate, before the measurement
-	Sessions int           // how many visitors there are, each with a session of its own
-	Mix      Mix           // what they do
-	Timeout  time.Duration // after which an answer no longer counts
-	// Progress is called once a second, from one goroutine; nil for nobody.
+	Warmup   time.Duration // at the first rate, before the measurement; may be 0
+	Sessions int           // the number of virtual users, each with a session of its own
+	Mix      Mix           // the kinds of their requests
+	Timeout  time.Duration // for each response
+	// Progress is called once a second, from one goroutine; may be nil.
 	Progress func(Progress)
 }
 
@@ -46,10 +47,10 @@ type Run struct {
 	settings Settings
 	checker  check.Checker
 	started  atomic.Pointer[time.Time] // nil before Do
-	closing  atomic.Bool               // every request of the schedule was answered
+	closing  atomic.Bool               // whether every scheduled request has its response
 }
 
-// Start looks whether the target is the sample application, and prepares a Run. Nothing of it is measured.
+// Start checks that the target is the sample application, and prepares a Run. The requests of this check are not measured.
 func Start(ctx context.Context, options Options) (*Run, error) {
 	base, err := ParseURL(options.URL)
 	if err != nil {
@@ -72,7 +73,7 @@ func Start(ctx context.Context, options Options) (*Run, error) {
 	return r, nil
 }
 
-// ParseURL reads the address of an application: a scheme and a host.
+// ParseURL parses the address of an application: a scheme, http or https, and a host. The error says what is allowed.
 func ParseURL(text string) (*url.URL, error) {
 	base, err := url.Parse(text)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Hostname() == "" || base.User != nil ||
@@ -82,26 +83,27 @@ func ParseURL(text string) (*url.URL, error) {
 	return base, nil
 }
 
-// elapsed is the time from the start of the run.
+// elapsed returns the time since the start of the run.
 func (r *Run) elapsed() time.Duration { return time.Since(*r.started.Load()) }
 
-// Note adds an event to the result, such as a drill's, while Do runs; before that it does nothing. Any goroutine may call it.
+// Note adds an event to the result, such as the start of a fault, while Do runs; before that it does nothing. It is safe for
+// concurrent use.
 func (r *Run) Note(what string) {
 	if r.started.Load() != nil {
 		r.stats.events.add(r.now(), what)
 	}
 }
 
-// Finish has Do send no more, as if the duration had passed. Any goroutine may call it.
+// Finish makes Do send no more requests, as if the duration had passed. It is safe for concurrent use.
 func (r *Run) Finish() { r.finished.Store(true) }
 
-// WriteHistory has Do write down what every visitor sends and sees, for lab check.
+// WriteHistory makes Do write the requests and responses of every virtual user to w, for lab check. Call it before Do.
 func (r *Run) WriteHistory(w io.Writer) {
 	r.history = check.NewHistory(w, check.Header{Run: r.checker.RunID, URL: r.options.URL, Idle: r.checker.Idle})
 }
 
-// Do sends the requests and returns what came of them. When ctx ends it sends no more, and the result is of what was
-// sent until then. The error is that of writing the history.
+// Do sends the requests and returns their result. When ctx ends, Do sends no more requests and returns the result up to then.
+// The error says that the history could not be written, or a histogram not encoded.
 func (r *Run) Do(ctx context.Context) (Result, error) {
 	defer r.client.close()
 	now := time.Now()
@@ -123,7 +125,7 @@ func (r *Run) Do(ctx context.Context) (Result, error) {
 	return result, err
 }
 
-// look calls Progress once a second, until the function that it returns is called.
+// reportProgress calls Progress once a second, until the returned function is called.
 func (r *Run) reportProgress() (stop func()) {
 	done := make(chan struct{})
 	var group sync.WaitGroup
@@ -159,7 +161,7 @@ func (r *Run) phase(now time.Duration) Phase {
 	return Measure
 }
 
-// result adds everything up.
+// result sums up the measurements.
 func (r *Run) result() (Result, error) {
 	s := r.stats
 	duration := max(0, r.stopped-r.warmup).Seconds()

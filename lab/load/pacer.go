@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// schedule says when each request is due. All times are from the start of the run.
+// schedule determines when each request is due. All times are from the start of the run.
 type schedule struct {
 	spans  []span
-	warmup time.Duration // at the first rate, before what is measured
-	length time.Duration // with the warm-up
-	first  int           // the number of the first request that is measured
-	total  int           // requests in all
+	warmup time.Duration // before the measurement, at the first rate
+	length time.Duration // including the warm-up
+	first  int           // the index of the first request after the warm-up
+	total  int           // the number of all requests
 }
 
 // span is a RatePart with its place in time.
@@ -23,8 +23,8 @@ type span struct {
 	before        float64 // requests due before it
 }
 
-// pairedBelow is the rate below which requests come in twos: even where an answer takes a millisecond, requests of one
-// visitor then overlap.
+// pairedBelow is the rate, in requests per second, below which requests are sent in pairs, so that requests of one user
+// overlap even if a response takes a millisecond.
 const pairedBelow = 100
 
 func newSchedule(rate Rate, warmup, duration time.Duration) *schedule {
@@ -37,7 +37,7 @@ func newSchedule(rate Rate, warmup, duration time.Duration) *schedule {
 	return s
 }
 
-// add appends a span. Each begins with a whole request.
+// add appends a span, which begins with a whole request.
 func (s *schedule) add(part RatePart, length float64) {
 	start := 0.0
 	if len(s.spans) > 0 {
@@ -48,7 +48,7 @@ func (s *schedule) add(part RatePart, length float64) {
 	s.total += int(math.Ceil((part.From+part.To)/2*length - 1e-6))
 }
 
-// due is when request n is to be sent.
+// due returns the time at which request n is due.
 func (s *schedule) due(n int) time.Duration {
 	i := len(s.spans) - 1
 	for i > 0 && float64(n) < s.spans[i].before {
@@ -73,7 +73,7 @@ func (s span) due(n float64) float64 {
 
 func (s span) rate(at float64) float64 { return s.From + (s.To-s.From)*at/s.length }
 
-// scheduled is how many measured requests are due before that time.
+// scheduled returns the number of measured requests that are due before the given time.
 func (s *schedule) scheduled(before time.Duration) int {
 	low, high := s.first, s.total
 	for low < high {
@@ -88,22 +88,22 @@ func (s *schedule) scheduled(before time.Duration) int {
 }
 
 const (
-	endGrace = 100 * time.Millisecond // for the last requests, if they are late; what isn't sent then is missed
-	maxSleep = 50 * time.Millisecond  // so that the end of a context is noticed
+	endGrace = 100 * time.Millisecond // for late requests after the end; requests not sent by then are missed
+	maxSleep = 50 * time.Millisecond  // so that the pacer notices the end of its context
 )
 
-// pacer waits for the requests of a schedule to be due. One goroutine at a time may use it, but any may set finished.
+// pacer waits for the requests of a schedule to be due. It isn't safe for concurrent use, except finished.
 type pacer struct {
 	*schedule
 	now         func() time.Duration // from the start of the run
-	finished    atomic.Bool          // no more requests are to be sent
-	next        int                  // the number of the next request
+	finished    atomic.Bool          // set to send no more requests
+	next        int                  // the index of the next request
 	stopped     time.Duration        // when the last request was due, or ctx ended; 0 while requests are sent
-	interrupted bool                 // ctx ended first
+	interrupted bool                 // whether ctx ended before the schedule
 }
 
-// pace returns when the next request is due, at that time: false when there is none. Measured reports whether the request
-// is of the measurement, not of the warm-up.
+// pace waits until the next request is due and returns that time; ok is false when no request is left. Measured reports
+// whether the request belongs to the measurement, not to the warm-up.
 func (p *pacer) pace(ctx context.Context) (due time.Duration, measured, ok bool) {
 	for p.stopped == 0 {
 		now := p.now()

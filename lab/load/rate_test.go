@@ -14,7 +14,7 @@ func TestRates(t *testing.T) {
 	}
 	for _, text := range []string{"", "0", "-1", "x", "100..", "..5", "1,,2", "1e9", "100001", "NaN", "Inf", "100-500"} {
 		if rate, ok := ParseRate(text); ok {
-			t.Errorf("%q is read as %v", text, rate)
+			t.Errorf("%q is parsed as %v, want an error", text, rate)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func TestMixes(t *testing.T) {
 	}
 	for _, text := range []string{"", "read", "read=", "read=x", "read=-1", "read=0", "wash=1", "read=1,read=2", "read=1001", "read=1,"} {
 		if mix, ok := ParseMix(text); ok {
-			t.Errorf("%q is read as %v", text, mix)
+			t.Errorf("%q is parsed as %v, want an error", text, mix)
 		}
 	}
 	drawn := map[string]int{}
@@ -112,9 +112,9 @@ func TestCookies(t *testing.T) {
 	}
 }
 
-// Latency counts from when a request was due, whoever is to blame that it was sent late.
-func TestLatencyCountsFromTheSchedule(t *testing.T) {
-	// Spans as long as that, so that the latest answer closes two of them, not thousands.
+// Latency counts from the time at which a request was due, even if it was sent late.
+func TestLatencyCountsFromDueTime(t *testing.T) {
+	// Long spans, so that the last response closes two of them, not thousands.
 	s := newStats(maxTime)
 	s.add(sample{due: 0, sent: 0, received: 10 * time.Millisecond, server: "server-1"}, false) // in the warm-up
 	s.add(sample{due: time.Second, sent: 1200 * time.Millisecond, received: 1250 * time.Millisecond, server: "server-1"}, true)

@@ -12,58 +12,58 @@ import (
 	"stateless-servers/lab/check"
 )
 
-// maxTime bounds what the histograms tell apart; times are in microseconds, to three significant digits.
+// maxTime is the longest time in a histogram. Histograms count microseconds, to three significant digits.
 const maxTime = time.Hour
 
 func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, maxTime.Microseconds(), 3)
 }
 
-// record never fails: what is out of bounds is recorded as the bound.
+// record adds d to the histogram, limited to its bounds.
 func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(d.Microseconds(), 1), maxTime.Microseconds()))
 }
 
-// sample is one request that was measured.
+// sample is the measurement of one request.
 type sample struct {
 	due, sent, received time.Duration // from the start of the run
 	server              string
-	failed              string // the class of the error
+	failed              string // the class of the error, or ""
 }
 
-// Progress describes a Run that is under way.
+// Progress describes the state of a Run.
 type Progress struct {
 	Phase          Phase
-	Elapsed, Total time.Duration    // with the warm-up; Total is 0 where nobody knows
-	Rate           float64          // requests answered a second, since the last time
-	P50, P99       time.Duration    // latency of these
+	Elapsed, Total time.Duration    // including the warm-up; Total is 0 when unknown
+	Rate           float64          // responses per second since the last report
+	P50, P99       time.Duration    // the latency of these responses
 	Requests, OK   int64            // since the warm-up
-	Servers        map[string]int64 // requests answered, since the warm-up
-	Errors         map[string]int64 // by class, since the warm-up
+	Servers        map[string]int64 // responses by server, since the warm-up
+	Errors         map[string]int64 // failed requests by class, since the warm-up
 	Sessions       check.Counts
 }
 
-// Phase is a part of a Run.
+// Phase is a phase of a Run.
 type Phase string
 
 // The phases of a Run.
 const (
 	Warmup  Phase = "warm-up"
 	Measure Phase = "measuring"
-	Closing Phase = "checking the sessions a last time"
+	Closing Phase = "final check of the sessions"
 )
 
-// stats adds up samples. It is safe for concurrent use.
+// stats aggregates samples. It is safe for concurrent use.
 type stats struct {
 	mu                     sync.Mutex
 	latency, service, late *hdrhistogram.Histogram
 	requests, ok           int64
 	servers, errors        map[string]int64
 	series                 *series
-	known                  map[string]bool // servers that have answered
+	known                  map[string]bool // names of servers in responses
 	events                 *events
 
-	// Since the last look.
+	// Since the last call of progress.
 	recent         *hdrhistogram.Histogram
 	recentRequests int64
 	reported       time.Duration
@@ -76,7 +76,7 @@ func newStats(span time.Duration) *stats {
 	}
 }
 
-// add counts a sample. One that isn't measured shows in the progress and the series only.
+// add counts a sample. Unmeasured samples, those of the warm-up, count in the progress and the series only.
 func (s *stats) add(one sample, measured bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,14 +102,14 @@ func (s *stats) add(one sample, measured bool) {
 	}
 }
 
-// Bounds of the servers that are told apart: whatever answers may call itself anything, and another name each time.
+// Bounds of the names of servers. A target may send any name, and a new one with every response.
 const (
 	maxServers    = 500
 	maxServerName = 100 // bytes
 	otherServers  = "others"
 )
 
-// name returns the name under which an answer of that server counts: its own, or otherServers beyond the bounds.
+// name returns the name under which the server is counted: its own, or otherServers beyond the bounds.
 func (s *stats) name(own string) string {
 	if own == "" || s.known[own] {
 		return own
@@ -121,7 +121,7 @@ func (s *stats) name(own string) string {
 	return own
 }
 
-// look fills in what is to be seen while the test runs.
+// progress fills in the figures since the start, and those since the last call.
 func (s *stats) progress(p *Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +139,7 @@ func quantile(h *hdrhistogram.Histogram, percent float64) time.Duration {
 	return time.Duration(h.ValueAtPercentile(percent)) * time.Microsecond
 }
 
-// Quantiles are milliseconds.
+// Quantiles has quantiles of response times, in milliseconds.
 type Quantiles struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`

@@ -11,24 +11,24 @@ import (
 	"stateless-servers/lab/check"
 )
 
-// visitor is somebody with a browser, who opens a session, uses it, logs out, and comes again.
+// virtualUser simulates a visitor, who opens a session, uses it, logs out, and comes back with a new session.
 type virtualUser struct {
 	index   int
 	checker check.Checker
-	byLogin bool                 // sessions begin with a login, for the store changes none after
+	byLogin bool                 // open sessions with a login, because the store keeps no later changes
 	now     func() time.Duration // from the start of the run
 
 	mu           sync.Mutex
-	number       int // of the session
+	number       int // of the user's present session
 	session      *check.Session
 	jar          *cookies
-	endedCookies string // the cookies that the logout was sent with
+	endedCookies string // the cookies of the logout request
 }
 
-// outgoing is a request to be sent.
+// outgoing is a request to send.
 type outgoing struct {
 	user    *virtualUser
-	op      *check.Op // nil for none
+	op      *check.Op // nil for a request without a session
 	kind    check.Kind
 	method  string
 	path    string
@@ -43,7 +43,7 @@ func newVirtualUser(index int, checker check.Checker, byLogin bool, now func() t
 	return u
 }
 
-// next is a request of the kind, or of one that the state of the visitor's session allows instead.
+// next returns a request of the kind, or of another kind that the stage of the user's session requires.
 func (u *virtualUser) next(kind check.Kind) outgoing {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -65,7 +65,7 @@ func (u *virtualUser) next(kind check.Kind) outgoing {
 	case check.LoggedOut:
 		cookies = u.endedCookies
 	case check.Open:
-		if change := kind == check.Login || kind == check.Logout; !change || !u.session.InTransition() {
+		if transition := kind == check.Login || kind == check.Logout; !transition || !u.session.InTransition() {
 			request.Kind = kind
 		}
 		if request.Kind == check.Cart {
@@ -82,19 +82,20 @@ func (u *virtualUser) next(kind check.Kind) outgoing {
 	return o
 }
 
-// maxPieces bounds what one request puts into the cart; the server refuses more.
+// maxPieces bounds the quantity of one request; the server refuses more.
 const maxPieces = 1000
 
-// opening begins the session: with the visitor's mark in the cart, or with a login, where the store keeps nothing else.
+// opening returns the request that opens the session. It puts MarkProduct into the cart, or logs in where the store keeps no
+// changes after the login.
 func (u *virtualUser) opening() check.Request {
 	if u.byLogin {
 		return check.Request{Kind: check.Login}
 	}
-	serial := u.index*31 + u.number // neighbours differ, and so do sessions that follow each other
+	serial := u.index*31 + u.number // differs between neighbouring users, and between successive sessions of one
 	return check.Request{Kind: check.Cart, Product: check.MarkProduct, Quantity: int64(1 + serial%maxPieces)}
 }
 
-// address says how the request goes over the wire.
+// address sets the method, path and form of the request.
 func (o *outgoing) address(r check.Request, user string) {
 	o.method = http.MethodPost
 	switch r.Kind {
@@ -111,8 +112,8 @@ func (o *outgoing) address(r check.Request, user string) {
 	}
 }
 
-// receive has the visitor look at the response, and the checker judge it. It returns the class of the error, or "" where a
-// correct server may answer so.
+// receive stores the cookies of the response and passes it to the checker. It returns the class of the error, or "" if a
+// correct server may give this response.
 func (o *outgoing) receive(r response) (failed string) {
 	body := r.Body
 	r.Body = nil
@@ -127,7 +128,7 @@ func (o *outgoing) receive(r response) (failed string) {
 	o.jar.apply(r.setCookie)
 	ok := r.Error == "" && r.Status == http.StatusOK
 	if o.op != nil {
-		r.Received = u.now() // under the lock, so that times are in the order in which answers arrived
+		r.Received = u.now() // under the lock, so that times are in the order of the responses
 		ok = o.op.Receive(r.Response)
 	}
 	switch {
@@ -139,14 +140,14 @@ func (o *outgoing) receive(r response) (failed string) {
 	return fmt.Sprintf("http_%d", r.Status)
 }
 
-// stage is that of the visitor's session.
+// stage returns the stage of the user's session.
 func (u *virtualUser) stage() check.Stage {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.session.Stage()
 }
 
-// busy reports whether requests of the visitor's session are under way.
+// busy reports whether requests of the user's session are in flight.
 func (u *virtualUser) busy() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
