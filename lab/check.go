@@ -57,26 +57,26 @@ func runCheck(ctx context.Context, path string, limits check.Limits, stdout, std
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	order := replay.Linearize(ctx, limits)
+	found := replay.CheckLinearizability(ctx, limits)
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
 	c := replay.Counts
 	fmt.Fprintf(stdout, "%s, %d requests in %d sessions\n\n", replay.Header.URL, replay.Requests, c.Total)
 	fmt.Fprintf(stdout, "Counted        %d sessions lost, %d updates lost, %d stale reads, %d crossed, %d resurrected\n",
-		c.Lost, c.LostUpdates, c.StaleReads, c.Crossed, c.Resurrected)
-	fmt.Fprintf(stdout, "Linearizable   %d of %d sessions", order.Explained, order.Sessions)
-	if order.Undecided > 0 {
-		fmt.Fprintf(stdout, ", %d undecided (see --timeout and --total)", order.Undecided)
+		c.Lost, c.LostUpdates, c.StaleReads, c.CrossSessionLeaks, c.AliveAfterLogout)
+	fmt.Fprintf(stdout, "Linearizable   %d of %d sessions", found.Linearizable, found.Sessions)
+	if found.Undecided > 0 {
+		fmt.Fprintf(stdout, ", %d undecided (see --timeout and --total)", found.Undecided)
 	}
 	fmt.Fprintln(stdout)
 	switch {
 	case c.Violations() > 0:
 		fmt.Fprintf(stdout, "\n%s\n", replay.Findings[0].Text)
 		return fmt.Errorf("%s: %d violations", path, c.Violations())
-	case order.First != "":
-		fmt.Fprintf(stdout, "\n%s\n", order.First)
-		return fmt.Errorf("%s: %d sessions are not linearizable", path, order.Sessions-order.Explained-order.Undecided)
+	case found.Violation != "":
+		fmt.Fprintf(stdout, "\n%s\n", found.Violation)
+		return fmt.Errorf("%s: %d sessions are not linearizable", path, found.Sessions-found.Linearizable-found.Undecided)
 	}
 	return nil
 }

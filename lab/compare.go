@@ -100,7 +100,7 @@ func runCompare(ctx context.Context, o costOptions, build func(context.Context) 
 func measureStores(ctx context.Context, report *compare.Report, build func(context.Context) (string, error), stderr io.Writer) error {
 	view := newProgressView(stderr)
 	var mu sync.Mutex // guards view and stderr
-	lab := &experiment.Lab{
+	lab := &experiment.Runner{
 		Build: build, Phase: experiment.DefaultPhase,
 		Progress: func(p load.Progress) {
 			mu.Lock()

@@ -222,7 +222,7 @@ func TestProgressLines(t *testing.T) {
 	}
 	p.Phase, p.Elapsed, p.Requests, p.OK = load.Measure, 33*time.Second, 100, 97
 	p.Errors, p.Servers = map[string]int64{"timeout": 1, "http_502": 2}, map[string]int64{"server-10": 25, "server-2": 75}
-	p.Sessions.Crossed = 1
+	p.Sessions.CrossSessionLeaks = 1
 	v.show(p)
 	v.end()
 	want := "2 of 32 s, warm-up: 200/s, p50 1.2 ms, p99 12.0 ms, 0 errors\n" +

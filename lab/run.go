@@ -79,7 +79,7 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 			if len(args) == 0 {
 				return errors.New("lab run takes the names of experiments, or all; lab list shows them")
 			}
-			_, err := experiment.Named(args...)
+			_, err := experiment.ByName(args...)
 			return err
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -90,7 +90,7 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			experiments, err := experiment.Named(args...)
+			experiments, err := experiment.ByName(args...)
 			if err != nil {
 				return err
 			}
@@ -126,7 +126,7 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 	started := time.Now()
 	view := newProgressView(stderr)
 	var mu sync.Mutex // guards view and stderr: drills and their load report at the same time
-	lab := &experiment.Lab{
+	lab := &experiment.Runner{
 		Build: build, Bench: fleet.BuildBench, Phase: experiment.DefaultPhase,
 		Length: o.length, Seed: o.seed,
 		Progress: func(p load.Progress) {
@@ -181,7 +181,7 @@ func (s summary) observed(o experiment.Observation) {
 	default:
 		s.good(line)
 	}
-	for _, check := range o.Checks {
+	for _, check := range o.Assertions {
 		text := fmt.Sprintf("  %s: %.4g, %s", check.What, check.Is, check.Claim)
 		if check.Holds {
 			fmt.Fprintln(s.w, text)

@@ -46,7 +46,7 @@ func (s summary) write(r load.Result) {
 	}
 	c := r.Sessions
 	line := fmt.Sprintf("Sessions   %d: %d lost, %d updates lost, %d stale reads, %d crossed, %d resurrected",
-		c.Total, c.Lost, c.LostUpdates, c.StaleReads, c.Crossed, c.Resurrected)
+		c.Total, c.Lost, c.LostUpdates, c.StaleReads, c.CrossSessionLeaks, c.AliveAfterLogout)
 	if c.Violations() > 0 {
 		s.warn("%s", line)
 	} else {
@@ -85,7 +85,7 @@ func (s summary) judge(t load.Thresholds, r load.Result) error {
 		if i == 0 {
 			fmt.Fprintln(s.w)
 		}
-		if verdict.Kept {
+		if verdict.Held {
 			s.good("kept    " + verdict.Text)
 			continue
 		}

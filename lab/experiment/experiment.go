@@ -134,7 +134,7 @@ func (o *Observation) atLeast(what string, is, limit float64) {
 
 // Run runs an experiment and judges what it observed. The error is that of ctx: what was interrupted has no verdict.
 func Run(ctx context.Context, e Experiment, lab *Lab) (Observation, error) {
-	started, on := time.Now(), machine.This()
+	started, on := time.Now(), machine.Current()
 	lab.versions = nil
 	o, err := e.Run(ctx, lab)
 	if ctx.Err() != nil {

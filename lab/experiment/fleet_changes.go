@@ -107,7 +107,7 @@ func (o *Observation) figures(r load.Result) {
 	o.Tables = append(o.Tables, Table{Title: "What visitors noticed", Columns: []string{"figure", "is"}, Rows: [][]any{
 		{"requests", r.Requests}, {"failed", r.Requests - r.OK}, {"sessions", r.Sessions.Total},
 		{"sessions lost", r.Sessions.Lost}, {"updates lost", r.Sessions.LostUpdates},
-		{"stale, crossed, resurrected", r.Sessions.StaleReads + r.Sessions.Crossed + r.Sessions.Resurrected},
+		{"stale, crossed, resurrected", r.Sessions.StaleReads + r.Sessions.CrossSessionLeaks + r.Sessions.AliveAfterLogout},
 		{"p50, ms", r.Latency.P50}, {"p99, ms", r.Latency.P99}, {"longest, ms", r.Latency.Max},
 	}})
 }

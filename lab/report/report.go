@@ -68,8 +68,8 @@ func Write(w io.Writer, r load.Result) error {
 		{"sessions lost", "gone, though nobody had logged out", c.Lost},
 		{"updates lost", "additions that were acknowledged and are gone, of sessions that are there", c.LostUpdates},
 		{"stale reads", "answers that lacked what was acknowledged before, and was there later", c.StaleReads},
-		{"crossed", "answers with another visitor's data, or with more than was ever added", c.Crossed},
-		{"resurrected", "sessions that were there again after their logout", c.Resurrected},
+		{"crossed", "answers with another visitor's data, or with more than was ever added", c.CrossSessionLeaks},
+		{"resurrected", "sessions that were there again after their logout", c.AliveAfterLogout},
 	}
 	if err := page.Execute(w, v); err != nil {
 		return fmt.Errorf("writing the report: %w", err)

@@ -46,7 +46,7 @@ func sample(t *testing.T) load.Result {
 			{T: 0, Requests: 300, Errors: 10, P50: 1, P99: 2, Max: 3, Servers: map[string]int64{"server-2": 100, "server-10": 190}, Histogram: h},
 			{T: 1, Requests: 700, P50: 4, P99: 5, Max: 6, Servers: map[string]int64{"server-2": 300}, Histogram: h},
 		},
-		Settings: []load.Setting{{Rate: "100..300", Sessions: 50, Mix: "read=1", Timeout: 10, Machine: machine.Machine{System: "linux/arm64", CPUs: 2}}},
+		Settings: []load.Settings{{Rate: "100..300", Sessions: 50, Mix: "read=1", Timeout: 10, Machine: machine.Machine{System: "linux/arm64", CPUs: 2}}},
 	}
 }
 
@@ -101,7 +101,7 @@ func TestThePageHasNoMarkupOfResults(t *testing.T) {
 	r.URL, r.Findings, r.Events = markup, []string{markup}, []load.Event{{T: 1, What: markup}}
 	r.Servers, r.Errors = map[string]int64{markup: 1}, map[string]int64{markup: 1}
 	r.Series[0].Servers = map[string]int64{markup: 1}
-	r.Settings[0] = load.Setting{Rate: markup, Mix: markup, Machine: machine.Machine{System: markup, Processor: markup, Revision: markup, Go: markup}}
+	r.Settings[0] = load.Settings{Rate: markup, Mix: markup, Machine: machine.Machine{System: markup, Processor: markup, Revision: markup, Go: markup}}
 	page := written(t, r)
 	if found := foreign.FindAllString(page, -1); found != nil {
 		t.Errorf("found %q", found)
