@@ -130,7 +130,7 @@ func measureStores(ctx context.Context, report *compare.Report, build func(conte
 		sessions := m.Same.Sessions
 		report.Measure(store, compare.Measured{
 			Servers: m.Servers, Rate: m.Same.RateAchieved, Latency: m.Same.Latency, Failed: m.Same.Requests - m.Same.OK,
-			Lost: sessions.Violations(), Highest: m.Held,
+			Lost: sessions.Violations(), Highest: m.Sustained,
 		})
 	}
 	return nil
