@@ -99,7 +99,7 @@ func runCompare(ctx context.Context, o costOptions, build func(context.Context) 
 func measureStores(ctx context.Context, report *compare.Report, build func(context.Context) (string, error), stderr io.Writer) error {
 	view := newProgressView(stderr)
 	var mu sync.Mutex // guards view and stderr
-	lab := &experiment.Runner{
+	runner := &experiment.Runner{
 		Build: build, Phase: experiment.DefaultPhase,
 		Progress: func(p load.Progress) {
 			mu.Lock()
@@ -121,8 +121,8 @@ func measureStores(ctx context.Context, report *compare.Report, build func(conte
 			continue // or a folder, which says nothing of how to start its store
 		}
 		done[store] = true
-		lab.Report("Measuring " + store)
-		m, err := experiment.Measure(ctx, lab, local)
+		runner.Report("Measuring " + store)
+		m, err := experiment.Measure(ctx, runner, local)
 		view.end()
 		if err != nil {
 			return fmt.Errorf("measuring %s: %w", store, err)
