@@ -29,7 +29,7 @@ type Measured struct {
 	Rate    float64        `json:"rate"` // requests a second that were sent
 	Latency load.Quantiles `json:"latency_ms"`
 	Failed  int64          `json:"failed"` // requests
-	Lost    int64          `json:"lost"`   // sessions and updates lost, stale, crossed or resurrected
+	Lost    int64          `json:"lost"`   // consistency violations, of all kinds
 	Highest float64        `json:"highest_rate"`
 }
 
