@@ -122,31 +122,37 @@ func Explore(ctx context.Context, t Target, o Options) ([]Scenario, error) {
 	return list, nil
 }
 
-// Replay runs one schedule of a scenario, and returns what came of it.
-func Replay(ctx context.Context, t Target, scenario, schedule string) (Result, error) {
+// Replay runs one schedule of a scenario. It returns what came of it, with an empty Promise if none was broken, and the
+// names of the requests.
+func Replay(ctx context.Context, t Target, scenario, schedule string) (Finding, []string, error) {
+	fail := func(err error) (Finding, []string, error) { return Finding{}, nil, err }
 	if err := t.check(); err != nil {
-		return Result{}, err
+		return fail(err)
 	}
 	requests, err := t.named(scenario)
 	if err != nil {
-		return Result{}, err
+		return fail(err)
 	}
 	s, err := ParseSchedule(schedule, len(requests))
 	if err != nil {
-		return Result{}, err
+		return fail(err)
 	}
 	c, err := newCell(ctx, &t, "", len(requests))
 	if err != nil {
-		return Result{}, err
+		return fail(err)
 	}
 	defer c.close()
 	if err := c.measureLate(ctx); err != nil {
-		return Result{}, err
+		return fail(err)
 	}
 	if requests, err = t.named(scenario); err != nil { // now with what was measured
-		return Result{}, err
+		return fail(err)
 	}
-	return c.run(ctx, requests, s)
+	result, err := c.run(ctx, requests, s)
+	if err != nil {
+		return fail(err)
+	}
+	return newFinding(result, 0), names(requests), nil
 }
 
 // named returns the requests of a scenario by its name.
@@ -170,12 +176,14 @@ func (a Application) named(scenario string) (requests []Request, err error) {
 
 const maxRequests = 3
 
-func scenarioName(requests []Request) string {
-	names := make([]string, len(requests))
+func scenarioName(requests []Request) string { return strings.Join(names(requests), " + ") }
+
+func names(requests []Request) []string {
+	list := make([]string, len(requests))
 	for i, r := range requests {
-		names[i] = r.Name
+		list[i] = r.Name
 	}
-	return strings.Join(names, " + ")
+	return list
 }
 
 // combinations returns the requests of each scenario: each request alone, for faults, and all that overlap.
@@ -265,10 +273,7 @@ func (e *exploration) explore(ctx context.Context, requests []Request) (Scenario
 			}
 		}
 	}
-	s := Scenario{Name: scenarioName(requests)}
-	for _, r := range requests {
-		s.Requests = append(s.Requests, r.Name)
-	}
+	s := Scenario{Name: scenarioName(requests), Requests: names(requests)}
 	search := &search{requests: requests, maxRuns: e.options.MaxRuns, simplest: map[Promise]Result{}, broken: map[Promise]int{}}
 	search.faults = Faults()
 	if e.Store == "" {
@@ -307,10 +312,14 @@ func (e *exploration) explore(ctx context.Context, requests []Request) (Scenario
 }
 
 func newFinding(r Result, broken int) Finding {
-	return Finding{
-		Schedule: r.Schedule.String(), Promise: r.Violation.Promise, Sentence: r.Violation.Sentence, Broken: broken,
+	f := Finding{
+		Schedule: r.Schedule.String(), Broken: broken,
 		Steps: r.Steps, Browser: r.Browser.String(), OldCookie: r.Old.String(), schedule: r.Schedule,
 	}
+	if r.Violation != nil {
+		f.Promise, f.Sentence = r.Violation.Promise, r.Violation.Sentence
+	}
+	return f
 }
 
 // sameAs reports whether two runs made the same calls with the same end.

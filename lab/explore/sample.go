@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"stateless-servers/app/config"
+	"stateless-servers/lab/contract"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -15,38 +16,27 @@ import (
 func Sample(program string, c config.Config) (Target, error) {
 	t := Target{Application: Contract(), Store: c.Store}
 	t.Name = "sample application"
-	var move func(c *config.Config, addr string)
-	switch c.Store {
-	case config.StoreValkey:
-		t.StoreAddr = c.ValkeyAddress
-		move = func(c *config.Config, addr string) { c.ValkeyAddress = addr }
-	case config.StoreMemcached:
-		t.StoreAddr = c.MemcachedAddresses[0]
-		move = func(c *config.Config, addr string) { c.MemcachedAddresses = []string{addr} }
-	case config.StoreDynamoDB:
-		endpoint, err := url.Parse(c.DynamoDBEndpoint)
-		if err != nil {
-			return t, fmt.Errorf("the endpoint of DynamoDB: %w", err)
-		}
-		t.StoreAddr = endpoint.Host
-		move = func(c *config.Config, addr string) { c.DynamoDBEndpoint = "http://" + addr }
-	case config.StorePostgres:
-		server, err := url.Parse(c.PostgresURL)
-		if err != nil {
-			return t, fmt.Errorf("the URL of PostgreSQL: %w", err)
-		}
-		t.StoreAddr = server.Host
-		move = func(c *config.Config, addr string) {
-			moved := *server
-			moved.Host = addr
-			c.PostgresURL = moved.String()
-		}
-	default:
-		return t, fmt.Errorf("servers with the store %s make no calls of a store that they share, so there is nothing to explore", c.Store)
+	store, err := url.Parse(contract.StoreURL(c))
+	if err != nil {
+		return t, fmt.Errorf("the URL of the store: %w", err)
+	}
+	if t.StoreAddr = store.Host; store.Host == "" {
+		return t, fmt.Errorf("servers with the store %s share no store that they could call, so there is nothing to explore", c.Store)
 	}
 	t.Start = func(name, storeAddr string) (string, *process.Process, error) {
 		c := c
-		move(&c, storeAddr)
+		store := *store
+		store.Host = storeAddr
+		switch c.Store {
+		case config.StoreValkey:
+			c.ValkeyAddress = storeAddr
+		case config.StoreMemcached:
+			c.MemcachedAddresses = []string{storeAddr}
+		case config.StoreDynamoDB:
+			c.DynamoDBEndpoint = store.String()
+		case config.StorePostgres:
+			c.PostgresURL = store.String()
+		}
 		address, err := freeAddress()
 		if err != nil {
 			return "", nil, err
