@@ -36,7 +36,7 @@ var exploredStores = []config.StoreKind{config.StoreValkey, config.StoreDynamoDB
 
 func newExplore(build func(context.Context) (string, error)) *cobra.Command {
 	o := exploreOptions{stores: string(config.StoreValkey), Options: explore.Options{
-		Requests: 2, MaxRuns: explore.DefaultMaxRuns, Parallel: runtime.NumCPU(),
+		Requests: 2, MaxRuns: explore.DefaultMaxRuns, Parallel: 2 * runtime.NumCPU(), // runs wait more than they compute
 	}}
 	c := &cobra.Command{
 		Use:   "explore",
@@ -242,11 +242,13 @@ func exploreTarget(ctx context.Context, o explore.Options, open func() (openedTa
 	r.Seconds = float64(int(took*10)) / 10
 	explored, broken := r.Totals()
 	for _, s := range r.Scenarios {
-		for _, f := range s.Findings {
-			fmt.Fprintf(stdout, "\n%s: %s, schedule %s, %d of %d\n%s", s.Name, f.Promise, f.Schedule, f.Broken, s.Explored, f.Text(s.Requests))
-			if f.Replayed < 5 {
-				out.warn("  Of 5 more runs of this schedule only %d ended alike.", f.Replayed)
+		for i, f := range s.Findings {
+			if i > 0 {
+				fmt.Fprintf(stdout, "  Also: %s, in %d of %d schedules, such as %s.\n", f.Promise, f.Broken, s.Explored, f.Schedule)
+				continue
 			}
+			fmt.Fprintf(stdout, "\n%s: %s, in %d of %d schedules. The simplest is %s; %d of %d more runs of it ended alike.\n%s",
+				s.Name, f.Promise, f.Broken, s.Explored, f.Schedule, f.Replayed, explore.Replays, f.Text(s.Requests))
 		}
 	}
 	text := fmt.Sprintf("%d schedules in %.0f s, %.0f per second: %d broken", explored, took, float64(explored)/took, broken)

@@ -38,8 +38,8 @@ type Options struct {
 // DefaultMaxRuns is the default of the option MaxRuns.
 const DefaultMaxRuns = 500
 
-// replays is how often the simplest schedule that breaks a promise is run again.
-const replays = 5
+// Replays is how often the simplest schedule that breaks a promise is run again.
+const Replays = 5
 
 // Progress says how far an exploration is.
 type Progress struct {
@@ -294,7 +294,7 @@ func (e *exploration) explore(ctx context.Context, requests []Request) (Scenario
 	s.Explored, s.Broken = s.Orders.Explored+s.Faults.Explored, s.Orders.Broken+s.Faults.Broken
 	for _, result := range search.findings() {
 		f := newFinding(result, search.broken[result.Violation.Promise])
-		for range replays {
+		for range Replays {
 			again, err := e.cells[0].run(ctx, requests, f.schedule)
 			if err != nil && !errors.Is(err, errUnreached) {
 				return s, err

@@ -15,7 +15,7 @@ type Promise string
 const (
 	LostUpdate   Promise = "lost update"            // an acknowledged change is missing
 	AppliedTwice Promise = "applied twice"          // a change is there more often than it was sent
-	SessionLost  Promise = "session lost"           // the session is empty although nobody logged out
+	SessionLost  Promise = "session lost"           // contents are gone although nobody logged out
 	LoginLost    Promise = "login lost"             // an acknowledged login isn't there
 	AliveAfter   Promise = "alive after logout"     // the old cookie opens the session after an acknowledged logout
 	Fixation     Promise = "session fixation"       // the cookie from before a login opens a session with a login
@@ -65,14 +65,18 @@ func (o outcome) judge() *Violation {
 	// A login that comes after the logout starts an empty session.
 	mayBeEmpty = mayBeEmpty && (loggedOut || logins || len(o.browser) == 0)
 	for _, field := range o.fieldNames() {
-		least, most, adds := o.bounds(field, mayBeEmpty)
-		value := o.browser[field]
-		if !adds {
-			if v := o.judgeValue(field, value, mayBeEmpty); v != nil {
+		if _, _, isSum := o.bounds(field, mayBeEmpty); !isSum {
+			if v := o.judgeValue(field, o.browser[field], mayBeEmpty); v != nil {
 				return v
 			}
+		}
+	}
+	for _, field := range o.fieldNames() {
+		least, most, isSum := o.bounds(field, mayBeEmpty)
+		if !isSum {
 			continue
 		}
+		value := o.browser[field]
 		n, err := strconv.ParseInt("0"+value, 10, 64)
 		switch {
 		case err != nil:
@@ -81,6 +85,8 @@ func (o outcome) judge() *Violation {
 			return broken(AppliedTwice, "%s is %d, but it was %s and %d were sent.", field, n, orZero(o.before[field]), most-o.number(field))
 		case n < least && len(o.browser) == 0:
 			return broken(SessionLost, "Nobody logged out, but the session is empty; it had %s.", o.before)
+		case n < least && !o.added(field):
+			return broken(SessionLost, "Nobody logged out, but %s is %d; it was %s.", field, n, orZero(o.before[field]))
 		case n < least:
 			return broken(LostUpdate, "%s is %d, not %d: %s.", field, n, least, o.acknowledgements(field))
 		}
@@ -111,6 +117,13 @@ func orZero(value string) string {
 		return "0"
 	}
 	return value
+}
+
+// added reports whether a request of the run adds to the field.
+func (o outcome) added(field string) bool {
+	return slices.ContainsFunc(o.sent, func(l *lane) bool {
+		return l.request.has(func(e Effect) bool { return e.Field == field && adds(e) })
+	})
 }
 
 // bounds returns between what a field must be to which requests add, and whether it is one.

@@ -130,7 +130,10 @@ func (*resp) answered(reply []byte) string {
 			return "nothing"
 		}
 		value, _, _ := bytes.Cut(rest, []byte("\r\n"))
-		return printable(value)
+		if label := printable(value); idPattern.FindString(label) != label {
+			return label
+		}
+		return text + " bytes"
 	case '*', '%', '~':
 		switch text {
 		case "-1":

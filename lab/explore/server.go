@@ -48,7 +48,10 @@ func (t *Target) startServer(ctx context.Context, name string) (*server, error) 
 		return nil, err
 	}
 	s := &server{target: t, name: name, gate: g}
-	if err := s.start(ctx); err != nil {
+	if err = s.start(ctx); err == nil {
+		err = s.warmUp(ctx)
+	}
+	if err != nil {
 		s.close()
 		return nil, err
 	}
@@ -59,10 +62,7 @@ func (s *server) start(ctx context.Context) (err error) {
 	if s.url, s.process, err = s.target.Start(s.name, s.gate.address()); err != nil {
 		return err
 	}
-	if err := s.await(ctx); err != nil {
-		return err
-	}
-	return s.warmUp(ctx)
+	return s.await(ctx)
 }
 
 func (s *server) close() {
@@ -178,17 +178,17 @@ func (s *server) read(ctx context.Context, visitor *sessiontest.Client) (state, 
 
 // recover waits until the server reaches its store again, after a fault, and starts it anew if it was killed.
 func (s *server) recover(ctx context.Context) error {
-	select {
-	case <-s.process.Done():
-		return s.start(ctx)
-	default:
+	if s.process.Ended() != nil {
+		if err := s.start(ctx); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	ticker := time.NewTicker(readyPause)
 	defer ticker.Stop()
 	for {
-		err := s.warmUp(ctx)
+		err := s.must(ctx, sessiontest.NewClient(), s.target.before(nil)[0])
 		if err == nil {
 			return nil
 		}
