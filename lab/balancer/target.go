@@ -51,15 +51,24 @@ func (b *Balancer) newTarget(name, address string, stopChecks context.CancelFunc
 		DisableCompression:    true, // what the visitor asked for is what the target is asked for
 	}
 	t.proxy = &httputil.ReverseProxy{
-		Transport:      t.transport,
-		Rewrite:        t.rewrite,
-		ModifyResponse: func(response *http.Response) error { b.answered(t, response); return nil },
-		ErrorHandler:   b.failed,
-		ErrorLog:       log.New(io.Discard, "", 0), // what goes wrong is counted, not logged
-		BufferPool:     &buffers{},
+		Transport: t.transport,
+		Rewrite:   t.rewrite,
+		ModifyResponse: func(response *http.Response) error {
+			if response.Header.Get(servedBy) == "" { // of a server that doesn't know its name
+				response.Header.Set(servedBy, t.name)
+			}
+			b.answered(t, response)
+			return nil
+		},
+		ErrorHandler: b.failed,
+		ErrorLog:     log.New(io.Discard, "", 0), // what goes wrong is counted, not logged
+		BufferPool:   &buffers{},
 	}
 	return t
 }
+
+// servedBy is the header that names the server which has answered. Load tests count requests by it.
+const servedBy = "X-Served-By"
 
 // acquire counts a request as in flight, unless the target drains. It counts before it looks, and drain looks after it
 // has marked, so that no request slips in after the last one finished.

@@ -15,6 +15,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/contract"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -29,8 +30,11 @@ const MaxServers = 50
 
 // Options of a Fleet.
 type Options struct {
-	// Program is the server's program; see Build.
+	// Program is the server's program; see Build. It is not used if Command is set.
 	Program string
+	// Command, if its command line is not empty, starts servers of another application, which follow the lab's contract.
+	// They have no metrics.
+	Command contract.Server
 	// Config is the environment that all servers share. The fleet sets what differs: names, zones and addresses.
 	Config config.Config
 	// Balancer has the options of the load balancer. The fleet sets OnChange; Report says the same.
@@ -260,11 +264,12 @@ func (f *Fleet) Process(name string) (*process.Process, error) {
 	return nil, fmt.Errorf("%s: %w", name, ErrNoServer)
 }
 
-// Metrics returns the URL of the server's metrics, in the text format of Prometheus.
+// Metrics returns the URL of the server's metrics, in the text format of Prometheus. The error is ErrNoServer if there is no
+// such server, or if it has none.
 func (f *Fleet) Metrics(name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if m := f.find(name); m != nil && m.process != nil {
+	if m := f.find(name); m != nil && m.process != nil && f.options.Command.Command == "" {
 		return "http://" + m.admin + "/metrics", nil
 	}
 	return "", fmt.Errorf("%s: %w", name, ErrNoServer)

@@ -13,6 +13,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/contract"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -37,7 +38,7 @@ func (f *Fleet) launch(ctx context.Context, m *member) error {
 		if err := f.start(m); err != nil {
 			return err
 		}
-		err := answers(ctx, m)
+		err := f.answers(ctx, m)
 		if err == nil {
 			break
 		}
@@ -74,10 +75,15 @@ func (f *Fleet) start(m *member) error {
 		addresses[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
 	output, closeLog := f.openLog(m.name)
-	p, err := process.Start(process.Command{
-		Name: m.name, Path: f.options.Program, Output: output,
-		Env: environment(f.options.Config, m.name, m.zone, addresses[0], addresses[1]),
-	})
+	command := process.Command{
+		Name: m.name, Path: f.options.Program, Env: environment(f.options.Config, m.name, m.zone, addresses[0], addresses[1]),
+	}
+	if f.options.Command.Command != "" {
+		_, port, _ := net.SplitHostPort(addresses[0])
+		command = f.options.Command.Process(m.name, port, contract.StoreURL(f.options.Config))
+	}
+	command.Output = output
+	p, err := process.Start(command)
 	if err != nil {
 		closeLog()
 		return err
@@ -109,8 +115,9 @@ func (f *Fleet) openLog(name string) (output io.Writer, closeLog func()) {
 	return io.MultiWriter(writers...), closeLog
 }
 
-// answers waits until the server, and no other that has taken its port, answers a health check.
-func answers(ctx context.Context, m *member) error {
+// answers waits until the server, and no other that has taken its port, answers a health check. Servers of another
+// application don't say who they are.
+func (f *Fleet) answers(ctx context.Context, m *member) error {
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	ticker := time.NewTicker(readyPoll)
 	defer ticker.Stop()
@@ -122,7 +129,8 @@ func answers(ctx context.Context, m *member) error {
 		response, err := client.Do(request)
 		if err == nil {
 			response.Body.Close()
-			if response.StatusCode == http.StatusOK && response.Header.Get("X-Served-By") == m.name {
+			named := response.Header.Get("X-Served-By") == m.name || f.options.Command.Command != ""
+			if response.StatusCode == http.StatusOK && named {
 				return nil
 			}
 		}
