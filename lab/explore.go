@@ -29,6 +29,7 @@ type exploreOptions struct {
 	json     string
 	report   string
 	replay   string
+	hang     bool
 }
 
 // exploredStores are the stores that servers share, so that there is something to explore.
@@ -69,6 +70,7 @@ func newExplore(build func(context.Context) (string, error)) *cobra.Command {
 	add(flags, "requests", &o.Requests, allowed.Number(1, 3), "requests that overlap")
 	flags.StringVar(&o.Only, "only", "", "explore only the scenario of this `name`, such as \"visits + logout\"")
 	flags.BoolVar(&o.NoFaults, "no-faults", false, "explore orders only, without failures")
+	flags.BoolVar(&o.hang, "hang", false, "also measure what requests do while the store takes calls and never answers")
 	add(flags, "max-runs", &o.MaxRuns, allowed.Number(1, 1_000_000), "schedules of a scenario, with and without failures; beyond it those with the fewest switches")
 	add(flags, "parallel", &o.Parallel, allowed.Number(1, 64), "runs at a time")
 	flags.StringVar(&o.json, "json", "", "write the findings to this `file`, for programs")
@@ -128,7 +130,7 @@ func runExplore(ctx context.Context, o exploreOptions, stdout, stderr io.Writer,
 	var report explore.Report
 	broken := 0
 	for _, open := range open {
-		r, err := exploreTarget(ctx, o.Options, open, stdout, stderr)
+		r, err := exploreTarget(ctx, o, open, stdout, stderr)
 		if err != nil {
 			return err
 		}
@@ -186,7 +188,7 @@ func openSample(ctx context.Context, kind config.StoreKind, line func(string), b
 		return openedTarget{}, err
 	}
 	c := config.Default()
-	c.PlainHTTP, c.ShutdownDelay, c.StoreTimeout = true, 0, storeWait
+	c.PlainHTTP, c.ShutdownDelay = true, 0
 	store, err := startRealStore(ctx, kind, &c, line)
 	if err != nil {
 		return openedTarget{}, err
@@ -194,9 +196,6 @@ func openSample(ctx context.Context, kind config.StoreKind, line func(string), b
 	t, err := explore.Sample(program, c)
 	return openedTarget{t, string(kind), store.Close}, err
 }
-
-// storeWait is how long the sample application waits for its store: longer than the explorer holds a call.
-const storeWait = 9 * time.Second
 
 // startRealStore starts the store. The Valkey that is embedded in the lab would prove nothing.
 func startRealStore(ctx context.Context, kind config.StoreKind, c *config.Config, line func(string)) (localstore.Store, error) {
@@ -209,7 +208,7 @@ func startRealStore(ctx context.Context, kind config.StoreKind, c *config.Config
 	return localstore.Start(ctx, kind, "", c, line)
 }
 
-func exploreTarget(ctx context.Context, o explore.Options, open func() (openedTarget, error), stdout, stderr io.Writer) (r explore.ServerReport, err error) {
+func exploreTarget(ctx context.Context, o exploreOptions, open func() (openedTarget, error), stdout, stderr io.Writer) (r explore.ServerReport, err error) {
 	t, err := open()
 	if t.close != nil {
 		defer func() { err = errors.Join(err, t.close()) }()
@@ -233,12 +232,21 @@ func exploreTarget(ctx context.Context, o explore.Options, open func() (openedTa
 		out.explored(*p.Ended)
 	}
 	r = explore.ServerReport{Server: t.Name, Store: t.store}
-	r.Scenarios, err = explore.Explore(ctx, t.Target, o)
+	r.Scenarios, err = explore.Explore(ctx, t.Target, o.Options)
 	view.end()
 	if err != nil {
 		return r, err
 	}
 	took := time.Since(began).Seconds()
+	if o.hang {
+		if r.Hanging, err = explore.Hang(ctx, t.Target); err != nil {
+			return r, fmt.Errorf("while the store hangs: %w", err)
+		}
+		fmt.Fprintln(stdout, "\nWhile the store takes calls and never answers:")
+		for _, h := range r.Hanging {
+			fmt.Fprintf(stdout, "  %-10s %s after %.1f s\n", h.Request, h.Answer, h.Seconds)
+		}
+	}
 	r.Seconds = float64(int(took*10)) / 10
 	explored, broken := r.Totals()
 	for _, s := range r.Scenarios {

@@ -54,8 +54,10 @@ type Progress struct {
 type Scenario struct {
 	Name     string   `json:"name"` // the requests' names: "visits + logout"
 	Requests []string `json:"requests"`
-	Explored int      `json:"explored"`
-	Broken   int      `json:"broken"`
+	// Calls is how many store calls the request makes; only of a request alone.
+	Calls    int `json:"calls,omitempty"`
+	Explored int `json:"explored"`
+	Broken   int `json:"broken"`
 	// Unreached is how many schedules could not be run, because requests did not make the calls that they had made before.
 	Unreached int    `json:"unreached"`
 	Orders    Counts `json:"orders"` // the schedules without a fault
@@ -289,6 +291,9 @@ func (e *exploration) explore(ctx context.Context, requests []Request) (Scenario
 	search.faultsOn()
 	if err := e.runAll(ctx, search); err != nil {
 		return s, err
+	}
+	if len(requests) == 1 && len(search.trunks) > 0 {
+		s.Calls = len(search.trunks[0].Schedule)
 	}
 	s.Orders, s.Faults, s.Unreached = search.counts[0], search.counts[1], search.unreached
 	s.Explored, s.Broken = s.Orders.Explored+s.Faults.Explored, s.Orders.Broken+s.Faults.Broken

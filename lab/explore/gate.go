@@ -21,6 +21,7 @@ type gate struct {
 	lane   *lane       // gets the calls of the run that is on; nil without one
 	watch  func(*call) // is told of each call that passes; nil for nobody
 	down   bool        // connections are refused
+	hung   bool        // calls are taken and never answered
 	closed bool
 }
 
@@ -145,6 +146,8 @@ func (l *link) fromServer(text []byte) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
+	case g.hung:
+		return nil
 	case l.held != nil: // the rest of a call that waits
 		l.held.request = append(l.held.request, text...)
 		if l.protocol.setup(l.held.request) {
@@ -267,6 +270,15 @@ func (g *gate) up() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.down = false
+}
+
+// hang has the store take calls without ever answering, or ends that together with all connections.
+func (g *gate) hang(on bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.hung = on; !on {
+		g.cut()
+	}
 }
 
 // observe has each call that passes given to watch; nil ends that.

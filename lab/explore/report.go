@@ -21,6 +21,7 @@ type ServerReport struct {
 	Store     string     `json:"store"`
 	Seconds   float64    `json:"seconds"`
 	Scenarios []Scenario `json:"scenarios"`
+	Hanging   []Hanging  `json:"hanging,omitempty"` // what requests do while the store hangs, if that was tried
 }
 
 // Totals returns how many schedules were run, and how many of them broke a promise.

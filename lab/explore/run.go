@@ -82,6 +82,9 @@ type decision struct {
 	chosen  Choice
 }
 
+// noAnswer stands in the place of a status.
+const noAnswer = "no answer"
+
 // errUnreached says that a schedule asked for a call that the request didn't make.
 var errUnreached = errors.New("the call was not made")
 
@@ -133,7 +136,7 @@ func (l *lane) send(ctx context.Context, visitor *sessiontest.Client) {
 	defer l.run.mu.Unlock()
 	l.answered, l.response, l.err = true, response, err
 	l.run.order = append(l.run.order, l)
-	answer := "no answer"
+	answer := noAnswer
 	if err == nil {
 		answer = fmt.Sprint(response.StatusCode)
 	}
