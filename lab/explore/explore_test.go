@@ -3,6 +3,7 @@ package explore_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,11 @@ import (
 	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/process"
 )
+
+func freeAddress() (string, error) {
+	port, err := process.FreePort()
+	return fmt.Sprintf("127.0.0.1:%d", port), err
+}
 
 // startStore starts a store until the test ends, and returns the configuration of servers on it.
 func startStore(t *testing.T, kind config.StoreKind) config.Config {
