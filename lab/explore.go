@@ -54,7 +54,7 @@ func newExplore(build func(context.Context) (string, error)) *cobra.Command {
 		Example: "  lab explore\n" +
 			"  lab explore --store all --requests 3 --report explore.html\n" +
 			"  lab explore --scenario peers/scs/scenario.yaml\n" +
-			"  lab explore --scenario peers/scs/scenario.yaml --replay 'visits + logout: A B A'",
+			"  lab explore --scenario peers/scs/scenario.yaml --replay visits+logout:A,B,B,A",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("scenario") && c.Flags().Changed("store") {
@@ -68,14 +68,14 @@ func newExplore(build func(context.Context) (string, error)) *cobra.Command {
 	add(flags, "store", &o.stores, allowed.Text(storesSyntax(), func(text string) bool { _, ok := parseStores(text); return ok }), "stores of the sample application")
 	flags.StringVar(&o.scenario, "scenario", "", "explore the application of this scenario `file`")
 	add(flags, "requests", &o.Requests, allowed.Number(1, 3), "requests that overlap")
-	flags.StringVar(&o.Only, "only", "", "explore only the scenario of this `name`, such as \"visits + logout\"")
+	flags.StringVar(&o.Only, "only", "", "explore only the scenario of this `name`, such as visits+logout")
 	flags.BoolVar(&o.NoFaults, "no-faults", false, "explore orders only, without failures")
 	flags.BoolVar(&o.hang, "hang", false, "also measure what requests do while the store takes calls and never answers")
 	add(flags, "max-runs", &o.MaxRuns, allowed.Number(1, 1_000_000), "schedules of a scenario, with and without failures; beyond it those with the fewest switches")
 	add(flags, "parallel", &o.Parallel, allowed.Number(1, 64), "runs at a time")
 	flags.StringVar(&o.json, "json", "", "write the findings to this `file`, for programs")
 	flags.StringVar(&o.report, "report", "", "write the findings, with their diagrams, to this HTML `file`")
-	flags.StringVar(&o.replay, "replay", "", "run one `schedule`, such as \"visits + logout: A B A\", and draw it")
+	flags.StringVar(&o.replay, "replay", "", "run one `schedule`, such as visits+logout:A,B,B,A, and draw it")
 	return c
 }
 
@@ -294,7 +294,7 @@ func (s summary) explored(scenario explore.Scenario) {
 // replay runs one schedule and draws it.
 func replay(ctx context.Context, o exploreOptions, open func() (openedTarget, error), stdout io.Writer) (err error) {
 	scenario, schedule, found := strings.Cut(o.replay, ":")
-	if !found {
+	if !found || strings.TrimSpace(schedule) == "" {
 		return notAllowed("replay", o.replay, "the name of a scenario, a colon, and "+explore.ScheduleSyntax)
 	}
 	t, err := open()

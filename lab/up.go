@@ -64,7 +64,7 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 			"  lab up --store dynamodb --servers 5\n" +
 			"  lab up --store memory --sticky\n" +
 			"  lab up --store-addr cache.internal:6379 --addr 127.0.0.1:9000\n" +
-			"  lab up --server 'python3 server.py'\n" +
+			"  lab up --server ./my-server --store postgres\n" +
 			"  curl -X POST http://127.0.0.1:8080/_lab/servers/server-2/kill",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,7 +122,7 @@ func TestBrokenStoresAreFound(t *testing.T) {
 				keepsPromises(t, target, o)
 				return
 			}
-			o.Only = d.scenario
+			o.Only, o.NoFaults = d.scenario, strings.Contains(d.scenario, "+")
 			scenarios, err := explore.Explore(t.Context(), target, o)
 			if err != nil {
 				t.Fatal(err)

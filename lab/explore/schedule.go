@@ -45,12 +45,12 @@ func (s Schedule) String() string {
 func laneName(i int) string { return string(rune('A' + i)) }
 
 // ScheduleSyntax describes the schedules that ParseSchedule takes.
-const ScheduleSyntax = "the requests' letters in the order of their store calls, with at most one fault, such as A B A!drop"
+const ScheduleSyntax = "the requests' letters in the order of their store calls, with at most one fault, such as A B A!drop or A,B,A!drop"
 
 // ParseSchedule parses a schedule of that many requests, as ScheduleSyntax describes it.
 func ParseSchedule(text string, requests int) (Schedule, error) {
 	var s Schedule
-	for _, word := range strings.Fields(text) {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' }) {
 		name, fault, faulty := strings.Cut(word, "!")
 		c := Choice{Fault: Fault(fault)}
 		if len(name) == 1 {
