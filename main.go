@@ -1,4 +1,5 @@
-// The CDK app: reads the context, builds the programs, and synthesizes the stacks. "npx cdk" runs it; see cdk.json.
+// Command stateless-servers is the CDK app. It reads the CDK context, compiles the programs that the instances run, and
+// synthesizes the stacks of package stacks. "npx cdk" runs it, as cdk.json says.
 package main
 
 import (
@@ -14,7 +15,7 @@ import (
 func main() {
 	err := stacks.Synthesize(context.Background(), os.Stderr)
 	stderr := os.Stderr
-	os.Stderr = nil // jsii waits for its Node process in two places, and the second one complains there about nothing
+	os.Stderr = nil // jsii waits for its Node process twice, and prints a needless complaint the second time
 	jsii.Close()
 	if err != nil {
 		fmt.Fprintln(stderr, err)

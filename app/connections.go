@@ -10,37 +10,38 @@ import (
 )
 
 const (
-	// spareDescriptors are kept for the connections to stores, the admin server, logs and refused visitors.
+	// spareDescriptors is the number of file descriptors reserved for connections to stores, the admin server, logs and
+	// refused visitors.
 	spareDescriptors = 64
-	// maxRefusals bounds the refusals under way; beyond it connections are closed at once, whether or not the answer arrives,
-	// and without a look at what was asked.
+	// maxRefusals bounds the number of connections that are being refused concurrently. Further connections are closed at
+	// once, without reading the request, so that the response may not arrive.
 	maxRefusals = 16
-	// refusalTime bounds one of them.
-	refusalTime = time.Second
+	// refusalTimeout bounds the time to refuse one connection.
+	refusalTimeout = time.Second
 )
 
-// maxConnections is how many connections the process can keep open: most, or fewer where its memory or the limit of file
-// descriptors leaves less.
-func maxConnections(most int) int {
-	most = min(most, planMemory().connections)
+// maxConnections returns the number of connections that the process can keep open: limit, or less if its memory or its limit
+// of file descriptors is too small.
+func maxConnections(limit int) int {
+	limit = min(limit, planMemory().connections)
 	if descriptors, limited := descriptorLimit(); limited {
-		most = min(most, max(1, descriptors-spareDescriptors))
+		limit = min(limit, max(1, descriptors-spareDescriptors))
 	}
-	return most
+	return limit
 }
 
-// A boundedListener keeps a bounded number of connections open. Visitors beyond it get a 503 at once instead of waiting
-// for a server that runs out of memory or file descriptors.
+// A boundedListener limits the number of open connections. Further visitors get a 503 at once, and the server doesn't run out
+// of memory or file descriptors.
 type boundedListener struct {
 	net.Listener
 	open, refusals chan struct{}
 }
 
-func newBoundedListener(l net.Listener, most int) *boundedListener {
-	return &boundedListener{Listener: l, open: make(chan struct{}, most), refusals: make(chan struct{}, maxRefusals)}
+func newBoundedListener(l net.Listener, limit int) *boundedListener {
+	return &boundedListener{Listener: l, open: make(chan struct{}, limit), refusals: make(chan struct{}, maxRefusals)}
 }
 
-// Accept returns the next connection there is room for.
+// Accept returns the next connection within the limit and refuses those beyond it.
 func (l *boundedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -63,13 +64,13 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 				<-l.refusals
 			}()
 		default:
-			io.WriteString(conn, refusal) // never waits: a new connection's buffer is empty
+			io.WriteString(conn, unavailableResponse) // doesn't block, because a new connection's send buffer is empty
 			conn.Close()
 		}
 	}
 }
 
-// A boundedConn makes room when it is closed.
+// A boundedConn is a connection that no longer counts once it is closed.
 type boundedConn struct {
 	net.Conn
 	release func()
@@ -80,7 +81,7 @@ func (c *boundedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite lets the server end a refused request without taking its answer back.
+// CloseWrite lets net/http close the connection after a refused request without losing the response.
 func (c *boundedConn) CloseWrite() error {
 	if half, ok := c.Conn.(halfCloser); ok {
 		return half.CloseWrite()
@@ -88,29 +89,30 @@ func (c *boundedConn) CloseWrite() error {
 	return nil
 }
 
-// A halfCloser can say that no more will be sent, and go on reading.
+// A halfCloser is a connection that can close its sending side and keep reading.
 type halfCloser interface{ CloseWrite() error }
 
-// What a server says that has no room: to visitors, and to the load balancer's health check. A full server is well; one
-// that is replaced for it leaves its visitors to the others, until they are full too (Amazon Builders' Library,
-// "Implementing health checks": servers answer these before anything else).
+// The responses of a server at its limit, to visitors and to the load balancer's health check. A full server is healthy: to
+// replace it would move its load to the other servers, which would then fill up too. So health checks come first (Amazon
+// Builders' Library, "Implementing health checks").
 const (
-	refusal     = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-	alive       = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-	healthCheck = "GET /healthz "
+	unavailableResponse = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+	healthyResponse     = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+	healthCheck         = "GET /healthz "
 )
 
-// refuse answers without parsing more than the first line, whose length it bounds. It reads the rest of what was sent before
-// it closes the connection: closing with it unread would take the answer back (RFC 9112, section 9.6).
+// refuse responds to a request after reading its first line only, up to 512 bytes. It then reads the rest of the request
+// before it closes the connection, because closing with unread data could make the client lose the response (RFC 9112,
+// section 9.6).
 func refuse(conn net.Conn) {
 	defer conn.Close()
-	conn.SetReadDeadline(time.Now().Add(refusalTime))
+	conn.SetReadDeadline(time.Now().Add(refusalTimeout))
 	reader := bufio.NewReaderSize(conn, 512)
-	answer := refusal
+	response := unavailableResponse
 	if line, err := reader.ReadSlice('\n'); err == nil && bytes.HasPrefix(line, []byte(healthCheck)) {
-		answer = alive
+		response = healthyResponse
 	}
-	io.WriteString(conn, answer)
+	io.WriteString(conn, response)
 	if half, ok := conn.(halfCloser); ok {
 		half.CloseWrite()
 	}

@@ -12,45 +12,45 @@ import (
 	"stateless-servers/app/config"
 )
 
-// Visitors beyond the bound are told so at once; those who are in are served on, and who leaves makes room. To the load
-// balancer's health check a full server is well.
-func TestConnectionsAreBounded(t *testing.T) {
-	const most = 16
-	web, _, end := serve(t, func(c *config.Config) { c.MaxConnections = most })
+// Connections beyond the limit get a 503 at once. Open ones are still served, and a closed one makes room for another. The
+// load balancer's health check succeeds on a full server.
+func TestConnectionsAreLimited(t *testing.T) {
+	const limit = 16
+	web, _, end := serve(t, func(c *config.Config) { c.MaxConnections = limit })
 	address := strings.TrimPrefix(web, "http://")
-	var open []*visitorConn
-	for range most {
+	var open []*clientConn
+	for range limit {
 		v := dial(t, address)
 		if status := v.get(t); status != http.StatusOK {
-			t.Fatalf("connection %d of %d: %d", len(open)+1, most, status)
+			t.Fatalf("connection %d of %d: %d", len(open)+1, limit, status)
 		}
 		open = append(open, v)
 	}
 	for range maxRefusals / 2 { // each with two connections
 		v := dial(t, address)
 		if status := v.get(t); status != http.StatusServiceUnavailable {
-			t.Fatalf("one connection too many: %d", status)
+			t.Fatalf("one connection beyond the limit: status %d, want 503", status)
 		}
 		v.Close()
 		v = dial(t, address)
 		if status := v.request(t, "/healthz"); status != http.StatusOK {
-			t.Fatalf("the health check of a full server: %d", status)
+			t.Fatalf("the health check of a full server: status %d, want 200", status)
 		}
 		v.Close()
 	}
 	if status := open[3].get(t); status != http.StatusOK {
-		t.Errorf("a connection that is in: %d", status)
+		t.Errorf("an open connection: status %d, want 200", status)
 	}
 	open[0].Close()
 	var status int
 	var err error
 	for deadline := time.Now().Add(30 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
 		v := dial(t, address)
-		status, err = v.ask("/none") // beyond maxRefusals the answer may be lost
+		status, err = v.tryRequest("/none") // beyond maxRefusals the response may be lost
 		v.Close()
 	}
 	if status != http.StatusOK {
-		t.Errorf("after one has left: %d, %v", status, err)
+		t.Errorf("after one connection was closed: status %d, %v, want 200", status, err)
 	}
 	for _, v := range open {
 		v.Close()
@@ -60,56 +60,56 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// A flood of connections that say nothing holds up nobody who is in, and ends no server.
-func TestSilentFlood(t *testing.T) {
+// A flood of idle connections affects neither open connections nor the server's shutdown.
+func TestFloodOfIdleConnections(t *testing.T) {
 	web, _, end := serve(t, func(c *config.Config) { c.MaxConnections = 16 })
 	address := strings.TrimPrefix(web, "http://")
-	in := dial(t, address)
-	if status := in.get(t); status != http.StatusOK {
+	first := dial(t, address)
+	if status := first.get(t); status != http.StatusOK {
 		t.Fatal(status)
 	}
 	for range 200 {
 		dial(t, address)
 	}
-	if status := in.get(t); status != http.StatusOK {
-		t.Errorf("a connection that is in: %d", status)
+	if status := first.get(t); status != http.StatusOK {
+		t.Errorf("an open connection: status %d, want 200", status)
 	}
 	if err := end(); err != nil {
 		t.Error(err)
 	}
 }
 
-type visitorConn struct {
+type clientConn struct {
 	net.Conn
 	reader *bufio.Reader
 }
 
-func dial(t *testing.T, address string) *visitorConn {
+func dial(t *testing.T, address string) *clientConn {
 	conn, err := net.DialTimeout("tcp", address, 30*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(time.Minute))
-	return &visitorConn{conn, bufio.NewReader(conn)}
+	return &clientConn{conn, bufio.NewReader(conn)}
 }
 
-// get asks for a page that needs no session, and returns the status of the answer.
-func (v *visitorConn) get(t *testing.T) int {
+// get requests a route that needs no session and returns the status.
+func (v *clientConn) get(t *testing.T) int {
 	t.Helper()
 	return v.request(t, "/none")
 }
 
-func (v *visitorConn) request(t *testing.T, path string) int {
+func (v *clientConn) request(t *testing.T, path string) int {
 	t.Helper()
-	status, err := v.ask(path)
+	status, err := v.tryRequest(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return status
 }
 
-func (v *visitorConn) ask(path string) (status int, err error) {
+func (v *clientConn) tryRequest(path string) (status int, err error) {
 	io.WriteString(v, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
 	response, err := http.ReadResponse(v.reader, nil)
 	if err != nil {

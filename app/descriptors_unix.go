@@ -4,8 +4,8 @@ package main
 
 import "syscall"
 
-// descriptorLimit is how many file descriptors the process may have open. The Go runtime has raised the soft limit to the
-// hard one.
+// descriptorLimit returns the limit of open file descriptors of the process, and false if it isn't known. The Go runtime has
+// already raised the soft limit to the hard limit.
 func descriptorLimit() (int, bool) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

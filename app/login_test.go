@@ -14,9 +14,9 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// The program as it is deployed: one server begins a login, another finishes it, and both know the visitor. The servers
-// share keys and, with a store on servers, that.
-func TestLoginByAProvider(t *testing.T) {
+// One server begins a login, another finishes it, and both know the user. The servers share the keys and, with a server-side
+// store, the store.
+func TestLoginAtAProvider(t *testing.T) {
 	tests := map[config.StoreKind]func(*testing.T, *config.Config){
 		config.StoreToken:  func(*testing.T, *config.Config) {},
 		config.StoreCookie: func(*testing.T, *config.Config) {},
@@ -38,19 +38,19 @@ func TestLoginByAProvider(t *testing.T) {
 					own.OIDCIssuer, own.OIDCClientID, own.OIDCRedirectURL = p.Issuer, logintest.ClientID, redirect
 				})
 			}
-			for first, begins := range servers {
-				visitor := sessiontest.NewClient()
-				answer, err := visitor.Do(t.Context(), http.MethodPost, begins+"/login", "")
+			for first, beginner := range servers {
+				client := sessiontest.NewClient()
+				response, err := client.Do(t.Context(), http.MethodPost, beginner+"/login", "")
 				if err != nil {
 					t.Fatal(err)
 				}
-				callback := p.LogIn(t, answer.Header.Get("Location"), "ann")
-				if _, err := visitor.Do(t.Context(), http.MethodGet, servers[1-first]+callback, ""); err != nil {
+				callback := p.LogIn(t, response.Header.Get("Location"), "ann")
+				if _, err := client.Do(t.Context(), http.MethodGet, servers[1-first]+callback, ""); err != nil {
 					t.Fatal(err)
 				}
 				for _, server := range servers {
-					if got := loggedIn(t, visitor, server); got != logintest.Ann {
-						t.Errorf("%s: logged in as %q", server, got)
+					if got := loggedIn(t, client, server); got != logintest.Ann {
+						t.Errorf("%s: logged in as %q, want %q", server, got, logintest.Ann)
 					}
 				}
 			}
@@ -58,13 +58,13 @@ func TestLoginByAProvider(t *testing.T) {
 	}
 }
 
-// A server asks the provider for its configuration when it starts, so that its first logout leads there too.
-func TestAServerPreparesForLogouts(t *testing.T) {
+// A server requests the provider's configuration when it starts, so that its first logout can redirect there.
+func TestServerRequestsProviderConfigurationAtStart(t *testing.T) {
 	const redirect = "http://lab.example/login/callback"
 	p := logintest.Start(t, redirect)
-	asked := make(chan struct{}, 10) // more than one start asks
-	p.Replace(logintest.DiscoveryPath, func(w http.ResponseWriter, _ *http.Request) {
-		asked <- struct{}{}
+	requested := make(chan struct{}, 10) // more than the requests of one start
+	p.Handle(logintest.DiscoveryPath, func(w http.ResponseWriter, _ *http.Request) {
+		requested <- struct{}{}
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	_, _, end := serve(t, func(c *config.Config) {
@@ -72,18 +72,18 @@ func TestAServerPreparesForLogouts(t *testing.T) {
 		c.OIDCIssuer, c.OIDCClientID, c.OIDCRedirectURL = p.Issuer, logintest.ClientID, redirect
 	})
 	select {
-	case <-asked:
+	case <-requested:
 	case <-time.After(30 * time.Second):
-		t.Error("the provider isn't asked")
+		t.Error("the provider got no request for its configuration")
 	}
 	if err := end(); err != nil {
 		t.Error(err)
 	}
 }
 
-func loggedIn(t *testing.T, visitor *sessiontest.Client, server string) string {
+func loggedIn(t *testing.T, client *sessiontest.Client, server string) string {
 	t.Helper()
-	response, err := visitor.Do(t.Context(), http.MethodGet, server+"/api/session", "")
+	response, err := client.Do(t.Context(), http.MethodGet, server+"/api/session", "")
 	if err != nil {
 		t.Fatal(err)
 	}

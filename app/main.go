@@ -1,5 +1,6 @@
-// Command app is the web server that the fleet runs. It reads everything it needs from its environment (package config),
-// keeps its sessions in the store named there, and holds no state of its own: any server may take any request.
+// Command app is the web server that the fleet runs. It reads its configuration from environment variables (package config)
+// and keeps sessions in the configured store. It holds no state of its own, so any server can handle any request. The
+// handlers are in package web; server.go starts and drains the server.
 package main
 
 import (
@@ -25,9 +26,9 @@ func main() {
 	}
 }
 
-// run serves until ctx ends, then drains.
+// run serves requests until ctx ends, then drains.
 func run(ctx context.Context, environment []string) error {
-	c, err := config.Parse(environment, slices.Collect(maps.Keys(stores()))...)
+	c, err := config.Parse(environment, slices.Collect(maps.Keys(openers()))...)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"stateless-servers/app/config"
 )
 
-// serve starts a server on free ports and returns its addresses. Ending stops it and returns what run returned.
+// serve starts a server on free ports and returns its addresses. The function end stops it and returns the result of run.
 func serve(t *testing.T, change func(*config.Config)) (web, admin string, end func() error) {
 	t.Helper()
 	c := config.Default()
@@ -36,7 +36,7 @@ func serve(t *testing.T, change func(*config.Config)) (web, admin string, end fu
 	var line struct{ Msg, Addr, Admin string }
 	for lines := json.NewDecoder(reader); line.Msg != "serving"; {
 		if err := lines.Decode(&line); err != nil {
-			t.Fatalf("the server said nothing: %v", err)
+			t.Fatalf("the server logged no line serving: %v", err)
 		}
 	}
 	go io.Copy(io.Discard, reader)
@@ -79,14 +79,14 @@ func TestServes(t *testing.T) {
 		}
 	}
 	if status, _ := get(t, web+"/metrics"); status != http.StatusNotFound {
-		t.Errorf("visitors get /metrics: %d", status)
+		t.Errorf("/metrics on the public address: status %d, want 404", status)
 	}
 	if err := end(); err != nil {
 		t.Error(err)
 	}
 }
 
-// awaitRequest returns when the server is at work on a request.
+// awaitRequest waits until a request is in flight.
 func awaitRequest(t *testing.T, admin string) {
 	t.Helper()
 	for range 3000 {
@@ -98,17 +98,17 @@ func awaitRequest(t *testing.T, admin string) {
 	t.Fatal("no request is in flight")
 }
 
-// A request whose body is missing is in flight until the body arrives, for readTimeout at most.
+// A request without its body is in flight until the body arrives, for readTimeout at most.
 const (
-	withoutBody = "POST /api/scores HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
+	requestHeader = "POST /api/scores HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
 		"Content-Length: 7\r\n\r\n"
-	itsBody = "score=7"
+	requestBody = "score=7"
 )
 
 func TestDrain(t *testing.T) {
 	web, admin, end := serve(t, func(c *config.Config) { c.ShutdownDelay = time.Second })
 	inFlight := dial(t, strings.TrimPrefix(web, "http://"))
-	io.WriteString(inFlight, withoutBody)
+	io.WriteString(inFlight, requestHeader)
 	awaitRequest(t, admin)
 	ended := make(chan error, 1)
 	go func() { ended <- end() }()
@@ -125,11 +125,11 @@ func TestDrain(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if notReady == 0 {
-		t.Error("/readyz never said that the server is shutting down")
+		t.Error("/readyz never failed during the drain, want 503")
 	}
-	io.WriteString(inFlight, itsBody)
+	io.WriteString(inFlight, requestBody)
 	if response, err := http.ReadResponse(inFlight.reader, nil); err != nil || response.StatusCode != http.StatusOK {
-		t.Errorf("the request in flight was answered %v, %v", response, err)
+		t.Errorf("the request in flight got %v, %v, want 200", response, err)
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -138,17 +138,17 @@ func TestDrain(t *testing.T) {
 
 func TestDrainIsBounded(t *testing.T) {
 	web, admin, end := serve(t, func(c *config.Config) { c.DrainTimeout = 200 * time.Millisecond })
-	io.WriteString(dial(t, strings.TrimPrefix(web, "http://")), withoutBody)
+	io.WriteString(dial(t, strings.TrimPrefix(web, "http://")), requestHeader)
 	awaitRequest(t, admin)
 	if err := end(); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want that requests were still in flight", err)
+		t.Errorf("got %v, want an error about requests in flight", err)
 	}
 }
 
-func TestAStoreThatIsDownHoldsUpOnlyWhatNeedsIt(t *testing.T) {
-	const nobody = "127.0.0.1:1" // no process is given a port below 1024
-	web, _, end := serve(t, func(c *config.Config) { c.Store, c.ValkeyAddress = config.StoreValkey, nobody })
-	// Only a visitor with a cookie has a session to ask for.
+func TestStoreOutageAffectsOnlySessions(t *testing.T) {
+	const unused = "127.0.0.1:1" // ports below 1024 are never assigned
+	web, _, end := serve(t, func(c *config.Config) { c.Store, c.ValkeyAddress = config.StoreValkey, unused })
+	// The server only calls the store for a request with a cookie.
 	request, _ := http.NewRequest(http.MethodGet, web+"/api/session", nil)
 	request.AddCookie(&http.Cookie{Name: "session", Value: strings.Repeat("A", 43)})
 	response, err := http.DefaultClient.Do(request)
@@ -169,7 +169,7 @@ func TestAStoreThatIsDownHoldsUpOnlyWhatNeedsIt(t *testing.T) {
 	}
 }
 
-func TestBadStartsEndWithOneMessage(t *testing.T) {
+func TestFailedStartsReturnOneError(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +188,7 @@ func TestBadStartsEndWithOneMessage(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			err := run(t.Context(), append(test.environment, "SERVER_NAME=a"))
 			if err == nil {
-				t.Fatal("it started")
+				t.Fatal("the server started, want an error")
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {

@@ -8,48 +8,48 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// What takes memory, in bytes. TestMemoryOfConnections measures it.
+// Memory usage in bytes. TestMemoryOfConnections measures it.
 const (
-	// connectionMemory is what one connection holds at most, while its request is under way: some 25 bytes for each of a
-	// header of nothing but short lines, a form, the pages of an answer, and a connection to the store.
+	// connectionMemory is the maximum memory of one connection during a request: the header, which takes about 25 times its
+	// size if it has only short lines, a form, the response, and a connection to the store.
 	connectionMemory = 704 << 10
-	// ownMemory is what the server holds without a visitor.
-	ownMemory = 32 << 20
-	// socketBuffer is what the kernel is asked to buffer of a connection in each direction; Linux takes twice as much.
+	// baseMemory is the memory of the server without visitors.
+	baseMemory = 32 << 20
+	// socketBuffer is the requested size of a connection's kernel buffer in each direction. Linux doubles it.
 	socketBuffer = 32 << 10
 )
 
-// limitMemory tells the garbage collector to keep within nine tenths of what the process may use: the least of its
-// cgroup's limit and the machine's memory. The tenth is for the kernel's buffers of its connections. Who sets GOMEMLIMIT has
-// decided otherwise: the runtime obeys it, and off is without limit.
+// limitMemory sets the garbage collector's memory limit to nine tenths of the memory that the process may use: the smaller of
+// its cgroup's limit and the machine's memory. The rest is for the kernel's socket buffers. If GOMEMLIMIT is set, limitMemory
+// does nothing, because the runtime obeys that variable; its value off means no limit.
 func limitMemory() {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	most := uint64(math.MaxInt64)
-	for _, limit := range []memlimit.Provider{memlimit.FromCgroup, memlimit.FromSystem} {
-		if bytes, err := limit(); err == nil { // an error says that there is no limit, or none to be found
-			most = min(most, bytes)
+	limit := uint64(math.MaxInt64)
+	for _, provider := range []memlimit.Provider{memlimit.FromCgroup, memlimit.FromSystem} {
+		if bytes, err := provider(); err == nil { // an error means that no limit is known
+			limit = min(limit, bytes)
 		}
 	}
-	if most < math.MaxInt64 {
-		debug.SetMemoryLimit(int64(most / 10 * 9)) // #nosec G115 -- below math.MaxInt64
+	if limit < math.MaxInt64 {
+		debug.SetMemoryLimit(int64(limit / 10 * 9)) // #nosec G115 -- below math.MaxInt64
 	}
 }
 
-// A memoryPlan shares out the memory that the garbage collector was told to keep within.
+// A memoryPlan divides the garbage collector's memory limit.
 type memoryPlan struct {
-	connections int   // that may be open
-	sessions    int64 // bytes of sessions that may be kept in the process
+	connections int   // the maximum number of open connections
+	sessions    int64 // the maximum size of sessions in the memory of the process, in bytes
 }
 
-// planMemory gives out half of the limit: the heap may double between two collections. A quarter of that is for sessions
-// that are kept in the process, the rest for the server itself and its connections.
+// planMemory divides half of the memory limit, because the heap may double between two garbage collections. A quarter of
+// that half is for sessions in the memory of the process. The rest is for the server itself and its connections.
 func planMemory() memoryPlan {
 	live := debug.SetMemoryLimit(-1) / 2 // a negative limit changes nothing
 	sessions := live / 4
 	return memoryPlan{
-		connections: int(min(max(1, (live-sessions-ownMemory)/connectionMemory), math.MaxInt32)),
+		connections: int(min(max(1, (live-sessions-baseMemory)/connectionMemory), math.MaxInt32)),
 		sessions:    sessions,
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"stateless-servers/app/config"
 )
 
-// What is given out is never more than half of the limit, in which the heap may double.
-func TestMemoryIsSharedOut(t *testing.T) {
+// The memory plan uses at most half of the limit, because the heap may double.
+func TestMemoryPlan(t *testing.T) {
 	unlimited := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(unlimited)
 	for _, test := range []struct {
@@ -26,7 +26,7 @@ func TestMemoryIsSharedOut(t *testing.T) {
 		if plan.connections != test.connections {
 			t.Errorf("%d connections in %d bytes, want %d", plan.connections, test.limit, test.connections)
 		}
-		taken := ownMemory + int64(plan.connections)*connectionMemory + plan.sessions
+		taken := baseMemory + int64(plan.connections)*connectionMemory + plan.sessions
 		if taken > test.limit/2 && plan.connections > 1 {
 			t.Errorf("%+v takes %d bytes of %d", plan, taken, test.limit)
 		}
@@ -40,9 +40,9 @@ func TestMemoryIsSharedOut(t *testing.T) {
 	}
 }
 
-// A connection holds no more than is set aside for it, whatever is sent.
+// A connection takes at most connectionMemory, whatever the client sends.
 func TestMemoryOfConnections(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // a store that never answers
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // a store that never responds
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestMemoryOfConnections(t *testing.T) {
 	web, _, _ := serve(t, func(c *config.Config) {
 		c.Store, c.DynamoDBTable, c.Region = config.StoreDynamoDB, "sessions", "eu-west-1"
 		c.DynamoDBEndpoint = "http://" + silent.Addr().String()
-		c.StoreTimeout = time.Hour // what waits for the store goes on holding its memory while others are measured
+		c.StoreTimeout = time.Hour // requests that wait for the store keep their memory while others are measured
 	})
 	const (
 		header = maxHeaderBytes + 3<<10 // net/http allows 4 KB more
@@ -63,25 +63,25 @@ func TestMemoryOfConnections(t *testing.T) {
 		"a header without an end": begin + shortNames(header, ":\n"),
 		"a form without an end": begin + fmt.Sprintf("Content-Length: %d\r\n", form) + shortNames(header, ":\n") +
 			"\r\n" + shortNames(form-8, "&"),
-		"a large header while the store is waited for": begin + cookie + id + "\r\nContent-Length: 7\r\n" +
+		"a large header while waiting for the store": begin + cookie + id + "\r\nContent-Length: 7\r\n" +
 			shortNames(header, ":\n") + "\r\nscore=7",
-		"a large query while the store is waited for": strings.Replace(begin, " HTTP", "?"+shortNames(header, "&")+" HTTP", 1) +
+		"a large query while waiting for the store": strings.Replace(begin, " HTTP", "?"+shortNames(header, "&")+" HTTP", 1) +
 			cookie + id + "\r\nContent-Length: 7\r\n\r\nscore=7",
-		"answers that nobody reads": strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+		"responses that the client doesn't read": strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 200),
 	} {
 		t.Run(name, func(t *testing.T) {
-			const visitors = 64
-			before := settledMemory()
+			const connections = 64
+			before := stableMemory()
 			var conns []net.Conn
-			for range visitors {
+			for range connections {
 				conn := dial(t, strings.TrimPrefix(web, "http://"))
 				go io.WriteString(conn, request)
 				conns = append(conns, conn)
 			}
-			took := (settledMemory() - before) / visitors
+			took := (stableMemory() - before) / connections
 			t.Logf("%d KB", took>>10)
 			if took < 8<<10 || took > connectionMemory {
-				t.Errorf("%d bytes a connection, want at most %d and more than nothing", took, connectionMemory)
+				t.Errorf("%d bytes per connection, want %d to %d", took, 8<<10, connectionMemory)
 			}
 			for _, conn := range conns {
 				conn.Close()
@@ -90,8 +90,8 @@ func TestMemoryOfConnections(t *testing.T) {
 	}
 }
 
-// settledMemory is how many bytes are live once they are no longer growing.
-func settledMemory() int64 {
+// stableMemory waits until the live memory no longer changes and returns it, in bytes.
+func stableMemory() int64 {
 	var last int64
 	for still, samples := 0, 0; still < 4 && samples < 100; samples++ {
 		time.Sleep(200 * time.Millisecond)
@@ -107,7 +107,7 @@ func settledMemory() int64 {
 	return last
 }
 
-// shortNames returns as many different short names as there is room for, each with an end.
+// shortNames returns as many different short names, each followed by end, as fit into that many bytes.
 func shortNames(bytes int, end string) string {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
 	var names strings.Builder

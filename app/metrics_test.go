@@ -18,10 +18,10 @@ func TestTotals(t *testing.T) {
 		m.handler().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
 		return recorder.Body.String()
 	}
-	// A collector of differences drops the first value that it sees: it must be zero.
+	// Collectors compute differences and drop the first value, so each counter must start at zero.
 	for before, name := range config.Metrics() {
 		if !strings.Contains(shown(), "\n"+name+" 0\n") {
-			t.Errorf("counter %d, %s, isn't there from the start", before, name)
+			t.Errorf("counter %d, %s, is missing at the start", before, name)
 		}
 	}
 	for _, o := range []session.Operation{
@@ -44,6 +44,6 @@ func TestTotals(t *testing.T) {
 		}
 	}
 	if !strings.Contains(text, `session_store_operation_seconds_count{operation="renew",outcome="canceled",store=""} 1`) {
-		t.Errorf("the renewal isn't there by its name:\n%s", text)
+		t.Errorf("the histogram lacks the renewal:\n%s", text)
 	}
 }

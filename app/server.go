@@ -17,12 +17,12 @@ import (
 	"stateless-servers/session/sealing"
 )
 
-// Bounds on what a client may take; the longest answer of the application waits 2 s (?delay=) and for its store.
+// Limits on a client's request. The slowest response of the application waits 2 s (?delay=) and for its store.
 const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 30 * time.Second
 	writeTimeout      = time.Minute
-	maxHeaderBytes    = 16 << 10 // cookies of 4 KB and the rest fit well; in memory it takes 25 times as much
+	maxHeaderBytes    = 16 << 10 // enough for cookies of 4 KB; in memory it takes 25 times as much
 )
 
 // A server is the web server and, for metrics, the admin server.
@@ -69,7 +69,8 @@ func newServer(ctx context.Context, c config.Config, logger *slog.Logger) (*serv
 	return s, nil
 }
 
-// newLogin returns nil where nobody else says who visitors are. Until ctx ends, the login prepares itself in the background.
+// newLogin returns the login at the configured provider, or nil if there is none. It requests the provider's configuration
+// in the background until ctx ends.
 func newLogin(ctx context.Context, c config.Config) (web.Login, error) {
 	if c.OIDCIssuer == "" {
 		return nil, nil
@@ -89,7 +90,7 @@ func newLogin(ctx context.Context, c config.Config) (web.Login, error) {
 	return client, nil
 }
 
-// ready is false from the moment the server was told to stop.
+// ready returns an error once the server is shutting down.
 func (s *server) ready(context.Context) error {
 	if s.shuttingDown.Load() {
 		return errors.New("the server is shutting down")
@@ -110,12 +111,12 @@ func (s *server) run(ctx context.Context) error {
 		return fmt.Errorf("admin server: %w", err)
 	}
 	failed := make(chan error, 2)
-	most := maxConnections(s.config.MaxConnections)
-	go func() { failed <- s.web.Serve(newBoundedListener(web, most)) }()
+	connections := maxConnections(s.config.MaxConnections)
+	go func() { failed <- s.web.Serve(newBoundedListener(web, connections)) }()
 	go func() { failed <- s.admin.Serve(admin) }()
 	defer s.admin.Close()
 	s.log.Info("serving", "addr", web.Addr().String(), "admin", admin.Addr().String(), "store", string(s.config.Store), "zone", s.config.Zone,
-		"connections", most)
+		"connections", connections)
 
 	select {
 	case err := <-failed:
@@ -126,7 +127,8 @@ func (s *server) run(ctx context.Context) error {
 	}
 }
 
-// drain says that the server isn't ready, gives watchers time to see it, and lets requests in flight finish.
+// drain makes /readyz fail, waits for ShutdownDelay so that load balancers notice, and then lets requests in flight finish,
+// within DrainTimeout.
 func (s *server) drain() error {
 	s.shuttingDown.Store(true)
 	s.log.Info("draining", "at_most", s.config.DrainTimeout.String())

@@ -16,16 +16,15 @@ import (
 	"stateless-servers/session/token"
 )
 
-// storage is where the server keeps what outlives a request. It doesn't connect until it is used: a server may start
-// before its store does.
+// storage holds the server's session store and leaderboard. It connects on first use, so a server may start before its store.
 type storage struct {
 	sessions func(session.Options) (*session.Manager, error)
-	board    leaderboard.Board // nil where the store keeps none
+	board    leaderboard.Board // nil if the store supports none
 	closers  []func()
-	retries  []func() int64 // how often each store has tried a write again
+	retries  []func() int64 // each returns the number of retried writes of a store
 }
 
-// conflicts tells how often a write was tried again because another came between.
+// conflicts returns the number of writes that were retried because of a concurrent write.
 func (s *storage) conflicts() int64 {
 	var sum int64
 	for _, count := range s.retries {
@@ -40,31 +39,31 @@ func (s *storage) close() {
 	}
 }
 
-// cookieName is the session cookie's, without its prefix.
+// cookieName is the name of the session cookie, without its prefix.
 const cookieName = "session"
 
-// openStorage sets up the configured store, and the other one while sessions move. What the stores do in the background
-// ends with close.
+// openStorage opens the configured store, and during a migration also the second one. Background work of the stores ends
+// with close.
 func openStorage(ctx context.Context, c config.Config, logger *slog.Logger) (*storage, error) {
 	s := &storage{}
-	if !c.Store.OnServers() {
+	if !c.Store.ServerSide() {
 		codec, err := newCodec(c)
 		s.sessions = func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }
 		return s, err
 	}
-	store, board, err := stores()[c.Store](s, ctx, c, logger)
+	store, board, err := openers()[c.Store](s, ctx, c, logger)
 	if err != nil {
 		return nil, err
 	}
 	s.board = board
-	if other := c.MigrateFrom + c.MigrateTo; other != "" { // at most one is set
-		second, _, err := stores()[other](s, ctx, c, logger)
+	if other := c.MigrateFrom + c.MigrateTo; other != "" { // at most one of them is set
+		second, _, err := openers()[other](s, ctx, c, logger)
 		if err != nil {
 			s.close()
 			return nil, err
 		}
 		if c.MigrateFrom != "" {
-			store = migrate.From(second, store)
+			store = migrate.Move(second, store)
 		} else {
 			store = migrate.Prepare(store, second)
 		}
@@ -84,11 +83,12 @@ func newCodec(c config.Config) (session.Codec, error) {
 	return cookie.New(keys, cookieName)
 }
 
-// An opener sets up a store on servers, and the leaderboard that goes with it, nil if none does.
+// An opener opens a server-side store and its leaderboard, which is nil if the store supports none.
 type opener func(*storage, context.Context, config.Config, *slog.Logger) (session.Store, leaderboard.Board, error)
 
-// stores are those on servers, by what SESSION_STORE calls them. CONTRIBUTING.md says how to add one.
-func stores() map[config.StoreKind]opener {
+// openers returns the openers of the server-side stores, by their values of SESSION_STORE. CONTRIBUTING.md describes how to
+// add one.
+func openers() map[config.StoreKind]opener {
 	return map[config.StoreKind]opener{
 		config.StoreDynamoDB:  (*storage).openDynamoDB,
 		config.StoreValkey:    (*storage).openValkey,
@@ -102,9 +102,9 @@ func (s *storage) openMemory(context.Context, config.Config, *slog.Logger) (sess
 	return memory.NewLimited(planMemory().sessions), leaderboard.NewMemory(), nil
 }
 
-// byURL opens an added store, which the value of config.StoreURL says everything of. If it is an io.Closer, it is closed
-// when the server ends. No store above uses it: it is what makes a new one a single line here, as CONTRIBUTING.md promises
-// and TestAddedStore holds.
+// byURL returns the opener of an added store, which needs no other configuration than config.StoreURL. If the store is an
+// io.Closer, it is closed when the server ends. The built-in stores don't use byURL. It makes a new store a single line in
+// openers, as CONTRIBUTING.md describes and TestAddedStore tests.
 func byURL[S session.Store](open func(url string) (S, error)) opener {
 	return func(s *storage, _ context.Context, c config.Config, _ *slog.Logger) (session.Store, leaderboard.Board, error) {
 		store, err := open(c.StoreURL)

@@ -9,14 +9,13 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// terminal reports whether w is one, and so somebody is likely to watch.
+// terminal reports whether w is a terminal.
 func terminal(w io.Writer) bool {
 	file := fileOf(w)
 	return file != nil && isatty.IsTerminal(file.Fd())
 }
 
-// openBrowser opens the address in the default browser, if there is one. The browser is the one process that the lab
-// starts and doesn't end.
+// openBrowser opens the URL in the default browser, if there is one. The lab ends every process that it starts except the browser.
 func openBrowser(url string) {
 	var c *exec.Cmd
 	switch runtime.GOOS {
@@ -26,7 +25,7 @@ func openBrowser(url string) {
 		c = exec.Command("rundll32", "url.dll,FileProtocolHandler", url)
 	default:
 		if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-			return // xdg-open would take the terminal
+			return // xdg-open would start a browser in the terminal
 		}
 		c = exec.Command("xdg-open", url)
 	}

@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// detach keeps Ctrl-C in the lab's terminal from the browser.
+// detach puts the browser in a process group of its own, so that Ctrl-C in the lab's terminal does not end it.
 func detach(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

@@ -12,7 +12,7 @@ import (
 	"stateless-servers/lab/experiment"
 )
 
-// Colours are for terminals whose user hasn't said NO_COLOR; see no-color.org.
+// Colours are used on terminals unless NO_COLOR is set; see no-color.org.
 func TestColours(t *testing.T) {
 	user, program := terminalPair(t)
 	lines := bufio.NewReader(user)
@@ -43,7 +43,7 @@ func TestColours(t *testing.T) {
 	}
 }
 
-// terminalPair returns the two ends of a new terminal: what a user sees, and what a program writes to.
+// terminalPair returns the two ends of a new pseudo-terminal.
 func terminalPair(t *testing.T) (user, program *os.File) {
 	t.Helper()
 	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

@@ -23,16 +23,17 @@ func newCompare(build func(context.Context) (string, error)) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "compare [variant …]",
 		Short: "Compare stores before deploying: resources, permissions, network and cost",
-		Long: "Compare synthesizes the stacks for each store, offline and without credentials, and tells what CloudFormation would do\n" +
-			"to get from the first to each other: what it adds and removes, what it makes anew, and what stays behind; which\n" +
-			"permissions and network rules come and go; and what each costs a month (see lab cost). It agrees with npx cdk diff.\n\n" +
+		Long: "Compare synthesizes the stacks for each store, offline and without credentials, and shows what CloudFormation would do\n" +
+			"to update a deployment from the first to each other one: the resources that it adds, removes, replaces and retains,\n" +
+			"and the changed permissions and network rules. It also estimates the monthly cost (see lab cost). The differences\n" +
+			"agree with npx cdk diff.\n\n" +
 			"A variant is a store, with options of the CDK after a + each, or a folder that npx cdk synth has written. Without\n" +
-			"arguments it is every store. It needs Node and npm ci. --json has every pair, in both directions.\n" +
-			"The exit status is 1 when a variant can't be synthesized; differences are no failure.",
+			"arguments it compares every store. It needs Node and npm ci. --json has every pair, in both directions.\n" +
+			"The exit status is 1 if a variant can't be synthesized, and 0 if there are differences.",
 		Example: "  lab compare                                       # every store, against dynamodb\n" +
 			"  lab compare valkey postgres                       # from valkey to postgres\n" +
 			"  lab compare dynamodb dynamodb+billing=provisioned valkey valkey+shards=2\n" +
-			"  lab compare cdk.out valkey                        # from what was synthesized last\n" +
+			"  lab compare cdk.out valkey                        # from the templates synthesized last\n" +
 			"  lab compare --requests-per-second 2000 --sessions 200000 --html compare.html\n" +
 			"  lab compare dynamodb valkey --measure             # with latency on this machine",
 		ValidArgsFunction: completeStores,
@@ -45,23 +46,23 @@ func newCompare(build func(context.Context) (string, error)) *cobra.Command {
 		},
 	}
 	o.add(c.Flags())
-	c.Flags().BoolVar(&measure, "measure", false, "also load-test each store on this machine, with a local fleet: latency, the highest rate, "+
-		"what is lost (a minute or so a store)")
+	c.Flags().BoolVar(&measure, "measure", false, "also load-test each store on this machine, with a local fleet: latency, sustained rate, "+
+		"losses (about a minute per store)")
 	return c
 }
 
-// runCompare compares, and measures if build is given.
+// runCompare compares the variants. If build is not nil, it also load-tests their stores.
 func runCompare(ctx context.Context, o costOptions, build func(context.Context) (string, error), variants []string, stdout, stderr io.Writer) (err error) {
-	estimator, root, variants, err := o.start(variants)
+	estimator, root, variants, err := o.prepare(variants)
 	if err != nil {
 		return err
 	}
 	if len(variants) < 2 {
-		return fmt.Errorf("%q alone: two variants or more can be compared; lab cost is for one", variants[0])
+		return fmt.Errorf("comparing needs two variants or more, not %q alone; lab cost is for one", variants[0])
 	}
-	for i, name := range variants { // before anything takes time
+	for i, name := range variants { // before the slow steps
 		if slices.Contains(variants[:i], name) {
-			return fmt.Errorf("variant %q is there twice", name)
+			return fmt.Errorf("variant %q is named twice", name)
 		}
 		if err := compare.CheckVariant(name); err != nil && !cost.IsAssembly(name) {
 			return err
@@ -95,7 +96,7 @@ func runCompare(ctx context.Context, o costOptions, build func(context.Context) 
 	return o.write(report, stdout, stderr)
 }
 
-// measureStores load-tests the store of each variant, once.
+// measureStores load-tests each store of the variants once.
 func measureStores(ctx context.Context, report *compare.Report, build func(context.Context) (string, error), stderr io.Writer) error {
 	view := newProgressView(stderr)
 	var mu sync.Mutex // guards view and stderr
@@ -118,7 +119,7 @@ func measureStores(ctx context.Context, report *compare.Report, build func(conte
 		store, _, _ := strings.Cut(v.Name, "+")
 		local, found := localStore(store)
 		if done[store] || !found {
-			continue // or a folder, which says nothing of how to start its store
+			continue // a folder doesn't say how to start its store
 		}
 		done[store] = true
 		lab.Report("Measuring " + store)
@@ -128,7 +129,7 @@ func measureStores(ctx context.Context, report *compare.Report, build func(conte
 			return fmt.Errorf("measuring %s: %w", store, err)
 		}
 		sessions := m.Same.Sessions
-		report.Measure(store, compare.Measured{
+		report.AddMeasurement(store, compare.Measurement{
 			Servers: m.Servers, Rate: m.Same.RateAchieved, Latency: m.Same.Latency, Failed: m.Same.Requests - m.Same.OK,
 			Lost: sessions.Violations(), Highest: m.Held,
 		})
@@ -136,7 +137,7 @@ func measureStores(ctx context.Context, report *compare.Report, build func(conte
 	return nil
 }
 
-// localStore is the store of the local fleet that stands for one of AWS. Redis is served as Valkey is.
+// localStore returns the kind of local store for a store of the CDK. Redis is measured with the same local server as Valkey.
 func localStore(store string) (config.StoreKind, bool) {
 	if store == "redis" {
 		store = "valkey"

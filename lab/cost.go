@@ -20,7 +20,7 @@ import (
 	"stateless-servers/lab/fleet"
 )
 
-// costOptions are the flags of lab cost, and part of those of lab compare.
+// costOptions holds the flags of lab cost, which lab compare has too.
 type costOptions struct {
 	traffic              cost.Traffic
 	prices, region       string
@@ -38,20 +38,20 @@ func newCost() *cobra.Command {
 	o := newCostOptions()
 	c := &cobra.Command{
 		Use:   "cost [store or folder …]",
-		Short: "Estimate what each store costs a month at a given traffic",
-		Long: "Cost adds up the resources in the templates of a deployment: servers (as many as the requests take), load balancer,\n" +
-			"network, monitoring, and the store. What a request asks of the store is the session library's own count, measured\n" +
-			"against real servers (lab/cost/counts.json). Prices are on demand and have a source and a date each\n" +
-			"(lab/cost/prices.csv); a file of yours with the same columns takes precedence over them.\n\n" +
-			"Without arguments it is every store with its default options; a folder is what npx cdk synth has written, with any\n" +
-			"options. It needs neither Node nor an AWS account. What it can't price is said, and so is what nobody has verified.\n" +
-			"The exit status is 1 when a store, a folder, a price or a number isn't one.",
+		Short: "Estimate the monthly cost of each store at a given traffic",
+		Long: "Cost adds up the resources in the templates of a deployment: servers (as many as the requests need), load balancer,\n" +
+			"network, monitoring, and the store. The number of store operations per request was measured with the session library\n" +
+			"and real servers (lab/cost/counts.json). Prices are on-demand prices, each with a source and a date\n" +
+			"(lab/cost/prices.csv); your own file with the same columns takes precedence.\n\n" +
+			"Without arguments it estimates every store with default options. An argument may also be a folder with templates that\n" +
+			"npx cdk synth has written. It needs neither Node nor an AWS account. It names resources without a price and prices\n" +
+			"that are unverified. The exit status is 1 if a store, a folder, a price or a number is invalid.",
 		Example: "  lab cost                                          # every store, at 100 requests/s\n" +
 			"  lab cost dynamodb valkey --requests-per-second 2000 --sessions 200000\n" +
 			"  lab cost dynamodb                                 # one bill, line by line\n" +
-			"  lab cost cdk.out                                  # what npx cdk synth has just written\n" +
+			"  lab cost cdk.out                                  # the templates that npx cdk synth has written\n" +
 			"  lab cost --prices mine.csv --region eu-west-1 --json -\n" +
-			"  lab cost --html cost.html                         # a page with a picture: cost over traffic",
+			"  lab cost --html cost.html                         # a page with a chart of cost over traffic",
 		ValidArgsFunction: completeStores,
 		RunE: func(c *cobra.Command, variants []string) error {
 			return runCost(o, variants, c.OutOrStdout(), c.ErrOrStderr())
@@ -64,18 +64,18 @@ func newCost() *cobra.Command {
 func (o *costOptions) add(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	t := &o.traffic
-	add(flags, "requests-per-second", &t.RequestsPerSecond, quantity(0.001, 10_000_000), "of all visitors together, all day")
-	add(flags, "sessions", &t.Sessions, quantity(0, 1e9), "how many are live at once")
-	add(flags, "session-bytes", &t.SessionBytes, quantity(1, 400_000), "the size of one")
-	add(flags, "reads-per-write", &t.ReadsPerWrite, quantity(0, 1_000_000), "requests that read their session for each that changes it")
+	add(flags, "requests-per-second", &t.RequestsPerSecond, quantity(0.001, 10_000_000), "rate of all visitors together, constant all day")
+	add(flags, "sessions", &t.Sessions, quantity(0, 1e9), "number of live sessions")
+	add(flags, "session-bytes", &t.SessionBytes, quantity(1, 400_000), "size of a session")
+	add(flags, "reads-per-write", &t.ReadsPerWrite, quantity(0, 1_000_000), "number of requests that read their session, for each one that changes it")
 	add(flags, "untouched", &t.Untouched, share(), "share of the requests that don't use their session (0.5 is 50%)")
 	add(flags, "logins", &t.Logins, share(), "share of the sessions in which somebody logs in")
-	add(flags, "response-bytes", &t.ResponseBytes, quantity(0, 1e9), "the size of a response, without headers and cookies")
-	flags.StringVar(&o.region, "region", o.region, "whose prices to take; the lab has those of "+cost.DefaultRegion)
-	flags.StringVar(&o.prices, "prices", "", "a CSV `file` with prices of yours: the columns of lab/cost/prices.csv")
-	flags.StringVar(&o.json, "json", "", "write everything to this `file`, for programs; - is standard output, instead of the table")
+	add(flags, "response-bytes", &t.ResponseBytes, quantity(0, 1e9), "size of a response, without headers and cookies")
+	flags.StringVar(&o.region, "region", o.region, "region of the prices; the lab has those of "+cost.DefaultRegion)
+	flags.StringVar(&o.prices, "prices", "", "a CSV `file` with your own prices, in the columns of lab/cost/prices.csv")
+	flags.StringVar(&o.json, "json", "", "write everything to this `file` as JSON; - is standard output, instead of the table")
 	flags.StringVar(&o.markdown, "markdown", "", "write the tables to this `file` as Markdown; - is standard output, instead of the table")
-	flags.StringVar(&o.html, "html", "", "write a page with a picture to this `file`: opens offline")
+	flags.StringVar(&o.html, "html", "", "write a page with a chart to this `file`; it opens offline")
 }
 
 // completeStores completes the names of stores; folders are allowed too.
@@ -83,7 +83,7 @@ func completeStores(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 	return compare.Stores(), cobra.ShellCompDirectiveDefault
 }
 
-// quantity is a number that may have a fraction.
+// quantity returns the kind of flag that takes a number, with or without a fraction, from low to high.
 func quantity(low, high float64) allowed.Kind[float64] {
 	return allowed.Kind[float64]{Type: "number",
 		Allowed: fmt.Sprintf("a number from %g to %s", low, strconv.FormatFloat(high, 'f', -1, 64)),
@@ -93,7 +93,7 @@ func quantity(low, high float64) allowed.Kind[float64] {
 		}}
 }
 
-// share is a percentage, as a part of one.
+// share returns the kind of flag that takes a percentage and stores it as a share from 0 to 1.
 func share() allowed.Kind[float64] {
 	kind := percentage("50%")
 	percent := kind.Parse
@@ -105,7 +105,7 @@ func share() allowed.Kind[float64] {
 }
 
 func runCost(o costOptions, variants []string, stdout, stderr io.Writer) error {
-	estimator, root, variants, err := o.start(variants)
+	estimator, root, variants, err := o.prepare(variants)
 	if err != nil {
 		return err
 	}
@@ -118,8 +118,8 @@ func runCost(o costOptions, variants []string, stdout, stderr io.Writer) error {
 	return o.write(compare.NewReport(estimator, o.traffic, variants, templates), stdout, stderr)
 }
 
-// start has what costs are estimated by, the folder of the module, and the variants: every store where none is named.
-func (o costOptions) start(variants []string) (cost.Estimator, string, []string, error) {
+// prepare returns the estimator, the folder of the module, and the variants, which are all stores if none is named.
+func (o costOptions) prepare(variants []string) (cost.Estimator, string, []string, error) {
 	estimator, err := o.estimator()
 	if err != nil {
 		return cost.Estimator{}, "", nil, err
@@ -131,7 +131,7 @@ func (o costOptions) start(variants []string) (cost.Estimator, string, []string,
 	return estimator, root, variants, err
 }
 
-// templatesOf are those in a folder, if the name is that of one.
+// templatesOf returns the templates in the folder called name or, if it is not a folder with templates, those from otherwise.
 func templatesOf(name string, otherwise func() ([]cost.Template, error)) ([]cost.Template, error) {
 	if cost.IsAssembly(name) {
 		return cost.ReadAssembly(name)
@@ -139,7 +139,7 @@ func templatesOf(name string, otherwise func() ([]cost.Template, error)) ([]cost
 	return otherwise()
 }
 
-// estimator has the lab's prices and the user's own.
+// estimator returns an estimator with the lab's prices and, with --prices, the user's.
 func (o costOptions) estimator() (cost.Estimator, error) {
 	prices, err := cost.DefaultPrices()
 	if err != nil {
@@ -158,13 +158,13 @@ func (o costOptions) estimator() (cost.Estimator, error) {
 		prices = prices.With(own)
 	}
 	if regions := prices.Regions(); !slices.Contains(regions, o.region) {
-		return cost.Estimator{}, notAllowed("region", o.region, strings.Join(regions, ", ")+"; --prices takes a file with those of others")
+		return cost.Estimator{}, notAllowed("region", o.region, strings.Join(regions, ", ")+"; --prices takes a file with prices of other regions")
 	}
 	counts, err := cost.LibraryCounts()
 	return cost.Estimator{Region: o.region, Prices: prices, Counts: counts}, err
 }
 
-// write writes the report wherever the flags say, and as text unless that goes to standard output already.
+// write writes the report to the files of the flags, and as text to standard output unless another format goes there.
 func (o costOptions) write(r compare.Report, stdout, stderr io.Writer) error {
 	text := true
 	for _, to := range []struct {

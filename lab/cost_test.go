@@ -22,9 +22,9 @@ func TestCostOfEveryStoreWithoutNode(t *testing.T) {
 			t.Errorf("no line for %s:\n%s", store, stdout)
 		}
 	}
-	for _, word := range []string{"Where they cost the same", "Unverified", "us-east-1"} {
+	for _, word := range []string{"Break-even points", "Unverified", "us-east-1"} {
 		if !strings.Contains(stdout, word) {
-			t.Errorf("no word of %q", word)
+			t.Errorf("the output lacks %q", word)
 		}
 	}
 }
@@ -48,7 +48,7 @@ func TestCostFollowsItsFlags(t *testing.T) {
 		{"--response-bytes", "20000"}, {"--sessions", "100000"}, {"--logins", "50%"},
 	} {
 		if got := total(more...); got <= usual+0.01 {
-			t.Errorf("%v: %.2f USD, and %.2f without", more, got, usual)
+			t.Errorf("%v: %.2f USD, want more than the default of %.2f", more, got, usual)
 		}
 	}
 	prices := filepath.Join(t.TempDir(), "mine.csv")
@@ -57,7 +57,7 @@ func TestCostFollowsItsFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := total("--prices", prices); got < usual+729.9 || got > usual+730.1 {
-		t.Errorf("one dollar an hour more makes %.2f of %.2f", got, usual)
+		t.Errorf("one dollar more per hour: %.2f USD, want 730 more than %.2f", got, usual)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestCostOfAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, stdout, stderr := lab(t, "cost", folder)
-	if status != 0 || !strings.Contains(stdout, "NOT PRICED, and missing in the totals: AWS::Made::Up") || !strings.Contains(stdout, "customer key") {
+	if status != 0 || !strings.Contains(stdout, "NOT PRICED and missing from the totals: AWS::Made::Up") || !strings.Contains(stdout, "customer key") {
 		t.Errorf("%s%s", stdout, stderr)
 	}
 }
@@ -90,9 +90,9 @@ func TestCostAndCompareRefuse(t *testing.T) {
 		{[]string{"cost", "--prices", bad}, `bad.csv row 2, column usd="x": allowed is a number from 0 to 1000000`},
 		{[]string{"cost", "--prices", "/nowhere.csv"}, "--prices: open /nowhere.csv"},
 		{[]string{"cost", "--html", "/nowhere/at/all.html"}, "--html: open /nowhere"},
-		{[]string{"compare", "valkey"}, `"valkey" alone: two variants or more`},
-		{[]string{"compare", "valkey", "valkey"}, `variant "valkey" is there twice`},
-		{[]string{"compare", "valkey", "dynamodb+billing"}, `variant "dynamodb+billing": "billing" is no key=value`},
+		{[]string{"compare", "valkey"}, `two variants or more, not "valkey" alone`},
+		{[]string{"compare", "valkey", "valkey"}, `variant "valkey" is named twice`},
+		{[]string{"compare", "valkey", "dynamodb+billing"}, `variant "dynamodb+billing": "billing" is not of the form key=value`},
 	}
 	for _, test := range tests {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestCostAndCompareRefuse(t *testing.T) {
 	}
 }
 
-// A page asks nobody for anything, and what the picture shows is in tables.
+// The page loads nothing, and the numbers of its chart are in tables.
 func TestCostPageIsSelfContained(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cost.html")
 	if status, _, stderr := lab(t, "cost", "--html", path); status != 0 {
@@ -114,18 +114,18 @@ func TestCostPageIsSelfContained(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(text)
-	for _, reaching := range []string{"<script", "<img", "<iframe", "@import", "url(", "src=", `href="http`} {
-		if strings.Contains(page, reaching) {
-			t.Errorf("the page has %s", reaching)
+	for _, external := range []string{"<script", "<img", "<iframe", "@import", "url(", "src=", `href="http`} {
+		if strings.Contains(page, external) {
+			t.Errorf("the page has %s", external)
 		}
 	}
-	for _, word := range []string{`<html lang="en">`, `role="img" aria-label=`, "prefers-color-scheme:dark", `<th scope="col">`, "The picture in numbers",
+	for _, word := range []string{`<html lang="en">`, `role="img" aria-label=`, "prefers-color-scheme:dark", `<th scope="col">`, "Numbers of the chart",
 		"https://aws.amazon.com/elasticloadbalancing/pricing/", "unverified"} {
 		if !strings.Contains(page, word) {
 			t.Errorf("the page has no %s", word)
 		}
 	}
 	if strings.Count(page, "<svg") != 1 || strings.Count(page, "<details") != 2 {
-		t.Error("the page wants one picture, and two tables to unfold")
+		t.Error("want one chart and two collapsed tables in the page")
 	}
 }

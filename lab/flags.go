@@ -13,13 +13,13 @@ import (
 	"stateless-servers/app/config/allowed"
 )
 
-// flag is a flag that refuses what isn't allowed. What is allowed stands once, and is in the help and in the error.
+// A flag is a pflag.Value with a check. The description of the allowed values is in its help and in its error.
 type flag struct {
 	allowed.Value
-	words []string // what it may be, nil when it isn't one of a few
+	words []string // the allowed words, or nil if there are none to list
 }
 
-// add declares a flag, whose default is the present value of the variable.
+// add declares a flag. Its default is the present value of the variable.
 func add[T any](flags *pflag.FlagSet, name string, variable *T, kind allowed.Kind[T], use string) {
 	flags.Var(flag{allowed.Bind(name, variable, "", kind), kind.Words}, name, use+": "+kind.Allowed)
 }
@@ -44,7 +44,7 @@ func (f flag) Set(text string) error {
 	return nil
 }
 
-// completeValues has shells complete the values of flags that are one of a few words.
+// completeValues registers shell completion for flags with a list of allowed words.
 func completeValues(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		c.Flags().VisitAll(func(f *pflag.Flag) {
@@ -60,9 +60,9 @@ func address() allowed.Kind[string] {
 	return hostPort("host:port, such as localhost:6379", func(host string, port uint64) bool { return host != "" && port > 0 })
 }
 
-// loopback is the address of a listener that only this machine reaches; port 0 is any free one.
+// loopback returns the kind of flag that takes the address of a listener on a loopback interface. Port 0 means any free port.
 func loopback() allowed.Kind[string] {
-	return hostPort("a loopback host:port, such as 127.0.0.1:8080, for whoever reaches it can end servers",
+	return hostPort("a loopback host:port, such as 127.0.0.1:8080, because everyone who can reach it can end servers",
 		func(host string, _ uint64) bool { return host == "localhost" || net.ParseIP(host).IsLoopback() })
 }
 
@@ -76,7 +76,7 @@ func hostPort(description string, check func(host string, port uint64) bool) all
 	return kind
 }
 
-// percentage is a percentage such as the example, which is parsed to percent.
+// percentage returns the kind of flag that takes a percentage, from 0 to 100, written like the example.
 func percentage(example string) allowed.Kind[float64] {
 	return allowed.Kind[float64]{Type: "percentage", Allowed: "a percentage from 0% to 100%, such as " + example,
 		Parse: func(text string) (float64, bool) {
@@ -86,14 +86,14 @@ func percentage(example string) allowed.Kind[float64] {
 		}}
 }
 
-// explain turns an error of the flags' parser into one line: flag, value, what is allowed.
+// explain turns an error of the flag parser into one line with the flag, its value, and the allowed values.
 func explain(c *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	var missing *pflag.ValueRequiredError
 	var unknown *pflag.NotExistError
 	switch {
 	case errors.As(err, &invalid):
-		return notAllowed(invalid.GetFlag().Name, invalid.GetValue(), whatIsAllowed(invalid.GetFlag(), invalid.Unwrap()))
+		return notAllowed(invalid.GetFlag().Name, invalid.GetValue(), allowedValues(invalid.GetFlag(), invalid.Unwrap()))
 	case errors.As(err, &missing):
 		return fmt.Errorf("--%s needs a value: %s", missing.GetSpecifiedName(), missing.GetFlag().Usage)
 	case errors.As(err, &unknown):
@@ -105,7 +105,7 @@ func explain(c *cobra.Command, err error) error {
 	}
 }
 
-func whatIsAllowed(flag *pflag.Flag, cause error) string {
+func allowedValues(flag *pflag.Flag, cause error) string {
 	if flag.Value.Type() == "bool" {
 		return allowed.Boolean().Allowed
 	}

@@ -11,9 +11,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Every command says what it is for, shows how to use it, and which exit status means what; what it shows are flags that
-// it has.
-func TestHelpTeaches(t *testing.T) {
+// The help of every command has its purpose, examples and exit statuses. The flags in the examples exist.
+func TestHelpIsComplete(t *testing.T) {
 	root := newCommand(nil)
 	for _, c := range append(root.Commands(), root) {
 		if strings.HasPrefix(c.Name(), "help") || c.Name() == "completion" {
@@ -41,7 +40,7 @@ func TestHelpTeaches(t *testing.T) {
 	}
 }
 
-// checkExample parses a line of an example as the program would, without running it.
+// checkExample parses a line of an example like the program, without running it.
 func checkExample(t *testing.T, root *cobra.Command, line string) {
 	t.Helper()
 	line, _, _ = strings.Cut(line, " # ")

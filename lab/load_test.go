@@ -129,7 +129,7 @@ func TestLoadMergeAndCheck(t *testing.T) {
 // A broken threshold, and a violation in a history, are exit status 1 and one line that says why.
 func TestBrokenThresholds(t *testing.T) {
 	history := filepath.Join(t.TempDir(), "history.jsonl")
-	url := application(t, broken.Stale(memory.New()))
+	url := application(t, broken.ReadsStale(memory.New()))
 	code, stdout, stderr := lab(t, append([]string{"load", "--url", url, "--history", history, "--max-lost", "0", "--max-p99", "1h"}, quickly...)...)
 	last := stderr[strings.LastIndex(strings.TrimSpace(stderr), "\n")+1:]
 	oneLine(t, code, "", last, []string{"threshold broken: sessions and updates lost, stale", "at most 0"})

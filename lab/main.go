@@ -1,5 +1,7 @@
-// Command lab runs the architecture on one machine: a fleet of the sample application's servers behind a load balancer
-// that behaves as an AWS one does, with a session store. No AWS account is needed.
+// Command lab runs the architecture on one machine: a fleet of sample servers behind a load balancer that behaves like an AWS
+// Application Load Balancer, with a session store. It also load-tests applications, runs experiments, and compares the stores
+// and their cost before a deployment. None of it needs an AWS account. Each command has a file of its own; start reading at
+// newCommand.
 package main
 
 import (
@@ -18,8 +20,8 @@ import (
 
 func main() { os.Exit(runUntilSignal(os.Args[1:], fleet.Build)) }
 
-// runUntilSignal runs the program until it ends or is told to. The lab ends its children whatever ends the lab; a terminal
-// that closes sends SIGHUP, which nohup has it ignore.
+// runUntilSignal runs the program until it ends or gets a signal. It handles every signal that ends programs, in order to end its
+// child processes: a terminal that closes sends SIGHUP, which is ignored under nohup.
 func runUntilSignal(args []string, build func(context.Context) (string, error)) int {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -30,7 +32,7 @@ func runUntilSignal(args []string, build func(context.Context) (string, error)) 
 	return run(ctx, args, os.Stdout, os.Stderr, build)
 }
 
-// run is the whole program, up to its exit status. build compiles the server's program and returns where it is.
+// run runs the program and returns its exit status. Build compiles the server and returns the path of the program.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, build func(context.Context) (string, error)) int {
 	stdout, stderr = &screen{w: stdout}, &screen{w: stderr}
 	root := newCommand(build)
@@ -49,18 +51,18 @@ func newCommand(build func(context.Context) (string, error)) *cobra.Command {
 		Use:   "lab",
 		Short: "Stateless servers, on one machine",
 		Long: "The lab runs the architecture on one machine: a fleet of web servers that keep no session, a load balancer that\n" +
-			"behaves as an Application Load Balancer does, and the store that the sessions live in. No AWS account is needed.\n\n" +
-			"The exit status of every command is 0 when all is as it should be and 1 otherwise, with a line that says why. Colours\n" +
-			"are for terminals only, and NO_COLOR=1 turns them off. lab completion bash, or zsh, fish or powershell, writes what\n" +
+			"behaves like an Application Load Balancer, and the session store. No AWS account is needed.\n\n" +
+			"The exit status of every command is 0 on success and 1 otherwise, with a line that says why. Colours are used on\n" +
+			"terminals only; NO_COLOR=1 turns them off. lab completion bash, or zsh, fish or powershell, writes a script that\n" +
 			"completes commands, flags and their values.",
 		Example: "  lab up                          # the application, at http://127.0.0.1:8080\n" +
 			"  lab load --url http://127.0.0.1:8080\n" +
-			"  lab run server-loss             # what a server that dies costs its visitors\n" +
+			"  lab run server-loss             # how visitors are affected when a server dies\n" +
 			"  lab compare dynamodb valkey     # before deploying\n" +
 			"  source <(lab completion bash)",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%q is no command; there are: %s", args[0], strings.Join(names(c), ", "))
+				return fmt.Errorf("%q is not a command; the commands are %s", args[0], strings.Join(commandNames(c), ", "))
 			}
 			return nil
 		},
@@ -74,7 +76,7 @@ func newCommand(build func(context.Context) (string, error)) *cobra.Command {
 	return root
 }
 
-func names(c *cobra.Command) []string {
+func commandNames(c *cobra.Command) []string {
 	var list []string
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {
@@ -84,7 +86,7 @@ func names(c *cobra.Command) []string {
 	return list
 }
 
-// noArguments is the check of commands that take flags only.
+// noArguments refuses arguments, for commands that take flags only.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("%s takes flags only, not %q", c.CommandPath(), args[0])

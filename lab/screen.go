@@ -9,9 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// screen is the lab's standard output or standard error. What the lab writes may be others' words, from a file or a server.
-// Control characters in it, with which they could move the cursor, hide lines or rename the window, are written as escapes
-// such as \u001b. It is safe for concurrent use.
+// A screen is the lab's standard output or standard error. It escapes control characters, for example as \u001b, because text
+// from files and servers could use them to move the cursor, hide lines or rename the window. It is safe for concurrent use.
 type screen struct {
 	mu   sync.Mutex
 	w    io.Writer
@@ -42,8 +41,8 @@ func (s *screen) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// control writes a sequence of the lab's own, such as a colour, as it is. Nothing happens unless w is a screen, or a
-// terminal itself.
+// control writes a control sequence of the lab itself, such as a colour, unescaped. It does nothing unless w is a screen or a
+// terminal.
 func control(w io.Writer, sequence string) {
 	s, ok := w.(*screen)
 	if !ok {
@@ -57,7 +56,7 @@ func control(w io.Writer, sequence string) {
 	_, _ = io.WriteString(s.w, sequence)
 }
 
-// fileOf returns the file that w writes to, nil when it is none.
+// fileOf returns the file that w writes to, or nil if it isn't a file.
 func fileOf(w io.Writer) *os.File {
 	if s, ok := w.(*screen); ok {
 		w = s.w
@@ -66,7 +65,7 @@ func fileOf(w io.Writer) *os.File {
 	return file
 }
 
-// The sequences of the lab's own.
+// The control sequences of the lab.
 const (
 	red       = "\x1b[31m"
 	green     = "\x1b[32m"
@@ -74,7 +73,7 @@ const (
 	eraseLine = "\r\x1b[K"
 )
 
-// paint writes the text in the colour, if there are to be colours.
+// paint writes the text, in the colour if colours is true.
 func paint(w io.Writer, colours bool, colour, text string) {
 	if colours {
 		control(w, colour)

@@ -24,8 +24,8 @@ import (
 	"stateless-servers/lab/localstore"
 )
 
-// keepAliveMargin is how much longer than the balancer the servers keep idle connections: were it the other way round,
-// the balancer would send requests into connections that a server is closing.
+// keepAliveMargin is how much longer than the load balancer the servers keep idle connections. If they closed them first, the
+// load balancer would send requests on connections that a server is closing.
 const keepAliveMargin = 15 * time.Second
 
 // upOptions are the flags of lab up.
@@ -51,13 +51,13 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Run a fleet, its load balancer and its store until Ctrl-C",
-		Long: "Up builds the server, starts a session store and a fleet of servers, and a load balancer in front of them.\n" +
+		Long: "Up builds the server and starts a session store, a fleet of servers and a load balancer in front of them.\n" +
 			"The page /_lab shows the fleet; there you add servers, stop them as a deployment does, and kill them.\n" +
-			"Ctrl-C ends everything that it started; the exit status is then 0, and 1 when something couldn't be started.\n\n" +
-			"The store valkey is valkey-server or redis-server from the PATH, or else one embedded in the lab; dynamodb is\n" +
-			"DynamoDB Local, fetched once (Java 17 and Maven); memcached and postgres are the programs of those names; cookie and\n" +
-			"token keep sessions with their visitors; memory is each server's own, which shows what goes wrong without a shared\n" +
-			"store, and with --sticky what goes wrong when a server dies.\n\n" +
+			"Ctrl-C ends everything; the exit status is then 0. It is 1 if something couldn't be started.\n\n" +
+			"The store valkey is valkey-server or redis-server from the PATH, or one embedded in the lab if there is neither.\n" +
+			"dynamodb is DynamoDB Local, downloaded once (with Java 17 and Maven). memcached and postgres are the programs of those\n" +
+			"names. cookie and token keep each session in its visitor's cookie. memory keeps sessions in each server, which shows\n" +
+			"what goes wrong without a shared store, and with --sticky what goes wrong when a server dies.\n\n" +
 			"With --server the fleet runs another application, in any language: the command starts a server that listens on\n" +
 			"127.0.0.1:$PORT, keeps its sessions at $STORE_URL, answers 200 at /healthz, and has the routes of docs/explore.md.",
 		Example: "  lab up\n" +
@@ -71,7 +71,7 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 			if o.storeAddr != "" && o.store != config.StoreValkey {
 				return notAllowed("store-addr", o.storeAddr, "nothing unless the store is valkey")
 			}
-			if o.server != "" && !o.store.OnServers() {
+			if o.server != "" && !o.store.ServerSide() {
 				return notAllowed("store", string(o.store), "with --server valkey, dynamodb, memcached or postgres, or memory, which starts no store")
 			}
 			return up(c.Context(), o, c.OutOrStdout(), c.ErrOrStderr(), build)
@@ -87,15 +87,15 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 	add(flags, "addr", &o.addr, loopback(), "where the load balancer listens")
 	flags.BoolVar(&o.balancer.Sticky, "sticky", false, "pin each visitor to one server (cookie AWSALB)")
 	add(flags, "health-interval", &o.balancer.HealthInterval, allowed.Duration(100*time.Millisecond, 5*time.Minute), "time between two health checks of a server")
-	add(flags, "health-threshold", &o.threshold, allowed.Number(1, 10), "checks in a row that make a server unhealthy, or healthy again")
-	add(flags, "idle-timeout", &o.balancer.IdleTimeout, allowed.Duration(time.Second, time.Hour), "how long a server may take to begin an answer before it is a 504")
+	add(flags, "health-threshold", &o.threshold, allowed.Number(1, 10), "consecutive checks that make a server unhealthy, or healthy again")
+	add(flags, "idle-timeout", &o.balancer.IdleTimeout, allowed.Duration(time.Second, time.Hour), "how long a server may take to begin its response before it is a 504")
 	add(flags, "deregistration-delay", &o.balancer.DeregistrationDelay, allowed.Duration(0, time.Hour), "how long a server that is stopped may take to finish its requests")
 	flags.BoolVar(&o.noBrowser, "no-browser", false, "don't open the application in the browser")
 	flags.BoolVar(&o.verbose, "verbose", false, "show what the servers log")
 	return c
 }
 
-// up runs the lab until ctx ends. However it returns, everything that it started has ended.
+// up runs the lab until ctx ends. When it returns, everything that it started has ended.
 func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(context.Context) (string, error)) (err error) {
 	started := time.Now()
 	out := &printer{w: stdout}
@@ -132,7 +132,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 		return fmt.Errorf("making a folder for the servers' logs: %w", err)
 	}
 	o.balancer.HealthyThreshold, o.balancer.UnhealthyThreshold = o.threshold, o.threshold
-	o.balancer.DeregistrationDelay = max(o.balancer.DeregistrationDelay, time.Nanosecond) // 0 would be the default
+	o.balancer.DeregistrationDelay = max(o.balancer.DeregistrationDelay, time.Nanosecond) // 0 would mean the default
 	events := dashboard.NewEvents(out.event)
 	options := fleet.Options{Program: program, Command: contract.Server{Command: o.server}, Config: c, Balancer: o.balancer, LogDir: logs, Report: events.Add}
 	if o.verbose {
@@ -170,11 +170,11 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 		openBrowser(url)
 	}
 	<-ctx.Done()
-	out.line("Stopping; the logs stay in " + logs)
+	out.line("Stopping; the logs are kept in " + logs)
 	return nil
 }
 
-// listen fails before anything else is started.
+// listen opens the listener of the load balancer.
 func listen(addr string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -186,9 +186,9 @@ func listen(addr string) (net.Listener, error) {
 	return listener, nil
 }
 
-// serve answers on the listener: the fleet's page itself, everything else by a server of the fleet.
+// serve serves the dashboard and, at all other paths, the fleet.
 func serve(listener net.Listener, f *fleet.Fleet, page *dashboard.Page) *http.Server {
-	// Not a ServeMux, which would redirect paths like //a that are the servers' business.
+	// A ServeMux would redirect paths like //a, which must reach the servers.
 	return balancer.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if dashboard.Contains(r.URL.Path) {
 			page.ServeHTTP(w, r)
@@ -198,7 +198,7 @@ func serve(listener net.Listener, f *fleet.Fleet, page *dashboard.Page) *http.Se
 	}))
 }
 
-// printer writes whole lines, from several goroutines.
+// A printer writes lines. It is safe for concurrent use.
 type printer struct {
 	mu sync.Mutex
 	w  io.Writer
@@ -212,5 +212,5 @@ func (p *printer) Write(b []byte) (int, error) {
 
 func (p *printer) line(text string) { fmt.Fprintln(p, text) }
 
-// event is a line with the time of day.
+// event writes a line with the time of day.
 func (p *printer) event(text string) { p.line(time.Now().Format(time.TimeOnly) + " " + text) }

@@ -22,10 +22,10 @@ import (
 	"stateless-servers/lab/fleet"
 )
 
-// programVariable makes the test binary the lab itself, with the named program as its server.
+// programVariable names an environment variable. If it is set, the test binary runs as the lab, with the named program as server.
 const programVariable = "LAB_TEST_PROGRAM"
 
-// stub is the path of the fleet's test server, built once for all tests.
+// stub is the path of the test server of package fleet.
 var stub string
 
 func TestMain(m *testing.M) {
@@ -58,7 +58,7 @@ func TestRefusedArguments(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"nope", []string{`"nope" is no command`, "up"}},
+		{"nope", []string{`"nope" is not a command`, "up"}},
 		{"up extra", []string{`"extra"`, "flags only"}},
 		{"up --nope", []string{"--nope", "--servers", "--store-addr"}},
 		{"up --servers", []string{"--servers needs a value", "1 to 50"}},
@@ -91,7 +91,7 @@ func TestRefusedArguments(t *testing.T) {
 	}
 }
 
-// oneLine checks the shape of every failure: exit status 1 and one line that says what is wrong.
+// oneLine checks that a command failed with exit status 1 and one line that contains the wanted parts.
 func oneLine(t *testing.T, code int, stdout, stderr string, want []string) {
 	t.Helper()
 	if code != 1 {
@@ -102,11 +102,11 @@ func oneLine(t *testing.T, code int, stdout, stderr string, want []string) {
 	}
 	for _, part := range want {
 		if !strings.Contains(stderr, part) {
-			t.Errorf("%q does not say %q", stderr, part)
+			t.Errorf("%q does not contain %q", stderr, part)
 		}
 	}
 	if strings.Contains(stdout+stderr, "Usage:") {
-		t.Error("a usage dump")
+		t.Error("the usage is printed, want the error only")
 	}
 }
 
@@ -132,13 +132,13 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-func TestWhatStopsTheStart(t *testing.T) {
+func TestUpFailsToStart(t *testing.T) {
 	taken, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	go func() { // something that is no Valkey
+	go func() { // a server that is not Valkey
 		for {
 			conn, err := taken.Accept()
 			if err != nil {
@@ -148,7 +148,7 @@ func TestWhatStopsTheStart(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	const nobody = "127.0.0.1:1" // no process is given a port below 1024
+	const closedPort = "127.0.0.1:1" // the system hands out no ports below 1024
 	program := script(t, "echo no such store >&2; exit 1")
 	tests := []struct {
 		name  string
@@ -157,7 +157,7 @@ func TestWhatStopsTheStart(t *testing.T) {
 		want  []string
 	}{
 		{"port in use", []string{"--addr", taken.Addr().String()}, nil, []string{taken.Addr().String(), "another program listens there"}},
-		{"no store there", []string{"--store-addr", nobody}, nil, []string{nobody, "no Valkey or Redis"}},
+		{"no store there", []string{"--store-addr", closedPort}, nil, []string{closedPort, "no Valkey or Redis"}},
 		{"no such store there", []string{"--store-addr", taken.Addr().String()}, nil, []string{taken.Addr().String(), "no Valkey or Redis"}},
 		{"does not build", nil, func(context.Context) (string, error) { return "", errors.New("app/main.go:3: undefined: x") },
 			[]string{"app/main.go:3: undefined: x"}},
@@ -193,7 +193,7 @@ func TestInterruptedStart(t *testing.T) {
 	}
 }
 
-// runningLab is lab up as a process of its own.
+// A runningLab is lab up in a separate process.
 type runningLab struct {
 	command *exec.Cmd
 	url     string

@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// A backend is where a Manager's sessions are: in a Store, or with the visitors.
+// A backend keeps the sessions of a Manager, in a Store or in cookies.
 type backend interface {
-	// refer returns the reference in a cookie's value, and whether the value has the right form. A store is never asked
-	// about a value that hasn't.
-	refer(value string) (reference, bool)
+	// parse returns the reference in a cookie's value, and reports whether the value has the right form. A store is never
+	// asked about any other value.
+	parse(value string) (reference, bool)
 	load(ctx context.Context, ref reference, now time.Time) (reference, Record, error)
 	create(ctx context.Context, ref reference, record Record) (reference, error)
 	update(ctx context.Context, ref reference, update Update) (reference, Record, error)
-	// renew renews the session of ref to the id of fresh, and returns those of the changes that it has not applied. It
-	// fills in the renewal's Old and New.
+	// renew renews the session of ref to the id of fresh, and returns the changes that it has not applied. It sets Old and New
+	// of the renewal.
 	renew(ctx context.Context, ref, fresh reference, renewal Renewal, changes []Change) (reference, Record, []Change, error)
 	end(ctx context.Context, ref reference, now time.Time) error
-	// fresh returns a reference that was never used, to which old can be renewed; old is empty for a first session.
-	fresh(ctx context.Context, old reference) (reference, error)
+	// newReference returns an unused reference, to which old can be renewed. For a first session, old is empty.
+	newReference(ctx context.Context, old reference) (reference, error)
 	ping(ctx context.Context) error
 }
 
@@ -31,17 +31,16 @@ type userBackend interface {
 	userSessions(ctx context.Context, user string, query PageQuery) (Page, error)
 }
 
-// A reference is how a visitor refers to a session: the value of the cookie. A sealed session's id is known when it is
-// open.
+// A reference identifies a session.
 type reference struct {
-	value string
-	id    ID
+	value string // of the cookie
+	id    ID     // unknown until the value is decoded, if the session is in the cookie
 }
 
-// serverSide keeps sessions in a Store. The cookie holds a secret, the store knows its hash.
+// serverSide keeps sessions in a Store. The cookie holds a secret, and the id of the session is its hash.
 type serverSide struct{ Store }
 
-func (b serverSide) refer(value string) (reference, bool) {
+func (b serverSide) parse(value string) (reference, bool) {
 	token, ok := parseToken(value)
 	return reference{value, token.id()}, ok
 }
@@ -60,72 +59,73 @@ func (b serverSide) update(ctx context.Context, ref reference, update Update) (r
 	return ref, record, err
 }
 
-// renew sends the renewal a second time if it got no answer: the session may have its new id already, and the visitor
-// must not be left with the old one.
+// renew sends the renewal a second time if it got no reply: the session may have its new id already, and the visitor must
+// not be left with the old one.
 func (b serverSide) renew(ctx context.Context, ref, fresh reference, renewal Renewal, changes []Change) (
 	reference, Record, []Change, error,
 ) {
 	renewal.Old, renewal.New = ref.id, fresh.id
 	record, err := b.Renew(ctx, renewal)
-	if err != nil && !isAnswer(err) && ctx.Err() == nil {
+	if err != nil && !isReply(err) && ctx.Err() == nil {
 		record, err = b.Renew(ctx, renewal)
 	}
 	return fresh, record, changes, err
 }
 
 func (b serverSide) end(ctx context.Context, ref reference, now time.Time) error {
-	_, err := b.End(ctx, ref.id, Ending{Now: now})
+	_, err := b.End(ctx, ref.id, EndOptions{Now: now})
 	return err
 }
 
-// maxDraws bounds the draws of an id. Where one id in 20,000 will do, all of them fail once in e^52 renewals.
-const maxDraws = 1 << 20
+// maxIDDraws bounds the ids that are drawn for one renewal. If one id in 20,000 is possible, the chance that every draw
+// fails is e^-52.
+const maxIDDraws = 1 << 20
 
-var errNoPlace = errors.New("the store takes none of the ids that were drawn for the renewal")
+var errNoSlotID = errors.New("none of the ids drawn for the renewal is in the hash slot of the old id")
 
-func (b serverSide) fresh(ctx context.Context, old reference) (reference, error) {
+func (b serverSide) newReference(ctx context.Context, old reference) (reference, error) {
 	var secret [tokenBytes]byte
 	rand.Read(secret[:]) // never fails: crypto/rand ends the program instead
-	placer, ok := b.Store.(Placer)
+	cluster, ok := b.Store.(ClusterStore)
 	if old.value == "" || !ok {
 		token := newToken(secret)
 		return reference{string(token), token.id()}, nil
 	}
-	fits, err := placer.Place(ctx, old.id)
+	fits, err := cluster.SameSlot(ctx, old.id)
 	if err != nil {
 		return reference{}, err
 	}
-	// The secrets that follow a random one are as hard to guess as it is, but for the 15 bits that choose among them.
+	// The secrets after a random one are as hard to guess, except for about 15 bits by which they are chosen.
 	tail := secret[tokenBytes-8:]
 	start := binary.BigEndian.Uint64(tail)
-	for n := range uint64(maxDraws) {
+	for n := range uint64(maxIDDraws) {
 		binary.BigEndian.PutUint64(tail, start+n)
-		var spelled [tokenLength]byte
-		base64.RawURLEncoding.Encode(spelled[:], secret[:])
-		if id := tokenID(spelled); fits == nil || fits(id) {
-			return reference{string(spelled[:]), id}, nil
+		var encoded [tokenLength]byte
+		base64.RawURLEncoding.Encode(encoded[:], secret[:])
+		if id := tokenID(encoded); fits == nil || fits(id) {
+			return reference{string(encoded[:]), id}, nil
 		}
 	}
-	return reference{}, errNoPlace
+	return reference{}, errNoSlotID
 }
 
 func (b serverSide) ping(ctx context.Context) error { return b.Ping(ctx) }
 
-// inUserStore is serverSide for a store that can list a user's sessions.
-type inUserStore struct {
+// serverSideUsers is serverSide for a store that can list a user's sessions.
+type serverSideUsers struct {
 	serverSide
 	users UserStore
 }
 
-func (b inUserStore) userSessions(ctx context.Context, user string, query PageQuery) (Page, error) {
+func (b serverSideUsers) userSessions(ctx context.Context, user string, query PageQuery) (Page, error) {
 	return b.users.UserSessions(ctx, user, query)
 }
 
-// clientSide keeps sessions with their visitors. Nothing is shared, so that every operation is a computation, and the last
-// cookie that a browser gets wins.
+// clientSide keeps each session in its visitor's cookie. Servers share nothing, and the last cookie that a browser receives
+// wins.
 type clientSide struct{ Codec }
 
-func (b clientSide) refer(value string) (reference, bool) {
+func (b clientSide) parse(value string) (reference, bool) {
 	return reference{value: value}, value != ""
 }
 
@@ -152,7 +152,7 @@ func (b clientSide) update(_ context.Context, ref reference, update Update) (ref
 	return reference{value, id}, record, err
 }
 
-// renew applies the changes too: some sealed sessions can't change later.
+// renew applies the changes too, because the sessions of some codecs can't change later.
 func (b clientSide) renew(_ context.Context, ref, fresh reference, renewal Renewal, changes []Change) (
 	reference, Record, []Change, error,
 ) {
@@ -168,10 +168,10 @@ func (b clientSide) renew(_ context.Context, ref, fresh reference, renewal Renew
 	return reference{value, fresh.id}, record, nil, err
 }
 
-// end has nothing to do: a copy of the cookie stays good until it expires.
+// end does nothing: a copy of the cookie stays valid until it expires.
 func (b clientSide) end(context.Context, reference, time.Time) error { return nil }
 
-func (b clientSide) fresh(context.Context, reference) (ref reference, err error) {
+func (b clientSide) newReference(context.Context, reference) (ref reference, err error) {
 	rand.Read(ref.id[:])
 	return ref, nil
 }

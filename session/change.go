@@ -5,33 +5,33 @@ import (
 	"strconv"
 )
 
-// An Op says what a Change does to its key.
+// An Op is the operation of a Change.
 type Op uint8
 
 // The operations that every store applies.
 const (
-	OpSet    Op = iota + 1 // the key gets the value
-	OpRemove               // the key goes
-	OpAdd                  // the key's integer grows by N; a key that isn't there counts as 0
+	OpSet    Op = iota + 1 // sets the key to Value
+	OpRemove               // removes the key
+	OpAdd                  // adds N to the integer of the key; a missing key counts as 0
 )
 
-// A Change is one operation on one key of a session. Changes of different keys commute.
+// A Change is one operation on one key of a session. Changes of different keys may be applied in any order.
 type Change struct {
 	Op    Op
 	Key   string
-	Value string // of OpSet: JSON
-	N     int64  // of OpAdd
+	Value string // JSON, for OpSet
+	N     int64  // for OpAdd
 }
 
-// MaxCounter bounds the absolute value of a counter and of what is added to it: the range in which integers are exact
-// in every store and in JSON (RFC 8259, section 6). A change that would leave it fails with ErrCounter.
+// MaxCounter is the largest absolute value of a counter, and of a number added to it. Integers in this range are exact in
+// every store and in JSON (RFC 8259, section 6). A change that would leave the range fails with ErrCounter.
 const MaxCounter = 1<<53 - 1
 
-// maxKey bounds the length of a key in bytes. Keys that begin with "@" are left to the stores.
+// maxKey is the maximum length of a key in bytes. Keys that begin with "@" are reserved for the stores.
 const maxKey = 128
 
-// Apply returns values with the changes applied, or ErrCounter. It doesn't modify values. It is for stores that work in
-// the process, and says what the others must do.
+// Apply returns a copy of values with the changes applied. It returns ErrCounter if an addition is not possible. Stores that
+// apply changes in Go call it. Other stores must give the same result.
 func Apply(values map[string]string, changes []Change) (map[string]string, error) {
 	next := make(map[string]string, len(values)+len(changes))
 	for key, value := range values {
@@ -59,7 +59,7 @@ func Apply(values map[string]string, changes []Change) (map[string]string, error
 	return next, nil
 }
 
-// counter reads the value of a counter, in its one spelling; none is 0.
+// counter parses the value of a counter in canonical form. The empty string is 0.
 func counter(value string) (int64, error) {
 	if value == "" {
 		return 0, nil
@@ -80,9 +80,9 @@ func add(a, b int64) (int64, error) {
 
 func inCounterRange(n int64) bool { return -MaxCounter <= n && n <= MaxCounter }
 
-// record appends a change to a list that has at most one change a key, so that a store may apply the list in any order,
+// appendChange adds a change to a list. It keeps at most one change per key, so that a store may apply the list in any order
 // or in one expression.
-func record(changes []Change, c Change) ([]Change, error) {
+func appendChange(changes []Change, c Change) ([]Change, error) {
 	if c.Op == OpAdd && !inCounterRange(c.N) {
 		return changes, fmt.Errorf("add to %q: %w", c.Key, ErrCounter)
 	}
@@ -100,7 +100,7 @@ func record(changes []Change, c Change) ([]Change, error) {
 	return append(changes, c), nil
 }
 
-// merge returns the one change that does what earlier and then later would.
+// merge returns one change with the effect of earlier followed by later.
 func merge(earlier, later Change) (Change, error) {
 	if later.Op != OpAdd {
 		return later, nil

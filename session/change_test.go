@@ -17,16 +17,16 @@ func anyChange(t *rapid.T) Change {
 	}
 }
 
-// What a request records is at most one change a key, and does what its changes one after the other would.
-func TestRecordedChangesDoWhatTheirSequenceDoes(t *testing.T) {
+// The recorded changes have at most one change per key, and the same effect as the original sequence.
+func TestMergedChangesHaveTheSameEffect(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		start := map[string]string{"a": "1", "b": `"text"`}
 		want, wantErr := maps.Clone(start), error(nil)
 		var recorded []Change
 		var recordErr error
 		for _, c := range rapid.SliceOfN(rapid.Custom(anyChange), 0, 8).Draw(t, "changes") {
-			if recorded, recordErr = record(recorded, c); recordErr != nil {
-				// What is added, all in all, leaves its range, or is added to no counter.
+			if recorded, recordErr = appendChange(recorded, c); recordErr != nil {
+				// The sum leaves the range of a counter, or the key has no counter.
 				if c.Op != OpAdd || !errors.Is(recordErr, ErrCounter) {
 					t.Fatalf("%+v was refused: %v", c, recordErr)
 				}

@@ -11,8 +11,8 @@ import (
 
 type nameKey struct{}
 
-// Operations have their time, to a sixteenth, whatever becomes of the request that they are of.
-func TestBounds(t *testing.T) {
+// An operation times out within a sixteenth of StoreTimeout, whether or not its request is cancelled.
+func TestDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := deadlines{timeout: 800 * time.Millisecond}
 		parent, hangUp := context.WithCancel(context.WithValue(t.Context(), nameKey{}, "ada"))
@@ -45,8 +45,8 @@ func TestBounds(t *testing.T) {
 	})
 }
 
-// What stores derive from an operation's context ends with it, and costs no goroutine meanwhile.
-func TestDerivedFromBounds(t *testing.T) {
+// A context that a store derives from an operation's context ends with it and needs no goroutine.
+func TestContextDerivedFromADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := deadlines{timeout: time.Second}
 		ctx := b.context(t.Context(), time.Now())

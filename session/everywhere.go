@@ -8,32 +8,32 @@ import (
 )
 
 const (
-	// maxRounds bounds how often EndUserSessions lists the sessions anew. A round finds sessions only if they were renewed
-	// while the one before went through the list.
+	// maxRounds bounds how often EndUserSessions reads the list. A round after the first finds only sessions that were
+	// renewed while the previous round read the list.
 	maxRounds = 10
-	// parallelEnds is how many sessions EndUserSessions ends at a time.
+	// parallelEnds is the number of sessions that EndUserSessions ends concurrently.
 	parallelEnds = 16
 )
 
-// EndUserSessions ends every session of a user, whatever their number, for administrators. When it returns nil, every
-// session that had started before the call has ended, also one that got a new id meanwhile. Sessions that start during
-// the call may stay, since their users have just logged in. After an error, some sessions may have ended while others live.
-// ErrUnsupported means that the store can't list the sessions of a user.
+// EndUserSessions ends every session of a user, however many there are. It is for administrators. When it returns nil, every
+// session that started before the call has ended, including sessions that got a new id meanwhile. Sessions that start during
+// the call may stay live, because their users have just logged in. After an error, some sessions may have ended and others
+// not. EndUserSessions returns ErrUnsupported if the store can't list the sessions of a user.
 //
-// The call goes on when ctx is cancelled, as every change does. It takes one operation of the store for each session and
-// two for each page of the list.
+// Like every change, the call continues if ctx is cancelled. It makes one store operation per session and two per page of
+// the list.
 func (m *Manager) EndUserSessions(ctx context.Context, user string) error {
 	return m.endUserSessions(ctx, user, ID{})
 }
 
-// endUserSessions is EndUserSessions without the session of the id spared.
-func (m *Manager) endUserSessions(ctx context.Context, user string, spared ID) error {
-	// A session of a server whose clock is ahead may seem to start later than it does.
+// endUserSessions ends every session of a user, except the one with the id except.
+func (m *Manager) endUserSessions(ctx context.Context, user string, except ID) error {
+	// A server whose clock is ahead records a start that is too late.
 	until := m.options.Now().Add(MaxClockSkew)
 	renewed := map[ID]bool{}
 	for range maxRounds {
 		found, err := m.endRound(ctx, user, renewed, func(s UserSession) bool {
-			return s.ID != spared && !s.Record.Created.After(until)
+			return s.ID != except && !s.Record.Created.After(until)
 		})
 		if err != nil || !found {
 			return err
@@ -42,8 +42,8 @@ func (m *Manager) endUserSessions(ctx context.Context, user string, spared ID) e
 	return fmt.Errorf("end the sessions of a user: %w: they were renewed as fast as they ended", ErrUnavailable)
 }
 
-// endRound goes through the list once, ends the chosen sessions, and reports whether there were any, or any that had been
-// renewed since the rounds before. It adds the latter to renewed.
+// endRound reads the list once and ends the chosen sessions. It reports whether it found any, or any id that was renewed and
+// is not yet in renewed. It adds those ids to renewed.
 func (m *Manager) endRound(ctx context.Context, user string, renewed map[ID]bool, chosen func(UserSession) bool) (found bool, err error) {
 	for cursor := ""; ; {
 		page, err := m.userSessions(ctx, user, cursor, MaxPage)
@@ -71,7 +71,7 @@ func (m *Manager) endRound(ctx context.Context, user string, renewed map[ID]bool
 	}
 }
 
-// endAll ends sessions, several at a time.
+// endAll ends sessions, up to parallelEnds concurrently.
 func (m *Manager) endAll(ctx context.Context, ids []ID) error {
 	next := make(chan ID)
 	errs := make([]error, min(parallelEnds, len(ids)))
@@ -79,7 +79,7 @@ func (m *Manager) endAll(ctx context.Context, ids []ID) error {
 	for i := range errs {
 		workers.Go(func() {
 			for id := range next {
-				if errs[i] == nil { // else the rest is left, and the caller told
+				if errs[i] == nil { // after an error, the remaining ids are skipped
 					errs[i] = m.end(ctx, reference{id: id})
 				}
 			}

@@ -13,15 +13,15 @@ import (
 	"stateless-servers/session/memory"
 )
 
-// evasive renews sessions just after they were listed, as a request does that overlaps a logout everywhere.
-type evasive struct {
+// A renewingStore renews sessions right after it has listed them, as requests do that overlap a logout everywhere.
+type renewingStore struct {
 	*memory.Store
 	mu     sync.Mutex
-	rounds int // renewals of every listed session that are left
+	rounds int // remaining listings after which sessions are renewed
 	next   byte
 }
 
-func (s *evasive) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
+func (s *renewingStore) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
 	page, err := s.Store.UserSessions(ctx, user, query)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,9 +38,9 @@ func (s *evasive) UserSessions(ctx context.Context, user string, query session.P
 	return page, nil
 }
 
-func TestARenewalDoesNotDodgeALogoutEverywhere(t *testing.T) {
+func TestLogoutEverywhereEndsRenewedSessions(t *testing.T) {
 	for rounds, want := range map[int]error{0: nil, 1: nil, 5: nil, 1000: session.ErrUnavailable} {
-		store := &evasive{Store: memory.New(), rounds: rounds}
+		store := &renewingStore{Store: memory.New(), rounds: rounds}
 		manager, err := session.New(store, session.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -56,14 +56,14 @@ func TestARenewalDoesNotDodgeALogoutEverywhere(t *testing.T) {
 			t.Errorf("%d rounds: got %v, want %v", rounds, err, want)
 		}
 		if page, err := store.Store.UserSessions(t.Context(), "ada", session.PageQuery{Now: now, Limit: 100}); want == nil && len(page.Sessions) > 0 {
-			t.Errorf("%d rounds: %d sessions are left, %v", rounds, len(page.Sessions), err)
+			t.Errorf("%d rounds: %d sessions are live, want none, %v", rounds, len(page.Sessions), err)
 		}
 	}
 }
 
-// A logout everywhere that fails half way ends the visitor's own session last, so that he can try again.
-func TestALogoutEverywhereThatFailsCanBeTriedAgain(t *testing.T) {
-	one := newBrowser(t, session.Options{})
+// A logout everywhere ends the visitor's own session last, so that the visitor can retry after a failure.
+func TestFailedLogoutEverywhereCanBeRetried(t *testing.T) {
+	one := newClient(t, session.Options{})
 	one.login("ada")
 	for range 5 {
 		other := *one
@@ -80,23 +80,23 @@ func TestALogoutEverywhereThatFailsCanBeTriedAgain(t *testing.T) {
 	}
 	one.store.fail["end"] = errStore
 	if response := everywhere(); response.StatusCode != 503 {
-		t.Errorf("the store fails: status %d", response.StatusCode)
+		t.Errorf("while the store fails: status %d, want 503", response.StatusCode)
 	}
 	clear(one.store.fail)
 	if _, user := one.sees(); user != "ada" {
-		t.Errorf("after a failure, %q is logged in", user)
+		t.Errorf("after a failure, %q is logged in, want ada", user)
 	}
 	if response := everywhere(); response.StatusCode != 200 {
-		t.Errorf("again: status %d", response.StatusCode)
+		t.Errorf("retry: status %d, want 200", response.StatusCode)
 	}
 	if page, err := one.store.UserSessions(t.Context(), "ada", session.PageQuery{Now: one.now, Limit: 100}); len(page.Sessions) > 0 || err != nil {
-		t.Errorf("%d sessions are left, %v", len(page.Sessions), err)
+		t.Errorf("%d sessions are live, want none, %v", len(page.Sessions), err)
 	}
 }
 
-// Sessions that start during a logout everywhere neither keep it from ending nor have to end.
-func TestALogoutEverywhereEnds(t *testing.T) {
-	const before, most = 3000, 20_000
+// A logout everywhere ends even if new sessions start all the time. Those sessions may stay live.
+func TestLogoutEverywhereTerminates(t *testing.T) {
+	const before, limit = 3000, 20_000
 	store := memory.New()
 	manager, err := session.New(store, session.Options{})
 	if err != nil {
@@ -116,7 +116,7 @@ func TestALogoutEverywhereEnds(t *testing.T) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		for i := before; i < most; i++ {
+		for i := before; i < limit; i++ {
 			select {
 			case <-stop:
 				return
@@ -138,7 +138,7 @@ func TestALogoutEverywhereEnds(t *testing.T) {
 		}
 		for _, s := range page.Sessions {
 			if !s.Record.Created.After(start) {
-				t.Fatalf("session %s that started before the logout is alive", s.Record.UserAgent)
+				t.Fatalf("session %s that started before the logout is live, want it ended", s.Record.UserAgent)
 			}
 		}
 		if query.Cursor = page.Next; query.Cursor == "" {

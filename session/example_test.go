@@ -12,7 +12,7 @@ import (
 	"stateless-servers/session/memory"
 )
 
-// Keys are constants with a type: what is stored under them, and how it may change.
+// A key is a typed constant. Its type determines the values and the changes that it allows.
 const (
 	exampleVisits = session.Counter("visits")
 	exampleTheme  = session.Key[string]("theme")
@@ -21,7 +21,7 @@ const (
 
 func Example() {
 	manager, err := session.New(memory.New(), session.Options{
-		PlainHTTP: true, // for this example; leave it out where visitors come over HTTPS
+		PlainHTTP: true, // only for this example; leave it out with HTTPS
 		Logger:    slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -41,7 +41,7 @@ func Example() {
 		fmt.Fprintf(w, "visit %d", n)
 	})
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
-		if err := session.From(r.Context()).Login(r.Context(), r.FormValue("user")); err != nil { // a new id: the old one is dead
+		if err := session.From(r.Context()).Login(r.Context(), r.FormValue("user")); err != nil { // gives the session a new id and ends the old one
 			http.Error(w, "sorry", session.StatusCode(err))
 			return
 		}

@@ -20,8 +20,8 @@ const (
 	cart   = session.Counters("cart")
 )
 
-// A spy is a memory store that counts what it's asked, and fails or hangs when told to.
-type spy struct {
+// A recordingStore is a memory store that records its calls. It fails or hangs on request.
+type recordingStore struct {
 	*memory.Store
 	mu    sync.Mutex
 	calls []string
@@ -30,7 +30,7 @@ type spy struct {
 	hang  bool
 }
 
-func (s *spy) call(ctx context.Context, name string, id session.ID) error {
+func (s *recordingStore) call(ctx context.Context, name string, id session.ID) error {
 	s.mu.Lock()
 	s.calls, s.ids = append(s.calls, name), append(s.ids, id)
 	hang, err := s.hang, s.fail[name]
@@ -42,21 +42,21 @@ func (s *spy) call(ctx context.Context, name string, id session.ID) error {
 	return err
 }
 
-func (s *spy) Create(ctx context.Context, id session.ID, r session.Record) error {
+func (s *recordingStore) Create(ctx context.Context, id session.ID, r session.Record) error {
 	if err := s.call(ctx, "create", id); err != nil {
 		return err
 	}
 	return s.Store.Create(ctx, id, r)
 }
 
-func (s *spy) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+func (s *recordingStore) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
 	if err := s.call(ctx, "load", id); err != nil {
 		return session.Record{}, err
 	}
 	return s.Store.Load(ctx, id, now)
 }
 
-func (s *spy) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+func (s *recordingStore) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	name := "update"
 	if len(u.Changes) == 0 {
 		name = "touch"
@@ -67,22 +67,22 @@ func (s *spy) Update(ctx context.Context, id session.ID, u session.Update) (sess
 	return s.Store.Update(ctx, id, u)
 }
 
-func (s *spy) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+func (s *recordingStore) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
 	if err := s.call(ctx, "renew", r.Old); err != nil {
 		return session.Record{}, err
 	}
 	return s.Store.Renew(ctx, r)
 }
 
-func (s *spy) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+func (s *recordingStore) End(ctx context.Context, id session.ID, ending session.EndOptions) (session.Record, error) {
 	if err := s.call(ctx, "end", id); err != nil {
 		return session.Record{}, err
 	}
 	return s.Store.End(ctx, id, ending)
 }
 
-// asked returns the calls since it was last called.
-func (s *spy) asked() string {
+// takeCalls returns the calls since the previous takeCalls, separated by spaces.
+func (s *recordingStore) takeCalls() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	calls := strings.Join(s.calls, " ")
@@ -90,17 +90,17 @@ func (s *spy) asked() string {
 	return calls
 }
 
-// A browser sends requests to handlers behind one Manager and keeps its cookie.
-type browser struct {
+// A client sends requests to handlers of one Manager and keeps the session's cookie.
+type client struct {
 	t       *testing.T
-	store   *spy
+	store   *recordingStore
 	manager *session.Manager
 	now     time.Time
 	cookie  *http.Cookie
 }
 
-func newBrowser(t *testing.T, options session.Options) *browser {
-	b := &browser{t: t, store: &spy{Store: memory.New(), fail: map[string]error{}}, now: time.Now()}
+func newClient(t *testing.T, options session.Options) *client {
+	b := &client{t: t, store: &recordingStore{Store: memory.New(), fail: map[string]error{}}, now: time.Now()}
 	options.Now = func() time.Time { return b.now }
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
@@ -113,7 +113,7 @@ func newBrowser(t *testing.T, options session.Options) *browser {
 }
 
 // do runs a handler and keeps the cookie that it sets.
-func (b *browser) do(handler func(w http.ResponseWriter, r *http.Request, s *session.Session)) *http.Response {
+func (b *client) do(handler func(w http.ResponseWriter, r *http.Request, s *session.Session)) *http.Response {
 	b.t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	r.Header.Set("User-Agent", "test")
@@ -135,7 +135,7 @@ func (b *browser) do(handler func(w http.ResponseWriter, r *http.Request, s *ses
 }
 
 // visit adds one and returns the new value.
-func (b *browser) visit() (n int64) {
+func (b *client) visit() (n int64) {
 	b.t.Helper()
 	response := b.do(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		visits.Add(r.Context(), 1)

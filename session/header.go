@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// finishHeader adds the session's cookie to the header of the response, and keeps caches from showing one visitor's
-// response to another.
-func (s *Session) finishHeader(header http.Header) {
+// setHeader adds the session's cookie to the header of the response. If the response depends on the session, setHeader
+// forbids shared caches to store it.
+func (s *Session) setHeader(header http.Header) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cookie != "" {
@@ -17,12 +17,12 @@ func (s *Session) finishHeader(header http.Header) {
 		return // the response doesn't depend on the session
 	}
 	header.Add("Vary", "Cookie")
-	header["Cache-Control"] = private(header["Cache-Control"])
+	header["Cache-Control"] = restrictCaching(header["Cache-Control"])
 }
 
-// private returns the directives of a Cache-Control header without those that let a shared cache store the response
-// (RFC 9111, section 5.2.2). Without any directive it is no-store.
-func private(lines []string) []string {
+// restrictCaching removes the directives of a Cache-Control header that let a shared cache store the response (RFC 9111,
+// section 5.2.2), and adds private unless private or no-store is there. For an empty header it returns no-store.
+func restrictCaching(lines []string) []string {
 	var kept []string
 	safe := false
 	for _, line := range lines {
@@ -32,7 +32,7 @@ func private(lines []string) []string {
 			switch {
 			case name == "" || name == "public" || name == "s-maxage":
 				continue
-			case name == "no-store", name == "private" && !hasValue: // private="field" is about a field alone
+			case name == "no-store", name == "private" && !hasValue: // private="field" covers only that header field
 				safe = true
 			}
 			kept = append(kept, directive)

@@ -5,17 +5,17 @@ import (
 	"encoding/base64"
 )
 
-// An ID names a session in a store. It is the SHA-256 of the secret in the visitor's cookie, so that nobody who reads the
-// store can take over a session.
+// An ID identifies a session in a store. It is the SHA-256 of the secret in the visitor's cookie, so that read access to the
+// store is not enough to take over a session.
 type ID [sha256.Size]byte
 
 // String returns the ID in unpadded base64url, 43 characters.
 func (id ID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
-// Append appends what String returns to b.
+// Append appends the text of String to b and returns the extended slice.
 func (id ID) Append(b []byte) []byte { return base64.RawURLEncoding.AppendEncode(b, id[:]) }
 
-// ParseID reads what String wrote.
+// ParseID parses the text that String returns. It reports false for any other text.
 func ParseID(text string) (id ID, ok bool) {
 	n, err := decodeInto(id[:], text)
 	return id, err == nil && n == len(id)
@@ -29,12 +29,13 @@ const (
 	tokenLength = 43 // of tokenBytes in unpadded base64url
 )
 
-// newToken returns the token of a secret.
+// newToken encodes a secret.
 func newToken(secret [tokenBytes]byte) token {
 	return token(base64.RawURLEncoding.EncodeToString(secret[:]))
 }
 
-// parseToken reports whether value has the form of a token. A store is never asked about any other value.
+// parseToken returns value as a token, and reports whether it has the form of one. A store is never asked about any other
+// value.
 func parseToken(value string) (token, bool) {
 	var secret [tokenBytes]byte
 	n, err := decodeInto(secret[:], value)
@@ -42,15 +43,15 @@ func parseToken(value string) (token, bool) {
 }
 
 func (t token) id() ID {
-	var spelled [tokenLength]byte // on the stack, where a conversion of the string would not be
-	copy(spelled[:], t)
-	return tokenID(spelled)
+	var encoded [tokenLength]byte // stays on the stack; []byte(t) would be allocated
+	copy(encoded[:], t)
+	return tokenID(encoded)
 }
 
-// tokenID returns the id of a token.
-func tokenID(spelled [tokenLength]byte) ID { return sha256.Sum256(spelled[:]) }
+// tokenID returns the id of the session of a token.
+func tokenID(encoded [tokenLength]byte) ID { return sha256.Sum256(encoded[:]) }
 
-// decodeInto rejects encodings that are not canonical: each secret has exactly one spelling.
+// decodeInto decodes base64url and rejects encodings that are not canonical, so that each secret has exactly one token.
 func decodeInto(to []byte, text string) (int, error) {
 	if len(text) != tokenLength {
 		return 0, base64.CorruptInputError(len(text))

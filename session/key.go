@@ -8,15 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// A Key is the name of a value of type T in a session, at most 128 bytes of UTF-8 that don't begin with "@":
+// A Key is the name of a value of type T in a session. It is 1 to 128 bytes of UTF-8 and does not begin with "@":
 //
 //	const theme = session.Key[string]("theme")
 //
-// Values are stored as JSON, each for itself: keys that this server doesn't know are neither read nor written by it, so
-// that older and newer servers can share sessions.
+// Each value is stored as JSON of its own. A server neither reads nor writes keys that it doesn't know, so older and newer
+// servers can share sessions.
 type Key[T any] string
 
-// Get returns the value, and false when there is none. A stored value that isn't a T is an error, and stays.
+// Get returns the value. It reports false if the session does not have the key. If the stored value can't be decoded as a
+// T, Get returns an error and leaves the value as it is.
 func (k Key[T]) Get(ctx context.Context) (value T, found bool, err error) {
 	text, err := From(ctx).value(ctx, string(k))
 	if err != nil || text == "" {
@@ -29,8 +30,8 @@ func (k Key[T]) Get(ctx context.Context) (value T, found bool, err error) {
 	return value, true, nil
 }
 
-// Set records that the key gets the value. A value that JSON can't encode, or whose JSON is not UTF-8, is refused: the
-// error sticks to the session, see Session.
+// Set records a change that sets the key to value. If value can't be encoded as JSON in UTF-8, every later read or change
+// of the session returns the error. See Session.
 func (k Key[T]) Set(ctx context.Context, value T) {
 	text, err := json.Marshal(value)
 	switch {
@@ -42,15 +43,17 @@ func (k Key[T]) Set(ctx context.Context, value T) {
 	From(ctx).change(Change{Op: OpSet, Key: string(k), Value: string(text)}, err)
 }
 
-// Remove records that the key goes. It starts no session for a visitor who has none.
+// Remove records a change that removes the key. It does not start a session for a visitor who has none.
 func (k Key[T]) Remove(ctx context.Context) {
 	From(ctx).change(Change{Op: OpRemove, Key: string(k)}, nil)
 }
 
-// A Counter is the name of an integer in a session, within ±MaxCounter. Additions of overlapping requests all count.
+// A Counter is the name of an integer in a session, within ±MaxCounter. Additions of overlapping requests all count. The
+// name follows the rules of Key.
 type Counter string
 
-// Get returns the counter's value; a counter that isn't there is 0. ErrCounter: it holds something else.
+// Get returns the value of the counter, or 0 if the session does not have it. It returns ErrCounter if the stored value is
+// not a counter.
 func (c Counter) Get(ctx context.Context) (int64, error) {
 	text, err := From(ctx).value(ctx, string(c))
 	if err != nil {
@@ -59,24 +62,26 @@ func (c Counter) Get(ctx context.Context) (int64, error) {
 	return counter(text)
 }
 
-// Add records that the counter grows by n. ErrCounter, which sticks to the session, means that n or the sum is out of
-// ±MaxCounter.
+// Add records a change that adds n to the counter. If n or the sum is outside ±MaxCounter, every later read or change of
+// the session returns ErrCounter. See Session.
 func (c Counter) Add(ctx context.Context, n int64) {
 	From(ctx).change(Change{Op: OpAdd, Key: string(c), N: n}, nil)
 }
 
-// Remove records that the counter goes, and counts from 0 again. It starts no session for a visitor who has none.
+// Remove records a change that removes the counter; it then counts from 0. It does not start a session for a visitor who has
+// none.
 func (c Counter) Remove(ctx context.Context) {
 	From(ctx).change(Change{Op: OpRemove, Key: string(c)}, nil)
 }
 
-// Counters is the common name of a family of counters, such as the lines of a cart. Each is the key "family/name".
+// Counters is the name of a group of counters, such as the quantities of a cart. The key of each counter is the name of the
+// group, a slash, and the name of the counter.
 type Counters string
 
-// Counter returns the family's counter of that name.
+// Counter returns the counter with the given name in the group.
 func (c Counters) Counter(name string) Counter { return Counter(string(c) + "/" + name) }
 
-// All returns the family's counters by name.
+// All returns the values of all counters in the group, by name.
 func (c Counters) All(ctx context.Context) (map[string]int64, error) {
 	values, err := From(ctx).values(ctx)
 	if err != nil {

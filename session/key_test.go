@@ -14,7 +14,7 @@ import (
 func TestTypedKeys(t *testing.T) {
 	type address struct{ City string }
 	const home = session.Key[address]("home")
-	b := newBrowser(t, session.Options{})
+	b := newClient(t, session.Options{})
 	b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 		ctx := r.Context()
 		home.Set(r.Context(), address{"Łódź"})
@@ -39,18 +39,18 @@ func TestTypedKeys(t *testing.T) {
 	})
 }
 
-func TestAValueOfAnotherTypeHurtsNoOtherKey(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestValueOfAnotherType(t *testing.T) {
+	b := newClient(t, session.Options{})
 	b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 		theme.Set(r.Context(), "dark")
 		visits.Add(r.Context(), 1)
 	})
 	b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 		if _, _, err := session.Key[[]int]("theme").Get(r.Context()); err == nil {
-			t.Error("a string was read as a list")
+			t.Error("reading a string as a list succeeded, want an error")
 		}
 		if _, err := session.Counter("theme").Get(r.Context()); !errors.Is(err, session.ErrCounter) {
-			t.Errorf("a string was read as a counter: %v", err)
+			t.Errorf("reading a string as a counter: got %v, want ErrCounter", err)
 		}
 		if n, err := visits.Get(r.Context()); n != 1 || err != nil {
 			t.Errorf("visits: %v %v", n, err)
@@ -61,7 +61,7 @@ func TestAValueOfAnotherTypeHurtsNoOtherKey(t *testing.T) {
 func TestRefusedChangesAreNeverAcknowledged(t *testing.T) {
 	tests := map[string]struct {
 		change func(ctx context.Context)
-		want   error // nil: any
+		want   error // nil for any error
 		status int
 	}{
 		"no key":             {func(ctx context.Context) { session.Key[int]("").Set(ctx, 1) }, session.ErrInvalid, 422},
@@ -85,18 +85,18 @@ func TestRefusedChangesAreNeverAcknowledged(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			for _, known := range []bool{false, true} {
-				b := newBrowser(t, session.Options{})
+				b := newClient(t, session.Options{})
 				if known {
 					b.visit()
 				}
-				b.store.asked()
+				b.store.takeCalls()
 				response := b.do(func(_ http.ResponseWriter, r *http.Request, _ *session.Session) {
 					theme.Set(r.Context(), "dark")
 					test.change(r.Context())
 					visits.Add(r.Context(), 1)
 				})
 				if response.StatusCode != test.status {
-					t.Errorf("ignored: status %d, want %d", response.StatusCode, test.status)
+					t.Errorf("the handler ignores the error: status %d, want %d", response.StatusCode, test.status)
 				}
 				b.do(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 					test.change(r.Context())
@@ -105,12 +105,12 @@ func TestRefusedChangesAreNeverAcknowledged(t *testing.T) {
 						t.Errorf("the next read: got %v, want %v", err, test.want)
 					}
 					if err := s.Apply(r.Context()); err == nil {
-						t.Error("apply succeeded")
+						t.Error("apply succeeded, want an error")
 					}
 					w.WriteHeader(http.StatusTeapot)
 				})
-				if asked := b.store.asked(); asked != "" {
-					t.Errorf("the store was asked: %s", asked)
+				if calls := b.store.takeCalls(); calls != "" {
+					t.Errorf("store calls %s, want none", calls)
 				}
 			}
 		})

@@ -8,39 +8,39 @@ import (
 	"unicode/utf8"
 )
 
-// maxUser bounds the length of a user's name in bytes.
+// maxUser is the maximum length of a user name in bytes.
 const maxUser = 256
 
-// A LoginOption changes what Login does.
+// A LoginOption is an option of Session.Login.
 type LoginOption func(*Renewal)
 
-// KeepValues has a login keep the session's values even when another user was logged in.
+// KeepValues makes a login keep the session's values even if another user was logged in.
 func KeepValues() LoginOption { return func(r *Renewal) { r.KeepValues = true } }
 
-// Login makes user the one who is logged in. The visitor gets a session of a new id and a new lifetime, and the old id is
-// dead at once, so that an id that somebody planted or saw before is worth nothing. The new session has the values of the
-// old one, unless another user was logged in there: what one user left never reaches another, but by KeepValues. Changes
-// that this request has recorded and not sent yet belong to the new session.
+// Login logs user in. The visitor gets a session with a new id and a new lifetime. The old id ends at once, so an id that an
+// attacker planted or saw before (session fixation) is worthless. The new session takes over the values of the old one,
+// unless another user was logged in there; the option KeepValues changes that. Changes that this request has recorded and
+// not yet sent go to the new session.
 //
-// A login that is submitted twice, or again after its answer was lost, starts from the same values within EndedFor, and
-// ends logged in. A user is named by 1 to 256 bytes of UTF-8; ErrInvalid is the error of other names.
+// If a login is submitted twice, or again after its response was lost, then within EndedFor it starts from the same values
+// and succeeds. A user name is 1 to 256 bytes of UTF-8; for any other name Login returns ErrInvalid.
 func (s *Session) Login(ctx context.Context, user string, options ...LoginOption) error {
 	if user == "" || len(user) > maxUser || !utf8.ValidString(user) {
 		return fmt.Errorf("log in user %q: %w: allowed are 1 to %d bytes of UTF-8", user, ErrInvalid, maxUser)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.check(); err != nil {
+	if err := s.checkChangeable(); err != nil {
 		return err
 	}
-	renewal := Renewal{Record: s.manager.newRecord(s.request, user), Again: true}
+	renewal := Renewal{Record: s.manager.newRecord(s.request, user), AllowRenewed: true}
 	for _, option := range options {
 		option(&renewal)
 	}
 	err := s.renew(ctx, renewal)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrEnded) {
-		// There is no old session, or it was logged out at the same moment. A login stands on its own.
-		err = s.logIn(ctx, renewal.Record)
+		// There is no old session, or it was logged out concurrently: start an empty one.
+		err = s.startLoggedIn(ctx, renewal.Record)
 	}
 	if err != nil {
 		return s.fail(err)
@@ -48,8 +48,8 @@ func (s *Session) Login(ctx context.Context, user string, options ...LoginOption
 	return nil
 }
 
-// logIn starts a session from nothing but the changes that wait.
-func (s *Session) logIn(ctx context.Context, record Record) (err error) {
+// startLoggedIn creates a session with only the values of the recorded changes.
+func (s *Session) startLoggedIn(ctx context.Context, record Record) (err error) {
 	if record.Values, err = Apply(nil, s.changes); err != nil {
 		return err
 	}
@@ -57,13 +57,13 @@ func (s *Session) logIn(ctx context.Context, record Record) (err error) {
 	return s.create(ctx, record)
 }
 
-// Renew gives the session a new id, for any change of privilege other than login. The old id is dead at once. The session
-// keeps its values, its user, and its absolute lifetime (OWASP ASVS 5.0, 7.3.2). ErrNotFound means that the visitor has no
+// Renew gives the session a new id, for any change of privilege other than login. The old id ends at once. The session keeps
+// its values, its user, and its absolute lifetime (OWASP ASVS 5.0, 7.3.2). Renew returns ErrNotFound if the visitor has no
 // session.
 func (s *Session) Renew(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.check(); err != nil {
+	if err := s.checkChangeable(); err != nil {
 		return err
 	}
 	if err := s.read(ctx); err != nil {
@@ -77,12 +77,12 @@ func (s *Session) Renew(ctx context.Context) error {
 		return ErrNotFound
 	}
 	record := s.record
-	if s.manager.promises.Changes {
+	if s.manager.promises.Mutable {
 		record.IdleExpires = s.manager.idleExpires(s.manager.options.Now())
 	}
 	err := s.renew(ctx, Renewal{Record: record})
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrEnded) {
-		err = s.gone()
+		err = s.markEnded()
 	}
 	if err != nil {
 		return s.fail(err)
@@ -90,13 +90,13 @@ func (s *Session) Renew(ctx context.Context) error {
 	return nil
 }
 
-// renew gives the visitor's session a new id. Changes that wait go on waiting, for the new session.
+// renew gives the visitor's session a new id. Recorded changes stay recorded, for the new session.
 func (s *Session) renew(ctx context.Context, renewal Renewal) error {
 	renewal.Now = s.manager.options.Now()
-	if s.present() == stateLive {
+	if s.parseCookies() == stateLive {
 		renewal.Known = &s.record
 	}
-	return s.each(func(ref reference) error {
+	return s.tryEach(func(ref reference) error {
 		ref, record, rest, err := s.manager.renew(ctx, ref, renewal, s.changes)
 		if err == nil {
 			s.adopt(ref, record)
@@ -106,9 +106,9 @@ func (s *Session) renew(ctx context.Context, renewal Renewal) error {
 	})
 }
 
-// Logout ends the session for good and removes the visitor's cookie. Without a session it does just the latter. Changes
-// that wait are dropped. A change that was refused before does not keep a visitor logged in: Logout ends the session, and
-// returns that error.
+// Logout ends the session and removes the visitor's cookie. If the visitor has no session, it only removes the cookie. It
+// drops changes that have not been sent. If an earlier change of the request failed, Logout still ends the session, and
+// returns the error of that change.
 func (s *Session) Logout(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,10 +117,10 @@ func (s *Session) Logout(ctx context.Context) error {
 
 func (s *Session) logout(ctx context.Context) error {
 	if s.manager == nil || s.begun {
-		return s.check()
+		return s.checkChangeable()
 	}
 	s.changes = nil
-	s.present()
+	s.parseCookies()
 	for _, ref := range s.refs {
 		if err := s.manager.end(ctx, ref); err != nil {
 			return s.fail(err)
@@ -131,13 +131,13 @@ func (s *Session) logout(ctx context.Context) error {
 	return s.failed
 }
 
-// LogoutEverywhere ends every session of the user who is logged in, this one last, so that a visitor can try again after
-// an error. ErrUnsupported means that the store can't list a user's sessions; then nothing is ended. See
-// Manager.EndUserSessions.
+// LogoutEverywhere ends every session of the user who is logged in, as Manager.EndUserSessions does. It ends the session of
+// this request last, so that the visitor can retry after an error. It returns ErrUnsupported, and ends nothing, if the store
+// can't list the sessions of a user.
 func (s *Session) LogoutEverywhere(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.check(); err != nil {
+	if err := s.checkChangeable(); err != nil {
 		return err
 	}
 	if err := s.read(ctx); err != nil {
@@ -151,10 +151,10 @@ func (s *Session) LogoutEverywhere(ctx context.Context) error {
 	return s.logout(ctx)
 }
 
-// UserSessions returns a page of the live sessions of the user who is logged in, about the newest first, and the cursor
-// of the next page: "" on the last. The first page has the cursor "". A page has at most limit sessions, or MaxPage; it
-// may have fewer, and still be followed by another. Nobody who is logged in has no sessions. ErrUnsupported means that
-// the store can't list them, ErrInvalid that the cursor is malformed.
+// UserSessions returns a page of the live sessions of the user who is logged in, approximately from the newest to the
+// oldest, and the cursor of the next page, which is "" on the last page. The cursor of the first page is "". A page has at
+// most limit sessions, and at most MaxPage; it may have fewer and still not be the last. If nobody is logged in, the list is
+// empty. UserSessions returns ErrUnsupported if the store can't list sessions, and ErrInvalid if the cursor is malformed.
 func (s *Session) UserSessions(ctx context.Context, cursor string, limit int) (list []Info, next string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,18 +172,18 @@ func (s *Session) UserSessions(ctx context.Context, cursor string, limit int) (l
 	return list, page.Next, nil
 }
 
-// LogoutOther ends another session of the user who is logged in. ErrNotFound means that the user has no session of that
-// id.
+// LogoutOther ends the session with the given id if it belongs to the user who is logged in. It returns ErrNotFound if the
+// user has no such session, and ErrUnsupported if the store can't list the sessions of a user.
 func (s *Session) LogoutOther(ctx context.Context, id ID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.check(); err != nil {
+	if err := s.checkChangeable(); err != nil {
 		return err
 	}
 	if err := s.read(ctx); err != nil {
 		return err
 	}
-	if !s.manager.promises.ByUser {
+	if !s.manager.promises.ListsByUser {
 		return fmt.Errorf("end a session of a user: %w (%s)", ErrUnsupported, s.manager.promises.Name)
 	}
 	if s.state != stateLive || s.record.User == "" {

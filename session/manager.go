@@ -11,31 +11,33 @@ import (
 
 // Options configure a Manager. The zero value of each field means its default.
 type Options struct {
-	// IdleTimeout ends a session that nobody has used for that long; default 30 minutes, at least 1 second.
+	// IdleTimeout is the time without use after which a session ends; default 30 minutes, at least 1 second.
 	IdleTimeout time.Duration
-	// Lifetime ends a session, used or not; default 24 hours, at least IdleTimeout.
+	// Lifetime is the time after its start at which a session ends even if it is in use; default 24 hours, at least
+	// IdleTimeout.
 	Lifetime time.Duration
-	// StoreTimeout bounds every store operation, up to a sixteenth early; default 800 ms, so that a visitor waits less than a
-	// second for a 503.
+	// StoreTimeout limits each store operation. An operation may time out up to a sixteenth earlier. The default is 800 ms,
+	// so that a visitor waits less than a second for a 503.
 	StoreTimeout time.Duration
-	// CookieName is the cookie's name after the prefix __Host-; default "session".
+	// CookieName is the name of the cookie after the prefix __Host-; default "session".
 	CookieName string
-	// PlainHTTP is for visitors that come without TLS: the cookie has neither the prefix __Host- nor Secure, since browsers
-	// would drop it. New logs that once.
+	// PlainHTTP is for visitors who connect without TLS: the cookie then has neither the prefix __Host- nor the attribute
+	// Secure, because browsers would drop it. New logs a warning.
 	PlainHTTP bool
-	// ErrorHandler answers a request whose changes couldn't be stored, instead of its handler. Nothing was sent yet. The
-	// response keeps a cookie of a session that has just started or got a new id.
-	// Default: plain text with StatusCode(err), and Retry-After when that is 503.
+	// ErrorHandler responds in place of a handler whose changes couldn't be stored. Nothing has been sent to the client yet.
+	// If the session has just started or got a new id, its cookie is already in the header.
+	// The default sends the status text with StatusCode(err), and Retry-After if that is 503.
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
-	// Observer is told of every store operation; default nobody.
+	// Observer receives every store operation; default none.
 	Observer Observer
-	// Logger gets what an operator should know; default slog.Default().
+	// Logger receives warnings for operators; default slog.Default().
 	Logger *slog.Logger
-	// Now is the clock; default time.Now.
+	// Now returns the current time; default time.Now.
 	Now func() time.Time
 }
 
-// A Manager gives each request its Session, and sends the session's changes before the first byte of the response.
+// A Manager gives each request its Session, and sends the session's changes before the first byte of the response. A server
+// needs one Manager per store. Its methods are safe for concurrent use.
 type Manager struct {
 	backend   backend
 	promises  Promises
@@ -44,16 +46,16 @@ type Manager struct {
 	deadlines deadlines
 }
 
-// New returns a Manager of the sessions in store, or an error that says which option is not allowed.
+// New returns a Manager that keeps sessions in store. It returns an error if an option is out of its range.
 func New(store Store, options Options) (*Manager, error) {
 	if users, ok := store.(UserStore); ok {
-		return newManager(inUserStore{serverSide{store}, users}, store.Promises(), options)
+		return newManager(serverSideUsers{serverSide{store}, users}, store.Promises(), options)
 	}
 	return newManager(serverSide{store}, store.Promises(), options)
 }
 
-// NewWithCodec returns a Manager of sessions that are with their visitors, or an error that says which option is not
-// allowed. StoreTimeout has no meaning for it.
+// NewWithCodec returns a Manager that keeps each session in its visitor's cookie, encoded by codec. It returns an error if
+// an option is out of its range. It ignores StoreTimeout.
 func NewWithCodec(codec Codec, options Options) (*Manager, error) {
 	return newManager(clientSide{codec}, codec.Promises(), options)
 }
@@ -65,7 +67,7 @@ func newManager(backend backend, promises Promises, options Options) (*Manager, 
 	setDefault(&options.CookieName, "session")
 	setDefault(&options.Logger, slog.Default())
 	if options.ErrorHandler == nil {
-		options.ErrorHandler = answerError
+		options.ErrorHandler = defaultErrorHandler
 	}
 	if options.Now == nil {
 		options.Now = time.Now
@@ -98,16 +100,16 @@ func setDefault[T comparable](option *T, value T) {
 	}
 }
 
-// isClientSide reports whether the sessions are in the visitors' cookies.
+// isClientSide reports whether sessions are kept in cookies.
 func (m *Manager) isClientSide() bool {
 	_, ok := m.backend.(clientSide)
 	return ok
 }
 
-// Promises returns what the Manager's store promises to keep.
+// Promises returns the promises of the Manager's store or codec.
 func (m *Manager) Promises() Promises { return m.promises }
 
-// Ping asks the store whether it answers, within StoreTimeout.
+// Ping returns nil if the store replies within StoreTimeout, and an error that wraps ErrUnavailable otherwise.
 func (m *Manager) Ping(ctx context.Context) error {
 	if err := m.backend.ping(m.deadlines.context(ctx, time.Now())); err != nil {
 		return fmt.Errorf("%w: ping %s: %w", ErrUnavailable, m.promises.Name, err)
@@ -115,10 +117,15 @@ func (m *Manager) Ping(ctx context.Context) error {
 	return nil
 }
 
-// StatusCode returns the HTTP status that answers an error of this package: 404 for a session that isn't there, 409 for
-// one that has ended meanwhile, 413 for one too large, 422 for a form that isn't allowed or a counter out of its range,
-// 501 for what the store can't do, 503 for a store that failed, where a retry can help. Every other error is a mistake of
-// the server's, 500.
+// StatusCode returns the HTTP status for an error of this package:
+//
+//   - 404 for ErrNotFound
+//   - 409 for ErrEnded
+//   - 413 for ErrTooLarge
+//   - 422 for ErrInvalid and ErrCounter
+//   - 501 for ErrUnsupported
+//   - 503 for ErrUnavailable, where a retry can help
+//   - 500 for every other error, since it is a fault of the server
 func StatusCode(err error) int {
 	switch {
 	case errors.Is(err, ErrUnavailable):
@@ -138,7 +145,7 @@ func StatusCode(err error) int {
 	}
 }
 
-func answerError(w http.ResponseWriter, _ *http.Request, err error) {
+func defaultErrorHandler(w http.ResponseWriter, _ *http.Request, err error) {
 	status := StatusCode(err)
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
@@ -146,11 +153,11 @@ func answerError(w http.ResponseWriter, _ *http.Request, err error) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// idleExpires is when a session used now ends unless it is used again.
+// idleExpires returns the IdleExpires of a session that is used at now.
 func (m *Manager) idleExpires(now time.Time) time.Time { return now.Add(m.options.IdleTimeout) }
 
-// needsTouch reports whether a session that was only read should be extended. To save writes, that is at most once per
-// tenth of the idle timeout, so that a session may end up to a tenth early.
+// needsTouch reports whether a session that was only read should be extended. To save writes, a session is extended at most
+// once per tenth of the idle timeout. A session may therefore end up to a tenth of the idle timeout early.
 func (m *Manager) needsTouch(r Record, now time.Time) bool {
-	return m.promises.Changes && m.idleExpires(now).Sub(r.IdleExpires) >= m.options.IdleTimeout/10
+	return m.promises.Mutable && m.idleExpires(now).Sub(r.IdleExpires) >= m.options.IdleTimeout/10
 }

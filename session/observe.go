@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// An Operation is one call of a store, as an Observer sees it.
+// An Operation describes one finished call of a store.
 type Operation struct {
 	Store    string // Promises.Name
 	Name     OperationName
 	Outcome  Outcome
-	Duration time.Duration // as the server saw it
-	Bytes    int           // Record.Size of the state that was sent or returned
+	Duration time.Duration // measured in this process
+	Bytes    int           // Record.Size of the session that was sent or returned
 }
 
-// An OperationName names an operation of a store.
+// An OperationName identifies an operation of a store.
 type OperationName string
 
 // The operations of a store.
@@ -23,13 +23,13 @@ const (
 	OperationCreate OperationName = "create"
 	OperationLoad   OperationName = "load"
 	OperationUpdate OperationName = "update"
-	OperationTouch  OperationName = "touch" // an update that only extends the session
+	OperationTouch  OperationName = "touch" // an update without changes, which extends the session
 	OperationRenew  OperationName = "renew"
 	OperationEnd    OperationName = "end"
-	OperationList   OperationName = "list" // a page of a user's sessions
+	OperationList   OperationName = "list" // one page of a user's sessions
 )
 
-// An Outcome says how an operation ended.
+// An Outcome classifies the result of an operation.
 type Outcome string
 
 // The outcomes of an operation.
@@ -44,9 +44,10 @@ const (
 	OutcomeUnavailable Outcome = "unavailable"
 )
 
-// An Observer is told of every store operation, for metrics. It is called on the request's goroutine: it must be quick
-// and safe for concurrent use. The context is the request's.
+// An Observer receives every store operation, for metrics. It is called on the request's goroutine, so it must be quick and
+// safe for concurrent use. ctx is the context of the request.
 type Observer interface {
+	// ObserveOperation is called once for each operation, after the operation has finished.
 	ObserveOperation(ctx context.Context, operation Operation)
 }
 

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// The Manager's calls of its backend. Each has its own time limit, is observed, and returns an error of this package.
+// This file has the Manager's calls of its backend. Each call has a time limit, is reported to the Observer, and returns
+// errors of this package.
 
 func (m *Manager) load(ctx context.Context, ref reference) (found reference, record Record, err error) {
 	err = m.observe(ctx, OperationLoad, &record, func(ctx context.Context) (err error) {
@@ -23,7 +24,7 @@ func (m *Manager) create(ctx context.Context, record Record) (ref reference, err
 		return ref, fmt.Errorf("create: %w: %d bytes, allowed are %d", ErrTooLarge, record.Size(), m.promises.MaxBytes)
 	}
 	err = m.observe(ctx, OperationCreate, &record, func(ctx context.Context) (err error) {
-		if ref, err = m.backend.fresh(ctx, reference{}); err == nil {
+		if ref, err = m.backend.newReference(ctx, reference{}); err == nil {
 			ref, err = m.backend.create(ctx, ref, record)
 		}
 		return err
@@ -31,7 +32,7 @@ func (m *Manager) create(ctx context.Context, record Record) (ref reference, err
 	return ref, err
 }
 
-// update sends changes; known is the state they meet, if the caller has read it.
+// update sends changes. known is the session as the caller has read it, or nil.
 func (m *Manager) update(ctx context.Context, ref reference, changes []Change, known *Record) (next reference, record Record, err error) {
 	now := m.options.Now()
 	update := Update{Now: now, IdleExpires: m.idleExpires(now), Changes: changes}
@@ -49,7 +50,8 @@ func (m *Manager) update(ctx context.Context, ref reference, changes []Change, k
 	return next, record, err
 }
 
-// checkSize spares the store a session that can't fit. The store checks what isn't known here.
+// checkSize returns ErrTooLarge for an update that is certain to exceed MaxBytes, so that the store is not called. The store
+// makes the exact check.
 func (m *Manager) checkSize(u Update, known *Record) error {
 	size := u.Size()
 	if known != nil && known.Size()+size > m.promises.MaxBytes {
@@ -65,12 +67,12 @@ func (m *Manager) checkSize(u Update, known *Record) error {
 	return nil
 }
 
-// renew gives a session a new id, and returns those of the changes that are not in it yet.
+// renew gives a session a new id, and returns the changes that have not been applied to it.
 func (m *Manager) renew(ctx context.Context, ref reference, renewal Renewal, changes []Change) (
 	next reference, record Record, rest []Change, err error,
 ) {
 	err = m.observe(ctx, OperationRenew, &record, func(ctx context.Context) error {
-		fresh, err := m.backend.fresh(ctx, ref)
+		fresh, err := m.backend.newReference(ctx, ref)
 		if err == nil {
 			next, record, rest, err = m.backend.renew(ctx, ref, fresh, renewal, changes)
 		}
@@ -79,7 +81,7 @@ func (m *Manager) renew(ctx context.Context, ref reference, renewal Renewal, cha
 	return next, record, rest, err
 }
 
-// end ends a session. It reports no error for one that is gone already.
+// end ends a session. It returns nil if there is no live session.
 func (m *Manager) end(ctx context.Context, ref reference) error {
 	err := m.observe(ctx, OperationEnd, &Record{}, func(ctx context.Context) error {
 		return m.backend.end(ctx, ref, m.options.Now())
@@ -90,10 +92,10 @@ func (m *Manager) end(ctx context.Context, ref reference) error {
 	return err
 }
 
-// userSessions returns a page of a user's sessions. The time limit bounds a page, not the list.
+// userSessions returns a page of a user's sessions. The time limit applies to each page, not to the whole list.
 func (m *Manager) userSessions(ctx context.Context, user, cursor string, limit int) (page Page, err error) {
 	users, ok := m.backend.(userBackend)
-	if !ok || !m.promises.ByUser {
+	if !ok || !m.promises.ListsByUser {
 		return page, fmt.Errorf("list the sessions of a user: %w (%s)", ErrUnsupported, m.promises.Name)
 	}
 	err = m.observe(ctx, OperationList, &Record{}, func(ctx context.Context) (err error) {
@@ -106,8 +108,9 @@ func (m *Manager) userSessions(ctx context.Context, user, cursor string, limit i
 	return page, err
 }
 
-// observe makes one call of the store. An error that is no answer becomes ErrUnavailable. The call is detached from the
-// client's cancellation: a change must not be lost with it, and watching for it costs a read more than it spares.
+// observe makes one call of the store and reports it to the Observer. An error that is not a reply of the store becomes
+// ErrUnavailable. The call is not cancelled with the request: a change must not be lost, and a read is too short for
+// cancellation to save anything.
 func (m *Manager) observe(ctx context.Context, name OperationName, record *Record, call func(context.Context) error) error {
 	start := time.Now()
 	err := call(m.deadlines.context(ctx, start))
@@ -122,28 +125,29 @@ func (m *Manager) observe(ctx context.Context, name OperationName, record *Recor
 	switch {
 	case err == nil:
 		return nil
-	case isAnswer(err):
+	case isReply(err):
 		return fmt.Errorf("%s session: %w", name, err)
 	default:
 		return fmt.Errorf("%s session: %w: %w", name, ErrUnavailable, err)
 	}
 }
 
-// checkTimes returns an error for a record with a time outside of the years 1 to 9999: the application could not write it
-// as JSON (RFC 3339), and no session has one.
+// checkTimes returns an error for a record with a time outside the years 1 to 9999, which JSON can't represent (RFC 3339).
+// Only a faulty store returns one.
 func checkTimes(r Record) error {
 	const first, last = -62135596800, 253402300799 // seconds of the Unix epoch
 	for _, t := range []time.Time{r.Created, r.Expires, r.IdleExpires} {
 		if seconds := t.Unix(); seconds < first || seconds > last {
-			return errors.New("the store answers with a time outside of the years 1 to 9999")
+			return errors.New("the store replied with a time outside the years 1 to 9999")
 		}
 	}
 	return nil
 }
 
-func isAnswer(err error) bool {
-	for _, answer := range []error{ErrNotFound, ErrEnded, ErrTooLarge, ErrCounter, ErrInvalid, ErrUnsupported} {
-		if errors.Is(err, answer) {
+// isReply reports whether err is a reply of the store rather than a failure.
+func isReply(err error) bool {
+	for _, reply := range []error{ErrNotFound, ErrEnded, ErrTooLarge, ErrCounter, ErrInvalid, ErrUnsupported} {
+		if errors.Is(err, reply) {
 			return true
 		}
 	}

@@ -10,38 +10,39 @@ import (
 	"sync"
 )
 
-// ErrHijackCookie means that a connection can't be hijacked because the response has to bring a new cookie, which a
-// hijacker may not send. Change the session in a request of its own before, or call WriteHeader with 101 first.
+// ErrHijackCookie means that a connection can't be hijacked because the response has to set a new cookie, and the code that
+// hijacks may not send it. Change the session in an earlier request, or call WriteHeader with 101 before Hijack.
 var ErrHijackCookie = errors.New("the session's new cookie can't be sent on a hijacked connection")
 
-// Handler gives every request of next its Session.
+// Handler returns a handler that calls next with a Session in the request's context.
 //
-// It sends the changes, and adds the session's cookie, when the response begins: at the first byte, at a Flush or a
-// Hijack, or when next returns. If next panics, the changes that have not been sent are dropped; a new cookie is in the
-// header of whatever a recovering handler outside answers. What a goroutine does to the session after the response has
-// begun fails with ErrResponseStarted.
+// When the response begins, it sends the recorded changes to the store and adds the session's cookie. A response begins with
+// its first byte, a Flush or a Hijack, or when next returns. If next panics, the changes that have not been sent are
+// dropped, and a new cookie stays in the header for the response of an outer handler that recovers. A change made after the
+// response has begun, for example by a goroutine, fails with ErrResponseStarted.
 func (m *Manager) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e := &responseWriter{Context: r.Context(), ResponseWriter: w, manager: m, request: r}
-		e.keepHeader()
-		defer e.abandon()
-		next.ServeHTTP(e, r.WithContext(e))
-		e.begin(http.StatusOK)
+		rw := &responseWriter{Context: r.Context(), ResponseWriter: w, manager: m, request: r}
+		rw.saveHeader()
+		defer rw.abandon()
+		next.ServeHTTP(rw, r.WithContext(rw))
+		rw.begin(http.StatusOK)
 	})
 }
 
-// A responseWriter is the context and the response of a request. A request that doesn't use its session costs nothing else.
+// A responseWriter is both the context and the http.ResponseWriter of a request, so that a request needs one allocation. It
+// creates the Session when a handler first asks for it.
 type responseWriter struct {
 	context.Context
 	http.ResponseWriter
-	manager *Manager
-	request *http.Request
-	outer   http.Header // what handlers outside have said of the response
+	manager     *Manager
+	request     *http.Request
+	outerHeader http.Header // content headers that outer handlers set
 
 	mu      sync.Mutex
-	session *Session // nil until it is asked for
+	session *Session // nil until a handler asks for it
 	begun   bool     // the response has begun
-	refused error    // why the ErrorHandler has answered: what the handler writes is dropped
+	failure error    // the error for which the ErrorHandler has responded; writes of the handler are dropped
 }
 
 var (
@@ -51,159 +52,161 @@ var (
 	_ io.StringWriter = (*responseWriter)(nil)
 )
 
-// Value finds the session.
-func (e *responseWriter) Value(key any) any {
+// Value returns the Session for the keys of this package.
+func (rw *responseWriter) Value(key any) any {
 	switch key := key.(type) {
 	case contextKey:
 	case managerKey:
-		if key.manager != e.manager {
-			return e.Context.Value(key)
+		if key.manager != rw.manager {
+			return rw.Context.Value(key)
 		}
 	default:
-		return e.Context.Value(key)
+		return rw.Context.Value(key)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.session == nil {
-		e.session = &Session{manager: e.manager, request: e.request, begun: e.begun}
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	if rw.session == nil {
+		rw.session = &Session{manager: rw.manager, request: rw.request, begun: rw.begun}
 	}
-	return e.session
+	return rw.session
 }
 
-// Unwrap is for http.ResponseController.
-func (e *responseWriter) Unwrap() http.ResponseWriter { return e.ResponseWriter }
+// Unwrap lets an http.ResponseController reach the wrapped writer.
+func (rw *responseWriter) Unwrap() http.ResponseWriter { return rw.ResponseWriter }
 
-func (e *responseWriter) WriteHeader(status int) {
+func (rw *responseWriter) WriteHeader(status int) {
 	if 100 <= status && status < 200 && status != http.StatusSwitchingProtocols {
-		e.ResponseWriter.WriteHeader(status) // informational: the response itself is still to come
+		rw.ResponseWriter.WriteHeader(status) // informational: the response itself is still to come
 		return
 	}
-	if e.begin(status) == nil {
-		e.ResponseWriter.WriteHeader(status)
+	if rw.begin(status) == nil {
+		rw.ResponseWriter.WriteHeader(status)
 	}
 }
 
-func (e *responseWriter) Write(p []byte) (int, error) {
-	if err := e.begin(http.StatusOK); err != nil {
+func (rw *responseWriter) Write(p []byte) (int, error) {
+	if err := rw.begin(http.StatusOK); err != nil {
 		return 0, err
 	}
-	return e.ResponseWriter.Write(p)
+	return rw.ResponseWriter.Write(p)
 }
 
-// WriteString spares io.WriteString a copy.
-func (e *responseWriter) WriteString(text string) (int, error) {
-	if err := e.begin(http.StatusOK); err != nil {
+// WriteString lets io.WriteString write without a copy.
+func (rw *responseWriter) WriteString(text string) (int, error) {
+	if err := rw.begin(http.StatusOK); err != nil {
 		return 0, err
 	}
-	return io.WriteString(e.ResponseWriter, text)
+	return io.WriteString(rw.ResponseWriter, text)
 }
 
-func (e *responseWriter) ReadFrom(r io.Reader) (int64, error) {
-	if err := e.begin(http.StatusOK); err != nil {
+func (rw *responseWriter) ReadFrom(r io.Reader) (int64, error) {
+	if err := rw.begin(http.StatusOK); err != nil {
 		return 0, err
 	}
-	return io.Copy(e.ResponseWriter, r)
+	return io.Copy(rw.ResponseWriter, r)
 }
 
-func (e *responseWriter) Flush() { e.FlushError() }
+func (rw *responseWriter) Flush() { rw.FlushError() }
 
-// FlushError is for http.ResponseController.
-func (e *responseWriter) FlushError() error {
-	if err := e.begin(http.StatusOK); err != nil {
+// FlushError lets an http.ResponseController flush and get the error.
+func (rw *responseWriter) FlushError() error {
+	if err := rw.begin(http.StatusOK); err != nil {
 		return err
 	}
-	return http.NewResponseController(e.ResponseWriter).Flush()
+	return http.NewResponseController(rw.ResponseWriter).Flush()
 }
 
-// Hijack sends the changes before it hands over the connection. When the response would have to bring a new cookie, it
-// fails with ErrHijackCookie, and the handler can still answer.
-func (e *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if err := e.beginHijack(); err != nil {
+// Hijack sends the changes before it hands over the connection. If the response has to set a new cookie, it fails with
+// ErrHijackCookie, and the handler can still respond.
+func (rw *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if err := rw.beginHijack(); err != nil {
 		return nil, nil, err
 	}
-	return http.NewResponseController(e.ResponseWriter).Hijack()
+	return http.NewResponseController(rw.ResponseWriter).Hijack()
 }
 
-func (e *responseWriter) beginHijack() error {
-	e.mu.Lock()
-	if e.session != nil && !e.begun {
-		if err := e.session.beforeHijack(); err != nil {
-			e.mu.Unlock()
+func (rw *responseWriter) beginHijack() error {
+	rw.mu.Lock()
+	if rw.session != nil && !rw.begun {
+		if err := rw.session.beforeHijack(); err != nil {
+			rw.mu.Unlock()
 			return err
 		}
 	}
-	e.mu.Unlock()
-	return e.begin(http.StatusSwitchingProtocols)
+	rw.mu.Unlock()
+	return rw.begin(http.StatusSwitchingProtocols)
 }
 
-// begin sends the changes, once. An error says why the handler's own response may not go out.
-func (e *responseWriter) begin(status int) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.session == nil || e.begun {
-		e.begun = true
-		return e.refused
+// begin sends the changes on its first call. If it returns an error, the ErrorHandler has responded in place of the handler.
+func (rw *responseWriter) begin(status int) error {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	if rw.session == nil || rw.begun {
+		rw.begun = true
+		return rw.failure
 	}
-	e.begun = true
-	e.refused = e.session.begin(status)
-	if e.refused != nil {
-		e.restoreHeader()
+	rw.begun = true
+	rw.failure = rw.session.begin(status)
+	if rw.failure != nil {
+		rw.restoreHeader()
 	}
-	e.session.finishHeader(e.Header())
-	if e.refused != nil {
-		e.manager.options.ErrorHandler(e.ResponseWriter, e.request, e.refused)
+	rw.session.setHeader(rw.Header())
+	if rw.failure != nil {
+		rw.manager.options.ErrorHandler(rw.ResponseWriter, rw.request, rw.failure)
 	}
-	return e.refused
+	return rw.failure
 }
 
-// abandon ends the response of a handler that panicked. The visitor still gets a new cookie, if somebody answers him.
-func (e *responseWriter) abandon() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.begun {
+// abandon drops the changes of a handler that panicked. It adds a new cookie to the header, for an outer handler that
+// recovers and responds.
+func (rw *responseWriter) abandon() {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	if rw.begun {
 		return
 	}
-	e.begun = true
-	if e.session != nil {
-		e.session.abandon()
-		e.session.finishHeader(e.Header())
+	rw.begun = true
+	if rw.session != nil {
+		rw.session.abandon()
+		rw.session.setHeader(rw.Header())
 	}
 }
 
-// ownHeaders are about the handler's own response, and wrong for that of an ErrorHandler.
-var ownHeaders = [...]string{
+// contentHeaders describe the handler's response and are wrong for the response of an ErrorHandler.
+var contentHeaders = [...]string{
 	"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Length", "Content-Type", "Etag", "Last-Modified", "Location",
 }
 
-// keepHeader keeps what handlers outside have said of the response, such as how they encode it.
-func (e *responseWriter) keepHeader() {
-	header := e.Header()
+// saveHeader saves the content headers that outer handlers set, such as a Content-Encoding.
+func (rw *responseWriter) saveHeader() {
+	header := rw.Header()
 	if len(header) == 0 {
 		return
 	}
-	for _, name := range ownHeaders {
+	for _, name := range contentHeaders {
 		if values, ok := header[name]; ok {
-			if e.outer == nil {
-				e.outer = http.Header{}
+			if rw.outerHeader == nil {
+				rw.outerHeader = http.Header{}
 			}
-			e.outer[name] = values
+			rw.outerHeader[name] = values
 		}
 	}
 }
 
-// restoreHeader takes back what the handler has said of a response that won't be sent.
-func (e *responseWriter) restoreHeader() {
-	header := e.Header()
-	for _, name := range ownHeaders {
+// restoreHeader removes the content headers of the handler, whose response won't be sent, and restores those of outer
+// handlers.
+func (rw *responseWriter) restoreHeader() {
+	header := rw.Header()
+	for _, name := range contentHeaders {
 		header.Del(name)
-		if values, ok := e.outer[name]; ok {
+		if values, ok := rw.outerHeader[name]; ok {
 			header[name] = values
 		}
 	}
 }
 
-// begin readies the session for a response of that status. An error says why the response can't be the handler's own: a
-// change failed, and the handler answers a success all the same.
+// begin prepares the session for a response with the given status: it sends the changes and extends the session. It returns
+// an error if a change failed and the handler would hide that: the change was recorded until now, or the status is below 400.
 func (s *Session) begin(status int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,14 +217,13 @@ func (s *Session) begin(status int) error {
 		return err
 	}
 	if status == http.StatusSwitchingProtocols && s.manager.isClientSide() {
-		return nil // the extended session would be a new cookie
+		return nil // extending it would need a new cookie
 	}
 	s.touch(ctx)
 	return nil
 }
 
-// touch extends a session that was only read. Nothing was promised to anybody yet: if it fails, the session ends when it
-// would have.
+// touch extends a session that was only read. It ignores errors: the session then keeps its old expiry.
 func (s *Session) touch(ctx context.Context) {
 	if s.state != stateLive || !s.manager.needsTouch(s.record, s.manager.options.Now()) {
 		return
@@ -231,7 +233,7 @@ func (s *Session) touch(ctx context.Context) {
 	}
 }
 
-// beforeHijack sends the changes while the handler can still answer otherwise.
+// beforeHijack sends the changes while the handler can still send an ordinary response.
 func (s *Session) beforeHijack() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -244,7 +246,7 @@ func (s *Session) beforeHijack() error {
 	return nil
 }
 
-// abandon drops the changes that were not sent.
+// abandon drops the changes that have not been sent.
 func (s *Session) abandon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

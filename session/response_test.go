@@ -18,7 +18,7 @@ import (
 
 var errStore = errors.New("connection refused")
 
-func TestAFailedCommitIsNoSuccess(t *testing.T) {
+func TestFailedCommitIsAnErrorResponse(t *testing.T) {
 	tests := []struct {
 		name    string
 		handler func(w http.ResponseWriter, r *http.Request, s *session.Session)
@@ -42,11 +42,11 @@ func TestAFailedCommitIsNoSuccess(t *testing.T) {
 		{"the handler flushes", func(w http.ResponseWriter, _ *http.Request, _ *session.Session) {
 			w.(http.Flusher).Flush()
 		}, 503},
-		{"the handler was told, and succeeds all the same", func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+		{"the handler ignores the error", func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 			s.Apply(r.Context())
 			io.WriteString(w, "done")
 		}, 503},
-		{"the handler was told, and answers", func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+		{"the handler responds with an error", func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 			if err := s.Apply(r.Context()); err != nil {
 				http.Error(w, "sorry", session.StatusCode(err)+1)
 			}
@@ -54,10 +54,10 @@ func TestAFailedCommitIsNoSuccess(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b := newBrowser(t, session.Options{})
+			b := newClient(t, session.Options{})
 			b.visit()
 			before := b.cookie
-			b.store.asked()
+			b.store.takeCalls()
 			b.store.fail["update"] = errStore
 			response := b.do(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 				visits.Add(r.Context(), 1)
@@ -65,25 +65,25 @@ func TestAFailedCommitIsNoSuccess(t *testing.T) {
 			})
 			body, _ := io.ReadAll(response.Body)
 			if response.StatusCode != test.status || strings.Contains(string(body), "done") {
-				t.Errorf("answered %d %q", response.StatusCode, body)
+				t.Errorf("response %d %q", response.StatusCode, body)
 			}
 			if response.Header.Get("Etag")+response.Header.Get("Location") != "" {
-				t.Errorf("headers of the handler's answer were sent: %v", response.Header)
+				t.Errorf("headers of the handler's response were sent: %v", response.Header)
 			}
 			if test.status == 503 && response.Header.Get("Retry-After") == "" {
 				t.Error("no Retry-After")
 			}
-			if got := b.store.asked(); got != "update" || b.cookie != before {
-				t.Errorf("asked %q, want one update and the cookie as it was", got)
+			if got := b.store.takeCalls(); got != "update" || b.cookie != before {
+				t.Errorf("store calls %q, want one update and the old cookie", got)
 			}
 		})
 	}
 }
 
-func TestAFailedReadIsAskedOnce(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestFailedReadIsNotRetried(t *testing.T) {
+	b := newClient(t, session.Options{})
 	b.visit()
-	b.store.asked()
+	b.store.takeCalls()
 	b.store.fail["load"] = errStore
 	b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 		for range 3 {
@@ -92,17 +92,17 @@ func TestAFailedReadIsAskedOnce(t *testing.T) {
 			}
 		}
 	})
-	if got := b.store.asked(); got != "load" {
-		t.Errorf("asked %q", got)
+	if got := b.store.takeCalls(); got != "load" {
+		t.Errorf("store calls %q, want one load", got)
 	}
 }
 
-func TestAHungStoreHoldsUpOnlyWhatNeedsIt(t *testing.T) {
-	b := newBrowser(t, session.Options{StoreTimeout: 500 * time.Millisecond})
+func TestHungStoreDelaysOnlyRequestsThatNeedIt(t *testing.T) {
+	b := newClient(t, session.Options{StoreTimeout: 500 * time.Millisecond})
 	b.visit()
 	b.store.hang = true
-	b.store.asked()
-	if response := b.do(func(http.ResponseWriter, *http.Request, *session.Session) {}); response.StatusCode != 200 || b.store.asked() != "" {
+	b.store.takeCalls()
+	if response := b.do(func(http.ResponseWriter, *http.Request, *session.Session) {}); response.StatusCode != 200 || b.store.takeCalls() != "" {
 		t.Errorf("untouched: status %d", response.StatusCode)
 	}
 	response := b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) { visits.Add(r.Context(), 1) })
@@ -111,33 +111,33 @@ func TestAHungStoreHoldsUpOnlyWhatNeedsIt(t *testing.T) {
 	}
 	b.store.hang = false
 	if n := b.visit(); n != 2 {
-		t.Errorf("after the store is back, the counter says %d, want 2", n)
+		t.Errorf("after the store has recovered, the counter is %d, want 2", n)
 	}
 }
 
-func TestATouchThatFailsHurtsNobody(t *testing.T) {
-	b := newBrowser(t, session.Options{IdleTimeout: time.Minute})
+func TestFailedTouchIsIgnored(t *testing.T) {
+	b := newClient(t, session.Options{IdleTimeout: time.Minute})
 	b.visit()
 	b.now = b.now.Add(30 * time.Second)
 	b.store.fail["touch"] = errStore
-	b.store.asked()
+	b.store.takeCalls()
 	response := b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) { visits.Get(r.Context()) })
-	if got := b.store.asked(); response.StatusCode != 200 || got != "load touch" {
-		t.Errorf("status %d, asked %q", response.StatusCode, got)
+	if got := b.store.takeCalls(); response.StatusCode != 200 || got != "load touch" {
+		t.Errorf("status %d, store calls %q", response.StatusCode, got)
 	}
 }
 
-func TestChangesComeBeforeTheFirstByte(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestChangesAreSentBeforeTheFirstByte(t *testing.T) {
+	b := newClient(t, session.Options{})
 	b.do(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		visits.Add(r.Context(), 1)
 		w.WriteHeader(http.StatusEarlyHints)
-		if got := b.store.asked(); got != "" {
-			t.Errorf("asked %q before the response", got)
+		if got := b.store.takeCalls(); got != "" {
+			t.Errorf("store calls %q before the response, want none", got)
 		}
 		io.WriteString(w, "x")
-		if got := b.store.asked(); got != "create" {
-			t.Errorf("asked %q with the first byte", got)
+		if got := b.store.takeCalls(); got != "create" {
+			t.Errorf("store calls %q with the first byte, want one create", got)
 		}
 		visits.Add(r.Context(), 1)
 		for name, err := range map[string]error{"add": s.Apply(r.Context()), "login": s.Login(r.Context(), "ada"), "logout": s.Logout(r.Context())} {
@@ -152,7 +152,7 @@ func TestChangesComeBeforeTheFirstByte(t *testing.T) {
 }
 
 func TestResponsesOfSessionsAreNotCached(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+	b := newClient(t, session.Options{})
 	b.visit()
 	response := b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) { s.User(r.Context()) })
 	if response.Header.Get("Cache-Control") != "no-store" || response.Header.Get("Vary") != "Cookie" {
@@ -164,8 +164,8 @@ func TestResponsesOfSessionsAreNotCached(t *testing.T) {
 	}
 }
 
-func TestRenewalThatFailsLeavesTheSessionAsItWas(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestFailedLoginKeepsTheOldSession(t *testing.T) {
+	b := newClient(t, session.Options{})
 	b.visit()
 	before := *b.cookie
 	b.store.fail["renew"] = errStore
@@ -179,12 +179,12 @@ func TestRenewalThatFailsLeavesTheSessionAsItWas(t *testing.T) {
 		t.Errorf("status %d, cookie %v", response.StatusCode, b.cookie)
 	}
 	if n := b.visit(); n != 2 {
-		t.Errorf("the counter says %d, want 2", n)
+		t.Errorf("the counter is %d, want 2", n)
 	}
 }
 
 func TestRenewNeverUndoesALogout(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+	b := newClient(t, session.Options{})
 	b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) { s.Login(r.Context(), "ada") })
 	logoutElsewhere := func() {
 		cookie := *b.cookie
@@ -206,9 +206,9 @@ func TestRenewNeverUndoesALogout(t *testing.T) {
 }
 
 func TestSessionsOfAUser(t *testing.T) {
-	one := newBrowser(t, session.Options{})
+	one := newClient(t, session.Options{})
 	two := *one
-	login := func(b *browser) {
+	login := func(b *client) {
 		b.now = b.now.Add(time.Second)
 		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) { s.Login(r.Context(), "ada") })
 	}
@@ -229,7 +229,7 @@ func TestSessionsOfAUser(t *testing.T) {
 			t.Fatalf("others: %+v", others)
 		}
 		if err := s.LogoutOther(r.Context(), session.ID{}); !errors.Is(err, session.ErrNotFound) {
-			t.Errorf("logout of nobody's session: %v", err)
+			t.Errorf("logout of an unknown session: %v", err)
 		}
 		if err := s.LogoutOther(r.Context(), others[0].ID); err != nil {
 			t.Error(err)
@@ -250,11 +250,11 @@ func TestSessionsOfAUser(t *testing.T) {
 	})
 }
 
-// TestRealConnections is what httptest.ResponseRecorder can't show: streaming and hijacking through the middleware.
+// TestRealConnections tests streaming and hijacking, which httptest.ResponseRecorder doesn't support.
 func TestRealConnections(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+	b := newClient(t, session.Options{})
 	b.visit()
-	b.store.asked()
+	b.store.takeCalls()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) {
 		visits.Add(r.Context(), 1)
@@ -291,16 +291,16 @@ func TestRealConnections(t *testing.T) {
 		if string(body) != want {
 			t.Errorf("%s: got %q", path, body)
 		}
-		if got := b.store.asked(); got != "update" {
-			t.Errorf("%s: asked %q", path, got)
+		if got := b.store.takeCalls(); got != "update" {
+			t.Errorf("%s: store calls %q", path, got)
 		}
 	}
 }
 
-// TestAcknowledgedMeansStored has clients that give up half way: their changes are stored nevertheless.
+// TestAcknowledgedMeansStored sends changes from clients that disconnect before the response. The changes must be stored.
 func TestAcknowledgedMeansStored(t *testing.T) {
 	const writes = 20
-	b := newBrowser(t, session.Options{Logger: slog.New(slog.DiscardHandler)})
+	b := newClient(t, session.Options{Logger: slog.New(slog.DiscardHandler)})
 	b.visit()
 	left := make(chan struct{}, writes)
 	done := make(chan struct{}, writes)
@@ -328,6 +328,6 @@ func TestAcknowledgedMeansStored(t *testing.T) {
 		<-done
 	}
 	if n := b.visit(); n != writes+2 {
-		t.Errorf("the counter says %d, want %d", n, writes+2)
+		t.Errorf("the counter is %d, want %d", n, writes+2)
 	}
 }

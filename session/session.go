@@ -10,56 +10,59 @@ import (
 	"time"
 )
 
-// Errors of handlers that use the package wrongly.
+// Errors of handlers that use the package incorrectly.
 var (
-	// ErrResponseStarted means that the response has begun, so that it can no longer acknowledge a change.
+	// ErrResponseStarted means that a handler changed the session after its response had begun. The response can no longer
+	// report whether the change was stored.
 	ErrResponseStarted = errors.New("the response has started: session changes come before its first byte")
-	// ErrNoMiddleware means that the handler runs without Manager.Handler around it.
+	// ErrNoMiddleware means that Manager.Handler does not wrap the handler.
 	ErrNoMiddleware = errors.New("no session in the context: wrap the handler with Manager.Handler")
 )
 
-// A Session is a request's view of its visitor's session. Its methods and those of the keys are safe for concurrent use.
+// A Session is the session of the visitor who sent a request, during that request. Its methods, and the methods of Key and
+// Counter, are safe for concurrent use.
 //
-// A Session asks the store nothing until a handler reads. It keeps changes until the handler reads again, calls Apply, or
-// begins its response. A visitor without a session gets one with the first change that stores something. A request reads
-// the session once: a handler that runs for long, such as a stream, does not see that the session ends meanwhile.
+// A Session does not call the store before a handler reads it. It records changes, and sends them when the handler reads
+// again, calls Apply, or begins its response. If the visitor has no session, the first change that stores a value creates
+// one. A request reads the session once: a long-running handler, such as a stream, does not notice that the session ends
+// meanwhile.
 //
-// A change that is refused or fails sticks: every later read or change of the request returns its error, and the response
-// is an error too, even if the handler ignores it.
+// If a change is refused or fails, every later read or change of the request returns its error. The response is then an
+// error too, even if the handler ignores the error.
 type Session struct {
 	manager *Manager
 	request *http.Request
 
-	mu      sync.Mutex
-	state   state
-	refs    []reference  // by which the visitor refers to the session: one, or several while nobody knows which is live
-	one     [1]reference // where refs usually is, without an allocation
-	record  Record       // in stateLive
-	readErr error        // of the read: the store is asked once a request
-	failed  error        // of the first change, login or logout that failed
-	changes []Change     // not sent yet
-	cookie  string       // the Set-Cookie line that the response must have; empty for none
-	begun   bool         // the response has begun
+	mu        sync.Mutex
+	state     state
+	refs      []reference  // from the request's cookies: one, or several until it is known which of them is live
+	inlineRef [1]reference // backs refs when it has one element, to save an allocation
+	record    Record       // valid in stateLive
+	readErr   error        // error of the read; the store is read once per request
+	failed    error        // error of the first change, login or logout that failed
+	changes   []Change     // recorded, not yet sent
+	cookie    string       // Set-Cookie line for the response; empty for none
+	begun     bool         // the response has begun
 }
 
-// A state says how much a Session knows about the visitor's session.
+// A state is how much a Session knows about the visitor's session.
 type state uint8
 
 const (
-	stateNew    state = iota // the request's cookies have not been looked at
-	stateUnread              // the visitor has a cookie, and the store has not answered what it refers to
+	stateNew    state = iota // the request's cookies have not been parsed
+	stateUnread              // the request has a session cookie, and the store has not been read
 	stateNone                // the visitor has no session
-	stateLive                // the visitor has one: record
-	stateEnded               // the visitor's session ended a moment ago
+	stateLive                // the visitor has a live session, in Session.record
+	stateEnded               // the visitor's session ended within EndedFor
 )
 
 type contextKey struct{}
 
-// managerKey finds the session of one of several Managers around a handler.
+// A managerKey is the context key of the session of one Manager.
 type managerKey struct{ manager *Manager }
 
-// From returns the Session of the request that ctx belongs to, of the innermost Manager around the handler. Without
-// Manager.Handler, every method of the returned Session fails with ErrNoMiddleware.
+// From returns the Session of the request that ctx belongs to. If several Managers wrap the handler, it is the session of
+// the innermost one. If none does, every method of the returned Session fails with ErrNoMiddleware.
 func From(ctx context.Context) *Session {
 	if s, ok := ctx.Value(contextKey{}).(*Session); ok {
 		return s
@@ -67,8 +70,8 @@ func From(ctx context.Context) *Session {
 	return &Session{failed: ErrNoMiddleware}
 }
 
-// Context returns a copy of ctx in which From and the keys find the session of m. It is for handlers inside several
-// Managers, which have cookies of different names.
+// Context returns a copy of ctx in which From and the keys use the session of m. Handlers that several Managers wrap need
+// it. Those Managers must have different cookie names.
 func (m *Manager) Context(ctx context.Context) context.Context {
 	if s, ok := ctx.Value(managerKey{m}).(*Session); ok {
 		return context.WithValue(ctx, contextKey{}, s)
@@ -76,21 +79,21 @@ func (m *Manager) Context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, contextKey{}, &Session{failed: ErrNoMiddleware})
 }
 
-// From returns the request's session of m. See Context.
+// From returns the request's session of m. It is short for From(m.Context(ctx)).
 func (m *Manager) From(ctx context.Context) *Session { return From(m.Context(ctx)) }
 
 // Info describes a session.
 type Info struct {
 	ID        ID
-	User      string // empty: nobody is logged in
-	UserAgent string
-	Created   time.Time
-	Expires   time.Time // unless it is used before, or at the latest
-	LastSeen  time.Time // to a tenth of the idle timeout
-	Current   bool      // it is the request's own
+	User      string    // the user who is logged in; empty if nobody is
+	UserAgent string    // of the browser that started the session, at most 200 bytes
+	Created   time.Time // when the session started
+	Expires   time.Time // when the session ends if it is not used again
+	LastSeen  time.Time // up to a tenth of the idle timeout before the last use
+	Current   bool      // the session belongs to the current request
 }
 
-// Info returns the session's description, and false when the visitor has none.
+// Info returns a description of the session. It returns false if the visitor has no live session.
 func (s *Session) Info(ctx context.Context) (Info, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,20 +103,20 @@ func (s *Session) Info(ctx context.Context) (Info, bool, error) {
 	return s.manager.info(s.refs[0].id, s.record, true), true, nil
 }
 
-// User returns the name of the user who is logged in, or "".
+// User returns the name of the user who is logged in, or "" if nobody is.
 func (s *Session) User(ctx context.Context) (string, error) {
 	info, _, err := s.Info(ctx)
 	return info.User, err
 }
 
-// Apply sends the recorded changes now instead of with the first byte of the response.
+// Apply sends the recorded changes to the store now. Without Apply they are sent before the first byte of the response.
 func (s *Session) Apply(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.apply(ctx)
 }
 
-// value returns the JSON of a key, "" when it isn't there.
+// value returns the JSON value of a key, or "" if the session does not have the key.
 func (s *Session) value(ctx context.Context, key string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,33 +134,33 @@ func (s *Session) values(ctx context.Context) (map[string]string, error) {
 	return s.record.Values, err
 }
 
-// change records a change, or the error that it is refused with.
+// change records a change. If err is not nil, it records err as the session's failure instead.
 func (s *Session) change(c Change, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.check() != nil {
+	if s.checkChangeable() != nil {
 		return
 	}
 	if err == nil {
 		err = checkKey(c.Key)
 	}
 	if err == nil {
-		s.changes, err = record(s.changes, c)
+		s.changes, err = appendChange(s.changes, c)
 	}
 	if err != nil {
 		s.fail(err)
 	}
 }
 
-// check returns why nothing more can be changed in this request, nil if it can.
-func (s *Session) check() error {
+// checkChangeable returns an error if this request can no longer change the session.
+func (s *Session) checkChangeable() error {
 	if s.failed == nil && s.begun {
 		s.failed = ErrResponseStarted
 	}
 	return s.failed
 }
 
-// fail makes the error stick, unless another did before, and drops the changes that wait.
+// fail records the first failure of the request, drops the changes not yet sent, and returns the recorded failure.
 func (s *Session) fail(err error) error {
 	if s.failed == nil {
 		s.failed = err
@@ -166,7 +169,8 @@ func (s *Session) fail(err error) error {
 	return s.failed
 }
 
-// read makes the session's state known. Changes that wait are sent, and bring it back with them.
+// read reads the session once per request. If changes are recorded, it sends them instead: the store replies with the new
+// state.
 func (s *Session) read(ctx context.Context) error {
 	if s.failed != nil && !errors.Is(s.failed, ErrResponseStarted) {
 		return s.failed
@@ -174,10 +178,10 @@ func (s *Session) read(ctx context.Context) error {
 	if len(s.changes) > 0 {
 		return s.apply(ctx)
 	}
-	if s.present() != stateUnread || s.readErr != nil {
+	if s.parseCookies() != stateUnread || s.readErr != nil {
 		return s.readErr
 	}
-	err := s.each(func(ref reference) error {
+	err := s.tryEach(func(ref reference) error {
 		ref, record, err := s.manager.load(ctx, ref)
 		if err == nil {
 			s.adopt(ref, record)
@@ -195,18 +199,18 @@ func (s *Session) read(ctx context.Context) error {
 	return s.readErr
 }
 
-// maxCookies bounds how many cookies of the session's name are looked at: a browser has one, or a few when the name was
-// used on other paths or by a parent domain.
+// maxCookies bounds the session cookies that are used per request. A browser sends more than one if the same name was set
+// on another path or by a parent domain.
 const maxCookies = 3
 
-// present looks at the visitor's cookies, once, and returns the state.
-func (s *Session) present() state {
+// parseCookies reads the references from the request's cookies, on its first call, and returns the state.
+func (s *Session) parseCookies() state {
 	if s.state != stateNew {
 		return s.state
 	}
-	s.state, s.refs = stateNone, s.one[:0]
+	s.state, s.refs = stateNone, s.inlineRef[:0]
 	for _, cookie := range s.request.CookiesNamed(s.manager.cookie) {
-		if ref, ok := s.manager.backend.refer(cookie.Value); ok && len(s.refs) < maxCookies {
+		if ref, ok := s.manager.backend.parse(cookie.Value); ok && len(s.refs) < maxCookies {
 			s.refs = append(s.refs, ref)
 			s.state = stateUnread
 		}
@@ -214,9 +218,9 @@ func (s *Session) present() state {
 	return s.state
 }
 
-// each calls f with one reference after the other until one refers to a session. When none does, it returns ErrEnded if
-// one of the sessions has ended, else ErrNotFound.
-func (s *Session) each(f func(reference) error) error {
+// tryEach calls f with each reference until f returns anything other than ErrNotFound or ErrEnded. If f never does, it
+// returns ErrEnded if one of the sessions has ended, and ErrNotFound otherwise.
+func (s *Session) tryEach(f func(reference) error) error {
 	gone := ErrNotFound
 	for _, ref := range s.refs {
 		err := f(ref)
@@ -241,29 +245,29 @@ func (s *Session) apply(ctx context.Context) error {
 	}
 	changes := s.changes
 	s.changes = nil
-	if err := s.store(ctx, changes); err != nil {
+	if err := s.sendChanges(ctx, changes); err != nil {
 		return s.fail(err)
 	}
 	return nil
 }
 
-func (s *Session) store(ctx context.Context, changes []Change) error {
-	if !s.manager.promises.Changes {
+func (s *Session) sendChanges(ctx context.Context, changes []Change) error {
+	if !s.manager.promises.Mutable {
 		return fmt.Errorf("change a session after its start: %w (%s)", ErrUnsupported, s.manager.promises.Name)
 	}
-	s.present()
+	s.parseCookies()
 	if s.state == stateEnded {
 		return ErrEnded
 	}
-	// A read that found nothing may have been out of date, unless the store promises otherwise.
+	// Without ReadYourWrites, a read that found no session may have been stale.
 	if s.state == stateNone && (len(s.refs) == 0 || s.manager.promises.ReadYourWrites) {
-		return s.start(ctx, changes)
+		return s.startSession(ctx, changes)
 	}
 	var known *Record
 	if s.state == stateLive {
 		known = &s.record
 	}
-	err := s.each(func(ref reference) error {
+	err := s.tryEach(func(ref reference) error {
 		ref, record, err := s.manager.update(ctx, ref, changes, known)
 		if err == nil {
 			s.adopt(ref, record)
@@ -273,23 +277,23 @@ func (s *Session) store(ctx context.Context, changes []Change) error {
 	switch {
 	case errors.Is(err, ErrNotFound) && s.state != stateLive:
 		s.state = stateNone // the cookie outlived its session
-		return s.start(ctx, changes)
+		return s.startSession(ctx, changes)
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrEnded):
-		return s.gone()
+		return s.markEnded()
 	default:
 		return err
 	}
 }
 
-// gone notes that the session ended while this request was using it. The cookie stays as it is: a login in another tab
-// may just have replaced it.
-func (s *Session) gone() error {
+// markEnded records that the session ended while this request was using it. It does not remove the cookie, because a login
+// in another tab may have replaced it a moment before.
+func (s *Session) markEnded() error {
 	s.record, s.state = Record{}, stateEnded
 	return ErrEnded
 }
 
-// start gives a visitor who has none a session, if the changes store anything.
-func (s *Session) start(ctx context.Context, changes []Change) error {
+// startSession creates a session for a visitor who has none, unless the changes leave it empty.
+func (s *Session) startSession(ctx context.Context, changes []Change) error {
 	values, err := Apply(nil, changes)
 	if err != nil || len(values) == 0 {
 		return err
@@ -307,8 +311,8 @@ func (s *Session) create(ctx context.Context, record Record) error {
 	return err
 }
 
-// adopt makes a session that was just read or written the request's own. The response brings its cookie where that is
-// new.
+// adopt makes a session that was just read or written the session of this request. The response sets its cookie if the
+// visitor does not have it yet.
 func (s *Session) adopt(ref reference, record Record) {
 	known := false
 	for _, old := range s.refs {
@@ -317,11 +321,11 @@ func (s *Session) adopt(ref reference, record Record) {
 	if !known {
 		s.setCookie(ref.value, record.Expires.Sub(s.manager.options.Now()))
 	}
-	s.one[0] = ref
-	s.state, s.refs, s.record, s.readErr = stateLive, s.one[:], record, nil
+	s.inlineRef[0] = ref
+	s.state, s.refs, s.record, s.readErr = stateLive, s.inlineRef[:], record, nil
 }
 
-// setCookie has the response set the session's cookie. A response that has begun can't: then there is no change either.
+// setCookie sets the session's cookie on the response. It is called only before the response begins.
 func (s *Session) setCookie(value string, lifetime time.Duration) {
 	cookie := http.Cookie{
 		Name: s.manager.cookie, Value: value, Path: "/", MaxAge: int(lifetime.Round(time.Second) / time.Second),
@@ -330,19 +334,20 @@ func (s *Session) setCookie(value string, lifetime time.Duration) {
 	s.cookie = cookie.String()
 }
 
-// newRecord returns a session that starts now, without values. A session that can't change can't be extended either.
+// newRecord returns the record of a session that starts now, without values. If the store's sessions are not mutable, they
+// can't be extended, and the session lasts for its whole Lifetime.
 func (m *Manager) newRecord(r *http.Request, user string) Record {
 	now := m.options.Now()
-	record := Record{User: user, UserAgent: shorten(r.UserAgent()), Created: now, Expires: now.Add(m.options.Lifetime)}
+	record := Record{User: user, UserAgent: truncateUserAgent(r.UserAgent()), Created: now, Expires: now.Add(m.options.Lifetime)}
 	record.IdleExpires = record.Expires
-	if m.promises.Changes {
+	if m.promises.Mutable {
 		record.IdleExpires = m.idleExpires(now)
 	}
 	return record
 }
 
-// shorten makes a user agent 200 bytes of UTF-8 at most: any bytes may come from a client.
-func shorten(agent string) string {
-	const most = 200
-	return strings.ToValidUTF8(agent[:min(len(agent), most)], "")
+// truncateUserAgent returns at most 200 bytes of a User-Agent header, without bytes that are not UTF-8.
+func truncateUserAgent(agent string) string {
+	const maxBytes = 200
+	return strings.ToValidUTF8(agent[:min(len(agent), maxBytes)], "")
 }

@@ -18,8 +18,8 @@ func TestStoreOperations(t *testing.T) {
 	tests := []struct {
 		name    string
 		handler func(w http.ResponseWriter, r *http.Request, s *session.Session)
-		fresh   string // by a visitor without a session
-		known   string // by one with
+		fresh   string // store calls for a visitor without a session
+		known   string // store calls for a visitor with a session
 	}{
 		{"untouched", func(http.ResponseWriter, *http.Request, *session.Session) {}, "", ""},
 		{"read", read, "", "load"},
@@ -45,49 +45,49 @@ func TestStoreOperations(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b := newBrowser(t, session.Options{})
+			b := newClient(t, session.Options{})
 			b.do(test.handler)
-			if got := b.store.asked(); got != test.fresh {
-				t.Errorf("without a session: asked %q, want %q", got, test.fresh)
+			if got := b.store.takeCalls(); got != test.fresh {
+				t.Errorf("without a session: store calls %q, want %q", got, test.fresh)
 			}
-			b = newBrowser(t, session.Options{})
+			b = newClient(t, session.Options{})
 			b.visit()
-			b.store.asked()
+			b.store.takeCalls()
 			b.do(test.handler)
-			if got := b.store.asked(); got != test.known {
-				t.Errorf("with a session: asked %q, want %q", got, test.known)
+			if got := b.store.takeCalls(); got != test.known {
+				t.Errorf("with a session: store calls %q, want %q", got, test.known)
 			}
 		})
 	}
 }
 
-func TestMalformedCookiesCostNothing(t *testing.T) {
+func TestMalformedCookiesCauseNoStoreCall(t *testing.T) {
 	for _, value := range []string{"", "x", strings.Repeat("A", 42), strings.Repeat("A", 44), strings.Repeat("A", 42) + "B", strings.Repeat("!", 43), strings.Repeat("A", 5000)} {
-		b := newBrowser(t, session.Options{})
+		b := newClient(t, session.Options{})
 		b.cookie = &http.Cookie{Name: "__Host-session", Value: value}
 		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 			if n, err := visits.Get(r.Context()); n != 0 || err != nil {
 				t.Errorf("%q: got %d, %v", value, n, err)
 			}
 		})
-		if got := b.store.asked(); got != "" {
-			t.Errorf("%q: asked %q", value, got)
+		if got := b.store.takeCalls(); got != "" {
+			t.Errorf("%q: store calls %q, want none", value, got)
 		}
 	}
 }
 
-func TestAnInventedIDIsNeverAdopted(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestInventedIDIsNeverAdopted(t *testing.T) {
+	b := newClient(t, session.Options{})
 	invented := strings.Repeat("A", 43)
 	b.cookie = &http.Cookie{Name: "__Host-session", Value: invented}
 	b.visit()
-	if got := b.store.asked(); got != "update create" || b.cookie.Value == invented {
-		t.Errorf("asked %q, cookie %q", got, b.cookie.Value)
+	if got := b.store.takeCalls(); got != "update create" || b.cookie.Value == invented {
+		t.Errorf("store calls %q, cookie %q", got, b.cookie.Value)
 	}
 }
 
-func TestTheStoreNeverSeesTheCookie(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestStoreNeverSeesTheCookie(t *testing.T) {
+	b := newClient(t, session.Options{})
 	b.visit()
 	for _, id := range b.store.ids {
 		if id.String() == b.cookie.Value || len(b.cookie.Value) != 43 {
@@ -100,7 +100,7 @@ func TestCookie(t *testing.T) {
 	const attributes = "; Path=/; Max-Age=86400; HttpOnly; "
 	for plain, want := range map[bool]string{false: "__Host-session=…" + attributes + "Secure; SameSite=Lax", true: "session=…" + attributes + "SameSite=Lax"} {
 		var log strings.Builder
-		b := newBrowser(t, session.Options{PlainHTTP: plain, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		b := newClient(t, session.Options{PlainHTTP: plain, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		for range 3 {
 			b.cookie = nil
 			b.visit()
@@ -115,75 +115,75 @@ func TestCookie(t *testing.T) {
 }
 
 func TestIdleExtensionIsThrottled(t *testing.T) {
-	b := newBrowser(t, session.Options{IdleTimeout: 100 * time.Second})
+	b := newClient(t, session.Options{IdleTimeout: 100 * time.Second})
 	b.visit()
-	b.store.asked()
+	b.store.takeCalls()
 	var touches, loads int
 	for range 50 { // a read every 2 s, over one idle timeout
 		b.now = b.now.Add(2 * time.Second)
 		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 			if n, _ := visits.Get(r.Context()); n != 1 {
-				t.Fatalf("the session is gone after %v", b.now)
+				t.Fatalf("the session has ended at %v, want it live", b.now)
 			}
 		})
-		asked := b.store.asked()
-		touches += strings.Count(asked, "touch")
-		loads += strings.Count(asked, "load")
+		calls := b.store.takeCalls()
+		touches += strings.Count(calls, "touch")
+		loads += strings.Count(calls, "load")
 	}
 	if touches != 10 || loads != 50 {
 		t.Errorf("%d touches and %d loads, want 10 and 50", touches, loads)
 	}
 	b.now = b.now.Add(100 * time.Second)
 	if n := b.visit(); n != 1 {
-		t.Errorf("after the idle timeout the counter says %d, want a new session", n)
+		t.Errorf("after the idle timeout the counter is %d, want 1 in a new session", n)
 	}
 }
 
 func TestLifetimeEndsABusySession(t *testing.T) {
-	b := newBrowser(t, session.Options{IdleTimeout: time.Minute, Lifetime: 10 * time.Minute})
+	b := newClient(t, session.Options{IdleTimeout: time.Minute, Lifetime: 10 * time.Minute})
 	for i := range 20 {
 		if n, want := b.visit(), int64(i+1); n != want {
-			t.Fatalf("visit %d says %d", want, n)
+			t.Fatalf("the counter after visit %d is %d", want, n)
 		}
 		b.now = b.now.Add(30 * time.Second)
 	}
 	if n := b.visit(); n != 1 {
-		t.Errorf("after the lifetime the counter says %d, want a new session", n)
+		t.Errorf("after the lifetime the counter is %d, want 1 in a new session", n)
 	}
 }
 
 func TestTooLargeIsNotSent(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+	b := newClient(t, session.Options{})
 	b.visit()
-	b.store.asked()
+	b.store.takeCalls()
 	response := b.do(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		theme.Set(r.Context(), strings.Repeat("x", 500_000))
 		visits.Add(r.Context(), 1)
 	})
-	if got := b.store.asked(); response.StatusCode != http.StatusRequestEntityTooLarge || got != "" {
-		t.Errorf("status %d, asked %q", response.StatusCode, got)
+	if got := b.store.takeCalls(); response.StatusCode != http.StatusRequestEntityTooLarge || got != "" {
+		t.Errorf("status %d, store calls %q", response.StatusCode, got)
 	}
 	if n := b.visit(); n != 2 {
-		t.Errorf("the counter says %d, want 2: the old state stands", n)
+		t.Errorf("the counter is %d, want 2: the session is unchanged", n)
 	}
 }
 
-func TestBadUsersAreRefused(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestBadUserNamesAreRefused(t *testing.T) {
+	b := newClient(t, session.Options{})
 	for _, user := range []string{"", strings.Repeat("u", 257), "\xff"} {
 		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 			if err := s.Login(r.Context(), user); err == nil {
-				t.Errorf("user %q was taken", user)
+				t.Errorf("login of user %q succeeded, want an error", user)
 			}
 		})
 	}
-	if got := b.store.asked(); got != "" {
-		t.Errorf("asked %q", got)
+	if got := b.store.takeCalls(); got != "" {
+		t.Errorf("store calls %q, want none", got)
 	}
 }
 
-func TestAUserAgentIsShortenedToText(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestUserAgentIsTruncated(t *testing.T) {
+	b := newClient(t, session.Options{})
 	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	r.Header.Set("User-Agent", "\xff"+strings.Repeat("ü", 150))
 	b.manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -217,7 +217,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		{IdleTimeout: time.Millisecond}, {IdleTimeout: time.Hour, Lifetime: time.Minute}, {CookieName: "a b"}, {StoreTimeout: -1},
 	} {
 		if _, err := session.New(memory.New(), options); err == nil {
-			t.Errorf("%+v was taken", options)
+			t.Errorf("New accepted %+v, want an error", options)
 		}
 	}
 }

@@ -6,88 +6,90 @@ import (
 	"time"
 )
 
-// Errors that a Store answers with, and that reach handlers. Every other error of a store is taken for a failure of the
-// store and reaches handlers as ErrUnavailable. See StatusCode for the HTTP status of each.
+// Errors of a Store that reach handlers. Any other error of a store counts as a failure of the store and reaches handlers
+// as ErrUnavailable. StatusCode returns the HTTP status of each.
 var (
-	// ErrNotFound means that there is no live session of that id.
+	// ErrNotFound means that no live session has this id.
 	ErrNotFound = errors.New("session not found")
-	// ErrEnded means that the session was ended, by logout or by renewal of its id, within the last EndedFor or while this
+	// ErrEnded means that the session was ended by a logout or a renewal, either within the last EndedFor or while this
 	// request was using it.
 	ErrEnded = errors.New("session has ended")
-	// ErrTooLarge means that the session would exceed Promises.MaxBytes. Its old state stands.
+	// ErrTooLarge means that the session would exceed Promises.MaxBytes. The session is unchanged.
 	ErrTooLarge = errors.New("session too large")
-	// ErrCounter means that the key holds no integer, or would leave ±MaxCounter. The session's old state stands.
+	// ErrCounter means that the value of the key is not an integer, or that the sum is outside ±MaxCounter. The session is
+	// unchanged.
 	ErrCounter = errors.New("not a counter, or out of its range")
-	// ErrInvalid means that a key, a value, a user's name or a cursor has a form that is not allowed.
+	// ErrInvalid means that a key, a value, a user name or a cursor is malformed.
 	ErrInvalid = errors.New("not allowed")
-	// ErrUnavailable means that the store failed or did not answer in time. Changes under way may or may not be stored.
+	// ErrUnavailable means that the store failed or did not reply in time. Changes in flight may or may not be stored.
 	ErrUnavailable = errors.New("session store unavailable")
-	// ErrUnsupported means that the store cannot do that, as its Promises say.
+	// ErrUnsupported means that the store's Promises exclude the operation.
 	ErrUnsupported = errors.New("not supported by this session store")
 )
 
-// MaxClockSkew is how far the clocks of two servers, or of a server and its store, may differ. Expiry is then off by at
-// most as much; nothing that has ended returns, and nothing live is deleted.
+// MaxClockSkew is the largest allowed difference between the clocks of two servers, or of a server and its store. With such
+// clocks a session may expire early or late by up to MaxClockSkew. No ended session becomes live again, and no live session
+// is deleted.
 const MaxClockSkew = time.Minute
 
-// EndedFor is how long a store remembers that a session has ended. It covers what may still be in flight when a session
-// ends (an Application Load Balancer answers a request that has waited for 60 seconds with a 504, by its default idle
-// timeout) and servers whose clocks differ by MaxClockSkew.
+// EndedFor is the time for which a store remembers that a session has ended. It is the sum of MaxClockSkew and the minute for
+// which a request can be in flight: by its default idle timeout, an Application Load Balancer responds 504 after 60 seconds.
 const EndedFor = time.Minute + MaxClockSkew
 
-// A Store keeps sessions where several servers reach them. Its methods are safe for concurrent use, and each is one
-// atomic step as seen by other servers, as far as Promises declares it.
+// A Store keeps sessions that several servers share. Its methods are safe for concurrent use. To other servers each call is
+// one atomic step, as far as Promises declares it.
 //
-// Times come from the caller. A session is live while now is before both its Expires and its IdleExpires. Stores check
-// that on every call, because deletion of expired data may come days late. A store may round times up to the second. It
-// deletes nothing physically until MaxClockSkew after its expiry, where it can choose.
+// The caller passes the current time. A session is live while that time is before both its Expires and its IdleExpires. A
+// store checks this on every call, because its own deletion of expired data may be days late. A store may round times up to
+// the next second. It keeps data for at least MaxClockSkew after its expiry, unless it can't control deletion.
 //
-// A test of a store runs sessiontest.Run.
+// The function Run of package sessiontest tests a Store.
 type Store interface {
-	// Create stores a new session. The id was never used before; an id that exists, live or ended, is an error and is left
-	// as it is.
+	// Create stores a new session. If the id exists, live or ended, Create returns an error and changes nothing.
 	Create(ctx context.Context, id ID, record Record) error
-	// Load returns a live session, else ErrNotFound or ErrEnded.
+	// Load returns a live session. If there is none, it returns ErrNotFound or ErrEnded.
 	Load(ctx context.Context, id ID, now time.Time) (Record, error)
-	// Update applies the changes to a live session, all or none, sets IdleExpires, and returns the new state. It never
-	// creates a session: it returns ErrNotFound or ErrEnded where there is no live one. It applies an addition once or,
-	// when the store fails, at most once; it never repeats one.
+	// Update applies all changes to a live session or none, sets IdleExpires, and returns the new state. It never creates a
+	// session: if there is no live one, it returns ErrNotFound or ErrEnded. If the store fails, the changes are applied at
+	// most once. Update never retries an addition.
 	Update(ctx context.Context, id ID, update Update) (Record, error)
-	// Renew replaces a live session by another, which takes over its values, and returns that one. See Renewal.
+	// Renew replaces a live session by a new one that takes over its values, and returns the new session. See Renewal.
 	Renew(ctx context.Context, renewal Renewal) (Record, error)
-	// End ends a live session for good and returns its last state, else ErrNotFound or ErrEnded. For EndedFor from now,
-	// every call on the id returns ErrEnded, after that ErrNotFound. See Ending for what the store keeps meanwhile.
-	End(ctx context.Context, id ID, ending Ending) (Record, error)
-	// Ping returns nil when the store answers.
+	// End ends a live session and returns its last state. If there is none, it returns ErrNotFound or ErrEnded. For EndedFor
+	// after it, every call with the id returns ErrEnded, and later ErrNotFound. EndOptions says what the store keeps of the
+	// session meanwhile.
+	End(ctx context.Context, id ID, options EndOptions) (Record, error)
+	// Ping returns nil if the store replies.
 	Ping(ctx context.Context) error
-	// Promises returns what the store promises to keep.
+	// Promises returns the promises that the store keeps.
 	Promises() Promises
 }
 
-// A Renewal moves a session to a new id, in one step: of the old and the new session exactly one is live before and
-// after, whatever fails (but see Promises.AtomicRenewal).
+// A Renewal moves a session to a new id in one atomic step: at any time, and after any failure, exactly one of the two
+// sessions is live. Promises.AtomicRenewal is false for a store that can't do this.
 //
-// Renew may be called again with the same renewal, after its answer was lost: when the new session is there, it returns
-// that one. For EndedFor, the store keeps the values and the user of the old session beside the note that it has ended,
-// but nothing that leads to the new one. Calls on the old id return ErrEnded, with one exception: a renewal with Again
-// starts the new session from what was kept. Of a session that was ended by End, nothing is kept.
+// A caller that got no reply may call Renew again with the same Renewal. If the new session exists, Renew returns it.
+//
+// For EndedFor the store keeps the values and the user of the old session, together with the mark that it has ended, but
+// no reference to the new session. Calls with the old id return ErrEnded, with one exception: a Renewal with AllowRenewed
+// starts the new session from the kept values. The store keeps nothing of a session that End has ended.
 type Renewal struct {
-	Old, New ID // New was never used before
-	Now      time.Time
+	Old, New ID        // New must never have been used
+	Now      time.Time // the current time
 	// Record is the new session without its values.
 	Record Record
-	// KeepValues has the new session take over the values even if the old one had another user. Without it, the values of
-	// one user never reach another; those of a session without a user always do.
+	// KeepValues makes the new session take over the values even if the old session had another user. Without it, the new
+	// session takes over the values only if the old session had the same user or none.
 	KeepValues bool
-	// Again permits to start from a session that was renewed within EndedFor. It is for logins, whose visitor has just
-	// proved who he is: a login that is submitted twice, or again after its answer was lost, then loses nothing.
-	Again bool
-	// Known is the old session as the caller has read it, nil if it hasn't. It may be out of date. A store that has to send
-	// the values saves a read by it.
+	// AllowRenewed allows Old to be a session that was itself renewed within EndedFor. It is for logins, whose visitor has
+	// just authenticated: a login that is submitted twice, or again after its response was lost, then loses no values.
+	AllowRenewed bool
+	// Known is the old session as the caller has read it, or nil. It may be stale. It saves a read for a store that has to
+	// send the values.
 	Known *Record
 }
 
-// Renewed returns the record of the new session for an old one.
+// Renewed returns the record of the session that replaces old.
 func (r Renewal) Renewed(old Record) Record {
 	record := r.Record
 	record.Values = nil
@@ -97,41 +99,42 @@ func (r Renewal) Renewed(old Record) Record {
 	return record
 }
 
-// An Ending says how a session ends.
-type Ending struct {
-	Now time.Time
-	// Moving has the store keep the last state and return it again to every further End with Moving, for EndedFor less
-	// MaxClockSkew. It is for a session that moves to another store under the same id: whoever finds it half way can
-	// complete the move. A session that has been ended without Moving, or renewed, is not returned.
+// EndOptions are the options of Store.End.
+type EndOptions struct {
+	Now time.Time // the current time
+	// Moving makes the store keep the last state of the session. For EndedFor less MaxClockSkew, every further End with
+	// Moving returns that state again. Package migrate uses it to move a session to another store under the same id: any
+	// server can complete a move that another server has begun. A session that was ended without Moving, or was renewed, is
+	// not returned.
 	Moving bool
 }
 
-// A UserStore can list the sessions of a user.
+// A UserStore is a Store that can list the sessions of a user.
 type UserStore interface {
 	Store
-	// UserSessions returns a page of the live sessions of a user, about the newest first. The list has a session before
-	// anybody can use it.
+	// UserSessions returns a page of the live sessions of a user, approximately from the newest to the oldest. A session is
+	// on the list before any request can use it.
 	UserSessions(ctx context.Context, user string, query PageQuery) (Page, error)
 }
 
-// A PageQuery asks for one page of a list.
+// A PageQuery selects one page of a list.
 type PageQuery struct {
-	Now    time.Time
-	Cursor string // Page.Next of the page before; empty for the first page; ErrInvalid if malformed
-	Limit  int    // the most entries of a page, 1 to MaxPage
+	Now    time.Time // the current time
+	Cursor string    // Page.Next of the previous page, or empty for the first page; if malformed, the error is ErrInvalid
+	Limit  int       // the maximum number of entries, 1 to MaxPage
 }
 
-// MaxPage is the most entries that a page has.
+// MaxPage is the maximum number of entries of a page.
 const MaxPage = 1000
 
-// A Page is one page of a list. It may have fewer entries than asked for, even none, and still have a next page: sessions
-// that have expired take up room until they are deleted.
+// A Page is one page of a list. It may have fewer entries than the limit, even none, and still have a next page, because
+// expired sessions are on the list until they are deleted.
 type Page struct {
 	Sessions []UserSession
-	Next     string // the cursor of the next page; empty when this is the last one
-	// Renewed are ids on this page whose sessions got new ids within EndedFor. The list has the new ids, but whoever goes
-	// through it page by page may have passed their places before they were there. A store whose page is a snapshot of all
-	// live sessions, as far as Limit goes, needs none.
+	Next     string // the cursor of the next page; empty on the last page
+	// Renewed are ids on this page whose sessions got new ids within EndedFor. The new ids are on the list too, but a caller
+	// that reads page by page may have read the pages where they now are. Renewed is empty if a store's page is a snapshot of
+	// all live sessions, up to the limit.
 	Renewed []ID
 }
 
@@ -141,36 +144,36 @@ type UserSession struct {
 	Record Record // Values is nil
 }
 
-// A Placer is a Store that can renew a session only to some ids, such as those that share a hash slot of a cluster.
-type Placer interface {
-	// Place returns a function that reports whether a session can be renewed from old to an id; nil when it can be renewed to
-	// any id. At least one id in 20,000 must do.
-	Place(ctx context.Context, old ID) (func(ID) bool, error)
+// A ClusterStore is a Store that can renew a session only to certain ids, for example because the keys of both ids must be
+// in the same hash slot of a cluster.
+type ClusterStore interface {
+	// SameSlot returns a function that reports whether a session can be renewed from old to an id. It returns nil if every id
+	// is possible. At least one id in 20,000 must be possible, because the caller draws ids at random.
+	SameSlot(ctx context.Context, old ID) (func(ID) bool, error)
 }
 
 // A Record is the state of a session.
 type Record struct {
-	// Values are JSON by key; a counter is a decimal integer. Whoever gets a Record must not modify them.
+	// Values maps each key to its JSON value; a counter is a decimal integer. The map must not be modified.
 	Values map[string]string
-	// User is the name of the user who is logged in; empty for nobody. It never changes within a session: login starts a
-	// new one.
+	// User is the name of the user who is logged in, or empty. It never changes within a session: login starts a new one.
 	User string
-	// UserAgent is the browser's own description at the session's start, shortened.
+	// UserAgent is the User-Agent header of the request that started the session, truncated to 200 bytes.
 	UserAgent string
-	// Created is when the session, or the login, started.
+	// Created is the time at which the session started. A login starts a session.
 	Created time.Time
-	// Expires is when the session ends at the latest.
+	// Expires is the time at which the session ends even if it is in use.
 	Expires time.Time
-	// IdleExpires is when the session ends unless it is used before.
+	// IdleExpires is the time at which the session ends unless it is used before.
 	IdleExpires time.Time
 }
 
-// Live reports whether the session has expired neither absolutely nor by idling.
+// Live reports whether the session is live: now is before both Expires and IdleExpires.
 func (r Record) Live(now time.Time) bool {
 	return now.Before(r.Expires) && now.Before(r.IdleExpires)
 }
 
-// Size returns what the session counts against Promises.MaxBytes: the bytes of its keys, values, user and user agent.
+// Size returns the size of the session in bytes, which Promises.MaxBytes limits: its keys, values, user and user agent.
 func (r Record) Size() int {
 	size := len(r.User) + len(r.UserAgent)
 	for key, value := range r.Values {
@@ -179,14 +182,14 @@ func (r Record) Size() int {
 	return size
 }
 
-// An Update is what a request does to a session.
+// An Update changes and extends a session.
 type Update struct {
-	Now         time.Time
-	IdleExpires time.Time // the session's new IdleExpires
-	Changes     []Change  // any number, at most one a key; none is a touch, which only extends
+	Now         time.Time // the current time
+	IdleExpires time.Time // the new IdleExpires of the session
+	Changes     []Change  // any number, at most one per key; without changes the update only extends the session
 }
 
-// Size returns how many bytes the changes carry.
+// Size returns the size of the changes' keys and values in bytes.
 func (u Update) Size() int {
 	size := 0
 	for _, c := range u.Changes {
@@ -195,31 +198,31 @@ func (u Update) Size() int {
 	return size
 }
 
-// Promises declare which of the package's promises a store keeps.
+// Promises declares which promises a store or a codec keeps.
 type Promises struct {
-	// Name is the store's name in metrics and messages.
+	// Name is the name of the store in metrics and messages.
 	Name string
 	// Shared means that every server sees the same sessions, so that no sticky sessions are needed.
 	Shared bool
 	// NoLostUpdate means that overlapping changes of one session all survive, and every Add counts.
 	NoLostUpdate bool
-	// LogoutIsFinal means that nothing brings a session back that was ended. Where ReadYourWrites isn't promised, an ended
-	// session may still be shown for a while, but not changed.
+	// LogoutIsFinal means that an ended session never becomes live again. Without ReadYourWrites, an ended session may still
+	// be read for a while, but not changed.
 	LogoutIsFinal bool
-	// ReadYourWrites means that every later request, on any server, sees a change that was acknowledged.
+	// ReadYourWrites means that every later request, on any server, sees an acknowledged change.
 	ReadYourWrites bool
-	// AtomicRenewal means that login and renewal are one step. Without it a renewal that fails half way may leave the old
-	// session and the new one live, both with all values. No visitor has the new one's cookie then.
+	// AtomicRenewal means that a login or a renewal is one atomic step. Without it, a renewal that fails may leave both the
+	// old and the new session live, each with all values. No visitor has the cookie of the new session then.
 	AtomicRenewal bool
-	// OneRegion means that the promises above hold, as far as they are declared, while a session is used in one region.
-	// Other regions have copies that follow within moments, and change them too. Of two changes in different regions
-	// meanwhile the later one wins, with the whole session: it undoes the other, a logout also.
+	// OneRegion limits the promises above to sessions that are used in one region. Other regions have replicas that follow
+	// asynchronously and accept changes too. If a session is changed in two regions before replication, the later change
+	// wins: its state of the whole session replaces the other, even if the other is a logout.
 	OneRegion bool
-	// ByUser means that the sessions of a user can be listed and ended. Such a store is a UserStore.
-	ByUser bool
-	// Changes means that a session can change after its start. Without it, what login stored can only be read.
-	Changes bool
-	// MaxBytes is the largest Record.Size that a change may lead to; more is ErrTooLarge. A renewal may exceed it by the
-	// length of a user's name and a user agent.
+	// ListsByUser means that the sessions of a user can be listed and ended. The store is then a UserStore.
+	ListsByUser bool
+	// Mutable means that a session can change after its start. Without it, the values that login stored are read-only.
+	Mutable bool
+	// MaxBytes is the maximum Record.Size after a change; beyond it, the error is ErrTooLarge. A renewal may exceed it by the
+	// length of a user name and a user agent.
 	MaxBytes int
 }

@@ -25,7 +25,7 @@ import (
 	"stateless-servers/session/memory"
 )
 
-// A wrapping is what stands around a handler, inside the session's middleware or outside.
+// A wrapping is a handler that wraps another one, inside or outside the session middleware.
 type wrapping struct {
 	name string
 	wrap func(t *testing.T, next http.Handler) http.Handler
@@ -109,13 +109,13 @@ func compress(next http.Handler) http.Handler {
 	})
 }
 
-// An ending is how a handler ends that has changed its session.
+// An ending is a way in which a handler ends after it has changed its session.
 type ending struct {
 	name    string
 	finish  func(w http.ResponseWriter, r *http.Request)
-	status  int // of the response when nothing stands around the handler; 0: none
+	status  int // of the response if nothing wraps the handler; 0 for no response
 	stored  bool
-	not     []string // wrappings in which it can't be, since they don't pass on what it needs
+	not     []string // wrappings that don't support it
 	upgrade bool
 }
 
@@ -136,7 +136,7 @@ func endings() []ending {
 		{name: "writes", finish: func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "x") }, status: 200, stored: true},
 		{name: "copies a file", finish: func(w http.ResponseWriter, _ *http.Request) { io.Copy(w, strings.NewReader("x")) }, status: 200, stored: true},
 		{name: "redirects", finish: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusSeeOther) }, status: 303, stored: true},
-		{name: "answers an error", finish: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusTeapot) }, status: 418, stored: true},
+		{name: "responds with an error", finish: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusTeapot) }, status: 418, stored: true},
 		{name: "hints, then writes", finish: func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusEarlyHints)
 			io.WriteString(w, "x")
@@ -155,7 +155,7 @@ func endings() []ending {
 		{name: "leaves a goroutine behind", finish: func(w http.ResponseWriter, r *http.Request) {
 			ctx := r.Context()
 			go func() {
-				visits.Add(ctx, 100) // may come before the response or after it, and counts in the first case
+				visits.Add(ctx, 100) // counts only if it comes before the response
 				session.From(ctx).Apply(ctx)
 			}()
 			io.WriteString(w, "x")
@@ -164,7 +164,7 @@ func endings() []ending {
 	}
 }
 
-// proxied passes the request on to a server behind, which answers with the informational status first, if it is one.
+// proxied forwards the request to another server, which first responds with status if that is informational.
 func proxied(w http.ResponseWriter, r *http.Request, status int) {
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if status == http.StatusEarlyHints {
@@ -180,11 +180,11 @@ func proxied(w http.ResponseWriter, r *http.Request, status int) {
 	httputil.NewSingleHostReverseProxy(target).ServeHTTP(w, r)
 }
 
-// A step is what a handler does to its session first.
+// A step is the change that a handler makes to its session.
 type step struct {
 	name  string
 	do    func(ctx context.Context) error
-	known bool // for a visitor who has a session
+	known bool // the visitor has a session
 }
 
 func steps() []step {
@@ -201,9 +201,8 @@ func steps() []step {
 	}
 }
 
-// TestWrappers puts every wrapping inside the middleware and outside, over HTTP/1.1 and HTTP/2, around handlers that end
-// in every way. If the client got a success, the change is stored and the cookie arrived; otherwise the change is there
-// at most once.
+// TestWrappers combines every wrapping, inside and outside the middleware, with every ending, over HTTP/1.1 and HTTP/2. If the
+// client got a success, the change is stored and the cookie arrived. Otherwise the change is stored at most once.
 func TestWrappers(t *testing.T) {
 	servers := map[bool]*wrapServer{false: newWrapServer(t, false), true: newWrapServer(t, true)} // by HTTP/2
 	cases := 0
@@ -231,37 +230,37 @@ func TestWrappers(t *testing.T) {
 	t.Logf("%d cases", cases)
 }
 
-// cookieless drops cookies from the header of a response, as a middleware does that loses what it was given.
-type cookieless struct{ http.ResponseWriter }
+// A cookieDropper removes cookies from the header of a response, as a faulty middleware does.
+type cookieDropper struct{ http.ResponseWriter }
 
-func (w cookieless) WriteHeader(status int) {
+func (w cookieDropper) WriteHeader(status int) {
 	w.Header().Del("Set-Cookie")
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w cookieless) Write(p []byte) (int, error) {
+func (w cookieDropper) Write(p []byte) (int, error) {
 	w.Header().Del("Set-Cookie")
 	return w.ResponseWriter.Write(p)
 }
 
-// The test of wrappers must find a cookie that doesn't arrive, and a success that comes before the change is stored.
-func TestBrokenWrappersAreFound(t *testing.T) {
+// TestWrappers must detect a lost cookie, and a success response before the change is stored.
+func TestBrokenWrappersAreDetected(t *testing.T) {
 	nothing, writes, first, change := wrappings()[0], endings()[1], steps()[0], steps()[1]
 	server := newWrapServer(t, false)
 	lost := wrapping{"a handler that loses cookies", func(_ *testing.T, next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(cookieless{w}, r) })
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(cookieDropper{w}, r) })
 	}}
 	if err := runWrapped(t, server, nothing, lost, writes, first); err == nil {
-		t.Error("a lost cookie was not found")
+		t.Error("a lost cookie was not detected")
 	}
-	early := wrapping{"a handler that answers first", func(_ *testing.T, next http.Handler) http.Handler {
+	early := wrapping{"a handler that responds first", func(_ *testing.T, next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusOK)
 			next.ServeHTTP(w, r)
 		})
 	}}
 	if err := runWrapped(t, server, early, nothing, writes, change); err == nil {
-		t.Error("an early success was not found")
+		t.Error("an early success was not detected")
 	}
 }
 
@@ -274,7 +273,7 @@ func (e ending) excludes(wrapping string) bool {
 	return false
 }
 
-// A wrapServer serves one case after the other.
+// A wrapServer is a server whose handler changes from case to case.
 type wrapServer struct {
 	*httptest.Server
 	handler atomic.Pointer[http.Handler]
@@ -326,7 +325,7 @@ func runWrapped(t *testing.T, server *wrapServer, inner, outer wrapping, ending 
 	server.handler.Store(&handler)
 
 	cookie := ""
-	ask := func(path string) (status int, body string) {
+	send := func(path string) (status int, body string) {
 		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, nil)
 		if cookie != "" {
 			request.AddCookie(&http.Cookie{Name: "session", Value: cookie})
@@ -355,15 +354,15 @@ func runWrapped(t *testing.T, server *wrapServer, inner, outer wrapping, ending 
 	}
 	before := "0 "
 	if step.known {
-		ask("/fill")
+		send("/fill")
 		before = "7 "
 	}
 	old := cookie
-	status, text := ask("/app/wrapped")
+	status, text := send("/app/wrapped")
 	after := map[string]string{
 		"first change": "1 ", "change": "8 ", "login": "8 ada", "first login": "1 ada",
 	}[step.name]
-	_, got := ask("/read")
+	_, got := send("/read")
 	success := status == http.StatusSwitchingProtocols || 200 <= status && status < 400
 	if ending.name == "leaves a goroutine behind" {
 		for n := int64(1); n < 10; n++ { // with the goroutine's addition, or without
@@ -375,7 +374,7 @@ func runWrapped(t *testing.T, server *wrapServer, inner, outer wrapping, ending 
 		return fmt.Errorf("status %d (%s), and the session has %s, want %s", status, text, got, after)
 	case got != before && got != after && got != before+"ada":
 		if status == 0 && step.name == "login" && got == "0 " {
-			return nil // the login happened, and nobody answered: see RunFaults for what a login with the old cookie gets
+			return nil // the login was done without a response; RunFaults tests a login with the old cookie
 		}
 		return fmt.Errorf("status %d (%s), and the session has %s, want %s or %s", status, text, got, before, after)
 	case ending.stored && !success && ending.status < 400 && !(ending.upgrade && cookie != old):
@@ -384,7 +383,7 @@ func runWrapped(t *testing.T, server *wrapServer, inner, outer wrapping, ending 
 	return nil
 }
 
-// upgradeBy sends a request for another protocol.
+// upgradeBy sends a request that upgrades to another protocol.
 func upgradeBy(server *wrapServer, request *http.Request, cookie *string) (status int, body string) {
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {

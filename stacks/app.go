@@ -8,8 +8,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 )
 
-// Synthesize builds the programs of the module in the working directory, defines the stacks that the context of the CDK asks
-// for, and writes their templates. Warnings, and what the compiler says, go to log.
+// Synthesize compiles the programs of the module in the working directory, defines the stacks for the configuration in the
+// CDK context, and writes their templates. Warnings and the compiler's output go to log.
 func Synthesize(ctx context.Context, log io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	server := StartBuild(ctx, ".", "./app", ".build/server.bin") // while the CDK starts its Node process
@@ -20,7 +20,7 @@ func Synthesize(ctx context.Context, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := c.CheckRegion(os.Getenv("CDK_DEFAULT_REGION")); err != nil { // of the credentials, if there are any
+	if err := c.CheckRegion(os.Getenv("CDK_DEFAULT_REGION")); err != nil { // empty without credentials
 		return err
 	}
 	c.Warn(log)
@@ -32,19 +32,19 @@ func Synthesize(ctx context.Context, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	New(app, c, programs)
+	Define(app, c, programs)
 	app.Synth(nil)
 	return nil
 }
 
-// Programs are the paths of compiled programs: see Build.
+// Programs holds the paths of the compiled programs: see Build.
 type Programs struct {
 	Server string
-	Lab    string // only with loaders
+	Lab    string // empty without loaders
 }
 
-// New defines the stacks, and the guardrails that fail their synthesis.
-func New(app awscdk.App, c Config, programs Programs) {
+// Define adds the stacks of the Config to the app, and the guardrails that check their templates.
+func Define(app awscdk.App, c Config, programs Programs) {
 	network := NewNetwork(app, "StatelessNetwork", &NetworkProps{Config: c})
 	lab := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: network.Vpc, Server: programs.Server})
 	if c.Load.Loaders > 0 {

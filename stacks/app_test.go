@@ -9,17 +9,17 @@ import (
 	"testing"
 )
 
-// TestApp runs the CDK app as "npx cdk" does, with the validation of the CDK on, on a module with a small server.
+// TestApp runs the CDK app as "npx cdk" does, with the CDK's validation, in a module with a small server.
 func TestApp(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "cdk-app")
-	if said, err := exec.Command("go", "build", "-o", program, "stateless-servers").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
+	if output, err := exec.Command("go", "build", "-o", program, "stateless-servers").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
 	}
 	tests := []struct {
 		name   string
-		server string // what it does
+		server string // the body of its main function
 		keys   map[string]any
-		said   string // the end of what goes to stderr
+		stderr string // its end
 		code   int
 	}{
 		{"defaults", "part.Say()", nil, "", 0},
@@ -33,8 +33,8 @@ func TestApp(t *testing.T) {
 				"loadSessions, loadMix, loadHistory, loaderInstanceType, billing, minUnits, maxUnits, customerKey, replicas, " +
 				"replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, shards, nodes, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +
 				"context store=\"nosuch\": allowed is dynamodb, valkey, redis, memcached, postgres, cookie, token or memory\n", 1},
-		{"a replica at home", "part.Say()", map[string]any{"replicas": "eu-west-1,eu-central-1"},
-			"context replicas=\"eu-west-1,eu-central-1\": allowed are other regions than eu-central-1, which the lab is " +
+		{"a replica in the lab's own region", "part.Say()", map[string]any{"replicas": "eu-west-1,eu-central-1"},
+			"context replicas=\"eu-west-1,eu-central-1\": allowed are regions other than eu-central-1, which the lab is " +
 				"deployed to\n", 1},
 		{"a server that doesn't compile", "part.Sing()", nil,
 			"undefined: part.Sing\nbuilding ./app for linux/arm64: exit status 1\n", 1},
@@ -42,7 +42,7 @@ func TestApp(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			if test.code == 0 && test.keys != nil {
-				thorough(t) // validation takes most of a synthesis
+				skipIfShort(t) // validation takes most of a synthesis
 			}
 			context, err := json.Marshal(cdkContext(t, test.keys))
 			if err != nil {
@@ -52,13 +52,13 @@ func TestApp(t *testing.T) {
 			app.Dir = module(t, test.server)
 			app.Env = append(os.Environ(), "CDK_VALIDATION=true", "CDK_CONTEXT_JSON="+string(context), "CDK_OUTDIR=cdk.out",
 				"CDK_DEFAULT_REGION=eu-central-1")
-			var said strings.Builder
-			app.Stderr = &said
+			var stderr strings.Builder
+			app.Stderr = &stderr
 			if err := app.Run(); app.ProcessState.ExitCode() != test.code {
-				t.Fatalf("%v, want exit code %d\n%s", err, test.code, &said)
+				t.Fatalf("%v, want exit code %d\n%s", err, test.code, &stderr)
 			}
-			if !strings.HasSuffix(said.String(), test.said) || strings.Contains(said.String(), "goroutine") {
-				t.Errorf("got:\n%s\nwant at the end:\n%s", &said, test.said)
+			if !strings.HasSuffix(stderr.String(), test.stderr) || strings.Contains(stderr.String(), "goroutine") {
+				t.Errorf("got:\n%s\nwant at the end:\n%s", &stderr, test.stderr)
 			}
 			templates, err := filepath.Glob(filepath.Join(app.Dir, "cdk.out", "*.template.json"))
 			want := 2 * (1 - test.code)

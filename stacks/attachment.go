@@ -13,48 +13,50 @@ import (
 const (
 	// serverName names the binary, the systemd unit and the folder of the environment file.
 	serverName = "stateless-server"
-	// certificatesFile is where a server finds the authorities that it trusts besides the system's.
+	// certificatesFile is the path of the certificate authorities that a server trusts in addition to the system's.
 	certificatesFile = "/etc/" + serverName + "/authorities.pem"
 )
 
-// An Environment has what a server reads: its Config, and what its boot fetches from elsewhere. Values may be CDK tokens.
+// An Environment is the configuration of a server: its Config, and the values that its boot script fetches. Values may be
+// CDK tokens.
 type Environment struct {
 	config.Config
-	// KeysSecret is the ARN of the secret that SessionKeys come from; empty if there are none.
-	KeysSecret string
-	// Certificates are the authorities that certificatesFile gets, in PEM; empty means no such file.
+	// KeysSecretARN is the ARN of the secret that the boot script reads SessionKeys from. Empty means no keys.
+	KeysSecretARN string
+	// Certificates holds certificate authorities in PEM, which the boot script writes to certificatesFile. Empty means no
+	// such file.
 	Certificates string
-	// LogGroup and Namespace are where logs and metrics go.
+	// LogGroup is the CloudWatch log group of the servers, and Namespace the namespace of their metrics.
 	LogGroup, Namespace string
 }
 
-// An Attachment attaches one part of the lab to the servers that use it: a session store, a login, a log. It writes into
-// their environment how to reach the part, lets them use it with the fewest permissions, and adds its graphs and alarms.
+// An Attachment connects one part of the lab, such as a session store, a login or a log, to the servers that use it. It
+// adds the part's address to their environment, grants them the least permissions, and adds the part's graphs and alarms.
 type Attachment func(*Servers)
 
-// Servers collects what the servers of the fleet need of the parts that attach to them.
+// Servers collects what the attachments add to the servers of the fleet.
 type Servers struct {
 	Role        awsiam.IRole
 	Connections awsec2.IConnectable
 	Environment Environment
-	// Needs must be there before a server boots.
-	Needs []constructs.IDependable
-	// Graphs are the parts' share of the dashboard, four a row.
+	// Dependencies must exist before a server boots.
+	Dependencies []constructs.IDependable
+	// Graphs are the attachments' graphs on the dashboard, four in a row.
 	Graphs []awscloudwatch.IWidget
-	// Alarms are the metrics that somebody should hear about, and when.
+	// Alarms are the attachments' alarms.
 	Alarms []Alarm
 }
 
-// allow gives the servers access to the part that scope is, by a policy of the part's own: when one store replaces another,
-// CloudFormation adds the new policy before it rolls the fleet and takes the old one away after. In the role's policy it
-// would take the old statements away at once, from servers that still serve.
-func (s *Servers) allow(scope constructs.Construct, statements ...awsiam.PolicyStatement) {
-	s.Needs = append(s.Needs, awsiam.NewPolicy(scope, jsii.String("Access"), &awsiam.PolicyProps{
+// grant gives the servers permissions by a policy in scope, which is the construct of the attached part. A separate policy
+// lets a deployment replace one store by another: CloudFormation creates the new policy before it replaces the servers, and
+// deletes the old one afterwards. Statements in the role's own policy would disappear while old servers still use them.
+func (s *Servers) grant(scope constructs.Construct, statements ...awsiam.PolicyStatement) {
+	s.Dependencies = append(s.Dependencies, awsiam.NewPolicy(scope, jsii.String("Access"), &awsiam.PolicyProps{
 		Roles: &[]awsiam.IRole{s.Role}, Statements: &statements,
 	}))
 }
 
-// show adds graphs and alarms.
-func (s *Servers) show(graphs []awscloudwatch.IWidget, alarms []Alarm) {
+// monitor adds graphs and alarms.
+func (s *Servers) monitor(graphs []awscloudwatch.IWidget, alarms []Alarm) {
 	s.Graphs, s.Alarms = append(s.Graphs, graphs...), append(s.Alarms, alarms...)
 }

@@ -21,9 +21,9 @@ import (
 
 const (
 	// idleTimeout is how long the load balancer keeps an idle connection, to a visitor or to a server. The server must
-	// keep it for longer (see serverTimings), or the balancer sends a request into a connection that is just closing.
+	// keep it for longer (see setServerTimeouts), or the load balancer may send a request on a connection that is closing.
 	idleTimeout = 60 * time.Second
-	// deregistrationDelay is how long a server that leaves may finish what it was sent. The server drains for longer.
+	// deregistrationDelay is how long a server that is being removed may finish its requests. The server drains for longer.
 	deregistrationDelay = 30 * time.Second
 )
 
@@ -32,14 +32,14 @@ type BalancerProps struct {
 	Vpc awsec2.IVpc
 	// Stage turns on deletion protection in production, and keeps access logs for a year instead of a month.
 	Stage Stage
-	// CertificateARN turns on HTTPS, with a redirect from HTTP. So do Domain and HostedZoneID, which make a certificate for
-	// the name and lead it here. All empty means plain HTTP.
+	// CertificateARN turns on HTTPS, with a redirect from HTTP. Domain and HostedZoneID do so too: they create a certificate
+	// for the name and a DNS record that points to the load balancer. All empty means plain HTTP.
 	CertificateARN, Domain, HostedZoneID string
-	// Private keeps the load balancer from the internet: it has no public address, and lets nobody in until told whom.
+	// Private gives the load balancer no public address, and a security group that accepts nothing until rules are added.
 	Private bool
-	// Sticky sends each visitor to the same server, for as long as sessions live.
+	// Sticky sends each visitor to the same server, by a cookie that lasts for a day.
 	Sticky bool
-	// ServerPort is where the servers listen.
+	// ServerPort is the port that the servers listen on.
 	ServerPort int
 }
 
@@ -51,9 +51,8 @@ type Balancer struct {
 	URL          string // a token
 }
 
-// NewBalancer defines the load balancer. Unless it is Sticky, it never sends a visitor to the same server on purpose: any
-// may take any request. Its health check is /healthz, which doesn't ask the session store, because an outage of the
-// store must not empty the target group.
+// NewBalancer defines the load balancer. Unless it is Sticky, any server may get any request. Its health check is
+// /healthz, which doesn't call the session store: an outage of the store must not take every server out of service.
 func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Balancer {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	logs := newLogBucket(scope, props.Stage, awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED)
@@ -73,12 +72,12 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 		if props.Private {
 			break
 		}
-		accept(group, "AwsSolutions-EC23", "Visitors come from anywhere. The load balancer is the only part that they reach.")
+		suppress(group, "AwsSolutions-EC23", "The load balancer is public. It is the only part that visitors can reach.")
 	}
-	// Not LogAccessLogs, which needs to know the region: its policy names an AWS account of the region.
+	// LogAccessLogs needs a known region, because its bucket policy names an AWS account of that region.
 	balancer.SetAttribute(jsii.String("access_logs.s3.enabled"), jsii.String("true"))
 	balancer.SetAttribute(jsii.String("access_logs.s3.bucket"), logs.BucketName())
-	balancer.Node().AddDependency(logs.Policy()) // the bucket is tried when logging is turned on
+	balancer.Node().AddDependency(logs.Policy()) // turning on logging writes a test object to the bucket
 
 	targets := elb.NewApplicationTargetGroup(scope, jsii.String("TargetGroup"), &elb.ApplicationTargetGroupProps{
 		Vpc:                 props.Vpc,
@@ -106,7 +105,7 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 	switch {
 	case props.Domain != "":
 		host = props.Domain
-		certificate = nameBalancer(scope, balancer, props.Domain, props.HostedZoneID)
+		certificate = addDomainName(scope, balancer, props.Domain, props.HostedZoneID)
 	case props.CertificateARN != "":
 		certificate = awscertificatemanager.Certificate_FromCertificateArn(balancer, jsii.String("Certificate"),
 			jsii.String(props.CertificateARN))
@@ -115,9 +114,9 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 	return Balancer{balancer, targets, listener, scheme + "://" + host}
 }
 
-// nameBalancer leads the domain to the load balancer, over IPv4 as it listens, and returns a certificate for it that ACM
-// renews. Records are made by the zone's id alone, so that its name may be the domain or any part of its end.
-func nameBalancer(scope constructs.Construct, balancer elb.ApplicationLoadBalancer, domain, zoneID string) (
+// addDomainName defines a DNS record that points the domain to the load balancer, for IPv4 only, and returns a certificate
+// for the domain that ACM renews. Only the zone's id counts: the zone may be that of the domain or of a parent domain.
+func addDomainName(scope constructs.Construct, balancer elb.ApplicationLoadBalancer, domain, zoneID string) (
 	certificate awscertificatemanager.ICertificate) {
 	zone := awsroute53.HostedZone_FromHostedZoneAttributes(scope, jsii.String("Zone"), &awsroute53.HostedZoneAttributes{
 		HostedZoneId: jsii.String(zoneID), ZoneName: jsii.String(domain),
@@ -133,8 +132,9 @@ func nameBalancer(scope constructs.Construct, balancer elb.ApplicationLoadBalanc
 		})
 }
 
-// addListeners makes the load balancer listen, if open to the internet, and returns the listener that forwards to the
-// targets.
+// addListeners defines the listeners of the load balancer, and returns the scheme of its URL and the listener that forwards
+// to the targets. With open, the security group accepts connections from any address. With a certificate the load balancer
+// serves HTTPS and redirects HTTP.
 func addListeners(balancer elb.ApplicationLoadBalancer, targets elb.ApplicationTargetGroup,
 	certificate awscertificatemanager.ICertificate, open bool) (
 	listener elb.ApplicationListener, scheme string) {
@@ -149,14 +149,15 @@ func addListeners(balancer elb.ApplicationLoadBalancer, targets elb.ApplicationT
 	return balancer.AddListener(jsii.String("Https"), &elb.BaseApplicationListenerProps{
 		Port: jsii.Number(443), Protocol: elb.ApplicationProtocol_HTTPS, DefaultTargetGroups: forward,
 		Certificates: &[]elb.IListenerCertificate{elb.ListenerCertificate_FromCertificateManager(certificate)},
-		// TLS 1.3, and 1.2 with forward secrecy and authenticated ciphers only; key exchange that a quantum computer
-		// doesn't break for those who offer it.
+		// TLS 1.3, or 1.2 with forward secrecy and authenticated ciphers; post-quantum key exchange for clients that
+		// support it.
 		SslPolicy: elb.SslPolicy_TLS13_12_RES_PQ,
 	}), "https"
 }
 
-// newLogBucket defines the bucket of access logs. It outlives the stack, because CloudFormation can't delete a bucket
-// with logs in it; what it holds expires. SSE-S3 is the only encryption that the load balancer writes.
+// newLogBucket defines the bucket of access logs. It outlives the stack, because CloudFormation can't delete a bucket that
+// isn't empty. Logs expire after 30 days, in production after 365. SSE-S3 is the only encryption that the load balancer
+// supports.
 func newLogBucket(scope constructs.Construct, stage Stage, ownership awss3.ObjectOwnership) awss3.Bucket {
 	days := 30
 	if stage == StageProduction {
@@ -174,7 +175,7 @@ func newLogBucket(scope constructs.Construct, stage Stage, ownership awss3.Objec
 			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
 		}},
 	})
-	accept(bucket, "AwsSolutions-S1", "This bucket is where access logs go; logs of its own would need a further bucket.")
+	suppress(bucket, "AwsSolutions-S1", "This bucket stores access logs. Logging access to it would need another bucket.")
 	bucket.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Principals: &[]awsiam.IPrincipal{
 			awsiam.NewServicePrincipal(jsii.String("logdelivery.elasticloadbalancing.amazonaws.com"), nil),
@@ -185,18 +186,19 @@ func newLogBucket(scope constructs.Construct, stage Stage, ownership awss3.Objec
 	return bucket
 }
 
-// serverTimings makes the server outlast the load balancer: it keeps idle connections for longer, and when it is told to
-// end, it drains for longer than requests keep coming.
-func serverTimings(server *config.Config) {
+// setServerTimeouts makes the timeouts of the server longer than those of the load balancer. The server keeps idle
+// connections for longer, so that only the load balancer closes them, and it drains for longer than the load balancer sends
+// requests to a server that is being removed.
+func setServerTimeouts(server *config.Config) {
 	server.KeepAlive = idleTimeout + 15*time.Second
 	server.DrainTimeout = deregistrationDelay + 10*time.Second
 }
 
-// port is where the server listens.
-func port(server config.Config) int {
+// serverPort returns the port that the server listens on.
+func serverPort(server config.Config) int {
 	_, text, err := net.SplitHostPort(server.Addr)
 	if err != nil {
-		panic(err) // the default address is part of the program
+		panic(err) // the address is a constant of the program
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {

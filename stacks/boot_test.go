@@ -16,13 +16,13 @@ import (
 	"stateless-servers/app/config"
 )
 
-// userData is the script of the launch template of servers.
+// userData returns the boot script of the servers' launch template.
 func userData(t *testing.T, lab assertions.Template) string {
 	t.Helper()
-	return scriptOf(t, dig(t, only(t, lab, "AWS::EC2::LaunchTemplate"), "Properties", "LaunchTemplateData", "UserData"))
+	return scriptOf(t, dig(t, onlyResource(t, lab, "AWS::EC2::LaunchTemplate"), "Properties", "LaunchTemplateData", "UserData"))
 }
 
-// scriptOf is a script in a template, with something plausible for what CloudFormation puts in.
+// scriptOf returns the script in a template's user data, with sample values in the place of CloudFormation's functions.
 func scriptOf(t *testing.T, userData any) string {
 	t.Helper()
 	var script strings.Builder
@@ -49,7 +49,7 @@ func scriptOf(t *testing.T, userData any) string {
 	return script.String()
 }
 
-// between returns what stands between two markers.
+// between returns the text between two markers.
 func between(t *testing.T, text, start, end string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(text, start)
@@ -60,20 +60,20 @@ func between(t *testing.T, text, start, end string) string {
 	return inner
 }
 
-// environment is the environment file that the boot writes.
-func environment(t *testing.T, lab assertions.Template) string {
+// environmentFile returns the environment file that the boot script writes.
+func environmentFile(t *testing.T, lab assertions.Template) string {
 	t.Helper()
 	return between(t, userData(t, lab), "<<'ENVIRONMENT'\n", "ENVIRONMENT\n")
 }
 
-// unit is the systemd unit that the boot writes.
-func unit(t *testing.T, lab assertions.Template) string {
+// systemdUnit returns the systemd unit that the boot script writes.
+func systemdUnit(t *testing.T, lab assertions.Template) string {
 	t.Helper()
 	return between(t, userData(t, lab), "<<'UNIT'\n", "UNIT\n")
 }
 
-// parse reads an environment file as systemd and the server do.
-func parse(t *testing.T, file string) config.Config {
+// parseEnvironment parses an environment file as systemd and the server do.
+func parseEnvironment(t *testing.T, file string) config.Config {
 	t.Helper()
 	var variables []string
 	for line := range strings.Lines(file) {
@@ -100,7 +100,7 @@ func TestScripts(t *testing.T) {
 	checkScripts(t, scripts)
 }
 
-// checkScripts wants scripts that bash and shellcheck find nothing in, and that EC2 takes.
+// checkScripts checks that bash and shellcheck accept the scripts, and that they are not too long for EC2.
 func checkScripts(t *testing.T, scripts map[string]string) {
 	t.Helper()
 	folder := t.TempDir()
@@ -111,22 +111,23 @@ func checkScripts(t *testing.T, scripts map[string]string) {
 		if err := os.WriteFile(file, []byte(script), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if said, err := exec.Command("bash", "-n", file).CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", name, err, said)
+		if output, err := exec.Command("bash", "-n", file).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, output)
 		}
 		if size := len(script); size > 16<<10 {
-			t.Errorf("%s: %d bytes of user data; EC2 takes 16 KB", name, size)
+			t.Errorf("%s: %d bytes of user data, want at most 16 KiB, the limit of EC2", name, size)
 		}
 	}
-	shellcheck := tool(t, "shellcheck", "https://github.com/koalaman/shellcheck#installing")
-	if said, err := exec.Command(shellcheck, files...).CombinedOutput(); err != nil {
-		t.Errorf("shellcheck: %v\n%s", err, said)
+	shellcheck := requireProgram(t, "shellcheck", "https://github.com/koalaman/shellcheck#installing")
+	if output, err := exec.Command(shellcheck, files...).CombinedOutput(); err != nil {
+		t.Errorf("shellcheck: %v\n%s", err, output)
 	}
 }
 
-// boots runs a script in a folder that stands for the root of an instance, with programs of its own in /bin and with the
-// system's. A journal in the folder has what they note in it. Commands find the metadata of an instance.
-func boots(t *testing.T, script string, programs map[string]string) (root string, code int, said string) {
+// runScript runs a script in a temporary folder that replaces the root of an instance, and returns the folder, the exit code
+// and the output. The programs are shell scripts that take precedence over the system's. Each appends its name and arguments
+// to the file journal in the folder. A fake curl serves the metadata of an instance.
+func runScript(t *testing.T, script string, programs map[string]string) (root string, code int, output string) {
 	t.Helper()
 	root = t.TempDir()
 	for _, folder := range []string{"bin", "run", "var/log", "etc/systemd/system", "etc/sysctl.d", "etc/sysconfig",
@@ -155,12 +156,12 @@ func boots(t *testing.T, script string, programs map[string]string) (root string
 	here := regexp.MustCompile(`(?m)(^|[ ">])/(run|etc|usr|var|opt)/`).ReplaceAllString(script, "${1}"+root+"/${2}/")
 	boot := exec.CommandContext(t.Context(), "bash", "-c", here)
 	boot.Env = []string{"PATH=" + filepath.Join(root, "bin") + ":/usr/bin:/bin"}
-	output, _ := boot.CombinedOutput()
-	return root, boot.ProcessState.ExitCode(), string(output)
+	text, _ := boot.CombinedOutput()
+	return root, boot.ProcessState.ExitCode(), string(text)
 }
 
-// at reads a file of an instance that booted.
-func at(t *testing.T, root, path string) string {
+// readFile reads a file in the root folder of runScript.
+func readFile(t *testing.T, root, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, path))
 	if err != nil {
@@ -169,46 +170,46 @@ func at(t *testing.T, root, path string) string {
 	return string(text)
 }
 
-// expectSignal wants one signal of a status to CloudFormation.
+// expectSignal checks that the script sent CloudFormation one signal, with the status.
 func expectSignal(t *testing.T, journal, status string) {
 	t.Helper()
 	signals := regexp.MustCompile(`signal-resource .* --unique-id i-0123456789abcdef0 --status (\w+)\n`).
 		FindAllStringSubmatch(journal, -1)
 	if len(signals) != 1 || signals[0][1] != status {
-		t.Errorf("signals %v, want one of %s\n%s", signals, status, journal)
+		t.Errorf("signals %v, want one %s\n%s", signals, status, journal)
 	}
 }
 
 func TestUnit(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("no systemd here: ", err)
+		t.Skip("systemd is not installed: ", err)
 	}
 	_, lab := synth(t, nil)
 	script := userData(t, lab)
 	for name, text := range map[string]string{
-		serverName:          strings.Replace(unit(t, lab), "/usr/local/bin/"+serverName, "/bin/true", 1), // it must exist
+		serverName:          strings.Replace(systemdUnit(t, lab), "/usr/local/bin/"+serverName, "/bin/true", 1), // it must exist
 		serverName + "-log": between(t, script, "<<'LOG'\n", "LOG\n"),
 	} {
 		file := filepath.Join(t.TempDir(), name+".service")
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if said, err := exec.Command(analyze, "verify", file).CombinedOutput(); err != nil || len(said) != 0 {
-			t.Errorf("verify: %v\n%s", err, said)
+		if output, err := exec.Command(analyze, "verify", file).CombinedOutput(); err != nil || len(output) != 0 {
+			t.Errorf("verify: %v\n%s", err, output)
 		}
 		if name != serverName {
 			continue
 		}
 		// The exposure level is from 0 (nothing) to 100 (everything).
 		security := exec.Command(analyze, "security", "--offline=true", "--threshold=15", "--no-pager", file)
-		if said, err := security.CombinedOutput(); err != nil {
-			t.Errorf("security: %v\n%s", err, said)
+		if output, err := security.CombinedOutput(); err != nil {
+			t.Errorf("security: %v\n%s", err, output)
 		}
 	}
 }
 
-func TestServerOutlastsTheBalancer(t *testing.T) {
+func TestServerTimeoutsExceedTheLoadBalancers(t *testing.T) {
 	seconds := func(text string) time.Duration {
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -217,28 +218,28 @@ func TestServerOutlastsTheBalancer(t *testing.T) {
 		return time.Duration(n) * time.Second
 	}
 	_, lab := synth(t, nil)
-	server := parse(t, marked(environment(t, lab)))
-	idle := seconds(attribute(t, only(t, lab, loadBalancer), "LoadBalancerAttributes", "idle_timeout.timeout_seconds"))
+	server := parseEnvironment(t, withInstanceValues(environmentFile(t, lab)))
+	idle := seconds(attribute(t, onlyResource(t, lab, loadBalancer), "LoadBalancerAttributes", "idle_timeout.timeout_seconds"))
 	if server.KeepAlive <= idle {
-		t.Errorf("the server keeps connections for %v, the balancer for %v: 502s", server.KeepAlive, idle)
+		t.Errorf("the server keeps idle connections for %v, want longer than the load balancer's %v", server.KeepAlive, idle)
 	}
-	targets := only(t, lab, targetGroup)
+	targets := onlyResource(t, lab, targetGroup)
 	delay := seconds(attribute(t, targets, "TargetGroupAttributes", "deregistration_delay.timeout_seconds"))
 	if delay >= server.DrainTimeout {
-		t.Errorf("a server drains for %v, but requests may take %v", server.DrainTimeout, delay)
+		t.Errorf("a server drains for %v, want longer than the deregistration delay of %v", server.DrainTimeout, delay)
 	}
-	stop := seconds(between(t, unit(t, lab), "TimeoutStopSec=", "\n"))
+	stop := seconds(between(t, systemdUnit(t, lab), "TimeoutStopSec=", "\n"))
 	if stop <= server.DrainTimeout {
-		t.Errorf("systemd kills a server after %v, which drains for %v", stop, server.DrainTimeout)
+		t.Errorf("systemd kills a server after %v, want longer than its drain timeout of %v", stop, server.DrainTimeout)
 	}
 }
 
-// marked gives the marks of an environment file the values of an instance.
-func marked(file string) string {
-	return strings.NewReplacer(instanceMark, "i-0123456789abcdef0", zoneMark, "eu-west-1a", keysMark, "key").Replace(file)
+// withInstanceValues replaces the placeholders of an environment file by sample values.
+func withInstanceValues(file string) string {
+	return strings.NewReplacer(instancePlaceholder, "i-0123456789abcdef0", zonePlaceholder, "eu-west-1a", keysPlaceholder, "key").Replace(file)
 }
 
-func TestServerGetsWhatItNeeds(t *testing.T) {
+func TestServerEnvironment(t *testing.T) {
 	want := config.Default()
 	want.ServerName, want.Zone, want.Region, want.PlainHTTP = "i-0123456789abcdef0", "eu-west-1a", "eu-west-1", true
 	dynamodb, valkey := want, want
@@ -268,13 +269,13 @@ func TestServerGetsWhatItNeeds(t *testing.T) {
 		"memcached": memcached, "memcached-serverless": serverless, "postgres": postgres, "cookie": cookie, "token": token,
 		"memory": memory, "cognito": login, "cognito-production": loginByToken} {
 		_, lab := synth(t, variants[variant])
-		if got := parse(t, marked(environment(t, lab))); !reflect.DeepEqual(got, want) {
+		if got := parseEnvironment(t, withInstanceValues(environmentFile(t, lab))); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got  %+v\nwant %+v", variant, got, want)
 		}
 	}
 }
 
-// TestBoot runs the user data in a folder that stands for the root, with commands that stand for AWS and systemd.
+// TestBoot runs the user data in a temporary folder, with fake commands for AWS and systemd.
 func TestBoot(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -291,13 +292,13 @@ func TestBoot(t *testing.T) {
 		{"no keys", "cookie", "secretsmanager", "FAILURE", 1},
 		{"never healthy", "dynamodb", "elbv2", "FAILURE", 1},
 		{"no CloudWatch agent", "dynamodb", "dnf", "SUCCESS", 0},
-		{"a signal that nobody waits for", "dynamodb", "cloudformation", "SUCCESS", 0},
+		{"a signal that CloudFormation refuses", "dynamodb", "cloudformation", "SUCCESS", 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, lab := synth(t, variants[test.variant])
 			script := strings.ReplaceAll(userData(t, lab), "SECONDS + 300", "SECONDS")
-			root, code, said := boots(t, script, map[string]string{
+			root, code, output := runScript(t, script, map[string]string{
 				"aws": "[[ $1 != '" + test.broken + "' ]] || exit 1\n" +
 					"case $1 in s3) echo binary > \"${@: -1}\" ;; elbv2) echo healthy ;; secretsmanager) echo first,second ;; esac",
 				"systemctl": "",
@@ -306,32 +307,32 @@ func TestBoot(t *testing.T) {
 					"chmod +x $root/opt/aws/amazon-cloudwatch-agent/bin/*",
 			})
 			if code != test.code {
-				t.Fatalf("exit code %d, want %d\n%s", code, test.code, said)
+				t.Fatalf("exit code %d, want %d\n%s", code, test.code, output)
 			}
-			did := at(t, root, "journal")
-			expectSignal(t, did, test.signal)
+			journal := readFile(t, root, "journal")
+			expectSignal(t, journal, test.signal)
 			if test.code != 0 {
 				return
 			}
-			if !strings.Contains(did, "systemctl enable --now "+serverName+".service\n") {
-				t.Errorf("not started:\n%s", did)
+			if !strings.Contains(journal, "systemctl enable --now "+serverName+".service\n") {
+				t.Errorf("the server is not started:\n%s", journal)
 			}
-			if started := strings.Contains(did, "agent -a fetch-config -m ec2 -s -c file:/etc/"+serverName+"/agent.json\n"); started ==
-				(test.broken == "dnf") || started == strings.Contains(said, "no CloudWatch agent") {
-				t.Errorf("the agent was started: %v\n%s\n%s", started, did, said)
+			if started := strings.Contains(journal, "agent -a fetch-config -m ec2 -s -c file:/etc/"+serverName+"/agent.json\n"); started ==
+				(test.broken == "dnf") || started == strings.Contains(output, "no CloudWatch agent") {
+				t.Errorf("agent started: %v, want %v\n%s\n%s", started, !started, journal, output)
 			}
-			file := at(t, root, "etc/"+serverName+"/environment")
-			keys := "first" + keyEnd + ",second" + keyEnd
-			if want := strings.ReplaceAll(marked(environment(t, lab)), `"key"`, `"`+keys+`"`); file != want {
+			file := readFile(t, root, "etc/"+serverName+"/environment")
+			keys := "first" + keySuffix + ",second" + keySuffix
+			if want := strings.ReplaceAll(withInstanceValues(environmentFile(t, lab)), `"key"`, `"`+keys+`"`); file != want {
 				t.Errorf("the environment file:\n%s\nwant:\n%s", file, want)
 			}
 			authorities, err := os.ReadFile(filepath.Join(root, certificatesFile))
 			if test.variant == "postgres" && string(authorities) != "certificate\n" || test.variant != "postgres" && err == nil {
-				t.Errorf("the authorities: %q, %v", authorities, err)
+				t.Errorf("certificate authorities %q, %v", authorities, err)
 			}
 			info, err := os.Stat(filepath.Join(root, "usr/local/bin", serverName))
 			if err != nil || info.Mode().Perm() != 0o755 {
-				t.Errorf("the binary: %v, %v", info, err)
+				t.Errorf("the binary has %v, %v, want mode 0755", info, err)
 			}
 		})
 	}

@@ -11,29 +11,29 @@ import (
 	"sync"
 )
 
-// Build compiles the program pkg of the module in folder for our instances (Linux on ARM) and returns the path of the
-// binary, output made absolute. The build is reproducible: the same source and toolchain give the same bytes in any
-// folder, so that only a change of the server rolls the fleet. What the compiler says goes to log: errors, and while it
-// is at work, the packages.
+// Build compiles the program pkg of the module in folder for Linux on ARM, writes it to output, and returns the absolute
+// path of the binary. The build is reproducible: the same source and toolchain give the same bytes in any folder, so that a
+// deployment replaces the servers only if the program changed. The compiler's output goes to log: the packages that it
+// compiles, and errors.
 func Build(ctx context.Context, log io.Writer, folder, pkg, output string) (string, error) {
 	return StartBuild(ctx, folder, pkg, output).Wait(log)
 }
 
-// A Building is a program that is being compiled.
-type Building struct {
-	said   held
+// A PendingBuild is a compilation in the background.
+type PendingBuild struct {
+	log    logBuffer
 	done   chan struct{}
 	output string
 	err    error
 }
 
-// StartBuild begins what Build does, beside something else. Wait for it, in any case.
-func StartBuild(ctx context.Context, folder, pkg, output string) *Building {
-	b := &Building{done: make(chan struct{})}
+// StartBuild starts what Build does in the background. The caller must call Wait.
+func StartBuild(ctx context.Context, folder, pkg, output string) *PendingBuild {
+	b := &PendingBuild{done: make(chan struct{})}
 	go func() {
 		defer close(b.done)
 		if b.output, b.err = filepath.Abs(output); b.err == nil {
-			b.err = compile(ctx, &b.said, folder, pkg, b.output)
+			b.err = compile(ctx, &b.log, folder, pkg, b.output)
 		}
 		if b.err != nil {
 			b.output, b.err = "", fmt.Errorf("building %s for linux/arm64: %w", pkg, b.err)
@@ -42,44 +42,46 @@ func StartBuild(ctx context.Context, folder, pkg, output string) *Building {
 	return b
 }
 
-// Wait lets through to log what the compiler has said and says, and returns what Build does. It may be called again.
-func (b *Building) Wait(log io.Writer) (string, error) {
-	b.said.release(log)
+// Wait waits for the compilation and returns the results of Build. It copies the compiler's output so far to log, and then
+// the rest as it arrives. Wait may be called more than once.
+func (b *PendingBuild) Wait(log io.Writer) (string, error) {
+	b.log.forward(log)
 	<-b.done
 	return b.output, b.err
 }
 
-// compile leaves the build ID in the binary. It follows from the source, the flags and the toolchain's version alone, as
-// the rest does, and by it go build sees that nothing has changed: without it, each synthesis would link for a second.
+// compile runs go build. It keeps the build ID in the binary: the ID depends on the source, the flags and the toolchain
+// only, and without it go build would link again, for a second, at every synthesis.
 func compile(ctx context.Context, log io.Writer, folder, pkg, output string) error {
 	build := exec.CommandContext(ctx, "go", "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
 		"-o", output, pkg)
 	build.Dir, build.Stdout, build.Stderr = folder, log, log
-	// Settings of the person who builds must not reach the binary.
+	// The user's own Go settings must not change the binary.
 	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "GOARM64=v8.0", "CGO_ENABLED=0",
 		"GOFLAGS=", "GOEXPERIMENT=")
 	return build.Run()
 }
 
-// held keeps what is written to it until it is released.
-type held struct {
-	mu   sync.Mutex
-	kept bytes.Buffer
-	to   io.Writer // nil until then
+// A logBuffer buffers what is written to it until forward names a destination. It is safe for concurrent use.
+type logBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+	to     io.Writer // nil until forward
 }
 
-func (h *held) Write(p []byte) (int, error) {
+func (h *logBuffer) Write(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.to == nil {
-		return h.kept.Write(p)
+		return h.buffer.Write(p)
 	}
 	return h.to.Write(p)
 }
 
-func (h *held) release(to io.Writer) {
+// forward copies the buffer to a writer and sends later writes there.
+func (h *logBuffer) forward(to io.Writer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.to = to
-	h.kept.WriteTo(to)
+	h.buffer.WriteTo(to)
 }

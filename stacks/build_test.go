@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// module writes a Go module whose program ./app has the main function, and ./lab does nothing, and returns its folder.
+// module writes a Go module and returns its folder. Its program ./app has the given body of main; ./lab does nothing.
 func module(t *testing.T, main string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -49,7 +49,7 @@ func TestBuildIsReproducible(t *testing.T) {
 	first := build()
 	t.Setenv("GOFLAGS", "-tags=other") // somebody else's machine
 	if !bytes.Equal(first, build()) {
-		t.Error("the same source in two folders gave two binaries: each deploy would roll the fleet")
+		t.Error("the same source in two folders gave different binaries, want equal ones")
 	}
 
 	binary, err := elf.NewFile(bytes.NewReader(first))
@@ -57,24 +57,24 @@ func TestBuildIsReproducible(t *testing.T) {
 		t.Fatal(err)
 	}
 	if binary.Machine != elf.EM_AARCH64 {
-		t.Errorf("built for %v", binary.Machine)
+		t.Errorf("built for %v, want %v", binary.Machine, elf.EM_AARCH64)
 	}
 	if libraries, err := binary.ImportedLibraries(); err != nil || len(libraries) != 0 {
-		t.Errorf("not static: %v, %v", libraries, err)
+		t.Errorf("the binary imports libraries %v, %v, want none", libraries, err)
 	}
 }
 
-func TestBuildSaysWhatFails(t *testing.T) {
+func TestBuildReportsCompilerErrors(t *testing.T) {
 	folder := module(t, "part.Sing()")
 	var log strings.Builder
 	path, err := Build(t.Context(), &log, folder, "./app", filepath.Join(folder, "server.bin"))
 	if err == nil || path != "" {
-		t.Fatalf("got %q, %v", path, err)
+		t.Fatalf("got %q, %v, want an error", path, err)
 	}
 	if want := "building ./app for linux/arm64: exit status 1"; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}
 	if !strings.Contains(log.String(), "undefined: part.Sing") {
-		t.Errorf("the compiler's words are missing: %q", log.String())
+		t.Errorf("the log lacks the compiler's error: %q", log.String())
 	}
 }

@@ -8,13 +8,14 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// A storeNetwork is where a store in the VPC stands, and who reaches it.
+// A storeNetwork holds the subnets and the security group of a session store in the VPC.
 type storeNetwork struct {
 	subnetIDs     []*string
 	securityGroup awsec2.SecurityGroup
 }
 
-// newStoreNetwork places something in the subnets without a route beyond the VPC. Nobody reaches it until admitted.
+// newStoreNetwork selects the subnets without a route out of the VPC, and defines a security group that accepts nothing
+// until allowServers.
 func newStoreNetwork(scope constructs.Construct, vpc awsec2.IVpc, description string) storeNetwork {
 	subnets := vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetGroupName: jsii.String(storeSubnets)})
 	return storeNetwork{*subnets.SubnetIds, awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"),
@@ -25,7 +26,7 @@ func newStoreNetwork(scope constructs.Construct, vpc awsec2.IVpc, description st
 		})}
 }
 
-// subnets are the subnets as ElastiCache and RDS want them.
+// subnets returns the subnet ids in the type that the CDK wants for ElastiCache and RDS.
 func (n storeNetwork) subnets() *[]any {
 	var ids []any
 	for _, id := range n.subnetIDs {
@@ -34,20 +35,20 @@ func (n storeNetwork) subnets() *[]any {
 	return &ids
 }
 
-// subnetGroup is what nodes of ElastiCache need.
+// subnetGroup defines the subnet group that ElastiCache nodes need.
 func (n storeNetwork) subnetGroup(scope constructs.Construct) awselasticache.CfnSubnetGroup {
 	return awselasticache.NewCfnSubnetGroup(scope, jsii.String("Subnets"), &awselasticache.CfnSubnetGroupProps{
 		Description: jsii.String("Session cache"), SubnetIds: n.subnets(),
 	})
 }
 
-// admit lets the servers in, which wait for that.
-func (n storeNetwork) admit(servers *Servers, port int) {
+// allowServers lets the servers connect to the port. They boot after the rule exists.
+func (n storeNetwork) allowServers(servers *Servers, port int) {
 	servers.Connections.Connections().AllowTo(n.securityGroup, awsec2.Port_Tcp(jsii.Number(port)), jsii.String("sessions"))
-	servers.Needs = append(servers.Needs, n.securityGroup)
+	servers.Dependencies = append(servers.Dependencies, n.securityGroup)
 }
 
-// cacheMetric is a metric of ElastiCache, by the minute.
+// cacheMetric returns a metric of ElastiCache with a period of a minute.
 func cacheMetric(name, statistic, label string, dimensions map[string]*string) awscloudwatch.IMetric {
 	return metric("AWS/ElastiCache", name, statistic, label, dimensions)
 }

@@ -13,14 +13,15 @@ import (
 
 // CognitoLoginProps are the inputs of NewCognitoLogin.
 type CognitoLoginProps struct {
-	// URL is where visitors come: https:// and a name, which may be a CDK token.
+	// URL is the address of the application: https:// and a host name, which may be a CDK token.
 	URL   string
 	Stage Stage
-	// Keys are made to seal logins under way, unless the session store brings some along.
+	// Keys defines the keys that encrypt the state of a login in progress. It must be false if the session store has keys.
 	Keys bool
 }
 
-// NewCognitoLogin defines a user pool of Amazon Cognito at which visitors log in, its pages and the servers' client.
+// NewCognitoLogin defines an Amazon Cognito user pool for the logins of visitors, with its login pages and the OAuth client
+// of the servers.
 func NewCognitoLogin(scope constructs.Construct, id string, props *CognitoLoginProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	pool := newUserPool(scope, props.Stage)
@@ -30,25 +31,26 @@ func NewCognitoLogin(scope constructs.Construct, id string, props *CognitoLoginP
 		keys = NewSealingKeys(scope, "Keys", props.Stage)
 	}
 	stack := awscdk.Stack_Of(scope)
-	output(stack, "UserPool", "Where users are made: aws cognito-idp admin-create-user --user-pool-id", *pool.UserPoolId())
-	output(stack, "Issuer", "Who tells servers who visitors are", *pool.UserPoolProviderUrl())
+	output(stack, "UserPool", "The user pool; add users with: aws cognito-idp admin-create-user --user-pool-id",
+		*pool.UserPoolId())
+	output(stack, "Issuer", "The OpenID Connect issuer that the servers trust", *pool.UserPoolProviderUrl())
 	return func(servers *Servers) {
 		servers.Environment.OIDCIssuer = *pool.UserPoolProviderUrl()
 		servers.Environment.OIDCClientID = *client.UserPoolClientId()
 		servers.Environment.OIDCRedirectURL = props.URL + config.LoginCallback
-		servers.Needs = append(servers.Needs, domain) // without one, the pool doesn't tell where tokens are
+		servers.Dependencies = append(servers.Dependencies, domain) // the pool's discovery document names its token endpoint only then
 		if keys != nil {
 			keys(servers)
 		}
 	}
 }
 
-// newUserPool defines a pool whose users an operator makes. Nobody signs up by themselves: the lab's address is public,
-// and each stranger would be an e-mail and, beyond the free ones, a user on the bill. An e-mail address is the user name.
+// newUserPool defines a pool whose users an operator creates. Visitors can't sign up: the lab's address is public, and each
+// sign-up would cost an e-mail and, above the free quota, a monthly fee. The user name is an e-mail address.
 //
-// The feature plan is Lite, whose pages ask for passwords and codes of authenticator apps: nothing of the dearer plans is
-// used. In production everyone needs such a code, and sets the app up at the first login. In a lab it is optional, and
-// Cognito's pages ask nobody to set one up.
+// The feature plan is Lite, the cheapest. Its pages support passwords and codes of authenticator apps (TOTP). In production
+// every user needs a code, and sets up the app at the first login. In a lab the code is optional, and Cognito's pages don't
+// offer to set it up.
 func newUserPool(scope constructs.Construct, stage Stage) awscognito.UserPool {
 	factor := awscognito.Mfa_OPTIONAL
 	if stage == StageProduction {
@@ -71,18 +73,18 @@ func newUserPool(scope constructs.Construct, stage Stage) awscognito.UserPool {
 		RemovalPolicy:      removalPolicy(stage),
 	})
 	if stage != StageProduction {
-		accept(pool, "AwsSolutions-COG2", "A lab's accounts guard nothing but a shopping cart of the sample. Production "+
+		suppress(pool, "AwsSolutions-COG2", "In a lab an account protects only the sample's shopping cart. Production "+
 			"requires a second factor.")
 	}
-	accept(pool, "AwsSolutions-COG3", "Threat protection is of the feature plan Plus alone: 0.02 USD for each user and "+
-		"month, none free. Cognito locks guessers out for a while without it.")
+	suppress(pool, "AwsSolutions-COG3", "Threat protection needs the feature plan Plus: 0.02 USD per user per month, with no "+
+		"free quota. Without it, Cognito still locks an account after failed attempts.")
 	return pool
 }
 
-// addClient registers the servers, with the exact addresses that visitors come back to. It is a public client: a code is
-// good with its verifier alone (PKCE), which the visitor brings along sealed under keys that only servers have. A secret
-// would say once more that they are servers, and would be another thing to fetch, to keep and to rotate. Servers look at
-// tokens once, when a login is finished, and keep none.
+// addClient registers the servers as an OAuth client, with the exact redirect URLs. It is a public client, without a
+// secret: an authorization code works only with its verifier (PKCE), which the visitor's cookie holds encrypted under keys
+// that only the servers have. A client secret would add little, and would have to be fetched, stored and rotated. Servers
+// verify the tokens once, at the end of a login, and don't keep them.
 func addClient(pool awscognito.UserPool, url string) awscognito.UserPoolClient {
 	return pool.AddClient(jsii.String("Servers"), &awscognito.UserPoolClientOptions{
 		GenerateSecret: jsii.Bool(false),
@@ -97,16 +99,16 @@ func addClient(pool awscognito.UserPool, url string) awscognito.UserPoolClient {
 		SupportedIdentityProviders: &[]awscognito.UserPoolClientIdentityProvider{
 			awscognito.UserPoolClientIdentityProvider_COGNITO(),
 		},
-		AuthFlows:                  &awscognito.AuthFlow{UserSrp: jsii.Bool(true)}, // passwords are proven, not sent
+		AuthFlows:                  &awscognito.AuthFlow{UserSrp: jsii.Bool(true)}, // SRP proves a password without sending it
 		PreventUserExistenceErrors: jsii.Bool(true),
-		IdTokenValidity:            duration(5 * time.Minute), // this and the next two are the least that Cognito takes
+		IdTokenValidity:            duration(5 * time.Minute), // this and the next two are Cognito's minimums
 		AccessTokenValidity:        duration(5 * time.Minute),
 		RefreshTokenValidity:       duration(time.Hour),
 	})
 }
 
-// addDomain gives the pool's pages and endpoints a name. It must be nobody else's in the region, and stay: the id of the
-// stack is in it, which AWS never gives twice, and which, unlike the account's number, tells nothing.
+// addDomain defines the host name of the pool's pages and endpoints. The name must be unique in the region and stay the
+// same, so it contains the id of the stack. Unlike the account number, that id reveals nothing.
 func addDomain(pool awscognito.UserPool) awscognito.UserPoolDomain {
 	// arn:aws:cloudformation:REGION:ACCOUNT:stack/NAME/ID
 	id := awscdk.Fn_Select(jsii.Number(2), awscdk.Fn_Split(jsii.String("/"), awscdk.Stack_Of(pool).StackId(), nil))

@@ -25,7 +25,7 @@ func TestCognitoLogin(t *testing.T) {
 	if problems := loginProblems(resources(t, lab), "https://lab.example.com"); len(problems) > 0 {
 		t.Errorf("%q", problems)
 	}
-	needs := fmt.Sprint(only(t, lab, scalingGroup)["DependsOn"])
+	needs := fmt.Sprint(onlyResource(t, lab, scalingGroup)["DependsOn"])
 	for _, kind := range []string{userPoolDomain, "AWS::IAM::Policy"} {
 		for id := range *lab.FindResources(jsii.String(kind), nil) {
 			if !strings.Contains(needs, id) && !strings.Contains(id, "Rotation") {
@@ -40,7 +40,7 @@ func TestCognitoLogin(t *testing.T) {
 		lab.HasOutput(jsii.String("UserPool"), map[string]any{"Value": map[string]any{"Ref": assertions.Match_AnyValue()}})
 		lab.HasOutput(jsii.String("Issuer"), map[string]any{"Value": map[string]any{
 			"Fn::GetAtt": []any{assertions.Match_AnyValue(), "ProviderURL"}}})
-		// Its name is as unique as the id of the stack.
+		// The domain contains the id of the stack, so that it is unique.
 		lab.HasResourceProperties(jsii.String(userPoolDomain), map[string]any{"Domain": map[string]any{"Fn::Join": []any{"",
 			[]any{"stateless-", map[string]any{"Fn::Select": []any{2, map[string]any{"Fn::Split": []any{"/",
 				map[string]any{"Ref": "AWS::StackId"}}}}}}}}})
@@ -50,8 +50,8 @@ func TestCognitoLogin(t *testing.T) {
 	for _, kind := range []string{userPool, userPoolClient, userPoolDomain} {
 		expect(t, func() { lab.ResourceCountIs(jsii.String(kind), jsii.Number(0)) })
 	}
-	if said := environment(t, lab); strings.Contains(said, "OIDC_") {
-		t.Errorf("servers are told of a login: %s", said)
+	if env := environmentFile(t, lab); strings.Contains(env, "OIDC_") {
+		t.Errorf("the environment configures a login, want none: %s", env)
 	}
 }
 
@@ -68,34 +68,34 @@ func TestCognitoLoginInProduction(t *testing.T) {
 	expect(t, func() {
 		lab.HasResource(jsii.String(userPool), map[string]any{
 			"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"})
-		lab.ResourceCountIs(jsii.String("AWS::SecretsManager::Secret"), jsii.Number(1)) // the store's keys are enough
+		lab.ResourceCountIs(jsii.String("AWS::SecretsManager::Secret"), jsii.Number(1)) // the login uses the store's keys
 	})
 }
 
-// TestBrokenLogins holds what the tests above look for against templates in which it is wrong.
-func TestBrokenLogins(t *testing.T) {
+// TestLoginProblemsFindsEach checks that loginProblems finds each problem in a template that has it.
+func TestLoginProblemsFindsEach(t *testing.T) {
 	tests := []struct {
 		name, kind string
-		broken     map[string]any // properties; nil takes the resource away
+		broken     map[string]any // properties to change; nil removes the resource
 		want       string
 	}{
-		{"a secret", userPoolClient, map[string]any{"GenerateSecret": true}, "a secret is made"},
+		{"a secret", userPoolClient, map[string]any{"GenerateSecret": true}, "the client has a secret"},
 		{"tokens in addresses", userPoolClient, map[string]any{"AllowedOAuthFlows": []any{"code", "implicit"}},
 			"flows are [code implicit]"},
 		{"passwords in the clear", userPoolClient, map[string]any{"ExplicitAuthFlows": []any{"ALLOW_USER_PASSWORD_AUTH"}},
-			"passwords in the clear: [ALLOW_USER_PASSWORD_AUTH]"},
+			"clients send passwords: [ALLOW_USER_PASSWORD_AUTH]"},
 		{"another address", userPoolClient, map[string]any{"CallbackURLs": []any{"https://lab.example.com/"}},
-			"visitors come back to [https://lab.example.com/]"},
+			"redirect URLs are [https://lab.example.com/]"},
 		{"one address more", userPoolClient, map[string]any{"CallbackURLs": []any{"https://lab.example.com/login/callback",
 			"http://localhost:8080/login/callback"}},
-			"visitors come back to [https://lab.example.com/login/callback http://localhost:8080/login/callback]"},
+			"redirect URLs are [https://lab.example.com/login/callback http://localhost:8080/login/callback]"},
 		{"another address after logout", userPoolClient, map[string]any{"LogoutURLs": []any{"https://lab.example.com"}},
-			"after logout they come to [https://lab.example.com]"},
-		{"names of users told", userPoolClient, map[string]any{"PreventUserExistenceErrors": "LEGACY"}, "it tells who has an account"},
-		{"strangers", userPool, map[string]any{"AdminCreateUserConfig": map[string]any{"AllowAdminCreateUserOnly": false}},
-			"strangers sign up"},
+			"logout URLs are [https://lab.example.com]"},
+		{"user enumeration", userPoolClient, map[string]any{"PreventUserExistenceErrors": "LEGACY"}, "errors reveal who has an account"},
+		{"sign-up", userPool, map[string]any{"AdminCreateUserConfig": map[string]any{"AllowAdminCreateUserOnly": false}},
+			"visitors can sign up"},
 		{"short messages", userPool, map[string]any{"EnabledMfas": []any{"SMS_MFA"}}, "second factors are [SMS_MFA]"},
-		{"no domain", userPoolDomain, nil, "no AWS::Cognito::UserPoolDomain, or several"},
+		{"no domain", userPoolDomain, nil, "want one AWS::Cognito::UserPoolDomain"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,7 +117,8 @@ func TestBrokenLogins(t *testing.T) {
 	}
 }
 
-// loginProblems is what is wrong with the login of a lab at an address, which is in parts.
+// loginProblems returns the problems of the login in a lab's resources. The parts of the address of the application are
+// joined.
 func loginProblems(found map[string]cfnResource, address ...any) (problems []string) {
 	require := func(ok bool, format string, values ...any) {
 		if !ok {
@@ -131,7 +132,7 @@ func loginProblems(found map[string]cfnResource, address ...any) (problems []str
 				r, n = resource, n+1
 			}
 		}
-		require(n == 1, "no %s, or several", kind)
+		require(n == 1, "want one %s", kind)
 		return r
 	}
 	at := func(path string) []any {
@@ -141,17 +142,17 @@ func loginProblems(found map[string]cfnResource, address ...any) (problems []str
 		return []any{map[string]any{"Fn::Join": []any{"", append(slices.Clone(address), path)}}}
 	}
 	client := one(userPoolClient)
-	require(client.at("GenerateSecret") == false, "a secret is made")
-	require(reflect.DeepEqual(client.at("AllowedOAuthFlows"), []any{"code"}), "flows are %v", client.at("AllowedOAuthFlows"))
-	flows := client.at("ExplicitAuthFlows")
-	require(!strings.Contains(fmt.Sprint(flows), "PASSWORD"), "passwords in the clear: %v", flows)
-	back, after := client.at("CallbackURLs"), client.at("LogoutURLs")
-	require(reflect.DeepEqual(back, at(config.LoginCallback)), "visitors come back to %v", back)
-	require(reflect.DeepEqual(after, at("/")), "after logout they come to %v", after)
-	require(client.at("PreventUserExistenceErrors") == "ENABLED", "it tells who has an account")
+	require(client.property("GenerateSecret") == false, "the client has a secret")
+	require(reflect.DeepEqual(client.property("AllowedOAuthFlows"), []any{"code"}), "flows are %v", client.property("AllowedOAuthFlows"))
+	flows := client.property("ExplicitAuthFlows")
+	require(!strings.Contains(fmt.Sprint(flows), "PASSWORD"), "clients send passwords: %v", flows)
+	back, after := client.property("CallbackURLs"), client.property("LogoutURLs")
+	require(reflect.DeepEqual(back, at(config.LoginCallback)), "redirect URLs are %v", back)
+	require(reflect.DeepEqual(after, at("/")), "logout URLs are %v", after)
+	require(client.property("PreventUserExistenceErrors") == "ENABLED", "errors reveal who has an account")
 	pool := one(userPool)
-	require(pool.at("AdminCreateUserConfig", "AllowAdminCreateUserOnly") == true, "strangers sign up")
-	factors := pool.at("EnabledMfas")
+	require(pool.property("AdminCreateUserConfig", "AllowAdminCreateUserOnly") == true, "visitors can sign up")
+	factors := pool.property("EnabledMfas")
 	require(reflect.DeepEqual(factors, []any{"SOFTWARE_TOKEN_MFA"}), "second factors are %v", factors)
 	one(userPoolDomain)
 	return problems

@@ -1,8 +1,10 @@
-// Package stacks defines what AWS gets: the network, and the lab with its session store, load balancer, fleet and
-// dashboard.
+// Package stacks defines the AWS resources of the lab as CDK stacks: the network; the lab with its session store, load
+// balancer, fleet and dashboard; and on demand the machines of a load test. Synthesize is the entry point of the CDK app.
+// Config lists every option, and ParseConfig reads it from the CDK context. Each part is a construct, NewX(scope, id,
+// props); parts that servers use return an Attachment. Start reading at NewLab.
 //
-// Both stacks are environment-agnostic: they synthesize without credentials and take the account and the region of
-// whoever deploys them.
+// The stacks are environment-agnostic: they synthesize without credentials, and deploy to the account and region of the
+// caller.
 package stacks
 
 import (
@@ -13,141 +15,144 @@ import (
 	"stateless-servers/app/config"
 )
 
-// Stage says how much the deployed data is worth.
+// A Stage sets how well the deployment protects its data, and what that may cost.
 type Stage string
 
 // The stages.
 const (
-	// StageLab is for trying things: destroying the stacks removes the sessions, and nothing is kept twice.
+	// StageLab is for experiments: destroying the stacks deletes the sessions, and there are no backups beyond a day.
 	StageLab Stage = "lab"
 	// StageProduction protects sessions, load balancer and stacks from deletion, backs the store up continuously
-	// (DynamoDB) or daily (Valkey), keeps logs for a year and gives every zone its own NAT gateway.
+	// (DynamoDB, PostgreSQL) or daily (Valkey), keeps logs for a year and gives every zone its own NAT.
 	StageProduction Stage = "production"
 )
 
-// Egress says how the servers reach AWS services outside the VPC. S3 and DynamoDB have free gateway endpoints and never
-// leave the network. Prices are of us-east-1, on demand, for a month of 730 hours.
+// Egress selects how the servers reach AWS services outside the VPC. S3 and DynamoDB have free gateway endpoints; their
+// traffic never leaves the AWS network. Prices are those of us-east-1, on demand, for a month of 730 hours.
 type Egress string
 
-// The ways out.
+// The kinds of egress.
 const (
-	// EgressNATGateway is a way out to the internet: 33 USD a month for each gateway and 0.045 USD a GB. A lab has one
-	// gateway, production one a zone.
+	// EgressNATGateway gives the servers access to the internet: 33 USD per month for each gateway and 0.045 USD per GB. A
+	// lab has one gateway, production one per zone.
 	EgressNATGateway Egress = "nat-gateway"
-	// EgressNATInstance is a NAT of our own: 7 USD a month for each (t4g.nano with its disk and public address) and nothing
-	// a GB. A lab has one, production one a zone. Throughput is that of its type, 5 Gbit/s in bursts; while EC2 recovers or
-	// a deploy replaces it, servers keep serving from stores in the VPC and from DynamoDB, but new ones can't boot.
+	// EgressNATInstance runs NAT on EC2 instances: 7 USD per month for each (t4g.nano with its disk and public address) and
+	// no charge per GB. A lab has one, production one per zone. The instance type limits the throughput: 5 Gbit/s in bursts
+	// for t4g.nano. While EC2 recovers an instance or a deployment replaces it, servers keep serving from stores in the VPC
+	// and from DynamoDB, but new servers can't boot.
 	EgressNATInstance Egress = "nat-instance"
-	// EgressEndpointsOnly leaves the servers no route to the internet, only the six AWS APIs that they call: 7.30 USD a
-	// month for each API and zone (88 USD in two zones) and 0.01 USD a GB.
+	// EgressEndpointsOnly gives the servers no route to the internet, only interface endpoints for the six AWS APIs that
+	// they call: 7.30 USD per month for each API and zone (88 USD in two zones) and 0.01 USD per GB.
 	EgressEndpointsOnly Egress = "endpoints-only"
 )
 
-// Login is who says who visitors are.
+// A Login selects how visitors prove who they are.
 type Login string
 
 // The logins.
 const (
-	// LoginNone believes whoever a visitor claims to be.
+	// LoginNone accepts any user name without a proof.
 	LoginNone Login = "none"
-	// LoginCognito has a user pool of Amazon Cognito say it.
+	// LoginCognito authenticates visitors with an Amazon Cognito user pool.
 	LoginCognito Login = "cognito"
 )
 
-// Config is what an operator chooses, with a key of the CDK context for each field: -c key=value, or "context" in
+// Config holds the options of a deployment. Each field has a key in the CDK context: -c key=value, or "context" in
 // cdk.json.
 type Config struct {
-	// Store (store) is where sessions live. The default is dynamodb, because it costs nothing at rest.
+	// Store (store) is the session store. The default is dynamodb, because it costs nothing when idle.
 	Store config.StoreKind
-	// Sticky (sticky) makes the load balancer send each visitor to the same server, as store=memory needs it to, and no
-	// other store may. The default is false.
+	// Sticky (sticky) makes the load balancer send each visitor to the same server. It must be true with store=memory and
+	// false with every other store. The default is false.
 	Sticky bool
-	// Stage (stage) is lab, the default so that a first try leaves nothing behind that costs money, or production.
+	// Stage (stage) is lab, the default, whose deployments can be destroyed without leftovers that cost money, or production.
 	Stage Stage
-	// CertificateARN (certificateArn) is a certificate of AWS Certificate Manager in the region of the deployment. It
-	// turns on HTTPS. There is no default: without it visitors and load balancer speak plain HTTP, and an output says so.
+	// CertificateARN (certificateArn) is the ARN of a certificate of AWS Certificate Manager in the region of the
+	// deployment. It turns on HTTPS. There is no default: without a certificate the load balancer serves plain HTTP, and an
+	// output of the stack warns about it.
 	CertificateARN string
-	// Domain (domain) is a name to serve under, such as lab.example.com, in the public hosted zone of Amazon Route 53 with
-	// the id HostedZoneID (hostedZoneId). They go together, and instead of certificateArn: a certificate is made and
-	// renewed for the name, and the name leads to the load balancer. There are no defaults.
+	// Domain (domain) is the host name of the application, such as lab.example.com, in the public hosted zone of Amazon
+	// Route 53 with the id HostedZoneID (hostedZoneId). Set both or neither, and not with certificateArn: the deployment
+	// creates a certificate that AWS renews, and a DNS record that points to the load balancer. There are no defaults.
 	Domain, HostedZoneID string
-	// CloudFront (cloudfront) puts Amazon CloudFront before a load balancer that has no public address, so that a lab
-	// without a domain has HTTPS: instead of certificateArn and domain. Ten million requests and a terabyte a month are
-	// free. The default is false. Turning it on or off makes a new load balancer.
+	// CloudFront (cloudfront) serves the application through Amazon CloudFront and gives the load balancer no public
+	// address. It provides HTTPS without a domain, and excludes certificateArn and domain. Ten million requests and a
+	// terabyte per month are free. The default is false. Turning it on or off creates a new load balancer.
 	CloudFront bool
-	// WAF (waf) has AWS WAF check requests by three groups of rules that AWS maintains: 8 USD a month and 0.60 USD a million
-	// requests. The default is false.
+	// WAF (waf) checks requests with AWS WAF and three groups of rules that AWS maintains: 8 USD per month and 0.60 USD per
+	// million requests. The default is false.
 	WAF bool
-	// Login (login) is cognito for a user pool of Amazon Cognito that keeps the passwords and tells who visitors are:
-	// docs/login.md. It needs a name over HTTPS to lead them back to, by domain or cloudfront, and a way out to the
-	// internet. The default is none: the lab believes whoever visitors claim to be.
+	// Login (login) is none, the default, which accepts any user name, or cognito, which authenticates visitors with an
+	// Amazon Cognito user pool (docs/login.md). Cognito needs an HTTPS address for its redirects, by domain or cloudfront,
+	// and access to the internet.
 	Login Login
-	// InstanceTypes (instanceType) are the sizes that a server may have, of ARM families: the server is built for arm64.
-	// Several are separated by commas, the preferred first. They should be alike, since each server is sent as many
-	// requests. The default t4g.small (two cores, 2 GiB) costs 12.26 USD a month.
+	// InstanceTypes (instanceType) are the instance types of the servers, of ARM families because the server is compiled for
+	// arm64. Separate several by commas, the preferred one first. They should be of similar size, because each server gets
+	// the same share of the requests. The default t4g.small (two cores, 2 GiB) costs 12.26 USD per month.
 	InstanceTypes string
-	// SpotPercent (spotPercent) is the share of spot instances in the fleet, from 0, the default, to 100. They cost about a
-	// third, and AWS may end them two minutes after saying so: their sessions live on, unless in memory. Several instance
-	// types make that rarer.
+	// SpotPercent (spotPercent) is the percentage of spot instances in the fleet, from 0, the default, to 100. They cost
+	// about a third. AWS may terminate them with two minutes' notice, which ends no session except with store=memory. With
+	// several instance types that happens less often.
 	SpotPercent int
-	// MinServers (minServers) is the size of the quiet fleet, from 1 to 100. The default is 2: one in each zone.
+	// MinServers (minServers) is the minimum size of the fleet, from 1 to 100. The default is 2: one in each zone.
 	MinServers int
-	// MaxServers (maxServers) bounds what scaling may launch, above MinServers and at most 100. The default is 6. A deploy
-	// runs the fleet at MaxServers for its minutes: see NewFleet.
+	// MaxServers (maxServers) is the maximum size of the fleet, above MinServers and at most 100. The default is 6. During a
+	// deployment the fleet runs at this size for some minutes: see NewFleet.
 	MaxServers int
-	// Zones (zones) is the number of availability zones, 2 or 3. The default is 2, the least that an Application Load
-	// Balancer takes. It may grow later; to shrink it, destroy the lab first, because it stands in the zone that goes.
+	// Zones (zones) is the number of availability zones, 2 or 3. The default is 2, the minimum of an Application Load
+	// Balancer. It can be raised later. To lower it, destroy the lab first, because its resources are in the removed zone.
 	Zones int
-	// Egress (egress) is nat-gateway, the default because AWS runs it, nat-instance, the cheapest, or endpoints-only.
+	// Egress (egress) is nat-gateway, the default because AWS operates it, nat-instance, the cheapest, or endpoints-only.
 	Egress Egress
-	// NATInstanceType (natInstanceType) is the size of NAT instances, of an ARM family. The default t4g.nano passes on what
-	// a fleet asks of AWS; bulk goes by the gateway endpoints.
+	// NATInstanceType (natInstanceType) is the instance type of NAT instances, of an ARM family. The default t4g.nano is
+	// enough for the AWS API calls of a fleet; large transfers use the gateway endpoints.
 	NATInstanceType string
 
-	// AlarmEmail (alarmEmail) is who gets a message when an alarm goes off and when it is over; they confirm first that
-	// they want to. There is no default: alarms show on the dashboard alone.
+	// AlarmEmail (alarmEmail) is the address that gets a message when an alarm starts and when it ends. Its owner must
+	// confirm the subscription first. There is no default: alarms then show on the dashboard only.
 	AlarmEmail string
 
-	// Load is the load test from many machines.
+	// Load configures the load test from many machines.
 	Load LoadConfig
 
-	// Options of the stores; each only goes with its own.
+	// The options of the stores. Each is allowed with its own store only.
 	DynamoDB DynamoDBConfig
 	Cache    CacheConfig
 	Postgres PostgresConfig
 }
 
-// StoreRedis is Redis OSS in the place of Valkey. To servers it is config.StoreValkey.
+// StoreRedis selects Redis OSS instead of Valkey. Servers use it as config.StoreValkey.
 const StoreRedis config.StoreKind = "redis"
 
-// Warn writes a line about what is allowed and yet should make an operator think.
+// Warn writes a line for each setting that is allowed but risky.
 func (c Config) Warn(w io.Writer) {
 	if c.Store == config.StoreMemory {
-		fmt.Fprintln(w, "warning: store=memory keeps each session on one server, which logs its visitors out when it ends:"+
-			" a baseline to compare with, not for use")
+		fmt.Fprintln(w, "warning: store=memory keeps each session in one server's memory, so that its visitors are logged out"+
+			" when the server ends: use it as a baseline for comparisons only")
 	}
 }
 
-// HTTPS reports whether visitors come over TLS.
+// HTTPS reports whether visitors connect over TLS.
 func (c Config) HTTPS() bool { return c.CertificateARN != "" || c.Domain != "" || c.CloudFront }
 
-// LoadConfig are the options of the load test from many machines.
+// LoadConfig holds the options of the load test from many machines, which are called loaders.
 type LoadConfig struct {
-	// Loaders (loaders) is how many machines send, from 1 to 50. The default is 0: no such stack.
+	// Loaders (loaders) is the number of loaders, from 1 to 50. The default is 0: there is no load stack.
 	Loaders int
-	// Rate (loadRate) is the number of requests per second that each loader sends, in the form of lab load --rate: 200, a
-	// ramp such as 100..500, or several in turn such as 100,200,400. The default is 200.
+	// Rate (loadRate) is the number of requests per second of each loader, as lab load --rate takes it: 200, a ramp such as
+	// 100..500, or several steps such as 100,200,400. The default is 200.
 	Rate string
-	// Duration (loadDuration) is how long they measure, from 10s to 4h. The default is 5m.
+	// Duration (loadDuration) is the duration of the measurement, from 10s to 4h. The default is 5m.
 	Duration time.Duration
-	// Sessions (loadSessions) are the visitors of each, from 1 to 100000. The default is 1000.
+	// Sessions (loadSessions) is the number of virtual users of each loader, from 1 to 100000. The default is 1000.
 	Sessions int
-	// Mix (loadMix) is what visitors do, as lab load --mix takes it: read=80,write=20. Empty means its default.
+	// Mix (loadMix) is the mix of requests, as lab load --mix takes it: read=80,write=20. Empty means the default of lab
+	// load.
 	Mix string
-	// History (loadHistory) also keeps what every visitor sent and saw, for lab check: about 200 bytes a request before
+	// History (loadHistory) also stores every request and response for lab check: about 200 bytes per request before
 	// compression. The default is false.
 	History bool
-	// InstanceType (loaderInstanceType) is the size of a loader, of an ARM family. The default c7g.large (two cores) sends
-	// some thousand requests a second and costs 0.0725 USD an hour in us-east-1.
+	// InstanceType (loaderInstanceType) is the instance type of a loader, of an ARM family. The default c7g.large (two
+	// cores) sends some thousand requests per second and costs 0.0725 USD per hour in us-east-1.
 	InstanceType string
 }

@@ -30,9 +30,9 @@ func TestParseConfig(t *testing.T) {
 		{"nothing", nil, defaults},
 		{"the CDK's own keys", map[string]any{"@aws-cdk/core:x": true, "aws:cdk:y": "1", "cdk-migrate": true,
 			"availability-zones:account=1:region=eu-west-1": []any{"a"}}, defaults},
-		{"strings, as of -c", map[string]any{"store": "valkey", "minServers": "1", "maxServers": "3", "zones": "3"},
+		{"strings, as with -c", map[string]any{"store": "valkey", "minServers": "1", "maxServers": "3", "zones": "3"},
 			with(func(c *Config) { c.Store, c.MinServers, c.MaxServers, c.Zones = config.StoreValkey, 1, 3, 3 })},
-		{"JSON, as of cdk.json", map[string]any{"minServers": 4.0, "maxServers": 8.0},
+		{"JSON, as in cdk.json", map[string]any{"minServers": 4.0, "maxServers": 8.0},
 			with(func(c *Config) { c.MinServers, c.MaxServers = 4, 8 })},
 		{"a cluster", map[string]any{"store": "redis", "shards": "3", "replicas": "2", "cacheNodeType": "cache.r7g.large"},
 			with(func(c *Config) {
@@ -90,7 +90,7 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
-func TestAddresses(t *testing.T) {
+func TestAlarmEmail(t *testing.T) {
 	for _, address := range []string{"ops@example.com", "Jane.O'Neil+alarms@mail.example.co.uk", "a_b-c%d@example.com"} {
 		if c, err := ParseConfig(map[string]any{"alarmEmail": address}); err != nil || c.AlarmEmail != address {
 			t.Errorf("%s: %v", address, err)
@@ -101,14 +101,14 @@ func TestAddresses(t *testing.T) {
 		"a\x00@b.co", "@b.co", strings.Repeat("a", 65) + "@b.co", "a@b.co\n", "a@b@b.co", "a@{{resolve:ssm:x}}.co",
 	} {
 		if _, err := ParseConfig(map[string]any{"alarmEmail": address}); err == nil {
-			t.Errorf("%q is allowed", address)
+			t.Errorf("%q is allowed, want an error", address)
 		}
 	}
 }
 
-// CloudFormation resolves {{resolve:…}} wherever it stands in a template: no key takes it, in no place of a value that is
-// otherwise allowed, and a form can't let it pass by mistake.
-func TestNoValueHasADynamicReference(t *testing.T) {
+// CloudFormation resolves {{resolve:…}} anywhere in a template. No key may accept it at any position of an otherwise allowed
+// value, whatever the key's pattern.
+func TestDynamicReferencesAreRefused(t *testing.T) {
 	const reference = "{{resolve:secretsmanager:x}}"
 	samples := map[string]string{"alarmEmail": "ops@example.com", "certificateArn": certificate, "domain": "lab.example.com",
 		"hostedZoneId": "Z0123456789ABCDEFGHIJ", "loadMix": "read=80,write=20", "replicas": "eu-west-1", "replicaTable": "sessions"}
@@ -129,11 +129,11 @@ func TestNoValueHasADynamicReference(t *testing.T) {
 		}
 	}
 	if texts < 10 {
-		t.Errorf("only %d keys are text", texts)
+		t.Errorf("%d keys are text, want at least 10", texts)
 	}
 	var field string
-	if form("any", &field, "", regexp.MustCompile(``), "anything").Set("a " + reference) {
-		t.Error("a form without bounds lets it pass")
+	if matching("any", &field, "", regexp.MustCompile(``), "anything").Set("a " + reference) {
+		t.Error("a pattern that matches everything allows a dynamic reference")
 	}
 }
 
@@ -145,10 +145,10 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 		"minUnits, maxUnits, customerKey, replicas, replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, " +
 		"shards, nodes, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"
-	const noName = `context login="cognito": only with domain or cloudfront=true; the user pool leads visitors back to an ` +
-		`address with HTTPS that it must know by name, which certificateArn doesn't tell`
+	const noName = `context login="cognito": only with domain or cloudfront=true; the user pool redirects visitors to an ` +
+		`HTTPS address, whose host name certificateArn doesn't give`
 	const noAccount = `context login="cognito": with loaders, only with a loadMix without login, such as read=80,write=20; ` +
-		`loaders have no account in the user pool`
+		`loaders have no accounts in the user pool`
 	const arm = "ARM (Graviton) instance types such as t4g.small, with commas between them"
 	tests := []struct {
 		name    string
@@ -156,8 +156,8 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 		want    []string // lines
 	}{
 		{"unknown store", map[string]any{"store": "nosuch"}, []string{`context store="nosuch": allowed is ` + stores}},
-		{"memory, which a fleet doesn't share", map[string]any{"store": "memory"},
-			[]string{`context store="memory": only with sticky=true, because servers don't share what is in their memory`}},
+		{"memory without sticky sessions", map[string]any{"store": "memory"},
+			[]string{`context store="memory": only with sticky=true, because servers don't share their memory`}},
 		{"misspelt keys", map[string]any{"sotre": "valkey", "Store": "valkey", "min-servers": 3.0}, []string{
 			`context Store="valkey": no such key; allowed are ` + keys,
 			`context min-servers="3": no such key; allowed are ` + keys,
@@ -169,7 +169,7 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			`context zones="4": allowed is a whole number from 2 to 3`,
 			`context egress="": allowed is nat-gateway, nat-instance or endpoints-only`,
 		}},
-		{"a certificate that a script left empty", map[string]any{"certificateArn": ""},
+		{"an empty certificate", map[string]any{"certificateArn": ""},
 			[]string{`context certificateArn="": allowed is the ARN of an ACM certificate`}},
 		{"an x86 server", map[string]any{"instanceType": "t3.small"},
 			[]string{`context instanceType="t3.small": allowed is ` + arm}},
@@ -178,10 +178,10 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 		{"a domain without its zone", map[string]any{"domain": "lab.example.com"},
 			[]string{`context domain="lab.example.com" and hostedZoneId="": both or neither`}},
 		{"two certificates", map[string]any{"domain": "lab.example.com", "hostedZoneId": "Z1", "certificateArn": certificate},
-			[]string{`context certificateArn="` + certificate + `": not with domain, which makes a certificate of its own`}},
+			[]string{`context certificateArn="` + certificate + `": not with domain, which creates its own certificate`}},
 		{"CloudFront and a certificate", map[string]any{"cloudfront": "true", "certificateArn": certificate}, []string{
-			`context cloudfront="true": not with domain or certificateArn; CloudFront has a name and a certificate of its own`}},
-		{"an address for a domain", map[string]any{"domain": "https://example.com", "hostedZoneId": "example.com"}, []string{
+			`context cloudfront="true": not with domain or certificateArn; CloudFront has its own name and certificate`}},
+		{"a URL as domain", map[string]any{"domain": "https://example.com", "hostedZoneId": "example.com"}, []string{
 			`context domain="https://example.com": allowed is a domain name such as lab.example.com`,
 			`context hostedZoneId="example.com": allowed is the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ`,
 		}},
@@ -192,23 +192,23 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 		{"a load test without loaders", map[string]any{"loadRate": "5"},
 			[]string{`context loadRate="5": only with loaders`}},
 		{"loaders without a way out", map[string]any{"loaders": "2", "egress": "endpoints-only"}, []string{
-			`context loaders="2": not with egress=endpoints-only, which leaves no way to the load balancer's public address`}},
-		{"a load test of nonsense", map[string]any{"loaders": "51", "loadRate": "fast", "loadDuration": "5", "loadMix": "buy=1",
+			`context loaders="2": not with egress=endpoints-only, which has no route to the load balancer's public address`}},
+		{"a load test with bad values", map[string]any{"loaders": "51", "loadRate": "fast", "loadDuration": "5", "loadMix": "buy=1",
 			"loaderInstanceType": "c7i.large"}, []string{
 			`context loaders="51": allowed is a whole number from 0 to 50`,
-			`context loadRate="fast": allowed is requests a second: 200, or a ramp 100..500, or several in turn such as 100,200,400`,
+			`context loadRate="fast": allowed is requests per second: 200, or a ramp 100..500, or several steps such as 100,200,400`,
 			`context loadDuration="5": allowed is a duration from 10s to 4h, such as 5m`,
 			`context loadMix="buy=1": allowed is weights of none, read, write, cart, login and logout, such as read=80,write=20`,
 			`context loaderInstanceType="c7i.large": allowed is an ARM (Graviton) instance type such as c7g.large`,
 		}},
-		{"nobody's address", map[string]any{"alarmEmail": "ops@"},
+		{"an incomplete e-mail address", map[string]any{"alarmEmail": "ops@"},
 			[]string{`context alarmEmail="ops@": allowed is an e-mail address`}},
-		{"more than all", map[string]any{"spotPercent": "101"},
+		{"more than 100 %", map[string]any{"spotPercent": "101"},
 			[]string{`context spotPercent="101": allowed is a whole number from 0 to 100`}},
-		{"an x86 server with a g", map[string]any{"instanceType": "g4dn.xlarge"},
+		{"an x86 type with a g in its name", map[string]any{"instanceType": "g4dn.xlarge"},
 			[]string{`context instanceType="g4dn.xlarge": allowed is ` + arm}},
 		{"no room for a deploy", map[string]any{"minServers": "6"}, []string{`context maxServers="6": allowed is a number ` +
-			`above minServers (6), so that a deploy has room for one server more`}},
+			`above minServers (6), because a deployment needs room for one more server`}},
 		{"a shared store behind sticky sessions", map[string]any{"store": "valkey", "sticky": "true"},
 			[]string{`context sticky="true": only with store=memory; servers share the sessions of every other store`}},
 		{"options of other stores", map[string]any{"shards": "2", "minACU": "1", "nodes": "3"}, []string{
@@ -234,23 +234,23 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			[]string{`context replicas="eu-west-1": allowed is a whole number from 1 to 5`}},
 		{"replicas of DynamoDB as Valkey has them", map[string]any{"replicas": "2"},
 			[]string{`context replicas="2": allowed is AWS regions such as eu-west-1, with commas between them`}},
-		{"regions that can't be", map[string]any{"replicas": "eu-west-1, us-east-1"}, []string{
+		{"malformed regions", map[string]any{"replicas": "eu-west-1, us-east-1"}, []string{
 			`context replicas="eu-west-1, us-east-1": allowed is AWS regions such as eu-west-1, with commas between them`}},
-		{"regions that aren't", map[string]any{"replicas": "eu-west-1,eu-west-9"},
+		{"unknown regions", map[string]any{"replicas": "eu-west-1,eu-west-9"},
 			[]string{`context replicas="eu-west-1,eu-west-9": AWS has no region eu-west-9`}},
 		{"a region twice", map[string]any{"replicas": "eu-west-1,us-east-1,eu-west-1"},
 			[]string{`context replicas="eu-west-1,us-east-1,eu-west-1": allowed is each region once`}},
 		{"a key in several regions", map[string]any{"replicas": "eu-west-1", "customerKey": "true"},
-			[]string{`context customerKey="true": not with replicas; a key works in its own region only`}},
+			[]string{`context customerKey="true": not with replicas; a key exists in its own region only`}},
 		{"a replica with replicas", map[string]any{"replicaTable": "sessions", "replicas": "eu-west-1"}, []string{
-			`context replicaTable="sessions": not with billing, customerKey or replicas, which the region that made the table decides`}},
-		{"a replica of no name", map[string]any{"replicaTable": "a/b"},
+			`context replicaTable="sessions": not with billing, customerKey or replicas, which are set in the region that created the table`}},
+		{"a malformed table name", map[string]any{"replicaTable": "a/b"},
 			[]string{`context replicaTable="a/b": allowed is the name of a DynamoDB table`}},
-		{"DAX that doesn't see other regions", map[string]any{"dax": "true", "replicas": "eu-west-1"}, []string{
-			`context dax="true": not with replicas or replicaTable; DAX doesn't see what other regions write`}},
+		{"DAX with replicas", map[string]any{"dax": "true", "replicas": "eu-west-1"}, []string{
+			`context dax="true": not with replicas or replicaTable; DAX doesn't see the writes of other regions`}},
 		{"DAX for another store", map[string]any{"store": "valkey", "dax": "true"},
 			[]string{`context dax="true": only with store=dynamodb`}},
-		{"nodes of no DAX", map[string]any{"daxNodes": "3", "daxNodeType": "dax.r7i.large"}, []string{
+		{"DAX nodes without DAX", map[string]any{"daxNodes": "3", "daxNodeType": "dax.r7i.large"}, []string{
 			`context daxNodeType="dax.r7i.large": only with dax=true`, `context daxNodes="3": only with dax=true`}},
 		{"sizes of DAX", map[string]any{"dax": "true", "daxNodes": "-3", "daxNodeType": "r7i.large"}, []string{
 			`context daxNodeType="r7i.large": allowed is a node type of DAX such as dax.t3.small`,
@@ -264,11 +264,11 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 			`context cacheMaxGB="2": only with serverless=true`, `context cacheMaxECPU="2000": only with serverless=true`}},
 		{"an unknown login", map[string]any{"login": "saml"}, []string{`context login="saml": allowed is none or cognito`}},
 		{"a user pool without HTTPS", map[string]any{"login": "cognito"}, []string{noName}},
-		{"a user pool for a name that nobody knows", map[string]any{"login": "cognito", "certificateArn": certificate},
+		{"a user pool with an unknown host name", map[string]any{"login": "cognito", "certificateArn": certificate},
 			[]string{noName}},
-		{"a user pool out of reach", map[string]any{"login": "cognito", "cloudfront": "true", "egress": "endpoints-only"},
-			[]string{`context login="cognito": not with egress=endpoints-only, which leaves servers no way to the user pool's ` +
-				`domain, where they exchange codes for tokens: Amazon Cognito has no endpoint in a VPC for it`}},
+		{"a user pool without internet access", map[string]any{"login": "cognito", "cloudfront": "true", "egress": "endpoints-only"},
+			[]string{`context login="cognito": not with egress=endpoints-only, because servers exchange codes for tokens at the ` +
+				`user pool's domain, for which Amazon Cognito has no VPC endpoint`}},
 		{"loaders that log in by default", map[string]any{"login": "cognito", "cloudfront": "true", "loaders": "2"},
 			[]string{noAccount}},
 		{"loaders that log in", map[string]any{"login": "cognito", "cloudfront": "true", "loaders": "2",
@@ -283,13 +283,13 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := ParseConfig(test.context)
 			if err == nil {
-				t.Fatalf("no error, but %+v", got)
+				t.Fatalf("got %+v, want an error", got)
 			}
 			if want := strings.Join(test.want, "\n"); err.Error() != want {
 				t.Errorf("got:\n%s\nwant:\n%s", err, want)
 			}
 			if got != (Config{}) {
-				t.Errorf("half a Config came with the error: %+v", got)
+				t.Errorf("got %+v with the error, want the zero Config", got)
 			}
 		})
 	}

@@ -12,132 +12,132 @@ import (
 	"stateless-servers/app/config/allowed"
 )
 
-// armType is an instance type of a Graviton family, which has a g after the generation: t4g, c8gn, im4gn. (G4dn, a GPU
-// family for x86, has not.)
-const armType = `[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)`
+// armTypeExpr matches an instance type of a Graviton family, which has a g after the generation: t4g, c8gn, im4gn. (It does
+// not match g4dn, a GPU family on x86.)
+const armTypeExpr = `[a-z]+[0-9]+g[a-z]*\.([a-z0-9]+|metal-[0-9]+xl)`
 
-// rate and weight are parts of what lab load takes.
+// rateExpr and weightExpr match parts of the values of lab load --rate and --mix.
 const (
-	rate   = `([1-9][0-9]{0,4}(\.[0-9]+)?|0\.[1-9][0-9]*)`
-	weight = `(none|read|write|cart|login|logout)=([1-9][0-9]{0,2}|1000)`
+	rateExpr   = `([1-9][0-9]{0,4}(\.[0-9]+)?|0\.[1-9][0-9]*)`
+	weightExpr = `(none|read|write|cart|login|logout)=([1-9][0-9]{0,2}|1000)`
 )
 
-const oneRegion = `[a-z]{2,4}(-[a-z]+)+-[0-9]`
+const regionExpr = `[a-z]{2,4}(-[a-z]+)+-[0-9]`
 
 var (
-	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
-	domainForm      = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
-	emailForm       = regexp.MustCompile(`^[A-Za-z0-9._%+'-]{1,64}@[a-z0-9.-]+\.[a-z]{2,63}$`)
-	zoneForm        = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
-	armForm         = regexp.MustCompile(`^` + armType + `(,` + armType + `)*$`)
-	oneARMForm      = regexp.MustCompile(`^` + armType + `$`)
-	rateForm        = regexp.MustCompile(`^` + rate + `(\.\.` + rate + `)?(,` + rate + `(\.\.` + rate + `)?)*$`)
-	mixForm         = regexp.MustCompile(`^` + weight + `(,` + weight + `)*$`)
-	cacheNodeForm   = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
-	daxNodeForm     = regexp.MustCompile(`^dax\.[a-z0-9]+\.[a-z0-9]+$`)
-	tableForm       = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
-	regionsForm     = regexp.MustCompile(`^` + oneRegion + `(,` + oneRegion + `)*$`)
+	certificatePattern = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
+	domainPattern      = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
+	emailPattern       = regexp.MustCompile(`^[A-Za-z0-9._%+'-]{1,64}@[a-z0-9.-]+\.[a-z]{2,63}$`)
+	zonePattern        = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
+	armTypesPattern    = regexp.MustCompile(`^` + armTypeExpr + `(,` + armTypeExpr + `)*$`)
+	armTypePattern     = regexp.MustCompile(`^` + armTypeExpr + `$`)
+	ratePattern        = regexp.MustCompile(`^` + rateExpr + `(\.\.` + rateExpr + `)?(,` + rateExpr + `(\.\.` + rateExpr + `)?)*$`)
+	mixPattern         = regexp.MustCompile(`^` + weightExpr + `(,` + weightExpr + `)*$`)
+	cacheNodePattern   = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
+	daxNodePattern     = regexp.MustCompile(`^dax\.[a-z0-9]+\.[a-z0-9]+$`)
+	tablePattern       = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
+	regionsPattern     = regexp.MustCompile(`^` + regionExpr + `(,` + regionExpr + `)*$`)
 )
 
-// settings are in an order in which each comes after those that it depends on.
+// settings returns the settings that fill in the Config. Each comes after those that it depends on.
 func (c *Config) settings() []setting {
-	loading := func() bool { return c.Load.Loaders > 0 }
+	withLoaders := func() bool { return c.Load.Loaders > 0 }
 	caches := []config.StoreKind{config.StoreValkey, StoreRedis, config.StoreMemcached}
-	nodes := func() bool { return !c.Cache.Serverless }
-	noNodes := func() bool { return c.Cache.Serverless }
+	withNodes := func() bool { return !c.Cache.Serverless }
+	serverless := func() bool { return c.Cache.Serverless }
 	return []setting{
 		choice("store", &c.Store, config.StoreDynamoDB, config.StoreValkey, StoreRedis, config.StoreMemcached,
 			config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory),
 		boolean("sticky", &c.Sticky),
 		choice("stage", &c.Stage, StageLab, StageProduction),
-		form("certificateArn", &c.CertificateARN, "", certificateForm, "the ARN of an ACM certificate"),
-		form("domain", &c.Domain, "", domainForm, "a domain name such as lab.example.com"),
-		form("hostedZoneId", &c.HostedZoneID, "", zoneForm, "the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ"),
+		matching("certificateArn", &c.CertificateARN, "", certificatePattern, "the ARN of an ACM certificate"),
+		matching("domain", &c.Domain, "", domainPattern, "a domain name such as lab.example.com"),
+		matching("hostedZoneId", &c.HostedZoneID, "", zonePattern, "the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ"),
 		boolean("cloudfront", &c.CloudFront),
 		boolean("waf", &c.WAF),
 		choice("login", &c.Login, LoginNone, LoginCognito),
-		form("instanceType", &c.InstanceTypes, "t4g.small", armForm, "ARM (Graviton) instance types such as t4g.small, with "+
+		matching("instanceType", &c.InstanceTypes, "t4g.small", armTypesPattern, "ARM (Graviton) instance types such as t4g.small, with "+
 			"commas between them"),
 		number("spotPercent", &c.SpotPercent, 0, 0, 100),
 		number("minServers", &c.MinServers, 2, 1, 100),
 		number("maxServers", &c.MaxServers, 6, 2, 100),
 		number("zones", &c.Zones, 2, 2, 3),
 		choice("egress", &c.Egress, EgressNATGateway, EgressNATInstance, EgressEndpointsOnly),
-		form("natInstanceType", &c.NATInstanceType, "t4g.nano", oneARMForm, "an ARM (Graviton) instance type such as t4g.nano").
-			needing("egress=nat-instance", func() bool { return c.Egress == EgressNATInstance }),
+		matching("natInstanceType", &c.NATInstanceType, "t4g.nano", armTypePattern, "an ARM (Graviton) instance type such as t4g.nano").
+			onlyWith("egress=nat-instance", func() bool { return c.Egress == EgressNATInstance }),
 
-		form("alarmEmail", &c.AlarmEmail, "", emailForm, "an e-mail address"),
+		matching("alarmEmail", &c.AlarmEmail, "", emailPattern, "an e-mail address"),
 
 		number("loaders", &c.Load.Loaders, 0, 0, 50),
-		form("loadRate", &c.Load.Rate, "200", rateForm, "requests a second: 200, or a ramp 100..500, or several in turn such as "+
-			"100,200,400").needing("loaders", loading),
-		span("loadDuration", &c.Load.Duration, 5*time.Minute, 10*time.Second, 4*time.Hour).needing("loaders", loading),
-		number("loadSessions", &c.Load.Sessions, 1000, 1, 100_000).needing("loaders", loading),
-		form("loadMix", &c.Load.Mix, "", mixForm, "weights of none, read, write, cart, login and logout, such as "+
-			"read=80,write=20").needing("loaders", loading),
-		boolean("loadHistory", &c.Load.History).needing("loaders", loading),
-		form("loaderInstanceType", &c.Load.InstanceType, "c7g.large", oneARMForm, "an ARM (Graviton) instance type such as "+
-			"c7g.large").needing("loaders", loading),
+		matching("loadRate", &c.Load.Rate, "200", ratePattern, "requests per second: 200, or a ramp 100..500, or several steps such as "+
+			"100,200,400").onlyWith("loaders", withLoaders),
+		durationBetween("loadDuration", &c.Load.Duration, 5*time.Minute, 10*time.Second, 4*time.Hour).onlyWith("loaders", withLoaders),
+		number("loadSessions", &c.Load.Sessions, 1000, 1, 100_000).onlyWith("loaders", withLoaders),
+		matching("loadMix", &c.Load.Mix, "", mixPattern, "weights of none, read, write, cart, login and logout, such as "+
+			"read=80,write=20").onlyWith("loaders", withLoaders),
+		boolean("loadHistory", &c.Load.History).onlyWith("loaders", withLoaders),
+		matching("loaderInstanceType", &c.Load.InstanceType, "c7g.large", armTypePattern, "an ARM (Graviton) instance type such as "+
+			"c7g.large").onlyWith("loaders", withLoaders),
 
-		choice("billing", &c.DynamoDB.Billing, BillingOnDemand, BillingProvisioned).of(config.StoreDynamoDB),
-		number("minUnits", &c.DynamoDB.MinUnits, 5, 1, 40_000).of(config.StoreDynamoDB),
-		number("maxUnits", &c.DynamoDB.MaxUnits, 1000, 1, 40_000).of(config.StoreDynamoDB),
-		boolean("customerKey", &c.DynamoDB.CustomerKey).of(config.StoreDynamoDB),
-		form("replicas", &c.DynamoDB.Replicas, "", regionsForm, "AWS regions such as eu-west-1, with commas between them").
-			of(config.StoreDynamoDB),
-		form("replicaTable", &c.DynamoDB.ReplicaTable, "", tableForm, "the name of a DynamoDB table").of(config.StoreDynamoDB),
-		boolean("dax", &c.DynamoDB.DAX).of(config.StoreDynamoDB),
-		form("daxNodeType", &c.DynamoDB.DAXNodeType, "dax.t3.small", daxNodeForm, "a node type of DAX such as dax.t3.small").
-			of(config.StoreDynamoDB).needing("dax=true", func() bool { return c.DynamoDB.DAX }),
+		choice("billing", &c.DynamoDB.Billing, BillingOnDemand, BillingProvisioned).forStores(config.StoreDynamoDB),
+		number("minUnits", &c.DynamoDB.MinUnits, 5, 1, 40_000).forStores(config.StoreDynamoDB),
+		number("maxUnits", &c.DynamoDB.MaxUnits, 1000, 1, 40_000).forStores(config.StoreDynamoDB),
+		boolean("customerKey", &c.DynamoDB.CustomerKey).forStores(config.StoreDynamoDB),
+		matching("replicas", &c.DynamoDB.Replicas, "", regionsPattern, "AWS regions such as eu-west-1, with commas between them").
+			forStores(config.StoreDynamoDB),
+		matching("replicaTable", &c.DynamoDB.ReplicaTable, "", tablePattern, "the name of a DynamoDB table").forStores(config.StoreDynamoDB),
+		boolean("dax", &c.DynamoDB.DAX).forStores(config.StoreDynamoDB),
+		matching("daxNodeType", &c.DynamoDB.DAXNodeType, "dax.t3.small", daxNodePattern, "a node type of DAX such as dax.t3.small").
+			forStores(config.StoreDynamoDB).onlyWith("dax=true", func() bool { return c.DynamoDB.DAX }),
 		number("daxNodes", &c.DynamoDB.DAXNodes, 2, 2, 11).
-			of(config.StoreDynamoDB).needing("dax=true", func() bool { return c.DynamoDB.DAX }),
+			forStores(config.StoreDynamoDB).onlyWith("dax=true", func() bool { return c.DynamoDB.DAX }),
 
-		boolean("serverless", &c.Cache.Serverless).of(caches...),
-		form("cacheNodeType", &c.Cache.NodeType, "cache.t4g.micro", cacheNodeForm,
-			"a node type of ElastiCache such as cache.t4g.micro").of(caches...).needing("serverless=false", nodes),
-		number("shards", &c.Cache.Shards, 0, 0, 90).of(config.StoreValkey, StoreRedis).needing("serverless=false", nodes),
-		number("replicas", &c.Cache.Replicas, 1, 1, 5).of(config.StoreValkey, StoreRedis).needing("serverless=false", nodes),
-		number("nodes", &c.Cache.Nodes, 2, 2, 40).of(config.StoreMemcached).needing("serverless=false", nodes),
-		number("cacheMaxGB", &c.Cache.MaxGB, 1, 1, 5000).of(caches...).needing("serverless=true", noNodes),
-		number("cacheMaxECPU", &c.Cache.MaxECPU, 5000, 1000, 15_000_000).of(caches...).needing("serverless=true", noNodes),
+		boolean("serverless", &c.Cache.Serverless).forStores(caches...),
+		matching("cacheNodeType", &c.Cache.NodeType, "cache.t4g.micro", cacheNodePattern,
+			"a node type of ElastiCache such as cache.t4g.micro").forStores(caches...).onlyWith("serverless=false", withNodes),
+		number("shards", &c.Cache.Shards, 0, 0, 90).forStores(config.StoreValkey, StoreRedis).onlyWith("serverless=false", withNodes),
+		number("replicas", &c.Cache.Replicas, 1, 1, 5).forStores(config.StoreValkey, StoreRedis).onlyWith("serverless=false", withNodes),
+		number("nodes", &c.Cache.Nodes, 2, 2, 40).forStores(config.StoreMemcached).onlyWith("serverless=false", withNodes),
+		number("cacheMaxGB", &c.Cache.MaxGB, 1, 1, 5000).forStores(caches...).onlyWith("serverless=true", serverless),
+		number("cacheMaxECPU", &c.Cache.MaxECPU, 5000, 1000, 15_000_000).forStores(caches...).onlyWith("serverless=true", serverless),
 
-		halves("minACU", &c.Postgres.MinACU, 0.5, 0.5, 256).of(config.StorePostgres),
-		halves("maxACU", &c.Postgres.MaxACU, 4, 1, 256).of(config.StorePostgres),
+		halfSteps("minACU", &c.Postgres.MinACU, 0.5, 0.5, 256).forStores(config.StorePostgres),
+		halfSteps("maxACU", &c.Postgres.MaxACU, 4, 1, 256).forStores(config.StorePostgres),
 	}
 }
 
-// ParseConfig reads the CDK context. A value may be a string, as -c gives it, or the JSON of cdk.json. The error has one
-// line for every key that isn't known and every value that isn't allowed. Keys with a colon or a slash are the CDK's own
-// (feature flags, cached lookups) and not looked at.
+// ParseConfig reads the Config from the CDK context. A value may be a string, as -c passes it, or the JSON of cdk.json. The
+// error has one line for each unknown key and for each value that isn't allowed. ParseConfig ignores keys with a colon or a
+// slash, which are the CDK's own (feature flags, cached lookups).
 func ParseConfig(context map[string]any) (Config, error) {
 	var c Config
 	settings := c.settings()
 	problems := unknownKeys(context, settings)
 	for i, s := range settings {
 		value, given := context[s.Name]
-		switch text := text(value); {
-		case !given || !s.isOf(c.Store):
+		switch text := contextText(value); {
+		case !given || !s.appliesTo(c.Store):
 			if s.Default != "" {
 				s.Set(s.Default)
 			}
-			// A key may be of several settings, each of other stores.
-			if stores := storesOf(s.Name, settings); given && !slices.Contains(stores, c.Store) && first(i, settings) {
-				problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.Name, text, allowed.Or(stores)))
+			// A key may have several settings, each for other stores.
+			if stores := storesOfKey(s.Name, settings); given && !slices.Contains(stores, c.Store) && isFirstOfKey(i, settings) {
+				problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.Name, text, allowed.JoinOr(stores)))
 			}
 		case !s.Set(text):
 			problems = append(problems, fmt.Errorf("context %s=%q: allowed is %s", s.Name, text, s.Allowed))
-		case s.Needs != "" && !s.met():
-			problems = append(problems, fmt.Errorf("context %s=%q: only with %s", s.Name, text, s.Needs))
+		case s.Requires != "" && !s.condition():
+			problems = append(problems, fmt.Errorf("context %s=%q: only with %s", s.Name, text, s.Requires))
 		}
 	}
-	problems = append(problems, c.contradictions()...)
+	problems = append(problems, c.conflicts()...)
 	if len(problems) > 0 {
 		return Config{}, errors.Join(problems...)
 	}
 	return c, nil
 }
 
-// Keys lists every key, in the order in which Config has them.
+// Keys returns every key of the context, in the order of the fields of Config.
 func Keys() []Key {
 	var c Config
 	var keys []Key
@@ -147,17 +147,18 @@ func Keys() []Key {
 	return keys
 }
 
-// contradictions are values that are allowed, but not together. A number that isn't allowed is 0 here.
-func (c *Config) contradictions() []error {
+// conflicts returns an error for each combination of allowed values that isn't allowed. A value that was refused has its
+// zero value here.
+func (c *Config) conflicts() []error {
 	var problems []error
 	add := func(format string, values ...any) {
 		problems = append(problems, fmt.Errorf("context "+format, values...))
 	}
 	if c.MaxServers != 0 && c.MaxServers <= c.MinServers {
-		add("maxServers=\"%d\": allowed is a number above minServers (%d), so that a deploy has room for one server more",
+		add("maxServers=\"%d\": allowed is a number above minServers (%d), because a deployment needs room for one more server",
 			c.MaxServers, c.MinServers)
 	}
-	problems = append(problems, c.DynamoDB.contradictions()...)
+	problems = append(problems, c.DynamoDB.conflicts()...)
 	if c.Postgres.MaxACU != 0 && c.Postgres.MaxACU < c.Postgres.MinACU {
 		add("maxACU=\"%v\": allowed is a number of minACU (%v) or more", c.Postgres.MaxACU, c.Postgres.MinACU)
 	}
@@ -165,20 +166,20 @@ func (c *Config) contradictions() []error {
 		add("domain=%q and hostedZoneId=%q: both or neither", c.Domain, c.HostedZoneID)
 	}
 	if c.CloudFront && (c.Domain != "" || c.CertificateARN != "") {
-		add("cloudfront=\"true\": not with domain or certificateArn; CloudFront has a name and a certificate of its own")
+		add("cloudfront=\"true\": not with domain or certificateArn; CloudFront has its own name and certificate")
 	}
 	if c.Load.Loaders > 0 && c.Egress == EgressEndpointsOnly {
-		add("loaders=\"%d\": not with egress=endpoints-only, which leaves no way to the load balancer's public address",
+		add("loaders=\"%d\": not with egress=endpoints-only, which has no route to the load balancer's public address",
 			c.Load.Loaders)
 	}
 	if c.Login == LoginCognito {
-		problems = append(problems, c.loginContradictions()...)
+		problems = append(problems, c.loginConflicts()...)
 	}
 	if c.Domain != "" && c.CertificateARN != "" {
-		add("certificateArn=%q: not with domain, which makes a certificate of its own", c.CertificateARN)
+		add("certificateArn=%q: not with domain, which creates its own certificate", c.CertificateARN)
 	}
 	if c.Store == config.StoreMemory && !c.Sticky {
-		add("store=\"memory\": only with sticky=true, because servers don't share what is in their memory")
+		add("store=\"memory\": only with sticky=true, because servers don't share their memory")
 	}
 	if c.Store != config.StoreMemory && c.Sticky {
 		add("sticky=\"true\": only with store=memory; servers share the sessions of every other store")
@@ -186,22 +187,22 @@ func (c *Config) contradictions() []error {
 	return problems
 }
 
-// loginContradictions are those of login=cognito.
-func (c *Config) loginContradictions() []error {
+// loginConflicts returns the conflicts of login=cognito.
+func (c *Config) loginConflicts() []error {
 	var problems []error
 	add := func(reason string) {
 		problems = append(problems, fmt.Errorf("context login=%q: %s", c.Login, reason))
 	}
 	if c.Domain == "" && !c.CloudFront {
-		add("only with domain or cloudfront=true; the user pool leads visitors back to an address with HTTPS that it must " +
-			"know by name, which certificateArn doesn't tell")
+		add("only with domain or cloudfront=true; the user pool redirects visitors to an HTTPS address, whose host name " +
+			"certificateArn doesn't give")
 	}
 	if c.Egress == EgressEndpointsOnly {
-		add("not with egress=endpoints-only, which leaves servers no way to the user pool's domain, where they exchange codes " +
-			"for tokens: Amazon Cognito has no endpoint in a VPC for it")
+		add("not with egress=endpoints-only, because servers exchange codes for tokens at the user pool's domain, for which " +
+			"Amazon Cognito has no VPC endpoint")
 	}
 	if c.Load.Loaders > 0 && (c.Load.Mix == "" || strings.Contains(c.Load.Mix, "login=")) {
-		add("with loaders, only with a loadMix without login, such as read=80,write=20; loaders have no account in the user pool")
+		add("with loaders, only with a loadMix without login, such as read=80,write=20; loaders have no accounts in the user pool")
 	}
 	return problems
 }
@@ -209,7 +210,7 @@ func (c *Config) loginContradictions() []error {
 func unknownKeys(context map[string]any, settings []setting) []error {
 	var known []string
 	for i, s := range settings {
-		if first(i, settings) {
+		if isFirstOfKey(i, settings) {
 			known = append(known, s.Name)
 		}
 	}
@@ -223,13 +224,13 @@ func unknownKeys(context map[string]any, settings []setting) []error {
 	var problems []error
 	for _, key := range unknown {
 		problems = append(problems, fmt.Errorf("context %s=%q: no such key; allowed are %s",
-			key, text(context[key]), strings.Join(known, ", ")))
+			key, contextText(context[key]), strings.Join(known, ", ")))
 	}
 	return problems
 }
 
-// contradictions are values that are allowed, but not together.
-func (c DynamoDBConfig) contradictions() []error {
+// conflicts returns an error for each combination of allowed values that isn't allowed.
+func (c DynamoDBConfig) conflicts() []error {
 	var problems []error
 	add := func(format string, values ...any) {
 		problems = append(problems, fmt.Errorf("context "+format, values...))
@@ -237,7 +238,7 @@ func (c DynamoDBConfig) contradictions() []error {
 	if c.MaxUnits != 0 && c.MaxUnits < c.MinUnits {
 		add("maxUnits=\"%d\": allowed is a number of minUnits (%d) or more", c.MaxUnits, c.MinUnits)
 	}
-	if regionsForm.MatchString(c.Replicas) {
+	if regionsPattern.MatchString(c.Replicas) {
 		if unknown := unknownRegions(c.replicas()); len(unknown) > 0 {
 			add("replicas=%q: AWS has no region %s", c.Replicas, strings.Join(unknown, ", "))
 		}
@@ -246,14 +247,14 @@ func (c DynamoDBConfig) contradictions() []error {
 		}
 	}
 	if c.Replicas != "" && c.CustomerKey {
-		add("customerKey=\"true\": not with replicas; a key works in its own region only")
+		add("customerKey=\"true\": not with replicas; a key exists in its own region only")
 	}
 	if c.ReplicaTable != "" && (c.Replicas != "" || c.CustomerKey || c.Billing == BillingProvisioned) {
-		add("replicaTable=%q: not with billing, customerKey or replicas, which the region that made the table decides",
+		add("replicaTable=%q: not with billing, customerKey or replicas, which are set in the region that created the table",
 			c.ReplicaTable)
 	}
 	if c.DAX && c.replicated() {
-		add("dax=\"true\": not with replicas or replicaTable; DAX doesn't see what other regions write")
+		add("dax=\"true\": not with replicas or replicaTable; DAX doesn't see the writes of other regions")
 	}
 	return problems
 }

@@ -17,12 +17,12 @@ import (
 type DashboardProps struct {
 	Balancer Balancer
 	Fleet    Fleet
-	// AlarmEmail hears of alarms; empty means nobody.
+	// AlarmEmail is the address that gets a message when an alarm changes its state. Empty means none.
 	AlarmEmail string
 }
 
-// NewDashboard defines the dashboard and the alarms of balancer, fleet and what is attached to it. Alarms show on the dashboard; they
-// notify AlarmEmail.
+// NewDashboard defines the alarms and the dashboard of the load balancer, the fleet and its attachments. The dashboard
+// shows the alarms, and AlarmEmail gets their messages.
 func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) awscloudwatch.Dashboard {
 	balancer, targets := props.Balancer.LoadBalancer.Metrics(), props.Balancer.TargetGroup.Metrics()
 	latency := func(statistic string) awscloudwatch.IMetric {
@@ -43,11 +43,11 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 		map[string]*string{"AutoScalingGroupName": props.Fleet.Group.AutoScalingGroupName()})
 
 	alarms := append([]Alarm{
-		// A count, not a share: the load balancer counts as a request only what it had a server for.
-		{"RefusedRequests", "The load balancer answers 5xx by itself: no server took the request.", refused, 1, 3},
-		{"ServerErrors", "More than one request in a hundred fails in a server.", percentage(failed, requests), 1, 3},
-		{"UnhealthyServers", "A server fails its health checks and is about to be replaced.", unhealthy, 1, 3},
-		{"SlowResponses", "One request in a hundred takes a second or longer.", latency("p99"), 1, 5},
+		// A count instead of a percentage: RequestCount omits requests that no server got.
+		{"RefusedRequests", "The load balancer responds with 5xx because no server took the request.", refused, 1, 3},
+		{"ServerErrors", "At least 1 % of the requests fail in a server.", percentage(failed, requests), 1, 3},
+		{"UnhealthyServers", "A server fails its health checks and will be replaced.", unhealthy, 1, 3},
+		{"SlowResponses", "The p99 latency is a second or more.", latency("p99"), 1, 5},
 	}, props.Fleet.Alarms...)
 	dashboard := awscloudwatch.NewDashboard(scope, jsii.String(id), &awscloudwatch.DashboardProps{
 		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
@@ -81,7 +81,7 @@ func newAlarms(scope constructs.Construct, alarms []Alarm, email string) *[]inte
 			Threshold:          jsii.Number(a.Threshold),
 			EvaluationPeriods:  jsii.Number(a.Minutes),
 			ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-			TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING, // no requests, no news
+			TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING, // a fleet without requests is fine
 		})
 		notify(alarm)
 		refs = append(refs, alarm)
@@ -94,13 +94,13 @@ func newAlarmTopic(scope constructs.Construct, email string) awssns.Topic {
 		DisplayName: jsii.String("Stateless servers"), EnforceSSL: jsii.Bool(true),
 	})
 	topic.AddSubscription(awssnssubscriptions.NewEmailSubscription(jsii.String(email), nil))
-	// A policy of its own, as EnforceSSL makes one, takes the place of the one that lets the account's services in.
+	// EnforceSSL defines a topic policy, which replaces the default policy that lets the account's services publish.
 	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
 		Actions:    jsii.Strings("sns:Publish"), Resources: &[]*string{topic.TopicArn()},
 		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
 	}))
-	accept(topic, "AwsSolutions-SNS2", "Messages tell that an alarm went off, and leave by e-mail. CloudWatch can't use the "+
-		"AWS managed key, and a key of its own would cost more than all alarms.")
+	suppress(topic, "AwsSolutions-SNS2", "Messages only name the alarm, and are sent by e-mail. CloudWatch can't use the "+
+		"AWS managed key, and a customer managed key would cost more than all alarms.")
 	return topic
 }

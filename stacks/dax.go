@@ -11,14 +11,13 @@ import (
 
 const (
 	daxPort = 9111 // with TLS
-	// daxMilliseconds is how long DAX may show what it has read, and so how long it shows an old state when a node misses a
-	// change, which the nodes otherwise tell each other within a second.
-	daxMilliseconds = "60000"
+	// daxCacheMillis is the time to live of cached items, in milliseconds. It bounds how long a node returns an old state
+	// if it misses a change. Nodes usually replicate changes within a second.
+	daxCacheMillis = "60000"
 )
 
-// newDAX defines a cluster of Amazon DynamoDB Accelerator: a cache in front of the table, on nodes across the zones,
-// encrypted, stored and on its way. It reads and writes the table's items for those who may use it, in a role of its own with
-// these statements.
+// newDAX defines a cluster of Amazon DynamoDB Accelerator (DAX): a cache in front of the table, on nodes across the zones,
+// with encryption at rest and in transit. DAX reads and writes the table in a role of its own, which the statements allow.
 func newDAX(scope constructs.Construct, vpc awsec2.IVpc, c DynamoDBConfig, statements ...awsiam.PolicyStatement) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String("Dax"))
 	network := newStoreNetwork(scope, vpc, "Session accelerator")
@@ -42,19 +41,19 @@ func newDAX(scope constructs.Construct, vpc awsec2.IVpc, c DynamoDBConfig, state
 		}).Ref(),
 		ParameterGroupName: awsdax.NewCfnParameterGroup(scope, jsii.String("Parameters"), &awsdax.CfnParameterGroupProps{
 			Description:         jsii.String("Session accelerator"),
-			ParameterNameValues: map[string]string{"record-ttl-millis": daxMilliseconds, "query-ttl-millis": daxMilliseconds},
+			ParameterNameValues: map[string]string{"record-ttl-millis": daxCacheMillis, "query-ttl-millis": daxCacheMillis},
 		}).Ref(),
 	})
 	cluster.Node().AddDependency(policy)
 	return func(servers *Servers) {
 		servers.Environment.DynamoDBDAX = *cluster.AttrClusterDiscoveryEndpointUrl()
-		network.admit(servers, daxPort)
-		// What they may do with items they may do by way of DAX. Consistent reads go by it too; queries don't, whose answers it
-		// would repeat.
-		servers.allow(scope, allow([]*string{cluster.AttrArn()}, "dax:GetItem", "dax:BatchGetItem", "dax:PutItem",
+		network.allowServers(servers, daxPort)
+		// The servers use DAX for all calls on items, consistent reads too. Queries bypass it, because DAX would cache their
+		// results.
+		servers.grant(scope, allow([]*string{cluster.AttrArn()}, "dax:GetItem", "dax:BatchGetItem", "dax:PutItem",
 			"dax:UpdateItem"))
-		servers.Needs = append(servers.Needs, cluster)
-		servers.show(daxGraphs(cluster))
+		servers.Dependencies = append(servers.Dependencies, cluster)
+		servers.monitor(daxGraphs(cluster))
 	}
 }
 
@@ -69,7 +68,7 @@ func daxGraphs(cluster awsdax.CfnCluster) ([]awscloudwatch.IWidget, []Alarm) {
 			graph("DAX: errors", of("FaultRequestCount", "Sum", "faults"),
 				of("ThrottledRequestCount", "Sum", "throttled")),
 		}, []Alarm{
-			{"AcceleratorBusy", "DAX is near the end of its processors.",
+			{"AcceleratorBusy", "The CPU usage of a DAX node is 80 % or more.",
 				of("CPUUtilization", "Maximum", "CPUUtilization"), 80, 5},
 			{"AcceleratorErrors", "DAX fails requests: visitors get 503.",
 				of("FaultRequestCount", "Sum", "FaultRequestCount"), 1, 3},

@@ -21,10 +21,10 @@ type DistributionProps struct {
 	Stage    Stage
 }
 
-// NewDistribution defines a distribution of Amazon CloudFront before the balancer and returns its URL. It has HTTPS under
-// a name and a certificate of its own, and reaches the balancer inside the VPC (VPC origin), which nobody else does. It
-// caches nothing, since every answer is one visitor's, and passes on all that visitors send. Between CloudFront and the
-// load balancer requests are plain HTTP, on AWS's network only.
+// NewDistribution defines an Amazon CloudFront distribution in front of the load balancer and returns its URL. It serves
+// HTTPS under CloudFront's own name and certificate. It reaches the load balancer inside the VPC by a VPC origin, and is
+// the only client that can. It caches nothing, because every response belongs to one visitor, and forwards all headers,
+// cookies and query strings. Requests between CloudFront and the load balancer are plain HTTP on AWS's network.
 func NewDistribution(scope constructs.Construct, id string, props *DistributionProps) (url string) {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	props.Balancer.LoadBalancer.Connections().AllowFrom(cloudFrontAddresses(scope, props.Stage),
@@ -32,7 +32,7 @@ func NewDistribution(scope constructs.Construct, id string, props *DistributionP
 	origin := awscloudfrontorigins.VpcOrigin_WithApplicationLoadBalancer(props.Balancer.LoadBalancer,
 		&awscloudfrontorigins.VpcOriginWithEndpointProps{
 			ProtocolPolicy:   awscloudfront.OriginProtocolPolicy_HTTP_ONLY,
-			KeepaliveTimeout: duration(idleTimeout / 2), // CloudFront lets go of a connection before the load balancer does
+			KeepaliveTimeout: duration(idleTimeout / 2), // CloudFront closes an idle connection before the load balancer does
 			ReadTimeout:      duration(30 * time.Second),
 		})
 	logs := newLogBucket(scope, props.Stage, awss3.ObjectOwnership_BUCKET_OWNER_PREFERRED) // CloudFront writes with ACLs
@@ -49,22 +49,22 @@ func NewDistribution(scope constructs.Construct, id string, props *DistributionP
 		PriceClass:  awscloudfront.PriceClass_PRICE_CLASS_100,
 		LogBucket:   logs,
 	})
-	accept(distribution, "AwsSolutions-CFR1", "Visitors come from anywhere.")
-	accept(distribution, "AwsSolutions-CFR2", "AWS WAF is a choice (-c waf=true), and stands before the load balancer.")
-	accept(distribution, "AwsSolutions-CFR4", "CloudFront's own certificate, which needs no domain, comes with its own choice "+
-		"of TLS versions.")
+	suppress(distribution, "AwsSolutions-CFR1", "Visitors of all countries are allowed.")
+	suppress(distribution, "AwsSolutions-CFR2", "AWS WAF is optional (-c waf=true), and is attached to the load balancer.")
+	suppress(distribution, "AwsSolutions-CFR4", "With CloudFront's own certificate, which needs no domain, the TLS versions "+
+		"can't be chosen.")
 	return "https://" + *distribution.DomainName()
 }
 
-// cloudFrontAddresses are those that CloudFront reaches origins from: a prefix list that AWS maintains, whose id is
-// another one in each region and can be had by its name only.
+// cloudFrontAddresses returns the addresses from which CloudFront connects to origins: a prefix list that AWS maintains. Its
+// id differs between regions, so a custom resource looks it up by name.
 func cloudFrontAddresses(scope constructs.Construct, stage Stage) awsec2.IPeer {
 	log := awslogs.NewLogGroup(scope, jsii.String("LookupLog"), &awslogs.LogGroupProps{
-		Retention: retention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+		Retention: logRetention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
 	role := newFunctionRole(scope, "LookupRole", log)
 	role.AddToPolicy(allow([]*string{jsii.String("*")}, "ec2:DescribeManagedPrefixLists"))
-	accept(role.Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5",
+	suppress(role.Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5",
 		"ec2:DescribeManagedPrefixLists can't be limited to a resource.", "Resource::*")
 	lookup := customresources.NewAwsCustomResource(scope, jsii.String("CloudFrontAddresses"),
 		&customresources.AwsCustomResourceProps{

@@ -18,12 +18,13 @@ import (
 type DynamoDBStoreProps struct {
 	Vpc awsec2.IVpc
 	// Stage turns on point-in-time recovery and deletion protection in production, and keeps the table when the stack or
-	// the store goes.
+	// the store is deleted.
 	Stage  Stage
 	Config DynamoDBConfig
 }
 
-// NewDynamoDBStore defines an Amazon DynamoDB table, or finds the replica of another region's, and what is in front of it.
+// NewDynamoDBStore defines an Amazon DynamoDB table, or uses a replica of another region's table, with DAX in front of it
+// if the Config asks for that.
 func NewDynamoDBStore(scope constructs.Construct, id string, props *DynamoDBStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	c := props.Config
@@ -41,7 +42,7 @@ func NewDynamoDBStore(scope constructs.Construct, id string, props *DynamoDBStor
 			Description: jsii.String("Sessions of stateless servers"), EnableKeyRotation: jsii.Bool(true),
 			RemovalPolicy: removalPolicy(props.Stage),
 		})
-		use = append(use, useKey(key))
+		use = append(use, keyStatement(key))
 	}
 	table := newTable(scope, key, props.Stage, c)
 	if c.Replicas != "" {
@@ -59,25 +60,25 @@ func NewDynamoDBStore(scope constructs.Construct, id string, props *DynamoDBStor
 	}
 }
 
-// attachTable lets servers act on items and query by owner, and whatever more says. Transactions need the actions of their
-// items. No scan, no batch of writes, no stream. With DAX these permissions stay, because servers that were there before it
-// use them until they are gone.
+// attachTable allows the servers to read and write items and to query by owner, and adds the statements in more. A
+// transaction needs the permissions of its single actions. Scans, batch writes and streams are not allowed. These
+// permissions stay when DAX is added, because old servers use them until they are replaced.
 func attachTable(scope constructs.Construct, name, arn *string, replicated bool, more ...awsiam.PolicyStatement) Attachment {
 	return func(servers *Servers) {
 		servers.Environment.Store = config.StoreDynamoDB
 		servers.Environment.DynamoDBTable = *name
 		servers.Environment.DynamoDBReplicated = replicated
-		servers.allow(scope, append([]awsiam.PolicyStatement{
+		servers.grant(scope, append([]awsiam.PolicyStatement{
 			allow([]*string{arn}, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem",
 				"dynamodb:DeleteItem"),
 			allow([]*string{jsii.String(*arn + "/index/" + ownerIndex)}, "dynamodb:Query"),
 		}, more...)...)
-		servers.show(tableGraphs(name))
+		servers.monitor(tableGraphs(name))
 	}
 }
 
-// useKey is what DynamoDB does with the key in the name of who reads and writes; by way of DynamoDB only.
-func useKey(key awskms.IKey) awsiam.PolicyStatement {
+// keyStatement allows the use of the key by DynamoDB on behalf of the caller, but not by the caller directly.
+func keyStatement(key awskms.IKey) awsiam.PolicyStatement {
 	use := allow([]*string{key.KeyArn()}, "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
 		"kms:ReEncryptFrom", "kms:ReEncryptTo")
 	use.AddCondition(jsii.String("StringEquals"), map[string]any{
@@ -97,8 +98,8 @@ func tableGraphs(name *string) ([]awscloudwatch.IWidget, []Alarm) {
 	latency := func(operation string) awscloudwatch.IMetric {
 		return ofOperation("SuccessfulRequestLatency", "p99", operation+" p99", operation)
 	}
-	// DynamoDB keeps these by operation, and CloudWatch charges alarms for each. BatchGetItem is left out, which the servers
-	// call after a Query alone.
+	// DynamoDB reports these metrics per operation, and CloudWatch charges an alarm for each metric. BatchGetItem is left
+	// out, because servers only call it after a Query.
 	sumOf := func(metricName, label string) awscloudwatch.IMetric {
 		operations := map[string]awscloudwatch.IMetric{}
 		for _, operation := range []string{"GetItem", "PutItem", "UpdateItem", "TransactWriteItems", "Query"} {
@@ -117,7 +118,7 @@ func tableGraphs(name *string) ([]awscloudwatch.IWidget, []Alarm) {
 			graph("DynamoDB: throttled", throttled),
 			graph("DynamoDB: errors", failed),
 		}, []Alarm{
-			{"StoreThrottled", "DynamoDB throttles requests of the session table: visitors get 503.", throttled, 1, 3},
-			{"StoreErrors", "DynamoDB fails requests of the session table: visitors get 503.", failed, 1, 3},
+			{"StoreThrottled", "DynamoDB throttles requests to the session table: visitors get 503.", throttled, 1, 3},
+			{"StoreErrors", "Requests to the session table fail in DynamoDB: visitors get 503.", failed, 1, 3},
 		}
 }

@@ -9,34 +9,35 @@ import (
 )
 
 const (
-	// ownerIndex has each owner's sessions in the order in which they were started.
+	// ownerIndex is the secondary index of sessions by owner, in the order in which they were created.
 	ownerIndex = "owner"
-	// unitsPercent is how much of the provisioned units scaling wants used.
-	unitsPercent = 70
+	// targetUnitsPercent is the usage of provisioned units that auto scaling aims at.
+	targetUnitsPercent = 70
 )
 
-// newTable defines the table: an item a session, and the index, which has nothing of sessions without an owner.
+// newTable defines the table, with an item for each session, and the index of the sessions that have an owner.
 //
-// It is a global table also where there is one region, so that replicas come and go in place: docs/decisions/ says more.
-// That is why it has a stream from the start; nobody reads it, and it costs nothing.
+// The table is a global table even in a single region, so that replicas can be added and removed without replacing it: see
+// docs/decisions/. Replication needs a stream, so the table has one from the start. Without replicas nothing reads it, and
+// it costs nothing.
 //
-// Encryption is under the AWS managed key aws/dynamodb, unless there is one of the account's own: unlike the default key,
-// which AWS owns, its every use is in CloudTrail; it takes no permissions of its own and cents a month, since DynamoDB
-// caches it.
+// The table is encrypted with the given key, or if it is nil with the AWS managed key aws/dynamodb. In contrast to the
+// default key, which AWS owns, CloudTrail records every use of the AWS managed key. It needs no permissions and costs cents
+// per month, because DynamoDB caches it.
 func newTable(scope constructs.Construct, key awskms.IKey, stage Stage, c DynamoDBConfig) awsdynamodb.CfnGlobalTable {
 	index := &awsdynamodb.CfnGlobalTable_GlobalSecondaryIndexProperty{
-		IndexName: jsii.String(ownerIndex), KeySchema: keys("owner", "position"),
+		IndexName: jsii.String(ownerIndex), KeySchema: keySchema("owner", "position"),
 		Projection: &awsdynamodb.CfnGlobalTable_ProjectionProperty{ProjectionType: jsii.String("KEYS_ONLY")},
 	}
 	table := &awsdynamodb.CfnGlobalTableProps{
 		AttributeDefinitions: &[]any{attributeOf("id", "S"), attributeOf("owner", "S"), attributeOf("position", "N")},
-		KeySchema:            keys("id"),
+		KeySchema:            keySchema("id"),
 		BillingMode:          jsii.String("PAY_PER_REQUEST"),
 		SseSpecification: &awsdynamodb.CfnGlobalTable_SSESpecificationProperty{
 			SseEnabled: jsii.Bool(true), SseType: jsii.String("KMS"),
 		},
 		StreamSpecification: &awsdynamodb.CfnGlobalTable_StreamSpecificationProperty{
-			StreamViewType: jsii.String("NEW_AND_OLD_IMAGES"), // what replication wants
+			StreamViewType: jsii.String("NEW_AND_OLD_IMAGES"), // replication needs both images
 		},
 		TimeToLiveSpecification: &awsdynamodb.CfnGlobalTable_TimeToLiveSpecificationProperty{
 			AttributeName: jsii.String("ttl"), Enabled: jsii.Bool(true),
@@ -59,7 +60,7 @@ func newTable(scope constructs.Construct, key awskms.IKey, stage Stage, c Dynamo
 	return resource
 }
 
-// replica is the table in one region.
+// replica returns the settings of the table in one region.
 func replica(region *string, key awskms.IKey, stage Stage, c DynamoDBConfig) any {
 	production := stage == StageProduction
 	r := &awsdynamodb.CfnGlobalTable_ReplicaSpecificationProperty{
@@ -83,12 +84,12 @@ func replica(region *string, key awskms.IKey, stage Stage, c DynamoDBConfig) any
 	return r
 }
 
-// scaledUnits provisions what is used, and a reserve.
+// scaledUnits returns auto scaling settings that keep the usage of the provisioned units at targetUnitsPercent.
 func scaledUnits(c DynamoDBConfig) any {
 	return &awsdynamodb.CfnGlobalTable_CapacityAutoScalingSettingsProperty{
 		MinCapacity: jsii.Number(c.MinUnits), MaxCapacity: jsii.Number(c.MaxUnits), SeedCapacity: jsii.Number(c.MinUnits),
 		TargetTrackingScalingPolicyConfiguration: &awsdynamodb.CfnGlobalTable_TargetTrackingScalingPolicyConfigurationProperty{
-			TargetValue: jsii.Number(unitsPercent),
+			TargetValue: jsii.Number(targetUnitsPercent),
 		},
 	}
 }
@@ -99,8 +100,8 @@ func attributeOf(name, kind string) any {
 	}
 }
 
-// keys are the partition key, and the sort key if there is one.
-func keys(names ...string) any {
+// keySchema returns the schema of a partition key and an optional sort key.
+func keySchema(names ...string) any {
 	var schema []any
 	for i, name := range names {
 		schema = append(schema, &awsdynamodb.CfnGlobalTable_KeySchemaProperty{

@@ -33,7 +33,7 @@ func TestDynamoDBStore(t *testing.T) {
 		"Replicas": []any{map[string]any{"Region": map[string]any{"Ref": "AWS::Region"},
 			"PointInTimeRecoverySpecification": map[string]any{"PointInTimeRecoveryEnabled": false},
 			"DeletionProtectionEnabled":        false, "SSESpecification": assertions.Match_Absent()}},
-		"TableName": assertions.Match_Absent(), // CloudFormation couldn't replace it
+		"TableName": assertions.Match_Absent(), // CloudFormation can't replace a table with a name
 	})
 	expect(t, func() {
 		lab.HasResource(jsii.String(table), map[string]any{"DeletionPolicy": "Delete"})
@@ -41,13 +41,12 @@ func TestDynamoDBStore(t *testing.T) {
 		lab.ResourceCountIs(jsii.String("AWS::DAX::Cluster"), jsii.Number(0))
 	})
 	if rules := rules(t, lab); len(rules) != 1 {
-		t.Errorf("rules %v, want the CDK's own", rules)
+		t.Errorf("rules %v, want only the CDK's own", rules)
 	}
 }
 
-// A table must get and lose replicas in place: whatever says which table it is, and what can't change with replicas, is
-// the same with and without them.
-func TestReplicasComeInPlace(t *testing.T) {
+// Adding and removing replicas must not replace the table: its logical id and all properties except Replicas stay the same.
+func TestReplicasAreAddedInPlace(t *testing.T) {
 	_, without := synth(t, map[string]any{"stage": "production"})
 	_, with := synth(t, map[string]any{"stage": "production", "replicas": "eu-west-1,us-east-1"})
 	before, after := resources(t, without), resources(t, with)
@@ -57,7 +56,7 @@ func TestReplicasComeInPlace(t *testing.T) {
 		}
 		now, has := after[id]
 		if !has {
-			t.Fatalf("%s is gone with replicas", id)
+			t.Fatalf("%s is removed when replicas are added", id)
 		}
 		list := now.objects("Replicas")
 		if len(list) != 3 || list[1]["Region"] != "eu-west-1" || list[2]["Region"] != "us-east-1" {
@@ -65,49 +64,49 @@ func TestReplicasComeInPlace(t *testing.T) {
 		}
 		for _, replica := range list {
 			replica := cfnResource{Properties: replica}
-			if replica.at("DeletionProtectionEnabled") != true ||
-				replica.at("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") != true {
-				t.Errorf("not protected: %v", replica)
+			if replica.property("DeletionProtectionEnabled") != true ||
+				replica.property("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") != true {
+				t.Errorf("a replica is not protected: %v", replica)
 			}
 		}
 		if len(r.objects("Replicas")) != 1 || !reflect.DeepEqual(r.objects("Replicas")[0], list[0]) {
-			t.Errorf("the own region's table was %v and is %v", r.objects("Replicas"), list[0])
+			t.Errorf("the table of the own region changes from %v to %v", r.objects("Replicas"), list[0])
 		}
 		delete(r.Properties, "Replicas")
 		delete(now.Properties, "Replicas")
 		if !reflect.DeepEqual(r.Properties, now.Properties) {
-			t.Errorf("replicas change more than themselves: %v, %v", r.Properties, now.Properties)
+			t.Errorf("adding replicas changes other properties: %v, %v", r.Properties, now.Properties)
 		}
 	}
 	expect(t, func() {
 		with.HasOutput(jsii.String("Table"), map[string]any{"Value": map[string]any{"Ref": assertions.Match_AnyValue()}})
 	})
-	if said := environment(t, with); !strings.Contains(said, "DYNAMODB_REPLICATED=\"true\"\n") {
-		t.Errorf("servers aren't told of the replicas: %s", said)
+	if env := environmentFile(t, with); !strings.Contains(env, "DYNAMODB_REPLICATED=\"true\"\n") {
+		t.Errorf("the environment lacks DYNAMODB_REPLICATED: %s", env)
 	}
-	if said := environment(t, without); strings.Contains(said, "DYNAMODB_REPLICATED") {
-		t.Errorf("servers are told of replicas: %s", said)
+	if env := environmentFile(t, without); strings.Contains(env, "DYNAMODB_REPLICATED") {
+		t.Errorf("the environment has DYNAMODB_REPLICATED without replicas: %s", env)
 	}
 	if rule := fmt.Sprint(rules(t, with)["ReplicasAreElsewhere"]); !strings.Contains(rule,
 		"map[Fn::Not:[map[Fn::Contains:[[eu-west-1 us-east-1] map[Ref:AWS::Region]]]]]") ||
-		!strings.Contains(rule, "replicas=eu-west-1,us-east-1: allowed are other regions than this one") {
-		t.Errorf("CloudFormation doesn't check the region: %s", rule)
+		!strings.Contains(rule, "replicas=eu-west-1,us-east-1: allowed are regions other than this one") {
+		t.Errorf("the template lacks a rule for the region: %s", rule)
 	}
 }
 
-// The lab of a second region makes no table, and may use just that one.
+// The lab of a second region defines no table and uses the replica.
 func TestReplicaTable(t *testing.T) {
 	_, lab := synth(t, variants["dynamodb-replica"])
 	expect(t, func() { lab.ResourceCountIs(jsii.String(table), jsii.Number(0)) })
-	said := environment(t, lab)
+	env := environmentFile(t, lab)
 	for _, line := range []string{"DYNAMODB_TABLE=\"StatelessLab-SessionsTable\"\n", "DYNAMODB_REPLICATED=\"true\"\n"} {
-		if !strings.Contains(said, line) {
-			t.Errorf("servers aren't told %s: %s", line, said)
+		if !strings.Contains(env, line) {
+			t.Errorf("the environment lacks %s: %s", line, env)
 		}
 	}
 }
 
-// rules are those of the template's section Rules.
+// rules returns the section Rules of a template.
 func rules(t *testing.T, lab assertions.Template) map[string]any {
 	t.Helper()
 	found, _ := (*lab.ToJSON())["Rules"].(map[string]any)
@@ -123,7 +122,7 @@ func TestDAX(t *testing.T) {
 		"SubnetGroupName":    assertions.Match_AnyValue(),
 		"ParameterGroupName": assertions.Match_AnyValue(),
 		"SecurityGroupIds":   []any{assertions.Match_AnyValue()},
-		"ClusterName":        assertions.Match_Absent(), // it is 20 characters at most
+		"ClusterName":        assertions.Match_Absent(), // a generated name would exceed 20 characters
 	})
 	expectProperties(t, lab, "AWS::DAX::ParameterGroup", map[string]any{
 		"ParameterNameValues": map[string]any{"record-ttl-millis": "60000", "query-ttl-millis": "60000"}})
@@ -131,35 +130,35 @@ func TestDAX(t *testing.T) {
 		"SourceSecurityGroupId": assertions.Match_AnyValue(), "CidrIp": assertions.Match_Absent()})
 	expectProperties(t, lab, "AWS::IAM::Role", map[string]any{"AssumeRolePolicyDocument": map[string]any{
 		"Statement": []any{map[string]any{"Principal": map[string]any{"Service": "dax.amazonaws.com"}}}}})
-	text, err := json.Marshal(only(t, lab, "AWS::EC2::LaunchTemplate"))
+	text, err := json.Marshal(onlyResource(t, lab, "AWS::EC2::LaunchTemplate"))
 	if err != nil || !strings.Contains(string(text), `DYNAMODB_DAX=`) ||
 		!strings.Contains(string(text), `"ClusterDiscoveryEndpointURL"`) {
-		t.Errorf("servers don't get the endpoint: %v", err)
+		t.Errorf("the environment lacks the DAX endpoint: %v", err)
 	}
 	if rule := fmt.Sprint(rules(t, lab)["DaxIsHere"]); !strings.Contains(rule, "map[Fn::Contains:[[af-south-1 ") ||
-		!strings.Contains(rule, "dax=true: there is no DAX in this region") {
-		t.Errorf("CloudFormation doesn't check the region: %s", rule)
+		!strings.Contains(rule, "dax=true: DAX is not available in this region") {
+		t.Errorf("the template lacks a rule for the region: %s", rule)
 	}
-	needs := fmt.Sprint(only(t, lab, scalingGroup)["DependsOn"])
+	needs := fmt.Sprint(onlyResource(t, lab, scalingGroup)["DependsOn"])
 	for id := range *lab.FindResources(jsii.String("AWS::DAX::Cluster"), nil) {
 		if !strings.Contains(needs, id) {
-			t.Error("servers don't wait for DAX")
+			t.Error("the servers don't depend on the DAX cluster")
 		}
 	}
 }
 
-// With DAX comes what it needs, and nothing changes that servers without it still use.
-func TestDAXComesInPlace(t *testing.T) {
+// Adding DAX must not change the table and the policies that servers without it still use.
+func TestDAXIsAddedInPlace(t *testing.T) {
 	_, without := synth(t, nil)
 	_, with := synth(t, map[string]any{"dax": "true"})
 	before, after := resources(t, without), resources(t, with)
 	for id, r := range before {
 		now, has := after[id]
 		if !has {
-			t.Errorf("%s goes when DAX comes", id)
+			t.Errorf("%s is removed when DAX is added", id)
 		} else if r.Type == table || r.Type == "AWS::IAM::Policy" {
 			if !reflect.DeepEqual(r.Properties, now.Properties) {
-				t.Errorf("%s changes when DAX comes", id)
+				t.Errorf("%s changes when DAX is added", id)
 			}
 		}
 	}
@@ -182,9 +181,9 @@ func TestDynamoDBProvisioned(t *testing.T) {
 		lab.HasResourceProperties(jsii.String("AWS::KMS::Key"), map[string]any{"EnableKeyRotation": true})
 	})
 	_, lab = synth(t, variants["dynamodb-replicas"])
-	for _, replica := range dig(t, only(t, lab, table), "Properties", "Replicas").([]any) {
+	for _, replica := range dig(t, onlyResource(t, lab, table), "Properties", "Replicas").([]any) {
 		if dig(t, replica, "ReadProvisionedThroughputSettings", "ReadCapacityAutoScalingSettings", "MaxCapacity") != 1000.0 {
-			t.Errorf("reads don't scale: %v", replica)
+			t.Errorf("the reads of a replica don't scale: %v", replica)
 		}
 	}
 }

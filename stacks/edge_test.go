@@ -20,8 +20,8 @@ func TestTransport(t *testing.T) {
 				"Value": assertions.Match_StringLikeRegexp(jsii.String("^Plain HTTP")),
 			})
 		})
-		if environment := environment(t, lab); !strings.Contains(environment, "PLAIN_HTTP=\"true\"\n") {
-			t.Errorf("the server isn't told: %s", environment)
+		if environment := environmentFile(t, lab); !strings.Contains(environment, "PLAIN_HTTP=\"true\"\n") {
+			t.Errorf("the environment lacks PLAIN_HTTP: %s", environment)
 		}
 	})
 	t.Run("with a certificate", func(t *testing.T) {
@@ -36,11 +36,11 @@ func TestTransport(t *testing.T) {
 		expect(t, func() {
 			lab.ResourceCountIs(jsii.String(listener), jsii.Number(2))
 			if found := *lab.FindOutputs(jsii.String("Warning"), nil); len(found) != 0 {
-				t.Error("a warning of plain HTTP")
+				t.Error("the stack warns about plain HTTP")
 			}
 		})
-		if environment := environment(t, lab); strings.Contains(environment, "PLAIN_HTTP") {
-			t.Errorf("the server is told of plain HTTP: %s", environment)
+		if environment := environmentFile(t, lab); strings.Contains(environment, "PLAIN_HTTP") {
+			t.Errorf("the environment has PLAIN_HTTP: %s", environment)
 		}
 	})
 }
@@ -76,12 +76,12 @@ func TestCloudFront(t *testing.T) {
 		}}})
 	for id, group := range *lab.FindResources(jsii.String("AWS::EC2::SecurityGroup"), nil) {
 		if inline, has := dig(t, *group, "Properties").(map[string]any)["SecurityGroupIngress"]; has {
-			t.Errorf("%s lets in %v", id, inline)
+			t.Errorf("%s allows incoming %v", id, inline)
 		}
 	}
 	expectProperties(t, lab, "AWS::EC2::SecurityGroupIngress", map[string]any{"FromPort": 80, "ToPort": 80,
 		"SourcePrefixListId": assertions.Match_AnyValue(), "CidrIp": assertions.Match_Absent()})
-	if environment := environment(t, lab); strings.Contains(environment, "PLAIN_HTTP") {
+	if environment := environmentFile(t, lab); strings.Contains(environment, "PLAIN_HTTP") {
 		t.Errorf("the server is told of plain HTTP: %s", environment)
 	}
 	expect(t, func() {
@@ -89,19 +89,20 @@ func TestCloudFront(t *testing.T) {
 			t.Error("a warning of plain HTTP")
 		}
 	})
-	// Neither balancer nor target group may carry on as the other kind: CloudFormation couldn't replace them in place.
+	// A public and a private load balancer need different logical ids, and so do their target groups, because
+	// CloudFormation can't convert them in place.
 	_, public := synth(t, nil)
 	private := resources(t, lab)
 	for id, r := range resources(t, public) {
 		if _, has := private[id]; has && strings.HasPrefix(r.Type, "AWS::ElasticLoadBalancingV2::") {
-			t.Errorf("%s is of both", id)
+			t.Errorf("%s belongs to both the public and the private load balancer", id)
 		}
 	}
 }
 
 func TestFirewall(t *testing.T) {
 	_, lab := synth(t, variants["edge"])
-	acl := only(t, lab, "AWS::WAFv2::WebACL")
+	acl := onlyResource(t, lab, "AWS::WAFv2::WebACL")
 	for i, want := range firewallRules() {
 		rule := dig(t, acl, "Properties", "Rules", i)
 		if got := dig(t, rule, "Statement", "ManagedRuleGroupStatement", "Name"); got != want {

@@ -15,21 +15,21 @@ type FirewallProps struct {
 	Stage        Stage
 }
 
-// firewallRules are groups of rules that AWS maintains, the cheapest to evaluate first.
+// firewallRules returns the names of rule groups that AWS maintains, the cheapest to evaluate first.
 func firewallRules() []string {
 	return []string{"AWSManagedRulesAmazonIpReputationList", "AWSManagedRulesKnownBadInputsRuleSet",
 		"AWSManagedRulesCommonRuleSet"}
 }
 
-// NewFirewall defines rules of AWS WAF that requests pass before the load balancer takes them, and a log of those that
-// don't. It limits no rates: a load test comes from one address. A client without User-Agent is refused.
+// NewFirewall defines AWS WAF rules for the load balancer, and a log of the requests that they block. It doesn't limit
+// request rates, because a load test comes from one address. The rules block requests without a User-Agent header.
 func NewFirewall(scope constructs.Construct, id string, props *FirewallProps) {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	var rules []any
 	for i, name := range firewallRules() {
 		rules = append(rules, &awswafv2.CfnWebACL_RuleProperty{
 			Name: jsii.String(name), Priority: jsii.Number(i), VisibilityConfig: visibility(name),
-			OverrideAction: &awswafv2.CfnWebACL_OverrideActionProperty{None: map[string]any{}}, // as the group says
+			OverrideAction: &awswafv2.CfnWebACL_OverrideActionProperty{None: map[string]any{}}, // keep the actions of the group
 			Statement: &awswafv2.CfnWebACL_StatementProperty{
 				ManagedRuleGroupStatement: &awswafv2.CfnWebACL_ManagedRuleGroupStatementProperty{
 					VendorName: jsii.String("AWS"), Name: jsii.String(name),
@@ -47,10 +47,10 @@ func NewFirewall(scope constructs.Construct, id string, props *FirewallProps) {
 	awswafv2.NewCfnWebACLAssociation(scope, jsii.String("Association"), &awswafv2.CfnWebACLAssociationProps{
 		ResourceArn: props.LoadBalancer.LoadBalancerArn(), WebAclArn: acl.AttrArn(),
 	})
-	// WAF only writes to logs of such a name. The stack's name keeps two labs apart.
+	// WAF requires this prefix of the log group's name. The stack's name makes it unique.
 	log := awslogs.NewLogGroup(scope, jsii.String("Log"), &awslogs.LogGroupProps{
 		LogGroupName: jsii.String("aws-waf-logs-" + *awscdk.Aws_STACK_NAME()),
-		Retention:    retention(props.Stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+		Retention:    logRetention(props.Stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
 	logARN := awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{
 		Service: jsii.String("logs"), Resource: jsii.String("log-group"), ResourceName: log.LogGroupName(),
@@ -62,7 +62,7 @@ func NewFirewall(scope constructs.Construct, id string, props *FirewallProps) {
 			"Behavior": "KEEP", "Requirement": "MEETS_ANY",
 			"Conditions": []any{map[string]any{"ActionCondition": map[string]any{"Action": "BLOCK"}}},
 		}}},
-		// Whoever reads the log must not be able to take over a session.
+		// Readers of the log must not be able to take over a session.
 		RedactedFields: &[]any{&awswafv2.CfnLoggingConfiguration_FieldToMatchProperty{
 			SingleHeader: map[string]any{"Name": "cookie"},
 		}},

@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// requestsPerMinute is what scaling aims at for each server: 500 a second, so that a load test of a few thousand
-	// makes the fleet grow.
-	requestsPerMinute = 30_000
-	// cpuPercent is the second opinion, for requests that cost more.
-	cpuPercent = 50
+	// targetRequestsPerMinute is the request rate per server that auto scaling aims at: 500 per second, so that a load test
+	// of a few thousand requests per second makes the fleet grow.
+	targetRequestsPerMinute = 30_000
+	// targetCPUPercent is the CPU usage that auto scaling aims at, in case requests cost more CPU than usual.
+	targetCPUPercent = 50
 )
 
 // FleetProps are the inputs of NewFleet.
 type FleetProps struct {
 	Vpc      awsec2.IVpc
 	Balancer Balancer
-	// Attachments are the parts that the servers use.
+	// Attachments connect the servers to the parts that they use.
 	Attachments []Attachment
-	// Stage says how long logs are kept, and in production encrypts them with a key of their own.
+	// Stage selects how long logs are kept, and in production encrypts them with a customer managed key.
 	Stage Stage
-	// Server is the environment of each server, before the attachments and the boot add what they know.
+	// Server is the environment of each server, to which the attachments and the boot script add values.
 	Server Environment
 	// Binary is the path of the compiled server.
 	Binary                 string
@@ -43,18 +43,18 @@ type Fleet struct {
 	Group awsautoscaling.AutoScalingGroup
 }
 
-// NewFleet defines the servers behind the balancer and what is attached to them.
+// NewFleet defines the servers behind the load balancer and applies the attachments to them.
 //
-// A deploy replaces servers without ever having fewer than before it. CloudFormation holds MinInstancesInService while
-// it rolls, and can't hold "as many as there are"; with the size of the quiet fleet it would cut down a fleet that has
-// scaled out. So a deploy first fills the group up to MaxServers with new servers, then takes the old ones out one by
-// one, and in the end restores the desired capacity that it found. (A group that is at MaxServers already runs one short
-// while each is replaced.) Scaling is suspended meanwhile, and the group at its largest. A new server counts when the
-// target group calls it healthy; one that isn't in time undoes the deploy.
+// A deployment replaces the servers and never has fewer in service than before it. CloudFormation keeps
+// MinInstancesInService servers during a rolling update, a fixed number: with MinServers it would shrink a fleet that has
+// scaled out. So a deployment first grows the group to MaxServers with new servers, then replaces the old ones one by one,
+// and at the end restores the desired capacity. (A group that is already at MaxServers has one server less while each is
+// replaced.) Auto scaling is suspended meanwhile. A new server counts as in service when the target group reports it
+// healthy. If it doesn't become healthy within signalTimeout, CloudFormation rolls the deployment back.
 //
-// The template states no desired capacity, so that a deploy doesn't undo what scaling has done. After a deploy that
-// failed the group may be left at MaxServers; scaling takes it down. docs/decisions/0001-rolling-update.md has the
-// alternative and the reasons.
+// The template sets no desired capacity, so that a deployment doesn't undo scaling. After a failed deployment the group may
+// stay at MaxServers until auto scaling shrinks it. See docs/decisions/0001-rolling-update.md for the alternative and the
+// reasons.
 func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	binary := awss3assets.NewAsset(scope, jsii.String("Server"), &awss3assets.AssetProps{Path: jsii.String(props.Binary)})
@@ -69,40 +69,41 @@ func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 
 	stack := awscdk.Stack_Of(scope)
 	group := fleet.Group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup)
-	script := boot{
+	script := bootParameters{
 		Region: *stack.Region(), Stack: *stack.StackId(), Group: *stack.GetLogicalId(group),
-		TargetGroup: *props.Balancer.TargetGroup.TargetGroupArn(), Port: port(fleet.Environment.Config),
+		TargetGroup: *props.Balancer.TargetGroup.TargetGroupArn(), Port: serverPort(fleet.Environment.Config),
 		Bucket: *binary.S3BucketName(), Key: *binary.S3ObjectKey(), Server: fleet.Environment,
 	}.script()
 	userData.AddCommands(jsii.String(script))
 
 	fleet.Group.AttachToApplicationTargetGroup(props.Balancer.TargetGroup)
 	fleet.Group.ScaleOnRequestCount(jsii.String("Requests"), &awsautoscaling.RequestCountScalingProps{
-		TargetRequestsPerMinute: jsii.Number(requestsPerMinute),
+		TargetRequestsPerMinute: jsii.Number(targetRequestsPerMinute),
 	})
 	fleet.Group.ScaleOnCpuUtilization(jsii.String("Cpu"), &awsautoscaling.CpuUtilizationScalingProps{
-		TargetUtilizationPercent: jsii.Number(cpuPercent),
+		TargetUtilizationPercent: jsii.Number(targetCPUPercent),
 	})
-	accept(fleet.Group.Node().FindChild(jsii.String("ASG")), "AwsSolutions-AS3",
-		"Scaling is the normal course of things and its history is kept; alarms tell of servers that fail.")
-	// A server that boots needs its permissions, and a listener: without one, a target group calls no server healthy.
-	fleet.Group.Node().AddDependency(append(fleet.Needs, role, securityGroup, props.Balancer.Listener)...)
+	suppress(fleet.Group.Node().FindChild(jsii.String("ASG")), "AwsSolutions-AS3",
+		"Scaling is normal and has a history in EC2 Auto Scaling; alarms report servers that fail.")
+	// A booting server needs its permissions, and a listener: a target group without one reports no server as healthy.
+	fleet.Group.Node().AddDependency(append(fleet.Dependencies, role, securityGroup, props.Balancer.Listener)...)
 	return fleet
 }
 
-// newServerRole may fetch the one binary, ask for its own health and be reached by Session Manager. The Auto Scaling
-// group adds that it may signal its stack.
+// newServerRole defines the role of the servers. It may download the binary, read the health of targets and use Session
+// Manager. The Auto Scaling group adds the permission to signal the stack.
 func newServerRole(scope constructs.Construct, binary awss3assets.Asset) awsiam.Role {
 	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
 		Description: jsii.String("The web servers"),
 	})
 	role.AddToPolicy(allow([]*string{binary.Bucket().ArnForObjects(binary.S3ObjectKey())}, "s3:GetObject"))
-	admitSessionManager(role, "elasticloadbalancing:DescribeTargetHealth")
+	allowSessionManager(role, "elasticloadbalancing:DescribeTargetHealth")
 	return role
 }
 
-// newServerSecurityGroup lets nobody in (the load balancer adds itself) and HTTPS out, to the APIs of AWS.
+// newServerSecurityGroup defines a security group that allows outgoing HTTPS, for the AWS APIs, and nothing incoming. The
+// load balancer adds its own rule.
 func newServerSecurityGroup(scope constructs.Construct, vpc awsec2.IVpc) awsec2.SecurityGroup {
 	group := awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"), &awsec2.SecurityGroupProps{
 		Vpc: vpc, Description: jsii.String("The web servers"), AllowAllOutbound: jsii.Bool(false),
@@ -115,7 +116,7 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 	props *FleetProps) awsautoscaling.AutoScalingGroup {
 	machine := awsec2.NewLaunchTemplate(scope, jsii.String("LaunchTemplate"), &awsec2.LaunchTemplateProps{
 		InstanceType: awsec2.NewInstanceType(jsii.String(props.InstanceTypes[0])),
-		// The newest image at each deploy: patches come by deploying.
+		// Each deployment uses the newest image: deploy again to install patches.
 		MachineImage: awsec2.MachineImage_LatestAmazonLinux2023(&awsec2.AmazonLinux2023ImageSsmParameterProps{
 			CpuType: awsec2.AmazonLinuxCpuType_ARM_64,
 		}),
@@ -123,8 +124,8 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 		SecurityGroup:           securityGroup,
 		UserData:                userData,
 		RequireImdsv2:           jsii.Bool(true),
-		HttpPutResponseHopLimit: jsii.Number(1),  // nothing behind a bridge asks for credentials
-		DetailedMonitoring:      jsii.Bool(true), // CPU by the minute, not by five; 2.10 USD a month and server
+		HttpPutResponseHopLimit: jsii.Number(1),  // containers on the instance get no credentials
+		DetailedMonitoring:      jsii.Bool(true), // CPU per minute instead of every five; 2.10 USD per server and month
 		BlockDevices:            encryptedVolume(),
 	})
 	awscdk.Tags_Of(machine).Add(jsii.String("Name"), jsii.String(serverName), nil)
@@ -137,14 +138,14 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 			AdditionalTypes: &[]awsautoscaling.AdditionalHealthCheckType{awsautoscaling.AdditionalHealthCheckType_ELB},
 			GracePeriod:     duration(healthyTimeout),
 		}),
-		// New servers read the keys of sessions anew, which may have rotated.
+		// Servers read the session keys at boot only. Their maximum age makes them see every rotation.
 		MaxInstanceLifetime:   awscdk.Duration_Days(jsii.Number(serverLifetimeDays)),
-		DefaultInstanceWarmup: duration(90 * time.Second), // the first minute of a boot says nothing about load
+		DefaultInstanceWarmup: duration(90 * time.Second), // the CPU usage of a boot doesn't measure load
 		Signals: awsautoscaling.Signals_WaitForMinCapacity(&awsautoscaling.SignalsOptions{
 			Timeout: duration(signalTimeout), MinSuccessPercentage: jsii.Number(100),
 		}),
 		UpdatePolicy: awsautoscaling.UpdatePolicy_RollingUpdate(&awsautoscaling.RollingUpdateOptions{
-			MinInstancesInService: jsii.Number(props.MaxServers - 1), // the most that CloudFormation takes
+			MinInstancesInService: jsii.Number(props.MaxServers - 1), // the maximum that CloudFormation accepts
 			MaxBatchSize:          jsii.Number(1),
 			MinSuccessPercentage:  jsii.Number(100),
 			WaitOnResourceSignals: jsii.Bool(true),
@@ -159,17 +160,17 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 	if props.SpotPercent == 0 && len(props.InstanceTypes) == 1 {
 		groupProps.LaunchTemplate = machine
 	} else {
-		groupProps.MixedInstancesPolicy = mixed(machine, props)
-		// A spot instance that is likely to end soon is replaced, and drained, before AWS ends it.
+		groupProps.MixedInstancesPolicy = mixedInstances(machine, props)
+		// Replace and drain a spot instance before AWS interrupts it.
 		groupProps.CapacityRebalance = jsii.Bool(true)
 	}
 	group := awsautoscaling.NewAutoScalingGroup(scope, jsii.String("Group"), &groupProps)
 	if groupProps.MixedInstancesPolicy != nil {
-		accept(group.Node().FindChild(jsii.String("ASG")), "CdkNagValidationFailure", "The rule about volumes knows no mixed "+
+		suppress(group.Node().FindChild(jsii.String("ASG")), "CdkNagValidationFailure", "The rule about volumes doesn't support mixed "+
 			"instances. The guardrail about encryption checks the launch template.", "AwsSolutions-EC26")
 	}
-	// Outside deploys too, a server that is to be replaced (too old, unhealthy, in a crowded zone) goes when the new one is
-	// there.
+	// Outside deployments too, Auto Scaling launches the replacement of a server (too old, unhealthy, zone rebalancing)
+	// before it terminates the server.
 	group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup).SetInstanceMaintenancePolicy(
 		&awsautoscaling.CfnAutoScalingGroup_InstanceMaintenancePolicyProperty{
 			MinHealthyPercentage: jsii.Number(100), MaxHealthyPercentage: jsii.Number(200),
@@ -177,8 +178,8 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 	return group
 }
 
-// mixed spreads the fleet over instance types, and over spot and on-demand instances.
-func mixed(machine awsec2.LaunchTemplate, props *FleetProps) *awsautoscaling.MixedInstancesPolicy {
+// mixedInstances distributes the fleet over several instance types, and over spot and on-demand instances.
+func mixedInstances(machine awsec2.LaunchTemplate, props *FleetProps) *awsautoscaling.MixedInstancesPolicy {
 	var overrides []*awsautoscaling.LaunchTemplateOverrides
 	for _, name := range props.InstanceTypes {
 		overrides = append(overrides, &awsautoscaling.LaunchTemplateOverrides{

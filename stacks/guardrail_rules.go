@@ -7,7 +7,7 @@ import (
 	"stateless-servers/app/config"
 )
 
-// A cfnTemplate is what the guardrails look at in one of CloudFormation.
+// A cfnTemplate is the part of a CloudFormation template that the guardrails read.
 type cfnTemplate struct {
 	Resources map[string]cfnResource
 }
@@ -17,8 +17,8 @@ type cfnResource struct {
 	Properties map[string]any
 }
 
-// at follows keys into the properties and returns what is there, or nil.
-func (r cfnResource) at(keys ...string) any {
+// property returns the value at a path of keys in the properties, or nil.
+func (r cfnResource) property(keys ...string) any {
 	var value any = r.Properties
 	for _, key := range keys {
 		object, _ := value.(map[string]any)
@@ -27,9 +27,9 @@ func (r cfnResource) at(keys ...string) any {
 	return value
 }
 
-// objects are the elements of a list of the properties.
+// objects returns the elements of a list in the properties that are objects.
 func (r cfnResource) objects(key string) []map[string]any {
-	list, _ := r.at(key).([]any)
+	list, _ := r.property(key).([]any)
 	var objects []map[string]any
 	for _, element := range list {
 		if object, ok := element.(map[string]any); ok {
@@ -39,8 +39,8 @@ func (r cfnResource) objects(key string) []map[string]any {
 	return objects
 }
 
-// sticky finds a target group that doesn't state that it isn't sticky, and a listener that makes one so.
-func sticky(_ string, r cfnResource, _ cfnTemplate, store config.StoreKind) string {
+// hasStickiness finds a target group that doesn't turn stickiness off, and a listener that turns it on.
+func hasStickiness(_ string, r cfnResource, _ cfnTemplate, store config.StoreKind) string {
 	if store == config.StoreMemory {
 		return ""
 	}
@@ -53,7 +53,7 @@ func sticky(_ string, r cfnResource, _ cfnTemplate, store config.StoreKind) stri
 	case "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule":
 		for _, list := range []string{"DefaultActions", "Actions"} {
 			for _, action := range r.objects(list) {
-				config := cfnResource{Properties: action}.at("ForwardConfig", "TargetGroupStickinessConfig", "Enabled")
+				config := cfnResource{Properties: action}.property("ForwardConfig", "TargetGroupStickinessConfig", "Enabled")
 				if config != nil && config != false {
 					return list + "/ForwardConfig/TargetGroupStickinessConfig"
 				}
@@ -63,43 +63,45 @@ func sticky(_ string, r cfnResource, _ cfnTemplate, store config.StoreKind) stri
 	return ""
 }
 
+// allowsIMDSv1 finds an instance, launch template or launch configuration that doesn't require IMDSv2.
 func allowsIMDSv1(_ string, r cfnResource, _ cfnTemplate, _ config.StoreKind) string {
 	switch r.Type {
 	case "AWS::EC2::LaunchTemplate":
-		if r.at("LaunchTemplateData", "MetadataOptions", "HttpTokens") != "required" {
+		if r.property("LaunchTemplateData", "MetadataOptions", "HttpTokens") != "required" {
 			return "LaunchTemplateData/MetadataOptions/HttpTokens"
 		}
 	case "AWS::AutoScaling::LaunchConfiguration":
-		if r.at("MetadataOptions", "HttpTokens") != "required" {
+		if r.property("MetadataOptions", "HttpTokens") != "required" {
 			return "MetadataOptions/HttpTokens"
 		}
 	case "AWS::EC2::Instance":
-		if r.at("LaunchTemplate") == nil && r.at("MetadataOptions", "HttpTokens") != "required" {
+		if r.property("LaunchTemplate") == nil && r.property("MetadataOptions", "HttpTokens") != "required" {
 			return "MetadataOptions/HttpTokens"
 		}
 	}
 	return ""
 }
 
-func opensToTheWorld(id string, r cfnResource, t cfnTemplate, _ config.StoreKind) string {
+// allowsPublicIngress finds a security group, other than a load balancer's, that accepts connections from any address.
+func allowsPublicIngress(id string, r cfnResource, t cfnTemplate, _ config.StoreKind) string {
 	switch r.Type {
 	case "AWS::EC2::SecurityGroup":
-		if slices.ContainsFunc(r.objects("SecurityGroupIngress"), fromTheWorld) && !t.isBalancers(id) {
+		if slices.ContainsFunc(r.objects("SecurityGroupIngress"), isPublic) && !t.belongsToLoadBalancer(id) {
 			return "SecurityGroupIngress"
 		}
 	case "AWS::EC2::SecurityGroupIngress":
-		if fromTheWorld(r.Properties) && !t.isBalancers(groupID(r.at("GroupId"))) {
+		if isPublic(r.Properties) && !t.belongsToLoadBalancer(groupID(r.property("GroupId"))) {
 			return "CidrIp"
 		}
 	}
 	return ""
 }
 
-func fromTheWorld(rule map[string]any) bool {
+func isPublic(rule map[string]any) bool {
 	return rule["CidrIp"] == "0.0.0.0/0" || rule["CidrIpv6"] == "::/0"
 }
 
-// groupID is the logical id of the security group that a reference {"Fn::GetAtt": [id, "GroupId"]} means.
+// groupID returns the logical id of the security group in a reference {"Fn::GetAtt": [id, "GroupId"]}.
 func groupID(reference any) string {
 	object, _ := reference.(map[string]any)
 	path, _ := object["Fn::GetAtt"].([]any)
@@ -110,10 +112,10 @@ func groupID(reference any) string {
 	return id
 }
 
-// isBalancers reports whether a security group is that of a load balancer.
-func (t cfnTemplate) isBalancers(group string) bool {
+// belongsToLoadBalancer reports whether a load balancer uses a security group.
+func (t cfnTemplate) belongsToLoadBalancer(group string) bool {
 	for _, r := range t.Resources {
-		groups, _ := r.at("SecurityGroups").([]any)
+		groups, _ := r.property("SecurityGroups").([]any)
 		if r.Type == "AWS::ElasticLoadBalancingV2::LoadBalancer" &&
 			slices.ContainsFunc(groups, func(reference any) bool { return groupID(reference) == group }) {
 			return true
@@ -122,9 +124,9 @@ func (t cfnTemplate) isBalancers(group string) bool {
 	return false
 }
 
-// unencrypted finds stores, buckets and volumes that keep or send data in the clear. Serverless caches and secrets have
-// no such choice, nor has Memcached one about what it keeps.
-func unencrypted(_ string, r cfnResource, _ cfnTemplate, _ config.StoreKind) string {
+// isUnencrypted finds stores, buckets and volumes without encryption at rest or in transit. Serverless caches and secrets
+// are always encrypted, and Memcached never at rest.
+func isUnencrypted(_ string, r cfnResource, _ cfnTemplate, _ config.StoreKind) string {
 	for _, path := range map[string][][]string{
 		"AWS::DynamoDB::Table":               {{"SSESpecification", "SSEEnabled"}},
 		"AWS::DynamoDB::GlobalTable":         {{"SSESpecification", "SSEEnabled"}},
@@ -133,36 +135,37 @@ func unencrypted(_ string, r cfnResource, _ cfnTemplate, _ config.StoreKind) str
 		"AWS::DAX::Cluster":                  {{"SSESpecification", "SSEEnabled"}},
 		"AWS::RDS::DBCluster":                {{"StorageEncrypted"}},
 	}[r.Type] {
-		if r.at(path...) != true {
+		if r.property(path...) != true {
 			return strings.Join(path, "/")
 		}
 	}
 	switch r.Type {
 	case "AWS::DAX::Cluster":
-		if r.at("ClusterEndpointEncryptionType") != "TLS" {
+		if r.property("ClusterEndpointEncryptionType") != "TLS" {
 			return "ClusterEndpointEncryptionType"
 		}
 	case "AWS::S3::Bucket":
-		if r.at("BucketEncryption") == nil {
+		if r.property("BucketEncryption") == nil {
 			return "BucketEncryption"
 		}
 	case "AWS::EC2::LaunchTemplate":
-		data, _ := r.at("LaunchTemplateData").(map[string]any)
-		if hasPlainVolume(cfnResource{Properties: data}) {
+		data, _ := r.property("LaunchTemplateData").(map[string]any)
+		if hasUnencryptedVolume(cfnResource{Properties: data}) {
 			return "LaunchTemplateData/BlockDeviceMappings"
 		}
 	case "AWS::EC2::Instance":
-		if r.at("LaunchTemplate") == nil && hasPlainVolume(r) {
+		if r.property("LaunchTemplate") == nil && hasUnencryptedVolume(r) {
 			return "BlockDeviceMappings"
 		}
 	}
 	return ""
 }
 
-// hasPlainVolume reports whether a machine has a volume that isn't encrypted, or that of its image, which may not be.
-func hasPlainVolume(machine cfnResource) bool {
+// hasUnencryptedVolume reports whether a machine has a volume without encryption, or the default volume of its image, which
+// may be unencrypted.
+func hasUnencryptedVolume(machine cfnResource) bool {
 	volumes := machine.objects("BlockDeviceMappings")
 	return len(volumes) == 0 || slices.ContainsFunc(volumes, func(v map[string]any) bool {
-		return cfnResource{Properties: v}.at("Ebs", "Encrypted") != true
+		return cfnResource{Properties: v}.property("Ebs", "Encrypted") != true
 	})
 }

@@ -13,30 +13,32 @@ import (
 	"stateless-servers/app/config"
 )
 
-// Guardrails fail a synthesis whose templates break a promise, whoever changed what: with an aspect, an escape hatch or
-// in this package.
+// Guardrails is a policy validation plugin of the CDK that fails a synthesis whose templates break one of its rules. It
+// checks the final templates, so it also finds what aspects and escape hatches changed.
 type Guardrails struct {
+	// Store is the session store of the lab. Stickiness is allowed with config.StoreMemory only.
 	Store config.StoreKind
 }
 
 var _ awscdk.IPolicyValidationPlugin = (*Guardrails)(nil)
 
-// A guardrail is a rule for every resource of a template. It says where the resource breaks it, or "".
+// A guardrail is a rule for every resource of a template. Its find returns the path of the property that breaks the rule, or
+// "".
 type guardrail struct {
 	id, description, fix string
-	breaks               func(id string, r cfnResource, t cfnTemplate, store config.StoreKind) (where string)
+	find                 func(id string, r cfnResource, t cfnTemplate, store config.StoreKind) (path string)
 }
 
 func guardrails() []guardrail {
 	return []guardrail{
-		{"any-server-any-request", "A load balancer keeps visitors on one server, though servers share the sessions.",
-			"Turn stickiness off. Only -c store=memory needs it.", sticky},
-		{"imdsv2-only", "A server gives its credentials to requests that somebody tricks it into (IMDSv1).",
+		{"any-server-any-request", "A load balancer sends each visitor to one server, although servers share the sessions.",
+			"Turn stickiness off. Only -c store=memory needs it.", hasStickiness},
+		{"imdsv2-only", "IMDSv1 is allowed: server-side request forgery can read the instance's credentials.",
 			"Set HttpTokens to required in the launch template.", allowsIMDSv1},
-		{"only-the-balancer-faces-the-world", "A security group other than the load balancer's lets the whole world in.",
-			"Let a security group in, or addresses of the VPC.", opensToTheWorld},
-		{"encrypted", "Data of visitors is stored or sent in the clear.",
-			"Turn encryption on.", unencrypted},
+		{"only-the-load-balancer-is-public", "A security group other than the load balancer's accepts connections from anywhere.",
+			"Allow a security group, or addresses of the VPC.", allowsPublicIngress},
+		{"encrypted", "Data of visitors is stored or sent without encryption.",
+			"Turn encryption on.", isUnencrypted},
 	}
 }
 
@@ -61,7 +63,7 @@ func (g *Guardrails) Validate(context awscdk.IPolicyValidationContext) *awscdk.P
 	for _, stack := range *context.StackTemplates() {
 		found, err := g.check(*stack.TemplatePath)
 		if err != nil {
-			panic(err) // the CDK wrote the file a moment ago; jsii has no errors to return
+			panic(err) // the CDK has just written the file, and a plugin can't return an error
 		}
 		violations = append(violations, found...)
 	}
@@ -80,8 +82,8 @@ func (g *Guardrails) check(path string) ([]*awscdk.PolicyViolation, error) {
 	var violations []*awscdk.PolicyViolation
 	for _, rule := range guardrails() {
 		for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
-			where := rule.breaks(id, t.Resources[id], t, g.Store)
-			if where == "" {
+			property := rule.find(id, t.Resources[id], t, g.Store)
+			if property == "" {
 				continue
 			}
 			violations = append(violations, &awscdk.PolicyViolation{
@@ -89,7 +91,7 @@ func (g *Guardrails) check(path string) ([]*awscdk.PolicyViolation, error) {
 				Severity: jsii.String("error"),
 				ViolatingResources: &[]*awscdk.PolicyViolatingResource{{
 					ResourceLogicalId: jsii.String(id), TemplatePath: jsii.String(path),
-					Locations: jsii.Strings("Properties/" + where),
+					Locations: jsii.Strings("Properties/" + property),
 				}},
 			})
 		}

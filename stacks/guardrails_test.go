@@ -14,9 +14,9 @@ import (
 	"stateless-servers/app/config"
 )
 
-// Every other test that synthesizes has the guardrails on, and panics when they find something.
+// Every other test that synthesizes runs the guardrails too, and panics if they find a violation.
 func TestGuardrailsFailASynthesis(t *testing.T) {
-	app := define(t, nil)
+	app := defineStacks(t, nil)
 	lab := app.Node().FindChild(jsii.String("StatelessLab"))
 	targets := lab.Node().FindChild(jsii.String("Balancer")).Node().FindChild(jsii.String("TargetGroup"))
 	targets.Node().DefaultChild().(awscdk.CfnResource).AddPropertyOverride(jsii.String("TargetGroupAttributes"),
@@ -27,7 +27,7 @@ func TestGuardrailsFailASynthesis(t *testing.T) {
 		return nil
 	}()
 	if !strings.Contains(fmt.Sprint(failed), "Validation failed") {
-		t.Fatalf("got %v", failed)
+		t.Fatalf("synthesis ends with %v, want a failed validation", failed)
 	}
 	report, err := os.ReadFile(filepath.Join(*app.Outdir(), "validation-report.json"))
 	if err != nil || !strings.Contains(string(report), "any-server-any-request") {
@@ -54,7 +54,7 @@ func TestGuardrails(t *testing.T) {
 		name      string
 		store     config.StoreKind
 		resources string
-		want      string // rule, resource and place
+		want      string // rule, resource and property
 	}{
 		{"not sticky", config.StoreValkey, target("false"), ""},
 		{"sticky", config.StoreValkey, target("true"), "any-server-any-request T Properties/TargetGroupAttributes/stickiness.enabled"},
@@ -84,12 +84,12 @@ func TestGuardrails(t *testing.T) {
 		{"the balancer's group", "", balancer + `, "G": {"Type": "AWS::EC2::SecurityGroup", "Properties": {
 			"SecurityGroupIngress": [` + world + `]}}`, ""},
 		{"another group", "", balancer + `, "H": {"Type": "AWS::EC2::SecurityGroup", "Properties": {
-			"SecurityGroupIngress": [` + world + `]}}`, "only-the-balancer-faces-the-world H Properties/SecurityGroupIngress"},
+			"SecurityGroupIngress": [` + world + `]}}`, "only-the-load-balancer-is-public H Properties/SecurityGroupIngress"},
 		{"a rule of the balancer's group", "", balancer + `, ` + of("AWS::EC2::SecurityGroupIngress",
 			`"CidrIp": "0.0.0.0/0", "GroupId": {"Fn::GetAtt": ["G", "GroupId"]}`), ""},
 		{"a rule of another group, IPv6", "", balancer + `, ` + of("AWS::EC2::SecurityGroupIngress",
 			`"CidrIpv6": "::/0", "GroupId": {"Fn::GetAtt": ["H", "GroupId"]}`),
-			"only-the-balancer-faces-the-world R Properties/CidrIp"},
+			"only-the-load-balancer-is-public R Properties/CidrIp"},
 		{"a table", "", of("AWS::DynamoDB::Table", ""), "encrypted R Properties/SSESpecification/SSEEnabled"},
 		{"a global table", "", of("AWS::DynamoDB::GlobalTable", ""), "encrypted R Properties/SSESpecification/SSEEnabled"},
 		{"DAX at rest", "", of("AWS::DAX::Cluster", `"ClusterEndpointEncryptionType": "TLS"`),

@@ -8,17 +8,17 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// vpcAddresses are those of the VPC. They are stated, so that a rule for them needs no token.
+// vpcAddresses is the address range of the VPC. It is a constant, so that rules need no token for it.
 const vpcAddresses = "10.0.0.0/16"
 
 // The subnet groups of the network.
 const (
-	balancerSubnets = "balancer" // public: the load balancer, and the NAT gateways
-	fleetSubnets    = "fleet"    // private: the servers; the way out is Config.Egress
-	storeSubnets    = "store"    // no route beyond the VPC: session stores that live in it
+	balancerSubnets = "balancer" // public: the load balancer, and NAT
+	fleetSubnets    = "fleet"    // private: the servers; Config.Egress selects their route to the internet
+	storeSubnets    = "store"    // no route out of the VPC: session stores
 )
 
-// encryptedVolume is the disk of an instance: what Amazon Linux 2023 asks for, encrypted.
+// encryptedVolume returns the root volume of an instance: 8 GiB, the default of Amazon Linux 2023, with encryption.
 func encryptedVolume() *[]*awsec2.BlockDevice {
 	return &[]*awsec2.BlockDevice{{
 		DeviceName: jsii.String("/dev/xvda"),

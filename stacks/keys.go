@@ -16,13 +16,16 @@ import (
 )
 
 const (
-	// keyRotationDays is how often the keys rotate. Each rotation brings in the key that the next one will seal with, so
-	// that servers know a key before any other server seals with it, if each was started after the last rotation but one.
+	// keyRotationDays is the number of days between rotations of the keys. Each rotation adds the key that will be in use
+	// after the next one. So a server knows every key before another server uses it, if it booted after the rotation before
+	// the last.
 	keyRotationDays = 30
-	// serverLifetimeDays sees to that: Auto Scaling replaces older servers.
+	// serverLifetimeDays is the maximum age of a server, after which Auto Scaling replaces it. It is shorter than
+	// keyRotationDays, so that every server reads each rotation's keys in time.
 	serverLifetimeDays = 14
-	// keyCharacters is the length of a key in the secret: base64 without its end keyEnd, which the boot adds to make 32 bytes.
-	keyCharacters = 42
+	// secretKeyLength is the length of a key in the secret: 42 characters of base64. The boot script adds keySuffix, which
+	// completes the key to 32 bytes.
+	secretKeyLength = 42
 )
 
 //go:embed data/rotation.py
@@ -35,7 +38,7 @@ type KeyStoreProps struct {
 	Stage Stage
 }
 
-// NewKeyStore defines the keys that seal cookies or sign tokens. Sessions themselves are with the visitors.
+// NewKeyStore defines the keys that encrypt cookies or sign tokens. The visitors' browsers hold the sessions themselves.
 func NewKeyStore(scope constructs.Construct, id string, props *KeyStoreProps) Attachment {
 	keys := NewSealingKeys(scope, id, props.Stage)
 	return func(servers *Servers) {
@@ -44,15 +47,15 @@ func NewKeyStore(scope constructs.Construct, id string, props *KeyStoreProps) At
 	}
 }
 
-// NewSealingKeys defines the keys that seal what visitors bring back, to whichever server. They are in AWS Secrets Manager,
-// for 0.40 USD a month, and rotate. Servers read them when they boot.
+// NewSealingKeys defines the keys that seal (encrypt or sign) the data in visitors' cookies, so that any server can open
+// it. AWS Secrets Manager stores them for 0.40 USD per month and rotates them. Servers read them at boot.
 func NewSealingKeys(scope constructs.Construct, id string, stage Stage) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	secret := awssecretsmanager.NewSecret(scope, jsii.String("Keys"), &awssecretsmanager.SecretProps{
-		Description: jsii.String("Keys of what visitors keep: the first seals, all open"),
-		// The first key; the first rotation follows at once and adds the second.
+		Description: jsii.String("Keys for data in cookies: the first seals, all open"),
+		// This is the first key. Secrets Manager rotates immediately, which adds the second.
 		GenerateSecretString: &awssecretsmanager.SecretStringGenerator{
-			PasswordLength: jsii.Number(keyCharacters), ExcludePunctuation: jsii.Bool(true),
+			PasswordLength: jsii.Number(secretKeyLength), ExcludePunctuation: jsii.Bool(true),
 			RequireEachIncludedType: jsii.Bool(false),
 		},
 		RemovalPolicy: removalPolicy(stage),
@@ -67,24 +70,24 @@ func NewSealingKeys(scope constructs.Construct, id string, stage Stage) Attachme
 	}).Node().AddDependency(permission, rotate.Role())
 	failed := rotate.MetricErrors(perMinute("failed"))
 	return func(servers *Servers) {
-		servers.Environment.KeysSecret = *secret.SecretArn()
-		servers.allow(scope, allow([]*string{secret.SecretArn()}, "secretsmanager:GetSecretValue"))
-		servers.show([]awscloudwatch.IWidget{
+		servers.Environment.KeysSecretARN = *secret.SecretArn()
+		servers.grant(scope, allow([]*string{secret.SecretArn()}, "secretsmanager:GetSecretValue"))
+		servers.monitor([]awscloudwatch.IWidget{
 			graph("Keys: rotations, and failed ones", rotate.MetricInvocations(perMinute("steps")), failed),
-		}, []Alarm{{"RotationFails", "The keys of what visitors keep don't rotate.", failed, 1, 1}})
+		}, []Alarm{{"RotationFails", "The rotation of the keys for data in cookies fails.", failed, 1, 1}})
 	}
 }
 
 // newRotation defines the function that Secrets Manager calls to rotate the keys.
 func newRotation(scope constructs.Construct, secret awssecretsmanager.Secret, stage Stage) awslambda.Function {
 	log := awslogs.NewLogGroup(scope, jsii.String("RotationLog"), &awslogs.LogGroupProps{
-		Retention: retention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+		Retention: logRetention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
 	role := newFunctionRole(scope, "RotationRole", log)
 	role.AddToPolicy(allow([]*string{secret.SecretArn()}, "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue",
 		"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"))
 	rotate := awslambda.NewFunction(scope, jsii.String("Rotation"), &awslambda.FunctionProps{
-		Description:  jsii.String("Rotates the keys of what visitors keep"),
+		Description:  jsii.String("Rotates the keys for data in cookies"),
 		Runtime:      awslambda.Runtime_PYTHON_3_14(),
 		Architecture: awslambda.Architecture_ARM_64(),
 		Handler:      jsii.String("index.handler"),

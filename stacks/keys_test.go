@@ -26,13 +26,13 @@ func TestKeyStore(t *testing.T) {
 			if !strings.Contains(id, "RotationRole") {
 				continue
 			}
-			said := strings.Join(permissions(t, *policy), "\n")
-			if strings.Contains(said, "*") {
-				t.Errorf("the rotation may too much:\n%s", said)
+			actions := strings.Join(permissions(t, *policy), "\n")
+			if strings.Contains(actions, "*") {
+				t.Errorf("the rotation has a permission with a wildcard:\n%s", actions)
 			}
 		}
-		if environment := environment(t, lab); !strings.Contains(environment, "SESSION_KEYS=\""+keysMark+"\"\n") {
-			t.Errorf("no keys in the environment:\n%s", environment)
+		if environment := environmentFile(t, lab); !strings.Contains(environment, "SESSION_KEYS=\""+keysPlaceholder+"\"\n") {
+			t.Errorf("the environment lacks the keys:\n%s", environment)
 		}
 	}
 }
@@ -40,13 +40,13 @@ func TestKeyStore(t *testing.T) {
 // Servers must be replaced more often than keys rotate: see keyRotationDays.
 func TestServersAreYoungerThanKeys(t *testing.T) {
 	if serverLifetimeDays >= keyRotationDays {
-		t.Errorf("servers live for %d days, keys rotate after %d", serverLifetimeDays, keyRotationDays)
+		t.Errorf("servers live for up to %d days, want less than the key rotation's %d", serverLifetimeDays, keyRotationDays)
 	}
 	_, lab := synth(t, variants["cookie"])
 	expectProperties(t, lab, scalingGroup, map[string]any{"MaxInstanceLifetime": serverLifetimeDays * 24 * 60 * 60})
 }
 
-// fakeBoto stands for the SDK of Python: a secret in the memory of the process.
+// fakeBoto replaces the AWS SDK for Python by a secret in memory.
 const fakeBoto = `
 class NotFound(Exception): pass
 class Client:
@@ -71,7 +71,7 @@ def client(name):
     return the_client
 `
 
-// TestRotation runs the function as Secrets Manager does, each step twice, for four rotations.
+// TestRotation runs the function for four rotations as Secrets Manager does, with repeated steps.
 func TestRotation(t *testing.T) {
 	folder := t.TempDir()
 	for name, text := range map[string]string{"boto3.py": fakeBoto, "index.py": rotationProgram, "run.py": `
@@ -86,25 +86,25 @@ for rotation in range(1, 5):
 			t.Fatal(err)
 		}
 	}
-	run := exec.CommandContext(t.Context(), tool(t, "python3", "https://www.python.org"), "run.py")
+	run := exec.CommandContext(t.Context(), requireProgram(t, "python3", "https://www.python.org"), "run.py")
 	run.Dir = folder
-	said, err := run.CombinedOutput()
+	output, err := run.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, said)
+		t.Fatalf("%v\n%s", err, output)
 	}
-	versions := strings.Fields(string(said))
+	versions := strings.Fields(string(output))
 	if len(versions) != 5 {
 		t.Fatalf("versions: %q", versions)
 	}
 	for i, version := range versions {
-		completed := strings.ReplaceAll(version, ",", keyEnd+",") + keyEnd // as the boot does
+		completed := strings.ReplaceAll(version, ",", keySuffix+",") + keySuffix // as the boot does
 		if _, err := sealing.ParseKeys(completed); err != nil {
 			t.Errorf("version %d: %v", i, err)
 		}
 		if i == 0 {
 			continue
 		}
-		// Servers of this version and of the one before run side by side.
+		// Servers with this version and with the one before run side by side.
 		seals, sealed := strings.Split(version, ",")[0], strings.Split(versions[i-1], ",")[0]
 		if !strings.Contains(versions[i-1], seals) {
 			t.Errorf("servers of version %d can't open what those of version %d seal", i-1, i)

@@ -20,9 +20,9 @@ type LabProps struct {
 	Server string
 }
 
-// NewLab defines the session store, the load balancer, the fleet and the dashboard. It is one flat stack, so that cdk
-// diff shows everything and CloudFormation switches stores in one update: the new store first, then the servers, and the
-// old store last.
+// NewLab defines a stack of the session store, the load balancer, the fleet and the dashboard. It is a single stack without
+// nested ones, so that cdk diff shows every change and CloudFormation switches stores in one update: it creates the new
+// store, then replaces the servers, and deletes the old store last.
 func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack {
 	c := props.Config
 	stackProps := props.StackProps
@@ -32,18 +32,18 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	server := Environment{Config: config.Default()}
 	server.Region = *stack.Region()
 	server.PlainHTTP = !c.HTTPS()
-	serverTimings(&server.Config)
+	setServerTimeouts(&server.Config)
 
-	c.checkRegions(stack)
+	c.addRegionRules(stack)
 	attachments := []Attachment{NewSessionStore(stack, props.Vpc, c)}
 	balancerID := "Balancer"
 	if c.CloudFront {
-		balancerID = "PrivateBalancer" // a new one, with a target group of its own: two balancers can't share one
+		balancerID = "PrivateBalancer" // a different id, because CloudFormation can't make a load balancer private in place
 	}
 	balancer := NewBalancer(stack, balancerID, &BalancerProps{
 		Private: c.CloudFront,
 		Vpc:     props.Vpc, Stage: c.Stage, CertificateARN: c.CertificateARN, Domain: c.Domain, HostedZoneID: c.HostedZoneID,
-		ServerPort: port(server.Config),
+		ServerPort: serverPort(server.Config),
 		Sticky:     c.Sticky,
 	})
 	if c.WAF {
@@ -54,7 +54,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	}
 	if c.Login == LoginCognito {
 		attachments = append(attachments, NewCognitoLogin(stack, "Login", &CognitoLoginProps{URL: balancer.URL, Stage: c.Stage,
-			Keys: c.Store.OnServers()}))
+			Keys: c.Store.ServerSide()}))
 	}
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
 		Vpc: props.Vpc, Balancer: balancer, Attachments: attachments, Stage: c.Stage, Server: server, Binary: props.Server,
@@ -64,12 +64,12 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet,
 		AlarmEmail: c.AlarmEmail})
 
-	output(stack, "URL", "Where the lab answers", balancer.URL)
-	output(stack, "Store", "Where sessions live", string(c.Store))
-	output(stack, "DashboardURL", "Graphs and alarms of the lab", "https://"+*stack.Region()+
+	output(stack, "URL", "The address of the application", balancer.URL)
+	output(stack, "Store", "The session store", string(c.Store))
+	output(stack, "DashboardURL", "The dashboard with graphs and alarms", "https://"+*stack.Region()+
 		".console.aws.amazon.com/cloudwatch/home?region="+*stack.Region()+"#dashboards:name="+*dashboard.DashboardName())
 	if server.PlainHTTP {
-		output(stack, "Warning", "About transport", "Plain HTTP: anybody on the way reads along and can take over "+
+		output(stack, "Warning", "A warning about plain HTTP", "Plain HTTP: anybody on the way reads along and can take over "+
 			"sessions. For a lab only. Deploy with -c certificateArn=..., -c domain=... or -c cloudfront=true for HTTPS.")
 	}
 	return stack

@@ -21,16 +21,16 @@ const (
 
 func TestBalancer(t *testing.T) {
 	_, lab := synth(t, nil)
-	targets := only(t, lab, targetGroup)
+	targets := onlyResource(t, lab, targetGroup)
 	if got := attribute(t, targets, "TargetGroupAttributes", "stickiness.enabled"); got != "false" {
-		t.Errorf("stickiness.enabled is %s", got)
+		t.Errorf("stickiness.enabled is %s, want false", got)
 	}
 	for path, want := range map[string]any{"HealthCheckPath": "/healthz", "Port": 8080.0, "Protocol": "HTTP"} {
 		if got := dig(t, targets, "Properties", path); got != want {
 			t.Errorf("%s is %v, want %v", path, got, want)
 		}
 	}
-	balancer := only(t, lab, loadBalancer)
+	balancer := onlyResource(t, lab, loadBalancer)
 	for key, want := range map[string]string{
 		"idle_timeout.timeout_seconds":                    "60",
 		"routing.http.drop_invalid_header_fields.enabled": "true",
@@ -73,7 +73,7 @@ func TestFleet(t *testing.T) {
 	})
 	expectProperties(t, lab, scalingGroup, map[string]any{"MinSize": "3", "MaxSize": "7", "HealthCheckType": "ELB",
 		"HealthCheckGracePeriod": 300,
-		"DesiredCapacity":        assertions.Match_Absent()}) // a redeploy must not undo what scaling did
+		"DesiredCapacity":        assertions.Match_Absent()}) // a deployment must not undo scaling
 	for _, metric := range []string{"ALBRequestCountPerTarget", "ASGAverageCPUUtilization"} {
 		expectProperties(t, lab, "AWS::AutoScaling::ScalingPolicy", map[string]any{
 			"TargetTrackingConfiguration": map[string]any{
@@ -94,14 +94,14 @@ func TestSpot(t *testing.T) {
 		"InstanceMaintenancePolicy": map[string]any{"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200}})
 }
 
-// A target group that no listener uses calls no server healthy: a group that starts first would wait for ever.
-func TestFleetWaitsForWhatItNeeds(t *testing.T) {
+// A target group without a listener reports no server healthy, so the servers must be created after the listener.
+func TestFleetDependsOnListenerAndPolicies(t *testing.T) {
 	_, lab := synth(t, nil)
-	needs := fmt.Sprint(only(t, lab, scalingGroup)["DependsOn"])
+	needs := fmt.Sprint(onlyResource(t, lab, scalingGroup)["DependsOn"])
 	for _, kind := range []string{listener, "AWS::IAM::Policy"} {
 		for id := range *lab.FindResources(jsii.String(kind), nil) {
 			if !strings.Contains(needs, id) {
-				t.Errorf("the group doesn't wait for %s", id)
+				t.Errorf("the Auto Scaling group doesn't depend on %s", id)
 			}
 		}
 	}
@@ -119,18 +119,18 @@ func TestDashboardShowsTheStore(t *testing.T) {
 		"cognito": {"DynamoDB: throttled", "Keys: rotations"}, "cognito-production": {"Keys: rotations"},
 	} {
 		_, lab := synth(t, variants[variant])
-		body, err := json.Marshal(dig(t, only(t, lab, "AWS::CloudWatch::Dashboard"), "Properties", "DashboardBody"))
+		body, err := json.Marshal(dig(t, onlyResource(t, lab, "AWS::CloudWatch::Dashboard"), "Properties", "DashboardBody"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, word := range append(append(words, "Alarms", "5xx a minute"), config.Metrics()...) {
 			if !strings.Contains(string(body), word) {
-				t.Errorf("%s: no %q on the dashboard", variant, word)
+				t.Errorf("%s: the dashboard lacks %q", variant, word)
 			}
 		}
 		for id := range *lab.FindResources(jsii.String("AWS::CloudWatch::Alarm"), nil) {
 			if !strings.Contains(string(body), id) {
-				t.Errorf("%s: the alarm %s is not on the dashboard", variant, id)
+				t.Errorf("%s: the dashboard lacks the alarm %s", variant, id)
 			}
 		}
 	}
@@ -151,7 +151,7 @@ func TestAlarmsNotify(t *testing.T) {
 	for id, alarm := range *lab.FindResources(jsii.String("AWS::CloudWatch::Alarm"), nil) {
 		for _, list := range []string{"AlarmActions", "OKActions"} {
 			if to := dig(t, *alarm, "Properties", list, 0, "Ref"); to != topic {
-				t.Errorf("%s: %s go to %v", id, list, to)
+				t.Errorf("%s: %s notify %v, want %s", id, list, to, topic)
 			}
 		}
 	}
@@ -162,9 +162,9 @@ func TestAlarmsNotify(t *testing.T) {
 func TestProductionIsProtected(t *testing.T) {
 	keys := func(store string) map[string]any { return map[string]any{"store": store, "stage": "production"} }
 	_, lab := synth(t, keys("dynamodb"))
-	balancer := only(t, lab, loadBalancer)
+	balancer := onlyResource(t, lab, loadBalancer)
 	if got := attribute(t, balancer, "LoadBalancerAttributes", "deletion_protection.enabled"); got != "true" {
-		t.Errorf("deletion protection of the load balancer: %s", got)
+		t.Errorf("deletion protection of the load balancer is %s, want true", got)
 	}
 	expect(t, func() {
 		lab.HasResource(jsii.String(table), map[string]any{

@@ -14,29 +14,30 @@ import (
 )
 
 const (
-	// loadStartsAfter is from the launch of the loaders to their first request: by then all of them are ready.
-	loadStartsAfter = 150 * time.Second
-	// loadEndsTimeout is what a loader may take beside its test before it is ended: boot, warm-up, the last answers.
-	loadEndsTimeout = loadStartsAfter + 15*time.Minute
+	// loadStartDelay is the time from the launch of the loaders to their first request, which lets all of them get ready.
+	loadStartDelay = 150 * time.Second
+	// loaderOverhead bounds the time of a loader's boot, warm-up and shutdown. After its test's duration and this time the
+	// instance terminates itself.
+	loaderOverhead = loadStartDelay + 15*time.Minute
 )
 
 // LoadProps are the inputs of NewLoad.
 type LoadProps struct {
 	awscdk.StackProps
 	Vpc    awsec2.IVpc
-	Lab    awscdk.Stack // whose output URL says what to load
+	Lab    awscdk.Stack // its output URL is the target of the load
 	Config LoadConfig
 	Stage  Stage
 	// Program is the path of the compiled lab: see Build.
 	Program string
 }
 
-// NewLoad defines what a load test from many machines needs: a launch template of loaders, and a bucket for their
-// results. To deploy it runs nothing and costs nothing; the output Start is the command that launches the loaders. They
-// begin together, leave their results under the id of their reservation, and terminate themselves, at the latest at a
-// deadline that is set before anything else.
+// NewLoad defines a stack for load tests from many machines: a launch template of loaders, and a bucket for their results.
+// Deploying it runs nothing and costs nothing. The output Start is a command that launches the loaders. They start sending
+// at the same time, upload their results under the id of their reservation, and terminate themselves. The first thing that
+// a loader does is to schedule its termination, in case it fails later.
 //
-// It is no Auto Scaling group, which would replace a loader that has ended with another.
+// The loaders are not an Auto Scaling group, because that would replace a terminated loader.
 func NewLoad(scope constructs.Construct, id string, props *LoadProps) awscdk.Stack {
 	stackProps := props.StackProps
 	stackProps.TerminationProtection = jsii.Bool(props.Stage == StageProduction)
@@ -66,8 +67,8 @@ func NewLoad(scope constructs.Construct, id string, props *LoadProps) awscdk.Sta
 	awscdk.Tags_Of(loader).Add(jsii.String("Name"), jsii.String("stateless-loader"), nil)
 
 	subnets := *props.Vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)}).SubnetIds
-	output(stack, "Results", "Where results arrive, under the id of the reservation", "s3://"+*results.BucketName())
-	output(stack, "Start", "Launches the loaders, and prints their reservation", fmt.Sprintf("aws ec2 run-instances --region %s "+
+	output(stack, "Results", "The results, in a folder for each reservation", "s3://"+*results.BucketName())
+	output(stack, "Start", "The command that launches the loaders and prints the id of their reservation", fmt.Sprintf("aws ec2 run-instances --region %s "+
 		"--launch-template LaunchTemplateId=%s,Version=%s --subnet-id %s --count %d --query ReservationId --output text",
 		*stack.Region(), *loader.LaunchTemplateId(), *loader.LatestVersionNumber(), *subnets[0], props.Config.Loaders))
 	return stack
@@ -80,11 +81,12 @@ func loaderScript(stack awscdk.Stack, program awss3assets.Asset, results awss3.B
 		StartSeconds, DeadlineMinutes          int
 	}{
 		*stack.Region(), *program.S3BucketName(), *program.S3ObjectKey(), *results.BucketName(), *props.Lab.StackName(),
-		props.Config, int(loadStartsAfter.Seconds()), int((props.Config.Duration + loadEndsTimeout).Minutes()),
+		props.Config, int(loadStartDelay.Seconds()), int((props.Config.Duration + loaderOverhead).Minutes()),
 	})
 }
 
-// newLoaderRole may fetch the one program, ask where the lab answers, leave results and be reached by Session Manager.
+// newLoaderRole defines the role of the loaders. It may download the program, read the lab's outputs, upload results and
+// use Session Manager.
 func newLoaderRole(stack awscdk.Stack, program awss3assets.Asset, results awss3.Bucket, lab string) awsiam.Role {
 	role := awsiam.NewRole(stack, jsii.String("Role"), &awsiam.RoleProps{
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
@@ -94,17 +96,17 @@ func newLoaderRole(stack awscdk.Stack, program awss3assets.Asset, results awss3.
 	role.AddToPolicy(allow([]*string{results.ArnForObjects(jsii.String("*"))}, "s3:PutObject"))
 	role.AddToPolicy(allow([]*string{stack.FormatArn(&awscdk.ArnComponents{Service: jsii.String("cloudformation"),
 		Resource: jsii.String("stack"), ResourceName: jsii.String(lab + "/*")})}, "cloudformation:DescribeStacks"))
-	admitSessionManager(role)
-	accept(role.Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5", "Results are named after the instances "+
-		"that left them, and the end of a stack's ARN is only known when it exists.",
+	allowSessionManager(role)
+	suppress(role.Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5", "The names of results contain instance "+
+		"ids, and the end of a stack's ARN is known only after its creation.",
 		"Resource::<"+*stack.GetLogicalId(results.Node().DefaultChild().(awss3.CfnBucket))+".Arn>/*",
 		"Resource::arn:<AWS::Partition>:cloudformation:<AWS::Region>:<AWS::AccountId>:stack/"+
 			lab+"/*")
 	return role
 }
 
-// newResultsBucket defines where results arrive. It outlives the stack, because CloudFormation can't delete a bucket with
-// results in it; they expire.
+// newResultsBucket defines the bucket of the results. It outlives the stack, because CloudFormation can't delete a bucket
+// that isn't empty. Results expire after 90 days.
 func newResultsBucket(stack awscdk.Stack) awss3.Bucket {
 	bucket := awss3.NewBucket(stack, jsii.String("ResultsBucket"), &awss3.BucketProps{
 		Encryption:        awss3.BucketEncryption_S3_MANAGED,
@@ -117,6 +119,6 @@ func newResultsBucket(stack awscdk.Stack) awss3.Bucket {
 			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
 		}},
 	})
-	accept(bucket, "AwsSolutions-S1", "It holds measurements of a test, no visitor's data; logs would need a further bucket.")
+	suppress(bucket, "AwsSolutions-S1", "It holds measurements of load tests and no data of visitors. Logging access to it would need another bucket.")
 	return bucket
 }

@@ -30,10 +30,10 @@ func TestLoad(t *testing.T) {
 		"LifecycleConfiguration": map[string]any{"Rules": []any{map[string]any{"ExpirationInDays": 90}}}})
 	for id, group := range *load.FindResources(jsii.String("AWS::EC2::SecurityGroup"), nil) {
 		if inbound, has := dig(t, *group, "Properties").(map[string]any)["SecurityGroupIngress"]; has {
-			t.Errorf("%s lets in %v", id, inbound)
+			t.Errorf("%s allows incoming %v", id, inbound)
 		}
 	}
-	// What would launch again what has ended, or keep costing.
+	// These would relaunch terminated loaders, or cost money without a test.
 	for _, kind := range []string{scalingGroup, natInstance, "AWS::EC2::EC2Fleet"} {
 		expect(t, func() { load.ResourceCountIs(jsii.String(kind), jsii.Number(0)) })
 	}
@@ -41,7 +41,7 @@ func TestLoad(t *testing.T) {
 	if err != nil || !strings.Contains(string(start), "--count 7 ") {
 		t.Errorf("%s, %v", start, err)
 	}
-	got := permissions(t, only(t, load, "AWS::IAM::Policy"))
+	got := permissions(t, onlyResource(t, load, "AWS::IAM::Policy"))
 	slices.Sort(got)
 	want := []string{
 		`"*": ssm:UpdateInstanceInformation, ssmmessages:CreateControlChannel, ssmmessages:CreateDataChannel, ` +
@@ -57,8 +57,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// An application that is deployed must not change because somebody loads it.
-func TestLoadersLeaveTheLabAlone(t *testing.T) {
+// Adding loaders must not change a deployed application.
+func TestLoadersDoNotChangeTheLab(t *testing.T) {
 	text := func(keys map[string]any) (texts []string) {
 		network, lab := synth(t, keys)
 		for _, template := range []assertions.Template{network, lab} {
@@ -71,29 +71,29 @@ func TestLoadersLeaveTheLabAlone(t *testing.T) {
 		return texts
 	}
 	if !slices.Equal(text(nil), text(map[string]any{"loaders": "1"})) {
-		t.Error("the network or the lab differ when there are loaders")
+		t.Error("the network or the lab changes when loaders are added")
 	}
 }
 
-// TestLoaderRuns runs the user data of a loader with the real lab and the real server, and stand-ins for AWS.
+// TestLoaderRuns runs the user data of a loader with the real lab, the real server and a fake AWS command line.
 func TestLoaderRuns(t *testing.T) {
 	folder := t.TempDir()
 	for _, program := range []string{"lab", "app"} {
 		build := exec.Command("go", "build", "-o", folder, "stateless-servers/"+program)
-		if said, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, said)
+		if output, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, output)
 		}
 	}
 	url := runServer(t, filepath.Join(folder, "app"))
 	load := synthAll(t, map[string]any{"loaders": "1", "loadRate": "40,50..60", "loadDuration": "10s", "loadSessions": "5",
 		"loadMix": "read=60,write=40", "loadHistory": "true"})["StatelessLoad"]
-	script := scriptOf(t, dig(t, only(t, load, "AWS::EC2::LaunchTemplate"), "Properties", "LaunchTemplateData", "UserData"))
+	script := scriptOf(t, dig(t, onlyResource(t, load, "AWS::EC2::LaunchTemplate"), "Properties", "LaunchTemplateData", "UserData"))
 	checkScripts(t, map[string]string{"load": script})
 	script = strings.Replace(script, "--json", "--warmup 0s --json", 1)
 	tests := []struct {
 		name, broken string
 		code         int
-		left         []string // what arrives in S3
+		uploaded     []string // suffixes of the files in S3
 	}{
 		{"a run", "", 0, []string{".history.jsonl.gz", ".json", ".log"}},
 		{"nothing deployed", "cloudformation", 1, []string{".log"}},
@@ -102,35 +102,35 @@ func TestLoaderRuns(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			bucket := t.TempDir()
-			root, code, said := boots(t, script, map[string]string{
+			root, code, output := runScript(t, script, map[string]string{
 				"aws": "broken='" + test.broken + "'\n" + `[[ -z $broken || "$*" != "$broken"* ]] || exit 1` + "\n" +
 					`case "$1 $4" in cloudformation*) echo ` + url + ` ;; "s3 s3://"*) cp ` + filepath.Join(folder, "lab") + ` "$5" ;;` + "\n" +
 					`s3*) cp "$4" "` + bucket + `/$(basename "$5")" ;; esac`,
 				"shutdown": "",
 			})
 			if code != test.code {
-				t.Fatalf("exit code %d, want %d\n%s", code, test.code, said)
+				t.Fatalf("exit code %d, want %d\n%s", code, test.code, output)
 			}
-			journal := at(t, root, "journal")
+			journal := readFile(t, root, "journal")
 			if !strings.HasPrefix(journal, "shutdown -P +17 ") || !strings.HasSuffix(journal, "shutdown -P now\n") {
-				t.Errorf("a loader must set its end first, and end itself last:\n%s", journal)
+				t.Errorf("want a scheduled shutdown first and a shutdown last:\n%s", journal)
 			}
 			uploads := regexp.MustCompile(`(?m)s3://sample/r-0123456789abcdef0/i-0123456789abcdef0(\S+)$`).FindAllStringSubmatch(journal, -1)
-			var left []string
+			var uploaded []string
 			for _, upload := range uploads {
-				left = append(left, upload[1])
+				uploaded = append(uploaded, upload[1])
 			}
-			slices.Sort(left)
-			if test.broken == "" && !slices.Equal(left, test.left) || test.broken != "" && slices.Contains(left, ".json") {
-				t.Errorf("left %q, want %q\n%s", left, test.left, said)
+			slices.Sort(uploaded)
+			if test.broken == "" && !slices.Equal(uploaded, test.uploaded) || test.broken != "" && slices.Contains(uploaded, ".json") {
+				t.Errorf("uploaded %q, want %q\n%s", uploaded, test.uploaded, output)
 			}
 			if test.code != 0 {
 				return
 			}
 			merge := exec.Command(filepath.Join(folder, "lab"), "merge", filepath.Join(bucket, "i-0123456789abcdef0.json"),
 				filepath.Join(bucket, "i-0123456789abcdef0.json"), "--json", filepath.Join(bucket, "merged"))
-			if said, err := merge.CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, said)
+			if output, err := merge.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, output)
 			}
 			text, err := os.ReadFile(filepath.Join(bucket, "merged"))
 			if err != nil {
@@ -141,7 +141,7 @@ func TestLoaderRuns(t *testing.T) {
 				OK       int64 `json:"ok"`
 			}
 			if err := json.Unmarshal(text, &result); err != nil || result.Requests < 800 || result.OK != result.Requests {
-				t.Errorf("%+v, %v", result, err)
+				t.Errorf("result %+v, %v, want at least 800 requests, all OK", result, err)
 			}
 		})
 	}
@@ -163,7 +163,7 @@ func runServer(t *testing.T, program string) (url string) {
 	var line struct{ Msg, Addr string }
 	for lines := json.NewDecoder(output); line.Msg != "serving"; {
 		if err := lines.Decode(&line); err != nil {
-			t.Fatalf("the server said nothing: %v", err)
+			t.Fatalf("no line with msg serving in the output of the server: %v", err)
 		}
 	}
 	go io.Copy(io.Discard, output)

@@ -21,8 +21,8 @@ type MemcachedStoreProps struct {
 	Config CacheConfig
 }
 
-// NewMemcachedStore defines a cluster of nodes of Amazon ElastiCache for Memcached across the zones, over TLS. Memcached has
-// no users: who reaches its port may everything, and only servers reach it. It keeps no copies and no snapshots.
+// NewMemcachedStore defines an Amazon ElastiCache for Memcached cluster with nodes across the zones, over TLS. Memcached has
+// no authentication: its security group allows only the servers to connect. It has no replicas and no snapshots.
 func NewMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	network := newStoreNetwork(scope, props.Vpc, "Session cache")
@@ -38,7 +38,7 @@ func NewMemcachedStore(scope constructs.Construct, id string, props *MemcachedSt
 		VpcSecurityGroupIds:      &[]*string{network.securityGroup.SecurityGroupId()},
 		TransitEncryptionEnabled: jsii.Bool(true),
 	})
-	accept(cluster, "AwsSolutions-AEC5", "Another port than Memcached's keeps nobody out; the security group does.")
+	suppress(cluster, "AwsSolutions-AEC5", "The security group restricts access; a different port would not.")
 	perNode := func(name, statistic string) []awscloudwatch.IMetric {
 		return nodeMetrics(cluster, props.Config.Nodes, name, statistic)
 	}
@@ -52,13 +52,14 @@ func NewMemcachedStore(scope constructs.Construct, id string, props *MemcachedSt
 		graph("Cache: evictions", perNode("Evictions", "Sum")...),
 		graph("Cache: connections", perNode("CurrConnections", "Average")...),
 	}, []Alarm{
-		{"StoreBusy", "The session cache is near the end of its processors.", whole("CPUUtilization"), 80, 5},
+		{"StoreBusy", "The CPU usage of a session cache node is 80 % or more.", whole("CPUUtilization"), 80, 5},
 		{"StoreEvicts", "The session cache evicts sessions: visitors are logged out.", whole("Evictions"), 1, 1},
 	})
 }
 
-// nodeAddresses are the nodes of a cluster. CloudFormation tells the configuration endpoint only, which is a node's name
-// with cfg in the place of its number: name.abc.cfg.use1.cache.amazonaws.com, name.abc.0001.use1.cache.amazonaws.com.
+// nodeAddresses returns the addresses of the nodes of a cluster. CloudFormation provides the configuration endpoint only,
+// which is the name of a node with cfg instead of its number: name.abc.cfg.use1.cache.amazonaws.com,
+// name.abc.0001.use1.cache.amazonaws.com.
 func nodeAddresses(configurationEndpoint *string, nodes int) []string {
 	parts := awscdk.Fn_Split(jsii.String(".cfg."), configurationEndpoint, jsii.Number(2))
 	var addresses []string
@@ -92,7 +93,7 @@ func attachMemcached(network storeNetwork, addresses []string, graphs []awscloud
 		servers.Environment.Store = config.StoreMemcached
 		servers.Environment.MemcachedAddresses = addresses
 		servers.Environment.MemcachedTLS = true
-		network.admit(servers, memcachedPort)
-		servers.show(graphs, alarms)
+		network.allowServers(servers, memcachedPort)
+		servers.monitor(graphs, alarms)
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// An Alarm is a metric that somebody should hear about.
+// An Alarm notifies an operator when a metric reaches a threshold.
 type Alarm struct {
 	ID          string
-	Description string // what happens to whom
+	Description string // the problem, and its effect on visitors
 	Metric      awscloudwatch.IMetric
-	Threshold   float64 // the alarm goes off at this value or above
-	Minutes     float64 // that many in a row
+	Threshold   float64 // the alarm starts at this value or above
+	Minutes     float64 // for how many consecutive minutes
 }
 
 func percentage(part, whole awscloudwatch.IMetric) awscloudwatch.IMetric {
@@ -24,14 +24,14 @@ func percentage(part, whole awscloudwatch.IMetric) awscloudwatch.IMetric {
 	})
 }
 
-// graph is a widget a quarter of the dashboard wide, with metrics on its left axis.
+// graph returns a widget of a quarter of the dashboard's width, with the metrics on its left axis.
 func graph(title string, metrics ...awscloudwatch.IMetric) awscloudwatch.GraphWidget {
 	return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
 		Title: jsii.String(title), Left: &metrics, Width: jsii.Number(6),
 	})
 }
 
-// metric is a metric by the minute.
+// metric returns a metric with a period of a minute.
 func metric(namespace, name, statistic, label string, dimensions map[string]*string) awscloudwatch.IMetric {
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 		Namespace: jsii.String(namespace), MetricName: jsii.String(name), DimensionsMap: &dimensions,
@@ -39,7 +39,7 @@ func metric(namespace, name, statistic, label string, dimensions map[string]*str
 	})
 }
 
-// sum is a metric of events, counted by the minute.
+// sum returns a metric of the number of events per minute.
 func sum(metric func(*awscloudwatch.MetricOptions) awscloudwatch.Metric, label string) awscloudwatch.IMetric {
 	return metric(perMinute(label))
 }
@@ -50,8 +50,8 @@ func perMinute(label string) *awscloudwatch.MetricOptions {
 
 func minute() awscdk.Duration { return awscdk.Duration_Minutes(jsii.Number(1)) }
 
-// highest is the highest of several metrics at each moment.
-func highest(label string, metrics []awscloudwatch.IMetric) awscloudwatch.IMetric {
+// maxOf returns the maximum of several metrics.
+func maxOf(label string, metrics []awscloudwatch.IMetric) awscloudwatch.IMetric {
 	named := map[string]awscloudwatch.IMetric{}
 	for i, m := range metrics {
 		named[fmt.Sprintf("node%d", i+1)] = m

@@ -10,16 +10,16 @@ import (
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 )
 
-// TestNag checks every variant with the rules of the AWS Solutions Library. What is accepted, and why, stands in the
-// templates: see accept.
+// TestNag checks every variant with the AWS Solutions rules of cdk-nag. The templates contain the suppressed rules and the
+// reasons: see suppress.
 func TestNag(t *testing.T) {
-	thorough(t)
+	skipIfShort(t)
 	rule := assertions.Match_StringLikeRegexp(jsii.String("(AwsSolutions|CdkNag).*"))
 	for name, keys := range variants {
 		t.Run(name, func(t *testing.T) {
 			keys := maps.Clone(keys)
-			keys["@aws-cdk/core:annotationsInValidationReport"] = false // findings are for this test to report
-			app := define(t, keys)
+			keys["@aws-cdk/core:annotationsInValidationReport"] = false // this test reports the findings
+			app := defineStacks(t, keys)
 			awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{Reports: jsii.Bool(false)}), nil)
 			for _, stack := range stacksOf(app) {
 				annotations := assertions.Annotations_FromStack(stack)

@@ -9,14 +9,14 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// natReadyTimeout is how long CloudFormation waits for a NAT instance to pass traffic on: it takes about a minute.
+// natReadyTimeout bounds how long CloudFormation waits for a NAT instance to forward traffic. It takes about a minute.
 const natReadyTimeout = 5 * time.Minute
 
-// natPorts are what servers reach through a NAT instance: the APIs of AWS, and for loaders the load balancer.
+// natPorts returns the ports that NAT instances forward: those of the AWS APIs, and for loaders those of the load balancer.
 func natPorts() []awsec2.Port { return []awsec2.Port{awsec2.Port_HTTPS(), awsec2.Port_HTTP()} }
 
-// newNATProvider makes a Vpc define NAT instances: see hardenNATInstances. They run the newest Amazon Linux 2023 of the
-// moment of the deploy. Who is on the instance's subnet can't get into it: there is no key, and no way in but NAT.
+// newNATProvider makes a Vpc define NAT instances, which hardenNATInstances configures. Each deployment uses the newest
+// Amazon Linux 2023. The instances have no SSH key, and accept no connections except those that they forward.
 func newNATProvider(instanceType string) awsec2.NatInstanceProviderV2 {
 	return awsec2.NatProvider_InstanceV2(&awsec2.NatInstanceProps{
 		InstanceType: awsec2.NewInstanceType(jsii.String(instanceType)),
@@ -29,9 +29,9 @@ func newNATProvider(instanceType string) awsec2.NatInstanceProviderV2 {
 	})
 }
 
-// hardenNATInstances gives the instances of the provider their rules, IMDSv2 and encrypted volumes, and makes a deploy
-// wait until each of them passes traffic on. When the image is a newer one, the new instance is ready before routes lead
-// to it; connections through the old one end.
+// hardenNATInstances gives the instances of the provider their security group rules, IMDSv2 and encrypted volumes, and makes
+// a deployment wait until each of them forwards traffic. When a newer image replaces an instance, the new one is ready
+// before the routes change. Connections through the old one break.
 func hardenNATInstances(stack awscdk.Stack, provider awsec2.NatInstanceProviderV2) {
 	group := provider.SecurityGroup().(awsec2.SecurityGroup)
 	for _, port := range natPorts() {
@@ -51,16 +51,16 @@ func hardenNATInstances(stack awscdk.Stack, provider awsec2.NatInstanceProviderV
 		resource.CfnOptions().SetCreationPolicy(&awscdk.CfnCreationPolicy{ResourceSignal: &awscdk.CfnResourceSignal{
 			Count: jsii.Number(1), Timeout: duration(natReadyTimeout).ToIsoString(),
 		}})
-		accept(instance, "AwsSolutions-EC28", "Metrics by the minute would cost as much as the instance. Status checks, which "+
-			"make EC2 recover it, are by the minute anyway.")
-		accept(instance, "AwsSolutions-EC29", "It keeps no data, and termination protection would fail cdk destroy and every "+
-			"deploy that replaces it.")
+		suppress(instance, "AwsSolutions-EC28", "Detailed monitoring would cost as much as the instance. The status checks that "+
+			"let EC2 recover it run every minute anyway.")
+		suppress(instance, "AwsSolutions-EC29", "It stores no data, and termination protection would make cdk destroy and every "+
+			"replacement fail.")
 		instance.UserData().AddCommands(jsii.String(render("nat.sh", struct{ Region, Stack, Instance, Addresses string }{
 			*stack.Region(), *stack.StackId(), *stack.GetLogicalId(resource), vpcAddresses,
 		})))
 		role := instance.Role().(awsiam.Role)
 		role.AddToPrincipalPolicy(allow([]*string{stack.StackId()}, "cloudformation:SignalResource"))
-		admitSessionManager(role)
+		allowSessionManager(role)
 		resource.Node().AddDependency(role)
 	}
 }

@@ -41,7 +41,7 @@ func TestNATInstance(t *testing.T) {
 				`"*": ssm:UpdateInstanceInformation, ssmmessages:CreateControlChannel, ssmmessages:CreateDataChannel, ` +
 					`ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel`,
 			}, line) && !strings.Contains(line, "FlowLogs") {
-				t.Errorf("the instance may %s", line)
+				t.Errorf("the instance has the permission %s, want no such", line)
 			}
 		}
 	}
@@ -49,7 +49,7 @@ func TestNATInstance(t *testing.T) {
 
 func TestNATInstanceBoots(t *testing.T) {
 	network, _ := synth(t, map[string]any{"egress": "nat-instance"})
-	script := scriptOf(t, dig(t, only(t, network, natInstance), "Properties", "UserData"))
+	script := scriptOf(t, dig(t, onlyResource(t, network, natInstance), "Properties", "UserData"))
 	checkScripts(t, map[string]string{"nat": script})
 	for broken, want := range map[string]struct {
 		signal string
@@ -61,11 +61,11 @@ func TestNATInstanceBoots(t *testing.T) {
 			if broken != "" {
 				programs[broken] = "exit 1"
 			}
-			root, code, said := boots(t, script, programs)
+			root, code, output := runScript(t, script, programs)
 			if code != want.code {
-				t.Fatalf("exit code %d, want %d\n%s", code, want.code, said)
+				t.Fatalf("exit code %d, want %d\n%s", code, want.code, output)
 			}
-			journal := at(t, root, "journal")
+			journal := readFile(t, root, "journal")
 			expectSignal(t, journal, want.signal)
 			if want.code != 0 {
 				return
@@ -73,20 +73,20 @@ func TestNATInstanceBoots(t *testing.T) {
 			masquerade := "iptables --table nat --append POSTROUTING --out-interface ens5 --source 10.0.0.0/16 --jump MASQUERADE\n"
 			drop := "iptables --policy FORWARD DROP\n"
 			if !strings.Contains(journal, masquerade) || !strings.Contains(journal, drop) {
-				t.Errorf("rules:\n%s", journal)
+				t.Errorf("the rules lack %s or %s:\n%s", masquerade, drop, journal)
 			}
-			if saved := at(t, root, "etc/sysconfig/iptables"); saved != "saved\n" {
-				t.Errorf("for the next boot: %q", saved)
+			if saved := readFile(t, root, "etc/sysconfig/iptables"); saved != "saved\n" {
+				t.Errorf("saved rules %q, want %q", saved, "saved\n")
 			}
-			if forward := at(t, root, "etc/sysctl.d/90-nat.conf"); forward != "net.ipv4.ip_forward=1\n" {
-				t.Errorf("forwarding: %q", forward)
+			if forward := readFile(t, root, "etc/sysctl.d/90-nat.conf"); forward != "net.ipv4.ip_forward=1\n" {
+				t.Errorf("sysctl file %q, want IP forwarding", forward)
 			}
 		})
 	}
 }
 
-// A condition on who asks would shut dnf out, which asks without credentials.
-func TestStorageEndpointLetsPackagesIn(t *testing.T) {
+// dnf downloads packages without credentials, so the policy must not restrict the caller.
+func TestS3EndpointAllowsPackages(t *testing.T) {
 	network, _ := synth(t, map[string]any{"egress": "endpoints-only"})
 	for id, endpoint := range *network.FindResources(jsii.String("AWS::EC2::VPCEndpoint"), map[string]any{
 		"Properties": map[string]any{"VpcEndpointType": "Gateway", "PolicyDocument": assertions.Match_AnyValue()}}) {
@@ -95,12 +95,12 @@ func TestStorageEndpointLetsPackagesIn(t *testing.T) {
 			t.Fatalf("%s has %d statements", id, len(statements))
 		}
 		if account := dig(t, statements[0], "Condition", "StringEquals", "aws:ResourceAccount", "Ref"); account != "AWS::AccountId" {
-			t.Errorf("buckets of %v", account)
+			t.Errorf("buckets of %v are allowed, want those of this account", account)
 		}
 		packages := statements[1].(map[string]any)
 		if packages["Action"] != "s3:GetObject" || packages["Condition"] != nil ||
 			dig(t, packages, "Resource", "Fn::Join", 1, 4) != "-de612dc2/*" {
-			t.Errorf("packages: %v", packages)
+			t.Errorf("the statement about packages is %v", packages)
 		}
 		return
 	}

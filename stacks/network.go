@@ -15,14 +15,14 @@ type NetworkProps struct {
 	Config Config
 }
 
-// Network is the stack of what rarely changes: the VPC.
+// Network is the stack of the VPC, which rarely changes.
 type Network struct {
 	awscdk.Stack
 	Vpc awsec2.Vpc
 }
 
-// NewNetwork defines a VPC of three subnets a zone, with free gateway endpoints for S3 and DynamoDB and the way out that
-// the Config asks for.
+// NewNetwork defines a VPC with three subnets per zone, free gateway endpoints for S3 and DynamoDB, and the egress that the
+// Config selects.
 func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Network {
 	stackProps := props.StackProps
 	stackProps.TerminationProtection = jsii.Bool(props.Config.Stage == StageProduction)
@@ -33,9 +33,9 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 	case props.Config.Egress == EgressEndpointsOnly:
 		subnets, gateways = awsec2.SubnetType_PRIVATE_ISOLATED, 0
 	case props.Config.Stage == StageProduction:
-		gateways = props.Config.Zones // so that a zone that fails takes nobody else's way out with it
+		gateways = props.Config.Zones // the outage of a zone doesn't affect the NAT of the others
 	}
-	var provider awsec2.NatProvider // nil is NAT gateways
+	var provider awsec2.NatProvider // nil means NAT gateways
 	var instances awsec2.NatInstanceProviderV2
 	if props.Config.Egress == EgressNATInstance {
 		instances = newNATProvider(props.Config.NATInstanceType)
@@ -44,7 +44,7 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
 		IpAddresses:       awsec2.IpAddresses_Cidr(jsii.String(vpcAddresses)),
 		AvailabilityZones: firstZones(props.Config.Zones),
-		// Addresses for three zones are set aside, so that a second and a third one don't renumber each other.
+		// Addresses are reserved for three zones, so that a third zone doesn't change the subnets of the others.
 		ReservedAzs:        jsii.Number(3 - props.Config.Zones),
 		NatGateways:        jsii.Number(gateways),
 		NatGatewayProvider: provider,
@@ -57,10 +57,10 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 		GatewayEndpoints: &map[string]*awsec2.GatewayVpcEndpointOptions{
 			"DynamoDB": {Service: awsec2.GatewayVpcEndpointAwsService_DYNAMODB()},
 		},
-		// Nothing uses the default security group. Emptying it takes a custom resource with a Lambda function of its own.
+		// Nothing uses the default security group. Removing its rules would need a custom resource with a Lambda function.
 		RestrictDefaultSecurityGroup: jsii.Bool(false),
 	})
-	addStorageEndpoint(stack, vpc)
+	addS3Endpoint(stack, vpc)
 	addFlowLog(vpc, props.Config.Stage)
 	if instances != nil {
 		hardenNATInstances(stack, instances)
@@ -72,9 +72,10 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 	return Network{stack, vpc}
 }
 
-// addStorageEndpoint brings S3 into the VPC: the buckets of this account, so that nobody carries data off to another's,
-// and the packages of Amazon Linux. dnf fetches those without credentials: a condition on who asks would shut it out.
-func addStorageEndpoint(stack awscdk.Stack, vpc awsec2.Vpc) {
+// addS3Endpoint defines a gateway endpoint for S3. Its policy allows the buckets of this account only, against data
+// exfiltration, and the packages of Amazon Linux. dnf downloads those without credentials, so the policy must not restrict
+// the caller.
+func addS3Endpoint(stack awscdk.Stack, vpc awsec2.Vpc) {
 	endpoint := vpc.AddGatewayEndpoint(jsii.String("S3"), &awsec2.GatewayVpcEndpointOptions{
 		Service: awsec2.GatewayVpcEndpointAwsService_S3(),
 	})
@@ -89,18 +90,19 @@ func addStorageEndpoint(stack awscdk.Stack, vpc awsec2.Vpc) {
 	}))
 }
 
-// addFlowLog notes who talked to whom, and who was refused, in ten-minute sums.
+// addFlowLog records accepted and rejected connections of the VPC, aggregated over ten minutes.
 func addFlowLog(vpc awsec2.Vpc, stage Stage) {
 	log := awslogs.NewLogGroup(vpc, jsii.String("FlowLogs"), &awslogs.LogGroupProps{
-		Retention: retention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+		Retention: logRetention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
 	vpc.AddFlowLog(jsii.String("FlowLog"), &awsec2.FlowLogOptions{
 		Destination: awsec2.FlowLogDestination_ToCloudWatchLogs(log, nil),
 	})
 }
 
-// exportSubnets exports all that the lab may import, whatever it imports today. The CDK by itself would take back the
-// export of the store's subnets together with the store, before the lab has let go of it, which CloudFormation refuses.
+// exportSubnets exports all subnets, whether or not the lab imports them now. By default the CDK removes the export of the
+// store's subnets when the lab no longer needs them, but it deploys the network first, while the lab still imports them, and
+// CloudFormation refuses that.
 func exportSubnets(stack awscdk.Stack, vpc awsec2.Vpc) {
 	for _, group := range []string{balancerSubnets, fleetSubnets, storeSubnets} {
 		for _, id := range *vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetGroupName: jsii.String(group)}).SubnetIds {
@@ -109,8 +111,8 @@ func exportSubnets(stack awscdk.Stack, vpc awsec2.Vpc) {
 	}
 }
 
-// addInterfaceEndpoints brings the APIs that a server calls into the VPC: those of its boot (boot/boot.sh), its log
-// and of Session Manager.
+// addInterfaceEndpoints defines VPC endpoints for the AWS APIs that a server calls: those of its boot script (boot/boot.sh),
+// its log and Session Manager.
 func addInterfaceEndpoints(vpc awsec2.Vpc) {
 	inside := awsec2.NewSecurityGroup(vpc, jsii.String("EndpointSecurityGroup"), &awsec2.SecurityGroupProps{
 		Vpc: vpc, Description: jsii.String("Interface endpoints"), AllowAllOutbound: jsii.Bool(false),
@@ -134,8 +136,8 @@ func addInterfaceEndpoints(vpc awsec2.Vpc) {
 	}
 }
 
-// firstZones are the first n availability zones of whichever region the stack is deployed to. (Without names of its own, an
-// environment-agnostic stack never has more than two.)
+// firstZones returns the first n availability zones of the region that the stack is deployed to. (By default an
+// environment-agnostic stack has two at most.)
 func firstZones(n int) *[]*string {
 	names := make([]*string, n)
 	for i := range names {

@@ -36,7 +36,7 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
-// CloudFormation refuses to take back an export that is in use, and the network is deployed before the lab.
+// The network is deployed before the lab, and CloudFormation refuses to remove an export that the lab still imports.
 func TestNetworkIsTheSameForEveryStore(t *testing.T) {
 	var templates []string
 	for _, store := range []string{"dynamodb", "valkey"} {
@@ -48,11 +48,11 @@ func TestNetworkIsTheSameForEveryStore(t *testing.T) {
 		templates = append(templates, string(text))
 	}
 	if templates[0] != templates[1] {
-		t.Error("the network differs between stores: a switch of stores would fail on exports in use")
+		t.Error("the network differs between stores, want the same template")
 	}
 }
 
-func TestZonesGrowWithoutRenumbering(t *testing.T) {
+func TestAddingAZoneKeepsAddresses(t *testing.T) {
 	blocks := func(zones string) map[string]any {
 		network, _ := synth(t, map[string]any{"zones": zones})
 		found := map[string]any{}
@@ -72,9 +72,9 @@ func TestZonesGrowWithoutRenumbering(t *testing.T) {
 	}
 }
 
-func TestFlowLogsMayOnlyBeWritten(t *testing.T) {
+func TestFlowLogsHaveWritePermissionsOnly(t *testing.T) {
 	network, _ := synth(t, nil)
-	got := permissions(t, only(t, network, "AWS::IAM::Policy"))
+	got := permissions(t, onlyResource(t, network, "AWS::IAM::Policy"))
 	want := []string{
 		`{"Fn::GetAtt":["VpcFlowLogs3A4A3791","Arn"]}: logs:CreateLogStream, logs:DescribeLogStreams, logs:PutLogEvents`,
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-func TestServersHaveTheFewestPermissions(t *testing.T) {
+func TestServersHaveLeastPermissions(t *testing.T) {
 	boot := []string{
 		`"*": elasticloadbalancing:DescribeTargetHealth, ssm:UpdateInstanceInformation, ` +
 			`ssmmessages:CreateControlChannel, ssmmessages:CreateDataChannel, ` +
@@ -45,7 +45,7 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 				`dynamodb:BatchGetItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`,
 			`{"Fn::Join":["",[` + replica + `/index/owner"]]}: dynamodb:Query`,
 		},
-		"dynamodb-dax": append(slices.Clone(items), key, key, // the second is DAX's own, as is the second of these
+		"dynamodb-dax": append(slices.Clone(items), key, key, // the role of DAX has the second and the last
 			`{"Fn::GetAtt":["SessionsDaxCluster","Arn"]}: dax:BatchGetItem, dax:GetItem, dax:PutItem, dax:UpdateItem`,
 			`{"Fn::GetAtt":["SessionsTable","Arn"]}: `+
 				`dynamodb:BatchGetItem, dynamodb:DescribeTable, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`),
@@ -88,16 +88,17 @@ func TestServersHaveTheFewestPermissions(t *testing.T) {
 	}
 }
 
-// hash is what the CDK appends to the names of a store's resources.
-var hash = regexp.MustCompile(`"((?:FleetLog|Login|Cookie|Token|Postgres|Valkey|Redis|Sessions)[A-Za-z]*?)[0-9A-F]{8}"`)
+// logicalIDHash matches the logical id of a store's resource. Its last eight digits are a hash that the CDK appends.
+var logicalIDHash = regexp.MustCompile(`"((?:FleetLog|Login|Cookie|Token|Postgres|Valkey|Redis|Sessions)[A-Za-z]*?)[0-9A-F]{8}"`)
 
-// permissions renders each statement of a policy as "resource: actions". The binary's key is a hash.
+// permissions renders each statement of a policy as "resource: actions". The key of the binary in S3, a hash, becomes "the
+// binary".
 func permissions(t *testing.T, policy map[string]any) []string {
 	t.Helper()
 	var list []string
 	for _, statement := range dig(t, policy, "Properties", "PolicyDocument", "Statement").([]any) {
 		if effect := dig(t, statement, "Effect"); effect != "Allow" {
-			t.Errorf("effect %v", effect)
+			t.Errorf("effect %v, want Allow", effect)
 		}
 		var actions []string
 		switch action := dig(t, statement, "Action").(type) {
@@ -116,7 +117,7 @@ func permissions(t *testing.T, policy map[string]any) []string {
 		if strings.Contains(name, ":s3:::") && strings.Contains(name, ".bin") && !strings.Contains(name, "*") {
 			name = "the binary"
 		}
-		name = hash.ReplaceAllString(name, `"$1"`)
+		name = logicalIDHash.ReplaceAllString(name, `"$1"`)
 		list = append(list, name+": "+strings.Join(actions, ", "))
 	}
 	return list

@@ -8,7 +8,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// removalPolicy keeps what production stored, except when the deployment that created it fails.
+// removalPolicy keeps stored data in production, unless the deployment that created its resource fails, and deletes it
+// otherwise.
 func removalPolicy(stage Stage) awscdk.RemovalPolicy {
 	if stage == StageProduction {
 		return awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE
@@ -16,22 +17,22 @@ func removalPolicy(stage Stage) awscdk.RemovalPolicy {
 	return awscdk.RemovalPolicy_DESTROY
 }
 
-// retention is how long logs of any kind are kept.
-func retention(stage Stage) awslogs.RetentionDays {
+// logRetention returns how long logs are kept.
+func logRetention(stage Stage) awslogs.RetentionDays {
 	if stage == StageProduction {
 		return awslogs.RetentionDays_ONE_YEAR
 	}
 	return awslogs.RetentionDays_ONE_MONTH
 }
 
-// allow is a statement of just these actions on just these resources.
+// allow returns a policy statement that allows the actions on the resources.
 func allow(resources []*string, actions ...string) awsiam.PolicyStatement {
 	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Actions: jsii.Strings(actions...), Resources: &resources,
 	})
 }
 
-// newFunctionRole is for a Lambda function, which may write to its log only.
+// newFunctionRole defines the role of a Lambda function, which may write to its log only.
 func newFunctionRole(scope constructs.Construct, id string, log awslogs.LogGroup) awsiam.Role {
 	role := awsiam.NewRole(scope, jsii.String(id), &awsiam.RoleProps{
 		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
@@ -40,20 +41,20 @@ func newFunctionRole(scope constructs.Construct, id string, log awslogs.LogGroup
 	return role
 }
 
-// admitSessionManager lets Session Manager reach the instances of the role, and the role do what else knows no resources
-// (Service Authorization Reference). For Session Manager it is the whole list: the managed policy
-// AmazonSSMManagedInstanceCore may read every parameter of the account besides.
-func admitSessionManager(role awsiam.Role, more ...string) {
+// allowSessionManager allows Session Manager to reach the instances of the role, and allows the role the actions in more.
+// None of these actions supports resources (Service Authorization Reference). The list replaces the managed policy
+// AmazonSSMManagedInstanceCore, which also allows reading every parameter of the account.
+func allowSessionManager(role awsiam.Role, more ...string) {
 	role.AddToPrincipalPolicy(allow([]*string{jsii.String("*")}, append(more, "ssm:UpdateInstanceInformation",
 		"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
 		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel")...))
-	accept(role.Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5",
+	suppress(role.Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5",
 		"None of the statement's actions can be limited to a resource (Service Authorization Reference).", "Resource::*")
 }
 
-// accept excuses a resource from a rule of cdk-nag, for a reason that stands in the template where reviewers and their
-// tools find it. Of a rule with findings it excuses those named, or else all.
-func accept(construct constructs.IConstruct, rule, reason string, findings ...string) {
+// suppress suppresses a rule of cdk-nag for a resource and records the reason in the template's metadata, where reviewers
+// and their tools find it. It suppresses the named findings of the rule, or without names all of them.
+func suppress(construct constructs.IConstruct, rule, reason string, findings ...string) {
 	resource, ok := construct.(awscdk.CfnResource)
 	if !ok {
 		resource = construct.Node().DefaultChild().(awscdk.CfnResource)

@@ -19,28 +19,28 @@ const (
 	postgresPort     = 5432
 	postgresUser     = "stateless"
 	postgresDatabase = "sessions"
-	// postgresInstances are a writer, and a reader in another zone that takes over.
+	// postgresInstances is the number of instances: a writer, and a reader in another zone for failover.
 	postgresInstances = 2
 )
 
-// authoritiesFile has the certificate authorities rds-ca-rsa2048-g1 of Amazon RDS, each after a line "# region". They are
-// valid until 2061. A deployment to a region that isn't there fails at once.
+// rdsCertificates holds the certificate authorities rds-ca-rsa2048-g1 of Amazon RDS, each after a line "# region". They are
+// valid until 2061. A deployment to a region that isn't in the file fails at once.
 //
 //go:embed data/rds-ca.pem
-var authoritiesFile string
+var rdsCertificates string
 
 // PostgresStoreProps are the inputs of NewPostgresStore.
 type PostgresStoreProps struct {
 	Vpc awsec2.IVpc
-	// Stage turns on deletion protection in production, keeps backups for five weeks instead of a day, and takes a last
-	// one when the stack or the store goes.
+	// Stage turns on deletion protection in production, keeps backups for five weeks instead of a day, and takes a final
+	// snapshot when the stack or the store is deleted.
 	Stage  Stage
 	Config PostgresConfig
 }
 
-// NewPostgresStore defines a cluster of Amazon Aurora PostgreSQL, Serverless v2, with storage encrypted under the AWS managed
-// key and two instances. Nobody has a password: servers log in with IAM as the user who owns the database of sessions, where they make their tables.
-// PostgreSQL 15 and newer refuses connections without TLS on Aurora; servers check the certificate too.
+// NewPostgresStore defines an Amazon Aurora PostgreSQL cluster, Serverless v2, with two instances and storage encrypted with
+// the AWS managed key. There is no password: servers authenticate with IAM as the owner of the session database, in which
+// they create their tables. Aurora requires TLS from PostgreSQL 15 on, and servers verify its certificate.
 func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	production := props.Stage == StageProduction
@@ -75,20 +75,20 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 		cluster.ApplyRemovalPolicy(awscdk.RemovalPolicy_SNAPSHOT, nil)
 	} else {
 		cluster.ApplyRemovalPolicy(awscdk.RemovalPolicy_DESTROY, nil)
-		accept(cluster, "AwsSolutions-RDS10", "The stage lab is for trying things and goes without a trace.")
+		suppress(cluster, "AwsSolutions-RDS10", "The stage lab is for experiments and is deleted completely.")
 	}
 	for i := range postgresInstances {
 		awsrds.NewCfnDBInstance(scope, jsii.String(fmt.Sprintf("Instance%d", i+1)), &awsrds.CfnDBInstanceProps{
 			Engine:                  jsii.String("aurora-postgresql"),
 			DbClusterIdentifier:     cluster.Ref(),
 			DbInstanceClass:         jsii.String("db.serverless"),
-			PromotionTier:           jsii.Number(1), // the reader scales with the writer, and can take over at once
+			PromotionTier:           jsii.Number(1), // the reader scales with the writer, and is ready for a failover
 			PubliclyAccessible:      jsii.Bool(false),
 			AutoMinorVersionUpgrade: jsii.Bool(true),
 			CaCertificateIdentifier: jsii.String("rds-ca-rsa2048-g1"), // which the servers trust
 		})
 	}
-	// Amazon RDS has certificate authorities of its own, one a region, that no operating system knows.
+	// Amazon RDS has a private certificate authority in each region, which operating systems don't trust.
 	certificates := awscdk.NewCfnMapping(scope, jsii.String("Certificates"), &awscdk.CfnMappingProps{
 		Mapping: rdsAuthorities(),
 	})
@@ -103,9 +103,9 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 			*cluster.AttrEndpointAddress(), postgresPort, postgresDatabase, certificatesFile)
 		servers.Environment.PostgresIAM = true
 		servers.Environment.Certificates = *certificates.FindInMap(awscdk.Aws_REGION(), jsii.String("pem"), nil)
-		network.admit(servers, postgresPort)
-		servers.allow(scope, allow([]*string{user}, "rds-db:connect"))
-		servers.show(databaseGraphs(cluster))
+		network.allowServers(servers, postgresPort)
+		servers.grant(scope, allow([]*string{user}, "rds-db:connect"))
+		servers.monitor(databaseGraphs(cluster))
 	}
 }
 
@@ -119,16 +119,16 @@ func databaseGraphs(cluster awsrds.CfnDBCluster) ([]awscloudwatch.IWidget, []Ala
 			graph("Database: commit latency (ms)", of("CommitLatency", "Average")),
 			graph("Database: connections, and deadlocks a second", of("DatabaseConnections", "Sum"), of("Deadlocks", "Sum")),
 		}, []Alarm{
-			{"StoreFull", "The session database is at the end of its capacity units: raise maxACU.",
+			{"StoreFull", "The session database uses 90 % or more of its maximum capacity: raise maxACU.",
 				of("ACUUtilization", "Maximum"), 90, 5},
-			{"StoreSlow", "A commit of the session database takes 50 ms on average.", of("CommitLatency", "Average"), 50, 5},
+			{"StoreSlow", "A commit in the session database takes 50 ms or more on average.", of("CommitLatency", "Average"), 50, 5},
 		}
 }
 
-// rdsAuthorities are the certificates by region, from data/rds-ca.pem.
+// rdsAuthorities returns the certificates by region, from data/rds-ca.pem.
 func rdsAuthorities() *map[string]*map[string]any {
 	authorities := map[string]*map[string]any{}
-	for _, entry := range strings.Split(authoritiesFile, "# ")[1:] {
+	for _, entry := range strings.Split(rdsCertificates, "# ")[1:] {
 		region, pem, _ := strings.Cut(entry, "\n")
 		authorities[region] = &map[string]any{"pem": pem}
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// daxRegions have Amazon DynamoDB Accelerator (AWS SDKs' endpoints, botocore 1.43.106, service dax, November 2026).
+// daxRegions returns the regions where DAX is available (AWS SDKs' endpoints, botocore 1.43.106, service dax, November
+// 2026).
 func daxRegions() []string {
 	return []string{"af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1",
 		"ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5",
@@ -21,33 +22,34 @@ func daxRegions() []string {
 		"mx-central-1", "sa-east-1", "us-east-1", "us-east-2", "us-gov-east-1", "us-gov-west-1", "us-west-1", "us-west-2"}
 }
 
-// CheckRegion tells what of the Config can't be deployed to a region, one line each. Nothing is known of the region "",
-// which is that of a synthesis without credentials: CloudFormation checks the same at the deployment.
+// CheckRegion returns an error with a line for each setting that can't be deployed to the region. It returns nil for the
+// region "", because a synthesis without credentials doesn't know its region; CloudFormation then makes the same checks at
+// the deployment (see addRegionRules).
 func (c Config) CheckRegion(region string) error {
 	if region == "" {
 		return nil
 	}
 	var problems []error
 	if slices.Contains(c.DynamoDB.replicas(), region) {
-		problems = append(problems, fmt.Errorf("context replicas=%q: %s", c.DynamoDB.Replicas, ownRegion(region)))
+		problems = append(problems, fmt.Errorf("context replicas=%q: %s", c.DynamoDB.Replicas, ownRegionMessage(region)))
 	}
 	if c.DynamoDB.DAX && !slices.Contains(daxRegions(), region) {
-		problems = append(problems, fmt.Errorf("context dax=\"true\": %s", noDAX(region)))
+		problems = append(problems, fmt.Errorf("context dax=\"true\": %s", noDAXMessage(region)))
 	}
 	return errors.Join(problems...)
 }
 
-func ownRegion(region string) string {
-	return "allowed are other regions than " + region + ", which the lab is deployed to"
+func ownRegionMessage(region string) string {
+	return "allowed are regions other than " + region + ", which the lab is deployed to"
 }
 
-func noDAX(region string) string {
-	return "there is no DAX in " + region + "; allowed are " + strings.Join(daxRegions(), ", ")
+func noDAXMessage(region string) string {
+	return "DAX is not available in " + region + "; allowed are " + strings.Join(daxRegions(), ", ")
 }
 
-// checkRegions are rules of the template, for the region that only CloudFormation knows. They fail a deployment before
-// anything is made.
-func (c Config) checkRegions(scope constructs.Construct) {
+// addRegionRules adds the checks of CheckRegion to the template as rules, which CloudFormation evaluates when it knows the
+// region. A rule that isn't met fails the deployment before it creates anything.
+func (c Config) addRegionRules(scope constructs.Construct) {
 	rule := func(id, message string, assertion awscdk.ICfnRuleConditionExpression) {
 		awscdk.NewCfnRule(scope, jsii.String(id), &awscdk.CfnRuleProps{Assertions: &[]*awscdk.CfnRuleAssertion{
 			{Assert: assertion, AssertDescription: jsii.String(message)}}})
@@ -56,15 +58,15 @@ func (c Config) checkRegions(scope constructs.Construct) {
 		return awscdk.Fn_ConditionContains(jsii.Strings(regions...), awscdk.Aws_REGION())
 	}
 	if replicas := c.DynamoDB.replicas(); len(replicas) > 0 {
-		rule("ReplicasAreElsewhere", "replicas="+c.DynamoDB.Replicas+": "+ownRegion("this one"),
+		rule("ReplicasAreElsewhere", "replicas="+c.DynamoDB.Replicas+": "+ownRegionMessage("this one"),
 			awscdk.Fn_ConditionNot(in(replicas)))
 	}
 	if c.DynamoDB.DAX {
-		rule("DaxIsHere", "dax=true: "+noDAX("this region"), in(daxRegions()))
+		rule("DaxIsHere", "dax=true: "+noDAXMessage("this region"), in(daxRegions()))
 	}
 }
 
-// unknownRegions are those that AWS doesn't have, as far as the CDK knows.
+// unknownRegions returns the regions that the CDK doesn't know.
 func unknownRegions(regions []string) (unknown []string) {
 	if len(regions) == 0 {
 		return nil

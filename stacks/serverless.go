@@ -9,8 +9,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// A serverlessCache is a cache of ElastiCache without nodes, in all zones. It is encrypted, stored and on its way,
-// without being asked.
+// A serverlessCache is a cache of ElastiCache Serverless. It spans all zones, and is always encrypted at rest and in transit.
 type serverlessCache struct {
 	awselasticache.CfnServerlessCache
 	name string
@@ -58,7 +57,7 @@ func (c serverlessCache) graphs() []awscloudwatch.IWidget {
 
 func (c serverlessCache) alarms() []Alarm {
 	return []Alarm{
-		{"StoreThrottled", "The session cache throttles: raise cacheMaxECPU, or wait for it to scale.",
+		{"StoreThrottled", "The session cache throttles requests: raise cacheMaxECPU, or wait for it to scale.",
 			c.metric("ThrottledCmds", "Sum"), 1, 3},
 		{"StoreEvicts", "The session cache evicts sessions: visitors are logged out. Raise cacheMaxGB.",
 			c.metric("Evictions", "Sum"), 1, 1},

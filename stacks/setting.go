@@ -14,38 +14,39 @@ import (
 	"stateless-servers/app/config/allowed"
 )
 
-// A setting is one key of the context, bound to its field.
+// A setting binds one key of the context to its field in the Config.
 type setting struct {
 	Key
-	met func() bool // whether the key goes with the others, as Needs says; nil is always
+	condition func() bool // reports whether the key is allowed, as Requires describes; nil means always
 }
 
-// needing limits a setting to configurations in which met, as needs says. It asks of settings before it only.
-func (s setting) needing(needs string, met func() bool) setting {
-	s.Needs, s.met = needs, met
+// onlyWith limits a setting to configurations for which condition returns true; requires describes them. The condition may
+// depend on earlier settings only.
+func (s setting) onlyWith(requires string, condition func() bool) setting {
+	s.Requires, s.condition = requires, condition
 	return s
 }
 
-// of limits a setting to some stores.
-func (s setting) of(stores ...config.StoreKind) setting {
+// forStores limits a setting to some stores.
+func (s setting) forStores(stores ...config.StoreKind) setting {
 	s.Stores = stores
 	return s
 }
 
-func (s setting) isOf(store config.StoreKind) bool {
+func (s setting) appliesTo(store config.StoreKind) bool {
 	return s.Stores == nil || slices.Contains(s.Stores, store)
 }
 
-// A Key is what the documentation says of one key of the context. A key that means something else with other stores is
-// there once for each meaning.
+// A Key describes one key of the context for the documentation. A key that has different meanings for different stores has
+// a Key for each meaning.
 type Key struct {
 	allowed.Value
-	Stores []config.StoreKind // those that the key is for; nil is any
-	Needs  string             // what else it goes with, such as another=value; empty is anything
+	Stores   []config.StoreKind // the stores that the key is for; nil means all
+	Requires string             // the setting that the key is only allowed with, such as another=value; empty means none
 }
 
-// storesOf are the stores that a key is for.
-func storesOf(key string, settings []setting) (stores []config.StoreKind) {
+// storesOfKey returns the stores that a key is for.
+func storesOfKey(key string, settings []setting) (stores []config.StoreKind) {
 	for _, s := range settings {
 		if s.Name == key {
 			stores = append(stores, s.Stores...)
@@ -54,8 +55,8 @@ func storesOf(key string, settings []setting) (stores []config.StoreKind) {
 	return stores
 }
 
-// first reports whether the setting at i is the first of its key.
-func first(i int, settings []setting) bool {
+// isFirstOfKey reports whether the setting at i is the first one with its key.
+func isFirstOfKey(i int, settings []setting) bool {
 	return !slices.ContainsFunc(settings[:i], func(s setting) bool { return s.Name == settings[i].Name })
 }
 
@@ -63,40 +64,41 @@ func bind[T any](key string, field *T, fallback string, kind allowed.Kind[T]) se
 	return setting{Key: Key{Value: allowed.Bind(key, field, fallback, kind)}}
 }
 
-// choice is a setting with a few values, the first of which is the default.
+// choice returns a setting that is one of some words. The first is the default.
 func choice[T ~string](key string, field *T, values ...T) setting {
 	return bind(key, field, string(values[0]), allowed.OneOf(values...))
 }
 
-// boolean is a setting that is false by default.
+// boolean returns a setting that is true or false. The default is false.
 func boolean(key string, field *bool) setting {
 	return bind(key, field, "false", allowed.Boolean())
 }
 
-// dynamicReference begins what CloudFormation replaces in a template, such as {{resolve:secretsmanager:name}}, wherever it
-// stands.
+// dynamicReference begins a dynamic reference, such as {{resolve:secretsmanager:name}}. CloudFormation replaces it anywhere
+// in a template.
 const dynamicReference = "{{"
 
-// form is a setting that is text of a form. The text may reach a template as it is, so it never has a dynamic reference,
-// whatever the form lets pass.
-func form(key string, field *string, fallback string, form *regexp.Regexp, description string) setting {
+// matching returns a setting that is text which matches a pattern. It refuses dynamic references, whatever the pattern,
+// because the text may be copied into a template.
+func matching(key string, field *string, fallback string, pattern *regexp.Regexp, description string) setting {
 	return bind(key, field, fallback, allowed.Text(description, func(text string) bool {
-		return form.MatchString(text) && !strings.Contains(text, dynamicReference)
+		return pattern.MatchString(text) && !strings.Contains(text, dynamicReference)
 	}))
 }
 
+// number returns a setting that is a whole number from low to high.
 func number(key string, field *int, fallback, low, high int) setting {
 	return bind(key, field, strconv.Itoa(fallback), allowed.Number(low, high))
 }
 
-// span is a setting that is a duration.
-func span(key string, field *time.Duration, fallback, low, high time.Duration) setting {
+// durationBetween returns a setting that is a duration from low to high.
+func durationBetween(key string, field *time.Duration, fallback, low, high time.Duration) setting {
 	example := allowed.Format(fallback)
-	return bind(key, field, example, allowed.Duration(low, high).And(", such as "+example))
+	return bind(key, field, example, allowed.Duration(low, high).AppendAllowed(", such as "+example))
 }
 
-// halves is a number in steps of 0.5.
-func halves(key string, field *float64, fallback, low, high float64) setting {
+// halfSteps returns a setting that is a number from low to high in steps of 0.5.
+func halfSteps(key string, field *float64, fallback, low, high float64) setting {
 	return bind(key, field, fmt.Sprint(fallback), allowed.Kind[float64]{Type: "number",
 		Allowed: fmt.Sprintf("a number from %v to %v in steps of 0.5", low, high),
 		Parse: func(text string) (float64, bool) {
@@ -108,8 +110,8 @@ func halves(key string, field *float64, fallback, low, high float64) setting {
 		}})
 }
 
-// text is a context value as somebody would type it after -c.
-func text(value any) string {
+// contextText returns a value of the context as a user would write it after -c.
+func contextText(value any) string {
 	if s, ok := value.(string); ok {
 		return s
 	}

@@ -18,11 +18,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden templates in testdata")
 
-// The CDK runs in one Node process for the whole test binary. Its protocol knows no concurrency: no t.Parallel here.
-// The process ends when this one does. To close it then is a data race within jsii, so its files go where they can be
-// removed instead: jsii made itself a folder when it was loaded, gives it up when closed, and makes another.
+// The CDK runs in one Node process for the whole test binary. Its protocol isn't safe for concurrent use, so these tests
+// must not use t.Parallel. The Node process exits with this one. Closing jsii at the end would be a data race within jsii,
+// so TestMain makes jsii put its files into a folder that it can remove: it closes jsii once, because jsii created a folder
+// when it was loaded, and creates a new one in TMPDIR after that.
 func TestMain(m *testing.M) {
-	os.Setenv("CDK_VALIDATION", "false") // most of the time of a synthesis; TestApp has it on
+	os.Setenv("CDK_VALIDATION", "false") // validation takes most of the time of a synthesis; TestApp turns it on
 	folder, err := os.MkdirTemp("", "stacks")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 
 const certificate = "arn:aws:acm:eu-west-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
 
-// variants are the configurations whose templates are kept and linted.
+// variants are the configurations with golden templates.
 var variants = map[string]map[string]any{
 	"dynamodb": {},
 	"valkey":   {"store": "valkey"},
@@ -69,14 +70,14 @@ var variants = map[string]map[string]any{
 	"valkey-production":  {"store": "valkey", "stage": "production", "certificateArn": certificate},
 }
 
-// synth returns the templates of the network and the lab that keys of the context ask for.
+// synth returns the templates of the network and the lab for keys of the context.
 func synth(t *testing.T, keys map[string]any) (network, lab assertions.Template) {
 	t.Helper()
 	templates := synthAll(t, keys)
 	return templates["StatelessNetwork"], templates["StatelessLab"]
 }
 
-// synthesized are the templates of all stacks, by what was asked for. To synthesize them again takes a third of a second.
+// synthesized caches the templates of all stacks, because a synthesis takes a third of a second.
 var synthesized = map[Config]map[string]assertions.Template{}
 
 // synthAll returns the templates of all stacks, by the names of the stacks.
@@ -88,7 +89,7 @@ func synthAll(t *testing.T, keys map[string]any) map[string]assertions.Template 
 	}
 	if synthesized[c] == nil {
 		templates := map[string]assertions.Template{}
-		app := define(t, keys)
+		app := defineStacks(t, keys)
 		for _, stack := range stacksOf(app) {
 			templates[*stack.StackName()] = assertions.Template_FromStack(stack, nil)
 		}
@@ -97,9 +98,9 @@ func synthAll(t *testing.T, keys map[string]any) map[string]assertions.Template 
 	return synthesized[c]
 }
 
-// define defines the stacks as main does, with the feature flags of cdk.json, keys of the context on top, and a file instead
-// of each program.
-func define(t *testing.T, keys map[string]any) awscdk.App {
+// defineStacks defines the stacks as main does, with the context of cdk.json and the given keys, and with a file instead of
+// each program.
+func defineStacks(t *testing.T, keys map[string]any) awscdk.App {
 	t.Helper()
 	folder := t.TempDir()
 	program := filepath.Join(folder, "program.bin")
@@ -112,7 +113,7 @@ func define(t *testing.T, keys map[string]any) awscdk.App {
 	if err != nil {
 		t.Fatal(err)
 	}
-	New(app, c, Programs{Server: program, Lab: program})
+	Define(app, c, Programs{Server: program, Lab: program})
 	return app
 }
 
@@ -125,15 +126,15 @@ func stacksOf(app awscdk.App) (list []awscdk.Stack) {
 	return list
 }
 
-// thorough skips what takes long and seldom finds what the other tests don't.
-func thorough(t *testing.T) {
+// skipIfShort skips a slow test that seldom finds more than the others.
+func skipIfShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: make check runs this")
 	}
 }
 
-// cdkContext is the context of cdk.json with keys on top.
+// cdkContext returns the context of cdk.json with the given keys added.
 func cdkContext(t *testing.T, keys map[string]any) map[string]any {
 	t.Helper()
 	var file struct{ Context map[string]any }
@@ -160,14 +161,14 @@ func expect(t *testing.T, assertion func()) {
 	assertion()
 }
 
-// expectProperties wants a resource of the type with at least these properties.
+// expectProperties checks that the template has a resource of the type with at least these properties.
 func expectProperties(t *testing.T, template assertions.Template, kind string, properties map[string]any) {
 	t.Helper()
 	expect(t, func() { template.HasResourceProperties(jsii.String(kind), properties) })
 }
 
-// only returns the one resource of a type, as JSON.
-func only(t *testing.T, template assertions.Template, kind string) map[string]any {
+// onlyResource returns the only resource of a type, as JSON.
+func onlyResource(t *testing.T, template assertions.Template, kind string) map[string]any {
 	t.Helper()
 	found := *template.FindResources(jsii.String(kind), nil)
 	if len(found) != 1 {
@@ -179,7 +180,7 @@ func only(t *testing.T, template assertions.Template, kind string) map[string]an
 	panic("unreachable")
 }
 
-// dig follows keys (strings) and indexes (ints) into JSON.
+// dig returns the value at a path of keys (strings) and indexes (ints) in JSON. It fails the test if there is none.
 func dig(t *testing.T, value any, path ...any) any {
 	t.Helper()
 	for i, step := range path {
@@ -253,7 +254,7 @@ func checkGolden(t *testing.T, name string, template assertions.Template) {
 	gotLines, wantLines := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
 	for i := range gotLines {
 		if i >= len(wantLines) || gotLines[i] != wantLines[i] {
-			t.Fatalf("%s differs from line %d on: got %s\nIf that is meant: go test ./stacks -run Golden -update",
+			t.Fatalf("%s differs from line %d on: got %s\nIf that is intended: go test ./stacks -run Golden -update",
 				file, i+1, strings.TrimSpace(gotLines[i]))
 		}
 	}
@@ -261,20 +262,20 @@ func checkGolden(t *testing.T, name string, template assertions.Template) {
 }
 
 func TestCfnLintFindsNoErrors(t *testing.T) {
-	thorough(t)
-	lint := tool(t, "cfn-lint", "pip install cfn-lint==1.51.0")
+	skipIfShort(t)
+	lint := requireProgram(t, "cfn-lint", "pip install cfn-lint==1.51.0")
 	templates, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(templates) <= len(variants) {
 		t.Fatalf("templates to lint: %q, %v", templates, err)
 	}
 	arguments := append([]string{"--non-zero-exit-code", "error", "--"}, templates...)
-	if said, err := exec.Command(lint, arguments...).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
+	if output, err := exec.Command(lint, arguments...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
 	}
 }
 
-// tool finds a program that a test needs.
-func tool(t *testing.T, name, install string) string {
+// requireProgram returns the path of a program that a test needs.
+func requireProgram(t *testing.T, name, install string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"stateless-servers/app/config"
 )
 
-// NewSessionStore defines the store that the Config names.
+// NewSessionStore defines the session store that the Config selects.
 func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, c Config) Attachment {
 	switch c.Store {
 	case config.StoreDynamoDB:
@@ -30,14 +30,15 @@ func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, c Config) Atta
 		return NewKeyStore(scope, "Cookie", &KeyStoreProps{Store: c.Store, Stage: c.Stage})
 	case config.StoreToken:
 		return NewKeyStore(scope, "Token", &KeyStoreProps{Store: c.Store, Stage: c.Stage})
-	case config.StoreMemory: // each server keeps the sessions that it started
+	case config.StoreMemory: // each server keeps its own sessions in memory
 		return func(servers *Servers) { servers.Environment.Store = config.StoreMemory }
 	}
 	panic(fmt.Sprintf("stacks: store %q has no construct", c.Store))
 }
 
-// newCacheStore gives a serverless cache, and one with cluster mode, a name of its own: neither can change in place, and a
-// new cache under a new name stands beside the old one until the servers have moved.
+// newCacheStore defines a serverless cache, or nodes with or without cluster mode, each under a different id.
+// CloudFormation can't convert one kind into another. With different ids it creates the new cache, replaces the servers,
+// and then deletes the old cache.
 func newCacheStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
 	switch {
 	case props.Config.Serverless:

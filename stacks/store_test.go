@@ -23,7 +23,7 @@ func TestValkeyStore(t *testing.T) {
 		"SnapshotRetentionLimit": assertions.Match_Absent(), "AuthToken": assertions.Match_Absent(),
 	})
 	expectProperties(t, lab, "AWS::ElastiCache::User", map[string]any{
-		"Engine": "valkey", "UserId": "stateless-valkey", "UserName": "stateless-valkey", // IAM wants them to be the same
+		"Engine": "valkey", "UserId": "stateless-valkey", "UserName": "stateless-valkey", // IAM authentication requires equal values
 		"AuthenticationMode": map[string]any{"Type": "iam"}, "Passwords": assertions.Match_Absent(),
 	})
 	expect(t, func() { lab.ResourceCountIs(jsii.String(table), jsii.Number(0)) })
@@ -47,11 +47,11 @@ func TestServerlessValkey(t *testing.T) {
 		expectProperties(t, lab, "AWS::ElastiCache::User", map[string]any{"UserId": engine.name, "UserName": engine.name,
 			"AuthenticationMode": map[string]any{"Type": "iam"}, "AccessString": "on ~* +@all -@dangerous"})
 		expect(t, func() { lab.ResourceCountIs(jsii.String("AWS::ElastiCache::ReplicationGroup"), jsii.Number(0)) })
-		said := environment(t, lab)
+		env := environmentFile(t, lab)
 		for _, line := range []string{`VALKEY_TLS="true"`, `VALKEY_SERVERLESS="true"`, `VALKEY_USER="` + engine.name + `"`,
 			`VALKEY_CACHE_NAME="` + engine.name + `"`} {
-			if !strings.Contains(said, line+"\n") {
-				t.Errorf("%s: servers aren't told %s: %s", engine.store, line, said)
+			if !strings.Contains(env, line+"\n") {
+				t.Errorf("%s: the environment lacks %s: %s", engine.store, line, env)
 			}
 		}
 	}
@@ -59,8 +59,8 @@ func TestServerlessValkey(t *testing.T) {
 	expectProperties(t, lab, "AWS::ElastiCache::ServerlessCache", map[string]any{
 		"SnapshotRetentionLimit": 7, "FinalSnapshotName": "stateless-redisserverless-last"})
 	_, lab = synth(t, variants["valkey"])
-	if said := environment(t, lab); strings.Contains(said, "VALKEY_SERVERLESS") {
-		t.Errorf("a replication group is taken for a serverless cache: %s", said)
+	if env := environmentFile(t, lab); strings.Contains(env, "VALKEY_SERVERLESS") {
+		t.Errorf("the environment of a replication group has VALKEY_SERVERLESS: %s", env)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestOnlyServersReachTheCache(t *testing.T) {
 		case "Session cache: from the servers only":
 			cache = id
 			if inline, has := dig(t, *group, "Properties").(map[string]any)["SecurityGroupIngress"]; has {
-				t.Errorf("the cache lets in %v", inline)
+				t.Errorf("the cache allows incoming %v", inline)
 			}
 		case "The web servers":
 			fleet = id
@@ -87,10 +87,10 @@ func TestOnlyServersReachTheCache(t *testing.T) {
 	expectProperties(t, lab, "AWS::EC2::SecurityGroupIngress", rules)
 }
 
-// While the fleet rolls from one store to another, its old servers still use the old store, so that both must be able to
-// stand side by side: no logical id, no name, and no policy in common.
-func TestServersKeepTheOldStoreUntilTheyAreGone(t *testing.T) {
-	owners := map[string]string{} // what a store has to the variant that has it
+// During a switch of stores the old servers still use the old store. So both stores must be able to exist at the same time:
+// they share no logical id, no name and no policy.
+func TestStoresCanExistSideBySide(t *testing.T) {
+	owners := map[string]string{} // logical id or name to the variant that has it
 	_, plain := synth(t, variants["memory"])
 	shared := resources(t, plain)
 	for _, variant := range []string{"dynamodb", "valkey", "valkey-cluster", "valkey-serverless", "redis", "redis-serverless",
@@ -100,11 +100,11 @@ func TestServersKeepTheOldStoreUntilTheyAreGone(t *testing.T) {
 			if _, has := shared[id]; has {
 				if text := fmt.Sprint(r); strings.Contains(text, "dynamodb:") || strings.Contains(text, "elasticache:") ||
 					strings.Contains(text, "rds-db:") || strings.Contains(text, "secretsmanager:") {
-					t.Errorf("%s: %s stays, and has access to a store that doesn't", variant, id)
+					t.Errorf("%s: %s is shared by all stores, and grants access to one of them", variant, id)
 				}
 				continue
 			}
-			if r.Type == "AWS::CloudWatch::Alarm" { // of the dashboard, which is updated in place
+			if r.Type == "AWS::CloudWatch::Alarm" { // part of the dashboard, which is updated in place
 				continue
 			}
 			names := []string{id}
@@ -115,7 +115,7 @@ func TestServersKeepTheOldStoreUntilTheyAreGone(t *testing.T) {
 			}
 			for _, name := range names {
 				if other := owners[name]; other != "" {
-					t.Errorf("%s is of %s and of %s", name, other, variant)
+					t.Errorf("%s is in both %s and %s", name, other, variant)
 				}
 				owners[name] = variant
 			}
@@ -142,9 +142,9 @@ func TestCluster(t *testing.T) {
 		"Engine": "valkey", "NumNodeGroups": 2, "ReplicasPerNodeGroup": 2, "AutomaticFailoverEnabled": true,
 		"CacheParameterGroupName": "default.valkey8.cluster.on", "NumCacheClusters": assertions.Match_Absent(),
 	})
-	text, err := json.Marshal(only(t, lab, "AWS::EC2::LaunchTemplate"))
+	text, err := json.Marshal(onlyResource(t, lab, "AWS::EC2::LaunchTemplate"))
 	if err != nil || !strings.Contains(string(text), `"ConfigurationEndPoint.Address"`) {
-		t.Errorf("servers don't get the configuration endpoint: %v", err)
+		t.Errorf("the environment lacks the configuration endpoint: %v", err)
 	}
 }
 
@@ -154,7 +154,7 @@ func TestRedisStore(t *testing.T) {
 		"Engine": "redis", "EngineVersion": "7.1", "TransitEncryptionEnabled": true, "AtRestEncryptionEnabled": true,
 		"MultiAZEnabled": true, "UserGroupIds": assertions.Match_AnyValue(),
 	})
-	// Redis OSS insists on a user named default, who must not be able to do anything.
+	// Redis OSS requires a user named default, which must have no permissions.
 	expectProperties(t, lab, "AWS::ElastiCache::User", map[string]any{"UserName": "default", "AccessString": "off -@all"})
 	expectProperties(t, lab, "AWS::ElastiCache::User", map[string]any{"UserName": "stateless-redis",
 		"AuthenticationMode": map[string]any{"Type": "iam"}})
@@ -197,15 +197,15 @@ func TestPostgresStore(t *testing.T) {
 	})
 }
 
-func TestAuthoritiesOfRDS(t *testing.T) {
+func TestRDSCertificates(t *testing.T) {
 	regions := *rdsAuthorities()
 	if len(regions) < 25 {
-		t.Errorf("%d regions", len(regions))
+		t.Errorf("%d regions, want at least 25", len(regions))
 	}
 	for region, values := range regions {
 		block, rest := pem.Decode([]byte((*values)["pem"].(string)))
 		if block == nil || len(rest) != 0 {
-			t.Fatalf("%s: not one certificate", region)
+			t.Fatalf("%s: want exactly one certificate", region)
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -215,28 +215,28 @@ func TestAuthoritiesOfRDS(t *testing.T) {
 			t.Errorf("%s has the certificate of %s", region, certificate.Subject.CommonName)
 		}
 		if err := certificate.CheckSignatureFrom(certificate); err != nil || !certificate.IsCA {
-			t.Errorf("%s: no authority: %v", region, err)
+			t.Errorf("%s: not a self-signed certificate authority: %v", region, err)
 		}
 	}
 }
 
 func TestMemoryIsSticky(t *testing.T) {
 	_, lab := synth(t, variants["memory"])
-	targets := only(t, lab, targetGroup)
+	targets := onlyResource(t, lab, targetGroup)
 	for key, want := range map[string]string{"stickiness.enabled": "true", "stickiness.type": "lb_cookie",
 		"stickiness.lb_cookie.duration_seconds": "86400"} {
 		if got := attribute(t, targets, "TargetGroupAttributes", key); got != want {
 			t.Errorf("%s is %s, want %s", key, got, want)
 		}
 	}
-	var said strings.Builder
-	Config{Store: config.StoreMemory}.Warn(&said)
-	if strings.Count(said.String(), "\n") != 1 || !strings.HasPrefix(said.String(), "warning: store=memory") {
-		t.Errorf("got %q", said.String())
+	var warnings strings.Builder
+	Config{Store: config.StoreMemory}.Warn(&warnings)
+	if strings.Count(warnings.String(), "\n") != 1 || !strings.HasPrefix(warnings.String(), "warning: store=memory") {
+		t.Errorf("got %q", warnings.String())
 	}
-	said.Reset()
-	Config{Store: config.StoreDynamoDB}.Warn(&said)
-	if said.Len() != 0 {
-		t.Errorf("got %q", said.String())
+	warnings.Reset()
+	Config{Store: config.StoreDynamoDB}.Warn(&warnings)
+	if warnings.Len() != 0 {
+		t.Errorf("got %q", warnings.String())
 	}
 }

@@ -12,15 +12,15 @@ import (
 	"stateless-servers/app/config"
 )
 
-// newTelemetry defines the log group of the servers, in production with a key of its own (1 USD a month). Metrics arrive
-// in it too, in CloudWatch's embedded metric format, so that a server that may write the log needs no other permission.
+// newTelemetry defines the log group of the servers, in production with a customer managed key (1 USD per month). The
+// servers write their metrics to it in CloudWatch's embedded metric format, so they need no other permission.
 func newTelemetry(scope constructs.Construct, stage Stage) Attachment {
-	props := &awslogs.LogGroupProps{Retention: retention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY}
+	props := &awslogs.LogGroupProps{Retention: logRetention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY}
 	stack := awscdk.Stack_Of(scope)
 	if stage == StageProduction {
 		key := awskms.NewKey(scope, jsii.String("LogKey"), &awskms.KeyProps{
 			Description: jsii.String("The log of the web servers"), EnableKeyRotation: jsii.Bool(true),
-			RemovalPolicy: awscdk.RemovalPolicy_DESTROY, // after a waiting time of 30 days
+			RemovalPolicy: awscdk.RemovalPolicy_DESTROY, // after a waiting period of 30 days
 		})
 		key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 			Principals: &[]awsiam.IPrincipal{
@@ -38,13 +38,13 @@ func newTelemetry(scope constructs.Construct, stage Stage) Attachment {
 		servers.Environment.LogGroup, servers.Environment.Namespace = *log.LogGroupName(), namespace
 		servers.Role.AddToPrincipalPolicy(allow([]*string{log.LogGroupArn()},
 			"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"))
-		servers.show(sessionGraphs(namespace))
+		servers.monitor(sessionGraphs(namespace))
 	}
 }
 
-// sessionGraphs are one row about what servers count of their sessions, whatever the store, and an alarm.
+// sessionGraphs returns a row of graphs of the session metrics, which are the same for every store, and an alarm.
 func sessionGraphs(namespace string) ([]awscloudwatch.IWidget, []Alarm) {
-	// counter is one of config.Metrics, summed up over all servers by the minute.
+	// counter returns one of config.Metrics, summed over all servers per minute.
 	counter := func(name, label string) awscloudwatch.IMetric {
 		return metric(namespace, name, "Sum", label, map[string]*string{"service": jsii.String(serverName)})
 	}
@@ -63,6 +63,6 @@ func sessionGraphs(namespace string) ([]awscloudwatch.IWidget, []Alarm) {
 			graph("Sessions: missing, and writes tried again", counter(config.MetricMissing, "missing"),
 				counter(config.MetricConflicts, "conflicts")),
 			graph("Sessions: not answered", unanswered),
-		}, []Alarm{{"UnansweredOperations", "Servers get no answer from the session store, and visitors a 503.",
+		}, []Alarm{{"UnansweredOperations", "Session store operations fail: visitors get 503.",
 			unanswered, 1, 3}}
 }

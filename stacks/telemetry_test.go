@@ -13,7 +13,7 @@ import (
 	"stateless-servers/app/config"
 )
 
-// TestAgentConfiguration reads what the boot leaves for the CloudWatch agent.
+// TestAgentConfiguration checks the CloudWatch agent's configuration, which the boot script writes.
 func TestAgentConfiguration(t *testing.T) {
 	_, lab := synth(t, nil)
 	script := userData(t, lab)
@@ -46,10 +46,10 @@ func TestAgentConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	scrape := between(t, script, "<<'PROMETHEUS'\n", "PROMETHEUS\n")
-	for _, want := range []string{`job_name: ` + instanceMark + `/metrics`, `targets: ["` + config.Default().AdminAddr + `"]`,
+	for _, want := range []string{`job_name: ` + instancePlaceholder + `/metrics`, `targets: ["` + config.Default().AdminAddr + `"]`,
 		`labels: { service: ` + serverName + ` }`} {
 		if !strings.Contains(scrape, want) {
-			t.Errorf("the scrape lacks %s:\n%s", want, scrape)
+			t.Errorf("the scrape configuration lacks %s:\n%s", want, scrape)
 		}
 	}
 	logs := agent.Logs
@@ -60,10 +60,10 @@ func TestAgentConfiguration(t *testing.T) {
 	want := []string{"/var/log/stateless-server.log {instance_id}/server sample",
 		"/var/log/cloud-init-output.log {instance_id}/boot sample"}
 	if fmt.Sprint(files) != fmt.Sprint(want) {
-		t.Errorf("files %q", files)
+		t.Errorf("log files %q, want %q", files, want)
 	}
 	if !strings.Contains(script, "truncate:/var/log/stateless-server.log") {
-		t.Error("nobody writes the log that the agent reads")
+		t.Error("no unit writes the log file that the agent reads")
 	}
 	metrics := logs.Metrics_collected.Prometheus
 	declaration := metrics.Emf_processor.Metric_declaration[0]
@@ -77,11 +77,11 @@ func TestAgentConfiguration(t *testing.T) {
 	selected := regexp.MustCompile(declaration.Metric_selectors[0])
 	for _, name := range config.Metrics() {
 		if !kept.MatchString(name) || !selected.MatchString(name) {
-			t.Errorf("%s isn't collected", name)
+			t.Errorf("%s isn't collected, want all of config.Metrics", name)
 		}
 	}
 	if name := "http_requests_total"; kept.MatchString(name) || selected.MatchString(name) {
-		t.Errorf("%s is collected: each metric costs 0.30 USD a month", name)
+		t.Errorf("%s is collected, want only config.Metrics: each costs 0.30 USD per month", name)
 	}
 }
 

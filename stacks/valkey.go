@@ -16,38 +16,38 @@ import (
 
 const valkeyPort = 6379
 
-// A CacheEngine is what NewValkeyStore runs. To the servers both are the same.
+// A CacheEngine is an engine of ElastiCache that NewValkeyStore can run. Servers use both engines the same way.
 type CacheEngine struct {
 	name, version, majorVersion, clusterParameters string
 }
 
-// EngineValkey is Valkey 8, a fifth cheaper than Redis OSS, and serverless a third.
+// EngineValkey returns Valkey 8. It is a fifth cheaper than Redis OSS, and a third cheaper when serverless.
 func EngineValkey() CacheEngine {
 	return CacheEngine{"valkey", "8.2", "8", "default.valkey8.cluster.on"}
 }
 
-// EngineRedis is Redis OSS 7.1, the last version of it that ElastiCache has.
+// EngineRedis returns Redis OSS 7.1, its last version on ElastiCache.
 func EngineRedis() CacheEngine { return CacheEngine{"redis", "7.1", "7", "default.redis7.cluster.on"} }
 
 // ValkeyStoreProps are the inputs of NewValkeyStore and NewServerlessValkeyStore.
 type ValkeyStoreProps struct {
 	Vpc    awsec2.IVpc
 	Engine CacheEngine
-	// Stage keeps daily snapshots for a week in production, and a last one when the stack or the store goes.
+	// Stage keeps daily snapshots for a week in production, and takes a final one when the stack or the store is deleted.
 	Stage  Stage
 	Config CacheConfig
 }
 
-// NewValkeyStore defines a replication group of Amazon ElastiCache for Valkey or Redis OSS, with its user, its subnets and
-// its security group: primaries, and replicas in other zones that take over. Sessions are in memory: a failover loses what
-// hadn't reached a replica yet. Traffic is encrypted, storage too, under a key that AWS owns. Servers log in with IAM: there
-// is no password to keep or to rotate.
+// NewValkeyStore defines a replication group of Amazon ElastiCache for Valkey or Redis OSS, with its user, subnets and
+// security group. It has one or more primaries, and replicas in other zones for failover. Sessions are in memory: a failover
+// loses writes that haven't reached a replica. Data is encrypted in transit, and at rest with a key that AWS owns. Servers
+// authenticate with IAM, so there is no password to store or to rotate.
 //
-// The parameter group is the engine's default, which under memory pressure evicts the sessions unused for longest.
-// Refusing every write, the alternative, would shut out all visitors instead of logging out a few.
+// The engine's default parameter group evicts the least recently used sessions when memory runs out. The alternative,
+// refusing every write, would lock all visitors out instead of logging a few out.
 func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
-	// IAM authentication wants user id and user name to be the same. Each store has its own, so that one can replace
-	// another.
+	// IAM authentication requires that user id and user name are equal. Each store has its own user, so that two stores can
+	// exist during a switch.
 	userName := "stateless-" + strings.ToLower(id)
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	network := newStoreNetwork(scope, props.Vpc, "Session cache")
@@ -76,8 +76,8 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 	} else {
 		cache.SetNumCacheClusters(jsii.Number(1 + props.Config.Replicas))
 	}
-	accept(cache, "AwsSolutions-AEC5", "Another port than Redis's keeps nobody out; the security group does.")
-	accept(cache, "AwsSolutions-AEC6", "Servers authenticate with IAM, by the user group; there is no password to share.")
+	suppress(cache, "AwsSolutions-AEC5", "The security group restricts access; a different port would not.")
+	suppress(cache, "AwsSolutions-AEC6", "Servers authenticate with IAM by the user group, without a password.")
 	if props.Stage == StageProduction {
 		cache.SetSnapshotRetentionLimit(jsii.Number(7))
 		cache.ApplyRemovalPolicy(awscdk.RemovalPolicy_SNAPSHOT, nil)
@@ -93,13 +93,13 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 	return func(servers *Servers) {
 		servers.Environment.ValkeyAddress = fmt.Sprintf("%s:%d", *address, valkeyPort)
 		servers.Environment.ValkeyCacheName = *cache.Ref()
-		logInToCache(servers, scope, network, user, userName, arn)
-		servers.show(replicationGraphs(cache, props.Config), replicationAlarms(cache, props.Config))
+		attachCache(servers, scope, network, user, userName, arn)
+		servers.monitor(replicationGraphs(cache, props.Config), replicationAlarms(cache, props.Config))
 	}
 }
 
-// NewServerlessValkeyStore defines a cache without nodes, within the limits of the Config. To the servers it is a cluster.
-// When memory runs out it evicts the sessions unused for longest.
+// NewServerlessValkeyStore defines a cache of ElastiCache Serverless within the limits of the Config. Servers use it like a
+// cluster. When memory runs out it evicts the least recently used sessions.
 func NewServerlessValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
 	name := "stateless-" + strings.ToLower(id)
 	scope = constructs.NewConstruct(scope, jsii.String(id))
@@ -115,12 +115,13 @@ func NewServerlessValkeyStore(scope constructs.Construct, id string, props *Valk
 		servers.Environment.ValkeyAddress = cache.address()
 		servers.Environment.ValkeyCacheName = cache.name
 		servers.Environment.ValkeyServerless = true
-		logInToCache(servers, scope, network, user, name, cache.AttrArn())
-		servers.show(cache.graphs(), cache.alarms())
+		attachCache(servers, scope, network, user, name, cache.AttrArn())
+		servers.monitor(cache.graphs(), cache.alarms())
 	}
 }
 
-// newCacheUsers defines the user that servers are. Redis OSS wants a user named default in every group: it may nothing.
+// newCacheUsers defines the user of the servers and its user group. Redis OSS requires a user named default in every group;
+// it gets no permissions.
 func newCacheUsers(scope constructs.Construct, engine CacheEngine, name string) (
 	awselasticache.CfnUser, awselasticache.CfnUserGroup) {
 	user := awselasticache.NewCfnUser(scope, jsii.String("User"), &awselasticache.CfnUserProps{
@@ -128,33 +129,33 @@ func newCacheUsers(scope constructs.Construct, engine CacheEngine, name string) 
 		UserId:             jsii.String(name),
 		UserName:           jsii.String(name),
 		AuthenticationMode: &map[string]*string{"Type": jsii.String("iam")},
-		// Everything that works on data; nothing that administers the cache or lists all keys.
+		// All commands except those that administer the cache or list all keys.
 		AccessString: jsii.String("on ~* +@all -@dangerous"),
 	})
 	ids := []*string{user.Ref()}
 	if engine == EngineRedis() {
-		nobody := awselasticache.NewCfnUser(scope, jsii.String("DefaultUser"), &awselasticache.CfnUserProps{
+		disabled := awselasticache.NewCfnUser(scope, jsii.String("DefaultUser"), &awselasticache.CfnUserProps{
 			Engine:             jsii.String(engine.name),
 			UserId:             jsii.String(name + "-default"),
 			UserName:           jsii.String("default"),
 			AuthenticationMode: &map[string]*string{"Type": jsii.String("no-password-required")},
 			AccessString:       jsii.String("off -@all"),
 		})
-		ids = append(ids, nobody.Ref())
+		ids = append(ids, disabled.Ref())
 	}
 	return user, awselasticache.NewCfnUserGroup(scope, jsii.String("Users"), &awselasticache.CfnUserGroupProps{
 		Engine: jsii.String(engine.name), UserGroupId: jsii.String(name), UserIds: &ids,
 	})
 }
 
-// logInToCache lets servers into the cache as the user, over TLS.
-func logInToCache(servers *Servers, scope constructs.Construct, network storeNetwork, user awselasticache.CfnUser,
+// attachCache gives the servers access to the cache as the user, over TLS.
+func attachCache(servers *Servers, scope constructs.Construct, network storeNetwork, user awselasticache.CfnUser,
 	userName string, cacheARN *string) {
 	servers.Environment.Store = config.StoreValkey
 	servers.Environment.ValkeyTLS = true
 	servers.Environment.ValkeyUser = userName
-	network.admit(servers, valkeyPort)
-	servers.allow(scope, allow([]*string{cacheARN, user.AttrArn()}, "elasticache:Connect"))
+	network.allowServers(servers, valkeyPort)
+	servers.grant(scope, allow([]*string{cacheARN, user.AttrArn()}, "elasticache:Connect"))
 }
 
 func replicationGraphs(cache awselasticache.CfnReplicationGroup, c CacheConfig) []awscloudwatch.IWidget {
@@ -166,25 +167,25 @@ func replicationGraphs(cache awselasticache.CfnReplicationGroup, c CacheConfig) 
 	}
 }
 
-// replicationAlarms are each about the busiest of the nodes; an alarm takes ten metrics, which is why a cluster of more
-// nodes is watched by its first ten.
+// replicationAlarms returns alarms on the maximum over the nodes. An alarm can have at most ten metrics, so it watches the
+// first ten nodes only.
 func replicationAlarms(cache awselasticache.CfnReplicationGroup, c CacheConfig) []Alarm {
 	busiest := func(name, statistic string) awscloudwatch.IMetric {
 		metrics := replicationMetrics(cache, c, name, statistic)
-		return highest(name, metrics[:min(len(metrics), 10)])
+		return maxOf(name, metrics[:min(len(metrics), 10)])
 	}
 	return []Alarm{
-		{"StoreBusy", "The engine of the session cache is near the end of its one core.",
+		{"StoreBusy", "The engine of the session cache, which uses one core, is at 80 % CPU or more.",
 			busiest("EngineCPUUtilization", "Average"), 80, 5},
-		{"StoreFull", "The session cache is running out of memory; then it evicts sessions.",
+		{"StoreFull", "The session cache uses 80 % or more of its memory. When memory runs out it evicts sessions.",
 			busiest("DatabaseMemoryUsagePercentage", "Average"), 80, 5},
 		{"StoreEvicts", "The session cache evicts sessions: visitors are logged out.",
 			busiest("Evictions", "Sum"), 1, 1},
 	}
 }
 
-// replicationMetrics has one metric for each node. ElastiCache names the nodes of a replication group after it: NAME-001,
-// NAME-002, and in cluster mode NAME-0001-001, NAME-0001-002 and so on.
+// replicationMetrics returns one metric for each node. ElastiCache derives the names of the nodes from that of the
+// replication group: NAME-001, NAME-002, and in cluster mode NAME-0001-001, NAME-0001-002 and so on.
 func replicationMetrics(cache awselasticache.CfnReplicationGroup, c CacheConfig,
 	name, statistic string) []awscloudwatch.IMetric {
 	var metrics []awscloudwatch.IMetric

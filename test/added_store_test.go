@@ -16,7 +16,7 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// What CONTRIBUTING.md says it takes to add a store: a folder, and in the table of stores a line, with its import.
+// What CONTRIBUTING.md says it takes to add a store: a folder, and in the table of openers a line, with its import.
 const (
 	addedStore  = "files"
 	addedLine   = "\t\t\"files\": byURL(files.Open),\n"

@@ -1,136 +1,142 @@
-// Package config is the one contract between infrastructure and server: everything that the server reads from its
-// environment. The server parses it, the stacks render it into the instance's environment file, and the lab renders it
-// for local processes, so that no variable name is spelled twice.
+// Package config defines the configuration that the server reads from its environment variables. The server parses it with
+// Parse, the stacks render it into the environment file of an instance, and the lab renders it for local processes. No other
+// package spells a variable name. Start reading at Config; variables.go has the name, default and allowed values of each
+// field.
 package config
 
 import (
 	"time"
 )
 
-// StoreKind names a place where sessions live.
+// StoreKind is the kind of a session store.
 type StoreKind string
 
-// The stores that the server can be told to use.
+// The session stores that the server supports.
 const (
 	StoreDynamoDB  StoreKind = "dynamodb"  // an Amazon DynamoDB table
-	StoreValkey    StoreKind = "valkey"    // ElastiCache for Valkey or Redis OSS, or any server of the kind
-	StoreMemcached StoreKind = "memcached" // ElastiCache for Memcached, or any server of the kind
-	StorePostgres  StoreKind = "postgres"  // Aurora or RDS for PostgreSQL, or any server of the kind
-	StoreCookie    StoreKind = "cookie"    // the visitor's sealed cookie
-	StoreToken     StoreKind = "token"     // a signed token that is only read after login
-	StoreMemory    StoreKind = "memory"    // this process; only for one server, or behind sticky sessions
+	StoreValkey    StoreKind = "valkey"    // ElastiCache for Valkey or Redis OSS, or any Valkey or Redis server
+	StoreMemcached StoreKind = "memcached" // ElastiCache for Memcached, or any Memcached server
+	StorePostgres  StoreKind = "postgres"  // Aurora or RDS for PostgreSQL, or any PostgreSQL server
+	StoreCookie    StoreKind = "cookie"    // an encrypted cookie in the visitor's browser
+	StoreToken     StoreKind = "token"     // a signed token in a cookie, which can't change after login
+	StoreMemory    StoreKind = "memory"    // the memory of the process; for one server, or behind sticky sessions
 )
 
-// StoreKinds lists every Store, in the order in which messages name them.
+// StoreKinds returns every kind, in the order of error messages.
 func StoreKinds() []StoreKind {
 	return []StoreKind{StoreDynamoDB, StoreValkey, StoreMemcached, StorePostgres, StoreCookie, StoreToken, StoreMemory}
 }
 
-// OnServers reports whether sessions are kept on servers, so that they can move to another such store.
-func (s StoreKind) OnServers() bool { return s != StoreCookie && s != StoreToken }
+// ServerSide reports whether the store keeps sessions on the server side and not in the visitor's browser. Sessions can
+// migrate between server-side stores.
+func (s StoreKind) ServerSide() bool { return s != StoreCookie && s != StoreToken }
 
-// LoginCallback is the path of the server that OIDC_REDIRECT_URL ends with.
+// LoginCallback is the path of OIDC_REDIRECT_URL.
 const LoginCallback = "/login/callback"
 
-// Config has everything that the server reads from its environment. The method variables lists for each field the name of its
-// variable, the default, and the values that are allowed.
+// Config holds the values of all environment variables of the server. The method variables has, for each field, the name of
+// its variable, the default and the allowed values.
 type Config struct {
-	// Addr is where the web server listens.
+	// Addr is the address that the web server listens on.
 	Addr string
-	// AdminAddr is where /metrics is served. It must be loopback: metrics are no visitor's business.
+	// AdminAddr is the address of the admin server, which serves /metrics. It must be a loopback address, because visitors
+	// must not see metrics.
 	AdminAddr string
 	// ServerName is the value of X-Served-By. It defaults to the host name.
 	ServerName string
 	// Zone is the availability zone that the page shows.
 	Zone string
 
-	// Store is where sessions live.
+	// Store is the session store.
 	Store StoreKind
-	// StoreURL is what a store needs to know that was added to the server beyond Stores. Such stores have one value for
-	// everything.
+	// StoreURL configures a session store that was added to the server. The built-in stores have variables of their own.
 	StoreURL string
-	// MigrateFrom is the store that sessions move away from, each when it is next used; Store is where they go. It is the
-	// second step of a move between stores (package migrate).
+	// MigrateFrom is the store that sessions migrate from. Each session moves to Store when it is next used. It is the second
+	// step of a migration (package migrate).
 	MigrateFrom StoreKind
-	// MigrateTo is the store that sessions will move to; until then they stay in Store. It is the first step of a move.
+	// MigrateTo is the store that sessions will migrate to. Until then they stay in Store. It is the first step of a
+	// migration.
 	MigrateTo StoreKind
-	// IdleTimeout ends a session that nobody has used for that long.
+	// IdleTimeout is the time after its last use after which a session ends.
 	IdleTimeout time.Duration
-	// Lifetime ends a session that long after its start, used or not.
+	// Lifetime is the time after its creation after which a session ends, even if it is in use.
 	Lifetime time.Duration
-	// StoreTimeout bounds each operation on the store; after it the visitor gets a 503.
+	// StoreTimeout bounds each operation on the store. After it the visitor gets a 503.
 	StoreTimeout time.Duration
-	// PlainHTTP says that visitors reach the server without TLS: the session cookie loses __Host- and Secure.
+	// PlainHTTP must be true if visitors connect without TLS. The session cookie then has neither __Host- nor Secure.
 	PlainHTTP bool
 
-	// ValkeyAddress is the endpoint of the Valkey or Redis server: the configuration endpoint of a cluster, else the primary.
+	// ValkeyAddress is the endpoint of the Valkey or Redis server: of a cluster the configuration endpoint, otherwise the
+	// primary.
 	ValkeyAddress string
 	// ValkeyTLS turns on TLS to the Valkey server.
 	ValkeyTLS bool
-	// ValkeyUser is the ElastiCache user of IAM authentication; empty means no authentication.
+	// ValkeyUser is the ElastiCache user for IAM authentication. Empty means no authentication.
 	ValkeyUser string
-	// ValkeyCacheName is the replication group or serverless cache that IAM authentication signs for.
+	// ValkeyCacheName is the name of the replication group or serverless cache, for IAM authentication.
 	ValkeyCacheName string
-	// ValkeyServerless says that VALKEY_CACHE_NAME is a serverless cache, for which IAM authentication signs otherwise.
+	// ValkeyServerless must be true if VALKEY_CACHE_NAME is a serverless cache, whose IAM authentication differs.
 	ValkeyServerless bool
 
 	// DynamoDBTable is the name of the table.
 	DynamoDBTable string
 	// DynamoDBEndpoint replaces the region's endpoint, for DynamoDB Local.
 	DynamoDBEndpoint string
-	// DynamoDBReplicated says that other regions have replicas of the table, between which the last writer wins.
+	// DynamoDBReplicated must be true if other regions have replicas of the table. Between regions the last writer wins.
 	DynamoDBReplicated bool
-	// DynamoDBDAX is the discovery endpoint of a DAX cluster in front of the table. Reads are then eventual, from its cache.
+	// DynamoDBDAX is the discovery endpoint of a DAX cluster in front of the table. Reads are then eventually consistent.
 	DynamoDBDAX string
-	// DynamoDBEventualReads halves the price of reads and gives up read-your-writes.
+	// DynamoDBEventualReads makes reads eventually consistent. It halves their price and gives up read-your-writes.
 	DynamoDBEventualReads bool
-	// MemcachedAddresses are the nodes; every server must have the same list.
+	// MemcachedAddresses are the addresses of the nodes. Every server must have the same list.
 	MemcachedAddresses []string
 	// MemcachedTLS turns on TLS to the nodes.
 	MemcachedTLS bool
 
-	// PostgresURL is a connection string of libpq, without a password where IAM authentication is on.
+	// PostgresURL is a libpq connection string. With IAM authentication it has no password.
 	PostgresURL string
-	// PostgresIAM makes the password of each connection an IAM authentication token.
+	// PostgresIAM turns on IAM authentication: the password of each connection is an authentication token.
 	PostgresIAM bool
 
-	// SessionKeys seal cookies and sign tokens, and seal logins that are under way: the first seals, all open. Rotate in
-	// three deployments: old,new, then new,old, then new.
+	// SessionKeys are the keys that encrypt cookies, sign tokens, and encrypt the state of logins in progress. The server
+	// writes with the first key and accepts all of them. To rotate, deploy three times: old,new, then new,old, then new.
 	SessionKeys string
 
-	// OIDCIssuer is the OpenID Connect provider that says who visitors are; empty means that whoever they claim to be is
-	// believed. It is the issuer exactly as the provider's /.well-known/openid-configuration has it.
+	// OIDCIssuer is the OpenID Connect provider that authenticates visitors, exactly as the issuer in its
+	// /.well-known/openid-configuration. Empty means that the server accepts any user name.
 	OIDCIssuer string
-	// OIDCClientID is the server's id at the provider.
+	// OIDCClientID is the application's client id at the provider.
 	OIDCClientID string
-	// OIDCClientSecret is empty for a public client, for which PKCE stands alone.
+	// OIDCClientSecret is the application's secret at the provider. It is empty for a public client, which uses PKCE only.
 	OIDCClientSecret string
-	// OIDCRedirectURL is where the provider leads visitors back to, as registered there. It isn't taken from requests: their
-	// Host is what a client says.
+	// OIDCRedirectURL is the address that the provider redirects visitors to, as registered there. The server doesn't derive
+	// it from requests, because clients choose their Host header.
 	OIDCRedirectURL string
 
-	// Region is the AWS region of the store; required for dynamodb, and with IAM authentication.
+	// Region is the AWS region of the store. It is required for dynamodb and for IAM authentication.
 	Region string
 
 	// KeepAlive is how long the server keeps an idle connection. It must exceed the load balancer's idle timeout (60 s on
-	// an ALB), or the balancer sends requests into connections that the server is closing, which visitors see as 502.
+	// an ALB). Otherwise the load balancer may send a request on a connection that the server is closing, and visitors get
+	// a 502.
 	KeepAlive time.Duration
-	// MaxConnections is how many connections the server keeps open; more visitors get a 503 at once. It is lowered to what
-	// the limit of file descriptors allows, and to what fits in three eighths of GOMEMLIMIT at 704 KB each. Unless that is
-	// set, it is nine tenths of the memory limit of the process's cgroup, or of the machine's memory. The server's first line in
-	// the log says how many remain.
+	// MaxConnections is the maximum number of open connections. Visitors beyond it get a 503 at once. The limit of file
+	// descriptors may lower it, and so may memory: the connections get three eighths of GOMEMLIMIT, at 704 KB each.
+	// GOMEMLIMIT defaults to nine tenths of the memory limit of the process's cgroup, or of the machine's memory. The
+	// server's first log line has the effective number.
 	MaxConnections int
-	// ShutdownDelay is how long the server goes on accepting requests after SIGTERM, with /readyz false, so that whoever
-	// watches readiness stops sending.
+	// ShutdownDelay is how long the server keeps accepting requests after SIGTERM, while /readyz answers 503, so that load
+	// balancers stop sending requests first.
 	ShutdownDelay time.Duration
-	// DrainTimeout is the longest time from SIGTERM to exit. Requests in flight have until then to finish.
+	// DrainTimeout bounds the time from SIGTERM to exit. Requests in flight have until then to finish.
 	DrainTimeout time.Duration
 
-	// AllowDelay honours ?delay= on /api/ routes, for drills that need slow requests. Never on in production.
+	// AllowDelay turns on ?delay= on the routes below /api/, for experiments that need slow requests. Never use it in
+	// production.
 	AllowDelay bool
 }
 
-// Uses reports whether sessions are in the store, or move to or from it.
+// Uses reports whether sessions are in the store or migrate to or from it.
 func (c Config) Uses(store StoreKind) bool {
 	return store == c.Store || store == c.MigrateFrom || store == c.MigrateTo
 }

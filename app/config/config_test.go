@@ -33,7 +33,7 @@ func TestEveryBadValueIsReportedAtOnce(t *testing.T) {
 	for _, p := range problems {
 		got = append(got, p.Variable+"="+p.Value)
 		if p.Allowed == "" {
-			t.Errorf("%s: nothing said of what is allowed", p.Variable)
+			t.Errorf("%s: the problem lacks the allowed values", p.Variable)
 		}
 	}
 	slices.Sort(got)
@@ -46,7 +46,7 @@ func TestEveryBadValueIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatAStoreNeeds(t *testing.T) {
+func TestRequiredVariables(t *testing.T) {
 	tests := []struct {
 		name        string
 		environment []string
@@ -58,29 +58,29 @@ func TestWhatAStoreNeeds(t *testing.T) {
 		{"dynamodb without anything", []string{"SESSION_STORE=dynamodb"}, "DYNAMODB_TABLE AWS_REGION"},
 		{"dynamodb with DAX", []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=sessions", "AWS_REGION=eu-west-1",
 			"DYNAMODB_DAX=daxs://c.abc.dax-clusters.eu-west-1.amazonaws.com:9111"}, ""},
-		{"DAX at no address", []string{"DYNAMODB_DAX=c.abc.dax-clusters.eu-west-1.amazonaws.com:9111"}, "DYNAMODB_DAX"},
-		{"DAX that doesn't see other regions", []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=sessions", "AWS_REGION=eu-west-1",
+		{"DAX without a scheme", []string{"DYNAMODB_DAX=c.abc.dax-clusters.eu-west-1.amazonaws.com:9111"}, "DYNAMODB_DAX"},
+		{"DAX with replicas", []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=sessions", "AWS_REGION=eu-west-1",
 			"DYNAMODB_DAX=dax://c", "DYNAMODB_REPLICATED=true"}, "DYNAMODB_DAX"},
 		{"memcached without a node", []string{"SESSION_STORE=memcached"}, "MEMCACHED_ADDRESSES"},
-		{"memcached with a node of no address", []string{"SESSION_STORE=memcached", "MEMCACHED_ADDRESSES=a:1,b"}, "MEMCACHED_ADDRESSES"},
+		{"memcached with a bad address", []string{"SESSION_STORE=memcached", "MEMCACHED_ADDRESSES=a:1,b"}, "MEMCACHED_ADDRESSES"},
 		{"memcached", []string{"SESSION_STORE=memcached", "MEMCACHED_ADDRESSES=a:1,b:2"}, ""},
 		{"postgres without a database", []string{"SESSION_STORE=postgres", "POSTGRES_IAM=true"}, "POSTGRES_URL AWS_REGION"},
 		{"cookie without keys", []string{"SESSION_STORE=cookie"}, "SESSION_KEYS"},
 		{"login without anything else", []string{"OIDC_ISSUER=https://login.example/pool"}, "SESSION_KEYS OIDC_CLIENT_ID OIDC_REDIRECT_URL"},
-		{"login of nobody", []string{"OIDC_CLIENT_ID=lab", "OIDC_CLIENT_SECRET=s", "OIDC_REDIRECT_URL=https://lab.example/login/callback"},
+		{"login without a provider", []string{"OIDC_CLIENT_ID=lab", "OIDC_CLIENT_SECRET=s", "OIDC_REDIRECT_URL=https://lab.example/login/callback"},
 			"OIDC_CLIENT_ID OIDC_CLIENT_SECRET OIDC_REDIRECT_URL"},
 		{"login", login("https://login.example/pool", "https://lab.example/login/callback"), ""},
 		{"login without TLS", append(login("http://127.0.0.1:5556/dex", "http://127.0.0.1:8080/login/callback"), "PLAIN_HTTP=true"), ""},
 		{"a provider without TLS", login("http://login.example", "https://lab.example/login/callback"), "OIDC_ISSUER"},
 		{"a provider with a query", login("https://login.example/?pool=1", "https://lab.example/login/callback"), "OIDC_ISSUER"},
-		{"a way back without TLS", login("https://login.example", "http://lab.example/login/callback"), "OIDC_REDIRECT_URL"},
-		{"a way back to elsewhere", login("https://login.example", "https://lab.example/"), "OIDC_REDIRECT_URL"},
-		{"a move to a store that isn't set up", []string{"SESSION_STORE=memory", "SESSION_MIGRATE_TO=valkey"}, "VALKEY_ADDRESS"},
-		{"a move to itself", []string{"SESSION_MIGRATE_TO=memory"}, "SESSION_MIGRATE_TO"},
-		{"a move from cookies", []string{"SESSION_MIGRATE_FROM=cookie"}, "SESSION_MIGRATE_FROM"},
-		{"a move both ways", []string{"SESSION_MIGRATE_FROM=valkey", "SESSION_MIGRATE_TO=valkey", "VALKEY_ADDRESS=a:1"}, "SESSION_MIGRATE_TO"},
+		{"a redirect URL without TLS", login("https://login.example", "http://lab.example/login/callback"), "OIDC_REDIRECT_URL"},
+		{"a redirect URL with another path", login("https://login.example", "https://lab.example/"), "OIDC_REDIRECT_URL"},
+		{"a migration to a store without its address", []string{"SESSION_STORE=memory", "SESSION_MIGRATE_TO=valkey"}, "VALKEY_ADDRESS"},
+		{"a migration to the same store", []string{"SESSION_MIGRATE_TO=memory"}, "SESSION_MIGRATE_TO"},
+		{"a migration from cookies", []string{"SESSION_MIGRATE_FROM=cookie"}, "SESSION_MIGRATE_FROM"},
+		{"a migration in both directions", []string{"SESSION_MIGRATE_FROM=valkey", "SESSION_MIGRATE_TO=valkey", "VALKEY_ADDRESS=a:1"}, "SESSION_MIGRATE_TO"},
 		{"a delay beyond the drain", []string{"SHUTDOWN_DELAY=20s", "DRAIN_TIMEOUT=10s"}, "SHUTDOWN_DELAY"},
-		{"idle for longer than it lives", []string{"SESSION_LIFETIME=1m"}, "SESSION_IDLE_TIMEOUT"},
+		{"an idle timeout above the lifetime", []string{"SESSION_LIFETIME=1m"}, "SESSION_IDLE_TIMEOUT"},
 		{"dynamodb", []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=sessions", "AWS_REGION=eu-west-1"}, ""},
 	}
 	for _, test := range tests {
@@ -128,8 +128,9 @@ func TestEnvironmentFileQuotes(t *testing.T) {
 	}
 }
 
-// Every field has a variable that sets it and no other, in the same order: docs/configuration.md relies on that.
-func TestEveryFieldHasItsVariable(t *testing.T) {
+// Each field has one variable, in the same order, which sets this field only. The generator of docs/configuration.md depends
+// on that.
+func TestEveryFieldHasOneVariable(t *testing.T) {
 	samples := map[string]string{"boolean": "true", "duration": "1s", "whole number": "16"}
 	fields := reflect.TypeFor[Config]().NumField()
 	if n := len(Variables()); n != fields {
@@ -141,7 +142,7 @@ func TestEveryFieldHasItsVariable(t *testing.T) {
 		v.Set(cmp.Or(samples[v.Type], "some"))
 		for j := range fields {
 			if changed := !reflect.ValueOf(c).Field(j).IsZero(); changed != (i == j) {
-				t.Errorf("%s: it sets %s: %v", v.Name, reflect.TypeFor[Config]().Field(j).Name, changed)
+				t.Errorf("%s sets %s: %v, want %v", v.Name, reflect.TypeFor[Config]().Field(j).Name, changed, !changed)
 			}
 		}
 	}
@@ -158,13 +159,13 @@ func TestSecretsAreNotShown(t *testing.T) {
 func TestAddedStores(t *testing.T) {
 	environment := []string{"SERVER_NAME=a", "SESSION_STORE=mine", "STORE_URL=mine://there"}
 	if _, err := Parse(environment); err == nil {
-		t.Error("a store that nobody added is taken")
+		t.Error("a store that wasn't added is allowed, want an error")
 	}
 	c, err := Parse(environment, "mine")
 	if err != nil || c.Store != "mine" || c.StoreURL != "mine://there" {
 		t.Errorf("got %+v, %v", c, err)
 	}
 	if _, err := Parse(append(environment, "SESSION_MIGRATE_FROM=memory"), "mine"); err != nil {
-		t.Errorf("a move to an added store: %v", err)
+		t.Errorf("a migration to an added store: %v", err)
 	}
 }

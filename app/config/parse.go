@@ -8,17 +8,17 @@ import (
 	"stateless-servers/app/config/allowed"
 )
 
-// A Problem is one environment variable whose value is not allowed.
+// A Problem describes an environment variable whose value is not allowed.
 type Problem struct {
-	Variable string // its name
-	Value    string // what it holds; empty when it is not set
-	Allowed  string // what it may hold
+	Variable string // the name
+	Value    string // the value; empty if the variable is not set
+	Allowed  string // a description of the allowed values
 }
 
-// Problems is the error of Parse: every bad value, in the order of Config's fields.
+// Problems is the error of Parse. It has every bad value, in the order of Config's fields.
 type Problems []Problem
 
-// Error has a line for each problem.
+// Error returns a line for each problem.
 func (p Problems) Error() string {
 	lines := make([]string, len(p))
 	for i, problem := range p {
@@ -27,8 +27,8 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Parse reads the environment (KEY=value strings, as of os.Environ). It ignores variables that it doesn't know. SESSION_STORE
-// may name a store of Stores or an added one. The error is a Problems with every bad value.
+// Parse parses the environment, KEY=value strings as returned by os.Environ. It ignores unknown variables. SESSION_STORE may
+// be one of StoreKinds or of the added stores. The error is a Problems with every bad value.
 func Parse(environment []string, added ...StoreKind) (Config, error) {
 	given := map[string]string{}
 	for _, line := range environment {
@@ -39,13 +39,13 @@ func Parse(environment []string, added ...StoreKind) (Config, error) {
 	variables := c.variables(added...)
 	refused := set(variables, given)
 	if c.ServerName == "" {
-		if name, err := os.Hostname(); err == nil && nameForm.MatchString(name) {
+		if name, err := os.Hostname(); err == nil && namePattern.MatchString(name) {
 			c.ServerName = name
 		}
 	}
 	var problems Problems
 	for _, v := range variables {
-		if !refused[v.Name] && (v.met == nil || v.met()) {
+		if !refused[v.Name] && (v.condition == nil || v.condition()) {
 			continue
 		}
 		value := v.text(given)
@@ -60,7 +60,7 @@ func Parse(environment []string, added ...StoreKind) (Config, error) {
 	return c, nil
 }
 
-// set fills in the values that are given, and the defaults, and returns the names of variables with values that aren't
+// set sets the variables to the given values or their defaults, and returns the names of the variables whose values aren't
 // allowed.
 func set(variables []variable, given map[string]string) (refused map[string]bool) {
 	refused = map[string]bool{}
@@ -72,14 +72,14 @@ func set(variables []variable, given map[string]string) (refused map[string]bool
 	return refused
 }
 
-// Default returns the Config of an empty environment, before any check. It is where stacks and lab start from.
+// Default returns the Config of an empty environment without checking it. Callers that render a Config start from it.
 func Default() Config {
 	var c Config
 	set(c.variables(), nil)
 	return c
 }
 
-// Variables documents the variables, in the order of Config's fields.
+// Variables returns the descriptions of the variables, in the order of Config's fields.
 func Variables() []allowed.Value {
 	var c Config
 	var list []allowed.Value
@@ -89,8 +89,8 @@ func Variables() []allowed.Value {
 	return list
 }
 
-// Environment renders the values that differ from the defaults as KEY=value, in the order of the fields.
-// Parse(c.Environment()) gives c back.
+// Environment returns the values that differ from the defaults as KEY=value strings, in the order of the fields.
+// Parse(c.Environment()) returns c again.
 func (c Config) Environment() []string {
 	var list []string
 	d := Default()
@@ -103,8 +103,8 @@ func (c Config) Environment() []string {
 	return list
 }
 
-// EnvironmentFile renders Environment as systemd reads it (systemd.exec(5), EnvironmentFile=): one quoted assignment
-// a line.
+// EnvironmentFile returns Environment in the syntax of systemd (systemd.exec(5), EnvironmentFile=): one quoted assignment
+// per line.
 func (c Config) EnvironmentFile() string {
 	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 	var file strings.Builder

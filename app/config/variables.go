@@ -12,128 +12,128 @@ import (
 	"stateless-servers/app/config/allowed"
 )
 
-// A variable is a variable of the environment, bound to a field of Config.
+// A variable binds an environment variable to a field of Config.
 type variable struct {
 	allowed.Value
-	met    func() bool // whether the value goes with those of the other variables; nil is always
-	secret bool        // error messages don't show the value
+	condition func() bool // reports whether the value is allowed together with the others; nil means always
+	secret    bool        // error messages don't show the value
 }
 
 func bind[T any](name string, field *T, fallback string, kind allowed.Kind[T]) variable {
 	return variable{Value: allowed.Bind(name, field, fallback, kind)}
 }
 
-func (v variable) when(met func() bool) variable {
-	v.met = met
+func (v variable) onlyIf(condition func() bool) variable {
+	v.condition = condition
 	return v
 }
 
-// text is the value that the environment gives, or the default.
+// text returns the value from the environment, or the default.
 func (v variable) text(given map[string]string) string { return cmp.Or(given[v.Name], v.Default) }
 
-func (v variable) hidden() variable {
+func (v variable) asSecret() variable {
 	v.secret = true
 	return v
 }
 
 var (
-	nameForm     = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
-	regionForm   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
-	urlForm      = regexp.MustCompile(`^https?://[^/\s]+/?$`)
-	redirectForm = regexp.MustCompile(`^(https?)://[^/?#@\s]+` + regexp.QuoteMeta(LoginCallback) + `$`)
-	daxForm      = regexp.MustCompile(`^daxs?://[^/\s:]+(:[0-9]{1,5})?$`)
-	tableForm    = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
+	namePattern        = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
+	regionPattern      = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+	urlPattern         = regexp.MustCompile(`^https?://[^/\s]+/?$`)
+	redirectURLPattern = regexp.MustCompile(`^(https?)://[^/?#@\s]+` + regexp.QuoteMeta(LoginCallback) + `$`)
+	daxPattern         = regexp.MustCompile(`^daxs?://[^/\s:]+(:[0-9]{1,5})?$`)
+	tablePattern       = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
 )
 
-// variables lists the variables of the environment in the order of the fields. A variable that isn't given keeps its default;
-// only met is checked for it.
+// variables returns the variables in the order of the fields. The default of a variable that isn't set is checked by its
+// condition only.
 func (c *Config) variables(added ...StoreKind) []variable {
 	text, boolean := allowed.Text, allowed.Boolean()
-	name := text("1 to 64 letters, digits, dots and hyphens", nameForm.MatchString)
+	name := text("1 to 64 letters, digits, dots and hyphens", namePattern.MatchString)
 	anything := func(string) bool { return true }
 	store := allowed.OneOf(slices.Concat(StoreKinds(), added)...)
-	another := store.But("a store on servers other than SESSION_STORE, or empty")
-	moves := func(other StoreKind) bool { return other != c.Store && other.OnServers() && c.Store.OnServers() }
-	given := func(field *string, or func() bool) func() bool { return func() bool { return *field != "" || or() } }
-	without := func(store StoreKind) func() bool { return func() bool { return !c.Uses(store) } }
+	otherStore := store.WithAllowed("a server-side store other than SESSION_STORE, or empty")
+	canMigrate := func(other StoreKind) bool { return other != c.Store && other.ServerSide() && c.Store.ServerSide() }
+	setOr := func(field *string, or func() bool) func() bool { return func() bool { return *field != "" || or() } }
+	unused := func(store StoreKind) func() bool { return func() bool { return !c.Uses(store) } }
 	login := func() bool { return c.OIDCIssuer != "" }
 	valkeyIAM := func() bool { return c.Uses(StoreValkey) && c.ValkeyUser != "" }
 	return []variable{
 		bind("ADDR", &c.Addr, ":8080", text("host:port or :port", isAddress)),
 		bind("ADMIN_ADDR", &c.AdminAddr, "127.0.0.1:9090", text("a loopback host:port", isLoopback)),
-		bind("SERVER_NAME", &c.ServerName, "", name).when(func() bool { return c.ServerName != "" }),
+		bind("SERVER_NAME", &c.ServerName, "", name).onlyIf(func() bool { return c.ServerName != "" }),
 		bind("ZONE", &c.Zone, "local", name),
 
 		bind("SESSION_STORE", &c.Store, "memory",
-			store.But("dynamodb, valkey, memcached, postgres, cookie, token, memory or an added store")),
-		bind("STORE_URL", &c.StoreURL, "", text("what the package of an added store says; the other stores have variables of "+
-			"their own", anything)).hidden(),
-		bind("SESSION_MIGRATE_FROM", &c.MigrateFrom, "", another).
-			when(func() bool { return c.MigrateFrom == "" || moves(c.MigrateFrom) }),
-		bind("SESSION_MIGRATE_TO", &c.MigrateTo, "", another.And("; not with SESSION_MIGRATE_FROM")).
-			when(func() bool { return c.MigrateTo == "" || moves(c.MigrateTo) && c.MigrateFrom == "" }),
+			store.WithAllowed("dynamodb, valkey, memcached, postgres, cookie, token, memory or an added store")),
+		bind("STORE_URL", &c.StoreURL, "", text("the URL of an added store, as its package documents; the built-in stores have variables of "+
+			"their own", anything)).asSecret(),
+		bind("SESSION_MIGRATE_FROM", &c.MigrateFrom, "", otherStore).
+			onlyIf(func() bool { return c.MigrateFrom == "" || canMigrate(c.MigrateFrom) }),
+		bind("SESSION_MIGRATE_TO", &c.MigrateTo, "", otherStore.AppendAllowed("; not with SESSION_MIGRATE_FROM")).
+			onlyIf(func() bool { return c.MigrateTo == "" || canMigrate(c.MigrateTo) && c.MigrateFrom == "" }),
 		bind("SESSION_IDLE_TIMEOUT", &c.IdleTimeout, "30m",
-			allowed.Duration(time.Second, 720*time.Hour).And(", at most SESSION_LIFETIME, such as 30m")).
-			when(func() bool { return c.IdleTimeout <= c.Lifetime || c.Lifetime == 0 }), // 0 isn't allowed
-		bind("SESSION_LIFETIME", &c.Lifetime, "24h", allowed.Duration(time.Second, 8760*time.Hour).And(", such as 24h")),
+			allowed.Duration(time.Second, 720*time.Hour).AppendAllowed(", at most SESSION_LIFETIME, such as 30m")).
+			onlyIf(func() bool { return c.IdleTimeout <= c.Lifetime || c.Lifetime == 0 }), // 0 isn't allowed
+		bind("SESSION_LIFETIME", &c.Lifetime, "24h", allowed.Duration(time.Second, 8760*time.Hour).AppendAllowed(", such as 24h")),
 		bind("STORE_TIMEOUT", &c.StoreTimeout, "800ms",
-			allowed.Duration(10*time.Millisecond, 30*time.Second).And(", such as 800ms")),
+			allowed.Duration(10*time.Millisecond, 30*time.Second).AppendAllowed(", such as 800ms")),
 		bind("PLAIN_HTTP", &c.PlainHTTP, "false", boolean),
 
 		bind("VALKEY_ADDRESS", &c.ValkeyAddress, "", text("host:port; required when SESSION_STORE=valkey", isAddress)).
-			when(given(&c.ValkeyAddress, without(StoreValkey))),
+			onlyIf(setOr(&c.ValkeyAddress, unused(StoreValkey))),
 		bind("VALKEY_TLS", &c.ValkeyTLS, "false", boolean),
 		bind("VALKEY_USER", &c.ValkeyUser, "", text("an ElastiCache user id; needs VALKEY_CACHE_NAME, AWS_REGION and "+
-			"VALKEY_TLS=true", anything)).when(func() bool { return !valkeyIAM() || c.ValkeyTLS }),
+			"VALKEY_TLS=true", anything)).onlyIf(func() bool { return !valkeyIAM() || c.ValkeyTLS }),
 		bind("VALKEY_CACHE_NAME", &c.ValkeyCacheName, "", text("the name of a replication group or serverless cache", anything)).
-			when(given(&c.ValkeyCacheName, func() bool { return !valkeyIAM() })),
+			onlyIf(setOr(&c.ValkeyCacheName, func() bool { return !valkeyIAM() })),
 		bind("VALKEY_SERVERLESS", &c.ValkeyServerless, "false", boolean),
 
 		bind("DYNAMODB_TABLE", &c.DynamoDBTable, "",
-			text("a table name; required when SESSION_STORE=dynamodb", tableForm.MatchString)).
-			when(given(&c.DynamoDBTable, without(StoreDynamoDB))),
-		bind("DYNAMODB_ENDPOINT", &c.DynamoDBEndpoint, "", text("an http:// or https:// address", urlForm.MatchString)),
+			text("a table name; required when SESSION_STORE=dynamodb", tablePattern.MatchString)).
+			onlyIf(setOr(&c.DynamoDBTable, unused(StoreDynamoDB))),
+		bind("DYNAMODB_ENDPOINT", &c.DynamoDBEndpoint, "", text("an http:// or https:// address", urlPattern.MatchString)),
 		bind("DYNAMODB_REPLICATED", &c.DynamoDBReplicated, "false", boolean),
 		bind("DYNAMODB_DAX", &c.DynamoDBDAX, "", text("daxs://host:port, or dax://host:port without TLS; not with "+
-			"DYNAMODB_REPLICATED=true, whose changes DAX doesn't see", daxForm.MatchString)).
-			when(func() bool { return c.DynamoDBDAX == "" || !c.DynamoDBReplicated }),
+			"DYNAMODB_REPLICATED=true, because DAX doesn't see the writes of other regions", daxPattern.MatchString)).
+			onlyIf(func() bool { return c.DynamoDBDAX == "" || !c.DynamoDBReplicated }),
 		bind("DYNAMODB_EVENTUAL_READS", &c.DynamoDBEventualReads, "false", boolean),
 
 		bind("MEMCACHED_ADDRESSES", &c.MemcachedAddresses, "", addresses("; required when SESSION_STORE=memcached")).
-			when(func() bool { return len(c.MemcachedAddresses) > 0 || !c.Uses(StoreMemcached) }),
+			onlyIf(func() bool { return len(c.MemcachedAddresses) > 0 || !c.Uses(StoreMemcached) }),
 		bind("MEMCACHED_TLS", &c.MemcachedTLS, "false", boolean),
 
 		bind("POSTGRES_URL", &c.PostgresURL, "", text("postgres://user@host:port/database?sslmode=verify-full…; required when "+
-			"SESSION_STORE=postgres", anything)).when(given(&c.PostgresURL, without(StorePostgres))).hidden(),
-		bind("POSTGRES_IAM", &c.PostgresIAM, "false", boolean.And("; true needs AWS_REGION")),
+			"SESSION_STORE=postgres", anything)).onlyIf(setOr(&c.PostgresURL, unused(StorePostgres))).asSecret(),
+		bind("POSTGRES_IAM", &c.PostgresIAM, "false", boolean.AppendAllowed("; true needs AWS_REGION")),
 
 		bind("SESSION_KEYS", &c.SessionKeys, "", text("1 to 8 keys of 32 bytes in base64, separated by commas; required when "+
 			"SESSION_STORE is cookie or token, and with OIDC_ISSUER", anything)).
-			when(given(&c.SessionKeys, func() bool { return c.Store.OnServers() && !login() })).hidden(),
+			onlyIf(setOr(&c.SessionKeys, func() bool { return c.Store.ServerSide() && !login() })).asSecret(),
 
 		bind("OIDC_ISSUER", &c.OIDCIssuer, "", text("an https:// address without query (http:// only of a loopback address); "+
 			"needs OIDC_CLIENT_ID, OIDC_REDIRECT_URL and SESSION_KEYS", isIssuer)),
 		bind("OIDC_CLIENT_ID", &c.OIDCClientID, "",
 			text("the id of a client of OIDC_ISSUER; required with it, and not without", anything)).
-			when(func() bool { return (c.OIDCClientID != "") == login() }),
+			onlyIf(func() bool { return (c.OIDCClientID != "") == login() }),
 		bind("OIDC_CLIENT_SECRET", &c.OIDCClientSecret, "",
 			text("the client's secret; empty for a public client, and without OIDC_ISSUER", anything)).
-			when(func() bool { return c.OIDCClientSecret == "" || login() }).hidden(),
+			onlyIf(func() bool { return c.OIDCClientSecret == "" || login() }).asSecret(),
 		bind("OIDC_REDIRECT_URL", &c.OIDCRedirectURL, "", text("https://HOST/login/callback (http:// with PLAIN_HTTP=true); "+
-			"required with OIDC_ISSUER, and not without", c.isRedirect)).
-			when(func() bool { return (c.OIDCRedirectURL != "") == login() }),
+			"required with OIDC_ISSUER, and not without", c.isRedirectURL)).
+			onlyIf(func() bool { return (c.OIDCRedirectURL != "") == login() }),
 
 		bind("AWS_REGION", &c.Region, "", text("an AWS region such as eu-west-1; required when SESSION_STORE=dynamodb, and "+
-			"with IAM authentication", regionForm.MatchString)).when(given(&c.Region, func() bool {
+			"with IAM authentication", regionPattern.MatchString)).onlyIf(setOr(&c.Region, func() bool {
 			return !c.Uses(StoreDynamoDB) && !valkeyIAM() && !(c.Uses(StorePostgres) && c.PostgresIAM)
 		})),
 
 		bind("KEEP_ALIVE", &c.KeepAlive, "75s",
-			allowed.Duration(time.Second, 4000*time.Second).But("a duration from 1s to 4000s, such as 75s")),
+			allowed.Duration(time.Second, 4000*time.Second).WithAllowed("a duration from 1s to 4000s, such as 75s")),
 		bind("MAX_CONNECTIONS", &c.MaxConnections, "4096", allowed.Number(16, 1_000_000)),
-		bind("SHUTDOWN_DELAY", &c.ShutdownDelay, "1s", allowed.Duration(0, time.Minute).And(", below DRAIN_TIMEOUT")).
-			when(func() bool { return c.ShutdownDelay < c.DrainTimeout || c.DrainTimeout == 0 }),
-		bind("DRAIN_TIMEOUT", &c.DrainTimeout, "40s", allowed.Duration(time.Second, time.Hour).And(", such as 40s")),
+		bind("SHUTDOWN_DELAY", &c.ShutdownDelay, "1s", allowed.Duration(0, time.Minute).AppendAllowed(", below DRAIN_TIMEOUT")).
+			onlyIf(func() bool { return c.ShutdownDelay < c.DrainTimeout || c.DrainTimeout == 0 }),
+		bind("DRAIN_TIMEOUT", &c.DrainTimeout, "40s", allowed.Duration(time.Second, time.Hour).AppendAllowed(", such as 40s")),
 
 		bind("ALLOW_DELAY", &c.AllowDelay, "false", boolean),
 	}
@@ -169,8 +169,8 @@ func isLoopback(addr string) bool {
 	return err == nil && isAddress(addr) && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
-// isRedirect reports whether an address may be OIDC_REDIRECT_URL. PLAIN_HTTP, on which that depends, is set before.
-func (c *Config) isRedirect(address string) bool {
-	parts := redirectForm.FindStringSubmatch(address)
+// isRedirectURL reports whether OIDC_REDIRECT_URL may have this value. It depends on PLAIN_HTTP, which is set earlier.
+func (c *Config) isRedirectURL(address string) bool {
+	parts := redirectURLPattern.FindStringSubmatch(address)
 	return parts != nil && (parts[1] == "https") == !c.PlainHTTP
 }

@@ -14,24 +14,24 @@ import (
 )
 
 const (
-	itemPrefix = "score#" // of the item's id, before the name
+	itemPrefix = "score#" // the item's id is this prefix and the name
 	partition  = "leaderboard"
 	index      = "owner"
-	// scoreLifetime is how long a score stays after it was set. It bounds the table: DynamoDB deletes what is older.
+	// scoreLifetime is how long a score is stored. It bounds the size of the table, because DynamoDB deletes expired items.
 	scoreLifetime = 30 * 24 * time.Hour
 )
 
-// A DynamoDBAPI is what DynamoDB needs of a client.
+// A DynamoDBAPI is the part of the AWS SDK's client that DynamoDB uses.
 type DynamoDBAPI interface {
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 }
 
-// DynamoDB is a Board in the table of the sessions: an item a name, ordered by the index that also orders a user's
-// sessions. The whole board is one partition of that index, which takes 1000 new best scores a second.
+// DynamoDB is a Board in the table of the sessions. It has an item for each name, ordered by the index that also orders a
+// user's sessions. The whole board is one partition of that index, which supports 1000 new best scores per second.
 //
-// The index follows the table within moments, so that Top may miss a score that was just recorded. Which of several
-// equal scores get the last place is up to DynamoDB.
+// The index is eventually consistent, so Top may miss a score that was just recorded. If several names have the score of
+// the last place, DynamoDB chooses among them.
 type DynamoDB struct {
 	api   DynamoDBAPI
 	table string
@@ -39,18 +39,18 @@ type DynamoDB struct {
 
 var _ Board = (*DynamoDB)(nil)
 
-// NewDynamoDB returns a Board in a table with the key id (a string) and the index owner, which has the keys owner (a
-// string) and position (a number) and projects keys only.
+// NewDynamoDB returns a Board in a table with the partition key id (a string) and the index owner. The index has the
+// partition key owner (a string) and the sort key position (a number), and projects keys only.
 func NewDynamoDB(api DynamoDBAPI, table string) *DynamoDB { return &DynamoDB{api, table} }
 
-// Record keeps the score unless the name has a better one.
+// Record stores the score unless the name has an equal or better one.
 func (d *DynamoDB) Record(ctx context.Context, name string, score int64) error {
 	now := time.Now()
 	_, err := d.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:        &d.table,
 		Key:              map[string]types.AttributeValue{"id": text(itemPrefix + name)},
 		UpdateExpression: aws.String("SET #owner = :partition, #position = :score, #ttl = :ttl"),
-		// What has expired no longer counts, though DynamoDB may take days to delete it.
+		// An expired score no longer counts, although DynamoDB may take days to delete it.
 		ConditionExpression: aws.String("attribute_not_exists(#position) OR #position < :score OR #ttl < :now"),
 		ExpressionAttributeNames: map[string]string{
 			"#owner": "owner", "#position": "position", "#ttl": "ttl",
@@ -60,8 +60,8 @@ func (d *DynamoDB) Record(ctx context.Context, name string, score int64) error {
 			":ttl": number(now.Add(scoreLifetime).Unix()), ":now": number(now.Unix()),
 		},
 	})
-	var kept *types.ConditionalCheckFailedException
-	if err != nil && !errors.As(err, &kept) {
+	var notBetter *types.ConditionalCheckFailedException
+	if err != nil && !errors.As(err, &notBetter) {
 		return fmt.Errorf("record a score: %w", err)
 	}
 	return nil
@@ -76,7 +76,7 @@ func (d *DynamoDB) Top(ctx context.Context) ([]Entry, error) {
 		ExpressionAttributeNames:  map[string]string{"#owner": "owner"},
 		ExpressionAttributeValues: map[string]types.AttributeValue{":partition": text(partition)},
 		ScanIndexForward:          aws.Bool(false),
-		Limit:                     aws.Int32(Places),
+		Limit:                     aws.Int32(MaxEntries),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the leaderboard: %w", err)
@@ -94,7 +94,7 @@ func (d *DynamoDB) Top(ctx context.Context) ([]Entry, error) {
 		}
 		entries = append(entries, Entry{strings.TrimPrefix(id.Value, itemPrefix), score})
 	}
-	return top(entries), nil
+	return best(entries), nil
 }
 
 func text(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }

@@ -1,4 +1,5 @@
-// Package leaderboard keeps the best score of each name, where every server sees it.
+// Package leaderboard stores the best score of each name, shared by all servers. Board is the interface; DynamoDB, Valkey,
+// Postgres and Memory implement it in the respective store.
 package leaderboard
 
 import (
@@ -7,19 +8,19 @@ import (
 	"slices"
 )
 
-// A Board keeps the best score of each name. Its methods are safe for concurrent use.
+// A Board stores the best score of each name. Its methods are safe for concurrent use.
 type Board interface {
-	// Record keeps the score unless the name has a better one. Repeating it changes nothing.
+	// Record stores the score unless the name has an equal or better one. It is idempotent.
 	Record(ctx context.Context, name string, score int64) error
-	// Top returns the best Places entries, the best first, and equal ones by name.
+	// Top returns the best entries, at most MaxEntries, in descending order of scores and ascending order of names.
 	Top(ctx context.Context) ([]Entry, error)
 }
 
-// Places is how many entries Top returns at most.
-const Places = 10
+// MaxEntries is the maximum number of entries that Top returns.
+const MaxEntries = 10
 
-// kept bounds how many names a Board keeps, where nothing else does: the best ones.
-const kept = 1000
+// maxNames is the number of names that a Board keeps, the best ones. The DynamoDB board has no such limit; its scores expire.
+const maxNames = 1000
 
 // An Entry is the best score of a name. Scores are from 0 to 2⁵³, the range in which every Board is exact.
 type Entry struct {
@@ -27,12 +28,12 @@ type Entry struct {
 	Score int64  `json:"score"`
 }
 
-// rank orders the best first, and equal scores by name.
-func rank(a, b Entry) int {
+// compareEntries compares entries for sorting in the order of Top.
+func compareEntries(a, b Entry) int {
 	return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Name, b.Name))
 }
 
-func top(entries []Entry) []Entry {
-	slices.SortFunc(entries, rank)
-	return entries[:min(len(entries), Places)]
+func best(entries []Entry) []Entry {
+	slices.SortFunc(entries, compareEntries)
+	return entries[:min(len(entries), MaxEntries)]
 }

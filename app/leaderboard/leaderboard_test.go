@@ -17,7 +17,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// On every kind of store the board promises the same. Each store's server is started once.
+// TestBoards checks the contract of Board on every store. Each store's server is started once.
 func TestBoards(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"memory": func(t *testing.T) { testBoard(t, func() leaderboard.Board { return leaderboard.NewMemory() }) },
@@ -27,7 +27,7 @@ func TestBoards(t *testing.T) {
 				emptyValkey(t, client)
 				return leaderboard.NewValkey(client)
 			})
-			testValkeyKeepsTheBestOnly(t, client)
+			testValkeyKeepsOnlyTheBest(t, client)
 		},
 		"dynamodb": func(t *testing.T) {
 			server := storeserver.ForTest(t, storeserver.DynamoDB)
@@ -39,7 +39,7 @@ func TestBoards(t *testing.T) {
 	}
 }
 
-// testBoard checks what every board promises; empty returns an empty one.
+// testBoard checks the contract of Board; empty returns an empty board.
 func testBoard(t *testing.T, empty func() leaderboard.Board) {
 	t.Helper()
 	board := empty()
@@ -49,7 +49,7 @@ func testBoard(t *testing.T, empty func() leaderboard.Board) {
 
 	record(t, board, "ann", 30)
 	record(t, board, "bob", 50)
-	record(t, board, "ann", 20) // worse: the 30 stands
+	record(t, board, "ann", 20) // worse than 30: ignored
 	record(t, board, "Zoë <b>#", 30)
 	record(t, board, "cy", 0)
 	record(t, board, "bob", 1_000_000_000)
@@ -59,15 +59,15 @@ func testBoard(t *testing.T, empty func() leaderboard.Board) {
 		record(t, board, fmt.Sprintf("player-%02d", i), 100+i)
 	}
 	entries := top(t, board)
-	if len(entries) != leaderboard.Places {
-		t.Fatalf("%d entries, want %d", len(entries), leaderboard.Places)
+	if len(entries) != leaderboard.MaxEntries {
+		t.Fatalf("%d entries, want %d", len(entries), leaderboard.MaxEntries)
 	}
 	last := leaderboard.Entry{Name: "player-03", Score: 103}
 	if entries[0].Name != "bob" || entries[9] != last {
-		t.Errorf("from %v to %v", entries[0], entries[9])
+		t.Errorf("first %v and last %v, want bob and %v", entries[0], entries[9], last)
 	}
 
-	// Whatever order overlapping scores of one name arrive in, the best one stays.
+	// Of concurrent scores of one name, the best one is stored.
 	board = empty()
 	var players sync.WaitGroup
 	for score := range int64(40) {
@@ -81,7 +81,7 @@ func testBoard(t *testing.T, empty func() leaderboard.Board) {
 	expect(t, board, []leaderboard.Entry{{"ann", 39}})
 }
 
-func testValkeyKeepsTheBestOnly(t *testing.T, client func(context.Context) (valkey.Client, error)) {
+func testValkeyKeepsOnlyTheBest(t *testing.T, client func(context.Context) (valkey.Client, error)) {
 	t.Helper()
 	emptyValkey(t, client)
 	board := leaderboard.NewValkey(client)
@@ -108,10 +108,10 @@ func TestFailuresAreReported(t *testing.T) {
 	for name, board := range boards {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		if err := board.Record(ctx, "ann", 1); err == nil {
-			t.Errorf("%s: a score was recorded by a store that is down", name)
+			t.Errorf("%s: Record succeeds while the store is down, want an error", name)
 		}
 		if _, err := board.Top(ctx); err == nil {
-			t.Errorf("%s: a store that is down gave a leaderboard", name)
+			t.Errorf("%s: Top succeeds while the store is down, want an error", name)
 		}
 		cancel()
 	}

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Memory is a Board in the process: for tests, and for a server whose sessions are in its memory too.
+// Memory is a Board in the memory of the process, for tests and for a server that also keeps its sessions there.
 type Memory struct {
 	mu   sync.Mutex
 	best map[string]int64
@@ -16,7 +16,7 @@ var _ Board = (*Memory)(nil)
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory { return &Memory{best: map[string]int64{}} }
 
-// Record keeps the score unless the name has a better one. It never fails.
+// Record stores the score unless the name has an equal or better one. It never fails.
 func (m *Memory) Record(_ context.Context, name string, score int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -24,8 +24,8 @@ func (m *Memory) Record(_ context.Context, name string, score int64) error {
 		return nil
 	}
 	m.best[name] = score
-	if len(m.best) > kept {
-		m.dropWorst()
+	if len(m.best) > maxNames {
+		m.deleteWorst()
 	}
 	return nil
 }
@@ -38,14 +38,14 @@ func (m *Memory) Top(context.Context) ([]Entry, error) {
 	for name, score := range m.best {
 		entries = append(entries, Entry{name, score})
 	}
-	return top(entries), nil
+	return best(entries), nil
 }
 
-func (m *Memory) dropWorst() {
+func (m *Memory) deleteWorst() {
 	var worst Entry
 	found := false
 	for name, score := range m.best {
-		if entry := (Entry{name, score}); !found || rank(worst, entry) < 0 {
+		if entry := (Entry{name, score}); !found || compareEntries(worst, entry) < 0 {
 			worst, found = entry, true
 		}
 	}

@@ -5,15 +5,15 @@ import (
 	"testing"
 )
 
-func TestMemoryKeepsTheBestOnly(t *testing.T) {
+func TestMemoryKeepsOnlyTheBest(t *testing.T) {
 	m := NewMemory()
-	for i := range int64(kept + 5) {
+	for i := range int64(maxNames + 5) {
 		m.Record(t.Context(), fmt.Sprintf("player-%04d", i), i)
 	}
-	if len(m.best) != kept {
-		t.Errorf("%d names are kept, want %d", len(m.best), kept)
+	if len(m.best) != maxNames {
+		t.Errorf("the board has %d names, want %d", len(m.best), maxNames)
 	}
 	if _, found := m.best["player-0004"]; found {
-		t.Error("one of the five worst was kept")
+		t.Error("the board has one of the five worst names, want the best only")
 	}
 }

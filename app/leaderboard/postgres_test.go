@@ -15,7 +15,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// testPostgres checks what every board promises, and what only the table has to do with. Each test has an empty table.
+// testPostgres checks the contract of Board and the properties of the table. Each test starts with an empty table.
 func testPostgres(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	pool := newPool(t, server.Endpoint)
@@ -24,8 +24,8 @@ func testPostgres(t *testing.T) {
 		return leaderboard.NewPostgres(pool)
 	})
 	for name, test := range map[string]func(*testing.T, *pgxpool.Pool){
-		"keeps the best only": testPostgresKeepsTheBestOnly, "a name that is about to rise": testPostgresNameThatIsAboutToRise,
-		"overlapping names": testPostgresOverlappingNames, "migration": testMigratePostgres,
+		"keeps only the best": testPostgresKeepsOnlyTheBest, "a locked name": testPostgresLockedName,
+		"concurrent names": testPostgresConcurrentNames, "migration": testMigratePostgres,
 	} {
 		t.Run(name, func(t *testing.T) {
 			emptyPostgres(t, pool)
@@ -34,18 +34,18 @@ func testPostgres(t *testing.T) {
 	}
 }
 
-func testPostgresKeepsTheBestOnly(t *testing.T, pool *pgxpool.Pool) {
+func testPostgresKeepsOnlyTheBest(t *testing.T, pool *pgxpool.Pool) {
 	board := leaderboard.NewPostgres(pool)
 	fill(t, pool, 0, 1009)
 	record(t, board, "ann", 5000)
-	record(t, board, "ann", 4000) // worse: nothing is written
+	record(t, board, "ann", 4000) // worse than 5000: ignored
 	// The best 1000 are ann and 999 others: 0011 to 1009.
 	var rows, gone int
 	row := pool.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE score < 11) FROM leaderboard`)
 	if err := row.Scan(&rows, &gone); err != nil || rows != 1000 || gone != 0 {
 		t.Errorf("the table has %d rows, %d of the worst (%v), want the best 1000", rows, gone, err)
 	}
-	// Of equal scores, names decide: of player-0011 and these two, the first has the last place.
+	// Equal scores are ordered by name: of player-0011 and these two, the first has the last place.
 	record(t, board, "zoe", 11)
 	record(t, board, "abe", 11)
 	var names []string
@@ -55,8 +55,8 @@ func testPostgresKeepsTheBestOnly(t *testing.T, pool *pgxpool.Pool) {
 	}
 }
 
-// A name that somebody is raising holds up nobody else, and stays.
-func testPostgresNameThatIsAboutToRise(t *testing.T, pool *pgxpool.Pool) {
+// A row that another transaction is updating doesn't block a Record, and isn't deleted.
+func testPostgresLockedName(t *testing.T, pool *pgxpool.Pool) {
 	fill(t, pool, 1, 1000)
 	board := leaderboard.NewPostgres(pool)
 	rise, err := pool.Begin(t.Context())
@@ -69,23 +69,23 @@ func testPostgresNameThatIsAboutToRise(t *testing.T, pool *pgxpool.Pool) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if err := board.Record(ctx, "ann", 5000); err != nil { // player-0001 would have to go
+	if err := board.Record(ctx, "ann", 5000); err != nil { // player-0001 ranks last, but is locked
 		t.Fatal(err)
 	}
 	if err := rise.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	record(t, board, "bob", 4000) // now it is player-0002 and player-0003
+	record(t, board, "bob", 4000) // deletes player-0002 and player-0003
 	entries := top(t, board)
 	var rows int
 	err = pool.QueryRow(t.Context(), `SELECT count(*) FROM leaderboard WHERE score NOT IN (2, 3)`).Scan(&rows)
 	if err != nil || rows != 1000 || entries[0].Name != "player-0001" {
-		t.Errorf("%d rows, led by %v (%v), want 1000, led by the one that rose", rows, entries[0], err)
+		t.Errorf("%d rows, the first %v (%v), want 1000, the first player-0001", rows, entries[0], err)
 	}
 }
 
-// New names push out others while those rise: nothing fails, and who has risen stays.
-func testPostgresOverlappingNames(t *testing.T, pool *pgxpool.Pool) {
+// Concurrent calls insert names and raise others, while the worst are deleted. No call fails, and no raised name is deleted.
+func testPostgresConcurrentNames(t *testing.T, pool *pgxpool.Pool) {
 	execute(t, pool, `INSERT INTO leaderboard SELECT 'old-' || i, 1 FROM generate_series(1, 1000) AS i`)
 	board := leaderboard.NewPostgres(pool)
 	var players sync.WaitGroup
@@ -125,7 +125,7 @@ func testMigratePostgres(t *testing.T, pool *pgxpool.Pool) {
 
 	execute(t, pool, `DROP TABLE leaderboard; CREATE TABLE leaderboard (team text)`)
 	if err := leaderboard.MigratePostgres(t.Context(), pool); err == nil || !strings.Contains(err.Error(), "leaderboard") {
-		t.Errorf("with another table of that name: %v", err)
+		t.Errorf("with a different table of that name: %v, want an error", err)
 	}
 	execute(t, pool, `DROP TABLE leaderboard`)
 }

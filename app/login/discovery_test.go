@@ -18,7 +18,7 @@ import (
 
 const issuer = "https://login.example/pool"
 
-// A providerFunc answers requests in the provider's place, without a network.
+// A providerFunc serves requests to the provider, without a network.
 type providerFunc func(*http.Request) (*http.Response, error)
 
 func (f providerFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -30,8 +30,8 @@ func respond(status int, body io.Reader) (*http.Response, error) {
 	}, nil
 }
 
-// configuration returns a provider that has this configuration, after change.
-func configuration(change func(map[string]any)) providerFunc {
+// providerWith returns a provider with a valid configuration, to which change is applied.
+func providerWith(change func(map[string]any)) providerFunc {
 	fields := map[string]any{
 		"issuer": issuer, "jwks_uri": "https://keys.example/",
 		"authorization_endpoint": "https://login.example/authorize", "token_endpoint": "https://login.example/token",
@@ -54,7 +54,7 @@ func newClient(t *testing.T, issuer string, provider providerFunc) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client.use(provider)
+	client.setTransport(provider)
 	return client
 }
 
@@ -64,13 +64,13 @@ func (c *Client) begin(ctx context.Context) (w *httptest.ResponseRecorder, addre
 	return w, address, err
 }
 
-// A login goes to no address that isn't the issuer's word, and only over TLS.
-func TestDiscoveredAddresses(t *testing.T) {
+// A configuration from another issuer, or with an endpoint that isn't a web address with TLS, is refused.
+func TestEndpointsAreValidated(t *testing.T) {
 	const plain = "http://127.0.0.1:1/pool"
 	for _, test := range []struct {
 		issuer, field string
 		value         any
-		wrong         string // what the error says; "" for none
+		wantError     string // part of the error; "" for none
 	}{
 		{issuer, "end_session_endpoint", "", ""},
 		{issuer, "token_endpoint", "https://other.example/token", ""},
@@ -100,29 +100,29 @@ func TestDiscoveredAddresses(t *testing.T) {
 		{plain, "token_endpoint", "http://127.0.0.1:1/token", ""},
 		{plain, "token_endpoint", "ftp://127.0.0.1/token", "token_endpoint"},
 	} {
-		synctest.Test(t, func(t *testing.T) { // without waiting for the pauses between tries
-			client := newClient(t, test.issuer, configuration(func(fields map[string]any) {
+		synctest.Test(t, func(t *testing.T) { // so that pauses between attempts take no time
+			client := newClient(t, test.issuer, providerWith(func(fields map[string]any) {
 				fields["issuer"] = test.issuer
 				fields[test.field] = test.value
 			}))
 			w, address, err := client.begin(t.Context())
-			if test.wrong == "" {
+			if test.wantError == "" {
 				if err != nil || address == "" {
 					t.Errorf("%s %.100q: %v", test.field, test.value, err)
 				}
 				return
 			}
-			if err == nil || !strings.Contains(err.Error(), test.wrong) || len(err.Error()) > 700 {
-				t.Errorf("%s %.100q: %.1000v, want an error with %q", test.field, test.value, err, test.wrong)
+			if err == nil || !strings.Contains(err.Error(), test.wantError) || len(err.Error()) > 700 {
+				t.Errorf("%s %.100q: %.1000v, want an error with %q", test.field, test.value, err, test.wantError)
 			}
-			if address != "" || len(w.Result().Cookies()) > 0 || client.End() != "" {
-				t.Errorf("%s %.100q: a login leads to %q", test.field, test.value, address)
+			if address != "" || len(w.Result().Cookies()) > 0 || client.LogoutURL() != "" {
+				t.Errorf("%s %.100q: a login redirects to %q, want no redirect", test.field, test.value, address)
 			}
 		})
 	}
 }
 
-// A slowBody is a body of which a byte comes every 100 ms, until ctx ends.
+// A slowBody is a body that yields a byte every 100 ms, until ctx ends.
 type slowBody struct{ ctx context.Context }
 
 func (b slowBody) Read(p []byte) (int, error) {
@@ -135,23 +135,23 @@ func (b slowBody) Read(p []byte) (int, error) {
 	}
 }
 
-// Whatever happens where the provider's configuration should be, a login ends in time, with an error, and without a word
-// from elsewhere. A login that was under way goes on.
-func TestDiscoveryFails(t *testing.T) {
+// If the request for the provider's configuration fails in any way, a login returns an error in time, and the cookie of a
+// login in progress stays. Logins work again when the provider does.
+func TestDiscoveryFailures(t *testing.T) {
 	for name, fails := range map[string]providerFunc{
 		"hangs": func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() },
-		"answers a byte at a time": func(r *http.Request) (*http.Response, error) {
+		"responds a byte at a time": func(r *http.Request) (*http.Response, error) {
 			return respond(http.StatusOK, slowBody{r.Context()})
 		},
 		"breaks off": func(*http.Request) (*http.Response, error) {
 			return respond(http.StatusOK, io.MultiReader(strings.NewReader("{"), failing{}))
 		},
 		"never ends": func(*http.Request) (*http.Response, error) {
-			return respond(http.StatusOK, strings.NewReader(strings.Repeat(" ", 2*maxAnswer)))
+			return respond(http.StatusOK, strings.NewReader(strings.Repeat(" ", 2*maxResponse)))
 		},
-		"leads elsewhere": func(r *http.Request) (*http.Response, error) {
+		"redirects": func(r *http.Request) (*http.Response, error) {
 			if r.Host != "login.example" {
-				t.Errorf("%s was asked", r.Host)
+				t.Errorf("a request to %s, want only login.example", r.Host)
 			}
 			return respond(http.StatusFound, strings.NewReader(""))
 		},
@@ -170,7 +170,7 @@ func TestDiscoveryFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				other := newClient(t, issuer, configuration(unchanged))
+				other := newClient(t, issuer, providerWith(unchanged))
 				w, address, err := other.begin(t.Context())
 				if err != nil {
 					t.Fatal(err)
@@ -183,20 +183,20 @@ func TestDiscoveryFails(t *testing.T) {
 				start := time.Now()
 				w, address, err = client.begin(t.Context())
 				if err == nil || address != "" || len(w.Result().Cookies()) > 0 || len(err.Error()) > 700 {
-					t.Errorf("a login begins at %q: %.1000v", address, err)
+					t.Errorf("a login begins at %q with error %.1000v, want an error only", address, err)
 				}
 				w = httptest.NewRecorder()
 				_, _, err = client.Finish(w, callback)
 				var refusal *Refusal
 				if err == nil || errors.As(err, &refusal) || len(w.Result().Cookies()) > 0 {
-					t.Errorf("a login finishes with %v and cookies %v", err, w.Result().Cookies())
+					t.Errorf("a login finishes with %v and cookies %v, want an error that isn't a refusal", err, w.Result().Cookies())
 				}
 				if took := time.Since(start); took > 2*timeout {
-					t.Errorf("both took %v", took)
+					t.Errorf("both took %v, want at most %v", took, 2*timeout)
 				}
-				client.use(configuration(unchanged))
+				client.setTransport(providerWith(unchanged))
 				if _, address, err = client.begin(t.Context()); err != nil {
-					t.Errorf("when the provider is back, a login begins at %q: %v", address, err)
+					t.Errorf("after the provider recovered, a login begins at %q: %v", address, err)
 				}
 			})
 		})
@@ -207,24 +207,24 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// While the provider hangs, what it said before goes on being used, without waiting.
-func TestAnOldConfigurationHoldsUpNobody(t *testing.T) {
+// While the provider hangs, its old configuration is used without waiting.
+func TestOldConfigurationIsUsedDuringOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var asked atomic.Int64
-		client := newClient(t, issuer, configuration(unchanged))
+		var requests atomic.Int64
+		client := newClient(t, issuer, providerWith(unchanged))
 		if _, _, err := client.begin(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		end := client.End()
-		client.use(providerFunc(func(r *http.Request) (*http.Response, error) {
-			asked.Add(1)
+		end := client.LogoutURL()
+		client.setTransport(providerFunc(func(r *http.Request) (*http.Response, error) {
+			requests.Add(1)
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		}))
 		time.Sleep(24 * time.Hour)
 		start := time.Now()
-		if got := client.End(); got != end || !strings.HasPrefix(got, "https://login.example/logout?") || asked.Load() != 0 {
-			t.Errorf("a logout leads to %q, and asks %d times", got, asked.Load())
+		if got := client.LogoutURL(); got != end || !strings.HasPrefix(got, "https://login.example/logout?") || requests.Load() != 0 {
+			t.Errorf("a logout redirects to %q after %d requests, want no request", got, requests.Load())
 		}
 		for range 3 {
 			_, address, err := client.begin(t.Context())
@@ -233,50 +233,50 @@ func TestAnOldConfigurationHoldsUpNobody(t *testing.T) {
 			}
 		}
 		if took := time.Since(start); took != 0 {
-			t.Errorf("they waited for %v", took)
+			t.Errorf("the logins waited for %v, want no wait", took)
 		}
 		time.Sleep(timeout)
 		synctest.Wait()
-		if n := asked.Load(); n < 1 || n > tries {
-			t.Errorf("the provider was asked %d times, want 1 to %d", n, tries)
+		if n := requests.Load(); n < 1 || n > maxAttempts {
+			t.Errorf("the provider got %d requests, want 1 to %d", n, maxAttempts)
 		}
 
-		client.use(configuration(func(fields map[string]any) { fields["authorization_endpoint"] = "https://new.example/" }))
+		client.setTransport(providerWith(func(fields map[string]any) { fields["authorization_endpoint"] = "https://new.example/" }))
 		for _, want := range []string{"https://login.example/authorize?", "https://new.example/?"} {
 			if _, address, err := client.begin(t.Context()); err != nil || !strings.HasPrefix(address, want) {
 				t.Errorf("a login begins at %q, want %q: %v", address, want, err)
 			}
-			synctest.Wait() // for the answer
+			synctest.Wait() // for the response
 		}
 	})
 }
 
-// A server that has just started learns where logouts lead, also when the provider comes later.
+// Prepare gets the provider's configuration, even if the provider starts later.
 func TestPrepare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var there atomic.Bool
-		answer := configuration(unchanged)
+		var up atomic.Bool
+		provider := providerWith(unchanged)
 		client := newClient(t, issuer, func(r *http.Request) (*http.Response, error) {
-			if there.Load() {
-				return answer(r)
+			if up.Load() {
+				return provider(r)
 			}
-			return nil, errDown
+			return nil, errProviderFailed
 		})
 		returned := make(chan struct{})
 		go func() { client.Prepare(t.Context()); close(returned) }()
 		time.Sleep(10 * time.Minute)
-		if got := client.End(); got != "" {
-			t.Errorf("without a provider, a logout leads to %q", got)
+		if got := client.LogoutURL(); got != "" {
+			t.Errorf("without a provider, a logout redirects to %q, want none", got)
 		}
-		there.Store(true)
+		up.Store(true)
 		time.Sleep(2 * time.Minute)
-		if got := client.End(); !strings.HasPrefix(got, "https://login.example/logout?") {
-			t.Errorf("a logout leads to %q", got)
+		if got := client.LogoutURL(); !strings.HasPrefix(got, "https://login.example/logout?") {
+			t.Errorf("a logout redirects to %q, want the provider", got)
 		}
 		<-returned
 
 		ctx, cancel := context.WithCancel(t.Context())
-		client = newClient(t, issuer, func(*http.Request) (*http.Response, error) { return nil, errDown })
+		client = newClient(t, issuer, func(*http.Request) (*http.Response, error) { return nil, errProviderFailed })
 		time.AfterFunc(time.Hour, cancel)
 		client.Prepare(ctx) // returns
 	})

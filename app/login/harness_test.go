@@ -30,7 +30,7 @@ type fleet struct {
 	next    int
 }
 
-// newFleet starts servers of a store, "token" or "memory", that send visitors to the issuer.
+// newFleet starts servers with a store, "token" or "memory", and a login at the issuer.
 func newFleet(t *testing.T, store, issuer string) *fleet {
 	t.Helper()
 	f := &fleet{log: &strings.Builder{}}
@@ -68,52 +68,52 @@ func newFleet(t *testing.T, store, issuer string) *fleet {
 	return f
 }
 
-// A visitor is a client whose requests go to the fleet's servers in turn.
-type visitor struct {
+// A client keeps cookies and sends its requests to the fleet's servers in turn.
+type client struct {
 	*sessiontest.Client
 	t     *testing.T
 	fleet *fleet
 }
 
-func (f *fleet) visitor(t *testing.T) *visitor { return &visitor{sessiontest.NewClient(), t, f} }
+func (f *fleet) client(t *testing.T) *client { return &client{sessiontest.NewClient(), t, f} }
 
-type answer sessiontest.Response
+type response sessiontest.Response
 
-func (v *visitor) do(method, path string, headers ...string) answer {
-	v.t.Helper()
-	server := v.fleet.servers[v.fleet.next%len(v.fleet.servers)]
-	v.fleet.next++
-	response, err := v.Do(v.t.Context(), method, server+path, "", headers...)
+func (c *client) do(method, path string, headers ...string) response {
+	c.t.Helper()
+	server := c.fleet.servers[c.fleet.next%len(c.fleet.servers)]
+	c.fleet.next++
+	got, err := c.Do(c.t.Context(), method, server+path, "", headers...)
 	if err != nil {
-		v.t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	return answer(response)
+	return response(got)
 }
 
-func (a answer) expect(t *testing.T, status int, text string) answer {
+func (r response) expect(t *testing.T, status int, text string) response {
 	t.Helper()
-	if a.StatusCode != status || !strings.Contains(a.Body, text) {
-		t.Errorf("%s %s: %s, want %d with %q\n%s", a.Request.Method, a.Request.URL, a.Status, status, text, a.Body)
+	if r.StatusCode != status || !strings.Contains(r.Body, text) {
+		t.Errorf("%s %s: %s, want %d with %q\n%s", r.Request.Method, r.Request.URL, r.Status, status, text, r.Body)
 	}
-	return a
+	return r
 }
 
-// begin returns where a login leads.
-func (v *visitor) begin() string {
-	v.t.Helper()
-	return v.do(http.MethodPost, "/login").expect(v.t, http.StatusSeeOther, "").Header.Get("Location")
+// begin begins a login and returns the address that it redirects to.
+func (c *client) begin() string {
+	c.t.Helper()
+	return c.do(http.MethodPost, "/login").expect(c.t, http.StatusSeeOther, "").Header.Get("Location")
 }
 
-// user is who is logged in.
-func (v *visitor) user() string {
-	v.t.Helper()
+// user returns the user who is logged in.
+func (c *client) user() string {
+	c.t.Helper()
 	var state struct {
 		Authenticated bool
 		User          string
 	}
-	a := v.do(http.MethodGet, "/api/session").expect(v.t, http.StatusOK, "")
-	if err := json.Unmarshal([]byte(a.Body), &state); err != nil || state.Authenticated != (state.User != "") {
-		v.t.Errorf("%v: %s", err, a.Body)
+	r := c.do(http.MethodGet, "/api/session").expect(c.t, http.StatusOK, "")
+	if err := json.Unmarshal([]byte(r.Body), &state); err != nil || state.Authenticated != (state.User != "") {
+		c.t.Errorf("%v: %s", err, r.Body)
 	}
 	return state.User
 }

@@ -1,11 +1,12 @@
-// Package login has an OpenID Connect provider say who visitors are, so that the application keeps no passwords: the
-// authorization code flow (RFC 6749, 4.1; OpenID Connect Core 1.0, 3.1) with PKCE (RFC 7636).
+// Package login logs visitors in at an OpenID Connect provider, so that the application stores no passwords. It implements
+// the authorization code flow (RFC 6749, 4.1; OpenID Connect Core 1.0, 3.1) with PKCE (RFC 7636). Client is the entry point:
+// Begin redirects a visitor to the provider, Finish handles the redirect back, and LogoutURL is for logouts.
 //
-// Any server may begin a login and any other finish it. What a login needs between the two (state, nonce and the code
-// verifier) is with its visitor, in a cookie that is sealed like those of package cookie and good for Lifetime. No session
-// is needed for it, so that it is the same with every session store, also with one that can't be written before login.
+// One server may begin a login and another finish it. The visitor's browser holds the state of the login in between (state,
+// nonce and code verifier) in a cookie, encrypted as in package cookie and valid for Lifetime. A login needs no session, so
+// it works the same with every session store, even with one that can't store anything before login.
 //
-// Only logins wait for the provider: while it is down, servers start, sessions are served, and logout works.
+// Only logins wait for the provider. While it is down, servers start, sessions work, and so does logout.
 package login
 
 import (
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -28,42 +30,43 @@ import (
 	"stateless-servers/session/sealing"
 )
 
-// Lifetime is how long a visitor may take at the provider: time for a password that was forgotten, and a second factor.
+// Lifetime bounds the time that a visitor may spend at the provider. It is enough to reset a password and to enter a second
+// factor.
 const Lifetime = 10 * time.Minute
 
-// timeout bounds what one request waits for the provider, tries together.
+// timeout bounds how long one request waits for the provider, including all attempts.
 const timeout = 5 * time.Second
 
-// Options say who the provider is, and what it knows of the application. All but ClientSecret and PlainHTTP are required.
+// Options configure a Client. All but ClientSecret and PlainHTTP are required.
 type Options struct {
-	// Issuer is the provider's issuer identifier, exactly as it writes it: an https:// address, below which
-	// /.well-known/openid-configuration is.
+	// Issuer is the provider's issuer identifier, exactly as in its configuration: an https:// address. The configuration is
+	// at this address followed by /.well-known/openid-configuration.
 	Issuer string
-	// ClientID is the application's id at the provider.
+	// ClientID is the application's client id at the provider.
 	ClientID string
-	// ClientSecret is empty for a public client, for which PKCE stands alone.
+	// ClientSecret is the application's secret at the provider. It is empty for a public client, which uses PKCE only.
 	ClientSecret string
 	// RedirectURL is the address of the application that finishes logins, as registered with the provider.
 	RedirectURL string
-	// Keys seal what visitors bring along. Servers share them.
+	// Keys encrypt the cookie of a login. All servers must have the same keys.
 	Keys sealing.Keys
-	// PlainHTTP is for visitors that come without TLS: the cookie has neither the prefix __Host- nor Secure.
+	// PlainHTTP is for visitors who connect without TLS. The cookie then has neither the prefix __Host- nor Secure.
 	PlainHTTP bool
 }
 
-// A Client logs visitors in. Servers with the same options finish each other's logins. Its methods are safe for
+// A Client logs visitors in. Servers with the same options can finish each other's logins. Its methods are safe for
 // concurrent use. Create one with New.
 type Client struct {
-	options  Options
-	home     string // where the provider leads visitors back to who logged out
-	codec    session.Codec
-	http     *http.Client
-	keys     *http.Client // for the provider's keys
-	asking   singleflight.Group
-	provider provider
+	options       Options
+	home          string // where the provider redirects visitors after a logout
+	codec         session.Codec
+	http          *http.Client
+	keys          *http.Client // for requests for the provider's keys
+	discovery     singleflight.Group
+	configuration atomic.Pointer[configuration] // nil until the provider first responded
 }
 
-// New returns a Client, or an error that says which option is not allowed.
+// New returns a Client. The error names the option that isn't allowed.
 func New(options Options) (*Client, error) {
 	redirect, err := url.Parse(options.RedirectURL)
 	if err != nil {
@@ -74,24 +77,25 @@ func New(options Options) (*Client, error) {
 		return nil, fmt.Errorf("login option Keys: %w", err)
 	}
 	c := &Client{options: options, codec: codec, home: redirect.ResolveReference(&url.URL{Path: "/"}).String()}
-	c.use(http.DefaultTransport)
+	c.setTransport(http.DefaultTransport)
 	return c, nil
 }
 
-// use has requests to the provider go through next.
-func (c *Client) use(next http.RoundTripper) {
-	bounded := transport{next}
-	c.http = &http.Client{Timeout: tryTimeout, Transport: bounded, CheckRedirect: follow}
+// setTransport makes requests to the provider use next.
+func (c *Client) setTransport(next http.RoundTripper) {
+	base := transport{next}
+	c.http = &http.Client{Timeout: attemptTimeout, Transport: base, CheckRedirect: refuseRedirect}
 	c.keys = &http.Client{
-		Timeout: tryTimeout, CheckRedirect: follow,
-		Transport: limited{bounded, rate.NewLimiter(rate.Every(keysPause), keysBurst)},
+		Timeout: attemptTimeout, CheckRedirect: refuseRedirect,
+		Transport: rateLimited{base, rate.NewLimiter(rate.Every(keyRequestInterval), keyRequestBurst)},
 	}
 }
 
-// follow follows no redirect: one of a request for a token would take the code, the verifier and the secret elsewhere.
-func follow(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+// refuseRedirect follows no redirect: one of a request for a token would take the code, the verifier and the secret elsewhere.
+func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// Begin begins a login and returns where the visitor goes for it. An error is that the provider doesn't answer.
+// Begin begins a login, sets its cookie, and returns the provider's address to which the visitor must be redirected. It
+// returns an error if the provider doesn't respond.
 func (c *Client) Begin(w http.ResponseWriter, r *http.Request) (address string, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
@@ -108,10 +112,11 @@ func (c *Client) Begin(w http.ResponseWriter, r *http.Request) (address string, 
 	return c.oauth2(p).AuthCodeURL(f.state, oidc.Nonce(f.nonce), oauth2.S256ChallengeOption(f.verifier)), nil
 }
 
-// End returns where a visitor goes who has logged out of the application, to log out of the provider: "" where it has no
-// such place, or hasn't said yet. It asks the provider nothing.
-func (c *Client) End() (address string) {
-	p := c.provider.Load()
+// LogoutURL returns the provider's address to which a visitor who has logged out of the application must be redirected, to
+// log out of the provider too. It returns "" if the provider has none, or if its configuration isn't known yet. LogoutURL
+// sends no request.
+func (c *Client) LogoutURL() (address string) {
+	p := c.configuration.Load()
 	if p == nil || p.EndSession == "" {
 		return ""
 	}
@@ -127,7 +132,7 @@ func (c *Client) End() (address string) {
 	return end.String()
 }
 
-func (c *Client) oauth2(p *discovered) *oauth2.Config {
+func (c *Client) oauth2(p *configuration) *oauth2.Config {
 	endpoint := p.Endpoint()
 	endpoint.AuthStyle = p.authStyle(c.options.ClientSecret)
 	return &oauth2.Config{
@@ -136,7 +141,7 @@ func (c *Client) oauth2(p *discovered) *oauth2.Config {
 	}
 }
 
-// A flow is what a login needs when it is finished.
+// A flow is the state of a login between Begin and Finish.
 type flow struct{ state, nonce, verifier string }
 
 func (c *Client) seal(f flow) (string, error) {
@@ -151,21 +156,21 @@ func (c *Client) seal(f flow) (string, error) {
 	return value, nil
 }
 
-// flow returns the login that the visitor began and that the answer with this state belongs to. More than one cookie may
-// have the name: without TLS, other sites of the host can plant one.
+// flow returns the visitor's login with the given state parameter. The request may have several cookies of this name,
+// because without TLS other sites on the same host can set one.
 func (c *Client) flow(r *http.Request, state string) (flow, error) {
-	refusal := &Refusal{reason: fmt.Sprintf("No login is under way in this browser, or it took longer than %v. "+
+	refusal := &Refusal{reason: fmt.Sprintf("This browser has no login in progress, or it took longer than %v. "+
 		"Log in again.", Lifetime)}
-	for _, presented := range r.CookiesNamed(c.cookieName()) {
-		_, record, err := c.codec.Decode(presented.Value, time.Now())
+	for _, cookie := range r.CookiesNamed(c.cookieName()) {
+		_, record, err := c.codec.Decode(cookie.Value, time.Now())
 		f := flow{record.Values["state"], record.Values["nonce"], record.Values["verifier"]}
-		if err != nil || f.state == "" || f.nonce == "" || f.verifier == "" { // an answer without a state must match nothing
+		if err != nil || f.state == "" || f.nonce == "" || f.verifier == "" { // an empty state must never match
 			continue
 		}
 		if subtle.ConstantTimeCompare([]byte(state), []byte(f.state)) == 1 {
 			return f, nil
 		}
-		refusal.reason = "This is not the answer to the login that is under way in this browser. Log in again."
+		refusal.reason = "The provider's response belongs to a different login than the one in this browser. Log in again."
 	}
 	return flow{}, refusal
 }
@@ -177,7 +182,8 @@ func (c *Client) cookieName() string {
 	return "__Host-login"
 }
 
-// setCookie is SameSite=Lax: the provider's redirect brings it along, another site's form doesn't.
+// setCookie sets the cookie of a login, or deletes it if lifetime is 0. With SameSite=Lax, browsers send it with the
+// provider's redirect, but not with another site's form.
 func (c *Client) setCookie(w http.ResponseWriter, value string, lifetime time.Duration) {
 	http.SetCookie(w, &http.Cookie{
 		Name: c.cookieName(), Value: value, Path: "/", MaxAge: cmp.Or(int(lifetime/time.Second), -1),

@@ -13,123 +13,123 @@ import (
 	"stateless-servers/session/sealing/sealingtest"
 )
 
-// Each request of a login goes to another server than the one before.
-func TestLoginOverServers(t *testing.T) {
+// The requests of a login go to the servers in turn.
+func TestLoginAcrossServers(t *testing.T) {
 	stores(t, func(t *testing.T, store string) {
 		p := logintest.Start(t, redirect)
 		f := newFleet(t, store, p.Issuer)
-		for range 2 { // with the one server first, then with the other
+		for range 2 { // beginning at either server
 			f.next++
 			p.SendsIssuer = f.next > 1
-			v := f.visitor(t)
-			address := v.begin()
+			c := f.client(t)
+			address := c.begin()
 			query := parse(t, address).Query()
 			if !strings.HasPrefix(address, p.Issuer+"/") || query.Get("code_challenge_method") != "S256" ||
 				query.Get("response_type") != "code" || query.Get("redirect_uri") != redirect {
-				t.Errorf("a login leads to %s", address)
+				t.Errorf("a login redirects to %s, want the provider with an authorization code request", address)
 			}
 			for _, secret := range []string{"state", "nonce", "code_challenge"} {
 				if len(query.Get(secret)) < 22 { // 128 bits in base64
-					t.Errorf("%s is %q", secret, query.Get(secret))
+					t.Errorf("%s is %q, want at least 128 bits", secret, query.Get(secret))
 				}
 			}
-			if _, ok := v.Cookies()["session"]; ok {
-				t.Error("a login that was only begun made a session")
+			if _, ok := c.Cookies()["session"]; ok {
+				t.Error("the begin of a login created a session, want none")
 			}
-			a := v.do(http.MethodGet, p.LogIn(t, address, "ann")).expect(t, http.StatusSeeOther, "")
-			if got := a.Header.Get("Location"); got != "/" {
-				t.Errorf("it leads to %q", got)
+			r := c.do(http.MethodGet, p.LogIn(t, address, "ann")).expect(t, http.StatusSeeOther, "")
+			if got := r.Header.Get("Location"); got != "/" {
+				t.Errorf("a finished login redirects to %q, want /", got)
 			}
-			if _, ok := v.Cookies()["login"]; ok {
-				t.Error("the login's cookie is still there")
+			if _, ok := c.Cookies()["login"]; ok {
+				t.Error("the login's cookie is kept after the login, want it deleted")
 			}
 			for range f.servers {
-				if got := v.user(); got != logintest.Ann {
+				if got := c.user(); got != logintest.Ann {
 					t.Errorf("logged in as %q", got)
 				}
 			}
-			v.do(http.MethodGet, "/").expect(t, http.StatusOK, "Logged in as <b>ann</b>")
+			c.do(http.MethodGet, "/").expect(t, http.StatusOK, "Logged in as <b>ann</b>")
 		}
 	})
 }
 
-// Nobody gets in by the name that they claim.
-func TestAClaimedNameIsNotBelieved(t *testing.T) {
+// A user name in the request doesn't log anybody in.
+func TestUserParameterIsIgnored(t *testing.T) {
 	p := logintest.Start(t, redirect)
-	v := newFleet(t, "memory", p.Issuer).visitor(t)
-	a := v.do(http.MethodPost, "/login?user="+logintest.Ann).expect(t, http.StatusSeeOther, "")
-	if got := parse(t, a.Header.Get("Location")).Host; got != parse(t, p.Issuer).Host {
-		t.Errorf("it leads to %q", got)
+	c := newFleet(t, "memory", p.Issuer).client(t)
+	r := c.do(http.MethodPost, "/login?user="+logintest.Ann).expect(t, http.StatusSeeOther, "")
+	if got := parse(t, r.Header.Get("Location")).Host; got != parse(t, p.Issuer).Host {
+		t.Errorf("it redirects to %q, want the provider", got)
 	}
-	if got := v.user(); got != "" {
+	if got := c.user(); got != "" {
 		t.Errorf("logged in as %q", got)
 	}
-	v.do(http.MethodGet, "/login").expect(t, http.StatusMethodNotAllowed, "")
-	v.do(http.MethodPost, "/login", "Sec-Fetch-Site: cross-site").expect(t, http.StatusForbidden, "another site")
+	c.do(http.MethodGet, "/login").expect(t, http.StatusMethodNotAllowed, "")
+	c.do(http.MethodPost, "/login", "Sec-Fetch-Site: cross-site").expect(t, http.StatusForbidden, "another site")
 }
 
-// What an address asks for is not where a login leads.
+// Parameters and headers of a request don't change where a login or a logout redirects.
 func TestNoOpenRedirect(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "memory", p.Issuer)
 	const evil = "https://evil.example"
 	for _, more := range []string{"&next=" + evil, "&redirect_uri=" + evil, "&return_to=//evil.example"} {
-		v := f.visitor(t)
-		a := v.do(http.MethodPost, "/login?"+more[1:], "Host: evil.example").expect(t, http.StatusSeeOther, "")
-		if got := parse(t, a.Header.Get("Location")).Query().Get("redirect_uri"); got != redirect {
-			t.Errorf("the provider is to lead to %q", got)
+		c := f.client(t)
+		r := c.do(http.MethodPost, "/login?"+more[1:], "Host: evil.example").expect(t, http.StatusSeeOther, "")
+		if got := parse(t, r.Header.Get("Location")).Query().Get("redirect_uri"); got != redirect {
+			t.Errorf("redirect_uri is %q, want %q", got, redirect)
 		}
-		a = v.do(http.MethodGet, p.LogIn(t, a.Header.Get("Location"), "ann")+more).expect(t, http.StatusSeeOther, "")
-		if got := a.Header.Get("Location"); got != "/" {
-			t.Errorf("it leads to %q", got)
+		r = c.do(http.MethodGet, p.LogIn(t, r.Header.Get("Location"), "ann")+more).expect(t, http.StatusSeeOther, "")
+		if got := r.Header.Get("Location"); got != "/" {
+			t.Errorf("the login redirects to %q, want /", got)
 		}
-		a = v.do(http.MethodPost, "/logout?post_logout_redirect_uri="+evil+"&logout_uri="+evil+more, "Host: evil.example",
+		r = c.do(http.MethodPost, "/logout?post_logout_redirect_uri="+evil+"&logout_uri="+evil+more, "Host: evil.example",
 			"X-Forwarded-Host: evil.example").expect(t, http.StatusSeeOther, "")
-		if got := a.Header.Get("Location"); !strings.HasPrefix(got, p.Issuer+"/") || strings.Contains(got, "evil") {
-			t.Errorf("logout leads to %q", got)
+		if got := r.Header.Get("Location"); !strings.HasPrefix(got, p.Issuer+"/") || strings.Contains(got, "evil") {
+			t.Errorf("the logout redirects to %q, want the provider", got)
 		}
 	}
 }
 
-// What was in a session goes with whoever logs in, unless it was somebody else's. The id is new each time.
+// A login keeps the contents of the session, unless another user was logged in. The session id changes each time.
 func TestLoginRenewsTheSession(t *testing.T) {
 	p := logintest.Start(t, redirect)
-	v := newFleet(t, "memory", p.Issuer).visitor(t)
+	c := newFleet(t, "memory", p.Issuer).client(t)
 	visits := func(n int) {
 		t.Helper()
-		v.do(http.MethodGet, "/api/session").expect(t, http.StatusOK, fmt.Sprintf(`"visits":%d,`, n))
+		c.do(http.MethodGet, "/api/session").expect(t, http.StatusOK, fmt.Sprintf(`"visits":%d,`, n))
 	}
-	v.do(http.MethodPost, "/api/visits").expect(t, http.StatusOK, "")
+	c.do(http.MethodPost, "/api/visits").expect(t, http.StatusOK, "")
 	for _, login := range []struct {
 		user   string
 		visits int
 	}{{"ann", 1}, {"ann", 1}, {"bob", 0}} {
-		before := v.Cookies()["session"]
-		v.do(http.MethodGet, p.LogIn(t, v.begin(), login.user)).expect(t, http.StatusSeeOther, "")
+		before := c.Cookies()["session"]
+		c.do(http.MethodGet, p.LogIn(t, c.begin(), login.user)).expect(t, http.StatusSeeOther, "")
 		visits(login.visits)
-		if v.Cookies()["session"] == before {
+		if c.Cookies()["session"] == before {
 			t.Error("the session id is the same after login")
 		}
-		thief := v.fleet.visitor(t)
+		thief := c.fleet.client(t)
 		thief.SetCookie("session", before)
 		if got := thief.user(); got != "" {
-			t.Errorf("the session before the login is %q's", got)
+			t.Errorf("the session id from before the login is logged in as %q, want nobody", got)
 		}
 	}
-	if got := v.user(); got != logintest.Bob {
+	if got := c.user(); got != logintest.Bob {
 		t.Errorf("logged in as %q", got)
 	}
 }
 
-func TestLogoutLeadsToTheProvider(t *testing.T) {
+func TestLogoutRedirectsToTheProvider(t *testing.T) {
 	stores(t, func(t *testing.T, store string) {
 		p := logintest.Start(t, redirect)
-		v := newFleet(t, store, p.Issuer).visitor(t)
-		v.do(http.MethodPost, "/logout").expect(t, http.StatusOK, "") // of nobody
-		v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
-		address := v.do(http.MethodPost, "/logout").expect(t, http.StatusSeeOther, "").Header.Get("Location")
-		if v.Cookies()["session"] != "" || v.user() != "" {
-			t.Error("the session is still there")
+		c := newFleet(t, store, p.Issuer).client(t)
+		c.do(http.MethodPost, "/logout").expect(t, http.StatusOK, "") // nobody is logged in
+		c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+		address := c.do(http.MethodPost, "/logout").expect(t, http.StatusSeeOther, "").Header.Get("Location")
+		if c.Cookies()["session"] != "" || c.user() != "" {
+			t.Error("the session is alive after logout")
 		}
 		response, err := http.DefaultTransport.RoundTrip(httptest.NewRequest(http.MethodGet, address, nil))
 		if err != nil {
@@ -137,77 +137,77 @@ func TestLogoutLeadsToTheProvider(t *testing.T) {
 		}
 		response.Body.Close()
 		if got := response.Header.Get("Location"); got != "http://lab.example/" {
-			t.Errorf("the provider leads back to %q: %s", got, response.Status)
+			t.Errorf("the provider redirects to %q (%s), want http://lab.example/", got, response.Status)
 		}
 	})
 }
 
-// Browsers hold redirects after a form to form-action, which names no provider.
-func TestFormsAreLedByAPage(t *testing.T) {
+// Browsers apply form-action to redirects after a form, and it doesn't list the provider. So a form gets a page that refreshes.
+func TestFormsGetAPageThatRefreshes(t *testing.T) {
 	p := logintest.Start(t, redirect)
-	v := newFleet(t, "memory", p.Issuer).visitor(t)
-	a := v.do(http.MethodPost, "/login", "Accept: text/html").expect(t, http.StatusOK, "Going on to the login provider")
-	address, ok := strings.CutPrefix(a.Header.Get("Refresh"), "0; url=")
+	c := newFleet(t, "memory", p.Issuer).client(t)
+	r := c.do(http.MethodPost, "/login", "Accept: text/html").expect(t, http.StatusOK, "Continue to the login provider")
+	address, ok := strings.CutPrefix(r.Header.Get("Refresh"), "0; url=")
 	if !ok || !strings.HasPrefix(address, p.Issuer) {
-		t.Fatalf("Refresh is %q", a.Header.Get("Refresh"))
+		t.Fatalf("Refresh is %q, want the provider's address", r.Header.Get("Refresh"))
 	}
-	if got := a.Header.Get("Content-Security-Policy"); !strings.Contains(got, "form-action 'self';") {
+	if got := r.Header.Get("Content-Security-Policy"); !strings.Contains(got, "form-action 'self';") {
 		t.Errorf("the policy is %q", got)
 	}
-	v.do(http.MethodGet, p.LogIn(t, address, "ann")).expect(t, http.StatusSeeOther, "")
-	if got := v.user(); got != logintest.Ann {
+	c.do(http.MethodGet, p.LogIn(t, address, "ann")).expect(t, http.StatusSeeOther, "")
+	if got := c.user(); got != logintest.Ann {
 		t.Errorf("logged in as %q", got)
 	}
 }
 
-// A provider that is down holds up logins alone, and only while it is down.
-func TestAProviderThatIsDownHoldsUpLoginAlone(t *testing.T) {
+// An outage of the provider affects logins only.
+func TestProviderOutageAffectsOnlyLogins(t *testing.T) {
 	p := logintest.Start(t, redirect)
-	p.Down(true)
+	p.SetDown(true)
 	f := newFleet(t, "memory", p.Issuer)
-	v := f.visitor(t)
+	c := f.client(t)
 	for _, path := range []string{"/", "/api/session", "/healthz", "/readyz"} {
-		v.do(http.MethodGet, path).expect(t, http.StatusOK, "")
+		c.do(http.MethodGet, path).expect(t, http.StatusOK, "")
 	}
-	v.do(http.MethodPost, "/api/visits").expect(t, http.StatusOK, `"visits":1`)
-	down := func(a answer) {
+	c.do(http.MethodPost, "/api/visits").expect(t, http.StatusOK, `"visits":1`)
+	down := func(r response) {
 		t.Helper()
-		a.expect(t, http.StatusServiceUnavailable, "The login provider doesn&#39;t answer")
-		if a.Header.Get("Retry-After") == "" {
-			t.Error("there is no Retry-After")
+		r.expect(t, http.StatusServiceUnavailable, "The login provider doesn&#39;t answer")
+		if r.Header.Get("Retry-After") == "" {
+			t.Error("the response lacks Retry-After")
 		}
 	}
-	down(v.do(http.MethodPost, "/login"))
+	down(c.do(http.MethodPost, "/login"))
 
-	p.Down(false)
-	for range f.servers { // each learns what the provider is
-		f.visitor(t).begin()
+	p.SetDown(false)
+	for range f.servers { // each gets the provider's configuration
+		f.client(t).begin()
 	}
-	callback := p.LogIn(t, v.begin(), "ann")
-	p.Down(true)
-	down(v.do(http.MethodGet, callback)) // for a token
-	p.Down(false)
-	p.Token = func(token string) string { p.Down(true); return token }
-	down(v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann"))) // for the keys
-	if got := v.user(); got != "" {
+	callback := p.LogIn(t, c.begin(), "ann")
+	p.SetDown(true)
+	down(c.do(http.MethodGet, callback)) // for a token
+	p.SetDown(false)
+	p.EditToken = func(token string) string { p.SetDown(true); return token }
+	down(c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann"))) // for the keys
+	if got := c.user(); got != "" {
 		t.Errorf("logged in as %q", got)
 	}
 
-	p.Down(false)
-	p.Token = nil
-	v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
-	p.Down(true)
-	f.visitor(t).begin() // leads to where the provider was last
-	if got := v.user(); got != logintest.Ann {
+	p.SetDown(false)
+	p.EditToken = nil
+	c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+	p.SetDown(true)
+	f.client(t).begin() // uses the known configuration
+	if got := c.user(); got != logintest.Ann {
 		t.Errorf("logged in as %q", got)
 	}
-	v.do(http.MethodPost, "/logout")
-	if got := v.user(); got != "" {
-		t.Errorf("still logged in as %q", got)
+	c.do(http.MethodPost, "/logout")
+	if got := c.user(); got != "" {
+		t.Errorf("logged in as %q after logout, want nobody", got)
 	}
 }
 
-// A client that has a secret logs nobody in without it.
+// A client with a secret logs nobody in without it.
 func TestClientSecret(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	for secret, want := range map[string]string{logintest.ClientSecret: logintest.Ann, "another": "", "": ""} {
@@ -230,25 +230,25 @@ func TestClientSecret(t *testing.T) {
 			t.Errorf("with the secret %q: %q, %v", secret, subject, err)
 		}
 		if err != nil && (strings.Contains(address, "another") || strings.Contains(err.Error(), "another")) {
-			t.Errorf("the secret is told: %s, %v", address, err)
+			t.Errorf("the address or the error contains the secret: %s, %v", address, err)
 		}
 	}
 }
 
-func TestKeysOfTheProviderRotate(t *testing.T) {
+func TestProviderRotatesItsKeys(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
 	for range 3 {
 		for range f.servers {
-			v := f.visitor(t)
-			v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
-			f.next++ // the other one finishes next time
+			c := f.client(t)
+			c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+			f.next++ // next time the other server finishes
 		}
 		p.RotateKey()
 	}
 }
 
-func TestTheCookieOfALogin(t *testing.T) {
+func TestLoginCookie(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	client, err := login.New(login.Options{
 		Issuer: p.Issuer, ClientID: logintest.ClientID, RedirectURL: redirect, Keys: sealingtest.Keys(t, "a"),
@@ -267,9 +267,9 @@ func TestTheCookieOfALogin(t *testing.T) {
 		t.Errorf("the cookie is %v", cookie)
 	}
 	query := parse(t, address).Query()
-	for _, secret := range []string{"state", "nonce", "code_challenge"} { // shorter ones are in the ciphertext by chance
+	for _, secret := range []string{"state", "nonce", "code_challenge"} { // shorter values could be in the ciphertext by chance
 		if strings.Contains(cookie.Value, query.Get(secret)) {
-			t.Errorf("the cookie shows %s", secret)
+			t.Errorf("the cookie contains %s in plain text", secret)
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -20,36 +19,33 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limits on reading a provider's configuration. If nobody answers, all tries together end well before timeout.
+// Limits on reading the provider's configuration. If the provider doesn't respond, all attempts together end before timeout.
 const (
-	tryTimeout = 2 * time.Second
-	tries      = 3
-	firstPause = 200 * time.Millisecond // doubled after each try
-	// freshness is how long a configuration is used before the provider is asked for it again. The old one is used until
-	// the provider has answered.
-	freshness = time.Hour
-	// preparePause is between the attempts of Prepare.
-	preparePause = time.Minute
-	// maxAnswer bounds an answer, in bytes.
-	maxAnswer = 1 << 20
+	attemptTimeout = 2 * time.Second
+	maxAttempts    = 3
+	firstBackoff   = 200 * time.Millisecond // doubled after each attempt
+	// configurationTTL is the age at which the configuration is requested again. The old one stays in use until the provider
+	// has responded.
+	configurationTTL = time.Hour
+	// prepareInterval is the pause between the attempts of Prepare.
+	prepareInterval = time.Minute
+	// maxResponse bounds the body of a response, in bytes.
+	maxResponse = 1 << 20
 )
 
-// Keys may be asked for keysBurst times at once and then once in keysPause, so that tokens that name keys which don't
-// exist don't pass a flood of logins on to the provider.
+// Servers send at most keyRequestBurst requests for the provider's keys at once, and then one per keyRequestInterval. So a
+// flood of tokens with unknown keys doesn't become a flood of requests to the provider.
 const (
-	keysBurst = 10
-	keysPause = 10 * time.Second
+	keyRequestBurst    = 10
+	keyRequestInterval = 10 * time.Second
 )
 
-// maxSignature bounds a signature, in bytes: one by an RSA key of 8192 bits. Verifying with a key of 1 MB would take hours.
-const maxSignature = 1024
+// maxSignatureBytes is the size of a signature by an RSA key of 8192 bits. Verification with a key of 1 MB would take hours.
+const maxSignatureBytes = 1024
 
-// provider is the provider's configuration; nil until the provider first answered.
-type provider = atomic.Pointer[discovered]
-
-// discovered is a provider's configuration (OpenID Connect Discovery 1.0, 3) and its keys. The keys are asked for when a
-// token names one that isn't known, so that the provider may change them at any time.
-type discovered struct {
+// A configuration is the provider's configuration (OpenID Connect Discovery 1.0, 3) and its keys. The keys are requested
+// when a token has an unknown key, so the provider may change them at any time.
+type configuration struct {
 	*oidc.Provider
 	keys oidc.KeySet
 	at   time.Time
@@ -60,63 +56,65 @@ type discovered struct {
 	Keys        string   `json:"jwks_uri"`
 }
 
-// Prepare asks the provider for its configuration, every minute until it answers or ctx ends. Without it, a logout that
-// comes before any login of this server doesn't lead to the provider.
+// Prepare requests the provider's configuration, every minute until the provider responds or ctx ends. Without it, LogoutURL
+// returns "" until the first login on this server.
 func (c *Client) Prepare(ctx context.Context) {
 	for {
 		if _, err := c.discover(ctx); err == nil {
 			return
 		}
 		select {
-		case <-time.After(preparePause):
+		case <-time.After(prepareInterval):
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// discover returns the provider's configuration. It waits for the provider only while none is known: one that isn't fresh
-// is asked for again in the background. Requests at the same time ask once, and wait for at most timeout.
-func (c *Client) discover(ctx context.Context) (*discovered, error) {
-	known := c.provider.Load()
-	if known != nil && time.Since(known.at) < freshness {
+// discover returns the provider's configuration. It waits for the provider, for at most timeout, only if no configuration is
+// known yet. If the known one is older than configurationTTL, discover requests it again in the background. Concurrent calls
+// share one request.
+func (c *Client) discover(ctx context.Context) (*configuration, error) {
+	known := c.configuration.Load()
+	if known != nil && time.Since(known.at) < configurationTTL {
 		return known, nil
 	}
-	answered := c.asking.DoChan("", func() (any, error) {
-		// The answer is for others too: that this client leaves is no reason to stop.
+	done := c.discovery.DoChan("", func() (any, error) {
+		// Other callers share the result, so the request doesn't end with this caller's.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
-		return c.ask(ctx)
+		return c.fetch(ctx)
 	})
 	if known != nil {
 		return known, nil
 	}
-	answer := <-answered
-	if answer.Err != nil {
-		return nil, fmt.Errorf("ask the login provider %s for its configuration: %w", c.options.Issuer, brief(answer.Err))
+	result := <-done
+	if result.Err != nil {
+		return nil, fmt.Errorf("get the configuration of the login provider %s: %w", c.options.Issuer, truncate(result.Err))
 	}
-	return answer.Val.(*discovered), nil
+	return result.Val.(*configuration), nil
 }
 
-func (c *Client) ask(ctx context.Context) (*discovered, error) {
-	for try := 0; ; try++ {
+// fetch requests the provider's configuration, with retries, and keeps it.
+func (c *Client) fetch(ctx context.Context) (*configuration, error) {
+	for attempt := 0; ; attempt++ {
 		found, err := oidc.NewProvider(oidc.ClientContext(ctx, c.http), c.options.Issuer)
 		if err == nil {
-			return c.remember(found)
+			return c.keep(found)
 		}
-		if try+1 == tries {
+		if attempt+1 == maxAttempts {
 			return nil, err
 		}
 		select {
-		case <-time.After(firstPause << try):
+		case <-time.After(firstBackoff << attempt):
 		case <-ctx.Done():
 			return nil, err
 		}
 	}
 }
 
-func (c *Client) remember(found *oidc.Provider) (*discovered, error) {
-	d := &discovered{Provider: found, at: time.Now()}
+func (c *Client) keep(found *oidc.Provider) (*configuration, error) {
+	d := &configuration{Provider: found, at: time.Now()}
 	if err := found.Claims(d); err != nil {
 		return nil, err
 	}
@@ -124,13 +122,13 @@ func (c *Client) remember(found *oidc.Provider) (*discovered, error) {
 		return nil, err
 	}
 	d.keys = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), c.keys), d.Keys)
-	c.provider.Store(d)
+	c.configuration.Store(d)
 	return d, nil
 }
 
-// check returns an error if visitors or secrets would go to an address that isn't a web address, or that lacks TLS. An
-// issuer without TLS, as in tests, may have endpoints without.
-func (d *discovered) check(issuer string) error {
+// check returns an error if an endpoint isn't a web address or lacks TLS, because visitors and secrets are sent there. If the
+// issuer lacks TLS, as in tests, the endpoints may too.
+func (d *configuration) check(issuer string) error {
 	plainHTTP := strings.HasPrefix(issuer, "http://")
 	for name, address := range map[string]string{
 		"authorization_endpoint": d.Endpoint().AuthURL,
@@ -147,9 +145,9 @@ func (d *discovered) check(issuer string) error {
 	return nil
 }
 
-// authStyle is how a client with that secret says at the token endpoint who it is. The default is that of OpenID Connect
-// Discovery 1.0, 3. To try both, as package oauth2 would by itself, could use a code up.
-func (d *discovered) authStyle(secret string) oauth2.AuthStyle {
+// authStyle returns how a client with that secret authenticates at the token endpoint. The default is that of OpenID Connect
+// Discovery 1.0, 3. By default package oauth2 tries both styles, which could invalidate the code.
+func (d *configuration) authStyle(secret string) oauth2.AuthStyle {
 	const basic = "client_secret_basic"
 	methods := d.AuthMethods
 	if len(methods) == 0 {
@@ -161,17 +159,17 @@ func (d *discovered) authStyle(secret string) oauth2.AuthStyle {
 	return oauth2.AuthStyleInParams
 }
 
-// errDown is the cause of every *outage whose provider did answer.
-var errDown = errors.New("the login provider failed")
+// errProviderFailed is the cause of every *outage in which the provider responded.
+var errProviderFailed = errors.New("the login provider failed")
 
-// An outage is the error of a provider that didn't answer, or answered that it can't: not that it refused.
+// An outage is the error if the provider didn't respond, or responded that it failed, but not if it refused the request.
 type outage struct{ cause error }
 
 func (o *outage) Error() string { return o.cause.Error() }
 func (o *outage) Unwrap() error { return o.cause }
 
-// transport makes failures of the provider errors. It reads an answer whole, so that one that breaks off, or takes longer
-// than the request may, is a failure too, and one above maxAnswer.
+// transport returns an *outage if the provider fails. It reads the whole response, so that one that is incomplete, too slow
+// or larger than maxResponse counts as a failure too.
 type transport struct{ next http.RoundTripper }
 
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -181,39 +179,40 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode >= http.StatusInternalServerError || response.StatusCode == http.StatusTooManyRequests {
-		return nil, &outage{fmt.Errorf("%w: %s", errDown, response.Status)}
+		return nil, &outage{fmt.Errorf("%w: %s", errProviderFailed, response.Status)}
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponse+1))
 	if err != nil {
 		return nil, &outage{err}
 	}
-	if len(body) > maxAnswer {
-		return nil, &outage{fmt.Errorf("%w: it answers more than %d bytes", errDown, maxAnswer)}
+	if len(body) > maxResponse {
+		return nil, &outage{fmt.Errorf("%w: its response has more than %d bytes", errProviderFailed, maxResponse)}
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
 }
 
-// limited refuses requests beyond a rate.
-type limited struct {
+// rateLimited returns an *outage for requests beyond a rate.
+type rateLimited struct {
 	next http.RoundTripper
 	rate *rate.Limiter
 }
 
-func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
+func (l rateLimited) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !l.rate.Allow() {
-		return nil, &outage{fmt.Errorf("its keys were asked for %d times, and %v haven't passed since", keysBurst, keysPause)}
+		return nil, &outage{fmt.Errorf("more than %d requests for its keys; the next is allowed within %v", keyRequestBurst, keyRequestInterval)}
 	}
 	return l.next.RoundTrip(r)
 }
 
-// keys remembers why the provider's keys couldn't be had, which the verifier's error doesn't tell.
-type keys struct {
+// A keySet verifies signatures with the provider's keys. It records an outage in outage, because the verifier's error
+// doesn't wrap it.
+type keySet struct {
 	oidc.KeySet
 	outage error
 }
 
-func (k *keys) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
 	if err := checkSignature(token); err != nil {
 		return nil, err
 	}
@@ -225,7 +224,7 @@ func (k *keys) VerifySignature(ctx context.Context, token string) ([]byte, error
 }
 
 // checkSignature returns an error unless token is in compact form (OpenID Connect Core 1.0, 2) with a signature of at most
-// maxSignature bytes. Keys of another size than the signature's are refused before any arithmetic.
+// maxSignatureBytes. That also bounds the key, because verification first compares the sizes of key and signature.
 func checkSignature(token string) error {
 	var accepted []jose.SignatureAlgorithm
 	for _, algorithm := range algorithms() {
@@ -235,14 +234,14 @@ func checkSignature(token string) error {
 	if err != nil {
 		return err
 	}
-	if n := len(signed.Signatures[0].Signature); n > maxSignature {
-		return fmt.Errorf("the signature has %d bytes, allowed are %d", n, maxSignature)
+	if n := len(signed.Signatures[0].Signature); n > maxSignatureBytes {
+		return fmt.Errorf("the signature has %d bytes, allowed are %d", n, maxSignatureBytes)
 	}
 	return nil
 }
 
-// brief bounds the text of an error, which may quote a whole answer.
-func brief(err error) error {
+// truncate bounds the text of an error, which may quote a whole response.
+func truncate(err error) error {
 	const most = 500 // bytes
 	if text := err.Error(); len(text) > most {
 		return errors.New(strings.ToValidUTF8(text[:most], "") + "…")

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/oauth2"
 )
 
-func TestHowAClientSaysWhoItIs(t *testing.T) {
+func TestAuthStyle(t *testing.T) {
 	const header, params = oauth2.AuthStyleInHeader, oauth2.AuthStyleInParams
 	for _, test := range []struct {
 		secret  string
@@ -19,7 +19,7 @@ func TestHowAClientSaysWhoItIs(t *testing.T) {
 		{"s", []string{"client_secret_post", "client_secret_basic"}, header},
 		{"s", []string{"client_secret_post"}, params},
 	} {
-		if got := (&discovered{AuthMethods: test.methods}).authStyle(test.secret); got != test.want {
+		if got := (&configuration{AuthMethods: test.methods}).authStyle(test.secret); got != test.want {
 			t.Errorf("secret %q, %v: got %v, want %v", test.secret, test.methods, got, test.want)
 		}
 	}

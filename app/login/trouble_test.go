@@ -13,8 +13,8 @@ import (
 	"stateless-servers/app/login/logintest"
 )
 
-// Clocks differ by a minute, not by ten.
-func TestClocksOfTheProvider(t *testing.T) {
+// A clock skew of a minute is accepted, and one of ten minutes refused.
+func TestClockSkew(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
 	in := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
@@ -30,42 +30,42 @@ func TestClocksOfTheProvider(t *testing.T) {
 		{"expired a minute ago", map[string]time.Duration{"exp": -minute}, false},
 		{"valid in a minute", map[string]time.Duration{"nbf": minute}, false},
 		{"issued in a minute", map[string]time.Duration{"iat": minute}, false},
-		// Microsoft Entra ID dates its tokens back by five minutes.
-		{"dated back by five minutes and a minute slow", map[string]time.Duration{"iat": -6 * minute, "nbf": -6 * minute}, false},
+		// Microsoft Entra ID sets the issue time of tokens five minutes back.
+		{"issued five minutes ago and a minute slow", map[string]time.Duration{"iat": -6 * minute, "nbf": -6 * minute}, false},
 		{"ten minutes slow", map[string]time.Duration{"iat": -10 * minute, "nbf": -10 * minute, "exp": 50 * minute}, true},
 		{"ten minutes fast", map[string]time.Duration{"iat": 10 * minute, "nbf": 10 * minute, "exp": 70 * minute}, true},
 		{"expired ten minutes ago", map[string]time.Duration{"exp": -10 * minute}, true},
 		{"valid in ten minutes", map[string]time.Duration{"nbf": 10 * minute}, true},
 		{"issued in ten minutes", map[string]time.Duration{"iat": 10 * minute}, true},
 		{"issued ten minutes ago", map[string]time.Duration{"iat": -10 * minute}, true},
-		{"issued ages from now", map[string]time.Duration{"iat": 280 * 365 * 24 * time.Hour}, true},
+		{"issued in 280 years", map[string]time.Duration{"iat": 280 * 365 * 24 * time.Hour}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p.Claims = func(claims map[string]any) {
+			p.EditClaims = func(claims map[string]any) {
 				for name, d := range test.claims {
 					claims[name] = in(d)
 				}
 			}
-			status, user, v := http.StatusSeeOther, logintest.Ann, f.visitor(t)
+			status, user, c := http.StatusSeeOther, logintest.Ann, f.client(t)
 			if test.refused {
 				status, user = http.StatusForbidden, ""
 			}
-			v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, status, "")
-			if got := v.user(); got != user {
+			c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, status, "")
+			if got := c.user(); got != user {
 				t.Errorf("logged in as %q", got)
 			}
 		})
 	}
 	for _, claim := range []string{"iat", "exp"} {
 		t.Run("without "+claim, func(t *testing.T) {
-			p.Claims = func(claims map[string]any) { delete(claims, claim) }
-			v := f.visitor(t)
-			v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusForbidden, "")
+			p.EditClaims = func(claims map[string]any) { delete(claims, claim) }
+			c := f.client(t)
+			c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusForbidden, "")
 		})
 	}
 }
 
-// The page shows the provider's name for a visitor if it is one that can be seen, and else the subject.
+// The page shows the user's name from the provider if it is printable, and otherwise the subject.
 func TestNamesFromTheProvider(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "memory", p.Issuer)
@@ -86,28 +86,28 @@ func TestNamesFromTheProvider(t *testing.T) {
 		strings.Repeat("\U0001f600", 64):   strings.Repeat("\U0001f600", 64),
 		strings.Repeat("a", 64) + "\u0301": logintest.Ann,
 	} {
-		p.Claims = func(claims map[string]any) { claims["preferred_username"] = name }
-		v := f.visitor(t)
-		v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
-		a := v.do(http.MethodGet, "/").expect(t, http.StatusOK, "Logged in as <b>"+want+"</b>")
-		if strings.Contains(a.Body, "<script>alert") || len(a.Body) > 50_000 {
-			t.Errorf("%.40q: the page has %d bytes\n%.3000s", name, len(a.Body), a.Body)
+		p.EditClaims = func(claims map[string]any) { claims["preferred_username"] = name }
+		c := f.client(t)
+		c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+		r := c.do(http.MethodGet, "/").expect(t, http.StatusOK, "Logged in as <b>"+want+"</b>")
+		if strings.Contains(r.Body, "<script>alert") || len(r.Body) > 50_000 {
+			t.Errorf("%.40q: the page has %d bytes\n%.3000s", name, len(r.Body), r.Body)
 		}
 	}
 }
 
-// However a provider fails to answer, the login gets 503. When it answers again, the same login goes on, unless its code was
-// used.
-func TestAProviderThatFailsHalfway(t *testing.T) {
+// If the provider fails during a login, in any way, the login gets a 503. When the provider works again, the same login
+// finishes, unless its code was used.
+func TestProviderFailsDuringLogin(t *testing.T) {
 	slow := map[string]http.HandlerFunc{
 		"hangs": func(_ http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body) // or the server doesn't see that the client leaves
+			io.Copy(io.Discard, r.Body) // otherwise the server doesn't notice that the client disconnects
 			<-r.Context().Done()
 		},
-		"answers a byte at a time": func(w http.ResponseWriter, r *http.Request) {
+		"responds a byte at a time": func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
 			w.Header().Set("Content-Type", "application/json")
-			for range 1000 { // the server ends it long before
+			for range 1000 { // the client gives up long before
 				io.WriteString(w, " ")
 				http.NewResponseController(w).Flush()
 				select {
@@ -128,7 +128,7 @@ func TestAProviderThatFailsHalfway(t *testing.T) {
 			io.WriteString(w, strings.Repeat(" ", 2<<20))
 			io.WriteString(w, `{"keys":[],"access_token":"a","token_type":"Bearer"}`)
 		},
-		"unpacks without end": func(w http.ResponseWriter, _ *http.Request) {
+		"is a gzip bomb": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			packed := gzip.NewWriter(w)
 			io.WriteString(packed, strings.Repeat(" ", 2<<20))
@@ -140,20 +140,20 @@ func TestAProviderThatFailsHalfway(t *testing.T) {
 	test := func(t *testing.T, p *logintest.Provider, path string, fails http.HandlerFunc) {
 		t.Helper()
 		f := newFleet(t, "token", p.Issuer)
-		v := f.visitor(t)
-		callback := p.LogIn(t, v.begin(), "ann")
-		p.Replace(path, fails)
-		a := v.do(http.MethodGet, callback).expect(t, http.StatusServiceUnavailable, "The login provider doesn&#39;t answer")
-		if a.Header.Get("Retry-After") == "" || v.Cookies()["session"] != "" || len(f.log.String()) > 2000 {
-			t.Errorf("the answer has %v, the visitor %v, the log is %.3000s", a.Header, v.Cookies(), f.log)
+		c := f.client(t)
+		callback := p.LogIn(t, c.begin(), "ann")
+		p.Handle(path, fails)
+		r := c.do(http.MethodGet, callback).expect(t, http.StatusServiceUnavailable, "The login provider doesn&#39;t answer")
+		if r.Header.Get("Retry-After") == "" || c.Cookies()["session"] != "" || len(f.log.String()) > 2000 {
+			t.Errorf("the answer has %v, the visitor %v, the log is %.3000s", r.Header, c.Cookies(), f.log)
 		}
-		p.Replace(path, nil)
+		p.Handle(path, nil)
 		status, user := http.StatusSeeOther, logintest.Ann
-		if path == logintest.KeysPath { // which are asked for when the code was used
+		if path == logintest.KeysPath { // requested after the code was used
 			status, user = http.StatusForbidden, ""
 		}
-		v.do(http.MethodGet, callback).expect(t, status, "")
-		if got := v.user(); got != user {
+		c.do(http.MethodGet, callback).expect(t, status, "")
+		if got := c.user(); got != user {
 			t.Errorf("logged in as %q", got)
 		}
 	}
@@ -171,21 +171,21 @@ func TestAProviderThatFailsHalfway(t *testing.T) {
 	}
 }
 
-// Tokens that name keys that don't exist don't make servers ask for keys without bound, nor hold up other logins.
+// Tokens with unknown keys cause only a bounded number of requests for keys, and don't affect other logins.
 func TestUnknownKeys(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
-	login := func() answer {
+	login := func() response {
 		t.Helper()
-		v := f.visitor(t)
+		c := f.client(t)
 		f.next = 0
-		callback := p.LogIn(t, v.begin(), "ann")
+		callback := p.LogIn(t, c.begin(), "ann")
 		f.next = 0 // the same server
-		return v.do(http.MethodGet, callback)
+		return c.do(http.MethodGet, callback)
 	}
 	login().expect(t, http.StatusSeeOther, "")
 	other, n := logintest.Start(t, redirect), 0
-	p.Token = func(string) string {
+	p.EditToken = func(string) string {
 		n++
 		return other.Sign(map[string]any{"iss": p.Issuer, "n": n})
 	}
@@ -196,28 +196,28 @@ func TestUnknownKeys(t *testing.T) {
 			a.expect(t, http.StatusForbidden, "")
 		}
 	}
-	most := 12 + int64(time.Since(begun)/(10*time.Second))
-	if got := p.KeyRequests.Load(); got < 2 || got > most {
-		t.Errorf("%d logins asked for keys %d times, want 2 to %d", logins, got, most)
+	limit := 12 + int64(time.Since(begun)/(10*time.Second))
+	if got := p.KeyRequests.Load(); got < 2 || got > limit {
+		t.Errorf("%d logins caused %d requests for keys, want 2 to %d", logins, got, limit)
 	}
-	p.Token = nil
+	p.EditToken = nil
 	login().expect(t, http.StatusSeeOther, "")
 }
 
-// Callbacks of one login at the same time log in its user, and nobody else.
+// Concurrent redirects of one login log in its user only.
 func TestParallelCallbacks(t *testing.T) {
 	stores(t, func(t *testing.T, store string) {
 		p := logintest.Start(t, redirect)
 		f := newFleet(t, store, p.Issuer)
-		v := f.visitor(t)
-		callback := p.LogIn(t, v.begin(), "ann")
-		var answers [8]answer
-		var visitors [8]*visitor
+		c := f.client(t)
+		callback := p.LogIn(t, c.begin(), "ann")
+		var answers [8]response
+		var visitors [8]*client
 		var all sync.WaitGroup
 		for i := range answers {
 			server := &fleet{servers: [2]string{f.servers[i%2], f.servers[i%2]}}
-			visitors[i] = server.visitor(t)
-			visitors[i].SetCookie("login", v.Cookies()["login"])
+			visitors[i] = server.client(t)
+			visitors[i].SetCookie("login", c.Cookies()["login"])
 			all.Go(func() { answers[i] = visitors[i].do(http.MethodGet, callback) })
 		}
 		all.Wait()
@@ -227,7 +227,7 @@ func TestParallelCallbacks(t *testing.T) {
 			switch a.StatusCode {
 			case http.StatusSeeOther:
 				finished, want = finished+1, logintest.Ann
-			case http.StatusForbidden: // the code was used
+			case http.StatusForbidden: // another request used the code
 			default:
 				a.expect(t, http.StatusForbidden, "")
 			}
@@ -236,51 +236,51 @@ func TestParallelCallbacks(t *testing.T) {
 			}
 		}
 		if finished == 0 {
-			t.Error("none of them logged in")
+			t.Error("none of the requests logged in, want at least one")
 		}
-		f.visitor(t).do(http.MethodGet, callback).expect(t, http.StatusForbidden, "")
+		f.client(t).do(http.MethodGet, callback).expect(t, http.StatusForbidden, "")
 	})
 }
 
-// A cookie that another site of the host planted doesn't stand in the way of the server's own.
-func TestAPlantedCookieOfALogin(t *testing.T) {
+// A second login cookie, which another site on the same host set, doesn't prevent a login.
+func TestSecondLoginCookie(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
-	attacker := f.visitor(t)
+	attacker := f.client(t)
 	attacker.begin()
 	for _, planted := range []string{"", "x", "AAAA", attacker.Cookies()["login"]} {
-		v := f.visitor(t)
-		callback := p.LogIn(t, v.begin(), "ann")
-		v.do(http.MethodGet, callback, "Cookie: login="+planted).expect(t, http.StatusSeeOther, "")
-		if got := v.user(); got != logintest.Ann {
+		c := f.client(t)
+		callback := p.LogIn(t, c.begin(), "ann")
+		c.do(http.MethodGet, callback, "Cookie: login="+planted).expect(t, http.StatusSeeOther, "")
+		if got := c.user(); got != logintest.Ann {
 			t.Errorf("%.10q: logged in as %q", planted, got)
 		}
 	}
 }
 
-// Logout ends the session and asks the provider nothing, whether the server knows it or not.
-func TestLogoutAsksNothing(t *testing.T) {
+// Logout ends the session and sends no request to the provider, whether or not its configuration is known.
+func TestLogoutSendsNoRequest(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	f := newFleet(t, "token", p.Issuer)
 	for _, known := range []bool{true, false} {
 		t.Run(fmt.Sprintf("known %t", known), func(t *testing.T) {
-			p.Replace(logintest.DiscoveryPath, nil)
-			v := f.visitor(t)
-			v.do(http.MethodGet, p.LogIn(t, v.begin(), "ann")).expect(t, http.StatusSeeOther, "")
+			p.Handle(logintest.DiscoveryPath, nil)
+			c := f.client(t)
+			c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusSeeOther, "")
 			if !known {
-				v.fleet = newFleet(t, "token", p.Issuer) // servers with the same keys, that have just started
+				c.fleet = newFleet(t, "token", p.Issuer) // servers with the same keys, that have just started
 			}
-			p.Replace(logintest.DiscoveryPath, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-			asked := p.Discoveries.Load()
-			a := v.do(http.MethodPost, "/logout")
-			if leads := strings.HasPrefix(a.Header.Get("Location"), p.Issuer); leads != known {
-				t.Errorf("it leads to %q: %s", a.Header.Get("Location"), a.Status)
+			p.Handle(logintest.DiscoveryPath, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			before := p.Discoveries.Load()
+			r := c.do(http.MethodPost, "/logout")
+			if redirects := strings.HasPrefix(r.Header.Get("Location"), p.Issuer); redirects != known {
+				t.Errorf("the logout redirects to %q: %s", r.Header.Get("Location"), r.Status)
 			}
-			if n := p.Discoveries.Load() - asked; n != 0 {
-				t.Errorf("the provider was asked %d times", n)
+			if n := p.Discoveries.Load() - before; n != 0 {
+				t.Errorf("the provider got %d requests, want none", n)
 			}
-			if got := v.user(); got != "" {
-				t.Errorf("still logged in as %q", got)
+			if got := c.user(); got != "" {
+				t.Errorf("logged in as %q after logout, want nobody", got)
 			}
 		})
 	}

@@ -14,10 +14,10 @@ import (
 	"stateless-servers/session"
 )
 
-// maxUser bounds a user's name, in characters.
+// maxUser bounds the length of a user name, in characters.
 const maxUser = 64
 
-// login takes any name: this is a lab, and whoever the visitor claims to be is believed.
+// login logs in any name without a password, because this is a lab.
 func (s *server) login(w http.ResponseWriter, r *http.Request) {
 	value, ok := formValue(w, r, "user")
 	if !ok {
@@ -25,14 +25,14 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	user := strings.TrimSpace(value)
 	if !isName(user) {
-		refuse(w, r, http.StatusUnprocessableEntity, badValue("form field user", value, "1 to 64 printable characters, one of them visible"))
+		writeError(w, r, http.StatusUnprocessableEntity, badValueDetail("form field user", value, "1 to 64 printable characters, one of them visible"))
 		return
 	}
-	s.answerSession(w, r, session.From(r.Context()).Login(r.Context(), user))
+	s.respondWithSession(w, r, session.From(r.Context()).Login(r.Context(), user))
 }
 
-// isName reports whether user is a name that can be seen: 1 to maxUser printable characters of UTF-8, among them a letter,
-// number, punctuation mark or symbol.
+// isName reports whether user is a printable name: 1 to maxUser printable characters in UTF-8, at least one of them a
+// letter, number, punctuation mark or symbol.
 func isName(user string) bool {
 	if !utf8.ValidString(user) || utf8.RuneCountInString(user) > maxUser {
 		return false
@@ -42,22 +42,22 @@ func isName(user string) bool {
 	return !strings.ContainsFunc(user, unprintable) && strings.ContainsFunc(user, visible)
 }
 
-// isBlank reports whether c is a letter or a symbol by Unicode's categories, but has no ink, such as the Hangul filler.
+// isBlank reports whether c is invisible, although Unicode classifies it as a letter or symbol, such as the Hangul filler.
 func isBlank(c rune) bool {
 	const braillePatternBlank, nullNotehead = '\u2800', '\U0001d159'
 	return c == braillePatternBlank || c == nullNotehead || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, c)
 }
 
 func (s *server) logout(w http.ResponseWriter, r *http.Request) {
-	s.endLogin(w, r, session.From(r.Context()).Logout)
+	s.endAndRedirect(w, r, session.From(r.Context()).Logout)
 }
 
 func (s *server) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
-	s.endLogin(w, r, session.From(r.Context()).LogoutEverywhere)
+	s.endAndRedirect(w, r, session.From(r.Context()).LogoutEverywhere)
 }
 
-// answerSession answers with the session after a change of who is logged in, or with why there was none.
-func (s *server) answerSession(w http.ResponseWriter, r *http.Request, err error) {
+// respondWithSession responds with the session after a login or a logout, or with its error.
+func (s *server) respondWithSession(w http.ResponseWriter, r *http.Request, err error) {
 	var state sessionState
 	if err == nil {
 		state, err = s.state(r.Context())
@@ -66,10 +66,10 @@ func (s *server) answerSession(w http.ResponseWriter, r *http.Request, err error
 		s.sessionError(w, r, err)
 		return
 	}
-	s.done(w, r, state)
+	s.respond(w, r, state)
 }
 
-// userSession is one session of a user as GET /api/sessions shows it.
+// userSession is a session of a user in the response of GET /api/sessions.
 type userSession struct {
 	ID        string     `json:"id"`
 	Started   *time.Time `json:"started"`
@@ -86,22 +86,22 @@ func (s *server) getSessions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if user == "" {
-		// RFC 9110 wants a challenge with a 401. There is no registered one for login by a form.
+		// RFC 9110 requires a challenge with a 401. No registered scheme fits a login by a form.
 		w.Header().Set("WWW-Authenticate", `Form action="/login"`)
-		refuse(w, r, http.StatusUnauthorized, "Nobody is logged in. Log in with POST /login.")
+		writeError(w, r, http.StatusUnauthorized, "Nobody is logged in. Log in with POST /login.")
 		return
 	}
 	query := r.URL.Query()
-	limit, ok := listLimit(query)
+	limit, ok := parseListLimit(query)
 	if !ok {
-		refuse(w, r, http.StatusUnprocessableEntity, badValue("query parameter limit", query.Get("limit"),
-			"a whole number from 1 to "+strconv.Itoa(maxListed)))
+		writeError(w, r, http.StatusUnprocessableEntity, badValueDetail("query parameter limit", query.Get("limit"),
+			"a whole number from 1 to "+strconv.Itoa(maxListLimit)))
 		return
 	}
 	list, next, err := listSessions(r.Context(), query.Get("cursor"), limit)
 	if errors.Is(err, session.ErrInvalid) {
-		refuse(w, r, http.StatusUnprocessableEntity, badValue("query parameter cursor", query.Get("cursor"),
-			"the value of next in the answer before"))
+		writeError(w, r, http.StatusUnprocessableEntity, badValueDetail("query parameter cursor", query.Get("cursor"),
+			"the value of next in the previous response"))
 		return
 	}
 	if err != nil {
@@ -114,27 +114,27 @@ func (s *server) getSessions(w http.ResponseWriter, r *http.Request) {
 	}{list, next})
 }
 
-// How many sessions a list shows.
+// The number of sessions in a list.
 const (
-	usuallyListed = 20
-	maxListed     = 100
+	defaultListLimit = 20
+	maxListLimit     = 100
 )
 
-// listLimit returns the query's limit of a list, and false when it has one that is not allowed.
-func listLimit(query url.Values) (int, bool) {
+// parseListLimit returns the limit in the query, or the default, and false if the limit isn't allowed.
+func parseListLimit(query url.Values) (int, bool) {
 	if !query.Has("limit") {
-		return usuallyListed, true
+		return defaultListLimit, true
 	}
 	limit, err := strconv.Atoi(query.Get("limit"))
-	return limit, err == nil && 1 <= limit && limit <= maxListed
+	return limit, err == nil && 1 <= limit && limit <= maxListLimit
 }
 
-// listSessions returns at most limit sessions of the user who is logged in, and the cursor of the next page, "" on the
-// last. Expired sessions take up room in the pages of a store. To fill the list it asks for several, but not for many: a
-// visitor must not wait for a store to go through thousands of expired sessions.
+// listSessions returns at most limit sessions of the user who is logged in, and the cursor of the next page, which is "" on
+// the last page. A store's pages also count expired sessions, so listSessions reads several pages to fill the list, but at
+// most five: a visitor must not wait while the store reads thousands of expired sessions.
 func listSessions(ctx context.Context, cursor string, limit int) (list []userSession, next string, err error) {
 	const maxPages = 5
-	list = []userSession{} // in JSON [] and not null
+	list = []userSession{} // [] in JSON instead of null
 	for range maxPages {
 		infos, next, err := session.From(ctx).UserSessions(ctx, cursor, limit-len(list))
 		if err != nil {
@@ -142,7 +142,7 @@ func listSessions(ctx context.Context, cursor string, limit int) (list []userSes
 		}
 		for _, info := range infos {
 			list = append(list, userSession{
-				info.ID.String(), toSecond(info.Created), toSecond(info.LastSeen), info.UserAgent, info.Current,
+				info.ID.String(), truncateToSecond(info.Created), truncateToSecond(info.LastSeen), info.UserAgent, info.Current,
 			})
 		}
 		if next == "" || len(list) >= limit {

@@ -12,14 +12,14 @@ import (
 	"stateless-servers/session"
 )
 
-// What a session holds.
+// The keys of the session.
 const (
 	visits    = session.Counter("visits")
-	cart      = session.Counters("cart")        // pieces by SKU
-	lastScore = session.Key[int64]("lastscore") // what the visitor scored last
+	cart      = session.Counters("cart")        // quantities by SKU
+	lastScore = session.Key[int64]("lastscore") // the visitor's last score
 )
 
-// sessionState is a session as GET /api/session shows it.
+// sessionState is the response of GET /api/session.
 type sessionState struct {
 	Server        string           `json:"server"`
 	Zone          string           `json:"zone"`
@@ -33,7 +33,7 @@ type sessionState struct {
 	Expires       *time.Time       `json:"expires"` // nil without a session
 }
 
-// state reads the session, and writes nothing.
+// state returns the session. It writes nothing.
 func (s *server) state(ctx context.Context) (sessionState, error) {
 	info, found, err := session.From(ctx).Info(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *server) state(ctx context.Context) (sessionState, error) {
 		Server: s.Server, Zone: s.Zone, Store: s.Sessions.Promises().Name, Authenticated: info.User != "", User: info.User,
 	}
 	if found {
-		state.Created, state.Expires = toSecond(info.Created), toSecond(info.Expires)
+		state.Created, state.Expires = truncateToSecond(info.Created), truncateToSecond(info.Expires)
 	}
 	if s.Login != nil && state.Authenticated {
 		if state.Name, _, err = displayName.Get(ctx); err != nil {
@@ -57,8 +57,8 @@ func (s *server) state(ctx context.Context) (sessionState, error) {
 	return state, err
 }
 
-// toSecond gives times the precision that every store keeps.
-func toSecond(t time.Time) *time.Time {
+// truncateToSecond truncates t to the precision that every store supports.
+func truncateToSecond(t time.Time) *time.Time {
 	t = t.UTC().Truncate(time.Second)
 	return &t
 }
@@ -78,25 +78,25 @@ func (s *server) addVisit(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	s.done(w, r, struct {
+	s.respond(w, r, struct {
 		Visits int64  `json:"visits"`
 		Server string `json:"server"`
 	}{n, s.Server})
 }
 
-// addTo adds n to a counter of the session and returns its new value: one store operation.
+// addTo adds n to a counter of the session and returns its new value, in one store operation.
 func addTo(ctx context.Context, counter session.Counter, n int64) (int64, error) {
 	counter.Add(ctx, n)
 	return counter.Get(ctx)
 }
 
-// maxQuantity bounds by how much one request changes a line of the cart.
+// maxQuantity bounds the change of a line of the cart by one request.
 const maxQuantity = 1000
 
 func (s *server) changeCart(w http.ResponseWriter, r *http.Request) {
 	sku := r.PathValue("sku")
-	if !sold(sku) {
-		refuse(w, r, http.StatusNotFound, badValue("product", sku, "one of "+strings.Join(skus(), ", ")))
+	if !isSold(sku) {
+		writeError(w, r, http.StatusNotFound, badValueDetail("product", sku, "one of "+strings.Join(skus(), ", ")))
 		return
 	}
 	quantity, ok := formInteger(w, r, "quantity", -maxQuantity, maxQuantity)
@@ -108,19 +108,18 @@ func (s *server) changeCart(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	s.done(w, r, struct {
+	s.respond(w, r, struct {
 		Cart   map[string]int64 `json:"cart"`
 		Server string           `json:"server"`
 	}{lines, s.Server})
 }
 
-// adjustLine adds quantity, which may be negative, to a line of the cart and returns the cart.
+// adjustLine adds quantity, which may be negative, to a line of the cart and returns the cart. A line doesn't stay below 0.
 //
-// A line doesn't stay below 0. To read it first and then subtract no more than there is would be wrong: another request
-// may take the same pieces in between. So the pieces are taken, and a request that finds that it took more than there
-// were puts back what was too much of its own. The addition is atomic, hence each missing piece is found by exactly one
-// request: whatever overlaps, the line ends at 0 or above, no request takes more than it asked for, and every piece that
-// was put in stays until it is taken.
+// To read the line first and subtract at most its value would be a race: a concurrent request could remove the same items.
+// So adjustLine subtracts first. If the result is negative, it adds the missing items back, at most as many as it removed.
+// Additions are atomic, so exactly one request sees each missing item. Whatever requests overlap, the line ends at 0 or
+// above, no request removes more than it asked for, and added items stay until they are removed.
 func adjustLine(ctx context.Context, sku string, quantity int64) (map[string]int64, error) {
 	line := cart.Counter(sku)
 	left, err := addTo(ctx, line, quantity)
@@ -133,7 +132,7 @@ func adjustLine(ctx context.Context, sku string, quantity int64) (map[string]int
 	return cartLines(ctx)
 }
 
-// cartLines returns the lines that hold something. A line below 0 is about to be put right by another request.
+// cartLines returns the lines above 0. A line below 0 is about to be corrected by another request.
 func cartLines(ctx context.Context) (map[string]int64, error) {
 	lines, err := cart.All(ctx)
 	for sku, quantity := range lines {
@@ -153,29 +152,29 @@ func (s *server) addScore(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx := r.Context()
-	// This starts a session where there is none: the name on the board comes from it.
+	// This creates a session if there is none. The name on the board depends on it.
 	lastScore.Set(ctx, score)
 	info, _, err := session.From(ctx).Info(ctx)
 	if err != nil {
 		s.sessionError(w, r, err)
 		return
 	}
-	// A client that leaves doesn't stop what its session already says.
+	// Record the score even if the client disconnects, because the session already has it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.BoardTimeout)
 	defer cancel()
 	player := s.playerName(info)
 	if err := s.Board.Record(ctx, player, score); err != nil {
-		unavailable(w, r, s.Logger, "The leaderboard", err)
+		writeUnavailable(w, r, s.Logger, "The leaderboard", err)
 		return
 	}
-	s.done(w, r, struct {
+	s.respond(w, r, struct {
 		Name   string `json:"name"`
 		Score  int64  `json:"score"`
 		Server string `json:"server"`
 	}{player, score, s.Server})
 }
 
-// playerName is the visitor's name on the leaderboard. Of those whom a Login knows, it shows neither name nor subject.
+// playerName returns the visitor's name on the leaderboard. With a Login it reveals neither the user's name nor the subject.
 func (s *server) playerName(info session.Info) string {
 	switch {
 	case info.User == "":
@@ -191,7 +190,7 @@ func (s *server) playerName(info session.Info) string {
 func (s *server) getLeaderboard(w http.ResponseWriter, r *http.Request) {
 	entries, err := s.top(r.Context())
 	if err != nil {
-		unavailable(w, r, s.Logger, "The leaderboard", err)
+		writeUnavailable(w, r, s.Logger, "The leaderboard", err)
 		return
 	}
 	writeJSON(w, struct {

@@ -2,7 +2,7 @@ package web
 
 import "slices"
 
-// A product is something that the cart takes. That there are few bounds what a stranger can store.
+// A product can be added to the cart. The fixed catalogue bounds the size of a cart.
 type product struct {
 	SKU   string
 	Name  string
@@ -10,7 +10,7 @@ type product struct {
 	Cents int64
 }
 
-// catalogue returns what the shop sells, in the order of the page.
+// catalogue returns the products, in the order of the page.
 func catalogue() []product {
 	return []product{
 		{"rubber-duck", "Rubber duck", "🦆", 450},
@@ -30,4 +30,4 @@ func skus() []string {
 	return list
 }
 
-func sold(sku string) bool { return slices.Contains(skus(), sku) }
+func isSold(sku string) bool { return slices.Contains(skus(), sku) }

@@ -21,13 +21,13 @@ import (
 
 var errDown = errors.New("down")
 
-// A store is one in memory that can be down, and that can lack promises.
+// A store is a memory store that can fail and whose promises can be changed.
 type store struct {
 	session.UserStore
 	down    atomic.Bool
 	promise func(*session.Promises)
-	updated atomic.Pointer[func()]                        // when not nil, it runs once, before whoever did the next update hears of it
-	pages   func(session.PageQuery) (session.Page, error) // when not nil, it lists a user's sessions
+	updated atomic.Pointer[func()]                        // if not nil, it runs once, after the next update and before it returns
+	pages   func(session.PageQuery) (session.Page, error) // if not nil, it replaces UserSessions
 }
 
 func newStore() *store { return &store{UserStore: memory.New(), promise: func(*session.Promises) {}} }
@@ -79,7 +79,7 @@ func (s *store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 	return s.UserStore.Renew(ctx, r)
 }
 
-func (s *store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+func (s *store) End(ctx context.Context, id session.ID, ending session.EndOptions) (session.Record, error) {
 	if err := s.err(); err != nil {
 		return session.Record{}, err
 	}
@@ -96,7 +96,7 @@ func (s *store) UserSessions(ctx context.Context, user string, query session.Pag
 	return s.UserStore.UserSessions(ctx, user, query)
 }
 
-// operations are the names of the store operations since they were last asked for.
+// operations records the names of the store operations since the last call of since.
 type operations struct {
 	mu    sync.Mutex
 	names []string
@@ -116,7 +116,7 @@ func (o *operations) since() string {
 	return names
 }
 
-// A board answers through functions, where they are set.
+// A board is a leaderboard whose Top can be replaced.
 type board struct {
 	leaderboard.Board
 	top func(context.Context) ([]leaderboard.Entry, error)
@@ -129,7 +129,7 @@ func (b *board) Top(ctx context.Context) ([]leaderboard.Entry, error) {
 	return b.Board.Top(ctx)
 }
 
-// A fleet is one server, or several on one store.
+// A fleet is one server or several that share a store.
 type fleet struct {
 	store      *store
 	board      *board
@@ -151,7 +151,7 @@ func newFleet(t *testing.T) *fleet {
 	return f
 }
 
-// handler returns what a server of that name answers with.
+// handler returns the handler of a server with that name.
 func (f *fleet) handler(t *testing.T, name string) http.Handler {
 	t.Helper()
 	options := f.options
@@ -167,7 +167,7 @@ func (f *fleet) handler(t *testing.T, name string) http.Handler {
 	return web.New(options)
 }
 
-// start starts a server of that name and returns its address.
+// start starts a server with that name and returns its address.
 func (f *fleet) start(t *testing.T, name string) string {
 	t.Helper()
 	server := httptest.NewServer(f.handler(t, name))
@@ -176,48 +176,48 @@ func (f *fleet) start(t *testing.T, name string) string {
 	return server.URL
 }
 
-// A visitor is a client of one server.
-type visitor struct {
+// A client keeps cookies and sends its requests to one server.
+type client struct {
 	*sessiontest.Client
 	t      *testing.T
 	server string
 }
 
-func newVisitor(t *testing.T, server string) *visitor {
-	return &visitor{sessiontest.NewClient(), t, server}
+func newClient(t *testing.T, server string) *client {
+	return &client{sessiontest.NewClient(), t, server}
 }
 
-// on returns the same visitor at another server.
-func (v *visitor) on(server string) *visitor { return &visitor{v.Client, v.t, server} }
+// on returns a client with the same cookies for another server.
+func (c *client) on(server string) *client { return &client{c.Client, c.t, server} }
 
-// oneServer is a fleet of one server and a visitor.
-func oneServer(t *testing.T, change ...func(*fleet)) (*fleet, *visitor) {
+// oneServer starts a fleet of one server and returns it with a client.
+func oneServer(t *testing.T, change ...func(*fleet)) (*fleet, *client) {
 	t.Helper()
 	f := newFleet(t)
 	for _, c := range change {
 		c(f)
 	}
-	return f, newVisitor(t, f.start(t, "server-1"))
+	return f, newClient(t, f.start(t, "server-1"))
 }
 
 // do sends a request; headers are "Name: value".
-func (v *visitor) do(method, path, body string, headers ...string) answer {
-	v.t.Helper()
-	response, err := v.Do(v.t.Context(), method, v.server+path, body, headers...)
+func (c *client) do(method, path, body string, headers ...string) response {
+	c.t.Helper()
+	got, err := c.Do(c.t.Context(), method, c.server+path, body, headers...)
 	if err != nil {
-		v.t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	return answer(response)
+	return response(got)
 }
 
-func (v *visitor) get(path string, headers ...string) answer {
-	v.t.Helper()
-	return v.do(http.MethodGet, path, "", headers...)
+func (c *client) get(path string, headers ...string) response {
+	c.t.Helper()
+	return c.do(http.MethodGet, path, "", headers...)
 }
 
-func (v *visitor) post(path, body string, headers ...string) answer {
-	v.t.Helper()
-	return v.do(http.MethodPost, path, body, headers...)
+func (c *client) post(path, body string, headers ...string) response {
+	c.t.Helper()
+	return c.do(http.MethodPost, path, body, headers...)
 }
 
-const html = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8" // as browsers send it
+const html = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8" // as browsers send

@@ -10,13 +10,12 @@ import (
 	h "maragu.dev/gomponents/html"
 )
 
-// The pages are made with gomponents and not with html/template, for the size of the server: 16.3 MB instead of 29.7 MB
-// (linux/arm64, stripped). A template looks methods up by name while it runs, so with one in the program the linker has
-// to keep every exported method of every type, and the clients of the stores have thousands. test/size_test.go watches
-// over it. Text and attributes are escaped; what a visitor sent must not go where that isn't enough: into an address, a
-// style or a script.
+// The pages use gomponents instead of html/template to keep the server small: 16.3 MB instead of 29.7 MB (linux/arm64,
+// stripped). A template calls methods by name at run time, so the linker would have to keep every exported method of every
+// type, and the clients of the stores have thousands. test/size_test.go checks the size. gomponents escapes text and
+// attributes. A visitor's input must not be used where that isn't enough: in an address, a style or a script.
 
-// document is a whole page. Its footer begins with what is said of the page's data, if there is anything.
+// document returns a whole page. Its footer begins with data, which may be nil.
 func document(title string, data g.Node, content ...g.Node) g.Node {
 	return h.Doctype(h.HTML(h.Lang("en"),
 		h.Head(
@@ -25,7 +24,7 @@ func document(title string, data g.Node, content ...g.Node) g.Node {
 			h.Meta(h.Name("viewport"), h.Content("width=device-width, initial-scale=1")),
 			h.Meta(h.Name("color-scheme"), h.Content("light dark")),
 			h.Meta(h.Name("description"),
-				h.Content("A web application on stateless servers: any of them may answer.")),
+				h.Content("A web application on stateless servers: any server can respond.")),
 			h.Link(h.Rel("icon"), h.Href(assetURL("icon.svg")), h.Type("image/svg+xml")),
 			h.Link(h.Rel("stylesheet"), h.Href(assetURL("style.css"))),
 			h.Script(h.Src(assetURL("script.js")), h.Defer()),
@@ -34,7 +33,7 @@ func document(title string, data g.Node, content ...g.Node) g.Node {
 			h.A(h.Class("skip"), h.Href("#main"), g.Text("Skip to the content")),
 			h.Header(h.Class("bar"),
 				h.A(h.Class("brand"), h.Href("/"),
-					h.Span(h.Class("mark"), unspoken(),
+					h.Span(h.Class("mark"), ariaHidden(),
 						h.I(h.Class("server-4")), h.I(h.Class("server-0")), h.I(h.Class("server-2"))),
 					g.Text("Stateless Servers")),
 				h.P(g.Text("Any server may answer. The session follows.")),
@@ -48,7 +47,7 @@ func document(title string, data g.Node, content ...g.Node) g.Node {
 	))
 }
 
-// errorDocument is the page of an error. To a session that has ended, it offers the way out.
+// errorDocument returns the page of an error. If the session has ended, it offers a logout, which allows a new session.
 func errorDocument(status int, detail, server string) g.Node {
 	title, ended := http.StatusText(status), status == http.StatusConflict
 	toPage := "button"
@@ -63,7 +62,7 @@ func errorDocument(status int, detail, server string) g.Node {
 			),
 			h.P(h.Class("where"), g.Text(detail)),
 			h.Div(h.Class("row"),
-				g.If(ended, post("/logout", h.Button(g.Text("Start afresh")))),
+				g.If(ended, postForm("/logout", h.Button(g.Text("Start afresh")))),
 				h.A(h.Class(toPage), h.Href("/"), g.Text("Go to the page")),
 			),
 			g.If(server != "", h.P(h.Class("where"), g.Text("Answered by "+server))),
@@ -71,7 +70,7 @@ func errorDocument(status int, detail, server string) g.Node {
 	)
 }
 
-// panel is a section of the page under a heading.
+// panel returns a section of the page with a heading.
 func panel(class, name, title string, content ...g.Node) g.Node {
 	heading := name + "-title"
 	return h.Section(h.Class(class), h.Aria("labelledby", heading),
@@ -79,31 +78,31 @@ func panel(class, name, title string, content ...g.Node) g.Node {
 		g.Group(content))
 }
 
-// controls are what a visitor can do, or when there is a reason why not, that reason and the controls switched off.
+// controls returns controls. If reason isn't empty, they are disabled, and the reason is shown.
 func controls(reason string, content ...g.Node) g.Node {
 	return g.Group{
-		why(reason),
+		reasonText(reason),
 		h.FieldSet(g.If(reason != "", h.Disabled()), g.Group(content)),
 	}
 }
 
-// why gives a reason, if there is one.
-func why(reason string) g.Node {
+// reasonText returns a paragraph with the reason, if it isn't empty.
+func reasonText(reason string) g.Node {
 	return g.If(reason != "", h.P(h.Class("why"), g.Text(reason)))
 }
 
-// status is where static/script.js says what came of what the visitor did.
+// status returns the element in which static/script.js shows the result of an action.
 func status(text string) g.Node {
 	return h.P(h.Class("status"), h.Role("status"), g.Text(text))
 }
 
-// post is a form that works without JavaScript.
-func post(action string, content ...g.Node) g.Node {
+// postForm returns a form, which works without JavaScript.
+func postForm(action string, content ...g.Node) g.Node {
 	return h.Form(h.Method("post"), h.Action(action), g.Group(content))
 }
 
-// moment shows a time to people and to programs. Where there is none yet, it is empty.
-func moment(t *time.Time, attributes ...g.Node) g.Node {
+// timeElement returns a time element. It is empty if t is nil.
+func timeElement(t *time.Time, attributes ...g.Node) g.Node {
 	if t == nil {
 		return h.Time(attributes...)
 	}
@@ -111,14 +110,14 @@ func moment(t *time.Time, attributes ...g.Node) g.Node {
 		g.Text(t.UTC().Format("2 Jan, 15:04 UTC")))
 }
 
-// money writes an amount of cents.
-func money(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }
+// formatCents formats an amount of cents, such as 12.50.
+func formatCents(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }
 
-// space keeps words apart that are in elements side by side.
+// space separates the words of adjacent elements.
 func space() g.Node { return g.Text(" ") }
 
-// unspoken keeps an element from screen readers.
-func unspoken() g.Node { return h.Aria("hidden", "true") }
+// ariaHidden hides an element from screen readers.
+func ariaHidden() g.Node { return h.Aria("hidden", "true") }
 
-// hiddenIf hides an element, which static/script.js may show later.
+// hiddenIf hides an element if the condition holds. static/script.js may show it later.
 func hiddenIf(condition bool) g.Node { return g.If(condition, g.Attr("hidden")) }

@@ -11,49 +11,50 @@ import (
 	"stateless-servers/session"
 )
 
-// A Login has a third party, the provider, say who visitors are, so that the application asks for no name. A login that
-// one server began, another may finish.
+// A Login authenticates visitors at a third party, the provider. One server may begin a login and another finish it.
 type Login interface {
-	// Begin returns where the visitor goes to log in. An error is that the provider doesn't answer.
+	// Begin begins a login and returns the provider's address to redirect the visitor to. It returns an error if the
+	// provider doesn't respond.
 	Begin(http.ResponseWriter, *http.Request) (address string, err error)
-	// Finish returns who comes back from there: subject is who they are for good, and name is how they know themselves, or
-	// "". An error with a method Refusal() string is that the login isn't accepted, for a reason that visitors are told, and
-	// any other that the provider doesn't answer.
+	// Finish finishes a login when the provider redirects the visitor back. The subject identifies the user permanently; the
+	// name is for display and may be "". If the login isn't accepted, the error has a method Reason() string, which returns
+	// the reason for visitors. Any other error means that the provider doesn't respond.
 	Finish(http.ResponseWriter, *http.Request) (subject, name string, err error)
-	// End returns where a visitor goes who has logged out here, to log out there too, or "". It doesn't wait for the provider.
-	End() (address string)
+	// LogoutURL returns the provider's address to redirect a visitor to after a logout, or "". It doesn't wait for the
+	// provider.
+	LogoutURL() (address string)
 }
 
-// displayName is how the provider's visitor knows themselves. It is shown to nobody else.
+// displayName is the user's name from the provider. Only the user sees it.
 const displayName = session.Key[string]("name")
 
 func (s *server) beginLogin(w http.ResponseWriter, r *http.Request) {
 	address, err := s.Login.Begin(w, r)
 	if err != nil {
-		unavailable(w, r, s.Logger, "The login provider", err)
+		writeUnavailable(w, r, s.Logger, "The login provider", err)
 		return
 	}
-	leave(w, r, address)
+	redirectToProvider(w, r, address)
 }
 
-// finishLogin logs the subject in. It leads to the page, and nowhere else.
+// finishLogin logs the subject in and redirects to the page.
 func (s *server) finishLogin(w http.ResponseWriter, r *http.Request) {
 	subject, name, err := s.Login.Finish(w, r)
 	if err != nil {
-		s.refuseLogin(w, r, err)
+		s.writeLoginError(w, r, err)
 		return
 	}
-	if err := become(r.Context(), subject, name); err != nil {
+	if err := logIn(r.Context(), subject, name); err != nil {
 		s.sessionError(w, r, err)
 		return
 	}
-	s.remember(w, r)
+	s.recordServer(w, r)
 	w.Header().Set("Location", "/")
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// become logs in the subject, and stores the name in the new session.
-func become(ctx context.Context, subject, name string) error {
+// logIn logs the subject in and stores the name in the session.
+func logIn(ctx context.Context, subject, name string) error {
 	if !isName(name) {
 		name = subject
 	}
@@ -61,52 +62,53 @@ func become(ctx context.Context, subject, name string) error {
 	return session.From(ctx).Login(ctx, subject)
 }
 
-func (s *server) refuseLogin(w http.ResponseWriter, r *http.Request, err error) {
+func (s *server) writeLoginError(w http.ResponseWriter, r *http.Request, err error) {
 	var refusal interface {
 		error
-		Refusal() string
+		Reason() string
 	}
 	if !errors.As(err, &refusal) {
-		unavailable(w, r, s.Logger, "The login provider", err)
+		writeUnavailable(w, r, s.Logger, "The login provider", err)
 		return
 	}
-	if errors.Unwrap(refusal) != nil { // something that the visitor isn't told
+	if errors.Unwrap(refusal) != nil { // a cause that visitors don't see
 		s.Logger.WarnContext(r.Context(), "login refused", "error", err)
 	}
-	refuse(w, r, http.StatusForbidden, refusal.Refusal())
+	writeError(w, r, http.StatusForbidden, refusal.Reason())
 }
 
-// endLogin ends sessions, and where a provider knows the visitor, leads there. What is ended here is ended whether the
-// provider answers or not.
-func (s *server) endLogin(w http.ResponseWriter, r *http.Request, end func(context.Context) error) {
+// endAndRedirect ends sessions with the function end, and then redirects to the provider's logout if there is one. The
+// sessions end even if the provider doesn't respond.
+func (s *server) endAndRedirect(w http.ResponseWriter, r *http.Request, end func(context.Context) error) {
 	ctx := r.Context()
 	user := ""
 	if s.Login != nil {
-		user, _ = session.From(ctx).User(ctx) // end tells what is wrong
+		user, _ = session.From(ctx).User(ctx) // end returns the same error
 	}
 	err := end(ctx)
 	if err == nil && user != "" {
-		if address := s.Login.End(); address != "" {
-			leave(w, r, address)
+		if address := s.Login.LogoutURL(); address != "" {
+			redirectToProvider(w, r, address)
 			return
 		}
 	}
-	s.answerSession(w, r, err)
+	s.respondWithSession(w, r, err)
 }
 
-// leave leads the visitor to an address of the provider's. A form is led by a page of its own: browsers hold redirects of
-// a form to the policy's form-action, too, and which sites a provider leads on to, nobody can list.
-func leave(w http.ResponseWriter, r *http.Request, address string) {
+// redirectToProvider redirects the visitor to an address of the provider. In response to a form it sends a page that
+// refreshes to that address instead, because browsers apply the policy's form-action also to redirects, and the provider's
+// further redirects can't be listed there.
+func redirectToProvider(w http.ResponseWriter, r *http.Request, address string) {
 	if !isForm(r) {
 		w.Header().Set("Location", address)
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
 	w.Header().Set("Refresh", "0; url="+address)
-	writePage(w, http.StatusOK, document("Going on", nil,
+	writePage(w, http.StatusOK, document("Log in", nil,
 		h.Section(h.Class("hero"),
-			h.H1(h.Span(h.Class("name"), g.Text("Going on to the login provider"))),
-			h.Div(h.Class("row"), h.A(h.Class("button"), h.Href(address), g.Text("Go there"))),
+			h.H1(h.Span(h.Class("name"), g.Text("Continue to the login provider"))),
+			h.Div(h.Class("row"), h.A(h.Class("button"), h.Href(address), g.Text("Continue"))),
 		),
 	))
 }

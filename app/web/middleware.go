@@ -9,20 +9,20 @@ import (
 	"stateless-servers/session"
 )
 
-// policy lets the page use this server alone, and nothing that is written in the page itself.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+// contentSecurityPolicy allows the page to use this server only, and no inline scripts or styles.
+const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // transportSecurity keeps browsers on HTTPS for a year (OWASP ASVS 5.0, 3.4.1).
 const transportSecurity = "max-age=31536000; includeSubDomains"
 
-// identify says on every response who served it, and gives it the security headers.
-func (s *server) identify(next http.Handler) http.Handler {
+// addHeaders adds the server's name and the security headers to every response.
+func (s *server) addHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Served-By", s.Server)
 		h.Set("X-Served-Zone", s.Zone)
-		h.Set("Content-Security-Policy", policy)
+		h.Set("Content-Security-Policy", contentSecurityPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		if !s.PlainHTTP {
@@ -32,8 +32,8 @@ func (s *server) identify(next http.Handler) http.Handler {
 	})
 }
 
-// recover turns a panic into a 500, or into a broken connection when the response has begun.
-func (s *server) recover(next http.Handler) http.Handler {
+// recoverPanics turns a panic into a 500, or aborts the connection if the response has begun.
+func (s *server) recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		response := &startedWriter{ResponseWriter: w}
 		defer func() {
@@ -49,13 +49,13 @@ func (s *server) recover(next http.Handler) http.Handler {
 			if response.started {
 				panic(http.ErrAbortHandler)
 			}
-			refuse(w, r, http.StatusInternalServerError, "Something went wrong in this server.")
+			writeError(w, r, http.StatusInternalServerError, "Something went wrong in this server.")
 		}()
 		next.ServeHTTP(response, r)
 	})
 }
 
-// A startedWriter knows whether the response has begun.
+// A startedWriter records whether the response has begun.
 type startedWriter struct {
 	http.ResponseWriter
 	started bool
@@ -77,10 +77,10 @@ func (w *startedWriter) Write(p []byte) (int, error) {
 // maxDelay bounds ?delay=.
 const maxDelay = 2 * time.Second
 
-// delayed honours ?delay=, where that is allowed. The session is read before the time passes, so that requests overlap
-// in the way that loses updates: each changes a state that it read before the other's change. The time passes in full
-// even when the client leaves, for drills that cut clients off.
-func (s *server) delayed(next http.HandlerFunc) http.HandlerFunc {
+// withDelay delays a request by ?delay=, if the Options allow that. It reads the session before the delay, so that
+// concurrent requests overlap in the way that loses updates: each changes a state that it read before the other's change.
+// The delay isn't cut short if the client disconnects, for experiments with such clients.
+func (s *server) withDelay(next http.HandlerFunc) http.HandlerFunc {
 	if !s.AllowDelay {
 		return next
 	}
@@ -88,7 +88,7 @@ func (s *server) delayed(next http.HandlerFunc) http.HandlerFunc {
 		if query := r.URL.Query(); query.Has("delay") {
 			delay, err := time.ParseDuration(query.Get("delay"))
 			if err != nil || delay < 0 || delay > maxDelay {
-				refuse(w, r, http.StatusBadRequest, badValue("query parameter delay", query.Get("delay"),
+				writeError(w, r, http.StatusBadRequest, badValueDetail("query parameter delay", query.Get("delay"),
 					"a duration from 0s to "+maxDelay.String()+", such as 200ms"))
 				return
 			}

@@ -11,48 +11,48 @@ import (
 	"stateless-servers/session"
 )
 
-// homePage is what homeDocument shows.
+// homePage is the data of homeDocument.
 type homePage struct {
 	sessionState
-	limits
-	ByProvider bool     // logins are a third party's
-	Hero       answer   // this page's
-	Answers    []answer // servedLength of them, the oldest first
-	Legend     []answer // the servers among Answers
+	capabilities
+	ByProvider bool             // visitors log in at a provider
+	Hero       servedResponse   // the server of this response
+	Responses  []servedResponse // the last servedLength responses, the oldest first
+	Legend     []servedResponse // the servers of Responses
 	Products   []cartLine
 	Total      int64 // cents
 
-	Player     string // the visitor's name on the board; empty without a session
+	Player     string // the visitor's name on the leaderboard; empty without a session
 	LastScore  int64
 	HasScore   bool
 	Board      []leaderboard.Entry
 	BoardFails bool
 
 	Sessions      []userSession // the newest
-	MoreSessions  string        // the address of the ones that follow; empty when there are none
+	MoreSessions  string        // the address of the next page; empty if there is none
 	SessionsFails bool
 }
 
-// An answer is one that the visitor got lately, or in a legend all of one server's.
-type answer struct {
-	Server string // empty: there was none yet
+// A servedResponse is a recent response, or in the legend all recent responses of a server.
+type servedResponse struct {
+	Server string // empty means none yet
 	Slot   int
 	Count  int
 }
 
-// Colour numbers the class of the answer's server.
-func (a answer) Colour() int { return a.Slot % colours }
+// Colour returns the number of the server's CSS class.
+func (a servedResponse) Colour() int { return a.Slot % colours }
 
-// Letter tells the answer's server apart without colour.
-func (a answer) Letter() string { return string(rune('A' + a.Slot)) }
+// Letter returns a letter that distinguishes the servers without colour.
+func (a servedResponse) Letter() string { return string(rune('A' + a.Slot)) }
 
-// A cartLine is a product and how many pieces of it the cart holds.
+// A cartLine is a product and its quantity in the cart.
 type cartLine struct {
 	product
 	Quantity int64
 }
 
-// page shows everything. It reads the session, and writes nothing to it.
+// page serves the page. It reads the session and writes nothing to it.
 func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	state, err := s.state(ctx)
@@ -65,13 +65,13 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	home := homePage{sessionState: state, limits: s.limits, ByProvider: s.Login != nil}
+	home := homePage{sessionState: state, capabilities: s.capabilities, ByProvider: s.Login != nil}
 	if found {
 		home.Player = s.playerName(info)
-		// A score that another version of this program wrote differently is no reason to fail.
+		// Ignore a score in the format of another version of this program.
 		home.LastScore, home.HasScore, _ = lastScore.Get(ctx)
 	}
-	home.setAnswers(s.remember(w, r))
+	home.setResponses(s.recordServer(w, r))
 	home.setCart(state.Cart)
 	if home.NoBoard == "" {
 		if home.Board, err = s.top(ctx); err != nil {
@@ -80,7 +80,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if home.Authenticated && home.NoUserSessions == "" {
-		list, next, err := listSessions(ctx, "", usuallyListed)
+		list, next, err := listSessions(ctx, "", defaultListLimit)
 		if err != nil {
 			home.SessionsFails = true
 			s.logFailure(ctx, "list a user's sessions for the page", err)
@@ -93,26 +93,26 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	writePage(w, http.StatusOK, homeDocument(home))
 }
 
-// logFailure logs what the page can do without.
+// logFailure logs an error that the page can be shown without, unless the client has disconnected.
 func (s *server) logFailure(ctx context.Context, what string, err error) {
 	if ctx.Err() == nil {
 		s.Logger.ErrorContext(ctx, what, "error", err)
 	}
 }
 
-func (h *homePage) setAnswers(names []string) {
-	slots := slots(names)
-	h.Hero = answer{Server: h.Server, Slot: slots[h.Server]}
-	h.Answers = make([]answer, servedLength-len(names))
+func (h *homePage) setResponses(names []string) {
+	slots := serverSlots(names)
+	h.Hero = servedResponse{Server: h.Server, Slot: slots[h.Server]}
+	h.Responses = make([]servedResponse, servedLength-len(names))
 	counts := map[string]int{}
 	for _, name := range names {
-		h.Answers = append(h.Answers, answer{Server: name, Slot: slots[name]})
+		h.Responses = append(h.Responses, servedResponse{Server: name, Slot: slots[name]})
 		counts[name]++
 	}
 	for name, count := range counts {
-		h.Legend = append(h.Legend, answer{name, slots[name], count})
+		h.Legend = append(h.Legend, servedResponse{name, slots[name], count})
 	}
-	slices.SortFunc(h.Legend, func(a, b answer) int { return strings.Compare(a.Server, b.Server) })
+	slices.SortFunc(h.Legend, func(a, b servedResponse) int { return strings.Compare(a.Server, b.Server) })
 }
 
 func (h *homePage) setCart(lines map[string]int64) {

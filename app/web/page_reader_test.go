@@ -12,22 +12,22 @@ import (
 // A page is what a visitor without JavaScript can see and do.
 type page struct {
 	text           string
-	offered        []string // where forms lead that have a control that works; the cart's lines as one
+	offered        []string // the actions of forms with an enabled button; all lines of the cart count as one
 	store, meaning string
-	limits         []string // of the store
-	reasons        []string // for what is off, each once
+	limitations    []string // the store's limitations
+	reasons        []string // why controls are disabled, without duplicates
 }
 
-func readPage(t *testing.T, a answer) page {
+func readPage(t *testing.T, r response) page {
 	t.Helper()
 	type element struct {
 		name, class, action string
-		off                 bool // hidden or disabled, or within what is
+		off                 bool // hidden or disabled, or inside such an element
 	}
 	var p page
 	var open []element
 	last := func() element { return open[len(open)-1] }
-	decoder := xml.NewDecoder(strings.NewReader(a.Body))
+	decoder := xml.NewDecoder(strings.NewReader(r.Body))
 	decoder.Strict, decoder.AutoClose, decoder.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
 	for {
 		part, err := decoder.Token()
@@ -70,7 +70,7 @@ func readPage(t *testing.T, a answer) page {
 			}
 			switch within := open[len(open)-2]; {
 			case within.class == "limits":
-				p.limits = append(p.limits, text)
+				p.limitations = append(p.limitations, text)
 			case last().class == "why":
 				p.reasons = append(p.reasons, text)
 			case last().class == "store":

@@ -13,20 +13,20 @@ import (
 )
 
 func TestPage(t *testing.T) {
-	f, v := oneServer(t)
-	a := v.get("/").expect(t, 200).contains(t, "<!doctype html>", `<html lang="en">`, "server-1", "zone-a",
+	f, c := oneServer(t)
+	r := c.get("/").expect(t, 200).contains(t, "<!doctype html>", `<html lang="en">`, "server-1", "zone-a",
 		"Server memory", "You have no session yet. It starts with the first thing that you do here",
 		`id="board-fails" hidden>`, `id="board-empty">`,
 		`action="/login"`, `action="/api/visits"`, `action="/api/cart/coffee"`, `action="/api/scores"`, "Skip to the content")
 	forbidden := regexp.MustCompile(`(?i) style=| on[a-z]+=|<style|javascript:|<script>|(src|href)="(https?:)?//`)
-	if inline := forbidden.FindString(a.Body); inline != "" {
-		t.Errorf("the page has %q, which its policy forbids", inline)
+	if inline := forbidden.FindString(r.Body); inline != "" {
+		t.Errorf("the page contains %q, which its policy forbids", inline)
 	}
-	v.post("/api/visits", "")
-	v.post("/api/cart/coffee", "quantity=2")
-	v.post("/api/scores", "score=77")
-	v.post("/login", "user=ann")
-	v.get("/").expect(t, 200).contains(t, "Logged in as <b>ann</b>", `data-quantity>2<`, `<span id="total">6.40</span>`,
+	c.post("/api/visits", "")
+	c.post("/api/cart/coffee", "quantity=2")
+	c.post("/api/scores", "score=77")
+	c.post("/login", "user=ann")
+	c.get("/").expect(t, 200).contains(t, "Logged in as <b>ann</b>", `data-quantity>2<`, `<span id="total">6.40</span>`,
 		"Your last score: 77", `<p class="figure" id="visits">1</p>`, "Log out everywhere", "<dt>Ends if unused</dt>")
 	if f.log.Len() > 0 {
 		t.Errorf("logged: %s", f.log)
@@ -34,41 +34,41 @@ func TestPage(t *testing.T) {
 }
 
 func TestNamesAreEscaped(t *testing.T) {
-	_, v := oneServer(t)
-	v.post("/login", `user=%3Cscript%3Ealert(1)%3C/script%3E"'`, `User-Agent: <img src=x onerror=alert(2)>`).expect(t, 200)
-	v.post("/api/scores", "score=1").expect(t, 200)
-	a := v.get("/").expect(t, 200).lacks(t, "<script>alert", "<img src=x")
-	if n := strings.Count(a.Body, "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;"); n != 3 {
-		t.Errorf("the name is there %d times, want 3: login, leaderboard, attribute", n)
+	_, c := oneServer(t)
+	c.post("/login", `user=%3Cscript%3Ealert(1)%3C/script%3E"'`, `User-Agent: <img src=x onerror=alert(2)>`).expect(t, 200)
+	c.post("/api/scores", "score=1").expect(t, 200)
+	r := c.get("/").expect(t, 200).lacks(t, "<script>alert", "<img src=x")
+	if n := strings.Count(r.Body, "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;"); n != 3 {
+		t.Errorf("the page contains the name %d times, want 3: login, leaderboard, attribute", n)
 	}
-	v.get("/api/session").contains(t, `\u003cscript\u003e`)
-	v.get("/%3Cb%3E").page(t, 404, "nothing at this address").lacks(t, "<b>")
+	c.get("/api/session").contains(t, `\u003cscript\u003e`)
+	c.get("/%3Cb%3E").page(t, 404, "nothing at this address").lacks(t, "<b>")
 }
 
-func TestLastAnswersAreTheBrowsers(t *testing.T) {
+func TestRecentServersAreInACookie(t *testing.T) {
 	f := newFleet(t)
 	f.store.promise = func(p *session.Promises) { p.Shared = true }
-	v := newVisitor(t, f.start(t, "server-1"))
-	other := v.on(f.start(t, "server-2"))
+	c := newClient(t, f.start(t, "server-1"))
+	other := c.on(f.start(t, "server-2"))
 	for range 15 {
-		v.get("/")
+		c.get("/")
 	}
 	for range 8 {
 		other.get("/")
 	}
-	a := other.get("/").expect(t, 200)
-	if got, want := strings.Count(a.Body, `data-server="server-1"`), 11; got != want {
+	r := other.get("/").expect(t, 200)
+	if got, want := strings.Count(r.Body, `data-server="server-1"`), 11; got != want {
 		t.Errorf("%d tiles of server-1, want %d", got, want)
 	}
-	if got, want := strings.Count(a.Body, `data-server="server-2"`), 9; got != want {
+	if got, want := strings.Count(r.Body, `data-server="server-2"`), 9; got != want {
 		t.Errorf("%d tiles of server-2, want %d", got, want)
 	}
 	want := strings.Repeat("server-1~", 11) + strings.Repeat("server-2~", 8) + "server-2"
-	if got := v.Cookies()["served"]; got != want {
-		t.Errorf("the cookie is %s", got)
+	if got := c.Cookies()["served"]; got != want {
+		t.Errorf("the cookie is %s, want %s", got, want)
 	}
 
-	// The cookie is the visitor's, and may hold anything.
+	// The client may send any cookie.
 	for cookie, want := range map[string]string{
 		"":                        "server-1",
 		"~~~":                     "server-1",
@@ -77,88 +77,88 @@ func TestLastAnswersAreTheBrowsers(t *testing.T) {
 		strings.Repeat("x", 65):   "server-1",
 		strings.Repeat("a~", 999): strings.Repeat("a~", 19) + "server-1",
 	} {
-		stranger := newVisitor(t, v.server)
-		a := stranger.get("/", "Cookie: served="+cookie).expect(t, 200)
-		if n := strings.Count(a.Body, `data-server="`); n != strings.Count(want, "~")+1 {
-			t.Errorf("%.20s: %d tiles", cookie, n)
+		stranger := newClient(t, c.server)
+		r := stranger.get("/", "Cookie: served="+cookie).expect(t, 200)
+		if n := strings.Count(r.Body, `data-server="`); n != strings.Count(want, "~")+1 {
+			t.Errorf("%.20s: %d tiles, want %d", cookie, n, strings.Count(want, "~")+1)
 		}
 		if got := stranger.Cookies()["served"]; got != want {
-			t.Errorf("%.20s: the cookie became %s", cookie, got)
+			t.Errorf("%.20s: the cookie became %s, want %s", cookie, got, want)
 		}
 	}
 }
 
-func TestPageWithoutLeaderboard(t *testing.T) {
-	f, v := oneServer(t, func(f *fleet) {
+func TestLeaderboardOutage(t *testing.T) {
+	f, c := oneServer(t, func(f *fleet) {
 		f.options.BoardTimeout = 20 * time.Millisecond
 		f.board.top = func(ctx context.Context) ([]leaderboard.Entry, error) {
-			<-ctx.Done() // it hangs: only its time limit ends it
+			<-ctx.Done() // it hangs until the timeout
 			return nil, ctx.Err()
 		}
 	})
-	v.get("/").expect(t, 200).contains(t, `id="board-fails">`, `id="board-empty" hidden>`, "Count a visit")
-	a := v.get("/api/leaderboard").problem(t, 503, "The leaderboard doesn't answer")
-	if a.Header.Get("Retry-After") != "1" {
-		t.Error("no Retry-After")
+	c.get("/").expect(t, 200).contains(t, `id="board-fails">`, `id="board-empty" hidden>`, "Count a visit")
+	r := c.get("/api/leaderboard").problem(t, 503, "The leaderboard doesn't answer")
+	if r.Header.Get("Retry-After") != "1" {
+		t.Error("the response lacks Retry-After: 1")
 	}
 	if n := strings.Count(f.log.String(), "\n"); n != 2 {
 		t.Errorf("%d lines in the log, want 2:\n%s", n, f.log)
 	}
 }
 
-func TestStoreDown(t *testing.T) {
-	f, v := oneServer(t)
-	v.post("/login", "user=ann").expect(t, 200)
+func TestStoreOutage(t *testing.T) {
+	f, c := oneServer(t)
+	c.post("/login", "user=ann").expect(t, 200)
 	f.store.down.Store(true)
-	answers := []answer{
-		v.get("/api/session").problem(t, 503, "The session store doesn't answer"),
-		v.get("/api/sessions").problem(t, 503, "The session store"),
-		v.post("/api/visits", "").problem(t, 503, "The session store"),
-		v.post("/api/visits", "", html).page(t, 503, "The session store"),
-		v.post("/api/cart/coffee", "quantity=1").problem(t, 503, "The session store"),
-		v.post("/api/scores", "score=1").problem(t, 503, "The session store"),
-		v.post("/login", "user=bob").page(t, 503, "The session store"),
-		v.post("/logout", "").page(t, 503, "The session store"),
-		v.get("/").page(t, 503, "The session store"),
-		v.get("/readyz").page(t, 503, "The session store"),
+	responses := []response{
+		c.get("/api/session").problem(t, 503, "The session store doesn't answer"),
+		c.get("/api/sessions").problem(t, 503, "The session store"),
+		c.post("/api/visits", "").problem(t, 503, "The session store"),
+		c.post("/api/visits", "", html).page(t, 503, "The session store"),
+		c.post("/api/cart/coffee", "quantity=1").problem(t, 503, "The session store"),
+		c.post("/api/scores", "score=1").problem(t, 503, "The session store"),
+		c.post("/login", "user=bob").page(t, 503, "The session store"),
+		c.post("/logout", "").page(t, 503, "The session store"),
+		c.get("/").page(t, 503, "The session store"),
+		c.get("/readyz").page(t, 503, "The session store"),
 	}
-	for _, a := range answers {
-		if a.Header.Get("Retry-After") != "1" || a.Header.Get("X-Served-By") != "server-1" {
-			t.Errorf("%s %s: headers %v", a.Request.Method, a.Request.URL.Path, a.Header)
+	for _, r := range responses {
+		if r.Header.Get("Retry-After") != "1" || r.Header.Get("X-Served-By") != "server-1" {
+			t.Errorf("%s %s: headers %v", r.Request.Method, r.Request.URL.Path, r.Header)
 		}
 	}
-	if got := strings.Count(f.log.String(), `"error":`); got != len(answers) {
-		t.Errorf("%d errors in the log, want %d:\n%s", got, len(answers), f.log)
+	if got := strings.Count(f.log.String(), `"error":`); got != len(responses) {
+		t.Errorf("%d errors in the log, want %d:\n%s", got, len(responses), f.log)
 	}
 	for _, path := range []string{"/none", "/healthz", "/api/leaderboard", "/static/style.css"} {
-		v.get(path).expect(t, 200)
+		c.get(path).expect(t, 200)
 	}
 	f.store.down.Store(false)
-	v.get("/").expect(t, 200).contains(t, "Logged in as <b>ann</b>")
-	v.get("/readyz").expect(t, 200)
+	c.get("/").expect(t, 200).contains(t, "Logged in as <b>ann</b>")
+	c.get("/readyz").expect(t, 200)
 }
 
 func TestAssets(t *testing.T) {
-	_, v := oneServer(t)
-	page := v.get("/").Body
+	_, c := oneServer(t)
+	page := c.get("/").Body
 	contentTypes := map[string]string{
 		"style.css": "text/css; charset=utf-8", "script.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
 	}
 	for name, contentType := range contentTypes {
 		path := regexp.MustCompile(`/static/` + regexp.QuoteMeta(name) + `\?v=[0-9a-f]{16}`).FindString(page)
 		if path == "" {
-			t.Fatalf("the page doesn't refer to %s", name)
+			t.Fatalf("the page doesn't link %s", name)
 		}
-		a := v.get(path).expect(t, 200)
-		if a.Header.Get("Content-Type") != contentType || !strings.Contains(a.Header.Get("Cache-Control"), "immutable") {
-			t.Errorf("%s: headers %v", name, a.Header)
+		r := c.get(path).expect(t, 200)
+		if r.Header.Get("Content-Type") != contentType || !strings.Contains(r.Header.Get("Cache-Control"), "immutable") {
+			t.Errorf("%s: headers %v", name, r.Header)
 		}
-		v.get(path, "If-None-Match: "+a.Header.Get("Etag")).expect(t, http.StatusNotModified)
-		// A page of another version gets what there is, but may not keep it.
-		if a := v.get("/static/"+name+"?v=0").expect(t, 200); a.Header.Get("Cache-Control") != "no-cache" {
-			t.Errorf("%s of another version: %v", name, a.Header)
+		c.get(path, "If-None-Match: "+r.Header.Get("Etag")).expect(t, http.StatusNotModified)
+		// A page of another version gets this version, which must not be cached.
+		if r := c.get("/static/"+name+"?v=0").expect(t, 200); r.Header.Get("Cache-Control") != "no-cache" {
+			t.Errorf("%s of another version: %v", name, r.Header)
 		}
 	}
-	v.get("/static/nosuch.css").page(t, 404, "nothing at this address")
-	v.get("/static/").page(t, 404, "nothing at this address")
+	c.get("/static/nosuch.css").page(t, 404, "nothing at this address")
+	c.get("/static/").page(t, 404, "nothing at this address")
 }

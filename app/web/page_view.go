@@ -10,17 +10,16 @@ import (
 	"stateless-servers/app/leaderboard"
 )
 
-// homeDocument is the page that shows everything. Its ids, classes and data attributes are those that static/style.css
-// and static/script.js know.
+// homeDocument returns the page. static/style.css and static/script.js use its ids, classes and data attributes.
 func homeDocument(p homePage) g.Node {
 	data := h.P(
-		g.Text("The same as data: "), h.A(h.Href("/api/session"), g.Text("your session")),
+		g.Text("As JSON: "), h.A(h.Href("/api/session"), g.Text("your session")),
 		g.If(p.NoBoard == "", g.Group{g.Text(", "), h.A(h.Href("/api/leaderboard"), g.Text("the leaderboard"))}),
 		g.Text("."),
 	)
 	return document(p.Server, data,
 		hero(p),
-		answersPanel(p),
+		responsesPanel(p),
 		h.Div(h.Class("grid"),
 			visitsPanel(p),
 			sessionPanel(p),
@@ -30,7 +29,7 @@ func homeDocument(p homePage) g.Node {
 			boardPanel(p),
 		),
 		g.If(p.Authenticated, sessionsPanel(p)),
-		post("/logout", h.ID("afresh"), g.Attr("hidden"), h.Button(h.Class("quiet"), g.Text("Start afresh"))),
+		postForm("/logout", h.ID("afresh"), g.Attr("hidden"), h.Button(h.Class("quiet"), g.Text("Start afresh"))),
 	)
 }
 
@@ -43,31 +42,31 @@ func hero(p homePage) g.Node {
 			),
 			h.P(h.Class("where"), g.Text("in zone "), h.B(h.ID("zone"), g.Text(p.Zone))),
 		),
-		h.P(h.Class("letter"), h.ID("letter"), unspoken(), g.Text(p.Hero.Letter())),
+		h.P(h.Class("letter"), h.ID("letter"), ariaHidden(), g.Text(p.Hero.Letter())),
 	)
 }
 
-func (a answer) class() string { return "server-" + strconv.Itoa(a.Colour()) }
+func (a servedResponse) class() string { return "server-" + strconv.Itoa(a.Colour()) }
 
-func answersPanel(p homePage) g.Node {
-	tile := func(a answer) g.Node {
+func responsesPanel(p homePage) g.Node {
+	tile := func(a servedResponse) g.Node {
 		if a.Server == "" {
-			return h.Li(h.Class("none"), unspoken())
+			return h.Li(h.Class("none"), ariaHidden())
 		}
 		return h.Li(h.Class(a.class()), h.Data("server", a.Server),
-			h.Span(unspoken(), g.Text(a.Letter())),
+			h.Span(ariaHidden(), g.Text(a.Letter())),
 			h.Span(h.Class("unseen"), g.Text(a.Server)),
 		)
 	}
-	entry := func(a answer) g.Node {
+	entry := func(a servedResponse) g.Node {
 		return h.Li(
-			h.Span(h.Class("tile "+a.class()), unspoken(), g.Text(a.Letter())), space(),
+			h.Span(h.Class("tile "+a.class()), ariaHidden(), g.Text(a.Letter())), space(),
 			h.Span(g.Text(a.Server)), space(),
 			h.Span(h.Class("count"), g.Text(strconv.Itoa(a.Count))),
 		)
 	}
 	return panel("panel strip", "strip", "The last twenty answers",
-		h.Ol(h.Class("tiles"), h.ID("tiles"), g.Map(p.Answers, tile)),
+		h.Ol(h.Class("tiles"), h.ID("tiles"), g.Map(p.Responses, tile)),
 		h.Ul(h.Class("legend"), h.ID("legend"), g.Map(p.Legend, entry)),
 	)
 }
@@ -77,7 +76,7 @@ func visitsPanel(p homePage) g.Node {
 		h.P(h.Class("figure"), h.ID("visits"), g.Text(integer(p.Visits))),
 		h.P(g.Text("Each visit adds one to a counter in your session.")),
 		controls(p.NoChange,
-			post("/api/visits", h.ID("visit-form"), h.Class("row"),
+			postForm("/api/visits", h.ID("visit-form"), h.Class("row"),
 				h.Button(g.Text("Count a visit")),
 				h.Button(h.Type("button"), h.Class("quiet"), h.ID("burst"), g.Attr("hidden"), g.Text("20 at once")),
 			),
@@ -96,13 +95,13 @@ func sessionPanel(p homePage) g.Node {
 		h.P(h.ID("no-session"), hiddenIf(p.Created != nil), g.Text("You have no session yet. "+p.Begin)),
 		h.Div(h.Class("stack"), h.ID("has-session"), hiddenIf(p.Created == nil),
 			h.Dl(h.Class("facts"),
-				h.Div(h.Dt(g.Text("Started")), h.Dd(moment(p.Created, h.ID("created")))),
-				h.Div(h.Dt(g.Text(p.End)), h.Dd(moment(p.Expires, h.ID("expires")))),
+				h.Div(h.Dt(g.Text("Started")), h.Dd(timeElement(p.Created, h.ID("created")))),
+				h.Div(h.Dt(g.Text(p.End)), h.Dd(timeElement(p.Expires, h.ID("expires")))),
 			),
 			h.Div(h.Class("row"),
-				post("/logout", h.Button(h.Class("quiet"), g.Text(end))),
+				postForm("/logout", h.Button(h.Class("quiet"), g.Text(end))),
 				g.If(p.Authenticated && p.NoUserSessions == "",
-					post("/logout/everywhere", h.Button(h.Class("quiet"), g.Text("Log out everywhere")))),
+					postForm("/logout/everywhere", h.Button(h.Class("quiet"), g.Text("Log out everywhere")))),
 			),
 		),
 	)
@@ -110,9 +109,9 @@ func sessionPanel(p homePage) g.Node {
 
 func loginForm(byProvider bool) g.Node {
 	if byProvider {
-		return post("/login", h.Button(g.Text("Log in")))
+		return postForm("/login", h.Button(g.Text("Log in")))
 	}
-	return post("/login",
+	return postForm("/login",
 		h.Label(h.For("user"), g.Text("Log in with any name")),
 		h.Div(h.Class("row"),
 			h.Input(h.ID("user"), h.Name("user"), h.Required(), h.MaxLength(strconv.Itoa(maxUser)),
@@ -123,9 +122,9 @@ func loginForm(byProvider bool) g.Node {
 }
 
 func storePanel(p homePage) g.Node {
-	promise := h.P(h.Class("kept"), g.Text("It loses no update, and a logout is final, whichever servers answer."))
-	if len(p.Limits) > 0 {
-		promise = h.Ul(h.Class("limits"), g.Map(p.Limits, func(limit string) g.Node { return h.Li(g.Text(limit)) }))
+	promise := h.P(h.Class("kept"), g.Text("It loses no update, and a logout is final, whichever servers respond."))
+	if len(p.Limitations) > 0 {
+		promise = h.Ul(h.Class("limits"), g.Map(p.Limitations, func(limit string) g.Node { return h.Li(g.Text(limit)) }))
 	}
 	return panel("panel late", "store", "Where sessions live",
 		h.P(h.Class("store"), g.Text(p.StoreName)),
@@ -137,7 +136,7 @@ func storePanel(p homePage) g.Node {
 func cartPanel(p homePage) g.Node {
 	return panel("panel", "cart", "Cart",
 		controls(p.NoChange, h.Ul(h.Class("cart"), h.ID("cart"), g.Map(p.Products, cartItem))),
-		h.P(h.Class("total"), g.Text("Total "), h.B(g.Text("$"), h.Span(h.ID("total"), g.Text(money(p.Total))))),
+		h.P(h.Class("total"), g.Text("Total "), h.B(g.Text("$"), h.Span(h.ID("total"), g.Text(formatCents(p.Total))))),
 		status(""),
 	)
 }
@@ -148,12 +147,12 @@ func cartItem(line cartLine) g.Node {
 	}
 	return h.Li(h.Data("sku", line.SKU), h.Data("cents", integer(line.Cents)),
 		g.If(line.Quantity != 0, h.Class("filled")),
-		h.Span(h.Class("emoji"), unspoken(), g.Text(line.Emoji)), space(),
+		h.Span(h.Class("emoji"), ariaHidden(), g.Text(line.Emoji)), space(),
 		h.Span(h.Class("product"),
 			h.Span(g.Attr("data-name"), g.Text(line.Name)), space(),
-			h.Small(g.Text("$"+money(line.Cents))),
+			h.Small(g.Text("$"+formatCents(line.Cents))),
 		),
-		post("/api/cart/"+line.SKU,
+		postForm("/api/cart/"+line.SKU,
 			step("-1", "Take one "+line.Name+" out", "−"),
 			h.Span(h.Class("quantity"),
 				h.Span(h.Class("unseen"), g.Text("In the cart: ")),
@@ -175,10 +174,10 @@ func gamePanel(p homePage) g.Node {
 			"4 4 4 2 1 makes 15 × 3 = 45. Five sixes make 150.")),
 		controls(p.NoScore,
 			h.Div(h.ID("game"), g.Attr("hidden"),
-				h.Ol(h.Class("dice"), h.ID("dice"), unspoken(), g.Map([]string{"1", "2", "3", "4", "5"}, die)),
+				h.Ol(h.Class("dice"), h.ID("dice"), ariaHidden(), g.Map([]string{"1", "2", "3", "4", "5"}, die)),
 				h.Button(h.Type("button"), h.ID("roll"), g.Text("Roll the dice")),
 			),
-			post("/api/scores", h.ID("score-form"),
+			postForm("/api/scores", h.ID("score-form"),
 				h.Label(h.For("score"), g.Text("Roll your own dice, and enter the score")),
 				h.Div(h.Class("row"),
 					h.Input(h.ID("score"), h.Name("score"), h.Type("number"), g.Attr("inputmode", "numeric"),
@@ -193,7 +192,7 @@ func gamePanel(p homePage) g.Node {
 
 func boardPanel(p homePage) g.Node {
 	if p.NoBoard != "" {
-		return panel("panel late", "board", "Leaderboard", why(p.NoBoard))
+		return panel("panel late", "board", "Leaderboard", reasonText(p.NoBoard))
 	}
 	row := func(e leaderboard.Entry) g.Node {
 		return h.Li(g.If(e.Name == p.Player, h.Class("own")),
@@ -216,25 +215,25 @@ func sessionsPanel(p homePage) g.Node {
 func sessionsList(p homePage) g.Node {
 	switch {
 	case p.NoUserSessions != "":
-		return why(p.NoUserSessions)
+		return reasonText(p.NoUserSessions)
 	case p.SessionsFails:
 		return h.P(g.Text("The list can’t be read right now."))
 	case len(p.Sessions) == 0 && p.MoreSessions == "":
 		return h.Ul(h.Class("sessions"),
-			h.Li(g.Text("None is listed yet: the list follows logins within moments.")))
+			h.Li(g.Text("None is listed yet. A new login appears within moments.")))
 	}
 	item := func(s userSession) g.Node {
 		return h.Li(
 			h.Span(h.Class("agent"), g.Text(cmp.Or(s.UserAgent, "Unknown browser"))), space(),
 			g.If(s.Current, g.Group{h.Span(h.Class("badge"), g.Text("this one")), space()}),
 			h.Span(h.Class("times"),
-				g.Text("started "), moment(s.Started), g.Text(", last seen "), moment(s.LastSeen)),
+				g.Text("started "), timeElement(s.Started), g.Text(", last seen "), timeElement(s.LastSeen)),
 		)
 	}
 	return g.Group{
 		g.If(len(p.Sessions) > 0, h.Ul(h.Class("sessions"), g.Map(p.Sessions, item))),
-		g.If(p.MoreSessions != "", h.P(g.Text("Only the newest are shown. The list goes on "),
-			h.A(h.Href(p.MoreSessions), g.Text("as data")), g.Text("."))),
+		g.If(p.MoreSessions != "", h.P(g.Text("Only the newest are shown. The list continues "),
+			h.A(h.Href(p.MoreSessions), g.Text("as JSON")), g.Text("."))),
 	}
 }
 

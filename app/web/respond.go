@@ -16,7 +16,7 @@ import (
 	"stateless-servers/session"
 )
 
-// A problem is an error as RFC 9457 describes it. Its type is about:blank: the status says it all.
+// A problem is a problem document (RFC 9457). Its type is about:blank, which means that the status describes the error.
 type problem struct {
 	Type     string `json:"type"`
 	Title    string `json:"title"`
@@ -25,9 +25,8 @@ type problem struct {
 	Instance string `json:"instance"`
 }
 
-// refuse answers with an error: a problem document below /api/, a page elsewhere. A form of the page gets a page too,
-// wherever it was sent.
-func refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
+// writeError responds with an error: with a problem document below /api/, and with a page elsewhere and to forms.
+func writeError(w http.ResponseWriter, r *http.Request, status int, detail string) {
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
@@ -39,8 +38,8 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
 	write(w, status, "application/problem+json", append(body, '\n'))
 }
 
-// ErrorHandler returns a handler of errors of package session, for session.Options. It answers with the status of
-// session.StatusCode, and logs errors that only an operator can mend.
+// ErrorHandler returns a handler of errors of package session, for session.Options. It responds with the status of
+// session.StatusCode, and logs the errors that only an operator can fix.
 func ErrorHandler(logger *slog.Logger) func(http.ResponseWriter, *http.Request, error) {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		status := session.StatusCode(err)
@@ -52,42 +51,42 @@ func ErrorHandler(logger *slog.Logger) func(http.ResponseWriter, *http.Request, 
 			detail = "The session has ended: it was logged out, or a login replaced it, in another tab or elsewhere. " +
 				"Log out to start afresh, or log in."
 		case http.StatusRequestEntityTooLarge:
-			detail = "The session would grow larger than its store takes. It stays as it was."
+			detail = "The session would exceed the size limit of its store. It is unchanged."
 		case http.StatusUnprocessableEntity:
-			detail = "A counter would leave its range. The session stays as it was."
+			detail = "A counter would exceed its range. The session is unchanged."
 			if errors.Is(err, session.ErrInvalid) {
-				detail = "The session takes nothing of that form. It stays as it was."
+				detail = "The session can't store this value. It is unchanged."
 			}
 		case http.StatusNotImplemented:
-			detail = "The session store can't do that: " + err.Error() + "."
+			detail = "The session store doesn't support that: " + err.Error() + "."
 		case http.StatusServiceUnavailable:
-			unavailable(w, r, logger, "The session store", err)
+			writeUnavailable(w, r, logger, "The session store", err)
 			return
 		default:
 			logger.ErrorContext(r.Context(), "session error", "method", r.Method, "path", r.URL.Path, "error", err)
 			detail = "Something went wrong in this server."
 		}
-		refuse(w, r, status, detail)
+		writeError(w, r, status, detail)
 	}
 }
 
-// unavailable answers 503 and tells the operator why, unless it is the client who left.
-func unavailable(w http.ResponseWriter, r *http.Request, logger *slog.Logger, what string, err error) {
+// writeUnavailable responds with 503, and logs the error unless the client has disconnected.
+func writeUnavailable(w http.ResponseWriter, r *http.Request, logger *slog.Logger, what string, err error) {
 	if r.Context().Err() == nil {
 		logger.ErrorContext(r.Context(), "store unavailable", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	refuse(w, r, http.StatusServiceUnavailable, what+" doesn't answer. Try again in a moment.")
+	writeError(w, r, http.StatusServiceUnavailable, what+" doesn't answer. Try again in a moment.")
 }
 
-// isForm reports whether a form of the page was sent, rather than a program's request.
+// isForm reports whether a form of the page sent the request, and not a program.
 func isForm(r *http.Request) bool {
 	return r.Method == http.MethodPost && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// done answers what was done: with body, or with the way back to the page.
-func (s *server) done(w http.ResponseWriter, r *http.Request, body any) {
+// respond responds to a successful request: to a form with a redirect to the page, otherwise with body.
+func (s *server) respond(w http.ResponseWriter, r *http.Request, body any) {
 	if isForm(r) {
-		s.remember(w, r)
+		s.recordServer(w, r)
 		w.Header().Set("Location", "/")
 		w.WriteHeader(http.StatusSeeOther)
 		return
@@ -98,14 +97,14 @@ func (s *server) done(w http.ResponseWriter, r *http.Request, body any) {
 func writeJSON(w http.ResponseWriter, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		panic(fmt.Errorf("encode %T: %w", body, err)) // a mistake in this package: nothing of ours can't be encoded
+		panic(fmt.Errorf("encode %T: %w", body, err)) // a bug in this package: it only encodes types of its own
 	}
 	write(w, http.StatusOK, "application/json", append(text, '\n'))
 }
 
 func writePage(w http.ResponseWriter, status int, page g.Node) {
 	var text bytes.Buffer
-	page.Render(&text) // fails only when the writer does, which a buffer never does
+	page.Render(&text) // fails only if the writer fails, and a buffer doesn't
 	write(w, status, "text/html; charset=utf-8", text.Bytes())
 }
 
@@ -118,26 +117,27 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Write(body)
 }
 
-// maxBody bounds a request's body. The largest form takes a few hundred bytes.
+// maxBody bounds the body of a request, in bytes. The largest form has a few hundred bytes.
 const maxBody = 4 << 10
 
-// formValue returns a field of the form in the request's body. When it can't, it has answered why.
+// formValue returns a field of the form in the request's body. If ok is false, it has written an error response.
 func formValue(w http.ResponseWriter, r *http.Request, field string) (value string, ok bool) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	err := r.ParseForm()
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		refuse(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("The form is too large: allowed are %d bytes.", maxBody))
+		writeError(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("The form is too large: allowed are %d bytes.", maxBody))
 		return "", false
 	case err != nil:
-		refuse(w, r, http.StatusBadRequest, "The form can't be read: "+err.Error()+".")
+		writeError(w, r, http.StatusBadRequest, "The form can't be read: "+err.Error()+".")
 		return "", false
 	}
 	return r.PostForm.Get(field), true
 }
 
-// formInteger returns a field of the form that is a whole number within bounds. When it can't, it has answered why.
+// formInteger returns a field of the form that is a whole number from low to high. If ok is false, it has written an error
+// response.
 func formInteger(w http.ResponseWriter, r *http.Request, field string, low, high int64) (n int64, ok bool) {
 	value, ok := formValue(w, r, field)
 	if !ok {
@@ -145,18 +145,18 @@ func formInteger(w http.ResponseWriter, r *http.Request, field string, low, high
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n < low || n > high {
-		refuse(w, r, http.StatusUnprocessableEntity,
-			badValue("form field "+field, value, fmt.Sprintf("a whole number from %d to %d", low, high)))
+		writeError(w, r, http.StatusUnprocessableEntity,
+			badValueDetail("form field "+field, value, fmt.Sprintf("a whole number from %d to %d", low, high)))
 		return 0, false
 	}
 	return n, true
 }
 
-// badValue says what is wrong with a value that a visitor sent, and what would be right.
-func badValue(where, value, allowed string) string {
-	const most = 80 // of the value, in bytes
-	if len(value) > most {
-		cut := most
+// badValueDetail returns a message about a bad value in a request and the allowed values. It truncates a long value.
+func badValueDetail(where, value, allowed string) string {
+	const maxValue = 80 // bytes
+	if len(value) > maxValue {
+		cut := maxValue
 		for !utf8.RuneStart(value[cut]) {
 			cut--
 		}

@@ -22,10 +22,10 @@ func TestErrorsOfSessions(t *testing.T) {
 	}{
 		{session.ErrNotFound, 404, "There is no such session.", false},
 		{session.ErrEnded, 409, "The session has ended", false},
-		{session.ErrTooLarge, 413, "larger than its store takes", false},
-		{session.ErrCounter, 422, "A counter would leave its range", false},
-		{session.ErrInvalid, 422, "takes nothing of that form", false},
-		{session.ErrUnsupported, 501, "The session store can't do that: do it: not supported", false},
+		{session.ErrTooLarge, 413, "exceed the size limit of its store", false},
+		{session.ErrCounter, 422, "A counter would exceed its range", false},
+		{session.ErrInvalid, 422, "can't store this value", false},
+		{session.ErrUnsupported, 501, "The session store doesn't support that: do it: not supported", false},
 		{session.ErrUnavailable, 503, "The session store doesn't answer", true},
 		{session.ErrResponseStarted, 500, "Something went wrong in this server", true},
 		{errDown, 500, "Something went wrong in this server", true},
@@ -36,13 +36,13 @@ func TestErrorsOfSessions(t *testing.T) {
 			recorder := httptest.NewRecorder()
 			request := httptest.NewRequest(http.MethodPost, "/api/visits", nil)
 			handler(recorder, request, fmt.Errorf("do it: %w", test.err))
-			response := recorder.Result()
-			response.Request = request
-			body, err := io.ReadAll(response.Body)
+			result := recorder.Result()
+			result.Request = request
+			body, err := io.ReadAll(result.Body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			answer{response, string(body)}.problem(t, test.status, test.detail)
+			response{result, string(body)}.problem(t, test.status, test.detail)
 			if logged := strings.Contains(log.String(), test.err.Error()); logged != test.logged {
 				t.Errorf("logged: %v, want %v: %s", logged, test.logged, &log)
 			}

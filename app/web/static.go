@@ -11,9 +11,9 @@ import (
 )
 
 //go:embed static
-var files embed.FS
+var staticFiles embed.FS
 
-// An asset is a file that the page refers to.
+// An asset is a static file of the page.
 type asset struct {
 	content     []byte
 	contentType string
@@ -26,13 +26,13 @@ func loadAssets() map[string]asset {
 	contentTypes := map[string]string{
 		".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 	}
-	entries, err := files.ReadDir("static")
+	entries, err := staticFiles.ReadDir("static")
 	if err != nil {
-		panic(err) // the binary was built without them
+		panic(err) // the files are embedded in the binary
 	}
 	loaded := map[string]asset{}
 	for _, entry := range entries {
-		content, err := files.ReadFile("static/" + entry.Name())
+		content, err := staticFiles.ReadFile("static/" + entry.Name())
 		if err != nil {
 			panic(err)
 		}
@@ -42,15 +42,15 @@ func loadAssets() map[string]asset {
 	return loaded
 }
 
-// assetURL has the hash of the content in it, so that browsers may keep the asset for good.
+// assetURL returns the address of an asset. It contains a hash of the content, so that browsers may cache it forever.
 func assetURL(name string) string { return "/static/" + name + "?v=" + assets[name].hash }
 
-// serveAsset answers with this server's version, also when asked for another: during a deployment, a page of a newer
-// server finds an older one here. Only the version that was asked for may be kept.
+// serveAsset serves this server's version of an asset, even if the request asks for another: during a deployment, the page
+// of a newer server may request its assets from an older server. Browsers may cache only the requested version.
 func serveAsset(w http.ResponseWriter, r *http.Request) {
 	file, found := assets[r.PathValue("name")]
 	if !found {
-		refuse(w, r, http.StatusNotFound, "There is nothing at this address.")
+		writeError(w, r, http.StatusNotFound, "There is nothing at this address.")
 		return
 	}
 	h := w.Header()

@@ -1,5 +1,6 @@
-// Package web is the sample application that every server of the fleet runs: a page and a small API on top of package
-// session. No handler keeps anything in the server, so any server may take any request.
+// Package web is the sample application: a page and a small JSON API, with sessions of package session. New returns its
+// handler; start reading at routes in web.go. Handlers keep no state in the server, so any server can handle any request.
+// capabilities.go decides what the application offers with each session store.
 package web
 
 import (
@@ -13,36 +14,36 @@ import (
 	"stateless-servers/session"
 )
 
-// Options say what the application stands on. Server, Zone and Sessions are required.
+// Options configure the application. Server, Zone and Sessions are required.
 type Options struct {
 	// Server is the name of this server, the value of X-Served-By.
 	Server string
-	// Zone is where the server runs, such as an availability zone; the value of X-Served-Zone.
+	// Zone is the location of the server, such as an availability zone. It is the value of X-Served-Zone.
 	Zone string
-	// Sessions gives each request its session. Its options should have ErrorHandler, so that errors look alike.
+	// Sessions manages the sessions. Its options should contain ErrorHandler, so that all errors have the same format.
 	Sessions *session.Manager
-	// Board keeps the scores. It is nil with a store that keeps none: its routes then answer 501.
+	// Board stores the scores. If it is nil, its routes respond with 501.
 	Board leaderboard.Board
-	// BoardTimeout bounds each question to Board; default 800 ms, so that a visitor waits less than a second for a 503.
+	// BoardTimeout bounds each call of Board. The default is 800 ms, so that a visitor waits less than a second for a 503.
 	BoardTimeout time.Duration
-	// Login, when not nil, has a third party say who visitors are. Otherwise whoever they claim to be is believed.
+	// Login authenticates visitors. If it is nil, visitors can log in with any name.
 	Login Login
-	// Ready, when not nil, is asked by /readyz before the session store is: its error makes the server not ready, and is
-	// shown. It is how a server says that it is shutting down.
+	// Ready, if not nil, is called by /readyz before it calls the session store. An error makes the server not ready and is
+	// part of the response. A server that is shutting down returns one.
 	Ready func(context.Context) error
-	// PlainHTTP says that visitors come without TLS: browsers aren't told to insist on it, and the application's own cookie
-	// lacks Secure.
+	// PlainHTTP must be true if visitors connect without TLS. The application then sends no Strict-Transport-Security, and
+	// its own cookie lacks Secure.
 	PlainHTTP bool
-	// AllowDelay honours ?delay= on the routes below /api/, for drills that need slow requests.
+	// AllowDelay turns on ?delay= on the routes below /api/, for experiments that need slow requests.
 	AllowDelay bool
-	// Logger gets errors; default slog.Default().
+	// Logger gets errors. The default is slog.Default().
 	Logger *slog.Logger
 }
 
 // server has the handlers.
 type server struct {
 	Options
-	limits       limits
+	capabilities capabilities
 	mux          *http.ServeMux
 	sessionError func(http.ResponseWriter, *http.Request, error)
 }
@@ -56,16 +57,16 @@ func New(options Options) http.Handler {
 		options.Logger = slog.Default()
 	}
 	s := &server{
-		Options: options, limits: limitsOf(options.Sessions.Promises(), options.Board != nil),
+		Options: options, capabilities: capabilitiesOf(options.Sessions.Promises(), options.Board != nil),
 		mux: http.NewServeMux(), sessionError: ErrorHandler(options.Logger),
 	}
 	s.routes()
 
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, http.StatusForbidden, "The request was sent by a page of another site.")
+		writeError(w, r, http.StatusForbidden, "The request was sent by a page of another site.")
 	}))
-	return s.identify(s.recover(protection.Handler(s.mux)))
+	return s.addHeaders(s.recoverPanics(protection.Handler(s.mux)))
 }
 
 func (s *server) routes() {
@@ -73,19 +74,19 @@ func (s *server) routes() {
 	s.mux.HandleFunc("GET /healthz", s.none)
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("GET /static/{name}", serveAsset)
-	s.mux.HandleFunc("/", s.unmatched)
+	s.mux.HandleFunc("/", s.notFound)
 
 	withSession := func(pattern string, handle http.HandlerFunc) {
 		s.mux.Handle(pattern, s.Sessions.Handler(handle))
 	}
-	// unless is withSession where there is no reason why the store can't do it.
-	unless := func(reason, pattern string, handle http.HandlerFunc) {
+	// withSessionUnless is withSession if reason is empty. Otherwise the route responds with 501 and the reason.
+	withSessionUnless := func(reason, pattern string, handle http.HandlerFunc) {
 		if reason == "" {
 			withSession(pattern, handle)
 			return
 		}
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			refuse(w, r, http.StatusNotImplemented, reason)
+			writeError(w, r, http.StatusNotImplemented, reason)
 		})
 	}
 	withSession("GET /{$}", s.page)
@@ -96,18 +97,18 @@ func (s *server) routes() {
 		withSession("GET /login/callback", s.finishLogin)
 	}
 	withSession("POST /logout", s.logout)
-	unless(s.limits.NoUserSessions, "POST /logout/everywhere", s.logoutEverywhere)
+	withSessionUnless(s.capabilities.NoUserSessions, "POST /logout/everywhere", s.logoutEverywhere)
 
-	withSession("GET /api/session", s.delayed(s.getSession))
-	unless(s.limits.NoUserSessions, "GET /api/sessions", s.delayed(s.getSessions))
-	unless(s.limits.NoChange, "POST /api/visits", s.delayed(s.addVisit))
-	unless(s.limits.NoChange, "POST /api/cart/{sku}", s.delayed(s.changeCart))
-	unless(s.limits.NoScore, "POST /api/scores", s.delayed(s.addScore))
-	unless(s.limits.NoBoard, "GET /api/leaderboard", s.delayed(s.getLeaderboard))
+	withSession("GET /api/session", s.withDelay(s.getSession))
+	withSessionUnless(s.capabilities.NoUserSessions, "GET /api/sessions", s.withDelay(s.getSessions))
+	withSessionUnless(s.capabilities.NoChange, "POST /api/visits", s.withDelay(s.addVisit))
+	withSessionUnless(s.capabilities.NoChange, "POST /api/cart/{sku}", s.withDelay(s.changeCart))
+	withSessionUnless(s.capabilities.NoScore, "POST /api/scores", s.withDelay(s.addScore))
+	withSessionUnless(s.capabilities.NoBoard, "GET /api/leaderboard", s.withDelay(s.getLeaderboard))
 }
 
-// none answers without asking any store: for the load test's zero line, and for the load balancer, which must not take
-// every server out of service when it is the store that fails.
+// none responds without calling a store: for the baseline of load tests, and for the load balancer's health check, which
+// must not take every server out of service when the store fails.
 func (s *server) none(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, struct {
 		Server string `json:"server"`
@@ -117,7 +118,7 @@ func (s *server) none(w http.ResponseWriter, r *http.Request) {
 func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.Ready != nil {
 		if err := s.Ready(r.Context()); err != nil {
-			refuse(w, r, http.StatusServiceUnavailable, "Not ready: "+err.Error()+".")
+			writeError(w, r, http.StatusServiceUnavailable, "Not ready: "+err.Error()+".")
 			return
 		}
 	}
@@ -128,8 +129,8 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	s.none(w, r)
 }
 
-// unmatched answers what no route takes: 405 where another method would do, else 404.
-func (s *server) unmatched(w http.ResponseWriter, r *http.Request) {
+// notFound responds to requests that match no route: with 405 if another method would match, otherwise with 404.
+func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
 		other := r.WithContext(r.Context())
@@ -140,8 +141,8 @@ func (s *server) unmatched(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		refuse(w, r, http.StatusMethodNotAllowed, "This address doesn't take the method "+r.Method+".")
+		writeError(w, r, http.StatusMethodNotAllowed, "This address doesn't allow the method "+r.Method+".")
 		return
 	}
-	refuse(w, r, http.StatusNotFound, "There is nothing at this address.")
+	writeError(w, r, http.StatusNotFound, "There is nothing at this address.")
 }

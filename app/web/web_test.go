@@ -14,8 +14,8 @@ import (
 	"stateless-servers/app/leaderboard"
 )
 
-func TestEveryResponseSaysWhoServedIt(t *testing.T) {
-	_, v := oneServer(t, func(f *fleet) { f.options.PlainHTTP = false })
+func TestEveryResponseHasServerAndSecurityHeaders(t *testing.T) {
+	_, c := oneServer(t, func(f *fleet) { f.options.PlainHTTP = false })
 	for _, request := range []struct {
 		method, path string
 		status       int
@@ -25,30 +25,30 @@ func TestEveryResponseSaysWhoServedIt(t *testing.T) {
 		{"GET", "/nosuch", 404}, {"GET", "/api/nosuch", 404}, {"PUT", "/", 405}, {"DELETE", "/api/visits", 405},
 		{"GET", "//none", 307},
 	} {
-		a := v.do(request.method, request.path, "").expect(t, request.status)
+		r := c.do(request.method, request.path, "").expect(t, request.status)
 		for name, want := range map[string]string{
 			"X-Served-By": "server-1", "X-Served-Zone": "zone-a",
 			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
 			"Strict-Transport-Security": "max-age=31536000; includeSubDomains", "Access-Control-Allow-Origin": "",
 		} {
-			if got := a.Header.Get(name); got != want {
+			if got := r.Header.Get(name); got != want {
 				t.Errorf("%s %s: %s is %q, want %q", request.method, request.path, name, got, want)
 			}
 		}
-		policy := a.Header.Get("Content-Security-Policy")
+		policy := r.Header.Get("Content-Security-Policy")
 		if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
 			t.Errorf("%s %s: policy %q", request.method, request.path, policy)
 		}
 	}
 }
 
-// Browsers send a cookie without Secure over plain HTTP too, where anybody on the way reads and changes it.
-func TestTheServedCookieIsSecureOverHTTPS(t *testing.T) {
+// Browsers also send a cookie without Secure over plain HTTP, where others can read and change it.
+func TestServedCookieIsSecureOverHTTPS(t *testing.T) {
 	for _, plainHTTP := range []bool{false, true} {
-		_, v := oneServer(t, func(f *fleet) { f.options.PlainHTTP = plainHTTP })
-		for name, a := range map[string]answer{
-			"the page": v.get("/").expect(t, 200),
-			"a form":   v.post("/api/visits", "", html).expect(t, 303),
+		_, c := oneServer(t, func(f *fleet) { f.options.PlainHTTP = plainHTTP })
+		for name, a := range map[string]response{
+			"the page": c.get("/").expect(t, 200),
+			"a form":   c.post("/api/visits", "", html).expect(t, 303),
 		} {
 			found := false
 			for _, cookie := range a.Response.Cookies() {
@@ -66,45 +66,45 @@ func TestTheServedCookieIsSecureOverHTTPS(t *testing.T) {
 	}
 }
 
-func TestWhatNoRouteTakes(t *testing.T) {
-	_, v := oneServer(t)
-	v.get("/api/nosuch").problem(t, 404, "nothing at this address")
-	v.get("/api/").problem(t, 404, "nothing at this address")
-	v.get("/api/sp%20ace").problem(t, 404, "nothing at this address")
-	v.get("/nosuch").page(t, 404, "nothing at this address")
+func TestUnmatchedRequests(t *testing.T) {
+	_, c := oneServer(t)
+	c.get("/api/nosuch").problem(t, 404, "nothing at this address")
+	c.get("/api/").problem(t, 404, "nothing at this address")
+	c.get("/api/sp%20ace").problem(t, 404, "nothing at this address")
+	c.get("/nosuch").page(t, 404, "nothing at this address")
 	for _, wrong := range []struct{ method, path, allow string }{
 		{"POST", "/api/session", "GET, HEAD"}, {"GET", "/api/visits", "POST"}, {"PATCH", "/api/cart/coffee", "POST"},
 		{"DELETE", "/api/leaderboard", "GET, HEAD"},
 	} {
-		if a := v.do(wrong.method, wrong.path, "").problem(t, 405, wrong.method); a.Header.Get("Allow") != wrong.allow {
-			t.Errorf("%s %s: Allow is %q, want %q", wrong.method, wrong.path, a.Header.Get("Allow"), wrong.allow)
+		if r := c.do(wrong.method, wrong.path, "").problem(t, 405, wrong.method); r.Header.Get("Allow") != wrong.allow {
+			t.Errorf("%s %s: Allow is %q, want %q", wrong.method, wrong.path, r.Header.Get("Allow"), wrong.allow)
 		}
 	}
-	v.get("/login").page(t, 405, "GET")
-	v.do("PUT", "/", "").page(t, 405, "PUT")
+	c.get("/login").page(t, 405, "GET")
+	c.do("PUT", "/", "").page(t, 405, "PUT")
 }
 
 func TestOtherSitesCannotPost(t *testing.T) {
-	f, v := oneServer(t)
+	f, c := oneServer(t)
 	for _, header := range []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site",
 		"Origin: https://evil.example"} {
-		v.post("/api/visits", "", header).problem(t, 403, "another site")
-		v.post("/api/cart/coffee", "quantity=1", header).problem(t, 403, "another site")
+		c.post("/api/visits", "", header).problem(t, 403, "another site")
+		c.post("/api/cart/coffee", "quantity=1", header).problem(t, 403, "another site")
 		for _, path := range []string{"/login", "/logout", "/logout/everywhere"} {
-			v.post(path, "user=ann", header).page(t, 403, "another site")
+			c.post(path, "user=ann", header).page(t, 403, "another site")
 		}
-		v.get("/", header).expect(t, 200) // a link from there is fine
+		c.get("/", header).expect(t, 200) // links from other sites are allowed
 	}
 	if got := f.operations.since(); got != "" {
-		t.Errorf("refused requests cost the store: %s", got)
+		t.Errorf("refused requests called the store: %s, want no call", got)
 	}
-	v.post("/api/visits", "", "Sec-Fetch-Site: same-origin").expect(t, 200)
-	v.post("/api/visits", "", "Origin: "+v.server).expect(t, 200)
+	c.post("/api/visits", "", "Sec-Fetch-Site: same-origin").expect(t, 200)
+	c.post("/api/visits", "", "Origin: "+c.server).expect(t, 200)
 }
 
 func TestReady(t *testing.T) {
 	var stopping atomic.Bool
-	f, v := oneServer(t, func(f *fleet) {
+	f, c := oneServer(t, func(f *fleet) {
 		f.options.Ready = func(context.Context) error {
 			if stopping.Load() {
 				return errors.New("the server is shutting down")
@@ -112,47 +112,47 @@ func TestReady(t *testing.T) {
 			return nil
 		}
 	})
-	v.get("/readyz").expect(t, 200, `{"server":"server-1"}`)
+	c.get("/readyz").expect(t, 200, `{"server":"server-1"}`)
 	stopping.Store(true)
-	v.get("/readyz").page(t, 503, "Not ready: the server is shutting down.")
-	v.get("/healthz").expect(t, 200)
-	v.post("/api/visits", "").expect(t, 200) // until the balancer has noticed
+	c.get("/readyz").page(t, 503, "Not ready: the server is shutting down.")
+	c.get("/healthz").expect(t, 200)
+	c.post("/api/visits", "").expect(t, 200) // requests are served until the load balancer notices
 	if f.log.Len() > 0 {
 		t.Errorf("logged: %s", f.log)
 	}
 }
 
 func TestDelay(t *testing.T) {
-	f, v := oneServer(t, func(f *fleet) { f.options.AllowDelay = true })
-	v.post("/api/visits", "").expect(t, 200)
+	f, c := oneServer(t, func(f *fleet) { f.options.AllowDelay = true })
+	c.post("/api/visits", "").expect(t, 200)
 	f.operations.since()
 
 	start := time.Now()
-	v.post("/api/visits?delay=50ms", "").expect(t, 200, `{"visits":2,"server":"server-1"}`)
+	c.post("/api/visits?delay=50ms", "").expect(t, 200, `{"visits":2,"server":"server-1"}`)
 	if took := time.Since(start); took < 50*time.Millisecond {
-		t.Errorf("it took %v", took)
+		t.Errorf("the request took %v, want at least 50 ms", took)
 	}
 	if got := f.operations.since(); got != "load update" {
-		t.Errorf("a delayed visit cost %q, want the session to be read first", got)
+		t.Errorf("a delayed visit called %q, want load update", got)
 	}
 	for _, path := range []string{"/api/session", "/api/leaderboard"} {
 		start := time.Now()
-		v.get(path+"?delay=50ms").expect(t, 200)
+		c.get(path+"?delay=50ms").expect(t, 200)
 		if took := time.Since(start); took < 50*time.Millisecond {
 			t.Errorf("%s took %v", path, took)
 		}
 	}
 	for _, delay := range []string{"", "x", "200", "-1ms", "2001ms", "1h"} {
-		v.post("/api/visits?delay="+delay, "").problem(t, 400, "a duration from 0s to 2s")
+		c.post("/api/visits?delay="+delay, "").problem(t, 400, "a duration from 0s to 2s")
 	}
-	v.get("/api/session?delay=0s").contains(t, `"visits":2`)
+	c.get("/api/session?delay=0s").contains(t, `"visits":2`)
 
 	f.store.down.Store(true)
-	v.get("/api/session?delay=2s").problem(t, 503, "The session store")
+	c.get("/api/session?delay=2s").problem(t, 503, "The session store")
 }
 
-// A client that leaves during the delay doesn't stop its visit from counting.
-func TestDelayOutlastsTheClient(t *testing.T) {
+// A visit counts even if its client disconnects during the delay.
+func TestVisitCountsAfterClientDisconnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		f.options.AllowDelay = true
@@ -161,7 +161,7 @@ func TestDelayOutlastsTheClient(t *testing.T) {
 		server.ServeHTTP(first, httptest.NewRequest(http.MethodPost, "/api/visits", nil))
 		f.operations.since()
 
-		ctx, leave := context.WithCancel(t.Context())
+		ctx, disconnect := context.WithCancel(t.Context())
 		visit := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/visits?delay=1s", nil)
 		read := httptest.NewRequest(http.MethodGet, "/api/session", nil)
 		for _, request := range []*http.Request{visit, read} {
@@ -170,40 +170,40 @@ func TestDelayOutlastsTheClient(t *testing.T) {
 		go server.ServeHTTP(httptest.NewRecorder(), visit)
 		synctest.Wait()
 		if got := f.operations.since(); got != "load" {
-			t.Errorf("during the delay it has cost %q", got)
+			t.Errorf("during the delay the request called %q, want load", got)
 		}
-		leave()
+		disconnect()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		after := httptest.NewRecorder()
 		if server.ServeHTTP(after, read); !strings.Contains(after.Body.String(), `"visits":2`) {
-			t.Errorf("after a visit whose client has left: %s", after.Body)
+			t.Errorf("after the visit of a disconnected client: %s, want 2 visits", after.Body)
 		}
 	})
 }
 
-func TestDelayIsIgnoredWhereItIsNotAllowed(t *testing.T) {
-	f, v := oneServer(t)
-	v.get("/api/session?delay=nonsense").expect(t, 200, noSession)
-	v.post("/api/visits?delay=2s", "").expect(t, 200)
+func TestDelayIsIgnoredUnlessAllowed(t *testing.T) {
+	f, c := oneServer(t)
+	c.get("/api/session?delay=nonsense").expect(t, 200, noSession)
+	c.post("/api/visits?delay=2s", "").expect(t, 200)
 	if got := f.operations.since(); got != "create" {
-		t.Errorf("it cost %q", got)
+		t.Errorf("the requests called %q, want create", got)
 	}
 }
 
 func TestPanics(t *testing.T) {
 	var cause any = "boom"
-	f, v := oneServer(t, func(f *fleet) {
+	f, c := oneServer(t, func(f *fleet) {
 		f.board.top = func(context.Context) ([]leaderboard.Entry, error) { panic(cause) }
 	})
-	v.get("/api/leaderboard").problem(t, 500, "Something went wrong")
-	v.get("/").page(t, 500, "Something went wrong").lacks(t, "boom")
+	c.get("/api/leaderboard").problem(t, 500, "Something went wrong")
+	c.get("/").page(t, 500, "Something went wrong").lacks(t, "boom")
 	if got := f.log.String(); strings.Count(got, `"cause":"boom"`) != 2 || !strings.Contains(got, "web_test.go") {
 		t.Errorf("the log lacks the cause or the stack: %s", got)
 	}
 
 	cause = http.ErrAbortHandler
-	if a, err := v.Do(t.Context(), http.MethodGet, v.server+"/api/leaderboard", ""); err == nil {
-		t.Errorf("an aborted handler answered %d", a.StatusCode)
+	if r, err := c.Do(t.Context(), http.MethodGet, c.server+"/api/leaderboard", ""); err == nil {
+		t.Errorf("an aborted handler responded with %d, want an aborted connection", r.StatusCode)
 	}
 }

@@ -1,7 +1,8 @@
-// Package balancer is a load balancer that behaves towards visitors and servers as an Application Load Balancer (ALB)
-// with one target group does, down to its faults: a request that a dying server drops is a 502, never tried again.
-// What it promises is what docs.aws.amazon.com/elasticloadbalancing/latest/application says of target groups, health
-// checks, sticky sessions and the causes of 5xx answers.
+// Package balancer is an HTTP load balancer that behaves like an AWS Application Load Balancer (ALB) with one target group.
+// It imitates the weaknesses too: if a server dies while it handles a request, the client gets a 502, and the request is not
+// sent again. Its behaviour follows docs.aws.amazon.com/elasticloadbalancing/latest/application on target groups, health
+// checks, sticky sessions and the causes of 5xx responses. Make a Balancer with New, add targets with Register, and serve it
+// on a listener with Serve. Start reading at Balancer.ServeHTTP.
 package balancer
 
 import (
@@ -16,23 +17,24 @@ import (
 	"time"
 )
 
-// Options of a Balancer. Zero fields take the defaults.
+// Options configure a Balancer. A zero field takes its default.
 type Options struct {
 	HealthInterval     time.Duration // between two health checks of a target; default 5 s, the shortest on an ALB
-	HealthTimeout      time.Duration // after which a check has failed; default the interval, but from 1 s to 2 s
-	HealthyThreshold   int           // checks in a row that must succeed before an unhealthy target is healthy; default 2
-	UnhealthyThreshold int           // checks in a row that must fail before a target is unhealthy; default 2
-	// IdleTimeout is how long a target may take to begin its answer, after which the visitor gets a 504, how long a visitor
-	// may leave a part of the answer unread, after which the connection is closed, and how long an idle connection to a
-	// target is kept. The target must keep idle connections longer. Default 60 s.
+	HealthTimeout      time.Duration // of one health check; default the interval, but at least 1 s and at most 2 s
+	HealthyThreshold   int           // consecutive successful checks that make an unhealthy target healthy; default 2
+	UnhealthyThreshold int           // consecutive failed checks that make a target unhealthy; default 2
+	// IdleTimeout bounds three waits. If a target does not begin its response in time, the client gets a 504. If a client
+	// does not read a part of the response in time, its connection is closed. A connection to a target that is idle for as
+	// long is closed; the target must keep idle connections longer. Default 60 s.
 	IdleTimeout time.Duration
-	// DeregistrationDelay is how long the requests in flight of a draining target may take before they are cut.
-	// Default 30 s; an ALB's own default is 300 s.
+	// DeregistrationDelay bounds how long a draining target may take to finish its requests in flight. Then their connections
+	// are closed. Default 30 s; the default of an ALB is 300 s.
 	DeregistrationDelay time.Duration
-	// Sticky pins each visitor to one target with the cookie AWSALB.
+	// Sticky sends all requests of a client to the same target, by the cookie AWSALB.
 	Sticky bool
-	// OnChange is called after a target's state changed, from several goroutines. It must not wait for the Balancer.
-	OnChange func(Change)
+	// OnTransition is called after the state of a target has changed, from several goroutines. It must not block on the
+	// Balancer.
+	OnTransition func(Transition)
 }
 
 func (o Options) withDefaults() Options {
@@ -42,59 +44,60 @@ func (o Options) withDefaults() Options {
 	o.UnhealthyThreshold = cmp.Or(o.UnhealthyThreshold, 2)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)
 	o.DeregistrationDelay = cmp.Or(o.DeregistrationDelay, 30*time.Second)
-	if o.OnChange == nil {
-		o.OnChange = func(Change) {}
+	if o.OnTransition == nil {
+		o.OnTransition = func(Transition) {}
 	}
 	return o
 }
 
-// State is the health of a target.
-type State string
+// A TargetState is the health of a target.
+type TargetState string
 
 // The states of a target.
 const (
-	StateInitial   State = "initial"   // registered; no check has succeeded yet
-	StateHealthy   State = "healthy"   // gets requests
-	StateUnhealthy State = "unhealthy" // gets requests only when no target is healthy
-	StateDraining  State = "draining"  // gets no new requests; those in flight finish
+	StateInitial   TargetState = "initial"   // registered; no check has succeeded yet
+	StateHealthy   TargetState = "healthy"   // gets requests
+	StateUnhealthy TargetState = "unhealthy" // gets requests only when no target is healthy
+	StateDraining  TargetState = "draining"  // gets no new requests; those in flight finish
 )
 
-// Target is a snapshot of a registered target.
+// A Target is a snapshot of a registered target.
 type Target struct {
 	Name     string
 	Address  string // host:port
-	State    State
-	Requests int64 // answered by the target, with whatever status
+	State    TargetState
+	Requests int64 // requests that the target responded to, with any status
 }
 
-// Change is a change of a target's state.
-type Change struct {
+// A Transition is a change of a target's state.
+type Transition struct {
 	Target   string
-	From, To State
-	Reason   string // why a check failed; empty when none did
+	From, To TargetState
+	Reason   string // why the health check failed, or "" if none did
 }
 
-// Errors counts the answers that the balancer itself gave, because no target did.
+// Errors counts the error responses of the load balancer itself.
 type Errors struct {
-	BadGateway         int64 // 502: the target refused or reset the connection, or closed it before an answer
+	BadGateway         int64 // 502: the target refused or reset the connection, or closed it before a response
 	ServiceUnavailable int64 // 503: no target is registered
-	GatewayTimeout     int64 // 504: the target did not begin its answer within the idle timeout
+	GatewayTimeout     int64 // 504: the target did not begin its response within the idle timeout
 }
 
-// ErrNoTarget is the answer to the name of a target that is not registered.
+// ErrNoTarget reports that no target of that name is registered.
 var ErrNoTarget = errors.New("no such target")
 
-// Balancer is the handler of the load balancer's listener.
+// A Balancer is an http.Handler that forwards requests to its healthy targets in turn. Its methods may be called from several
+// goroutines.
 type Balancer struct {
-	options Options
-	checker *http.Client
+	options      Options
+	healthClient *http.Client
 
 	mu      sync.Mutex    // guards targets, their state, changed, and writes of routable
 	targets []*target     // in the order of registration
-	changed chan struct{} // closed, and replaced, whenever targets or their state change
+	changed chan struct{} // closed and replaced on every change of targets or of their state
 
-	routable atomic.Pointer[[]*target] // those that get new requests
-	turn     atomic.Uint64             // counts them off
+	routable atomic.Pointer[[]*target] // the targets that get new requests
+	next     atomic.Uint64             // the round-robin counter
 
 	badGateway, unavailable, timeout atomic.Int64
 }
@@ -102,26 +105,27 @@ type Balancer struct {
 // New returns a Balancer without targets.
 func New(options Options) *Balancer {
 	b := &Balancer{options: options.withDefaults(), changed: make(chan struct{})}
-	b.checker = newChecker(b.options.HealthTimeout)
+	b.healthClient = newHealthClient(b.options.HealthTimeout)
 	b.routable.Store(new([]*target))
 	return b
 }
 
-// ServeHTTP forwards the request to one target.
+// ServeHTTP forwards the request to one target. It responds itself with 503 without a target, with 502 or 504 if the target
+// gives no response, and with 400 or 408 if the request can't be read.
 func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !printable(r.Header.Get("Upgrade")) {
-		answer(w, http.StatusBadRequest, "The header Upgrade names no protocol.")
+		writeErrorPage(w, http.StatusBadRequest, "The header Upgrade is malformed.")
 		return
 	}
 	t := b.acquire(r)
 	if t == nil {
 		b.unavailable.Add(1)
-		answer(w, http.StatusServiceUnavailable, "No server is registered with the load balancer.")
+		writeErrorPage(w, http.StatusServiceUnavailable, "No server is registered with the load balancer.")
 		return
 	}
 	defer t.release()
-	v, request := newVisitor(w, r, b.options.IdleTimeout)
-	t.proxy.ServeHTTP(v, request)
+	rw, request := newResponseWriter(w, r, b.options.IdleTimeout)
+	t.proxy.ServeHTTP(rw, request)
 }
 
 // acquire chooses a target and counts the request as in flight there.
@@ -131,34 +135,36 @@ func (b *Balancer) acquire(r *http.Request) *target {
 		if len(targets) == 0 {
 			return nil
 		}
-		t := b.pinned(r, targets)
+		t := b.stickyTarget(r, targets)
 		if t == nil {
-			t = targets[b.turn.Add(1)%uint64(len(targets))]
+			t = targets[b.next.Add(1)%uint64(len(targets))]
 		}
 		if t.acquire() {
 			return t
 		}
-		// It began draining after the list was read; the next list is without it.
+		// The target began to drain after the list was read. The next list lacks it.
 	}
 }
 
-// Register adds a target, which gets requests once a health check has succeeded. The first check is made at once.
+// Register adds a target at the address, host:port. It gets requests after its first successful health check, which is made
+// at once.
 func (b *Balancer) Register(name, address string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.find(name) != nil {
-		return fmt.Errorf("registering %s: there is a target of this name", name)
+		return fmt.Errorf("registering %s: the name is in use", name)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := b.newTarget(name, address, cancel)
 	b.targets = append(b.targets, t)
-	b.reroute()
-	go b.watch(ctx, t)
+	b.updateRouting()
+	go b.checkHealth(ctx, t)
 	return nil
 }
 
-// Await returns when the target is in the state. The error is ErrNoTarget once it is deregistered.
-func (b *Balancer) Await(ctx context.Context, name string, state State) error {
+// Await waits until the target is in the state. It returns ErrNoTarget if the target is not registered or is deregistered
+// meanwhile.
+func (b *Balancer) Await(ctx context.Context, name string, state TargetState) error {
 	for {
 		b.mu.Lock()
 		t, changed := b.find(name), b.changed
@@ -178,8 +184,8 @@ func (b *Balancer) Await(ctx context.Context, name string, state State) error {
 	}
 }
 
-// Deregister drains the target: it gets no new requests, and once those in flight have finished, the deregistration
-// delay has passed or ctx ends, it is gone, with whatever is in flight then. Deregister returns after that.
+// Deregister drains the target and then removes it. A draining target gets no new requests. It is removed when its requests in
+// flight have finished, the deregistration delay has passed, or ctx has ended; requests still in flight then fail.
 func (b *Balancer) Deregister(ctx context.Context, name string) error {
 	t, err := b.lookup(name)
 	if err != nil {
@@ -197,7 +203,7 @@ func (b *Balancer) Deregister(ctx context.Context, name string) error {
 	return nil
 }
 
-// Targets lists the registered targets in the order of their registration.
+// Targets returns the registered targets in the order of their registration.
 func (b *Balancer) Targets() []Target {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -208,12 +214,12 @@ func (b *Balancer) Targets() []Target {
 	return list
 }
 
-// Errors returns the counts so far.
+// Errors returns the numbers of error responses so far.
 func (b *Balancer) Errors() Errors {
 	return Errors{b.badGateway.Load(), b.unavailable.Load(), b.timeout.Load()}
 }
 
-// Close removes every target, cutting what is in flight, and ends the health checks.
+// Close ends the health checks and removes every target. Requests in flight fail.
 func (b *Balancer) Close() {
 	b.mu.Lock()
 	targets := slices.Clone(b.targets)
@@ -239,8 +245,8 @@ func (b *Balancer) find(name string) *target {
 	return nil
 }
 
-// setState makes the change known to the routing before it reports it. A target that drains stays draining.
-func (b *Balancer) setState(t *target, state State, reason string) {
+// setState updates the routing and then reports the transition. A draining target stays draining.
+func (b *Balancer) setState(t *target, state TargetState, reason string) {
 	b.mu.Lock()
 	from := t.state
 	if from == state || from == StateDraining {
@@ -248,26 +254,26 @@ func (b *Balancer) setState(t *target, state State, reason string) {
 		return
 	}
 	t.state = state
-	b.reroute()
+	b.updateRouting()
 	b.mu.Unlock()
 	if state == StateDraining {
 		t.drain()
 	}
-	b.options.OnChange(Change{Target: t.name, From: from, To: state, Reason: reason})
+	b.options.OnTransition(Transition{Target: t.name, From: from, To: state, Reason: reason})
 }
 
 func (b *Balancer) remove(t *target) {
 	b.mu.Lock()
 	b.targets = slices.DeleteFunc(b.targets, func(other *target) bool { return other == t })
-	b.reroute()
+	b.updateRouting()
 	b.mu.Unlock()
 	t.close()
 }
 
-// reroute follows a change of targets or their state: it wakes who awaits one and chooses who gets new
-// requests: the healthy targets; when there is none, all that aren't draining ("fail open"), for health checks may be
-// wrong about all of them at once. The caller holds mu.
-func (b *Balancer) reroute() {
+// updateRouting must be called after every change of targets or of their state, with mu held. It chooses the targets that get
+// new requests and wakes the callers of Await. The healthy targets get the requests; if there is none, all that aren't draining
+// do ("fail open"), because a health check that fails everywhere may itself be wrong.
+func (b *Balancer) updateRouting() {
 	var healthy, others []*target
 	for _, t := range b.targets {
 		switch t.state {

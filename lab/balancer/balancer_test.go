@@ -14,8 +14,8 @@ import (
 )
 
 func TestRoundRobin(t *testing.T) {
-	b := newBench(t, Options{}, newStub(t, "a", nil), newStub(t, "b", nil), newStub(t, "c", nil))
-	if got, want := b.served(t, 30), map[string]int{"a": 10, "b": 10, "c": 10}; !maps.Equal(got, want) {
+	b := newFixture(t, Options{}, newStub(t, "a", nil), newStub(t, "b", nil), newStub(t, "c", nil))
+	if got, want := b.servedBy(t, 30), map[string]int{"a": 10, "b": 10, "c": 10}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	for _, target := range b.Targets() {
@@ -25,18 +25,18 @@ func TestRoundRobin(t *testing.T) {
 	}
 }
 
-func TestStatesBecomeWhatChecksSay(t *testing.T) {
+func TestStateFollowsHealthChecks(t *testing.T) {
 	tests := []struct {
 		name   string
 		checks string // + or -, in the order made
 		want   string // the state after each: i, h or u
 	}{
-		{"one success is enough at first", "+", "h"},
+		{"one success is enough for a new target", "+", "h"},
 		{"failures before any success", "---", "iuu"},
-		{"one failure is none", "+-+-", "hhhh"},
+		{"single failures don't count", "+-+-", "hhhh"},
 		{"two in a row", "+--", "hhu"},
-		{"three are needed to come back", "--+++", "iuuuh"},
-		{"a failure starts the count anew", "--++-+++", "iuuuuuuh"},
+		{"three successes make it healthy again", "--+++", "iuuuh"},
+		{"a failure restarts the count", "--++-+++", "iuuuuuuh"},
 	}
 	b := New(Options{HealthyThreshold: 3, UnhealthyThreshold: 2})
 	for _, test := range tests {
@@ -48,7 +48,7 @@ func TestStatesBecomeWhatChecksSay(t *testing.T) {
 				} else {
 					succeeded, failed = 0, failed+1
 				}
-				state = b.judge(state, succeeded, failed)
+				state = b.nextState(state, succeeded, failed)
 				got += string(state[0])
 			}
 			if got != test.want {
@@ -58,41 +58,41 @@ func TestStatesBecomeWhatChecksSay(t *testing.T) {
 	}
 }
 
-func TestUnhealthyTargetGetsNoRequestsUntilItIsWell(t *testing.T) {
+func TestUnhealthyTargetGetsNoRequestsUntilItRecovers(t *testing.T) {
 	well, sick := newStub(t, "well", nil), newStub(t, "sick", nil)
-	b := newBench(t, Options{}, well, sick)
-	sick.sick.Store(true)
+	b := newFixture(t, Options{}, well, sick)
+	sick.unhealthy.Store(true)
 	sessiontest.Await(t, "unhealthy", func() bool { return b.state("sick") == StateUnhealthy })
-	if got, want := b.served(t, 10), map[string]int{"well": 10}; !maps.Equal(got, want) {
+	if got, want := b.servedBy(t, 10), map[string]int{"well": 10}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	sick.sick.Store(false)
+	sick.unhealthy.Store(false)
 	sessiontest.Await(t, "healthy", func() bool { return b.state("sick") == StateHealthy })
-	if got, want := b.served(t, 10), map[string]int{"well": 5, "sick": 5}; !maps.Equal(got, want) {
+	if got, want := b.servedBy(t, 10), map[string]int{"well": 5, "sick": 5}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	for name, want := range map[string][]Change{
+	for name, want := range map[string][]Transition{
 		"well": {{"well", StateInitial, StateHealthy, ""}},
 		"sick": {
 			{"sick", StateInitial, StateHealthy, ""}, {"sick", StateHealthy, StateUnhealthy, "GET /healthz answered 500"},
 			{"sick", StateUnhealthy, StateHealthy, ""},
 		},
 	} {
-		sessiontest.Await(t, "every change is reported", func() bool { return len(b.changesOf(name)) >= len(want) })
-		if got := b.changesOf(name); !slices.Equal(got, want) {
-			t.Errorf("changes: got %v, want %v", got, want)
+		sessiontest.Await(t, "every transition is reported", func() bool { return len(b.transitionsOf(name)) >= len(want) })
+		if got := b.transitionsOf(name); !slices.Equal(got, want) {
+			t.Errorf("transitions: got %v, want %v", got, want)
 		}
 	}
 }
 
 func TestInitialTargetGetsNoRequests(t *testing.T) {
 	well, late := newStub(t, "well", nil), newStub(t, "late", nil)
-	late.sick.Store(true)
-	b := newBench(t, Options{HealthInterval: time.Hour}, well)
+	late.unhealthy.Store(true)
+	b := newFixture(t, Options{HealthInterval: time.Hour}, well)
 	if err := b.Register(late.name, late.address()); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := b.served(t, 10), map[string]int{"well": 10}; !maps.Equal(got, want) {
+	if got, want := b.servedBy(t, 10), map[string]int{"well": 10}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if state := b.state("late"); state != StateInitial {
@@ -102,11 +102,11 @@ func TestInitialTargetGetsNoRequests(t *testing.T) {
 
 func TestHungHealthCheckFails(t *testing.T) {
 	hung := newStub(t, "hung", nil)
-	b := newBench(t, Options{HealthInterval: 10 * time.Millisecond, HealthTimeout: 200 * time.Millisecond}, hung)
+	b := newFixture(t, Options{HealthInterval: 10 * time.Millisecond, HealthTimeout: 200 * time.Millisecond}, hung)
 	hung.hung.Store(true)
-	sessiontest.Await(t, "it is reported as unhealthy for that", func() bool {
-		return slices.ContainsFunc(b.changesOf("hung"), func(c Change) bool {
-			return c.To == StateUnhealthy && c.Reason == "no answer in time"
+	sessiontest.Await(t, "the target is reported as unhealthy because of the timeout", func() bool {
+		return slices.ContainsFunc(b.transitionsOf("hung"), func(c Transition) bool {
+			return c.To == StateUnhealthy && c.Reason == "no response in time"
 		})
 	})
 }
@@ -123,14 +123,14 @@ func TestKilledTargetIs502UntilChecksNotice(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			alive, dead := newStub(t, "alive", nil), newStub(t, "dead", nil)
-			b := newBench(t, Options{HealthInterval: test.interval}, alive, dead)
+			b := newFixture(t, Options{HealthInterval: test.interval}, alive, dead)
 			dead.CloseClientConnections()
 			dead.Listener.Close()
 			if test.name == "after" {
 				sessiontest.Await(t, "unhealthy", func() bool { return b.state("dead") == StateUnhealthy })
 			}
 			before := b.Errors()
-			if got := b.served(t, 10); !maps.Equal(got, test.want) {
+			if got := b.servedBy(t, 10); !maps.Equal(got, test.want) {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 			after := b.Errors()
@@ -147,10 +147,10 @@ func TestKilledTargetIs502UntilChecksNotice(t *testing.T) {
 }
 
 func TestNoTarget(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newFixture(t, Options{})
 	status, body, response := b.get(t, "/")
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, "503") {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 503", status, body)
 	}
 	if got := response.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
 		t.Errorf("Content-Type %q", got)
@@ -162,25 +162,25 @@ func TestNoTarget(t *testing.T) {
 
 func TestAllUnhealthyFailsOpen(t *testing.T) {
 	stubs := []*stub{newStub(t, "a", nil), newStub(t, "b", nil)}
-	b := newBench(t, Options{}, stubs...)
+	b := newFixture(t, Options{}, stubs...)
 	for _, s := range stubs {
-		s.sick.Store(true)
+		s.unhealthy.Store(true)
 		sessiontest.Await(t, "unhealthy", func() bool { return b.state(s.name) == StateUnhealthy })
 	}
-	if got, want := b.served(t, 10), map[string]int{"a": 5, "b": 5}; !maps.Equal(got, want) {
+	if got, want := b.servedBy(t, 10), map[string]int{"a": 5, "b": 5}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
 func TestAwait(t *testing.T) {
 	s := newStub(t, "a", nil)
-	b := newBench(t, Options{}, s)
+	b := newFixture(t, Options{}, s)
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := b.Await(short, "a", StateUnhealthy); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a healthy target: %v", err)
+		t.Errorf("awaiting unhealthy for a healthy target: got %v, want the deadline", err)
 	}
-	s.sick.Store(true)
+	s.unhealthy.Store(true)
 	if err := b.Await(t.Context(), "a", StateUnhealthy); err != nil {
 		t.Error(err)
 	}
@@ -190,14 +190,14 @@ func TestAwait(t *testing.T) {
 		t.Error(err)
 	}
 	if err := <-awaited; !errors.Is(err, ErrNoTarget) {
-		t.Errorf("a target that is gone: %v", err)
+		t.Errorf("awaiting a deregistered target: got %v, want ErrNoTarget", err)
 	}
 }
 
 func TestNamesAreUnique(t *testing.T) {
 	s := newStub(t, "a", nil)
-	b := newBench(t, Options{}, s)
+	b := newFixture(t, Options{}, s)
 	if err := b.Register("a", s.address()); err == nil {
-		t.Error("registered twice")
+		t.Error("the same name was registered twice, want an error")
 	}
 }

@@ -8,8 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitDelivery returns when the other side's kernel has acknowledged all that was written: a reset takes back what is
-// still on its way.
+// awaitDelivery waits until the peer's kernel has acknowledged all written data, because a reset discards data in flight.
 func awaitDelivery(t *testing.T, conn *net.TCPConn) {
 	control, err := conn.SyscallConn()
 	if err != nil {
@@ -24,5 +23,5 @@ func awaitDelivery(t *testing.T, conn *net.TCPConn) {
 		}
 		time.Sleep(100 * time.Microsecond)
 	}
-	t.Errorf("%d bytes are not acknowledged within ten seconds", waiting)
+	t.Errorf("%d bytes are not acknowledged after ten seconds", waiting)
 }

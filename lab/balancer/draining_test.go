@@ -16,7 +16,7 @@ func TestDraining(t *testing.T) {
 	tests := []struct {
 		name   string
 		delay  time.Duration
-		finish bool // the request in flight, rather than being cut
+		finish bool // whether the request in flight finishes in time
 		want   int
 	}{
 		{"in time", time.Minute, true, http.StatusOK},
@@ -32,7 +32,7 @@ func TestDraining(t *testing.T) {
 				}
 				fmt.Fprint(w, "old")
 			})
-			b := newBench(t, Options{DeregistrationDelay: test.delay}, old)
+			b := newFixture(t, Options{DeregistrationDelay: test.delay}, old)
 			inFlight := make(chan int, 1)
 			go func() {
 				status, _, _ := b.get(t, "/slow")
@@ -44,7 +44,7 @@ func TestDraining(t *testing.T) {
 			gone := make(chan error, 1)
 			go func() { gone <- b.Deregister(t.Context(), "old") }()
 			sessiontest.Await(t, "draining or gone", func() bool { return b.state("old") != StateHealthy })
-			if got, want := b.served(t, 10), map[string]int{"new": 10}; !maps.Equal(got, want) {
+			if got, want := b.servedBy(t, 10), map[string]int{"new": 10}; !maps.Equal(got, want) {
 				t.Errorf("while draining: got %v, want %v", got, want)
 			}
 			if test.finish {
@@ -65,16 +65,16 @@ func TestDraining(t *testing.T) {
 				t.Errorf("still registered, %s", state)
 			}
 			if err := b.Deregister(t.Context(), "old"); !errors.Is(err, ErrNoTarget) {
-				t.Errorf("deregistering it again: %v", err)
+				t.Errorf("deregistering it again: got %v, want ErrNoTarget", err)
 			}
 		})
 	}
 }
 
-func TestOnlyDrainingTargetsAre503(t *testing.T) {
+func TestOnlyDrainingTargetsGive503(t *testing.T) {
 	arrived, finish := make(chan struct{}), make(chan struct{})
 	last := newStub(t, "last", func(http.ResponseWriter, *http.Request) { arrived <- struct{}{}; <-finish })
-	b := newBench(t, Options{}, last)
+	b := newFixture(t, Options{}, last)
 	inFlight := make(chan int, 1)
 	go func() {
 		status, _, _ := b.get(t, "/")
@@ -92,19 +92,19 @@ func TestOnlyDrainingTargetsAre503(t *testing.T) {
 		t.Error(err)
 	}
 	if status := <-inFlight; status != http.StatusOK {
-		t.Errorf("the request in flight got %d", status)
+		t.Errorf("the request in flight got %d, want 200", status)
 	}
 }
 
-// Servers come and go under load: no request may meet one that drains or is gone.
-func TestNoRequestIsLostWhileTargetsRoll(t *testing.T) {
-	b := newBench(t, Options{}, newStub(t, "0", nil), newStub(t, "1", nil))
+// Targets are replaced under load. No request may reach one that is draining or removed.
+func TestNoRequestFailsWhileTargetsAreReplaced(t *testing.T) {
+	b := newFixture(t, Options{}, newStub(t, "0", nil), newStub(t, "1", nil))
 	ctx, cancel := context.WithCancel(t.Context())
 	failures := make(chan string, 4)
 	for range cap(failures) {
 		go func() {
 			for ctx.Err() == nil {
-				if got := b.served(t, 1); got["status 502"]+got["status 503"] > 0 {
+				if got := b.servedBy(t, 1); got["status 502"]+got["status 503"] > 0 {
 					failures <- fmt.Sprint(got)
 					return
 				}

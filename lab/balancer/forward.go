@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// rewrite makes the request to the target out of the visitor's. Host stays, for the server compares it with Origin.
+// rewrite makes the request to the target from the client's. Host stays, because the server compares it with Origin.
 func (t *target) rewrite(r *httputil.ProxyRequest) {
 	in, out := r.In, r.Out
 	out.URL.Scheme, out.URL.Host = "http", t.address
-	out.URL.RawQuery = in.URL.RawQuery // as it came, though it may be malformed
+	out.URL.RawQuery = in.URL.RawQuery // unchanged, even if it is malformed
 	if out.Body == nil {
-		// Transport sends a request without a body again when a kept connection turns out to be closed. With a body that it
-		// can't rewind, it never does. "identity" says that the body ends where it ends: no chunks, no look ahead.
-		out.Body, out.TransferEncoding = unrepeatable{}, []string{"identity"}
+		// http.Transport retries a request without a body when it finds a reused connection closed. It never retries one with
+		// a body that it can't rewind. "identity" keeps it from sending chunks and from probing the body's length.
+		out.Body, out.TransferEncoding = nonReplayableBody{}, []string{"identity"}
 	}
 
 	proto, port := "http", "80"
@@ -45,15 +45,15 @@ func (t *target) rewrite(r *httputil.ProxyRequest) {
 	out.Header["X-Amzn-Trace-Id"] = values[3:4:4]
 }
 
-// unrepeatable is an empty body of which Transport doesn't know that it is empty.
-type unrepeatable struct{}
+// nonReplayableBody is an empty body that http.Transport doesn't recognize as empty.
+type nonReplayableBody struct{}
 
-func (unrepeatable) Read([]byte) (int, error)         { return 0, io.EOF }
-func (unrepeatable) WriteTo(io.Writer) (int64, error) { return 0, nil } // spares a copy buffer of 32 KB
-func (unrepeatable) Close() error                     { return nil }
+func (nonReplayableBody) Read([]byte) (int, error)         { return 0, io.EOF }
+func (nonReplayableBody) WriteTo(io.Writer) (int64, error) { return 0, nil } // saves a copy buffer of 32 KB
+func (nonReplayableBody) Close() error                     { return nil }
 
-// traceID is the value of X-Amzn-Trace-Id: a new root, or, where the visitor sent one with a root, that one with this
-// balancer's own id before it.
+// traceID returns the value of X-Amzn-Trace-Id. If the client sent a root, it is prefixed with an id of this balancer;
+// otherwise a new root is added.
 func traceID(received string) string {
 	if !strings.Contains(received, "Root=") {
 		root := "Root=" + newTrace()
@@ -65,7 +65,7 @@ func traceID(received string) string {
 	return "Self=" + newTrace() + ";" + received
 }
 
-// newTrace is version 1 of AWS X-Ray's trace ids: 1-, the time in 8 hexadecimal digits, 24 random ones.
+// newTrace returns a trace id of AWS X-Ray, version 1: 1-, the time in 8 hexadecimal digits, and 24 random digits.
 func newTrace() string {
 	var id [35]byte
 	copy(id[:], "1-")
@@ -84,11 +84,11 @@ func printable(value string) bool {
 	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
-// answer is a page of the balancer's own.
-func answer(w http.ResponseWriter, status int, why string) {
+// writeErrorPage responds with the status and an HTML page with the reason.
+func writeErrorPage(w http.ResponseWriter, status int, reason string) {
 	title := strconv.Itoa(status) + " " + http.StatusText(status)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, "<!doctype html><html lang=\"en\"><title>"+title+"</title><h1>"+title+"</h1><p>"+why+"</p></html>\n")
+	_, _ = io.WriteString(w, "<!doctype html><html lang=\"en\"><title>"+title+"</title><h1>"+title+"</h1><p>"+reason+"</p></html>\n")
 }

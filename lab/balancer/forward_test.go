@@ -15,9 +15,9 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// A server may close a kept connection just as the next request goes into it. An ALB answers 502 then, and so must this
-// balancer, where Go's Transport would quietly ask again.
-func TestNoRequestIsTriedTwice(t *testing.T) {
+// A server may close an idle connection just when the next request is sent on it. An ALB responds with 502 then, and so must
+// this balancer, although http.Transport would by default retry the request.
+func TestNoRequestIsRetried(t *testing.T) {
 	endings := []struct {
 		name string
 		end  func(conn net.Conn)
@@ -37,13 +37,13 @@ func TestNoRequestIsTriedTwice(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %s %q %s", ending.name, test.method, test.body, test.key), func(t *testing.T) {
 				server := newRawServer(t, func(nth int64, conn net.Conn, _ *http.Request) bool {
 					if nth == 1 {
-						reply(conn, "first")
+						writeResponse(conn, "first")
 						return true
 					}
 					ending.end(conn)
 					return false
 				})
-				b := newBench(t, Options{HealthInterval: time.Hour})
+				b := newFixture(t, Options{HealthInterval: time.Hour})
 				if err := b.Register("raw", server.Addr().String()); err != nil {
 					t.Fatal(err)
 				}
@@ -77,23 +77,23 @@ func TestNoRequestIsTriedTwice(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreKept(t *testing.T) {
-	server := newRawServer(t, func(_ int64, conn net.Conn, _ *http.Request) bool { reply(conn, "ok"); return true })
-	b := newBench(t, Options{HealthInterval: time.Hour})
+func TestConnectionsAreReused(t *testing.T) {
+	server := newRawServer(t, func(_ int64, conn net.Conn, _ *http.Request) bool { writeResponse(conn, "ok"); return true })
+	b := newFixture(t, Options{HealthInterval: time.Hour})
 	if err := b.Register("raw", server.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	b.served(t, 50)
+	b.servedBy(t, 50)
 	if n := server.connections.Load(); n != 1 {
 		t.Errorf("%d connections for 50 requests in turn, want 1", n)
 	}
 }
 
-func TestSlowTargetIs504(t *testing.T) {
+func TestSlowTargetGives504(t *testing.T) {
 	release := make(chan struct{})
 	slow := newStub(t, "slow", func(http.ResponseWriter, *http.Request) { <-release })
 	defer close(release)
-	b := newBench(t, Options{IdleTimeout: 100 * time.Millisecond}, slow)
+	b := newFixture(t, Options{IdleTimeout: 100 * time.Millisecond}, slow)
 	if status, _, _ := b.get(t, "/"); status != http.StatusGatewayTimeout {
 		t.Errorf("got %d, want 504", status)
 	}
@@ -102,9 +102,9 @@ func TestSlowTargetIs504(t *testing.T) {
 	}
 }
 
-func TestVisitorWhoLeavesIsNobodysFault(t *testing.T) {
+func TestClientThatDisconnectsIsNotCountedAsError(t *testing.T) {
 	tests := []struct{ name, sends string }{
-		{"waiting for the answer", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"waiting for the response", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
 		{"amid the body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf"},
 	}
 	for _, test := range tests {
@@ -116,7 +116,7 @@ func TestVisitorWhoLeavesIsNobodysFault(t *testing.T) {
 				<-r.Context().Done()
 				close(left)
 			})
-			b := newBench(t, Options{}, server)
+			b := newFixture(t, Options{}, server)
 			conn, err := net.Dial("tcp", b.server.Listener.Addr().String())
 			if err != nil {
 				t.Fatal(err)
@@ -134,7 +134,7 @@ func TestVisitorWhoLeavesIsNobodysFault(t *testing.T) {
 }
 
 func TestUnreadableBodyIsNotTheTargetsFault(t *testing.T) {
-	b := newBench(t, Options{}, newStub(t, "a", func(_ http.ResponseWriter, r *http.Request) {
+	b := newFixture(t, Options{}, newStub(t, "a", func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	}))
 	conn, err := net.Dial("tcp", b.server.Listener.Addr().String())
@@ -152,12 +152,12 @@ func TestUnreadableBodyIsNotTheTargetsFault(t *testing.T) {
 	}
 }
 
-func TestAnswerThatBreaksOffReachesTheVisitorAsOne(t *testing.T) {
+func TestClientSeesTruncatedResponseAsError(t *testing.T) {
 	server := newRawServer(t, func(_ int64, conn net.Conn, _ *http.Request) bool {
 		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
 		return false
 	})
-	b := newBench(t, Options{HealthInterval: time.Hour})
+	b := newFixture(t, Options{HealthInterval: time.Hour})
 	if err := b.Register("raw", server.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
@@ -167,11 +167,11 @@ func TestAnswerThatBreaksOffReachesTheVisitorAsOne(t *testing.T) {
 	}
 	defer response.Body.Close()
 	if body, err := io.ReadAll(response.Body); err == nil {
-		t.Errorf("got all of %q", body)
+		t.Errorf("reading %q gave no error, want one for a truncated response", body)
 	}
 }
 
-func TestWhatTheTargetSees(t *testing.T) {
+func TestRequestHeadersAtTheTarget(t *testing.T) {
 	trace := `1-[0-9a-f]{8}-[0-9a-f]{24}`
 	tests := []struct {
 		name   string
@@ -189,7 +189,7 @@ func TestWhatTheTargetSees(t *testing.T) {
 		{"behind a proxy", "GET", "", http.Header{"X-Forwarded-For": {"192.0.2.1", "192.0.2.2"}}, "", map[string]string{
 			"X-Forwarded-For": `^192\.0\.2\.1, 192\.0\.2\.2, 127\.0\.0\.1$`,
 		}},
-		{"a visitor who pretends", "GET", "", http.Header{
+		{"forged headers", "GET", "", http.Header{
 			"X-Forwarded-Proto": {"https"}, "X-Forwarded-Port": {"443"}, "X-Forwarded-Host": {"evil.example"},
 		}, "", map[string]string{
 			"X-Forwarded-Proto": `^http$`, "X-Forwarded-Port": `^PORT$`, "X-Forwarded-Host": `^$`,
@@ -204,14 +204,14 @@ func TestWhatTheTargetSees(t *testing.T) {
 			"Content-Length": `^9$`, "Transfer-Encoding": `^$`, "Content-Type": `^text/plain$`, "Body": `^some text$`,
 		}},
 		{"an empty body", "POST", "", nil, "", map[string]string{"Transfer-Encoding": `^$`, "Body": `^$`}},
-		{"compression is the visitor's to ask for", "GET", "", http.Header{"Accept-Encoding": {"br"}}, "",
+		{"Accept-Encoding is forwarded", "GET", "", http.Header{"Accept-Encoding": {"br"}}, "",
 			map[string]string{"Accept-Encoding": `^br$`}},
 		{"a malformed query", "GET", "a=%zz;b", nil, "", map[string]string{"Target": `^/\?a=%zz;b$`}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			seen := http.Header{}
-			b := newBench(t, Options{}, newStub(t, "a", func(_ http.ResponseWriter, r *http.Request) {
+			b := newFixture(t, Options{}, newStub(t, "a", func(_ http.ResponseWriter, r *http.Request) {
 				seen = r.Header.Clone()
 				body, _ := io.ReadAll(r.Body)
 				seen.Set("Body", string(body))
@@ -242,10 +242,10 @@ func TestWhatTheTargetSees(t *testing.T) {
 	}
 }
 
-// The visitor sees what the server said, headers included, and a stream as it flows.
-func TestStreamFlows(t *testing.T) {
+// A response arrives with its headers, and each part as soon as the server flushes it.
+func TestStreamedResponseIsFlushed(t *testing.T) {
 	next := make(chan struct{})
-	b := newBench(t, Options{}, newStub(t, "a", func(w http.ResponseWriter, _ *http.Request) {
+	b := newFixture(t, Options{}, newStub(t, "a", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Served-By", "a")
 		fmt.Fprint(w, "one")
 		_ = http.NewResponseController(w).Flush()
@@ -270,7 +270,7 @@ func TestStreamFlows(t *testing.T) {
 	}
 }
 
-// BenchmarkForward measures one request over the balancer and a server in the same process.
+// BenchmarkForward measures a request to a server in the same process, directly and through the balancer.
 func BenchmarkForward(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") }))
 	defer server.Close()

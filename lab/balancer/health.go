@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// healthPath is what checks ask for; healthy is the answer 200.
+// healthPath is the path of health checks. The status 200 means healthy.
 const healthPath = "/healthz"
 
-// newChecker opens a connection for each check, as an ALB does: a server that accepts none must be noticed.
-func newChecker(timeout time.Duration) *http.Client {
+// newHealthClient returns a client that opens a connection for each check, as an ALB does, to notice a server that accepts none.
+func newHealthClient(timeout time.Duration) *http.Client {
 	return &http.Client{
 		Timeout:       timeout,
 		Transport:     &http.Transport{DisableKeepAlives: true},
@@ -22,8 +22,8 @@ func newChecker(timeout time.Duration) *http.Client {
 	}
 }
 
-// watch checks the target at once and then each interval, until ctx ends.
-func (b *Balancer) watch(ctx context.Context, t *target) {
+// checkHealth checks the target at once and then at every interval, until ctx ends.
+func (b *Balancer) checkHealth(ctx context.Context, t *target) {
 	ticker := time.NewTicker(b.options.HealthInterval)
 	defer ticker.Stop()
 	state, succeeded, failed := StateInitial, 0, 0
@@ -38,7 +38,7 @@ func (b *Balancer) watch(ctx context.Context, t *target) {
 		} else {
 			succeeded, failed, reason = 0, failed+1, err.Error()
 		}
-		if next := b.judge(state, succeeded, failed); next != state {
+		if next := b.nextState(state, succeeded, failed); next != state {
 			state = next
 			b.setState(t, state, reason)
 		}
@@ -50,8 +50,8 @@ func (b *Balancer) watch(ctx context.Context, t *target) {
 	}
 }
 
-// judge gives the state after a check, from the number of checks in a row that succeeded or failed.
-func (b *Balancer) judge(state State, succeeded, failed int) State {
+// nextState returns the state after a check, given the numbers of consecutive checks that have succeeded and failed.
+func (b *Balancer) nextState(state TargetState, succeeded, failed int) TargetState {
 	switch {
 	case state == StateInitial && succeeded > 0, succeeded >= b.options.HealthyThreshold:
 		return StateHealthy
@@ -68,9 +68,9 @@ func (b *Balancer) check(ctx context.Context, address string) error {
 		return err
 	}
 	request.Header.Set("User-Agent", "ELB-HealthChecker/2.0")
-	response, err := b.checker.Do(request)
+	response, err := b.healthClient.Do(request)
 	if err != nil {
-		return cause(err)
+		return shortError(err)
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -79,14 +79,14 @@ func (b *Balancer) check(ctx context.Context, address string) error {
 	return nil
 }
 
-// cause is the short form of what made a check fail.
-func cause(err error) error {
+// shortError returns a short description of why a check failed.
+func shortError(err error) error {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return errors.New("connection refused")
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return errors.New("no answer in time")
+		return errors.New("no response in time")
 	default:
 		return err
 	}

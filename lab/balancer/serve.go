@@ -9,30 +9,30 @@ import (
 	"time"
 )
 
-// limits are what visitors may take of a listener.
+// limits bound what the clients of a listener may use.
 type limits struct {
 	header      time.Duration // to send the header of a request
-	request     time.Duration // to send all of it, with its body
-	write       time.Duration // to read an answer, unless the handler gives more
-	connections int           // open at a time
+	request     time.Duration // to send the whole request
+	write       time.Duration // to read a response, unless the handler extends it
+	connections int           // open connections
 }
 
-// defaultLimits gives visitors as long as the servers behind the balancer do: 10 s and 30 s.
+// defaultLimits returns the limits of Serve. The time limits for requests are those of the sample server.
 func defaultLimits() limits {
 	return limits{header: 10 * time.Second, request: 30 * time.Second, write: time.Minute, connections: 4096}
 }
 
 const (
-	maxHeaderBytes = 64 << 10  // of a request; an ALB's limit
-	keepAlive      = time.Hour // an ALB's client keep-alive
+	maxHeaderBytes = 64 << 10  // of a request, as on an ALB
+	keepAlive      = time.Hour // of an idle connection, as on an ALB
 )
 
-// full is the answer to a connection for which there is no room.
+// full is the response on a connection beyond the limit.
 const full = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
-// Serve answers visitors on the listener with the handler, until the server that it returns is closed. It bounds the
-// number of connections, the header of a request, and the time that a visitor takes to send one. Connections beyond the
-// bound get a 503 at once.
+// Serve serves the handler on the listener in the background and returns the server, which the caller must close. It bounds the
+// size of a request's header, the time that a client takes to send a request, and the number of open connections. A connection
+// beyond that number gets a 503 at once.
 func Serve(listener net.Listener, handler http.Handler) *http.Server {
 	return serve(listener, handler, defaultLimits())
 }
@@ -47,13 +47,13 @@ func serve(listener net.Listener, handler http.Handler, l limits) *http.Server {
 	return server
 }
 
-// boundedListener keeps a bounded number of connections open.
+// A boundedListener limits the number of open connections.
 type boundedListener struct {
 	net.Listener
 	open chan struct{}
 }
 
-// Accept returns the next connection for which there is room.
+// Accept returns the next connection within the limit. It rejects the others with a 503.
 func (l *boundedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -64,13 +64,13 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		case l.open <- struct{}{}:
 			return &boundedConn{conn, sync.OnceFunc(func() { <-l.open })}, nil
 		default:
-			_, _ = io.WriteString(conn, full) // never waits: the buffer of a new connection is empty
+			_, _ = io.WriteString(conn, full) // does not block: the send buffer of a new connection is empty
 			conn.Close()
 		}
 	}
 }
 
-// boundedConn makes room when it is closed.
+// boundedConn gives its place in the limit back when it is closed.
 type boundedConn struct {
 	net.Conn
 	release func()
@@ -81,7 +81,8 @@ func (c *boundedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite lets the server end an answer before it has read the rest of the request, which would take the answer back.
+// CloseWrite lets net/http end a response to a request that it has not read completely. Closing the whole connection could
+// reset it, and the client would lose the response.
 func (c *boundedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -12,8 +12,8 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// listen has the bench's balancer serve a listener within the limits; it returns the address.
-func (b *bench) listen(t *testing.T, l limits) string {
+// listen serves the balancer on another listener, with the limits, and returns its address.
+func (b *fixture) listen(t *testing.T, l limits) string {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -25,10 +25,10 @@ func (b *bench) listen(t *testing.T, l limits) string {
 }
 
 func TestLongHeadersAreRefused(t *testing.T) {
-	b := newBench(t, Options{}, newStub(t, "a", nil))
+	b := newFixture(t, Options{}, newStub(t, "a", nil))
 	address := b.listen(t, defaultLimits())
 	for length, want := range map[int]int{48 << 10: 200, 80 << 10: 431} {
-		conn := raw(t, address)
+		conn := dialRaw(t, address)
 		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: a\r\nX-A: %s", strings.Repeat("a", length))
 		if want == 200 {
 			fmt.Fprint(conn, "\r\n\r\n")
@@ -40,7 +40,7 @@ func TestLongHeadersAreRefused(t *testing.T) {
 }
 
 func TestTheListenerBoundsConnections(t *testing.T) {
-	b := newBench(t, Options{}, newStub(t, "a", nil))
+	b := newFixture(t, Options{}, newStub(t, "a", nil))
 	l := defaultLimits()
 	l.connections = 2
 	address := b.listen(t, l)
@@ -50,24 +50,24 @@ func TestTheListenerBoundsConnections(t *testing.T) {
 	}
 	var open []net.Conn
 	for i, want := range []int{200, 200} {
-		open = append(open, raw(t, address))
+		open = append(open, dialRaw(t, address))
 		if got := ask(open[i]); got != want {
 			t.Errorf("connection %d: %d, want %d", i+1, got, want)
 		}
 	}
-	if got := status(raw(t, address)); got != http.StatusServiceUnavailable {
+	if got := status(dialRaw(t, address)); got != http.StatusServiceUnavailable {
 		t.Errorf("one too many: %d, want 503", got)
 	}
 	if got := ask(open[0]); got != 200 {
-		t.Errorf("a visitor who is in: %d", got)
+		t.Errorf("an open connection got %d, want 200", got)
 	}
 	open[0].Close()
-	sessiontest.Await(t, "there is room again", func() bool { return ask(raw(t, address)) == 200 })
+	sessiontest.Await(t, "a new connection is accepted", func() bool { return ask(dialRaw(t, address)) == 200 })
 }
 
-// A visitor has so long for the header, and so long for all of the request, as the servers give those who come directly.
+// The time to send the header and the time to send the whole request are limited.
 func TestSlowRequestsAreCutOff(t *testing.T) {
-	b := newBench(t, Options{}, newStub(t, "a", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	b := newFixture(t, Options{}, newStub(t, "a", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	l := defaultLimits()
 	l.header, l.request = 200*time.Millisecond, 200*time.Millisecond
 	address := b.listen(t, l)
@@ -77,11 +77,11 @@ func TestSlowRequestsAreCutOff(t *testing.T) {
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n":       408,
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\nhal": 408,
 	} {
-		conn := raw(t, address)
+		conn := dialRaw(t, address)
 		fmt.Fprint(conn, request)
 		answer, err := io.ReadAll(conn)
 		if err != nil {
-			t.Errorf("%q: a minute later the connection is open: %v", request, err)
+			t.Errorf("%q: the connection is still open after a minute: %v", request, err)
 		}
 		if want != 0 && !strings.Contains(string(answer), fmt.Sprintf("HTTP/1.1 %d ", want)) {
 			t.Errorf("%q: %q, want %d", request, answer, want)
@@ -92,22 +92,22 @@ func TestSlowRequestsAreCutOff(t *testing.T) {
 	}
 }
 
-// The limits are of sending a request, not of answering it.
-func TestLimitsDoNotCutLongAnswersOff(t *testing.T) {
+// The limits bound the time to send a request, not the time until its response.
+func TestLimitsDoNotBoundSlowResponses(t *testing.T) {
 	l := defaultLimits()
 	l.header, l.request, l.write = 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
-	b := newBench(t, Options{}, newStub(t, "a", func(w http.ResponseWriter, r *http.Request) {
+	b := newFixture(t, Options{}, newStub(t, "a", func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-time.After(3 * l.request):
 			fmt.Fprint(w, "late")
 		case <-r.Context().Done():
 		}
 	}))
-	conn := raw(t, b.listen(t, l))
+	conn := dialRaw(t, b.listen(t, l))
 	for range 2 {
 		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
 		if got := status(conn); got != http.StatusOK {
-			t.Errorf("got %d", got)
+			t.Errorf("got %d, want 200", got)
 		}
 	}
 }

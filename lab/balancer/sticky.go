@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// stickyCookie names the target that a visitor is pinned to. An ALB encrypts the name; here it is plain to see.
+// stickyCookie is the name of the cookie with the name of a client's target. An ALB encrypts the value; this balancer does not.
 const stickyCookie = "AWSALB"
 
-// stickyFor is the life of an ALB's cookie, which every answer renews.
-const stickyFor = 7 * 24 * time.Hour
+// stickyLifetime is the lifetime of the cookie, as on an ALB. Every response renews it.
+const stickyLifetime = 7 * 24 * time.Hour
 
-// pinned is the target that the visitor's cookie names, if it gets requests.
-func (b *Balancer) pinned(r *http.Request, targets []*target) *target {
+// stickyTarget returns the target named in the client's cookie, or nil if it is not among targets.
+func (b *Balancer) stickyTarget(r *http.Request, targets []*target) *target {
 	if !b.options.Sticky {
 		return nil
 	}
@@ -28,7 +28,7 @@ func (b *Balancer) pinned(r *http.Request, targets []*target) *target {
 	return nil
 }
 
-func pin(header http.Header, name string) {
-	cookie := http.Cookie{Name: stickyCookie, Value: name, Path: "/", Expires: time.Now().Add(stickyFor)}
+func setStickyCookie(header http.Header, name string) {
+	cookie := http.Cookie{Name: stickyCookie, Value: name, Path: "/", Expires: time.Now().Add(stickyLifetime)}
 	header.Add("Set-Cookie", cookie.String())
 }

@@ -20,25 +20,25 @@ func TestSticky(t *testing.T) {
 	}
 	tests := []struct {
 		name string
-		lose func(t *testing.T, b *bench, s *stub)
+		lose func(t *testing.T, b *fixture, s *stub)
 	}{
-		{"unhealthy", func(t *testing.T, b *bench, s *stub) {
-			s.sick.Store(true)
+		{"unhealthy", func(t *testing.T, b *fixture, s *stub) {
+			s.unhealthy.Store(true)
 			sessiontest.Await(t, "unhealthy", func() bool { return b.state(s.name) == StateUnhealthy })
 		}},
-		{"gone", func(t *testing.T, b *bench, s *stub) {
+		{"gone", func(t *testing.T, b *fixture, s *stub) {
 			if err := b.Deregister(t.Context(), s.name); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"draining", func(t *testing.T, b *bench, s *stub) {
+		{"draining", func(t *testing.T, b *fixture, s *stub) {
 			b.setState(b.find(s.name), StateDraining, "")
 		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			stubs := map[string]*stub{"a": newStub(t, "a", nil), "b": newStub(t, "b", nil)}
-			b := newBench(t, Options{Sticky: true}, stubs["a"], stubs["b"])
+			b := newFixture(t, Options{Sticky: true}, stubs["a"], stubs["b"])
 			_, first, response := b.get(t, "/")
 			cookie := cookieOf(t, response)
 			if cookie.Path != "/" || time.Until(cookie.Expires) < 6*24*time.Hour {
@@ -62,7 +62,7 @@ func TestSticky(t *testing.T) {
 		})
 	}
 	t.Run("off", func(t *testing.T) {
-		b := newBench(t, Options{}, newStub(t, "a", nil), newStub(t, "b", nil))
+		b := newFixture(t, Options{}, newStub(t, "a", nil), newStub(t, "b", nil))
 		_, _, response := b.get(t, "/")
 		if len(response.Cookies()) > 0 {
 			t.Errorf("cookies %v without sticky sessions", response.Cookies())
@@ -74,7 +74,7 @@ func TestSticky(t *testing.T) {
 			got[body]++
 		}
 		if got["a"] != 5 {
-			t.Errorf("a cookie of old moved requests: %v", got)
+			t.Errorf("served by %v, want a to get 5: the cookie must be ignored", got)
 		}
 	})
 }

@@ -18,13 +18,13 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// stub is a server behind the balancer. It answers its name; /healthz by whether it is well.
+// A stub is a server behind the balancer. It responds with its name, and to health checks according to its fields.
 type stub struct {
 	*httptest.Server
-	name    string
-	sick    atomic.Bool // answers checks with 500
-	hung    atomic.Bool // does not answer checks
-	handler http.HandlerFunc
+	name      string
+	unhealthy atomic.Bool // responds to health checks with 500
+	hung      atomic.Bool // does not respond to health checks
+	handler   http.HandlerFunc
 }
 
 func newStub(t *testing.T, name string, handler http.HandlerFunc) *stub {
@@ -39,7 +39,7 @@ func newStub(t *testing.T, name string, handler http.HandlerFunc) *stub {
 			s.handler(w, r)
 		case s.hung.Load():
 			<-r.Context().Done()
-		case s.sick.Load():
+		case s.unhealthy.Load():
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	}))
@@ -49,22 +49,22 @@ func newStub(t *testing.T, name string, handler http.HandlerFunc) *stub {
 
 func (s *stub) address() string { return s.Listener.Addr().String() }
 
-// bench is a balancer on a listener of its own.
-type bench struct {
+// A fixture is a balancer on its own listener that records its transitions.
+type fixture struct {
 	*Balancer
-	server  *httptest.Server
-	mu      sync.Mutex
-	changes []Change
+	server      *httptest.Server
+	mu          sync.Mutex
+	transitions []Transition
 }
 
-// newBench checks health every 10 ms, unless options say otherwise.
-func newBench(t *testing.T, options Options, stubs ...*stub) *bench {
+// newFixture starts a balancer with the stubs. It checks their health every 10 ms unless options has another interval.
+func newFixture(t *testing.T, options Options, stubs ...*stub) *fixture {
 	t.Helper()
-	b := &bench{}
-	options.OnChange = func(change Change) {
+	b := &fixture{}
+	options.OnTransition = func(transition Transition) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.changes = append(b.changes, change)
+		b.transitions = append(b.transitions, transition)
 	}
 	options.HealthInterval = cmp.Or(options.HealthInterval, 10*time.Millisecond)
 	options.HealthTimeout = cmp.Or(options.HealthTimeout, time.Minute)
@@ -78,7 +78,7 @@ func newBench(t *testing.T, options Options, stubs ...*stub) *bench {
 	return b
 }
 
-func (b *bench) add(t *testing.T, s *stub) {
+func (b *fixture) add(t *testing.T, s *stub) {
 	t.Helper()
 	if err := b.Register(s.name, s.address()); err != nil {
 		t.Fatal(err)
@@ -88,15 +88,15 @@ func (b *bench) add(t *testing.T, s *stub) {
 	if err := b.Await(ctx, s.name, StateHealthy); err != nil {
 		t.Fatal(err)
 	}
-	sessiontest.Await(t, "the change is reported", func() bool {
+	sessiontest.Await(t, "the transition is reported", func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return slices.Contains(b.changes, Change{s.name, StateInitial, StateHealthy, ""})
+		return slices.Contains(b.transitions, Transition{s.name, StateInitial, StateHealthy, ""})
 	})
 }
 
 // get returns status and body.
-func (b *bench) get(t *testing.T, path string, cookies ...*http.Cookie) (int, string, *http.Response) {
+func (b *fixture) get(t *testing.T, path string, cookies ...*http.Cookie) (int, string, *http.Response) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.server.URL+path, nil)
 	if err != nil {
@@ -122,8 +122,8 @@ func do(t *testing.T, request *http.Request) (int, string, *http.Response) {
 	return response.StatusCode, string(body), response
 }
 
-// served makes n requests and counts who answered; a status other than 200 counts as "status N".
-func (b *bench) served(t *testing.T, n int) map[string]int {
+// servedBy sends n requests and counts them by the stub that responded. A status other than 200 is counted as "status N".
+func (b *fixture) servedBy(t *testing.T, n int) map[string]int {
 	t.Helper()
 	counts := map[string]int{}
 	for range n {
@@ -136,7 +136,7 @@ func (b *bench) served(t *testing.T, n int) map[string]int {
 	return counts
 }
 
-func (b *bench) state(name string) State {
+func (b *fixture) state(name string) TargetState {
 	for _, target := range b.Targets() {
 		if target.Name == name {
 			return target.State
@@ -145,20 +145,20 @@ func (b *bench) state(name string) State {
 	return ""
 }
 
-// changesOf returns the changes of a target so far. Balancer reports a change some time after it made it, and changes of
-// different targets in any order.
-func (b *bench) changesOf(name string) []Change {
+// transitionsOf returns the transitions of a target so far. The balancer reports them with a delay, and those of different
+// targets in any order.
+func (b *fixture) transitionsOf(name string) []Transition {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(b.changes), func(c Change) bool { return c.Target != name })
+	return slices.DeleteFunc(slices.Clone(b.transitions), func(c Transition) bool { return c.Target != name })
 }
 
-// rawServer is a listener whose connections the test handles byte by byte: serve gets each request in turn.
-// It is well. requests counts those other than health checks.
+// A rawServer lets the test write its responses byte by byte: serve is called with each request. It passes health checks.
+// Requests counts the other requests.
 type rawServer struct {
 	net.Listener
 	connections, requests atomic.Int64
-	early                 func(net.Conn) // answers before the body is read, and ends the connection, in the place of serve
+	early                 func(net.Conn) // if not nil, called in place of serve before the body is read; then the connection is closed
 }
 
 func newRawServer(t *testing.T, serve func(nth int64, conn net.Conn, request *http.Request) (keep bool)) *rawServer {
@@ -214,6 +214,6 @@ func (s *rawServer) handle(conn net.Conn, serve func(int64, net.Conn, *http.Requ
 	}
 }
 
-func reply(conn net.Conn, body string) {
+func writeResponse(conn net.Conn, body string) {
 	fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }

@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// connectTimeout is an ALB's connection timeout; a target that takes longer is a 504.
+// connectTimeout bounds connecting to a target, as on an ALB. After it the client gets a 504.
 const connectTimeout = 10 * time.Second
 
-// idleConnections bounds the connections kept per target; more than a load test on one machine opens.
-const idleConnections = 4096
+// maxIdleConnections bounds the idle connections per target. A load test on one machine opens fewer.
+const maxIdleConnections = 4096
 
-// target is one registered server.
+// A target is a registered server.
 type target struct {
 	name, address string
-	state         State // guarded by Balancer.mu
+	state         TargetState // guarded by Balancer.mu
 	proxy         *httputil.ReverseProxy
 	transport     *http.Transport
 	connections   connections
@@ -31,8 +31,8 @@ type target struct {
 	draining           atomic.Bool
 
 	stopChecks       context.CancelFunc
-	drained, removed chan struct{} // closed when nothing is in flight any more, when it is gone
-	finish, close    func()        // close them, once; close also cuts the connections
+	drained, removed chan struct{} // closed when no request is in flight any more, and when the target is removed
+	finish, close    func()        // close drained and removed, once; close also closes the connections
 }
 
 func (b *Balancer) newTarget(name, address string, stopChecks context.CancelFunc) *target {
@@ -44,11 +44,11 @@ func (b *Balancer) newTarget(name, address string, stopChecks context.CancelFunc
 	t.close = sync.OnceFunc(func() { stopChecks(); close(t.removed); t.connections.close() })
 	t.transport = &http.Transport{
 		DialContext:           t.connections.dial,
-		MaxIdleConnsPerHost:   idleConnections,
+		MaxIdleConnsPerHost:   maxIdleConnections,
 		IdleConnTimeout:       b.options.IdleTimeout,
 		ResponseHeaderTimeout: b.options.IdleTimeout,
 		ExpectContinueTimeout: time.Second,
-		DisableCompression:    true, // what the visitor asked for is what the target is asked for
+		DisableCompression:    true, // Accept-Encoding is the client's to set
 	}
 	t.proxy = &httputil.ReverseProxy{
 		Transport: t.transport,
@@ -57,11 +57,11 @@ func (b *Balancer) newTarget(name, address string, stopChecks context.CancelFunc
 			if response.Header.Get(servedBy) == "" { // of a server that doesn't know its name
 				response.Header.Set(servedBy, t.name)
 			}
-			b.answered(t, response)
+			b.onResponse(t, response)
 			return nil
 		},
-		ErrorHandler: b.failed,
-		ErrorLog:     log.New(io.Discard, "", 0), // what goes wrong is counted, not logged
+		ErrorHandler: b.onError,
+		ErrorLog:     log.New(io.Discard, "", 0), // errors are counted, not logged
 		BufferPool:   &buffers{},
 	}
 	return t
@@ -70,8 +70,8 @@ func (b *Balancer) newTarget(name, address string, stopChecks context.CancelFunc
 // servedBy is the header that names the server which has answered. Load tests count requests by it.
 const servedBy = "X-Served-By"
 
-// acquire counts a request as in flight, unless the target drains. It counts before it looks, and drain looks after it
-// has marked, so that no request slips in after the last one finished.
+// acquire counts a request as in flight and returns true, unless the target is draining. It increments the count before it reads
+// draining, and drain sets draining before it reads the count, so that no request starts after drained is closed.
 func (t *target) acquire() bool {
 	t.inFlight.Add(1)
 	if !t.draining.Load() {
@@ -96,40 +96,40 @@ func (t *target) drain() {
 	}
 }
 
-// answered sees every answer of a target before it goes to the visitor.
-func (b *Balancer) answered(t *target, response *http.Response) {
+// onResponse is called with every response of a target, before it is forwarded.
+func (b *Balancer) onResponse(t *target, response *http.Response) {
 	t.requests.Add(1)
 	if b.options.Sticky {
-		pin(response.Header, t.name)
+		setStickyCookie(response.Header, t.name)
 	}
 }
 
-// failed answers a request that the target did not answer. A visitor who has gone gets nothing, and nobody is to blame;
-// neither is it the target's fault when the visitor's body can't be read, or takes too long: an ALB's 400 and 408.
-func (b *Balancer) failed(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil { // it ends whenever reading from the visitor fails
-		if v, ok := w.(*visitor); !ok || !v.late() {
+// onError responds to a request without a response from the target. It counts the error unless the client caused it: a client
+// that has gone gets no response, one whose body can't be read gets a 400, and one that sends it too slowly a 408, as on an ALB.
+func (b *Balancer) onError(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil { // net/http cancels it when reading from the client fails
+		if rw, ok := w.(*responseWriter); !ok || !rw.timedOut() {
 			panic(http.ErrAbortHandler)
 		}
 		w.Header().Set("Connection", "close")
-		answer(w, http.StatusRequestTimeout, "The body of the request took too long.")
+		writeErrorPage(w, http.StatusRequestTimeout, "The body of the request took too long.")
 		return
 	}
-	if errors.As(err, new(visitorError)) {
-		answer(w, http.StatusBadRequest, "The body of the request can't be read.")
+	if errors.As(err, new(requestBodyError)) {
+		writeErrorPage(w, http.StatusBadRequest, "The body of the request can't be read.")
 		return
 	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		b.timeout.Add(1)
-		answer(w, http.StatusGatewayTimeout, "The server took too long to answer.")
+		writeErrorPage(w, http.StatusGatewayTimeout, "The server took too long to respond.")
 		return
 	}
 	b.badGateway.Add(1)
-	answer(w, http.StatusBadGateway, "The server closed the connection, or accepts none.")
+	writeErrorPage(w, http.StatusBadGateway, "The server closed or refused the connection.")
 }
 
-// connections are the open connections to one target, so that what is in flight can be cut.
+// connections tracks the open connections to one target, so that close can abort the requests in flight.
 type connections struct {
 	mu     sync.Mutex
 	open   map[*connection]struct{}
@@ -164,8 +164,9 @@ func (c *connections) dial(ctx context.Context, network, address string) (net.Co
 	return tracked, nil
 }
 
-// Write fails only once the connection is closed. A target that closes it amid a request may have answered before, such
-// as with a 413; Transport looks no more for an answer after a failed write, and closes the connection after reading.
+// Write returns an error only after the connection is closed on this side. A target may respond, for example with a 413, and
+// close the connection before it has read the whole request. After a failed write http.Transport would no longer read that
+// response. It closes the connection when it has read everything.
 func (c *connection) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil {
@@ -191,7 +192,7 @@ func (c *connections) close() {
 	}
 }
 
-// buffers recycles what response bodies are copied through.
+// buffers is a pool of buffers to copy response bodies.
 type buffers struct{ pool sync.Pool }
 
 const bufferSize = 16 << 10

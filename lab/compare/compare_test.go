@@ -18,7 +18,7 @@ import (
 
 const root = "../.."
 
-// golden is the lab's stack of a variant, as the tests of stacks keep it.
+// golden reads the checked-in template of the lab's stack that the tests of package stacks keep up to date.
 func golden(t *testing.T, name string) cost.Template {
 	t.Helper()
 	template, err := cost.ReadTemplate(filepath.Join(root, "stacks", "testdata", name+".json"), labStack)
@@ -28,8 +28,8 @@ func golden(t *testing.T, name string) cost.Template {
 	return template
 }
 
-// with is a template in which properties have other values, by type and name.
-func with(t *testing.T, of cost.Template, values map[string]any) cost.Template {
+// withProperties returns the template with other values of properties. Their keys are like "AWS::EC2::Instance.ImageId".
+func withProperties(t *testing.T, of cost.Template, values map[string]any) cost.Template {
 	t.Helper()
 	var whole map[string]any
 	if err := json.Unmarshal(of.Whole, &whole); err != nil {
@@ -49,7 +49,7 @@ func with(t *testing.T, of cost.Template, values map[string]any) cost.Template {
 	return cost.Template{Name: of.Name, Whole: text}
 }
 
-// pairs returns the differences from one variant to the other, and back.
+// pairs returns the differences in both directions.
 func pairs(t *testing.T, from, to []cost.Template) (Pair, Pair) {
 	t.Helper()
 	r := Report{Variants: []Variant{{Name: "from", templates: from}, {Name: "to", templates: to}}}
@@ -59,13 +59,14 @@ func pairs(t *testing.T, from, to []cost.Template) (Pair, Pair) {
 	return r.Pairs[0], r.Pairs[1]
 }
 
-// What changes in a resource decides whether it is made anew, and so may be what refers to one that is.
-func TestImpacts(t *testing.T) {
+// Whether a resource is replaced depends on the property that changes. A resource that refers to a replaced one is replaced
+// too where that property requires it.
+func TestReplacementFollowsFromTheProperty(t *testing.T) {
 	valkey := golden(t, "valkey")
-	p, _ := pairs(t, []cost.Template{valkey}, []cost.Template{with(t, valkey, map[string]any{
+	p, _ := pairs(t, []cost.Template{valkey}, []cost.Template{withProperties(t, valkey, map[string]any{
 		"AWS::EC2::SecurityGroup.GroupDescription":         "other",
 		"AWS::ElastiCache::ReplicationGroup.NumNodeGroups": 3,
-		"AWS::ElastiCache::ReplicationGroup.Port":          "6379", // as it is, in quotes
+		"AWS::ElastiCache::ReplicationGroup.Port":          "6379", // the same value, quoted
 		"AWS::ElastiCache::User.AccessString":              "off",
 	})})
 	list := p.changes()
@@ -73,26 +74,26 @@ func TestImpacts(t *testing.T) {
 		"! AWS::EC2::SecurityGroup ValkeySecurityGroup3A370909 (replaced: GroupDescription)",
 		"! AWS::EC2::SecurityGroupEgress FleetSecurityGrouptoStatelessLabValkeySecurityGroupBFD15D7963797C112EA8 " +
 			"(replaced: DestinationSecurityGroupId, GroupId)",
-		"? AWS::ElastiCache::ReplicationGroup ValkeyReplicationGroup77C9E011 (may be replaced: NumNodeGroups)",
+		"? AWS::ElastiCache::ReplicationGroup ValkeyReplicationGroup77C9E011 (maybe replaced: NumNodeGroups)",
 		"~ AWS::ElastiCache::User ValkeyUserD35E892C (AccessString)",
 	} {
 		if !slices.Contains(list, want) {
-			t.Errorf("%s is missing", want)
+			t.Errorf("the line %q is missing", want)
 		}
 	}
 	if len(p.Replaced) != 7 || len(list) != 9 {
-		t.Errorf("got\n%s", strings.Join(list, "\n"))
+		t.Errorf("%d replaced, %d lines, want 7 and 9:\n%s", len(p.Replaced), len(list), strings.Join(list, "\n"))
 	}
 }
 
-func TestStoresAreThoseOfTheServer(t *testing.T) {
+func TestEveryStoreOfTheServerCanBeCompared(t *testing.T) {
 	for _, store := range config.StoreKinds() {
 		if !slices.Contains(Stores(), string(store)) {
 			t.Errorf("%s can't be compared", store)
 		}
 	}
-	if len(Stores()) != len(config.StoreKinds())+1 { // redis, which a server takes for valkey
-		t.Errorf("compared are %v", Stores())
+	if len(Stores()) != len(config.StoreKinds())+1 { // redis has no kind of its own: the server treats it as valkey
+		t.Errorf("got %v, want the stores of the server and redis", Stores())
 	}
 	for _, store := range Stores() {
 		if _, err := DefaultTemplates(root, store); err != nil {
@@ -101,38 +102,38 @@ func TestStoresAreThoseOfTheServer(t *testing.T) {
 	}
 }
 
-func TestWhatAStoreNeedsComesAndGoes(t *testing.T) {
+func TestPermissionsAndNetworkRulesFollowTheStore(t *testing.T) {
 	p, _ := pairs(t, []cost.Template{golden(t, "dynamodb")}, []cost.Template{golden(t, "valkey")})
 	tests := []struct {
 		name string
 		list []string
-		want []string // each in one of the list
+		want []string // each is part of a line of the list
 	}{
-		{"permissions that come", p.Permissions.Added, []string{"elasticache:Connect on ${ValkeyUser"}},
-		{"permissions that go", p.Permissions.Removed, []string{"dynamodb:BatchGetItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem on ${Sessions", "dynamodb:Query on ${Sessions"}},
-		{"rules that come", p.Network.Added, []string{"to ${ValkeySecurityGroup", "from ${FleetSecurityGroup"}},
-		{"rules that go", p.Network.Removed, nil},
+		{"added permissions", p.Permissions.Added, []string{"elasticache:Connect on ${ValkeyUser"}},
+		{"removed permissions", p.Permissions.Removed, []string{"dynamodb:BatchGetItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem on ${Sessions", "dynamodb:Query on ${Sessions"}},
+		{"added rules", p.Network.Added, []string{"to ${ValkeySecurityGroup", "from ${FleetSecurityGroup"}},
+		{"removed rules", p.Network.Removed, nil},
 	}
 	for _, test := range tests {
 		for _, want := range test.want {
 			if !slices.ContainsFunc(test.list, func(text string) bool { return strings.Contains(text, want) }) {
-				t.Errorf("%s: none has %q:\n%s", test.name, want, strings.Join(test.list, "\n"))
+				t.Errorf("%s: no line has %q:\n%s", test.name, want, strings.Join(test.list, "\n"))
 			}
 		}
 		if len(test.want) == 0 && len(test.list) != 0 {
-			t.Errorf("%s: %v", test.name, test.list)
+			t.Errorf("%s: got %v, want none", test.name, test.list)
 		}
 	}
 }
 
-func TestWhatStays(t *testing.T) {
+func TestDatabasesAreRetained(t *testing.T) {
 	aurora, dynamodb := []cost.Template{golden(t, "postgres-production")}, []cost.Template{golden(t, "dynamodb-production")}
 	p, back := pairs(t, aurora, dynamodb)
-	if len(p.Kept) != 1 || p.Kept[0].Type != "AWS::RDS::DBCluster" || p.Kept[0].Policy != "Snapshot" {
-		t.Errorf("%+v", p.Kept)
+	if len(p.Retained) != 1 || p.Retained[0].Type != "AWS::RDS::DBCluster" || p.Retained[0].Policy != "Snapshot" {
+		t.Errorf("got %+v, want a snapshot of the cluster", p.Retained)
 	}
-	if len(back.Kept) != 1 || back.Kept[0].Policy != "RetainExceptOnCreate" {
-		t.Errorf("%+v", back.Kept)
+	if len(back.Retained) != 1 || back.Retained[0].Policy != "RetainExceptOnCreate" {
+		t.Errorf("got %+v, want the table", back.Retained)
 	}
 }
 
@@ -143,30 +144,30 @@ func TestArgumentsOfVariants(t *testing.T) {
 		"valkey+shards=2+replicas=1": "-c store=valkey -c shards=2 -c replicas=1",
 		"dynamodb+instanceType=t4g.small,m7g.large": "-c store=dynamodb -c instanceType=t4g.small,m7g.large",
 	} {
-		if got, err := arguments(name); err != nil || strings.Join(got, " ") != want {
-			t.Errorf("%s: %v (%v)", name, got, err)
+		if got, err := contextArguments(name); err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: got %v (%v), want %s", name, got, err, want)
 		}
 	}
 	for _, name := range []string{"", "+a=b", "a=b", "valkey+x", "valkey+=1", "valkey+x=", "out/valkey", "two words"} {
-		if _, err := arguments(name); err == nil || !strings.Contains(err.Error(), "allowed is") {
-			t.Errorf("%q: %v", name, err)
+		if _, err := contextArguments(name); err == nil || !strings.Contains(err.Error(), "allowed is") {
+			t.Errorf("%q: got the error %v, want one that says what is allowed", name, err)
 		}
 	}
 }
 
 func TestTheCDKGetsNoCredentials(t *testing.T) {
-	got := environment([]string{"PATH=/bin", "AWS_SECRET_ACCESS_KEY=x", "AWS_PROFILE=x", "AWS_ENDPOINT_URL=x", "CDK_DEFAULT_ACCOUNT=1", "HOME=/h"})
+	got := cdkEnvironment([]string{"PATH=/bin", "AWS_SECRET_ACCESS_KEY=x", "AWS_PROFILE=x", "AWS_ENDPOINT_URL=x", "CDK_DEFAULT_ACCOUNT=1", "HOME=/h"})
 	for _, variable := range got {
 		if strings.HasSuffix(variable, "=x") || strings.HasPrefix(variable, "CDK_DEFAULT") {
-			t.Errorf("it gets %s", variable)
+			t.Errorf("the CDK gets %s", variable)
 		}
 	}
 	if !slices.Contains(got, "PATH=/bin") || !slices.Contains(got, "AWS_EC2_METADATA_DISABLED=true") || !slices.Contains(got, "AWS_CONFIG_FILE="+os.DevNull) {
-		t.Errorf("%v", got)
+		t.Errorf("got %v, want PATH and variables that hide the user's AWS configuration", got)
 	}
 }
 
-// The checked-in templates that lab cost goes by are what the CDK makes, and the CDK's refusal reaches people as one line.
+// The checked-in templates, which lab cost uses, equal the CDK's. A value that the CDK app refuses gives an error of one line.
 func TestSynthesize(t *testing.T) {
 	sessiontest.Long(t)
 	s, err := NewSynthesizer(t.Context(), root, func(string) {})
@@ -184,7 +185,7 @@ func TestSynthesize(t *testing.T) {
 	}
 	p, _ := pairs(t, want, got)
 	if len(p.Added)+len(p.Removed) > 0 {
-		t.Errorf("the checked-in templates lack %v and have %v besides", p.Added, p.Removed)
+		t.Errorf("the checked-in templates lack %v and have in addition %v", p.Added, p.Removed)
 	}
 	prices, _ := cost.DefaultPrices()
 	counts, _ := cost.LibraryCounts()
@@ -195,17 +196,17 @@ func TestSynthesize(t *testing.T) {
 	}
 	if _, err := s.Synthesize(t.Context(), "valky"); err == nil || !strings.HasPrefix(err.Error(), `valky: context store="valky": allowed is `) ||
 		strings.Contains(err.Error(), "\n") {
-		t.Errorf("got %v", err)
+		t.Errorf("got the error %v, want one line about the context value", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(folder); !os.IsNotExist(err) {
-		t.Errorf("%s is still there", folder)
+		t.Errorf("%s still exists after Close", folder)
 	}
 }
 
-func TestMissingToolsAreNamed(t *testing.T) {
+func TestErrorNamesTheMissingTool(t *testing.T) {
 	if _, err := NewSynthesizer(t.Context(), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "npm ci") {
 		t.Errorf("without node_modules: %v", err)
 	}
@@ -217,9 +218,9 @@ func TestMissingToolsAreNamed(t *testing.T) {
 	}
 }
 
-func TestMeasuredColumnsStandBesideTheCost(t *testing.T) {
+func TestReportHasMeasurements(t *testing.T) {
 	r := Report{Traffic: cost.Traffic{RequestsPerSecond: 1}, Variants: []Variant{{Name: "valkey"}, {Name: "valkey+shards=2"}, {Name: "cookie"}}}
-	r.Measure("valkey", Measured{Servers: 2, Rate: 100, Latency: load.Quantiles{P50: 1.5, P99: 9.25}, Lost: 3, Highest: 800})
+	r.AddMeasurement("valkey", Measurement{Servers: 2, Rate: 100, Latency: load.Quantiles{P50: 1.5, P99: 9.25}, Lost: 3, Highest: 800})
 	var text, markdown bytes.Buffer
 	if err := r.WriteText(&text); err != nil {
 		t.Fatal(err)
@@ -233,6 +234,6 @@ func TestMeasuredColumnsStandBesideTheCost(t *testing.T) {
 		}
 	}
 	if strings.Contains(markdown.String(), "| cookie | 2 |") || !strings.Contains(text.String(), "Measured on this machine") {
-		t.Error("what wasn't measured has figures, or the heading is missing")
+		t.Error("a variant that wasn't measured has figures, or the heading is missing")
 	}
 }

@@ -13,47 +13,49 @@ import (
 //go:embed diff.js
 var diffScript string
 
-// diffPackage is the folder of the library behind cdk diff, which diffScript loads.
+// diffPackage is the folder of the library that cdk diff uses too. diffScript loads it.
 const diffPackage = "node_modules/@aws-cdk/cloudformation-diff"
 
-// A Pair is what CloudFormation does to get from one variant to another.
+// A Pair describes what CloudFormation does when a deployed variant is updated to another one.
 type Pair struct {
 	From string `json:"from"`
 	To   string `json:"to"`
-	// Added and Removed are created and deleted. Of what is removed, Kept stays in the account: whole, or as a snapshot.
-	Added   []Change `json:"added"`
-	Removed []Change `json:"removed"`
-	Kept    []Change `json:"kept"`
-	// Replaced are made anew, and MayBeReplaced depending on what changes in them. Updated are changed in place.
-	Replaced      []Change `json:"replaced"`
-	MayBeReplaced []Change `json:"may_be_replaced"`
-	Updated       []Change `json:"updated"`
-	// Permissions are IAM statements, Network are rules of security groups, and both as text.
-	Permissions Texts `json:"permissions"`
-	Network     Texts `json:"network"`
-	// USD is how much more the second costs a month.
+	// Added resources are created. Removed resources leave the stack; those in Retained as well stay in the account, as they
+	// are or as a snapshot.
+	Added    []ResourceChange `json:"added"`
+	Removed  []ResourceChange `json:"removed"`
+	Retained []ResourceChange `json:"kept"`
+	// Replaced resources are created anew and lose their contents. For MaybeReplaced it depends on the new value of a
+	// property. Updated resources are changed in place.
+	Replaced      []ResourceChange `json:"replaced"`
+	MaybeReplaced []ResourceChange `json:"may_be_replaced"`
+	Updated       []ResourceChange `json:"updated"`
+	// Permissions lists IAM statements, Network rules of security groups, each as one line of text.
+	Permissions ListDiff `json:"permissions"`
+	Network     ListDiff `json:"network"`
+	// USD is the monthly cost of To minus that of From.
 	USD float64 `json:"usd_per_month"`
 }
 
-// A Change is a resource that differs.
-type Change struct {
+// A ResourceChange names a resource that differs between two variants.
+type ResourceChange struct {
 	Stack string `json:"stack"`
 	ID    string `json:"id"` // logical
 	Type  string `json:"type"`
-	// Properties are those that differ, or cause the replacement.
+	// Properties lists the properties that differ. For a replaced resource it lists only those that cause the replacement.
 	Properties []string `json:"properties,omitempty"`
-	// Policy is the DeletionPolicy of what is kept.
+	// Policy is the DeletionPolicy of a retained resource.
 	Policy string `json:"policy,omitempty"`
 }
 
-// Texts are what comes and what goes.
-type Texts struct {
+// A ListDiff has the lines that only the new variant has (Added), and those that only the old one has (Removed).
+type ListDiff struct {
 	Added   []string `json:"added"`
 	Removed []string `json:"removed"`
 }
 
-// Compare adds every pair of variants, in both directions, as cdk diff finds them without asking AWS. Root is the folder of
-// the module, whose node_modules has diffPackage.
+// Compare adds the differences of every pair of variants, in both directions. They agree with cdk diff without change sets;
+// AWS is not asked. Root is the folder of the module, whose node_modules has diffPackage.
 func (r *Report) Compare(ctx context.Context, root string) error {
 	type variant struct {
 		Name      string                     `json:"name"`
@@ -73,15 +75,15 @@ func (r *Report) Compare(ctx context.Context, root string) error {
 	if err != nil {
 		return fmt.Errorf("writing the templates to compare: %w", err)
 	}
-	var output, said bytes.Buffer
+	var output, problems bytes.Buffer
 	command := exec.CommandContext(ctx, "node", "--eval", diffScript) // #nosec G204 -- the script above
-	command.Dir, command.Env = root, environment(os.Environ())
-	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &output, &said
+	command.Dir, command.Env = root, cdkEnvironment(os.Environ())
+	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &output, &problems
 	if err := command.Run(); err != nil {
-		return fmt.Errorf("comparing templates: %w: %s", err, bytes.TrimSpace(said.Bytes()))
+		return fmt.Errorf("comparing templates: %w: %s", err, bytes.TrimSpace(problems.Bytes()))
 	}
 	if err := json.Unmarshal(output.Bytes(), &r.Pairs); err != nil {
-		return fmt.Errorf("reading how templates differ: %w", err)
+		return fmt.Errorf("reading the differences of the templates: %w", err)
 	}
 	for i, p := range r.Pairs {
 		r.Pairs[i].USD = bills[p.To] - bills[p.From]

@@ -1,5 +1,5 @@
-// Reads variants from standard input, and writes their differences with the library behind cdk diff:
-// [{name, templates: {stack: template}}] → a Pair of diff.go for every two of them, in both directions.
+// Reads variants, [{name, templates: {stack: template}}], from standard input. Writes a JSON list with a Pair (see diff.go)
+// for every two variants, in both directions. The differences come from the library that cdk diff uses.
 const { fullDiff, ResourceImpact } = require('@aws-cdk/cloudformation-diff')
 
 const sorted = texts => [...new Set(texts)].sort()
@@ -20,7 +20,7 @@ const lists = {
   [ResourceImpact.MAY_REPLACE]: 'may_be_replaced',
 }
 
-// causes returns what changes in a resource; of one that is or may be replaced, what makes it so.
+// causes returns the properties that change; for a resource that is or may be replaced, those that cause the replacement.
 function causes(change, list) {
   if (list === 'added' || list === 'removed') return undefined
   if (change.resourceTypeChanged) return ['Type']
@@ -43,14 +43,14 @@ function compare(from, to) {
       const policy = change.oldValue?.DeletionPolicy ?? 'Delete'
       if (list === 'removed' && policy !== 'Delete') pair.kept.push({ ...entry, policy })
     }
-    for (const [ours, theirs] of [['added', 'additions'], ['removed', 'removals']]) {
-      permissions[ours].push(...diff.iamChanges.statements[theirs].map(statement),
-        ...diff.iamChanges.managedPolicies[theirs].map(attachment))
-      network[ours].push(...diff.securityGroupChanges.ingress[theirs].map(rule('from')),
-        ...diff.securityGroupChanges.egress[theirs].map(rule('to')))
+    for (const [field, key] of [['added', 'additions'], ['removed', 'removals']]) {
+      permissions[field].push(...diff.iamChanges.statements[key].map(statement),
+        ...diff.iamChanges.managedPolicies[key].map(attachment))
+      network[field].push(...diff.securityGroupChanges.ingress[key].map(rule('from')),
+        ...diff.securityGroupChanges.egress[key].map(rule('to')))
     }
   }
-  for (const texts of [permissions, network]) for (const list in texts) texts[list] = sorted(texts[list])
+  for (const lines of [permissions, network]) for (const list in lines) lines[list] = sorted(lines[list])
   return { ...pair, permissions, network }
 }
 

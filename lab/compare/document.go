@@ -8,23 +8,23 @@ import (
 	"unicode/utf8"
 )
 
-// A document is a report in the order in which people read it, for the terminal, Markdown and HTML alike.
+// A document holds the blocks of a report in reading order. It is rendered as text, Markdown or HTML.
 type document []block
 
-// A block is one of: a heading, a paragraph, a list, a table, or the picture.
+// A block is a heading, a paragraph, a list, a table or the chart. Exactly one of its fields is set.
 type block struct {
 	heading string
 	text    string
 	list    []string
 	table   *table
-	picture bool // only a page has it
+	chart   bool // only in HTML
 }
 
-// A table's columns are numbers but for the first left ones.
+// A table has textColumns columns of text, aligned to the left, and then columns of numbers, aligned to the right.
 type table struct {
-	head []string
-	left int
-	rows [][]string
+	head        []string
+	textColumns int
+	rows        [][]string
 }
 
 func (d *document) heading(format string, values ...any) {
@@ -43,10 +43,10 @@ func (d *document) list(items []string) {
 
 func (d *document) table(t table) { *d = append(*d, block{table: &t}) }
 
-// writeText writes it for a terminal.
+// writeText writes the document for a terminal, without the chart.
 func (d document) writeText(w io.Writer) error {
 	for i, b := range d {
-		if i > 0 && !b.picture {
+		if i > 0 && !b.chart {
 			fmt.Fprintln(w)
 		}
 		switch {
@@ -59,13 +59,13 @@ func (d document) writeText(w io.Writer) error {
 				fmt.Fprintf(w, "  %s\n", item)
 			}
 		case b.text != "":
-			fmt.Fprintln(w, wrapped(b.text, 110))
+			fmt.Fprintln(w, wrapText(b.text, 110))
 		}
 	}
 	return nil
 }
 
-// writeText aligns the columns, numbers to the right.
+// writeText writes the table with aligned columns.
 func (t table) writeText(w io.Writer) {
 	widths := make([]int, len(t.head))
 	for _, row := range append([][]string{t.head}, t.rows...) {
@@ -77,7 +77,7 @@ func (t table) writeText(w io.Writer) {
 	for _, row := range append([][]string{t.head}, t.rows...) {
 		cells := make([]string, len(row))
 		for i, cell := range row {
-			if cells[i] = cell; i >= t.left {
+			if cells[i] = cell; i >= t.textColumns {
 				cells[i] = strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)) + cell
 			}
 		}
@@ -86,8 +86,8 @@ func (t table) writeText(w io.Writer) {
 	out.Flush()
 }
 
-// wrapped breaks a text into lines of at most width characters, where it has spaces.
-func wrapped(text string, width int) string {
+// wrapText breaks the text at spaces into lines of at most width characters. A longer word gets a line of its own.
+func wrapText(text string, width int) string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {
@@ -99,13 +99,13 @@ func wrapped(text string, width int) string {
 	return strings.Join(append(lines, line), "\n")
 }
 
-// writeMarkdown writes it for a file such as those in docs.
+// writeMarkdown writes the document as Markdown, without the chart.
 func (d document) writeMarkdown(w io.Writer) error {
 	escape := strings.NewReplacer("|", `\|`, "<", "&lt;", "*", `\*`, "_", `\_`, "\n", " ", "\r", " ").Replace
 	code := strings.NewReplacer("`", "'", "\n", " ", "\r", " ").Replace
 	first := true
 	for _, b := range d {
-		if b.picture {
+		if b.chart {
 			continue
 		}
 		if !first {
@@ -134,10 +134,11 @@ func (d document) writeMarkdown(w io.Writer) error {
 	return nil
 }
 
+// rule returns the Markdown row below the head, which aligns the columns.
 func (t table) rule() []string {
 	rule := make([]string, len(t.head))
 	for i := range rule {
-		if rule[i] = "---"; i >= t.left {
+		if rule[i] = "---"; i >= t.textColumns {
 			rule[i] = "---:"
 		}
 	}

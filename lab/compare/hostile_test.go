@@ -16,7 +16,7 @@ import (
 	"stateless-servers/lab/cost"
 )
 
-// assembly is a folder with one template of that text.
+// assembly makes a folder with one template of that text.
 func assembly(t testing.TB, text string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -42,7 +42,8 @@ func defaultEstimator(t testing.TB) cost.Estimator {
 	return cost.Estimator{Region: cost.DefaultRegion, Prices: prices, Counts: counts}
 }
 
-// reportOf is the report of folders with these templates, before they are compared. Those that can't be read are left out.
+// reportOf returns a report about one variant for each text of a template, without differences. It leaves out templates that
+// can't be read.
 func reportOf(t testing.TB, texts ...string) Report {
 	t.Helper()
 	templates := map[string][]cost.Template{}
@@ -56,7 +57,7 @@ func reportOf(t testing.TB, texts ...string) Report {
 	return NewReport(defaultEstimator(t), usual, names, templates)
 }
 
-// writeAll writes a report in all forms, and returns the page.
+// writeAll writes a report in every format and returns the HTML page.
 func writeAll(t testing.TB, r Report) (html string) {
 	t.Helper()
 	var page bytes.Buffer
@@ -68,7 +69,7 @@ func writeAll(t testing.TB, r Report) (html string) {
 	return page.String()
 }
 
-// hostile are templates that nobody wrote by hand, and CloudFormation wouldn't take.
+// hostile holds templates that CloudFormation would refuse, but that can be compared.
 var hostile = []string{
 	`{"Resources":{"A":{"Type":"AWS::SSM::Parameter"}}}`, // costs nothing
 	`{"Resources":{"A":{"Type":"AWS::SecretsManager::Secret"}}}`,
@@ -84,7 +85,7 @@ var hostile = []string{
 	`{"Resources":{"T":{"Type":"AWS::DynamoDB::GlobalTable","Properties":{"BillingMode":"PAY_PER_REQUEST"}},"N":{"Type":"AWS::EC2::NatGateway"}},"Outputs":{"Store":{"Value":"\u0000"}}}`,
 }
 
-// refused are templates that cdk diff fails on: a resource or a policy that is none, and a very deep one.
+// refused holds templates that cdk diff fails on: a malformed resource, a malformed policy, and very deep nesting.
 var refused = []string{
 	`{"Resources":{"A":null}}`,
 	`{"Resources":{"A":{"Type":"AWS::IAM::Role","Properties":{"Policies":"x","ManagedPolicyArns":5,"AssumeRolePolicyDocument":[]}},` +
@@ -92,13 +93,13 @@ var refused = []string{
 	`{"Resources":{"A":{"Type":"A","Properties":{"P":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}}}}`,
 }
 
-// Whatever two templates say, comparing them ends: with a report, whose page has no markup of theirs, or with an error that
-// names the two.
+// Comparing hostile templates ends either with a report, whose page has no markup of theirs, or with an error that names the
+// two variants.
 func TestHostileTemplates(t *testing.T) {
 	for _, text := range refused {
 		r := reportOf(t, `{"Resources":{"Z":{"Type":"A"}}}`, text)
 		if err := r.Compare(t.Context(), root); err == nil || !strings.Contains(err.Error(), "variant-1") {
-			t.Errorf("%.100s: %v", text, err)
+			t.Errorf("%.100s: got the error %v, want one that names variant-1", text, err)
 		}
 		writeAll(t, r)
 	}
@@ -107,11 +108,11 @@ func TestHostileTemplates(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(hostile); len(r.Pairs) != n*(n-1) {
-		t.Errorf("%d pairs of %d templates", len(r.Pairs), n)
+		t.Errorf("%d pairs of %d templates, want %d", len(r.Pairs), n, n*(n-1))
 	}
 	page := writeAll(t, r)
 	if !strings.HasSuffix(strings.TrimSpace(page), "</html>") {
-		t.Error("no page")
+		t.Error("the page is incomplete")
 	}
 	for _, markup := range []string{"<script", "<img", "<b>", "<i>", "<u>"} {
 		if strings.Contains(page, markup) {
@@ -123,8 +124,8 @@ func TestHostileTemplates(t *testing.T) {
 	}
 }
 
-// A line end in a name is no line end of the Markdown.
-func TestMarkdownKeepsItsLines(t *testing.T) {
+// A line end in a name does not start a new line in Markdown.
+func TestMarkdownEscapesLineEnds(t *testing.T) {
 	var d document
 	d.heading("one\n# two")
 	d.text("one\n\n# two")
@@ -140,8 +141,8 @@ func TestMarkdownKeepsItsLines(t *testing.T) {
 	}
 }
 
-// Variants are synthesized into folders of their own, even one called "..", before the CDK refuses it.
-func TestOutputsStayInTheFolder(t *testing.T) {
+// Each variant is synthesized into its own folder below the temporary one, even if its name is "..".
+func TestOutputFoldersStayInTheTemporaryFolder(t *testing.T) {
 	s := &Synthesizer{root: t.TempDir(), folder: t.TempDir(), cdk: filepath.Join(t.TempDir(), "cdk")}
 	if err := os.WriteFile(s.cdk, []byte("#!/bin/sh\nfor a; do case $last in --output) echo \"context $a\"; esac; last=$a; done; exit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
@@ -151,13 +152,13 @@ func TestOutputsStayInTheFolder(t *testing.T) {
 		_, err := s.Synthesize(t.Context(), name)
 		_, output, found := strings.Cut(fmt.Sprint(err), "context ")
 		if !found || filepath.Dir(output) != s.folder || seen[output] {
-			t.Errorf("%.20q: %v", name, err)
+			t.Errorf("%.20q: got %v, want a new folder in %s", name, err, s.folder)
 		}
 		seen[output] = true
 	}
 }
 
-// FuzzTemplates bills whatever it is given.
+// FuzzTemplates estimates the cost of arbitrary templates and writes the report.
 func FuzzTemplates(f *testing.F) {
 	texts := slices.Concat(hostile, refused)
 	for i, text := range texts {

@@ -13,7 +13,7 @@ import (
 	"stateless-servers/lab/cost"
 )
 
-// pageStyle is the page's own; chart.Style has the colours of the picture.
+// pageStyle is the style sheet of the page; chart.Style has the colours of the chart.
 const pageStyle = `:root{color-scheme:light dark;--text:#1a1a1a;--page:#fff;--line:#ccc;--soft:#f4f4f4}
 @media(prefers-color-scheme:dark){:root{--text:#eaeaea;--page:#16181b;--line:#44484e;--soft:#22262b}}
 body{margin:0 auto;max-width:72rem;padding:1.5rem;color:var(--text);background:var(--page);font:1rem/1.5 system-ui,sans-serif}
@@ -24,13 +24,13 @@ th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;v
 ul{padding-left:1rem;list-style:none;overflow-wrap:anywhere}code{font-size:.85rem}
 summary{cursor:pointer}`
 
-// WriteHTML writes the report as one page that opens without a network. Everything that the picture shows is in tables too.
+// WriteHTML writes the report as one page that loads nothing from the network. A table repeats the numbers of the chart.
 func (r Report) WriteHTML(w io.Writer) error {
 	var body []g.Node
 	for _, b := range r.document() {
 		switch {
-		case b.picture:
-			body = append(body, r.picture(), r.curveTable())
+		case b.chart:
+			body = append(body, r.chart(), r.curveTable())
 		case b.heading != "":
 			body = append(body, h.H2(g.Text(b.heading)))
 		case b.table != nil:
@@ -45,7 +45,7 @@ func (r Report) WriteHTML(w io.Writer) error {
 	page := c.HTML5(c.HTML5Props{
 		Title: "Session stores compared", Language: "en",
 		Head: []g.Node{
-			h.Link(h.Rel("icon"), h.Href("data:,")), // no request for one
+			h.Link(h.Rel("icon"), h.Href("data:,")), // keeps the browser from requesting /favicon.ico
 			h.StyleEl(g.Raw(pageStyle + chart.Style())),
 		},
 		Body: []g.Node{h.Main(append([]g.Node{h.H1(g.Text("Session stores compared"))}, body...)...)},
@@ -53,11 +53,11 @@ func (r Report) WriteHTML(w io.Writer) error {
 	return page.Render(w)
 }
 
-// picture is the cost over the traffic, with a ring where two variants cost the same.
-func (r Report) picture() g.Node {
+// chart draws cost over traffic, a line for each variant, with a ring where two variants cost the same.
+func (r Report) chart() g.Node {
 	curves := chart.Chart{
-		Title: "Monthly cost over the traffic, a line for each variant. The tables have the numbers.",
-		X:     chart.Axis{Label: "requests a second", Kind: chart.Log}, Y: chart.Axis{Label: "USD a month", Kind: chart.Log},
+		Title: "Monthly cost over traffic, a line for each variant. The tables have the numbers.",
+		X:     chart.Axis{Label: "requests per second", Kind: chart.Log}, Y: chart.Axis{Label: "USD per month", Kind: chart.Log},
 	}
 	for _, curve := range r.Curves {
 		s := chart.Series{Name: curve.Name}
@@ -68,22 +68,22 @@ func (r Report) picture() g.Node {
 	}
 	for i, crossing := range r.Crossings {
 		ring := chart.Ring{X: crossing.RequestsPerSecond, Y: crossing.USD, Label: fmt.Sprint(i + 1)}
-		if last := len(curves.Rings) - 1; last >= 0 && near(curves.Rings[last], ring) {
-			curves.Rings[last].Label += "," + ring.Label // one on the other could not be read
+		if last := len(curves.Rings) - 1; last >= 0 && overlap(curves.Rings[last], ring) {
+			curves.Rings[last].Label += "," + ring.Label // two labels on top of each other would be unreadable
 			continue
 		}
 		curves.Rings = append(curves.Rings, ring)
 	}
-	return h.Figure(g.Raw(curves.SVG()), h.FigCaption(g.Text("Monthly cost over the traffic, both axes logarithmic. "+
-		"A ring is where two variants cost the same; its number is that of the table.")))
+	return h.Figure(g.Raw(curves.SVG()), h.FigCaption(g.Text("Monthly cost over traffic, both axes logarithmic. "+
+		"A ring marks where two variants cost the same; its number is the row of the table.")))
 }
 
-// near reports whether two rings would lie on each other.
-func near(a, b chart.Ring) bool { return b.X < 1.15*a.X && b.Y < 1.15*a.Y && a.Y < 1.15*b.Y }
+// overlap reports whether two rings would be drawn on top of each other.
+func overlap(a, b chart.Ring) bool { return b.X < 1.15*a.X && b.Y < 1.15*a.Y && a.Y < 1.15*b.Y }
 
-// curveTable is the picture in numbers: three points for each power of ten.
+// curveTable lists the points of the chart, three for each power of ten of the traffic.
 func (r Report) curveTable() g.Node {
-	t := table{head: []string{"requests/s"}, left: 0}
+	t := table{head: []string{"requests/s"}}
 	for _, curve := range r.Curves {
 		t.head = append(t.head, curve.Name)
 	}
@@ -94,12 +94,12 @@ func (r Report) curveTable() g.Node {
 		}
 		t.rows = append(t.rows, row)
 	}
-	return h.Details(h.Summary(g.Text("The picture in numbers")), t.node("USD a month"))
+	return h.Details(h.Summary(g.Text("Numbers of the chart")), t.node("USD per month"))
 }
 
-// priceTable are the prices that the bills go by.
+// priceTable lists the prices that the bills use.
 func (r Report) priceTable() g.Node {
-	t := table{head: []string{"item", "unit", "source", "date", "status", "USD"}, left: 5}
+	t := table{head: []string{"item", "unit", "source", "date", "status", "USD"}, textColumns: 5}
 	seen := map[string]bool{}
 	for _, v := range r.Variants {
 		for _, l := range v.Bill.Lines {
@@ -113,13 +113,14 @@ func (r Report) priceTable() g.Node {
 			}
 		}
 	}
-	return h.Details(h.Summary(g.Text("Every price, and where it is from")), t.node("Prices of "+r.Region))
+	return h.Details(h.Summary(g.Text("Every price, with its source")), t.node("Prices of "+r.Region))
 }
 
+// node renders the table as HTML, in a region that scrolls sideways. An empty caption is left out.
 func (t table) node(caption string) g.Node {
 	cell := func(element func(...g.Node) g.Node) func(int, string) g.Node {
 		return func(i int, text string) g.Node {
-			return element(g.If(i >= t.left, h.Class("number")), g.Text(text))
+			return element(g.If(i >= t.textColumns, h.Class("number")), g.Text(text))
 		}
 	}
 	row := func(cells []string, render func(int, string) g.Node) g.Node {
@@ -132,7 +133,7 @@ func (t table) node(caption string) g.Node {
 	head := cell(func(nodes ...g.Node) g.Node { return h.Th(append(nodes, g.Attr("scope", "col"))...) })
 	body := func(i int, text string) g.Node {
 		if i == 0 {
-			return h.Th(g.Attr("scope", "row"), g.If(t.left == 0, h.Class("number")), g.Text(text))
+			return h.Th(g.Attr("scope", "row"), g.If(t.textColumns == 0, h.Class("number")), g.Text(text))
 		}
 		return cell(h.Td)(i, text)
 	}

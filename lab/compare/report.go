@@ -1,5 +1,8 @@
-// Package compare sets ways to deploy side by side: their resources, permissions and network rules, what CloudFormation
-// does to get from one to another, and what they cost.
+// Package compare compares variants: ways to deploy, that is a session store with its options. NewReport estimates the
+// monthly cost of each variant from its CloudFormation templates. Report.Compare adds, for every pair, how the resources,
+// permissions and network rules differ and what CloudFormation would add, remove, replace and retain. The templates come
+// from a Synthesizer, which runs the CDK, or from DefaultTemplates, which needs neither Node nor the CDK. WriteText,
+// WriteMarkdown, WriteJSON and WriteHTML write the report. Start reading at Report.
 package compare
 
 import (
@@ -11,30 +14,31 @@ import (
 	"stateless-servers/lab/load"
 )
 
-// A Report is what was compared.
+// A Report compares variants. Fill it with NewReport, then optionally Compare and AddMeasurement.
 type Report struct {
 	Region   string       `json:"region"`
 	Traffic  cost.Traffic `json:"traffic"`
 	Variants []Variant    `json:"variants"`
-	// Pairs are all pairs, both ways; the first variant's come first. There are none when costs alone were asked for.
+	// Pairs has every pair of variants in both directions, beginning with the pairs from the first variant. It is empty unless
+	// Compare was called.
 	Pairs     []Pair          `json:"pairs,omitempty"`
 	Curves    []cost.Curve    `json:"curves"`
 	Crossings []cost.Crossing `json:"crossings"`
 }
 
-// Measured is what a load test of a variant's store found on this machine, with a fleet of processes and the store's own
-// server. It compares stores, and says nothing of AWS.
-type Measured struct {
+// A Measurement is the result of a load test of a store on this machine, with a fleet of processes and the store's real
+// server. It allows to compare stores with each other; it does not predict latencies on AWS.
+type Measurement struct {
 	Servers int            `json:"servers"`
-	Rate    float64        `json:"rate"` // requests a second that were sent
+	Rate    float64        `json:"rate"` // requests sent per second
 	Latency load.Quantiles `json:"latency_ms"`
-	Failed  int64          `json:"failed"` // requests
-	Lost    int64          `json:"lost"`   // sessions and updates lost, stale, crossed or resurrected
-	Highest float64        `json:"highest_rate"`
+	Failed  int64          `json:"failed"`       // failed requests
+	Lost    int64          `json:"lost"`         // sessions and updates that were lost, stale, leaked to others or alive after logout
+	Highest float64        `json:"highest_rate"` // highest sustained rate, in requests per second
 }
 
-// Measure notes what was measured with a store; variants that differ by options alone share it.
-func (r *Report) Measure(store string, m Measured) {
+// AddMeasurement adds the measurement of a store to every variant of that store, whatever its options.
+func (r *Report) AddMeasurement(store string, m Measurement) {
 	for i := range r.Variants {
 		if of, _, _ := strings.Cut(r.Variants[i].Name, "+"); of == store {
 			r.Variants[i].Measured = &m
@@ -42,13 +46,13 @@ func (r *Report) Measure(store string, m Measured) {
 	}
 }
 
-// NewReport bills the variants. Their templates are by name.
+// NewReport estimates the cost of the named variants. Templates holds the templates of each variant by its name.
 func NewReport(e cost.Estimator, t cost.Traffic, names []string, templates map[string][]cost.Template) Report {
 	r := Report{Region: e.Region, Traffic: t, Crossings: []cost.Crossing{}}
 	for _, name := range names {
-		of := templates[name]
-		r.Variants = append(r.Variants, Variant{Name: name, Bill: e.Bill(of, t), Stays: stays(of), templates: of})
-		r.Curves = append(r.Curves, e.Curve(name, of, t))
+		list := templates[name]
+		r.Variants = append(r.Variants, Variant{Name: name, Bill: e.Bill(list, t), Retained: retained(list), templates: list})
+		r.Curves = append(r.Curves, e.Curve(name, list, t))
 	}
 	for i := range names {
 		for j := range i {
@@ -67,19 +71,19 @@ func NewReport(e cost.Estimator, t cost.Traffic, names []string, templates map[s
 	return r
 }
 
-// fromFirst are the pairs that begin with the first variant.
-func (r *Report) fromFirst() []Pair {
+// pairsFromFirst returns the pairs from the first variant to each other one.
+func (r *Report) pairsFromFirst() []Pair {
 	return slices.DeleteFunc(slices.Clone(r.Pairs), func(p Pair) bool { return p.From != r.Variants[0].Name })
 }
 
-// stays returns the resources that keep something in the account.
-func stays(templates []cost.Template) []Change {
-	list := []Change{}
+// retained returns the resources that stay in the account, as they are or as a snapshot, when the stacks are destroyed.
+func retained(templates []cost.Template) []ResourceChange {
+	list := []ResourceChange{}
 	for _, t := range templates {
 		for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
 			r := t.Resources[id]
 			if r.DeletionPolicy != "" && r.DeletionPolicy != "Delete" {
-				list = append(list, Change{Stack: t.Name, ID: id, Type: r.Type, Policy: r.DeletionPolicy})
+				list = append(list, ResourceChange{Stack: t.Name, ID: id, Type: r.Type, Policy: r.DeletionPolicy})
 			}
 		}
 	}

@@ -9,20 +9,20 @@ import (
 	"stateless-servers/lab/cost"
 )
 
-// Stores are those that the CDK can deploy, the default first.
+// Stores returns the names of the stores that the CDK can deploy, the default first.
 func Stores() []string {
 	return []string{"dynamodb", "valkey", "redis", "memcached", "postgres", "cookie", "token", "memory"}
 }
 
-// The stacks, and the checked-in template of the first of them with default options.
+// The names of the stacks, and of the checked-in template of the network's stack with default options.
 const (
 	networkStack    = "StatelessNetwork"
 	labStack        = "StatelessLab"
 	networkTemplate = "network-lab-2-zones-nat-gateway"
 )
 
-// DefaultTemplates are the templates of a store with default options, from the folder of the module: the ones that the
-// tests of the stacks keep up to date. They take neither Node nor the CDK.
+// DefaultTemplates reads the checked-in templates of a store with default options. Root is the folder of the module. The
+// tests of package stacks keep these templates up to date, so that neither Node nor the CDK is needed here.
 func DefaultTemplates(root, store string) ([]cost.Template, error) {
 	if !slices.Contains(Stores(), store) {
 		return nil, fmt.Errorf("variant %q: allowed is one of %s, or a folder that cdk synth has written", store,

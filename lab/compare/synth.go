@@ -15,37 +15,38 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// A Variant is one way to deploy.
+// A Variant is one way to deploy: a store with its options, or a folder of synthesized templates.
 type Variant struct {
-	// Name is the store, and the options that differ from the defaults: "dynamodb", "valkey+shards=2".
+	// Name is the store followed by the options that differ from the defaults, such as "dynamodb" or "valkey+shards=2". For
+	// templates in a folder it is the path of the folder.
 	Name string    `json:"name"`
 	Bill cost.Bill `json:"bill"`
-	// Stays are the resources of which something stays when the stacks are destroyed.
-	Stays []Change `json:"stays"`
-	// Measured is what a load test on this machine found; nil without one.
-	Measured *Measured `json:"measured,omitempty"`
+	// Retained lists the resources that stay in the account, as they are or as a snapshot, when the stacks are destroyed.
+	Retained []ResourceChange `json:"stays"`
+	// Measured is the result of a load test on this machine. It is nil if there was none.
+	Measured *Measurement `json:"measured,omitempty"`
 
 	templates []cost.Template
 }
 
-// VariantPattern says what ParseVariant reads.
-const VariantPattern = "a store, with options after a + each, such as dynamodb or valkey+shards=2, or a folder that cdk synth " +
-	"has written"
+// VariantSyntax describes the allowed names of variants, for error messages.
+const VariantSyntax = "a store, each option after a +, such as dynamodb or valkey+shards=2, or a folder that cdk synth has written"
 
-// arguments are those of the CDK for a variant's name: its context. The CDK itself knows which are allowed.
-func arguments(name string) ([]string, error) {
+// contextArguments returns the arguments of cdk synth that select the variant with that name. It checks their form only;
+// the CDK app checks keys and values.
+func contextArguments(name string) ([]string, error) {
 	store, rest, _ := strings.Cut(name, "+")
 	if store == "" || strings.ContainsAny(store, "= /") {
-		return nil, fmt.Errorf("variant %q: allowed is %s", name, VariantPattern)
+		return nil, fmt.Errorf("variant %q: allowed is %s", name, VariantSyntax)
 	}
 	list := []string{"-c", "store=" + store}
 	if store == "memory" {
-		list = append(list, "-c", "sticky=true") // it goes with nothing else
+		list = append(list, "-c", "sticky=true") // the stacks refuse memory without sticky sessions
 	}
 	if rest != "" {
 		for option := range strings.SplitSeq(rest, "+") {
 			if key, value, found := strings.Cut(option, "="); !found || key == "" || value == "" {
-				return nil, fmt.Errorf("variant %q: %q is no key=value; allowed is %s", name, option, VariantPattern)
+				return nil, fmt.Errorf("variant %q: %q is not of the form key=value; allowed is %s", name, option, VariantSyntax)
 			}
 			list = append(list, "-c", option)
 		}
@@ -53,18 +54,19 @@ func arguments(name string) ([]string, error) {
 	return list, nil
 }
 
-// CheckVariant reports whether the name has the form of a variant.
+// CheckVariant returns an error unless the name has the form of a store with options.
 func CheckVariant(name string) error {
-	_, err := arguments(name)
+	_, err := contextArguments(name)
 	return err
 }
 
-// A Synthesizer makes the templates of variants with the pinned CDK, offline and without credentials.
+// A Synthesizer runs the pinned CDK to make the templates of variants, offline and without credentials.
 type Synthesizer struct {
 	root, folder, app, cdk string
 }
 
-// NewSynthesizer compiles the CDK app of the module in root. Close removes what it and its templates took.
+// NewSynthesizer compiles the CDK app of the module in the folder root. It needs Node and the packages that npm ci installs.
+// Progress is called with a line for each slow step. The caller must call Close to remove the temporary files.
 func NewSynthesizer(ctx context.Context, root string, progress func(line string)) (*Synthesizer, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -94,38 +96,40 @@ func NewSynthesizer(ctx context.Context, root string, progress func(line string)
 	return s, nil
 }
 
-// Close removes the templates.
+// Close removes the compiled app and all synthesized templates.
 func (s *Synthesizer) Close() error { return os.RemoveAll(s.folder) }
 
-// Synthesize returns the templates of a variant.
+// Synthesize returns the templates of the variant with that name. If the CDK app refuses a context value, the error is the
+// line in which it says so.
 func (s *Synthesizer) Synthesize(ctx context.Context, name string) ([]cost.Template, error) {
-	context, err := arguments(name)
+	context, err := contextArguments(name)
 	if err != nil {
 		return nil, err
 	}
-	output, err := s.output()
+	output, err := s.newOutputFolder()
 	if err != nil {
 		return nil, err
 	}
 	list := append([]string{"synth", "--quiet", "--no-lookups", "--no-notices", "--output", output, "--app", s.app}, context...)
-	if said, err := s.run(ctx, s.cdk, list...); err != nil {
-		if refused := lineWith(said, "context "); refused != "" {
-			return nil, fmt.Errorf("%s: %s", name, refused)
+	if output, err := s.run(ctx, s.cdk, list...); err != nil {
+		if problem := firstLineWithPrefix(output, "context "); problem != "" {
+			return nil, fmt.Errorf("%s: %s", name, problem)
 		}
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return cost.ReadAssembly(output)
 }
 
-// output is a new folder for the templates of a variant, whose name may be no name of a file.
-func (s *Synthesizer) output() (string, error) { return os.MkdirTemp(s.folder, "variant-") }
+// newOutputFolder makes a folder for the templates of one variant. It has a random name because the variant's name may
+// contain characters that a file name can't.
+func (s *Synthesizer) newOutputFolder() (string, error) { return os.MkdirTemp(s.folder, "variant-") }
 
-// run runs a program in the module and returns the end of what it said.
+// run runs a program in the folder of the module and returns the end of its output.
 func (s *Synthesizer) run(ctx context.Context, program string, arguments ...string) (string, error) {
 	name := filepath.Base(program) + " " + arguments[0]
 	started, err := process.Start(process.Command{
 		Name: name, Path: program, Args: arguments, Dir: s.root,
-		Env: append(environment(os.Environ()), "TMPDIR="+s.folder), // what is killed leaves its temporary files
+		Env: append(cdkEnvironment(os.Environ()), "TMPDIR="+s.folder), // a killed program leaves its temporary files behind
 	})
 	if err != nil {
 		return "", err
@@ -142,22 +146,22 @@ func (s *Synthesizer) run(ctx context.Context, program string, arguments ...stri
 	return started.Tail(), nil
 }
 
-// environment is what the CDK gets of the lab's own: nothing that could lead it to an account, or that would change what it
-// synthesizes.
-func environment(own []string) []string {
-	kept := slices.DeleteFunc(slices.Clone(own), func(variable string) bool {
+// cdkEnvironment returns the environment for the CDK: the lab's, without the variables that name an AWS account or change
+// the synthesized templates.
+func cdkEnvironment(lab []string) []string {
+	variables := slices.DeleteFunc(slices.Clone(lab), func(variable string) bool {
 		return strings.HasPrefix(variable, "AWS_") || strings.HasPrefix(variable, "CDK_")
 	})
-	return append(kept, "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
+	return append(variables, "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
 		"CDK_DISABLE_CLI_TELEMETRY=true", "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1",
-		// Comparing needs no guardrails, and they take most of the time. Deploying has them.
+		// Validating takes most of the time and isn't needed to compare. A deployment does validate.
 		"CDK_VALIDATION=false")
 }
 
-// lineWith is the first line that begins so.
-func lineWith(text, beginning string) string {
+// firstLineWithPrefix returns the first line of text with the prefix, without surrounding space, or "".
+func firstLineWithPrefix(text, prefix string) string {
 	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, beginning) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, prefix) {
 			return line
 		}
 	}

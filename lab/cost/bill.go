@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// hoursPerMonth is what AWS's own calculator takes a month for.
+// hoursPerMonth is the length of a month in the AWS Pricing Calculator.
 const hoursPerMonth = 730
 
 const (
@@ -16,43 +16,45 @@ const (
 	bytesPerGB      = 1e9
 )
 
-// A Bill is what a deployment costs a month.
+// A Bill is the estimated monthly cost of a deployment.
 type Bill struct {
 	Region  string  `json:"region"`
 	Traffic Traffic `json:"traffic"`
-	Servers float64 `json:"servers"` // that the traffic needs
+	Servers float64 `json:"servers"` // the number that the traffic needs
 	Lines   []Line  `json:"lines"`
 	Total   float64 `json:"usd_per_month"`
-	// NotCounted are types of resources whose cost depends on what the traffic doesn't tell, with the reason.
+	// NotCounted gives a reason for each type of resource whose cost does not follow from the Traffic.
 	NotCounted map[string]string `json:"not_counted,omitempty"`
-	// NotPriced are types of resources, or items, that the lab has no price for.
+	// NotPriced lists the types of resources, and the items, without a price. Total lacks their cost.
 	NotPriced []string `json:"not_priced,omitempty"`
-	// Limits are what the configuration is too small for, with that traffic. The bill is for what it would take.
+	// Limits has a sentence for each limit of the configuration that the traffic exceeds. The bill is for the capacity that
+	// the traffic needs.
 	Limits []string `json:"limits,omitempty"`
-	// Notes are what else a reader of the total should know.
+	// Notes has further sentences about what the total contains.
 	Notes []string `json:"notes,omitempty"`
 }
 
-// A Line is one thing that is paid for.
+// A Line is one item of a Bill.
 type Line struct {
 	What     string  `json:"what"`
 	Group    string  `json:"group"`    // store, servers, load balancer, network or monitoring
-	Resource string  `json:"resource"` // its logical id
-	Quantity float64 `json:"quantity"` // a month, in units of the price
+	Resource string  `json:"resource"` // logical id
+	Quantity float64 `json:"quantity"` // per month, in units of the price
 	Price    Price   `json:"price"`
 	USD      float64 `json:"usd_per_month"`
 }
 
-// An Estimator makes bills.
+// An Estimator estimates the cost of deployments in one region.
 type Estimator struct {
 	Region string
 	Prices Prices
 	Counts Counts
 }
 
-// Bill estimates what the templates of a deployment cost with the traffic.
+// Bill estimates the monthly cost of a deployment, given by the templates of its stacks, at the traffic. Its lines are sorted
+// by cost, the highest first.
 func (e Estimator) Bill(templates []Template, t Traffic) Bill {
-	w := &work{Estimator: e, traffic: t, resources: all(templates)}
+	w := &worksheet{Estimator: e, traffic: t, resources: allResources(templates)}
 	w.store = storeOf(w.resources)
 	w.bill = Bill{Region: e.Region, Traffic: t, NotCounted: map[string]string{}}
 	for _, r := range w.resources {
@@ -64,7 +66,7 @@ func (e Estimator) Bill(templates []Template, t Traffic) Bill {
 		case uncounted:
 			w.bill.NotCounted[r.Type] = reason
 		case !free[r.Type]:
-			w.notPriced(r.Type)
+			w.addNotPriced(r.Type)
 		}
 	}
 	slices.Sort(w.bill.NotPriced)
@@ -83,20 +85,20 @@ func (e Estimator) Bill(templates []Template, t Traffic) Bill {
 	return w.bill
 }
 
-// work is a bill in the making.
-type work struct {
+// A worksheet collects the lines of a bill.
+type worksheet struct {
 	Estimator
 	traffic   Traffic
 	resources []Resource
-	store     string // as counts.json calls it
+	store     string // its key in Counts
 	bill      Bill
 }
 
-// add adds a line, if there is a price.
-func (w *work) add(r Resource, what, item string, quantity float64) {
+// add adds a line to the bill. Without a price for the item, it adds the item to NotPriced.
+func (w *worksheet) add(r Resource, what, item string, quantity float64) {
 	price, found := w.Prices.find(w.Region, item)
 	if !found {
-		w.notPriced(fmt.Sprintf("%s (no price %s in %s)", r.Type, item, w.Region))
+		w.addNotPriced(fmt.Sprintf("%s (no price %s in %s)", r.Type, item, w.Region))
 		return
 	}
 	if quantity > 0 {
@@ -104,36 +106,37 @@ func (w *work) add(r Resource, what, item string, quantity float64) {
 	}
 }
 
-func (w *work) hours(r Resource, what, item string, count float64) {
+// addHours adds a line for count units that are in use all month.
+func (w *worksheet) addHours(r Resource, what, item string, count float64) {
 	w.add(r, what, item, count*hoursPerMonth)
 }
 
-// million adds so many a second, priced by the million.
-func (w *work) million(r Resource, what, item string, perSecond float64) {
+// addMillions adds a line for an item with a price per million.
+func (w *worksheet) addMillions(r Resource, what, item string, perSecond float64) {
 	w.add(r, what, item, perSecond*secondsPerMonth/1e6)
 }
 
-// gigabytes adds bytes a second.
-func (w *work) gigabytes(r Resource, what, item string, bytesPerSecond float64) {
+// addGigabytes adds a line for traffic.
+func (w *worksheet) addGigabytes(r Resource, what, item string, bytesPerSecond float64) {
 	w.add(r, what, item, bytesPerSecond*secondsPerMonth/bytesPerGB)
 }
 
-func (w *work) note(format string, values ...any) {
+func (w *worksheet) addNote(format string, values ...any) {
 	w.bill.Notes = append(w.bill.Notes, fmt.Sprintf(format, values...))
 }
 
-func (w *work) limit(format string, values ...any) {
+func (w *worksheet) addLimit(format string, values ...any) {
 	w.bill.Limits = append(w.bill.Limits, fmt.Sprintf(format, values...))
 }
 
-func (w *work) notPriced(what string) {
+func (w *worksheet) addNotPriced(what string) {
 	if !slices.Contains(w.bill.NotPriced, what) {
 		w.bill.NotPriced = append(w.bill.NotPriced, what)
 	}
 }
 
-// find returns the resource of a template by its id.
-func (w *work) find(id string) (Resource, bool) {
+// find returns the resource with the logical id.
+func (w *worksheet) find(id string) (Resource, bool) {
 	i := slices.IndexFunc(w.resources, func(r Resource) bool { return r.id == id })
 	if i < 0 {
 		return Resource{}, false
@@ -141,12 +144,12 @@ func (w *work) find(id string) (Resource, bool) {
 	return w.resources[i], true
 }
 
-func (w *work) ofType(kind string) []Resource {
+func (w *worksheet) ofType(kind string) []Resource {
 	return slices.DeleteFunc(slices.Clone(w.resources), func(r Resource) bool { return r.Type != kind })
 }
 
-// storeOf is the store that the resources are for, as counts.json calls it. Where sessions are with the visitors, nothing
-// but the output Store says so.
+// storeOf returns the store of the deployment, as a key of Counts. Without a resource that is a store, it follows the stack's
+// output Store.
 func storeOf(resources []Resource) string {
 	for _, r := range resources {
 		switch r.Type {
@@ -173,14 +176,14 @@ func storeOf(resources []Resource) string {
 	return "memory"
 }
 
-// outputStore is what the output Store of a template says.
+// outputStore returns the value of the output Store of the template.
 func outputStore(t *Template) (string, bool) {
 	store := text(t.value(t.Outputs["Store"].Value))
 	return store, store != ""
 }
 
-// crossZone is the share of the traffic between servers and a store that goes to another zone.
-func (w *work) crossZone() float64 {
+// crossZone returns the share, from 0 to 1, of the traffic between servers and a store that crosses zones.
+func (w *worksheet) crossZone() float64 {
 	for _, group := range w.ofType("AWS::AutoScaling::AutoScalingGroup") {
 		if zones := float64(len(group.list("VPCZoneIdentifier"))); zones > 1 {
 			return (zones - 1) / zones
@@ -189,14 +192,14 @@ func (w *work) crossZone() float64 {
 	return 0
 }
 
-// toStore adds the traffic between servers and a store inside the network. Only the instance's side of it is billed, for
-// both directions (Amazon ElastiCache and Amazon RDS, pricing pages, "Data transfer").
-func (w *work) toStore(r Resource) {
+// addStoreTraffic adds the traffic between servers and a store in the same network. AWS bills it at the instance's end only,
+// in both directions (Amazon ElastiCache and Amazon RDS, pricing pages, "Data transfer").
+func (w *worksheet) addStoreTraffic(r Resource) {
 	bytes := w.Counts.storeBytes(w.store, w.traffic)
-	w.gigabytes(r, "traffic with servers in other zones", "data-transfer:zone", w.crossZone()*bytes)
+	w.addGigabytes(r, "traffic with servers in other zones", "data-transfer:zone", w.crossZone()*bytes)
 }
 
-// idleTimeout is the load balancer's.
+// idleTimeout returns the idle timeout of connections to the load balancer.
 func idleTimeout(balancer Resource) time.Duration {
 	for _, attribute := range objects(balancer, balancer.Properties["LoadBalancerAttributes"]) {
 		if attribute.text("Key") == "idle_timeout.timeout_seconds" {
@@ -206,12 +209,12 @@ func idleTimeout(balancer Resource) time.Duration {
 	return time.Minute // the default (Elastic Load Balancing, User Guide for Application Load Balancers)
 }
 
-// provisioned is the capacity that is paid for when it is scaled between bounds so that the share of it is used.
-func provisioned(used, share, low, high float64) float64 {
-	return math.Min(high, math.Max(low, math.Ceil(used/share)))
+// provisioned returns the capacity, from low to high, to which autoscaling with that target utilization brings a load of used.
+func provisioned(used, utilization, low, high float64) float64 {
+	return math.Min(high, math.Max(low, math.Ceil(used/utilization)))
 }
 
-// Unverified are the items of the bill whose price nobody has checked against its source.
+// Unverified returns the items of the bill with an unverified price, sorted.
 func (b Bill) Unverified() []string {
 	items := map[string]bool{}
 	for _, line := range b.Lines {
@@ -222,10 +225,10 @@ func (b Bill) Unverified() []string {
 	return slices.Sorted(maps.Keys(items))
 }
 
-// Groups are what the lines of a bill are for.
+// Groups returns the groups of lines, in the order in which reports show them.
 func Groups() []string { return []string{"store", "servers", "load balancer", "network", "monitoring"} }
 
-// Group is what the lines of a group cost together.
+// Group returns the cost of the lines in the group.
 func (b Bill) Group(group string) float64 {
 	sum := 0.0
 	for _, line := range b.Lines {

@@ -15,7 +15,7 @@ import (
 	"stateless-servers/session/memory"
 )
 
-// golden are the templates of a variant, as the tests of stacks keep them.
+// golden reads the checked-in templates of a variant that the tests of package stacks keep up to date.
 func golden(t *testing.T, name string) []Template {
 	t.Helper()
 	var list []Template
@@ -45,7 +45,7 @@ func estimator(t *testing.T) Estimator {
 var usual = Traffic{RequestsPerSecond: 100, Sessions: 10_000, SessionBytes: 500, ReadsPerWrite: 4, Untouched: 0.5,
 	ResponseBytes: 1000, IdleTimeout: 30 * time.Minute}
 
-// usd is what the lines that begin so cost together.
+// usd returns the cost of the lines whose text begins with what.
 func usd(b Bill, what string) float64 {
 	sum := 0.0
 	for _, line := range b.Lines {
@@ -73,7 +73,7 @@ func TestBillsOfTheVariants(t *testing.T) {
 		{"valkey-cluster", "valkey, 6 × cache.t4g.micro", 6 * 0.0128 * hours},
 		{"redis", "redis, 2 × cache.t4g.micro", 2 * 0.016 * hours},
 		{"memcached", "memcached, 2 × cache.t4g.micro", 2 * 0.016 * hours},
-		{"memcached-serverless", "memcached serverless, data", 0.125 * hours}, // the least that is billed
+		{"memcached-serverless", "memcached serverless, data", 0.125 * hours}, // the minimum that is billed
 		{"postgres", "Aurora, 2 × 0.5 capacity units", 2 * 0.5 * 0.12 * hours},
 		{"cookie", "secret", 0.40},
 		{"dynamodb-provisioned", "customer key", 1},
@@ -82,7 +82,7 @@ func TestBillsOfTheVariants(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.variant+" "+test.line, func(t *testing.T) {
 			if got := usd(e.Bill(golden(t, test.variant), usual), test.line); math.Abs(got-test.want) > 0.001 {
-				t.Errorf("%.3f, want %.3f", got, test.want)
+				t.Errorf("%.3f USD, want %.3f", got, test.want)
 			}
 		})
 	}
@@ -132,7 +132,7 @@ func TestFleetFollowsTheRequests(t *testing.T) {
 	}
 	bill := e.Bill(golden(t, "memory"), traffic.Scaled(31))
 	if bill.Servers != 7 || len(bill.Limits) != 1 || !strings.Contains(bill.Limits[0], "maxServers is 6") {
-		t.Errorf("%v servers, %v", bill.Servers, bill.Limits)
+		t.Errorf("%v servers and the limits %v, want 7 and a limit that names maxServers", bill.Servers, bill.Limits)
 	}
 }
 
@@ -152,7 +152,7 @@ func TestEveryResourceOfEveryVariantIsPricedOrNamed(t *testing.T) {
 	}
 }
 
-func TestWhatHasNoPriceIsSaid(t *testing.T) {
+func TestBillNamesResourcesWithoutPrice(t *testing.T) {
 	template := Template{Name: "x", Resources: map[string]Resource{
 		"A": {Type: "AWS::Neptune::DBCluster"},
 		"B": {Type: "AWS::DAX::Cluster", Properties: map[string]any{"NodeType": "dax.r9.large", "ReplicationFactor": 3.0}},
@@ -164,14 +164,14 @@ func TestWhatHasNoPriceIsSaid(t *testing.T) {
 	}
 }
 
-// visitors who come at random, and the library that counts: the formula must find what the library does.
-func TestExtensionsAreTheLibrarys(t *testing.T) {
+// The formula must agree with the number of extensions that the library makes for requests at random times.
+func TestExtensionRateMatchesTheLibrary(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, rates := range []struct{ read, write float64 }{{1. / 60, 1. / 600}, {1. / 200, 1. / 200}, {1. / 30, 1. / 3000}} {
 		now, touches := time.Unix(1_000_000_000, 0), 0
 		manager, err := session.New(memory.New(), session.Options{
 			PlainHTTP: true, Now: func() time.Time { return now }, Lifetime: 100_000 * time.Hour,
-			IdleTimeout: 1000 * time.Hour, // nobody is logged out by chance
+			IdleTimeout: 1000 * time.Hour, // no session ends during the test
 			Observer:    countTouches{&touches},
 		})
 		if err != nil {
@@ -214,8 +214,8 @@ func TestExtensionsAreTheLibrarys(t *testing.T) {
 			}
 		}
 		want := float64(touches) / requests * (rates.read + rates.write)
-		if got := extensions(rates.read, rates.write, 180); math.Abs(got-want) > 0.05*want {
-			t.Errorf("reads %v, writes %v: %v extensions a second, and the library makes %v", rates.read, rates.write, got, want)
+		if got := extensionRate(rates.read, rates.write, 180); math.Abs(got-want) > 0.05*want {
+			t.Errorf("reads %v, writes %v: %v extensions per second, but the library makes %v", rates.read, rates.write, got, want)
 		}
 	}
 }
@@ -235,12 +235,12 @@ func TestRatesAddUp(t *testing.T) {
 		sum := 0.0
 		for kind, rate := range traffic.rates() {
 			if rate < 0 {
-				t.Errorf("%s: %v a second", kind, rate)
+				t.Errorf("%s: %v per second", kind, rate)
 			}
 			sum += rate
 		}
 		if math.Abs(sum-traffic.RequestsPerSecond) > 1e-9*sum {
-			t.Errorf("%v requests a second of %v", sum, traffic.RequestsPerSecond)
+			t.Errorf("the rates add up to %v per second, want %v", sum, traffic.RequestsPerSecond)
 		}
 	}
 }
@@ -254,15 +254,15 @@ func TestCrossings(t *testing.T) {
 		t.Fatalf("%+v", crossings)
 	}
 	c := crossings[0]
-	if c.First != "dynamodb" || c.Then != "valkey" {
+	if c.CheaperBelow != "dynamodb" || c.CheaperAbove != "valkey" {
 		t.Errorf("%+v", c)
 	}
-	below, above := e.at(a, usual, c.RequestsPerSecond*0.99)-e.at(b, usual, c.RequestsPerSecond*0.99),
-		e.at(a, usual, c.RequestsPerSecond*1.01)-e.at(b, usual, c.RequestsPerSecond*1.01)
-	if below >= 0 || above <= 0 || math.Abs(e.at(b, usual, c.RequestsPerSecond)-c.USD) > 0.01 {
-		t.Errorf("%v below, %v above, %+v", below, above, c)
+	below, above := e.totalAt(a, usual, c.RequestsPerSecond*0.99)-e.totalAt(b, usual, c.RequestsPerSecond*0.99),
+		e.totalAt(a, usual, c.RequestsPerSecond*1.01)-e.totalAt(b, usual, c.RequestsPerSecond*1.01)
+	if below >= 0 || above <= 0 || math.Abs(e.totalAt(b, usual, c.RequestsPerSecond)-c.USD) > 0.01 {
+		t.Errorf("difference %v below and %v above %+v, want a change of sign", below, above, c)
 	}
 	if same := e.Crossings(onDemand, onDemand, a, a, usual); len(same) != 0 {
-		t.Errorf("a curve crosses itself: %v", same)
+		t.Errorf("a curve crosses itself at %v", same)
 	}
 }

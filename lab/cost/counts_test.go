@@ -18,14 +18,14 @@ import (
 	"stateless-servers/session"
 )
 
-var update = flag.Bool("update", false, "write counts.json anew")
+var update = flag.Bool("update", false, "write counts.json")
 
-// byteTolerance is how much bytes may differ from counts.json: machines tell stores their names.
+// byteTolerance is the relative difference from counts.json that numbers of bytes may have, as clients send the machine's name.
 const byteTolerance = 0.05
 
-func TestCountsAreTheLibrarys(t *testing.T) {
+func TestCountsMatchTheLibrary(t *testing.T) {
 	measured := Counts{}
-	for store, open := range map[string]func(*testing.T, *wire) opened{
+	for store, open := range map[string]func(*testing.T, *countingProxy) measuredStore{
 		"valkey": openValkey, "memcached": openMemcached, "postgres": openPostgres, "dynamodb": openDynamoDB,
 		"cookie": openCookie, "token": openToken, "memory": openMemory,
 	} {
@@ -42,24 +42,25 @@ func TestCountsAreTheLibrarys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for store, kinds := range measured { // a store whose server is knowingly missing isn't measured
+	for store, kinds := range measured { // lacks the stores in SKIP_STORES
 		for kind, got := range kinds {
-			if want := recorded[store][kind]; !alike(got, want) {
-				t.Errorf("%s, %s: counts.json has\n%+v\nand it is\n%+v\n(go generate ./lab/cost)", store, kind, want, got)
+			if want := recorded[store][kind]; !similar(got, want) {
+				t.Errorf("%s, %s: counts.json has\n%+v\nmeasured\n%+v\n(go generate ./lab/cost)", store, kind, want, got)
 			}
 		}
 		if len(kinds) != len(recorded[store]) {
-			t.Errorf("%s: counts.json has %d kinds of requests, and there are %d", store, len(recorded[store]), len(kinds))
+			t.Errorf("%s: counts.json has %d kinds of requests, want %d", store, len(recorded[store]), len(kinds))
 		}
 	}
 }
 
-func alike(a, b Count) bool {
+// similar reports whether the counts are equal, with bytes within byteTolerance.
+func similar(a, b Count) bool {
 	near := func(a, b Linear) bool {
 		x, y := a.at(1000), b.at(1000)
 		return math.Abs(x-y) <= byteTolerance*max(x, y) && math.Abs(a.PerByte-b.PerByte) <= byteTolerance
 	}
-	// DynamoDB drops the zeros at the end of a number, such as a time.
+	// Sizes of items may differ because DynamoDB drops trailing zeros of numbers such as times.
 	if (a.Item == nil) != (b.Item == nil) || a.Item != nil && !near(*a.Item, *b.Item) {
 		return false
 	}
@@ -82,24 +83,24 @@ func writeCounts(t *testing.T, c Counts) {
 	}
 }
 
-// opened is a store that is ready to be measured.
-type opened struct {
+// A measuredStore is a store whose connections pass through a countingProxy.
+type measuredStore struct {
 	sessions func(session.Options) (*session.Manager, error)
-	commands func(session.Operation) float64 // of the store's own, for one call of it
-	meter    *meter                          // of DynamoDB
+	commands func(session.Operation) float64 // number of commands in one operation
+	meter    *capacityMeter                  // nil except for DynamoDB
 	readOnly bool                            // a session can't change after its start
 }
 
-// measure counts each kind of request at both sizes.
-func measure(t *testing.T, open func(*testing.T, *wire) opened) map[string]Count {
-	toStore := &wire{}
+// measure counts what each kind of request does, with sessions of both sizes.
+func measure(t *testing.T, open func(*testing.T, *countingProxy) measuredStore) map[string]Count {
+	toStore := &countingProxy{}
 	store := open(t, toStore)
 	small, large := measureSize(t, store, toStore, MeasuredBytes[0]), measureSize(t, store, toStore, MeasuredBytes[1])
 	counts := map[string]Count{}
 	for kind, a := range small {
 		b := large[kind]
 		if !sameCalls(a.calls, b.calls) {
-			t.Errorf("%s: %v calls for small sessions, and %v for large ones", kind, a.calls, b.calls)
+			t.Errorf("%s: %v calls for small sessions, but %v for large ones", kind, a.calls, b.calls)
 		}
 		count := Count{
 			Calls: a.calls, Commands: a.commands,
@@ -115,15 +116,15 @@ func measure(t *testing.T, open func(*testing.T, *wire) opened) map[string]Count
 	return counts
 }
 
-// line goes through what was measured at both sizes.
+// line returns the linear function through the values at both sizes.
 func line(small, large float64) Linear {
 	slope := (large - small) / float64(MeasuredBytes[1]-MeasuredBytes[0])
 	round := func(x float64) float64 { return math.Round(x*1000) / 1000 }
 	return Linear{Base: round(small - slope*float64(MeasuredBytes[0])), PerByte: round(slope)}
 }
 
-// tally is what one request does, at one size.
-type tally struct {
+// requestTotals counts what requests do.
+type requestTotals struct {
 	calls                                      map[string]float64
 	commands                                   float64
 	fromVisitor, toVisitor, toStore, fromStore float64
@@ -134,23 +135,23 @@ type tally struct {
 type observer struct {
 	calls    map[string]float64
 	commands float64
-	of       func(session.Operation) float64
+	perCall  func(session.Operation) float64 // commands in one operation
 }
 
 func (o *observer) ObserveOperation(_ context.Context, op session.Operation) {
 	o.calls[string(op.Name)]++
-	if o.of != nil {
-		o.commands += o.of(op)
+	if o.perCall != nil {
+		o.commands += o.perCall(op)
 	}
 }
 
-// measureSize sends requests of one visitor after another over real HTTP, through counted connections.
-func measureSize(t *testing.T, store opened, toStore *wire, size int) map[string]tally {
+// measureSize sends requests one after another over real HTTP, through counted connections.
+func measureSize(t *testing.T, store measuredStore, toStore *countingProxy, size int) map[string]requestTotals {
 	now := time.Now()
-	seen := &observer{calls: map[string]float64{}, of: store.commands}
+	seen := &observer{calls: map[string]float64{}, perCall: store.commands}
 	manager, err := store.sessions(session.Options{
 		PlainHTTP: true, Observer: seen, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
-		StoreTimeout: 20 * time.Second, // busy machines are no errors here
+		StoreTimeout: 20 * time.Second, // a busy machine must not fail the test
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -178,12 +179,12 @@ func measureSize(t *testing.T, store opened, toStore *wire, size int) map[string
 	mux.HandleFunc("GET /untouched", func(http.ResponseWriter, *http.Request) {})
 	server := httptest.NewServer(manager.Handler(mux))
 	defer server.Close()
-	visitors := &wire{}
+	visitors := &countingProxy{}
 	address := visitors.to(t, server.Listener.Addr().String())
 
 	start := "/start"
 	if store.readOnly {
-		start = "/start-as-user" // what a token can hold is stored at login
+		start = "/start-as-user" // a token gets its contents at login
 	}
 	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
 	defer client.CloseIdleConnections()
@@ -213,13 +214,13 @@ func measureSize(t *testing.T, store opened, toStore *wire, size int) map[string
 		{Untouched, "GET", "/untouched"}, {Read, "GET", "/read"}, {Extend, "GET", "/read"}, {Write, "POST", "/write"}, {Start, "POST", start},
 		{Login, "POST", "/login"},
 	}
-	tallies := map[string]tally{}
+	totals := map[string]requestTotals{}
 	for _, kind := range kinds {
 		if (kind.name == Write || kind.name == Login) && store.readOnly {
 			continue
 		}
 		const requests = 10
-		var sum tally
+		var sum requestTotals
 		for i := range requests + 1 {
 			if kind.name == Start || kind.name == Login {
 				cookie = nil
@@ -228,25 +229,25 @@ func measureSize(t *testing.T, store opened, toStore *wire, size int) map[string
 				send("POST", start)
 			}
 			if kind.name == Extend {
-				now = now.Add(4 * time.Minute) // more than a tenth of the idle timeout, and the session stays
+				now = now.Add(4 * time.Minute) // more than a tenth of the idle timeout, less than all of it
 			}
-			before := take(visitors, toStore, store.meter)
+			before := readCounters(visitors, toStore, store.meter)
 			seen.calls, seen.commands = map[string]float64{}, 0
 			send(kind.method, kind.path)
 			if i == 0 {
-				continue // connections are made, statements and scripts sent once
+				continue // the first request also opens connections and sends statements and scripts
 			}
-			after := take(visitors, toStore, store.meter)
+			after := readCounters(visitors, toStore, store.meter)
 			sum.add(after, before, seen)
 		}
-		tallies[kind.name] = sum.over(requests)
+		totals[kind.name] = sum.over(requests)
 		if store.meter != nil {
-			of := tallies[kind.name]
-			of.item = store.meter.item(t)
-			tallies[kind.name] = of
+			total := totals[kind.name]
+			total.item = store.meter.item(t)
+			totals[kind.name] = total
 		}
 	}
-	return tallies
+	return totals
 }
 
 func check(w http.ResponseWriter, err error) {
@@ -255,9 +256,9 @@ func check(w http.ResponseWriter, err error) {
 	}
 }
 
-// take is what the counters stand at.
-func take(visitors, store *wire, m *meter) tally {
-	t := tally{
+// readCounters returns the present values of all counters.
+func readCounters(visitors, store *countingProxy, m *capacityMeter) requestTotals {
+	t := requestTotals{
 		fromVisitor: float64(visitors.up.Load()), toVisitor: float64(visitors.down.Load()),
 		toStore: float64(store.up.Load()), fromStore: float64(store.down.Load()),
 	}
@@ -267,8 +268,8 @@ func take(visitors, store *wire, m *meter) tally {
 	return t
 }
 
-// add adds a request. Of its bytes, the fewest of all requests count: now and then a client pings its server.
-func (t *tally) add(after, before tally, seen *observer) {
+// add adds a request. For bytes it keeps the minimum over all requests, because clients ping their servers now and then.
+func (t *requestTotals) add(after, before requestTotals, seen *observer) {
 	fewest := func(sum *float64, n float64) {
 		if t.calls == nil || n < *sum {
 			*sum = n
@@ -289,7 +290,8 @@ func (t *tally) add(after, before tally, seen *observer) {
 	t.writes += after.writes - before.writes
 }
 
-func (t tally) over(n float64) tally {
+// over returns the average over n requests.
+func (t requestTotals) over(n float64) requestTotals {
 	for name := range t.calls {
 		t.calls[name] /= n
 	}

@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// finite fails unless every number of the bill can be written and drawn.
+// finite fails the test unless every number in the bill is finite.
 func finite(t *testing.T, what string, b Bill) {
 	t.Helper()
 	if _, err := json.Marshal(b); err != nil {
@@ -27,7 +27,7 @@ func finite(t *testing.T, what string, b Bill) {
 	}
 }
 
-// A template may say anything where a number belongs. The bill stays one of numbers.
+// Whatever a template has in the place of a number, the numbers of the bill are finite.
 func TestNumbersOfTemplatesAreBounded(t *testing.T) {
 	e := estimator(t)
 	values := []any{1e308, -1e308, "NaN", "Inf", "-Inf", "1e999", 0.0, -1.0, "0x1p1000", nil, true, []any{}, map[string]any{"Ref": "Nothing"}, "\x1b"}
@@ -70,7 +70,7 @@ func TestNumbersOfTemplatesAreBounded(t *testing.T) {
 	}
 }
 
-// replaceNumbers puts the value where numbers are in properties, in quotes or not, and counts them.
+// replaceNumbers replaces every number, quoted or not, by the value and returns how many there were.
 func replaceNumbers(in, value any) (n int) {
 	isNumber := func(v any) bool {
 		text, quoted := v.(string)
@@ -101,11 +101,11 @@ func replaceNumbers(in, value any) (n int) {
 }
 
 func TestTemplatesAreFilesOfBoundedLength(t *testing.T) {
-	long := `{"Resources":{"A":{"Type":"` + strings.Repeat("a", maxFile) + `"}}}`
+	long := `{"Resources":{"A":{"Type":"` + strings.Repeat("a", maxFileBytes) + `"}}}`
 	for want, spoil := range map[string]func(path string) error{
-		"longer than":     func(path string) error { return os.WriteFile(path, []byte(long), 0o600) },
-		"no regular file": func(path string) error { return syscall.Mkfifo(path, 0o600) },
-		"is no template":  func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("[", 1<<20)), 0o600) },
+		"longer than":        func(path string) error { return os.WriteFile(path, []byte(long), 0o600) },
+		"not a regular file": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"is not a template":  func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("[", 1<<20)), 0o600) },
 	} {
 		dir := t.TempDir()
 		if err := spoil(filepath.Join(dir, "a.template.json")); err != nil {
@@ -122,15 +122,15 @@ func TestPricesAreBounded(t *testing.T) {
 	for _, usd := range []string{"1e308", "1e7", "-1", "NaN", "Inf", "0x1p999"} {
 		_, err := LoadPrices(strings.NewReader(head+"us-east-1,ipv4,hour,"+usd+",2026-11-21,x,verified\n"), "mine.csv")
 		if err == nil || !strings.Contains(err.Error(), "column usd") {
-			t.Errorf("%s USD: %v", usd, err)
+			t.Errorf("%s USD: got the error %v, want one that names the column", usd, err)
 		}
 	}
 	if _, err := LoadPrices(endless{}, "mine.csv"); err == nil || !strings.Contains(err.Error(), "longer than") {
-		t.Errorf("a file without an end: %v", err)
+		t.Errorf("an endless file: got the error %v, want one about its length", err)
 	}
 }
 
-// endless is a file without an end.
+// endless is a reader that never reaches an end.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {

@@ -1,5 +1,8 @@
-// Package cost tells what a deployment costs a month: from the resources in its templates, the traffic, and what the
-// session library asks of each store for a request.
+// Package cost estimates the monthly cost of a deployment. It reads the resources from the CloudFormation templates
+// (ReadAssembly), the prices from prices.csv or a file of the user's (DefaultPrices, LoadPrices), and the store operations that
+// the session library needs for a request from counts.json (LibraryCounts). Estimator.Bill puts them together for a Traffic;
+// Estimator.Curve and Estimator.Crossings vary the traffic. Start reading in bill.go; types.go and stores.go have a function
+// for each type of resource.
 package cost
 
 import (
@@ -20,27 +23,27 @@ import (
 const DefaultRegion = "us-east-1"
 
 //go:embed prices.csv
-var ownPrices []byte
+var embeddedPrices []byte
 
-// A Price is what a unit of something costs.
+// A Price is the price of one unit of an item.
 type Price struct {
 	Region string  `json:"region"`
 	Item   string  `json:"item"`
 	Unit   string  `json:"unit"` // see itemUnits
 	USD    float64 `json:"usd"`
-	Date   string  `json:"date"`   // when the source said so, the earliest where it names no day, YYYY-MM-DD
-	Source string  `json:"source"` // where AWS says so, or a copy of its price list does
-	// Verified is false when the source is where to look, and nobody has yet.
+	Date   string  `json:"date"`   // YYYY-MM-DD, when the source had this price; the earliest possible day where the source names none
+	Source string  `json:"source"` // a page of AWS, or a copy of its price list
+	// Verified reports whether somebody has read the price at its source.
 	Verified bool `json:"verified"`
 }
 
-// Prices are prices by region and item.
+// Prices is a price list by region and item.
 type Prices struct {
 	rows map[[2]string]Price
 }
 
-// itemUnits are the items that are known, by how they begin, and what each is sold by. A month has 730 hours; a GB is
-// 1,000,000,000 bytes.
+// itemUnits has the known items and their units. A prefix that ends in a colon stands for all items that begin with it. A month
+// has 730 hours; a GB is 1,000,000,000 bytes.
 var itemUnits = []struct{ prefix, unit string }{
 	{"alb:hour", "hour"}, {"alb:lcu", "hour"}, {"ipv4", "hour"}, {"nat-gateway:hour", "hour"}, {"nat-gateway:data", "GB"},
 	{"vpc-endpoint:hour", "hour"}, {"data-transfer:zone", "GB"}, {"data-transfer:internet", "GB"},
@@ -58,13 +61,15 @@ var itemUnits = []struct{ prefix, unit string }{
 	{"waf:acl", "month"}, {"waf:rule", "month"}, {"waf:request", "million"},
 }
 
-// highestPrice bounds the price of a unit, in USD.
-const highestPrice = 1_000_000
+// maxPrice is the highest allowed price of a unit, in USD.
+const maxPrice = 1_000_000
 
 var priceColumns = []string{"region", "item", "unit", "usd", "date", "source", "status"}
 
-// DefaultPrices are those that come with the lab: prices.csv.
-func DefaultPrices() (Prices, error) { return LoadPrices(bytes.NewReader(ownPrices), "prices.csv") }
+// DefaultPrices returns the prices in the embedded prices.csv.
+func DefaultPrices() (Prices, error) {
+	return LoadPrices(bytes.NewReader(embeddedPrices), "prices.csv")
+}
 
 // LoadPrices reads prices as CSV with the columns of prices.csv. The error has a line for every bad value: row, column,
 // and what is allowed.
@@ -77,7 +82,7 @@ func LoadPrices(r io.Reader, name string) (Prices, error) {
 	reader.FieldsPerRecord = -1
 	records, err := reader.ReadAll()
 	if err != nil {
-		return Prices{}, fmt.Errorf("%s: it is no CSV: %w", name, err)
+		return Prices{}, fmt.Errorf("%s is not a CSV file: %w", name, err)
 	}
 	if len(records) == 0 || !slices.Equal(records[0], priceColumns) {
 		return Prices{}, fmt.Errorf("%s row 1: allowed is %s", name, strings.Join(priceColumns, ","))
@@ -88,7 +93,7 @@ func LoadPrices(r io.Reader, name string) (Prices, error) {
 		where := fmt.Sprintf("%s row %d", name, i+2)
 		price, err := parsePrice(record, where)
 		if _, twice := p.rows[price.key()]; err == nil && twice {
-			err = fmt.Errorf("%s, column item=%q: it is there twice for %s; allowed is once", where, price.Item, price.Region)
+			err = fmt.Errorf("%s, column item=%q: duplicate for %s; allowed is one row", where, price.Item, price.Region)
 		}
 		problems = append(problems, err)
 		p.rows[price.key()] = price
@@ -116,13 +121,13 @@ func parsePrice(record []string, where string) (Price, error) {
 	}
 	switch unit, known := unitOf(p.Item); {
 	case !known:
-		refuse(1, "one of "+strings.Join(itemForms(), ", "))
+		refuse(1, "one of "+strings.Join(knownItems(), ", "))
 	case unit != p.Unit:
 		refuse(2, unit)
 	}
 	usd, err := strconv.ParseFloat(record[3], 64)
-	if err != nil || !(usd >= 0 && usd <= highestPrice) {
-		refuse(3, fmt.Sprintf("a number from 0 to %d, such as 0.0225", highestPrice))
+	if err != nil || !(usd >= 0 && usd <= maxPrice) {
+		refuse(3, fmt.Sprintf("a number from 0 to %d, such as 0.0225", maxPrice))
 	}
 	p.USD = usd
 	if _, err := time.Parse(time.DateOnly, p.Date); err != nil {
@@ -146,7 +151,7 @@ func unitOf(item string) (unit string, known bool) {
 	return "", false
 }
 
-func itemForms() []string {
+func knownItems() []string {
 	var forms []string
 	for _, i := range itemUnits {
 		if strings.HasSuffix(i.prefix, ":") {
@@ -159,14 +164,14 @@ func itemForms() []string {
 
 func (p Price) key() [2]string { return [2]string{p.Region, p.Item} }
 
-// With returns the prices with others in place of the same items, and beside the rest.
+// With returns the prices with others added. Where both have a price, the one in others is used.
 func (p Prices) With(others Prices) Prices {
 	rows := maps.Clone(p.rows)
 	maps.Copy(rows, others.rows)
 	return Prices{rows}
 }
 
-// Regions are those that have any price, sorted.
+// Regions returns the regions that have a price, sorted.
 func (p Prices) Regions() []string {
 	regions := map[string]bool{}
 	for key := range p.rows {

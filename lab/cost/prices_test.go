@@ -18,8 +18,8 @@ func TestPricesThatAreNotAllowed(t *testing.T) {
 		{"no date", header + "us-east-1,ipv4,hour,1,now,me,verified\n", `p.csv row 2, column date="now": allowed is a date`},
 		{"no source", header + "us-east-1,ipv4,hour,1,2026-01-01,,verified\n", `p.csv row 2, column source="": allowed is where the price is from`},
 		{"another status", header + "us-east-1,ipv4,hour,1,2026-01-01,me,maybe\n", `p.csv row 2, column status="maybe": allowed is verified or unverified`},
-		{"twice", header + strings.Repeat("us-east-1,ipv4,hour,1,2026-01-01,me,verified\n", 2), `p.csv row 3, column item="ipv4": it is there twice for us-east-1`},
-		{"no CSV", "\"", "p.csv: it is no CSV"},
+		{"twice", header + strings.Repeat("us-east-1,ipv4,hour,1,2026-01-01,me,verified\n", 2), `p.csv row 3, column item="ipv4": duplicate for us-east-1`},
+		{"no CSV", "\"", "p.csv is not a CSV file"},
 		{"nothing", "", "p.csv row 1: allowed is region"},
 	}
 	for _, test := range tests {
@@ -31,7 +31,7 @@ func TestPricesThatAreNotAllowed(t *testing.T) {
 	}
 }
 
-func TestOwnPricesGoFirst(t *testing.T) {
+func TestUserPricesOverrideDefaults(t *testing.T) {
 	prices, err := DefaultPrices()
 	if err != nil {
 		t.Fatal(err)
@@ -42,15 +42,15 @@ func TestOwnPricesGoFirst(t *testing.T) {
 	}
 	both := prices.With(mine)
 	if p, _ := both.find("us-east-1", "ipv4"); p.USD != 9 {
-		t.Errorf("%+v", p)
+		t.Errorf("got %+v, want the user's price of 9", p)
 	}
 	if _, found := both.find("us-east-1", "alb:hour"); !found {
-		t.Error("the other prices are gone")
+		t.Error("With lost the default price of alb:hour")
 	}
 	if p, _ := prices.find("us-east-1", "ipv4"); p.USD != 0.005 {
-		t.Error("the lab's own prices changed")
+		t.Error("With changed its receiver")
 	}
 	if got := strings.Join(both.Regions(), " "); got != "eu-west-1 us-east-1" {
-		t.Error(got)
+		t.Errorf("regions %s, want eu-west-1 us-east-1", got)
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// templateSuffix is how the CDK names the template of a stack in the folder that it synthesizes into.
+// templateSuffix follows the stack's name in the names of the templates that the CDK synthesizes.
 const templateSuffix = ".template.json"
 
-// A Template is the CloudFormation template of a stack, as far as the lab looks at it.
+// A Template holds the parts of a stack's CloudFormation template that the lab uses.
 type Template struct {
 	Name       string `json:"-"` // of the stack
 	Parameters map[string]struct {
@@ -26,11 +26,11 @@ type Template struct {
 	Outputs   map[string]struct {
 		Value any
 	}
-	// Whole is the template as it was read, for comparing.
+	// Whole is the complete template, for comparing.
 	Whole json.RawMessage `json:"-"`
 }
 
-// A Resource is one of a Template's.
+// A Resource is a resource of a Template.
 type Resource struct {
 	Type           string
 	Properties     map[string]any
@@ -40,22 +40,23 @@ type Resource struct {
 	template *Template
 }
 
-// maxFile bounds templates and files of prices, in bytes: sixteen times the longest template that CloudFormation takes.
-const maxFile = 16 << 20
+// maxFileBytes bounds the size of templates and price files: sixteen times the largest template that CloudFormation accepts.
+const maxFileBytes = 16 << 20
 
-// readAll reads what the file called name has.
+// readAll reads at most maxFileBytes. The name of the file is for errors.
 func readAll(r io.Reader, name string) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s is longer than %d bytes", name, maxFile)
+	text, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
+	if err == nil && len(text) > maxFileBytes {
+		err = fmt.Errorf("%s is longer than %d bytes", name, maxFileBytes)
 	}
 	return text, err
 }
 
-// ReadTemplate reads one template. The name is its stack's. A template is a regular file: reading others may never end.
+// ReadTemplate reads the template of the stack called name. It refuses anything but a regular file, as reading a pipe or a
+// device may never end.
 func ReadTemplate(path, name string) (Template, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return Template{}, fmt.Errorf("%s is no template: it is no regular file", path)
+		return Template{}, fmt.Errorf("%s is not a template: it is not a regular file", path)
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -68,21 +69,21 @@ func ReadTemplate(path, name string) (Template, error) {
 	}
 	t := Template{Name: name, Whole: text}
 	if err := json.Unmarshal(text, &t); err != nil {
-		return Template{}, fmt.Errorf("%s is no template: %w", path, err)
+		return Template{}, fmt.Errorf("%s is not a template: %w", path, err)
 	}
 	if len(t.Resources) == 0 {
-		return Template{}, fmt.Errorf("%s is no template: it has no Resources", path)
+		return Template{}, fmt.Errorf("%s is not a template: it has no Resources", path)
 	}
 	return t, nil
 }
 
-// IsAssembly reports whether folder is one that the CDK has synthesized into.
+// IsAssembly reports whether the folder has templates that the CDK has synthesized.
 func IsAssembly(folder string) bool {
 	files, err := filepath.Glob(filepath.Join(folder, "*"+templateSuffix))
 	return err == nil && len(files) > 0
 }
 
-// ReadAssembly reads the templates in a folder that the CDK has synthesized into, in the order of their names.
+// ReadAssembly reads the templates that the CDK has synthesized into the folder, in the order of their names.
 func ReadAssembly(folder string) ([]Template, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*"+templateSuffix))
 	if err != nil {
@@ -102,8 +103,8 @@ func ReadAssembly(folder string) ([]Template, error) {
 	return templates, nil
 }
 
-// all are the resources of the templates, in the order of their names.
-func all(templates []Template) []Resource {
+// allResources returns the resources of the templates, within each template in the order of their logical ids.
+func allResources(templates []Template) []Resource {
 	var list []Resource
 	for i := range templates {
 		for _, id := range slices.Sorted(maps.Keys(templates[i].Resources)) {
@@ -115,7 +116,7 @@ func all(templates []Template) []Resource {
 	return list
 }
 
-// value is what the properties have at the path; a reference to a parameter is its default.
+// value returns the value at the path in the properties, or nil. For a reference to a parameter it returns its default.
 func (r Resource) value(path ...string) any { return r.template.value(r.Properties, path...) }
 
 func (t *Template) value(from any, path ...string) any {
@@ -140,10 +141,11 @@ func text(value any) string {
 	return text
 }
 
-// maxNumber bounds what a template says, so that products of it are finite: more than a deployment can have of anything.
+// maxNumber bounds the numbers in a template, so that products of them stay finite. No deployment has that many of anything.
 const maxNumber = 1e9
 
-// number is 0 where there is none, or one below 0, and maxNumber at most. CloudFormation takes numbers in quotes.
+// number returns the number at the path, from 0 to maxNumber, or 0 if there is none. Like CloudFormation, it accepts numbers in
+// quotes.
 func (r Resource) number(path ...string) float64 { return number(r.value(path...)) }
 
 func number(value any) float64 {
@@ -154,7 +156,7 @@ func number(value any) float64 {
 	case string:
 		n, _ = strconv.ParseFloat(value, 64)
 	}
-	if !(n > 0) { // or it is none at all
+	if !(n > 0) { // true for NaN too
 		return 0
 	}
 	return min(n, maxNumber)
@@ -165,7 +167,7 @@ func (r Resource) list(path ...string) []any {
 	return list
 }
 
-// reference is the id of the resource that a value refers to.
+// reference returns the logical id of the resource that a value refers to, or "".
 func reference(value any) string {
 	object, _ := value.(map[string]any)
 	if id, ok := object["Ref"].(string); ok {
@@ -177,7 +179,7 @@ func reference(value any) string {
 	return ""
 }
 
-// object is a part of r's properties, to be read as a resource is.
+// object returns a nested object of r's properties as a Resource, which has the methods to read it.
 func object(r Resource, value any) Resource {
 	properties, _ := value.(map[string]any)
 	return Resource{Properties: properties, template: r.template}

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// pricers know what a resource of a type costs.
-var pricers = map[string]func(*work, Resource){
+// pricers has, for each type of resource with a price, the function that adds it to the bill.
+var pricers = map[string]func(*worksheet, Resource){
 	"AWS::AutoScaling::AutoScalingGroup":        autoScalingGroup,
 	"AWS::AutoScaling::ScalingPolicy":           scalingPolicy,
 	"AWS::EC2::Instance":                        instance,
 	"AWS::ElasticLoadBalancingV2::LoadBalancer": loadBalancer,
-	"AWS::EC2::NatGateway":                      func(w *work, r Resource) { w.hours(r, "NAT gateway", "nat-gateway:hour", 1) },
-	"AWS::EC2::EIP":                             func(w *work, r Resource) { w.hours(r, "public IPv4 address", "ipv4", 1) },
+	"AWS::EC2::NatGateway":                      func(w *worksheet, r Resource) { w.addHours(r, "NAT gateway", "nat-gateway:hour", 1) },
+	"AWS::EC2::EIP":                             func(w *worksheet, r Resource) { w.addHours(r, "public IPv4 address", "ipv4", 1) },
 	"AWS::EC2::VPCEndpoint":                     endpoint,
 	"AWS::DynamoDB::GlobalTable":                table,
 	"AWS::DAX::Cluster":                         dax,
@@ -21,27 +21,27 @@ var pricers = map[string]func(*work, Resource){
 	"AWS::ElastiCache::CacheCluster":            cacheCluster,
 	"AWS::ElastiCache::ServerlessCache":         serverlessCache,
 	"AWS::RDS::DBCluster":                       databaseCluster,
-	"AWS::SecretsManager::Secret":               func(w *work, r Resource) { w.add(r, "secret", "secret", 1) },
-	"AWS::KMS::Key":                             func(w *work, r Resource) { w.add(r, "customer key", "kms:key", 1) },
+	"AWS::SecretsManager::Secret":               func(w *worksheet, r Resource) { w.add(r, "secret", "secret", 1) },
+	"AWS::KMS::Key":                             func(w *worksheet, r Resource) { w.add(r, "customer key", "kms:key", 1) },
 	"AWS::CloudWatch::Alarm":                    alarm,
-	"AWS::CloudWatch::Dashboard":                func(w *work, r Resource) { w.add(r, "dashboard", "cloudwatch:dashboard", 1) },
+	"AWS::CloudWatch::Dashboard":                func(w *worksheet, r Resource) { w.add(r, "dashboard", "cloudwatch:dashboard", 1) },
 	"AWS::WAFv2::WebACL":                        webACL,
 }
 
-// notCounted are types that cost by use that the traffic says nothing of.
+// notCounted has the types of resources whose cost depends on use that Traffic does not describe.
 var notCounted = map[string]string{
-	"AWS::Logs::LogGroup":              "by what is logged, 0.50 USD a GB or so",
+	"AWS::Logs::LogGroup":              "by what is logged, about 0.50 USD per GB",
 	"AWS::EC2::FlowLog":                "by what is logged",
 	"AWS::WAFv2::LoggingConfiguration": "by what is logged",
 	"AWS::S3::Bucket":                  "access logs: by what is logged",
-	"AWS::Lambda::Function":            "runs seldom: cents",
+	"AWS::Lambda::Function":            "runs rarely: cents",
 	"AWS::CloudFront::Distribution":    "by what is delivered; a terabyte and ten million requests a month are free",
 	"AWS::Cognito::UserPool":           "by users who log in; 10,000 a month are free, then 0.0055 USD each",
 	"AWS::SNS::Topic":                  "messages of alarms: cents",
 	"AWS::Route53::RecordSet":          "queries of an alias are free; the zone is not part of the stack",
 }
 
-// free are types that cost nothing by themselves.
+// free has the types of resources that cost nothing.
 var free = set(`
 	AWS::CDK::Metadata AWS::CertificateManager::Certificate
 	AWS::CloudFront::VpcOrigin AWS::Cognito::UserPoolClient AWS::Cognito::UserPoolDomain
@@ -65,13 +65,12 @@ func set(names string) map[string]bool {
 	return m
 }
 
-// loadBalancer is billed by the hour, by its public addresses, and by capacity units: the largest of connections made,
-// connections open, and bytes (Elastic Load Balancing pricing: a unit is 25 new connections a second, 3,000 open ones, or 1
-// GB an hour).
-func loadBalancer(w *work, r Resource) {
-	w.hours(r, "load balancer", "alb:hour", 1)
+// loadBalancer adds the load balancer, billed by the hour, by public addresses, and by capacity units. A unit is 25 new
+// connections per second, 3,000 open ones, or 1 GB per hour; the largest of the three counts (Elastic Load Balancing pricing).
+func loadBalancer(w *worksheet, r Resource) {
+	w.addHours(r, "load balancer", "alb:hour", 1)
 	if r.text("Scheme") == "internet-facing" {
-		w.hours(r, "public IPv4 addresses, one a zone", "ipv4", float64(len(r.list("Subnets"))))
+		w.addHours(r, "public IPv4 addresses, one per zone", "ipv4", float64(len(r.list("Subnets"))))
 	}
 	t := w.traffic
 	out := t.RequestsPerSecond*t.ResponseBytes +
@@ -79,18 +78,18 @@ func loadBalancer(w *work, r Resource) {
 	in := w.Counts.sum(w.store, t, func(n Count) float64 { return n.FromVisitor.at(t.SessionBytes) })
 	made, open := t.connections(idleTimeout(r))
 	units := max(made/25, open/3000, (in+out)*3600/bytesPerGB)
-	w.hours(r, "capacity units of the load balancer", "alb:lcu", units)
-	w.gigabytes(r, "responses to visitors, cookies included", "data-transfer:internet", out)
+	w.addHours(r, "capacity units of the load balancer", "alb:lcu", units)
+	w.addGigabytes(r, "responses to visitors, cookies included", "data-transfer:internet", out)
 }
 
-func endpoint(w *work, r Resource) {
+func endpoint(w *worksheet, r Resource) {
 	if r.text("VpcEndpointType") == "Interface" {
-		w.hours(r, "interface endpoint, one a zone", "vpc-endpoint:hour", float64(len(r.list("SubnetIds"))))
+		w.addHours(r, "interface endpoint, one per zone", "vpc-endpoint:hour", float64(len(r.list("SubnetIds"))))
 	}
 }
 
-// autoScalingGroup is as many servers as the requests need where scaling follows requests, and else the smallest number.
-func autoScalingGroup(w *work, r Resource) {
+// autoScalingGroup adds as many servers as the requests need if scaling follows requests, and otherwise the minimum.
+func autoScalingGroup(w *worksheet, r Resource) {
 	low, high := r.number("MinSize"), r.number("MaxSize")
 	count := low
 	for _, policy := range w.ofType("AWS::AutoScaling::ScalingPolicy") {
@@ -100,13 +99,13 @@ func autoScalingGroup(w *work, r Resource) {
 		}
 		perMinute := policy.number("TargetTrackingConfiguration", "TargetValue")
 		if perMinute == 0 {
-			w.notPriced(policy.Type + " (without a number of requests for each server)")
+			w.addNotPriced(policy.Type + " (without a number of requests for each server)")
 			continue
 		}
 		count = max(low, math.Ceil(w.traffic.RequestsPerSecond*60/perMinute))
 		w.bill.Servers += count
 		if count > high {
-			w.limit("%.0f servers are needed for %.4g requests/s, at %.0f each, and maxServers is %.0f: the bill is for %.0f.",
+			w.addLimit("%.0f servers are needed for %.4g requests/s, at %.0f each, but maxServers is %.0f: the bill is for %.0f.",
 				count, w.traffic.RequestsPerSecond, perMinute/60, high, count)
 		}
 	}
@@ -115,26 +114,26 @@ func autoScalingGroup(w *work, r Resource) {
 		specification = r.value("MixedInstancesPolicy", "LaunchTemplate", "LaunchTemplateSpecification")
 		onDemand, given := r.value("MixedInstancesPolicy", "InstancesDistribution", "OnDemandPercentageAboveBaseCapacity").(float64)
 		if given && onDemand < 100 {
-			w.note("%.0f %% of the servers are spot instances, billed here as on-demand ones: they cost about a third, as the "+
-				"market goes.", 100-onDemand)
+			w.addNote("%.0f %% of the servers are spot instances, billed here as on-demand ones. They cost about a third; the price "+
+				"varies.", 100-onDemand)
 		}
 	}
 	launch, found := w.find(reference(object(r, specification).Properties["LaunchTemplateId"]))
 	if !found {
-		w.notPriced(r.Type + " (without a launch template)")
+		w.addNotPriced(r.Type + " (without a launch template)")
 		return
 	}
 	machine := object(launch, launch.Properties["LaunchTemplateData"])
 	machine.Type, machine.id = r.Type, r.id
-	machines(w, machine, count)
+	addInstances(w, machine, count)
 }
 
-func instance(w *work, r Resource) { machines(w, r, 1) }
+func instance(w *worksheet, r Resource) { addInstances(w, r, 1) }
 
-// machines are instances with their disks and their detailed monitoring of seven metrics (Amazon EC2 User Guide).
-func machines(w *work, r Resource, count float64) {
+// addInstances adds instances with their disks and their detailed monitoring of seven metrics (Amazon EC2 User Guide).
+func addInstances(w *worksheet, r Resource, count float64) {
 	kind := r.text("InstanceType")
-	w.hours(r, fmt.Sprintf("%.0f × %s", count, kind), "ec2:"+kind, count)
+	w.addHours(r, fmt.Sprintf("%.0f × %s", count, kind), "ec2:"+kind, count)
 	for _, disk := range objects(r, r.Properties["BlockDeviceMappings"]) {
 		size := disk.number("Ebs", "VolumeSize")
 		w.add(r, fmt.Sprintf("disks, %.0f GB each", size), "ebs:"+disk.text("Ebs", "VolumeType"), count*size)
@@ -144,20 +143,20 @@ func machines(w *work, r Resource, count float64) {
 	}
 	for _, network := range objects(r, r.Properties["NetworkInterfaces"]) {
 		if public, _ := network.Properties["AssociatePublicIpAddress"].(bool); public {
-			w.hours(r, "public IPv4 address", "ipv4", count)
+			w.addHours(r, "public IPv4 address", "ipv4", count)
 		}
 	}
 }
 
-// scalingPolicy brings two alarms with it, when it follows a target: one to grow, one to shrink.
-func scalingPolicy(w *work, r Resource) {
+// scalingPolicy adds the two alarms, to grow and to shrink, that AWS makes for a target tracking policy.
+func scalingPolicy(w *worksheet, r Resource) {
 	if r.Properties["TargetTrackingConfiguration"] != nil {
-		w.add(r, "two alarms of scaling", "cloudwatch:alarm-metric", 2)
+		w.add(r, "two scaling alarms", "cloudwatch:alarm-metric", 2)
 	}
 }
 
-// alarm is billed by the metrics that it reads.
-func alarm(w *work, r Resource) {
+// alarm adds an alarm, billed by the number of metrics that it reads.
+func alarm(w *worksheet, r Resource) {
 	metrics := 0.0
 	for _, query := range objects(r, r.Properties["Metrics"]) {
 		if query.Properties["MetricStat"] != nil {
@@ -167,13 +166,13 @@ func alarm(w *work, r Resource) {
 	w.add(r, "alarm", "cloudwatch:alarm-metric", max(1, metrics))
 }
 
-func webACL(w *work, r Resource) {
+func webACL(w *worksheet, r Resource) {
 	w.add(r, "web ACL", "waf:acl", 1)
 	w.add(r, "rules of the web ACL", "waf:rule", float64(len(r.list("Rules"))))
-	w.million(r, "requests that the web ACL checks", "waf:request", w.traffic.RequestsPerSecond)
+	w.addMillions(r, "requests that the web ACL checks", "waf:request", w.traffic.RequestsPerSecond)
 }
 
-// groupOf is what a resource of the type is for, by the service that it belongs to.
+// groupOf returns the group of the bill to which a type of resource belongs.
 func groupOf(kind string) string {
 	service := strings.Split(kind, "::")[1]
 	switch {

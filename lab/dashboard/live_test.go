@@ -22,28 +22,28 @@ import (
 
 func TestRates(t *testing.T) {
 	f := newFake()
-	f.servers[0].Requests = 100 // before the watch began
-	w := newWatch(f)
+	f.servers[0].Requests = 100 // before the sampler started
+	w := newSampler(f)
 	f.servers[0].Requests = 120
 	f.servers[1].Requests = 5
 	f.errors = balancer.Errors{BadGateway: 3, ServiceUnavailable: 1, GatewayTimeout: 1}
-	w.take(w.last.Add(2 * time.Second))
+	w.sample(w.last.Add(2 * time.Second))
 	f.servers = append(f.servers[1:], fleet.Server{Name: "server-3", Requests: 4}) // server-1 is gone
-	w.take(w.last.Add(time.Second))
-	w.take(w.last) // a clock that was set back
+	w.sample(w.last.Add(time.Second))
+	w.sample(w.last) // a clock that was set back
 
 	got := w.history()
-	if len(got) != 2 || got[0].answered["server-1"] != 10 || got[0].answered["server-2"] != 2.5 || got[0].failed != 2.5 || got[0].total() != 15 {
+	if len(got) != 2 || got[0].requests["server-1"] != 10 || got[0].requests["server-2"] != 2.5 || got[0].failed != 2.5 || got[0].total() != 15 {
 		t.Errorf("first %+v", got)
 	}
-	if _, there := got[1].answered["server-1"]; there || got[1].answered["server-3"] != 4 || got[1].total() != 4 {
+	if _, there := got[1].requests["server-1"]; there || got[1].requests["server-3"] != 4 || got[1].total() != 4 {
 		t.Errorf("then %+v", got[1])
 	}
-	for range 2 * keptSamples {
-		w.take(w.last.Add(time.Second))
+	for range 2 * maxSamples {
+		w.sample(w.last.Add(time.Second))
 	}
-	if n := len(w.history()); n != keptSamples {
-		t.Errorf("%d samples are kept", n)
+	if n := len(w.history()); n != maxSamples {
+		t.Errorf("%d samples are kept, want %d", n, maxSamples)
 	}
 }
 
@@ -55,12 +55,12 @@ func TestChart(t *testing.T) {
 	}
 	events := []Event{{2, start.Add(time.Second / 2), "later"}, {1, start.Add(-time.Minute), "too early"}}
 	c := draw(samples, events)
-	if c.Top != 40 || len(c.Bands) != 2 || c.Bands[0].Name != "server-9" || c.Bands[1].Name != "server-10" || !c.Failed || !c.Marked {
+	if c.Top != 40 || len(c.Legend) != 2 || c.Legend[0].Name != "server-9" || c.Legend[1].Name != "server-10" || !c.Failed || !c.Marked {
 		t.Fatalf("got %+v", c)
 	}
 	svg := string(c.SVG)
-	for _, part := range []string{ // the newest column is at the right edge; each stands on the one below it
-		fmt.Sprintf(`<path class="server-%d" d="M580.0 25.00h8.5v75.00h-8.5z"><title>server-9</title>`, identify("server-9").Colour),
+	for _, part := range []string{ // the newest column is at the right edge, and the servers are stacked
+		fmt.Sprintf(`<path class="server-%d" d="M580.0 25.00h8.5v75.00h-8.5z"><title>server-9</title>`, markerOf("server-9").Colour),
 		`d="M580.0 0.00h8.5v25.00h-8.5zM590.0 75.00h8.5v25.00h-8.5z"><title>server-10</title>`,
 		`<path class="failed" d="M590.0 25.00h8.5v50.00h-8.5z">`, `<path class="mark" d="M590.0 0V100"><title>`, " later</title>", "30 now, 40 at most",
 	} {
@@ -72,60 +72,60 @@ func TestChart(t *testing.T) {
 		t.Error("an event from before the first column is marked")
 	}
 	if c := draw(nil, nil); !strings.Contains(string(c.SVG), "0 now, 0 at most") || c.Failed || c.Marked {
-		t.Errorf("nothing is drawn as %+v", c)
+		t.Errorf("without samples the chart is %+v", c)
 	}
 }
 
 func TestEvents(t *testing.T) {
-	var told []string
-	e := NewEvents(func(text string) { told = append(told, text) })
+	var reported []string
+	e := NewEvents(func(text string) { reported = append(reported, text) })
 	_, changed := e.recent()
-	for range keptEvents {
+	for range maxEvents {
 		e.Add("something")
 	}
 	e.Add("the last")
 	<-changed
 	list, _ := e.recent()
-	if len(list) != keptEvents || list[0].Text != "the last" || list[0].Number != keptEvents+1 || len(told) != keptEvents+1 {
-		t.Errorf("%d events, %d told, the first %+v", len(list), len(told), list[0])
+	if len(list) != maxEvents || list[0].Text != "the last" || list[0].Number != maxEvents+1 || len(reported) != maxEvents+1 {
+		t.Errorf("%d events, %d reported, the first %+v", len(list), len(reported), list[0])
 	}
 }
 
-// What the store is said to be follows from what the healthy servers say.
+// The state of the store follows from what the healthy servers report.
 func TestStoreState(t *testing.T) {
-	says := http.StatusOK
+	status := http.StatusOK
 	ready := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/readyz" {
-			t.Errorf("asked for %s", r.URL)
+			t.Errorf("requested %s, want /readyz", r.URL)
 		}
-		w.WriteHeader(says)
+		w.WriteHeader(status)
 		_, _ = w.Write([]byte(`{"detail":"The session store doesn't answer."}`))
 	}))
 	defer ready.Close()
 
 	f := newFake()
-	f.servers[0].Address = "127.0.0.1:1" // killed, and not noticed yet: nobody listens there
+	f.servers[0].Address = "127.0.0.1:1" // nothing listens there, like a killed server that still counts as healthy
 	f.servers[1].Address, f.servers[1].State = strings.TrimPrefix(ready.URL, "http://"), balancer.StateHealthy
 	events := NewEvents(func(string) {})
-	w := newStoreWatch(config.StoreValkey, f, events)
+	w := newStoreMonitor(config.StoreValkey, f, events)
 	now := time.Now()
 	look := func(want Reach) {
 		t.Helper()
-		state := w.look(t.Context())
+		state := w.probe(t.Context())
 		w.set(state, now)
-		if state.Reach != want || (state.Latency > 0) != (want == ReachAnswers) {
+		if state.Reach != want || (state.Latency > 0) != (want == ReachAvailable) {
 			t.Errorf("got %+v, want %s", state, want)
 		}
 		now = now.Add(3 * time.Second)
 	}
-	look(ReachAnswers)
-	says = http.StatusServiceUnavailable
-	look(ReachSilent)
-	look(ReachSilent) // the same outage
-	says = http.StatusInternalServerError
+	look(ReachAvailable)
+	status = http.StatusServiceUnavailable
+	look(ReachUnavailable)
+	look(ReachUnavailable) // the same outage
+	status = http.StatusInternalServerError
 	look(ReachUnknown)
-	says = http.StatusOK
-	look(ReachAnswers)
+	status = http.StatusOK
+	look(ReachAvailable)
 	f.servers[1].State = balancer.StateUnhealthy
 	look(ReachUnknown)
 
@@ -134,12 +134,12 @@ func TestStoreState(t *testing.T) {
 	for _, event := range list {
 		texts = append(texts, event.Text)
 	}
-	want := []string{"store answers again, after 9 s", "store down: server-2 says: The session store doesn't answer."}
+	want := []string{"store answers again, after 9 s", "store down: server-2: The session store doesn't answer."}
 	if !slices.Equal(texts, want) {
 		t.Errorf("events %q, want %q", texts, want)
 	}
 	for _, kind := range []config.StoreKind{config.StoreMemory, config.StoreCookie, config.StoreToken} {
-		other := newStoreWatch(kind, f, events)
+		other := newStoreMonitor(kind, f, events)
 		other.run(t.Context()) // returns at once
 		if other.now().Reach != ReachNone {
 			t.Errorf("%s: %+v", kind, other.now())
@@ -147,7 +147,7 @@ func TestStoreState(t *testing.T) {
 	}
 }
 
-// The switch runs one load after the other, and keeps the figures of the last.
+// The switch runs one load at a time and keeps the results of the last one.
 func TestLoadSwitch(t *testing.T) {
 	events := NewEvents(func(string) {})
 	running := make(chan string)
@@ -161,7 +161,7 @@ func TestLoadSwitch(t *testing.T) {
 		return levels()[slices.IndexFunc(levels(), func(l Level) bool { return l.Name == name })]
 	}
 	s.set(level("low"))
-	s.set(level("low")) // no second one
+	s.set(level("low")) // does not start a second one
 	if got := <-running; got != "low" {
 		t.Errorf("runs %s", got)
 	}
@@ -182,8 +182,8 @@ func TestLoadSwitch(t *testing.T) {
 	}
 }
 
-// A load that can't begin is an event, and the switch goes back to off.
-func TestLoadThatFails(t *testing.T) {
+// A load that fails to start is an event, and the switch goes back to off.
+func TestLoadFailsToStart(t *testing.T) {
 	events := NewEvents(func(string) {})
 	s := newLoadSwitch(func(context.Context, Level, func(load.Progress)) (load.Result, error) {
 		return load.Result{}, errors.New("nobody answers")
@@ -198,21 +198,21 @@ func TestLoadThatFails(t *testing.T) {
 	}
 }
 
-// A form sets the switch; what the load does isn't waited for.
+// A form sets the switch. The response does not wait for the load.
 func TestLoadRoute(t *testing.T) {
 	form := url.Values{"level": {"low"}}.Encode()
-	if got := askWith(t, newFake(), "POST", "/_lab/load", nil, form); got.Code != http.StatusAccepted || !strings.Contains(got.Body.String(), `"phase":`) {
+	if got := requestWithForm(t, newFake(), "POST", "/_lab/load", nil, form); got.Code != http.StatusAccepted || !strings.Contains(got.Body.String(), `"phase":`) {
 		t.Errorf("got %d %s", got.Code, got.Body)
 	}
-	if got := askWith(t, newFake(), "POST", "/_lab/load", map[string]string{"Accept": html}, form); got.Code != http.StatusSeeOther {
+	if got := requestWithForm(t, newFake(), "POST", "/_lab/load", map[string]string{"Accept": html}, form); got.Code != http.StatusSeeOther {
 		t.Errorf("a browser's form: %d", got.Code)
 	}
-	if got := askWith(t, newFake(), "POST", "/_lab/load", nil, "level="+strings.Repeat("x", maxForm)); got.Code != http.StatusUnprocessableEntity {
+	if got := requestWithForm(t, newFake(), "POST", "/_lab/load", nil, "level="+strings.Repeat("x", maxFormBytes)); got.Code != http.StatusUnprocessableEntity {
 		t.Errorf("a long form: %d", got.Code)
 	}
 }
 
-// The stream begins with the page as it is, and goes on with every event.
+// The stream begins with the present page and has a message for every event.
 func TestLive(t *testing.T) {
 	page := newPage(t, newFake())
 	server := httptest.NewServer(page)

@@ -11,44 +11,44 @@ import (
 )
 
 const (
-	loadAtMost  = 15 * time.Minute // a load that was forgotten ends by itself
-	loadTimeout = 10 * time.Second // of its requests
+	maxLoadDuration = 15 * time.Minute // after it a forgotten load ends by itself
+	loadTimeout     = 10 * time.Second // of a request
 )
 
-// Level is a position of the load switch.
+// A Level is a position of the load switch.
 type Level struct {
 	Name     string  `json:"level"`
 	Label    string  `json:"-"`           // for people
-	Rate     float64 `json:"target_rate"` // requests a second
+	Rate     float64 `json:"target_rate"` // requests per second
 	Visitors int     `json:"visitors"`
 }
 
-// levels are the switch's positions, the first of which is off. A machine that runs the fleet bears the highest.
+// levels returns the positions of the switch. The first is off; the machine that runs the fleet can sustain the highest.
 func levels() []Level {
 	return []Level{{Name: "off", Label: "Off"}, {"low", "Low", 20, 20}, {"high", "High", 200, 100}}
 }
 
 func (l Level) off() bool { return l.Rate == 0 }
 
-// loadState is what the switch is set to, and what came of the load that runs, or that ran last.
+// loadState is the position of the switch with the results of the running load or, if none runs, of the last one.
 type loadState struct {
 	Level
-	Phase    load.Phase   `json:"phase"`    // empty when none runs; after a switch, still that of the last one
-	Requests int64        `json:"requests"` // answered
+	Phase    load.Phase   `json:"phase"`    // empty when no load runs; after a change of the level, at first that of the previous load
+	Requests int64        `json:"requests"` // completed requests
 	Failed   int64        `json:"failed"`
 	P50      float64      `json:"p50_ms"`
 	P99      float64      `json:"p99_ms"`
 	Sessions check.Counts `json:"sessions"`
 }
 
-// runLoad runs a load until ctx ends, and reports how it goes on.
+// runLoad runs a load until ctx ends and reports its progress.
 type runLoad func(ctx context.Context, level Level, progress func(load.Progress)) (load.Result, error)
 
-// against runs loads against the application at that URL.
-func against(url string) runLoad {
+// loadRunner returns a function that runs loads against the application at that URL.
+func loadRunner(url string) runLoad {
 	return func(ctx context.Context, level Level, progress func(load.Progress)) (load.Result, error) {
 		run, err := load.Start(ctx, load.Options{
-			URL: url, Rate: load.Rate{{From: level.Rate, To: level.Rate}}, Duration: loadAtMost, Sessions: level.Visitors,
+			URL: url, Rate: load.Rate{{From: level.Rate, To: level.Rate}}, Duration: maxLoadDuration, Sessions: level.Visitors,
 			Mix: load.DefaultMix(), Timeout: loadTimeout, Progress: progress,
 		})
 		if err != nil {
@@ -58,14 +58,14 @@ func against(url string) runLoad {
 	}
 }
 
-// loadSwitch runs one load at a time. It is safe for concurrent use.
+// A loadSwitch runs one load at a time. It is safe for concurrent use.
 type loadSwitch struct {
 	run    runLoad
 	events *Events
 
 	mu     sync.Mutex
 	state  loadState
-	cancel context.CancelFunc // ends the load that runs
+	cancel context.CancelFunc // ends the running load
 	ended  chan struct{}      // closed when it has ended
 }
 
@@ -75,7 +75,7 @@ func newLoadSwitch(run runLoad, events *Events) *loadSwitch {
 	return s
 }
 
-// set ends the load that runs, and then begins one of that level. It waits for neither.
+// set ends the running load and starts one of that level afterwards. It does not wait for either.
 func (s *loadSwitch) set(level Level) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,12 +92,12 @@ func (s *loadSwitch) set(level Level) {
 		defer cancel()
 		<-before
 		if !level.off() && ctx.Err() == nil {
-			s.do(ctx, level)
+			s.runLevel(ctx, level)
 		}
 	}()
 }
 
-// close ends the load that runs, and returns when it has ended.
+// close ends the running load and waits until it has ended.
 func (s *loadSwitch) close() {
 	s.set(levels()[0])
 	s.mu.Lock()
@@ -112,28 +112,28 @@ func (s *loadSwitch) now() loadState {
 	return s.state
 }
 
-// do runs a load, and keeps what is to be seen of it.
-func (s *loadSwitch) do(ctx context.Context, level Level) {
-	keep := func(state loadState) {
+// runLevel runs a load and updates the state meanwhile.
+func (s *loadSwitch) runLevel(ctx context.Context, level Level) {
+	update := func(state loadState) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		state.Level = s.state.Level
 		s.state = state
 	}
-	keep(loadState{Phase: load.Measure})
-	s.events.Add(fmt.Sprintf("load %s: %.0f requests a second of %d visitors", level.Name, level.Rate, level.Visitors))
+	update(loadState{Phase: load.Measure})
+	s.events.Add(fmt.Sprintf("load %s: %.0f requests per second by %d visitors", level.Name, level.Rate, level.Visitors))
 	result, err := s.run(ctx, level, func(p load.Progress) {
-		keep(loadState{
+		update(loadState{
 			Phase: p.Phase, Requests: p.Requests, Failed: p.Requests - p.OK, Sessions: p.Sessions,
 			P50: float64(p.P50.Microseconds()) / 1000, P99: float64(p.P99.Microseconds()) / 1000,
 		})
 	})
-	keep(loadState{
+	update(loadState{
 		Requests: result.Requests, Failed: result.Requests - result.OK, Sessions: result.Sessions,
 		P50: result.Latency.P50, P99: result.Latency.P99,
 	})
 	s.mu.Lock()
-	if ctx.Err() == nil { // it ended by itself, or didn't begin
+	if ctx.Err() == nil { // it ended by itself or failed to start
 		s.state.Level = levels()[0]
 	}
 	s.mu.Unlock()

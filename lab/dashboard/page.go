@@ -1,5 +1,7 @@
-// Package dashboard is the page on which one watches and changes the lab's fleet, and its JSON interface. Both live
-// under /_lab on the load balancer's own listener; no server of the fleet ever sees these requests.
+// Package dashboard is the web page that shows and changes the lab's fleet, with its JSON API. Both are served under /_lab on the
+// listener of the load balancer; the servers of the fleet don't see these requests. The page adds, stops and kills servers and
+// switches a load on and off. It is kept up to date with server-sent events, and its forms work without JavaScript too. New
+// returns a Page, which is an http.Handler. Start reading at Page.routes.
 package dashboard
 
 import (
@@ -16,21 +18,21 @@ import (
 	"stateless-servers/lab/fleet"
 )
 
-// Path is where the page is. Everything under it belongs to the page as well.
+// Path is the URL path of the page. Everything under it belongs to the page as well.
 const Path = "/_lab"
 
-// Contains reports whether the URL path is the page's, rather than the fleet's.
+// Contains reports whether the URL path belongs to the page and not to the fleet.
 func Contains(path string) bool { return path == Path || strings.HasPrefix(path, Path+"/") }
 
-// Info is what the page says of the lab. It doesn't change while the lab runs.
+// Info has the properties of the lab that don't change while it runs.
 type Info struct {
 	Store     config.StoreKind `json:"store"`
-	StoreName string           `json:"store_name"` // for people: what it is and where
+	StoreName string           `json:"store_name"` // for people, such as "Valkey at 127.0.0.1:6379"
 	Address   string           `json:"address"`    // host:port of the load balancer
 	Sticky    bool             `json:"sticky"`
 }
 
-// Fleet is what the page shows and changes; *fleet.Fleet is one.
+// Fleet has the methods of *fleet.Fleet that the page uses.
 type Fleet interface {
 	Servers() []fleet.Server
 	Server(name string) (fleet.Server, error)
@@ -43,15 +45,15 @@ type Fleet interface {
 //go:embed files
 var files embed.FS
 
-// Page is the handler of Path and everything under it. It answers only requests that name a loopback host, and refuses
-// changes that another site's page asks for, for whoever reaches it can end processes.
+// A Page handles Path and everything under it. Because its requests can end processes, it refuses requests whose Host is not a
+// loopback one, and POST requests from other sites.
 type Page struct {
 	http.Handler
 	info     Info
 	fleet    Fleet
 	events   *Events
-	watch    *watch
-	store    *storeWatch
+	sampler  *sampler
+	store    *storeMonitor
 	load     *loadSwitch
 	template *template.Template
 
@@ -59,7 +61,7 @@ type Page struct {
 	running sync.WaitGroup
 }
 
-// New returns a Page, which watches the fleet and its store until it is closed.
+// New returns a Page that samples the fleet and monitors its store until it is closed.
 func New(info Info, f Fleet, events *Events) (*Page, error) {
 	t, err := template.ParseFS(files, "files/*.tmpl")
 	if err != nil {
@@ -67,17 +69,17 @@ func New(info Info, f Fleet, events *Events) (*Page, error) {
 	}
 	p := &Page{
 		info: info, fleet: f, events: events, template: t,
-		watch: newWatch(f), store: newStoreWatch(info.Store, f, events), load: newLoadSwitch(against("http://"+info.Address), events),
+		sampler: newSampler(f), store: newStoreMonitor(info.Store, f, events), load: newLoadSwitch(loadRunner("http://"+info.Address), events),
 	}
-	p.Handler = guard(p.routes())
+	p.Handler = loopbackOnly(p.routes())
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
-	p.running.Go(func() { p.watch.run(ctx) })
+	p.running.Go(func() { p.sampler.run(ctx) })
 	p.running.Go(func() { p.store.run(ctx) })
 	return p, nil
 }
 
-// Close ends the load, then the watching.
+// Close ends the load, the sampling and the monitoring.
 func (p *Page) Close() {
 	p.load.close()
 	p.cancel()
@@ -89,9 +91,9 @@ func (p *Page) routes() http.Handler {
 		pattern string
 		handle  http.HandlerFunc
 	}{
-		{"GET /_lab", p.show},
-		{"GET /_lab/live", p.live},
-		{"GET /_lab/fleet", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, p.state()) }},
+		{"GET /_lab", p.servePage},
+		{"GET /_lab/live", p.stream},
+		{"GET /_lab/fleet", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, p.state()) }},
 		{"POST /_lab/servers", p.add},
 		{"POST /_lab/servers/{name}/kill", p.kill},
 		{"POST /_lab/servers/{name}/stop", p.stop},
@@ -110,20 +112,20 @@ func (p *Page) routes() http.Handler {
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, problem{
-			Status: http.StatusNotFound, Detail: r.Method + " " + r.URL.Path + " is nothing that the lab knows", Allowed: allowed,
+		writeProblem(w, r, problem{
+			Status: http.StatusNotFound, Detail: r.Method + " " + r.URL.Path + " does not exist", Allowed: allowed,
 		})
 	})
 	sameSite := http.NewCrossOriginProtection()
 	sameSite.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, problem{Status: http.StatusForbidden, Detail: "another site's page asked for this"})
+		writeProblem(w, r, problem{Status: http.StatusForbidden, Detail: "the request comes from a page of another site"})
 	}))
 	return sameSite.Handler(mux)
 }
 
-// guard lets only a loopback Host pass, so that no site can reach the lab by giving its own name a loopback address, and
-// sets the headers of every answer.
-func guard(next http.Handler) http.Handler {
+// loopbackOnly refuses requests whose Host is not a loopback one, so that no site can reach the lab by resolving its own name to
+// a loopback address (DNS rebinding). It also sets the security headers of every response.
+func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "+
@@ -131,8 +133,8 @@ func guard(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if !loopback(r.Host) {
-			refuse(w, r, problem{Status: http.StatusForbidden, Detail: "the fleet is changed and seen from this machine only",
+		if !isLoopback(r.Host) {
+			writeProblem(w, r, problem{Status: http.StatusForbidden, Detail: "the fleet can be seen and changed from this machine only",
 				Allowed: []string{"localhost", "127.0.0.1", "[::1]"}})
 			return
 		}
@@ -140,7 +142,7 @@ func guard(next http.Handler) http.Handler {
 	})
 }
 
-func loopback(host string) bool {
+func isLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}

@@ -17,12 +17,12 @@ import (
 	"stateless-servers/lab/load"
 )
 
-// fake is a fleet of two servers that notes what it was asked for.
+// fake is a Fleet of two servers that records calls.
 type fake struct {
 	servers []fleet.Server
 	errors  balancer.Errors
-	asked   []string
-	err     error // of whatever is asked
+	calls   []string
+	err     error // returned by Add, Kill and Stop
 }
 
 func newFake() *fake {
@@ -46,28 +46,28 @@ func (f *fake) Server(name string) (fleet.Server, error) {
 }
 
 func (f *fake) Add(context.Context) (fleet.Server, error) {
-	f.asked = append(f.asked, "add")
+	f.calls = append(f.calls, "add")
 	return fleet.Server{Name: "server-3", Zone: "c", PID: 13, Address: "127.0.0.1:1003", State: balancer.StateHealthy}, f.err
 }
 
 func (f *fake) Kill(name string) error {
-	f.asked = append(f.asked, "kill "+name)
+	f.calls = append(f.calls, "kill "+name)
 	return f.err
 }
 
 func (f *fake) Stop(name string) (<-chan struct{}, error) {
-	f.asked = append(f.asked, "stop "+name)
+	f.calls = append(f.calls, "stop "+name)
 	return nil, f.err
 }
 
 const html = "text/html,application/xhtml+xml,*/*;q=0.8"
 
-func ask(t *testing.T, f Fleet, method, path string, header map[string]string) *httptest.ResponseRecorder {
+func request(t *testing.T, f Fleet, method, path string, header map[string]string) *httptest.ResponseRecorder {
 	t.Helper()
-	return askWith(t, f, method, path, header, "")
+	return requestWithForm(t, f, method, path, header, "")
 }
 
-// newPage makes a page that watches nothing but what the test has it look at.
+// newPage returns a page whose load switch runs no loads.
 func newPage(t *testing.T, f Fleet) *Page {
 	t.Helper()
 	info := Info{Store: config.StoreMemory, StoreName: "each server's own memory", Address: "127.0.0.1:8080", Sticky: true}
@@ -82,7 +82,7 @@ func newPage(t *testing.T, f Fleet) *Page {
 	return page
 }
 
-func askWith(t *testing.T, f Fleet, method, path string, header map[string]string, form string) *httptest.ResponseRecorder {
+func requestWithForm(t *testing.T, f Fleet, method, path string, header map[string]string, form string) *httptest.ResponseRecorder {
 	t.Helper()
 	handler := newPage(t, f)
 	request := httptest.NewRequest(method, path, strings.NewReader(form))
@@ -101,7 +101,7 @@ func askWith(t *testing.T, f Fleet, method, path string, header map[string]strin
 }
 
 func TestFleetAsJSON(t *testing.T) {
-	got := ask(t, newFake(), "GET", "/_lab/fleet", nil)
+	got := request(t, newFake(), "GET", "/_lab/fleet", nil)
 	want := `{"store":"memory","store_name":"each server's own memory","address":"127.0.0.1:8080","sticky":true,"servers":[` +
 		`{"name":"server-1","zone":"a","pid":11,"address":"127.0.0.1:1001","state":"healthy","requests":7,"rate":0},` +
 		`{"name":"server-2","zone":"b","pid":12,"address":"127.0.0.1:1002","state":"unhealthy","requests":0,"rate":0}],` +
@@ -111,7 +111,7 @@ func TestFleetAsJSON(t *testing.T) {
 	if body := strings.TrimSpace(got.Body.String()); got.Code != 200 || body != want {
 		t.Errorf("got %d %s\nwant %s", got.Code, body, want)
 	}
-	if empty := ask(t, &fake{servers: []fleet.Server{}}, "GET", "/_lab/fleet", nil); !strings.Contains(empty.Body.String(), `"servers":[]`) {
+	if empty := request(t, &fake{servers: []fleet.Server{}}, "GET", "/_lab/fleet", nil); !strings.Contains(empty.Body.String(), `"servers":[]`) {
 		t.Errorf("an empty fleet: %s", empty.Body)
 	}
 }
@@ -127,13 +127,13 @@ func TestChanges(t *testing.T) {
 		{"add", "/_lab/servers", "", nil, 201, "add", `"name":"server-3"`},
 		{"add by a form", "/_lab/servers", html, nil, 303, "add", ""},
 		{"add fails", "/_lab/servers", "", errors.New("no room"), 503, "add", `"detail":"no room"`},
-		{"add to a full fleet", "/_lab/servers", "", fleet.ErrFull, 409, "add", "that it may have, 50"},
+		{"add to a full fleet", "/_lab/servers", "", fleet.ErrFull, 409, "add", "maximum of 50 servers"},
 		{"kill", "/_lab/servers/server-1/kill", "", nil, 200, "kill server-1", `"pid":11`},
 		{"kill by a form", "/_lab/servers/server-1/kill", html, nil, 303, "kill server-1", ""},
-		{"kill the dead", "/_lab/servers/server-1/kill", "", fleet.ErrEnded, 409, "kill server-1", "ended already"},
+		{"kill the dead", "/_lab/servers/server-1/kill", "", fleet.ErrEnded, 409, "kill server-1", "already ended"},
 		{"stop", "/_lab/servers/server-2/stop", "application/json", nil, 202, "stop server-2", `"pid":12`},
 		{"stop by a form", "/_lab/servers/server-2/stop", html, nil, 303, "stop server-2", ""},
-		{"stop twice", "/_lab/servers/server-2/stop", "", fleet.ErrStopping, 409, "stop server-2", "stopped already"},
+		{"stop twice", "/_lab/servers/server-2/stop", "", fleet.ErrStopping, 409, "stop server-2", "already being stopped"},
 		{"kill nobody", "/_lab/servers/server-9/kill", "", nil, 404, "", `"allowed":["server-1","server-2"]`},
 		{"stop nobody", "/_lab/servers/server-9/stop", "", nil, 404, "", `"allowed":["server-1","server-2"]`},
 		{"stop nobody by a form", "/_lab/servers/server-9/stop", html, nil, 404, "", "<li>server-2</li>"},
@@ -145,20 +145,20 @@ func TestChanges(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFake()
 			f.err = test.err
-			got := ask(t, f, "POST", test.path, map[string]string{"Accept": test.accept})
+			got := request(t, f, "POST", test.path, map[string]string{"Accept": test.accept})
 			if got.Code != test.status || !strings.Contains(got.Body.String(), test.body) {
 				t.Errorf("got %d %s\nwant %d with %s", got.Code, got.Body, test.status, test.body)
 			}
-			if asked := strings.Join(f.asked, ", "); asked != test.asked {
-				t.Errorf("the fleet was asked %q, want %q", asked, test.asked)
+			if asked := strings.Join(f.calls, ", "); asked != test.asked {
+				t.Errorf("the fleet got the calls %q, want %q", asked, test.asked)
 			}
 			if test.status == http.StatusSeeOther && got.Header().Get("Location") != "/_lab" {
-				t.Errorf("sent to %q", got.Header().Get("Location"))
+				t.Errorf("redirected to %q, want /_lab", got.Header().Get("Location"))
 			}
 			if test.status >= 400 && test.accept != html {
 				var p problem
 				if err := json.Unmarshal(got.Body.Bytes(), &p); err != nil || p.Status != test.status || p.Title == "" || p.Type != "about:blank" {
-					t.Errorf("not a problem: %s, %v", got.Body, err)
+					t.Errorf("not a problem document: %s, %v", got.Body, err)
 				}
 				if kind := got.Header().Get("Content-Type"); kind != "application/problem+json" {
 					t.Errorf("Content-Type %s", kind)
@@ -168,19 +168,19 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-func TestWhoMayAsk(t *testing.T) {
+func TestOnlyLoopbackAndSameSiteRequests(t *testing.T) {
 	tests := []struct {
 		name   string
 		header map[string]string
-		may    bool
+		want   bool
 	}{
 		{"curl", nil, true},
 		{"the page", map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:8080"}, true},
 		{"another site", map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, false},
 		{"another site of an old browser", map[string]string{"Origin": "https://evil.example"}, false},
 		{"another port", map[string]string{"Origin": "http://127.0.0.1:9090"}, false},
-		{"a name that leads here", map[string]string{"Host": "evil.example:8080"}, false},
-		{"a name that begins well", map[string]string{"Host": "localhost.evil.example"}, false},
+		{"a foreign name for a loopback address", map[string]string{"Host": "evil.example:8080"}, false},
+		{"a name that begins with localhost", map[string]string{"Host": "localhost.evil.example"}, false},
 		{"an address of the network", map[string]string{"Host": "192.0.2.1:8080"}, false},
 		{"no name", map[string]string{"Host": ""}, false},
 		{"localhost", map[string]string{"Host": "LOCALHOST:8080"}, true},
@@ -191,17 +191,17 @@ func TestWhoMayAsk(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFake()
-			got := ask(t, f, "POST", "/_lab/servers/server-1/kill", test.header)
-			if may := got.Code == 200 && len(f.asked) == 1; may != test.may {
-				t.Errorf("got %d, the fleet was asked %q", got.Code, f.asked)
+			got := request(t, f, "POST", "/_lab/servers/server-1/kill", test.header)
+			if accepted := got.Code == 200 && len(f.calls) == 1; accepted != test.want {
+				t.Errorf("got %d, the fleet got the calls %q", got.Code, f.calls)
 			}
-			if !test.may && got.Code != http.StatusForbidden {
+			if !test.want && got.Code != http.StatusForbidden {
 				t.Errorf("got %d, want 403", got.Code)
 			}
 		})
 	}
-	// A foreign host may not even look.
-	if got := ask(t, newFake(), "GET", "/_lab/fleet", map[string]string{"Host": "evil.example"}); got.Code != http.StatusForbidden {
+	// A foreign Host is refused for GET too.
+	if got := request(t, newFake(), "GET", "/_lab/fleet", map[string]string{"Host": "evil.example"}); got.Code != http.StatusForbidden {
 		t.Errorf("GET with a foreign Host: %d", got.Code)
 	}
 }
@@ -209,7 +209,7 @@ func TestWhoMayAsk(t *testing.T) {
 func TestPage(t *testing.T) {
 	f := newFake()
 	f.servers[1].Name = `<script>alert("1")</script>`
-	got := ask(t, f, "GET", "/_lab", nil)
+	got := request(t, f, "GET", "/_lab", nil)
 	page := got.Body.String()
 	for _, part := range []string{
 		"server-1", "healthy", "unhealthy", "127.0.0.1:1001", ">memory<", "each server", "a visitor stays with one server",
@@ -230,14 +230,14 @@ func TestPage(t *testing.T) {
 }
 
 func TestEveryFileOfThePageIsServed(t *testing.T) {
-	page := ask(t, newFake(), "GET", "/_lab", nil).Body.String()
+	page := request(t, newFake(), "GET", "/_lab", nil).Body.String()
 	kinds := map[string]string{".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 	links := regexp.MustCompile(`(?:href|src)="(/_lab/[^"]+\.[^"]+)"`).FindAllStringSubmatch(page, -1)
 	if len(links) != len(kinds) {
 		t.Errorf("%d links to files, want %d", len(links), len(kinds))
 	}
 	for _, link := range links {
-		got := ask(t, newFake(), "GET", link[1], nil)
+		got := request(t, newFake(), "GET", link[1], nil)
 		want := kinds[link[1][strings.LastIndex(link[1], "."):]]
 		if kind := got.Header().Get("Content-Type"); got.Code != 200 || !strings.HasPrefix(kind, want) {
 			t.Errorf("%s: %d, %s, want %s", link[1], got.Code, kind, want)
@@ -248,7 +248,7 @@ func TestEveryFileOfThePageIsServed(t *testing.T) {
 func TestContains(t *testing.T) {
 	for path, want := range map[string]bool{"/_lab": true, "/_lab/": true, "/_lab/fleet": true, "/_labs": false, "/": false, "//_lab": false} {
 		if Contains(path) != want {
-			t.Errorf("%s: %v", path, !want)
+			t.Errorf("Contains(%q) is %v, want %v", path, !want, want)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// problem is an error as RFC 9457 has it, with what is allowed.
+// A problem is a problem document of RFC 9457, with the allowed values.
 type problem struct {
 	Type    string   `json:"type"`
 	Title   string   `json:"title"`
@@ -24,7 +24,7 @@ var problemPage = template.Must(template.New("problem").Parse(`<!doctype html>
 <p><a href="/_lab">Back to the fleet</a></p></main></body></html>
 `))
 
-func refuse(w http.ResponseWriter, r *http.Request, p problem) {
+func writeProblem(w http.ResponseWriter, r *http.Request, p problem) {
 	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
 	if wantsHTML(r) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

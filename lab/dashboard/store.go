@@ -14,41 +14,41 @@ import (
 )
 
 const (
-	askEvery   = time.Second
-	askTimeout = 5 * time.Second // longer than a server waits for its store
+	probeInterval = time.Second
+	probeTimeout  = 5 * time.Second // longer than a server waits for its store
 )
 
-// Reach is whether the store answers, as a healthy server of the fleet sees it.
+// Reach is the availability of the store, as a healthy server of the fleet sees it.
 type Reach string
 
-// What is known of the store.
+// The values of Reach.
 const (
-	ReachAnswers Reach = "answers"
-	ReachSilent  Reach = "doesn’t answer"
-	ReachUnknown Reach = "unknown" // no server is there to ask it
-	ReachNone    Reach = "none"    // there is no store server: sessions are with the servers, or with their visitors
+	ReachAvailable   Reach = "answers"
+	ReachUnavailable Reach = "doesn’t answer"
+	ReachUnknown     Reach = "unknown" // no healthy server can be asked
+	ReachNone        Reach = "none"    // there is no store server: sessions are in the servers' memory or in cookies
 )
 
-// storeState is what the last look at the store found.
+// storeState is the result of the last probe of the store.
 type storeState struct {
 	Reach   Reach   `json:"reach"`
-	Latency float64 `json:"latency_ms"` // of a server's answer to /readyz, which asks the store; 0 unless it answers
-	Detail  string  `json:"detail"`     // why it doesn't answer, or which server was asked
+	Latency float64 `json:"latency_ms"` // of a server's response to /readyz, which asks the store; 0 unless the store is available
+	Detail  string  `json:"detail"`     // why the store is unavailable, or which server was asked
 }
 
-// storeWatch asks a server for the store, again and again. It is safe for concurrent use.
-type storeWatch struct {
+// A storeMonitor probes the store regularly through a server. It is safe for concurrent use.
+type storeMonitor struct {
 	fleet  Fleet
 	events *Events
 	client http.Client
 
 	mu    sync.Mutex
 	state storeState
-	since time.Time // when it fell silent
+	since time.Time // when the store became unavailable; zero while it is available
 }
 
-func newStoreWatch(kind config.StoreKind, f Fleet, events *Events) *storeWatch {
-	w := &storeWatch{fleet: f, events: events, client: http.Client{Timeout: askTimeout}, state: storeState{Reach: ReachUnknown}}
+func newStoreMonitor(kind config.StoreKind, f Fleet, events *Events) *storeMonitor {
+	w := &storeMonitor{fleet: f, events: events, client: http.Client{Timeout: probeTimeout}, state: storeState{Reach: ReachUnknown}}
 	switch kind {
 	case config.StoreMemory, config.StoreCookie, config.StoreToken:
 		w.state.Reach = ReachNone
@@ -56,15 +56,15 @@ func newStoreWatch(kind config.StoreKind, f Fleet, events *Events) *storeWatch {
 	return w
 }
 
-// run looks until ctx ends. It returns at once where there is no store server.
-func (w *storeWatch) run(ctx context.Context) {
+// run probes the store until ctx ends. It returns at once if there is no store server.
+func (w *storeMonitor) run(ctx context.Context) {
 	if w.now().Reach == ReachNone {
 		return
 	}
-	ticker := time.NewTicker(askEvery)
+	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
 	for {
-		state := w.look(ctx)
+		state := w.probe(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -77,22 +77,22 @@ func (w *storeWatch) run(ctx context.Context) {
 	}
 }
 
-func (w *storeWatch) now() storeState {
+func (w *storeMonitor) now() storeState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.state
 }
 
-// set keeps what was found. That the store falls silent, and that it answers again, are events.
-func (w *storeWatch) set(state storeState, now time.Time) {
+// set records the state. It adds an event when the store becomes unavailable and when it is available again.
+func (w *storeMonitor) set(state storeState, now time.Time) {
 	w.mu.Lock()
 	w.state = state
 	var event string
 	switch {
-	case state.Reach == ReachSilent && w.since.IsZero():
+	case state.Reach == ReachUnavailable && w.since.IsZero():
 		w.since = now
 		event = "store down: " + state.Detail
-	case state.Reach == ReachAnswers && !w.since.IsZero():
+	case state.Reach == ReachAvailable && !w.since.IsZero():
 		event = fmt.Sprintf("store answers again, after %.0f s", now.Sub(w.since).Seconds())
 		w.since = time.Time{}
 	}
@@ -102,30 +102,28 @@ func (w *storeWatch) set(state storeState, now time.Time) {
 	}
 }
 
-// look asks one healthy server after another, until one says something. They are asked past the load balancer, so that
-// it doesn't show among the requests.
-func (w *storeWatch) look(ctx context.Context) storeState {
+// probe asks the healthy servers in turn until one responds. It bypasses the load balancer, so that its requests are not counted.
+func (w *storeMonitor) probe(ctx context.Context) storeState {
 	for _, server := range w.fleet.Servers() {
 		if server.State != balancer.StateHealthy {
 			continue
 		}
 		began := time.Now()
-		detail, err := w.ask(ctx, server.Address)
+		detail, err := w.readiness(ctx, server.Address)
 		took := time.Since(began)
 		switch {
-		case err != nil: // this server may have been killed
+		case err != nil: // the server may have been killed
 			continue
 		case detail != "":
-			return storeState{Reach: ReachSilent, Detail: server.Name + " says: " + detail}
+			return storeState{Reach: ReachUnavailable, Detail: server.Name + ": " + detail}
 		}
-		return storeState{Reach: ReachAnswers, Latency: float64(took.Microseconds()) / 1000, Detail: "asked by " + server.Name}
+		return storeState{Reach: ReachAvailable, Latency: float64(took.Microseconds()) / 1000, Detail: "asked by " + server.Name}
 	}
-	return storeState{Reach: ReachUnknown, Detail: "no healthy server is there to ask it"}
+	return storeState{Reach: ReachUnknown, Detail: "no healthy server can be asked"}
 }
 
-// ask returns what is wrong according to the server; nothing if it is ready. The error is that of a server that doesn't
-// say.
-func (w *storeWatch) ask(ctx context.Context, address string) (detail string, err error) {
+// readiness returns why the server is not ready, or "" if it is. The error is not nil if the server does not respond properly.
+func (w *storeMonitor) readiness(ctx context.Context, address string) (detail string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
 	if err != nil {
 		return "", err

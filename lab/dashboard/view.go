@@ -9,26 +9,26 @@ import (
 	"stateless-servers/lab/fleet"
 )
 
-// state is the answer of GET /_lab/fleet, and what the page shows.
+// state is the data of the page, and the JSON of GET /_lab/fleet.
 type state struct {
 	Info
 	Servers []serverState `json:"servers"`
-	Rate    float64       `json:"rate"`   // requests a second, answered by the servers or by the load balancer
-	Failed  int64         `json:"failed"` // requests that no server answered: 502, 503 and 504 of the load balancer
+	Rate    float64       `json:"rate"`   // requests per second, including the failed ones
+	Failed  int64         `json:"failed"` // responses 502, 503 and 504 of the load balancer itself
 	Reached storeState    `json:"store_state"`
 	Load    loadState     `json:"load"`
-	Events  []Event       `json:"events"` // the newest first
-	Chart   picture       `json:"-"`
+	Events  []Event       `json:"events"` // newest first
+	Chart   chartView     `json:"-"`
 }
 
-// serverState is a server, and the requests that it answers in a second.
+// serverState is a server with its rate in requests per second.
 type serverState struct {
 	fleet.Server
-	identity
+	marker
 	Rate float64 `json:"rate"`
 }
 
-// Healthy is how many servers are.
+// Healthy returns the number of healthy servers.
 func (s state) Healthy() (n int) {
 	for _, server := range s.Servers {
 		if server.State == balancer.StateHealthy {
@@ -38,12 +38,12 @@ func (s state) Healthy() (n int) {
 	return n
 }
 
-// Levels are the positions of the load switch.
+// Levels returns the positions of the load switch.
 func (state) Levels() []Level { return levels() }
 
 func (p *Page) state() state {
 	events, _ := p.events.recent()
-	history := p.watch.history()
+	history := p.sampler.history()
 	s := state{
 		Info: p.info, Servers: []serverState{}, Failed: failed(p.fleet), Reached: p.store.now(), Load: p.load.now(), Events: events,
 		Chart: draw(history, events),
@@ -51,32 +51,32 @@ func (p *Page) state() state {
 	var last sample
 	if len(history) > 0 {
 		last = history[len(history)-1]
-		s.Rate = tenth(last.total())
+		s.Rate = roundToTenth(last.total())
 	}
 	for _, server := range p.fleet.Servers() {
-		s.Servers = append(s.Servers, serverState{server, identify(server.Name), tenth(last.answered[server.Name])})
+		s.Servers = append(s.Servers, serverState{server, markerOf(server.Name), roundToTenth(last.requests[server.Name])})
 	}
 	return s
 }
 
-func (p *Page) show(w http.ResponseWriter, r *http.Request) {
+func (p *Page) servePage(w http.ResponseWriter, r *http.Request) {
 	var body bytes.Buffer
 	if err := p.template.ExecuteTemplate(&body, "page.tmpl", p.state()); err != nil {
-		refuse(w, r, problem{Status: http.StatusInternalServerError, Detail: err.Error()})
+		writeProblem(w, r, problem{Status: http.StatusInternalServerError, Detail: err.Error()})
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = body.WriteTo(w)
 }
 
-// writeTimeout bounds how long a browser may leave a message unread.
+// writeTimeout bounds the time to send a message to a browser.
 const writeTimeout = 10 * time.Second
 
-// live sends what the page shows as server-sent events: at once, with every event, and once a second.
-func (p *Page) live(w http.ResponseWriter, r *http.Request) {
+// stream sends the live part of the page as server-sent events: at once, on every event, and once per second.
+func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	response := http.NewResponseController(w)
-	ticker := time.NewTicker(sampleEvery)
+	ticker := time.NewTicker(sampleInterval)
 	defer ticker.Stop()
 	for {
 		_, news := p.events.recent()

@@ -131,8 +131,8 @@ func (e cacheLoss) failOver(ctx context.Context, lab *Lab, lag bool) (load.Resul
 		if err := storeserver.Promote(ctx, replica); err != nil {
 			return err
 		}
-		scene.link.To(replica.Addr)
-		scene.link.Cut()
+		scene.link.SetTarget(replica.Addr)
+		scene.link.CloseConnections()
 		scene.happened("the replica has taken over")
 		return pause(ctx, lab.Phase)
 	})

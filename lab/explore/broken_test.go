@@ -27,11 +27,11 @@ var defects = []struct {
 	promise  explore.Promise
 }{
 	{"none", func(s session.Store) session.Store { return s }, "", ""},
-	{"WritesWholeSession", broken.WriteBack, "visits + cart", explore.LostUpdate},
-	{"RetriesUpdates", broken.Repeat, "visits", explore.AppliedTwice},
-	{"IgnoresErrors", broken.Swallow, "visits", explore.LostUpdate},
-	{"RenewsInSteps", broken.Split, "login", explore.SessionLost},
-	{"ForgetsRenewedSessions", broken.Oblivious, "login", explore.SessionLost},
+	{"WritesWholeSession", broken.WritesWholeSession, "visits + cart", explore.LostUpdate},
+	{"RetriesUpdates", broken.RetriesUpdates, "visits", explore.AppliedTwice},
+	{"IgnoresErrors", broken.IgnoresErrors, "visits", explore.LostUpdate},
+	{"RenewsInSteps", broken.RenewsInSteps, "login", explore.SessionLost},
+	{"ForgetsRenewedSessions", broken.ForgetsRenewedSessions, "login", explore.SessionLost},
 }
 
 // TestMain runs a server with a broken store in the place of the tests if the environment says so: the explorer needs servers

@@ -15,23 +15,24 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// modulePath is the first line of the go.mod that says where the sources of the server are.
+// modulePath is the first line of the go.mod in the folder of the module.
 const modulePath = "module stateless-servers"
 
-// Build compiles the server's program, ./app, and returns where it is: in the folder .build of the module, which is found
-// by going up from the working directory. A program that is up to date costs a look at its sources. The error has the
-// first thing that the compiler complains of.
+// Build compiles the sample server, ./app, and returns the path of the program, in the folder .build of the module. It finds the
+// module in the working directory or above. It writes nothing if the program is up to date. The error has the first message of
+// the compiler.
 func Build(ctx context.Context) (string, error) {
 	return BuildProgram(ctx, "server", ".", "./app")
 }
 
-// BuildBench compiles the program of test/bench, a module of its own that has servers with other libraries, as Build does.
+// BuildBench compiles the program in test/bench, a separate module with servers that use other session libraries. It works like
+// Build.
 func BuildBench(ctx context.Context) (string, error) {
 	return BuildProgram(ctx, "bench", filepath.Join("test", "bench"), ".")
 }
 
-// BuildProgram compiles a package of the module in that folder to .build/name, as Build does. Of several processes at once,
-// one compiles and the others wait: a program that runs already isn't made anew.
+// BuildProgram compiles a package of the module in that folder to .build/name. It works like Build. If several processes build
+// at once, one compiles and the others wait, so that a running program is not overwritten.
 func BuildProgram(ctx context.Context, name, module, pkg string) (string, error) {
 	root, err := ModuleRoot()
 	if err != nil {
@@ -49,7 +50,7 @@ func BuildProgram(ctx context.Context, name, module, pkg string) (string, error)
 		return "", fmt.Errorf("building the %s: %w", name, err)
 	}
 	defer lock.Close()
-	// Stamping the state of the repository would link anew with every commit.
+	// A build stamp with the commit would make the program out of date after every commit.
 	build, err := process.Start(process.Command{
 		Name: "go build", Path: "go", Args: []string{"build", "-buildvcs=false", "-o", program, pkg}, Dir: filepath.Join(root, module),
 	})
@@ -68,13 +69,13 @@ func BuildProgram(ctx context.Context, name, module, pkg string) (string, error)
 	for line := range strings.Lines(build.Tail()) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
 			where := strings.TrimPrefix("-C "+module+" "+pkg, "-C . ")
-			return "", fmt.Errorf("the %s does not build: %s (all of it: go build %s)", name, line, where)
+			return "", fmt.Errorf("the %s does not build: %s (for all errors: go build %s)", name, line, where)
 		}
 	}
 	return "", fmt.Errorf("building the %s: %w", name, build.Ended())
 }
 
-// ModuleRoot is the folder of the module, found by going up from the working directory.
+// ModuleRoot returns the folder of the module, which is the working directory or above it.
 func ModuleRoot() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
@@ -90,7 +91,7 @@ func ModuleRoot() (string, error) {
 		}
 		if dir == filepath.Dir(dir) {
 			return "", fmt.Errorf("%s is not in the repository, whose go.mod begins with %q: start the lab from there, "+
-				"for it builds the server from ./app", start, modulePath)
+				"because it builds the server from ./app", start, modulePath)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// module makes a module called path with an ./app of the given source, and goes into a folder of it.
+// module makes a module called path with the source of ./app, and changes into a folder of it.
 func module(t *testing.T, path, source string) (root string) {
 	t.Helper()
 	root = t.TempDir()
@@ -43,14 +43,14 @@ func TestBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after, err := os.Stat(program); err != nil || !os.SameFile(before, after) {
-		t.Errorf("a program that was up to date was written again: %v", err)
+		t.Errorf("the program was up to date, but was written again: %v", err)
 	}
 }
 
 func TestBuildFails(t *testing.T) {
 	tests := []struct{ name, module, source, want string }{
 		{"does not compile", "stateless-servers", "package main\n\nfunc main() { undefined() }\n",
-			"the server does not build: app/main.go:3:15: undefined: undefined (all of it: go build ./app)"},
+			"the server does not build: app/main.go:3:15: undefined: undefined (for all errors: go build ./app)"},
 		{"another module", "elsewhere", "package main\n\nfunc main() {}\n", "is not in the repository"},
 	}
 	for _, test := range tests {

@@ -1,5 +1,6 @@
-// Package fleet runs what an Auto Scaling group and its load balancer run: servers that are processes of this machine,
-// registered with a balancer, added, killed and stopped one by one.
+// Package fleet imitates an Auto Scaling group with its load balancer on this machine. Each server is a process, registered
+// with a balancer.Balancer. New returns an empty Fleet; Launch and Add start servers, Kill ends one abruptly, and Stop drains
+// one first. A Fleet is the http.Handler of its load balancer. Build compiles the sample server. Start reading at Fleet.
 package fleet
 
 import (
@@ -20,123 +21,124 @@ import (
 )
 
 const (
-	readyTimeout = time.Minute      // a new server's time to answer, and to pass its first health check
-	stopTimeout  = 5 * time.Second  // from SIGTERM to SIGKILL when the whole fleet closes
-	removeDead   = 30 * time.Second // how long a dead server stays in the list once it is unhealthy
+	readyTimeout      = time.Minute      // for a new server to respond and to pass its first health check
+	stopTimeout       = 5 * time.Second  // from SIGTERM to SIGKILL when the whole fleet closes
+	defaultRemoveDead = 30 * time.Second // see Options.RemoveDead
 )
 
-// MaxServers is how many servers a fleet has at most, those included that are starting, stopping or dead but listed.
+// MaxServers is the maximum number of servers of a fleet, including servers that are starting, stopping, or dead but listed.
 const MaxServers = 50
 
-// Options of a Fleet.
+// Options configure a Fleet.
 type Options struct {
-	// Program is the server's program; see Build. It is not used if Command is set.
+	// Program is the path of the server's program; see Build.
 	Program string
-	// Command, if its command line is not empty, starts servers of another application, which follow the lab's contract.
-	// They have no metrics.
+	// Command, if its command line is not empty, starts servers of another application instead. They follow the lab's
+	// contract and have no metrics.
 	Command contract.Server
-	// Config is the environment that all servers share. The fleet sets what differs: names, zones and addresses.
+	// Config is the configuration of all servers. The fleet sets the name, zone and addresses of each.
 	Config config.Config
-	// Balancer has the options of the load balancer. The fleet sets OnChange; Report says the same.
+	// Balancer has the options of the load balancer. The fleet replaces OnTransition; use Report instead.
 	Balancer balancer.Options
-	// LogDir is a folder for the servers' output, one file each, such as server-1.log; empty for none.
+	// LogDir is a folder for the output of the servers, a file for each, such as server-1.log. If it is empty, there are none.
 	LogDir string
-	// Output gets the output of all servers as well; nil for none.
+	// Output, if not nil, also gets the output of all servers.
 	Output io.Writer
-	// Report is called with one line for each event: a server added, unhealthy, killed, stopped. Nil for none.
+	// Report, if not nil, is called with a line for each event: a server added, unhealthy, killed, stopped.
 	Report func(line string)
-	// RemoveDead is how long a server whose process has ended stays registered once it is unhealthy; default 30 s.
-	// An Auto Scaling group, too, deregisters an unhealthy instance some time after. This one starts no other in its place.
+	// RemoveDead is how long a server whose process has ended stays registered after it became unhealthy; default 30 s. An Auto
+	// Scaling group also deregisters an unhealthy instance after a while. Unlike it, a Fleet starts no replacement.
 	RemoveDead time.Duration
 }
 
-// Server is a snapshot of one server of the fleet.
+// A Server is a snapshot of a server of the fleet.
 type Server struct {
-	Name     string         `json:"name"`
-	Zone     string         `json:"zone"`
-	PID      int            `json:"pid"`
-	Address  string         `json:"address"`
-	State    balancer.State `json:"state"`
-	Requests int64          `json:"requests"` // answered by it
+	Name     string               `json:"name"`
+	Zone     string               `json:"zone"`
+	PID      int                  `json:"pid"`
+	Address  string               `json:"address"`
+	State    balancer.TargetState `json:"state"`
+	Requests int64                `json:"requests"` // that it responded to
 }
 
 // Errors of Launch, Add, Kill and Stop.
 var (
-	ErrFull     = fmt.Errorf("the fleet has all the servers that it may have, %d", MaxServers)
+	ErrFull     = fmt.Errorf("the fleet already has the maximum of %d servers", MaxServers)
 	ErrNoServer = errors.New("no such server")
-	ErrEnded    = errors.New("its process has ended already")
-	ErrStopping = errors.New("it is being stopped already")
+	ErrEnded    = errors.New("its process has already ended")
+	ErrStopping = errors.New("it is already being stopped")
 	ErrClosed   = errors.New("the fleet is closed")
 )
 
-// Fleet is a group of servers behind a load balancer. Its zero value is of no use; see New.
+// A Fleet is a group of servers behind a load balancer. Make one with New. Its methods may be called from several goroutines.
 type Fleet struct {
-	options  Options
-	balancer *balancer.Balancer
-	ctx      context.Context // ends when the fleet closes
-	cancel   context.CancelFunc
-	running  sync.WaitGroup // the fleet's goroutines
-	most     int            // members
+	options    Options
+	balancer   *balancer.Balancer
+	ctx        context.Context // ends when the fleet closes
+	cancel     context.CancelFunc
+	running    sync.WaitGroup // the fleet's goroutines
+	maxServers int            // MaxServers, except in tests
 
-	mu      sync.Mutex // guards what follows, and the fields of members
+	mu      sync.Mutex // guards the fields below, and the fields of members
 	members []*member  // in the order of their numbers
-	started int        // servers ever started; the last number given
+	started int        // number of servers ever started, and the number of the last one
 	closed  bool
 }
 
-// member is one server.
+// A member is a server of the fleet.
 type member struct {
 	name, zone string
 	address    string           // empty until it listens
-	admin      string           // the address of the admin server, as long
-	process    *process.Process // nil until it listens
-	killed     bool             // by Kill
-	stopping   bool             // by Stop or Close
+	admin      string           // address of the admin server; empty until it listens
+	process    *process.Process // nil until it is started
+	killed     bool             // Kill was called
+	stopping   bool             // Stop or Close was called, or a dead server is being removed
 }
 
-// New returns a fleet without servers. The error is a config.Problems if the servers would refuse their environment.
+// New returns a fleet without servers. If the servers would refuse the configuration, the error is a config.Problems.
 func New(options Options) (*Fleet, error) {
-	if _, err := config.Parse(environment(options.Config, "server-0", "a", "127.0.0.1:0", "127.0.0.1:0")); err != nil {
+	if _, err := config.Parse(serverEnvironment(options.Config, "server-0", "a", "127.0.0.1:0", "127.0.0.1:0")); err != nil {
 		return nil, err
 	}
 	if options.Report == nil {
 		options.Report = func(string) {}
 	}
 	if options.RemoveDead == 0 {
-		options.RemoveDead = removeDead
+		options.RemoveDead = defaultRemoveDead
 	}
-	f := &Fleet{options: options, most: MaxServers}
+	f := &Fleet{options: options, maxServers: MaxServers}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
-	options.Balancer.OnChange = f.changed
+	options.Balancer.OnTransition = f.reportTransition
 	f.balancer = balancer.New(options.Balancer)
 	return f, nil
 }
 
-// Balancer is the load balancer that the servers are registered with.
+// Balancer returns the load balancer of the fleet.
 func (f *Fleet) Balancer() *balancer.Balancer { return f.balancer }
 
-// ServeHTTP is the listener of the load balancer.
+// ServeHTTP has the load balancer handle the request.
 func (f *Fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.balancer.ServeHTTP(w, r) }
 
-// Errors counts the answers that the load balancer itself gave, because no server did.
+// Errors returns the numbers of error responses of the load balancer itself.
 func (f *Fleet) Errors() balancer.Errors { return f.balancer.Errors() }
 
-// Launch adds n servers at once and returns when all are healthy, in the order of their names. The error is ErrFull, and
-// none is added, when there is no room for all; otherwise it is the first one's that failed, and the others go on.
+// Launch starts n servers at once and returns them, in the order of their names, when all are healthy. If they would exceed
+// MaxServers, it starts none and returns ErrFull. If some fail to start, it returns the error of the first of them, and the
+// others keep running.
 func (f *Fleet) Launch(ctx context.Context, n int) ([]Server, error) {
 	f.mu.Lock()
 	if f.closed {
 		f.mu.Unlock()
 		return nil, ErrClosed
 	}
-	if len(f.members)+n > f.most {
+	if len(f.members)+n > f.maxServers {
 		f.mu.Unlock()
 		return nil, ErrFull
 	}
 	added := make([]*member, n)
 	for i := range added {
 		f.started++
-		zone := string(rune('a' + (f.started-1)%3)) // three zones in turn, as a balanced group fills them
+		zone := string(rune('a' + (f.started-1)%3)) // three zones in turn, as an Auto Scaling group balances them
 		added[i] = &member{name: fmt.Sprintf("server-%d", f.started), zone: zone}
 	}
 	f.members = append(f.members, added...)
@@ -152,7 +154,7 @@ func (f *Fleet) Launch(ctx context.Context, n int) ([]Server, error) {
 		launching.Go(func() {
 			defer f.running.Done()
 			if errs[i] = f.launch(ctx, m); errs[i] != nil {
-				f.drop(m)
+				f.remove(m)
 			}
 		})
 	}
@@ -167,7 +169,7 @@ func (f *Fleet) Launch(ctx context.Context, n int) ([]Server, error) {
 	return servers, nil
 }
 
-// Add launches one server.
+// Add starts one server and returns it when it is healthy.
 func (f *Fleet) Add(ctx context.Context) (Server, error) {
 	servers, err := f.Launch(ctx, 1)
 	if err != nil {
@@ -176,8 +178,8 @@ func (f *Fleet) Add(ctx context.Context) (Server, error) {
 	return servers[0], nil
 }
 
-// Kill ends the server's process (SIGKILL), as a machine that fails. The balancer doesn't know: the server stays
-// registered, and its requests fail, until health checks have noticed.
+// Kill ends the server's process with SIGKILL, like a failing machine. The load balancer is not told: the server stays registered
+// and its requests fail until health checks notice.
 func (f *Fleet) Kill(name string) error {
 	f.mu.Lock()
 	m := f.find(name)
@@ -195,9 +197,9 @@ func (f *Fleet) Kill(name string) error {
 	return nil
 }
 
-// Stop takes the server out as a deployment does: it is deregistered, and once its requests in flight have finished, or
-// the deregistration delay has passed, told to end (SIGTERM). Stop returns at once; the channel is closed when the
-// process has ended and the server is gone from the list.
+// Stop removes the server as a deployment does. It deregisters the server, waits until its requests in flight have finished or
+// the deregistration delay has passed, and sends SIGTERM. Stop itself returns at once. The channel is closed when the process has
+// ended and Servers no longer has the server.
 func (f *Fleet) Stop(name string) (stopped <-chan struct{}, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -219,7 +221,7 @@ func (f *Fleet) Stop(name string) (stopped <-chan struct{}, err error) {
 	return done, nil
 }
 
-// Servers lists the fleet in the order in which servers were added.
+// Servers returns the servers in the order in which they were added.
 func (f *Fleet) Servers() []Server {
 	targets := map[string]balancer.Target{}
 	for _, target := range f.balancer.Targets() {
@@ -245,7 +247,7 @@ func (f *Fleet) Servers() []Server {
 	return list
 }
 
-// Server returns the one called name.
+// Server returns the server called name, or ErrNoServer.
 func (f *Fleet) Server(name string) (Server, error) {
 	servers := f.Servers()
 	if i := slices.IndexFunc(servers, func(s Server) bool { return s.Name == name }); i >= 0 {
@@ -254,7 +256,7 @@ func (f *Fleet) Server(name string) (Server, error) {
 	return Server{}, fmt.Errorf("%s: %w", name, ErrNoServer)
 }
 
-// Process returns the server's process, for drills that pause it.
+// Process returns the process of the server called name, for experiments that pause it.
 func (f *Fleet) Process(name string) (*process.Process, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -264,8 +266,8 @@ func (f *Fleet) Process(name string) (*process.Process, error) {
 	return nil, fmt.Errorf("%s: %w", name, ErrNoServer)
 }
 
-// Metrics returns the URL of the server's metrics, in the text format of Prometheus. The error is ErrNoServer if there is no
-// such server, or if it has none.
+// Metrics returns the URL of the metrics of the server called name, in the text format of Prometheus. The error is
+// ErrNoServer if there is no such server, or if it has no metrics.
 func (f *Fleet) Metrics(name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -275,8 +277,7 @@ func (f *Fleet) Metrics(name string) (string, error) {
 	return "", fmt.Errorf("%s: %w", name, ErrNoServer)
 }
 
-// Close ends every server, at the latest five seconds after it was called, and returns when they are gone. Requests in
-// flight are cut.
+// Close ends every server and returns when all processes have ended, after at most about five seconds. Requests in flight fail.
 func (f *Fleet) Close() {
 	f.mu.Lock()
 	f.closed = true
@@ -289,14 +290,14 @@ func (f *Fleet) Close() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	for _, m := range f.list() {
+	for _, m := range f.startedMembers() {
 		f.running.Go(func() { _ = m.process.Stop(ctx) })
 	}
-	f.running.Wait() // also for launches under way, which end their processes themselves
+	f.running.Wait() // includes calls of Launch, which end their processes themselves
 }
 
-// list returns the members that have a process.
-func (f *Fleet) list() []*member {
+// startedMembers returns the members that have a process.
+func (f *Fleet) startedMembers() []*member {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(f.members), func(m *member) bool { return m.process == nil })
@@ -310,20 +311,20 @@ func (f *Fleet) find(name string) *member {
 	return nil
 }
 
-func (f *Fleet) drop(m *member) {
+func (f *Fleet) remove(m *member) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.members = slices.DeleteFunc(f.members, func(other *member) bool { return other == m })
 }
 
-// changed reports what the balancer has found out.
-func (f *Fleet) changed(change balancer.Change) {
+// reportTransition reports a transition of a target.
+func (f *Fleet) reportTransition(t balancer.Transition) {
 	switch {
-	case change.From == balancer.StateInitial && change.To == balancer.StateHealthy:
+	case t.From == balancer.StateInitial && t.To == balancer.StateHealthy:
 		// Launch reports it as added.
-	case change.Reason != "":
-		f.options.Report(fmt.Sprintf("%s %s: %s", change.Target, change.To, strings.TrimSpace(change.Reason)))
+	case t.Reason != "":
+		f.options.Report(fmt.Sprintf("%s %s: %s", t.Target, t.To, strings.TrimSpace(t.Reason)))
 	default:
-		f.options.Report(fmt.Sprintf("%s %s", change.Target, change.To))
+		f.options.Report(fmt.Sprintf("%s %s", t.Target, t.To))
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// stub is the path of the program in testdata/stub, built once for all tests.
+// stub is the path of the program built from testdata/stub.
 var stub string
 
 func TestMain(m *testing.M) {
@@ -34,17 +34,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// bench is a fleet on a listener, with what it reported.
-type bench struct {
+// A fixture is a fleet on a listener that records the reported lines.
+type fixture struct {
 	*Fleet
 	url   string
 	mu    sync.Mutex
 	lines []string
 }
 
-func newBench(t *testing.T, options Options) *bench {
+func newFixture(t *testing.T, options Options) *fixture {
 	t.Helper()
-	b := &bench{}
+	b := &fixture{}
 	options.Config = config.Default()
 	if options.Program == "" {
 		options.Program = stub
@@ -69,7 +69,7 @@ func newBench(t *testing.T, options Options) *bench {
 	return b
 }
 
-func (b *bench) launch(t *testing.T, n int) []Server {
+func (b *fixture) launch(t *testing.T, n int) []Server {
 	t.Helper()
 	servers, err := b.Launch(t.Context(), n)
 	if err != nil {
@@ -78,13 +78,13 @@ func (b *bench) launch(t *testing.T, n int) []Server {
 	return servers
 }
 
-func (b *bench) reported(part string) bool {
+func (b *fixture) reported(part string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.ContainsFunc(b.lines, func(line string) bool { return strings.Contains(line, part) })
 }
 
-func (b *bench) process(t *testing.T, name string) *process.Process {
+func (b *fixture) process(t *testing.T, name string) *process.Process {
 	t.Helper()
 	p, err := b.Process(name)
 	if err != nil {
@@ -93,7 +93,7 @@ func (b *bench) process(t *testing.T, name string) *process.Process {
 	return p
 }
 
-func (b *bench) names() string {
+func (b *fixture) names() string {
 	var names []string
 	for _, s := range b.Servers() {
 		names = append(names, s.Name)
@@ -116,7 +116,8 @@ func get(t *testing.T, url string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-func (b *bench) served(t *testing.T, n int) map[string]int {
+// servedBy sends n requests and counts them by the server that responded, or by a status other than 200.
+func (b *fixture) servedBy(t *testing.T, n int) map[string]int {
 	t.Helper()
 	counts := map[string]int{}
 	for range n {
@@ -130,34 +131,34 @@ func (b *bench) served(t *testing.T, n int) map[string]int {
 }
 
 func TestKilledServerBeforeHealthChecksNotice(t *testing.T) {
-	b := newBench(t, Options{Balancer: balancer.Options{HealthInterval: time.Hour}})
+	b := newFixture(t, Options{Balancer: balancer.Options{HealthInterval: time.Hour}})
 	b.launch(t, 2)
 	victim := b.process(t, "server-1")
 	if err := b.Kill("server-1"); err != nil {
 		t.Fatal(err)
 	}
 	if victim.Ended() == nil {
-		t.Error("the process lives")
+		t.Error("the process is alive after Kill")
 	}
 	if server, _ := b.Server("server-1"); server.State != balancer.StateHealthy {
 		t.Errorf("%s before a health check, want healthy", server.State)
 	}
-	if got := b.served(t, 4); !maps.Equal(got, map[string]int{"server-2": 2, "502": 2}) {
+	if got := b.servedBy(t, 4); !maps.Equal(got, map[string]int{"server-2": 2, "502": 2}) {
 		t.Errorf("before health checks noticed: %v", got)
 	}
 	if err := b.Kill("server-1"); !errors.Is(err, ErrEnded) {
-		t.Errorf("killed twice: %v", err)
+		t.Errorf("killing it twice: got %v, want ErrEnded", err)
 	}
 }
 
 func TestKilledServerIsRemoved(t *testing.T) {
-	b := newBench(t, Options{RemoveDead: time.Millisecond})
+	b := newFixture(t, Options{RemoveDead: time.Millisecond})
 	b.launch(t, 2)
 	if err := b.Kill("server-1"); err != nil {
 		t.Fatal(err)
 	}
 	sessiontest.Await(t, "unhealthy", func() bool { return b.reported("server-1 unhealthy: connection refused") })
-	if got := b.served(t, 4); !maps.Equal(got, map[string]int{"server-2": 4}) {
+	if got := b.servedBy(t, 4); !maps.Equal(got, map[string]int{"server-2": 4}) {
 		t.Errorf("after health checks noticed: %v", got)
 	}
 	sessiontest.Await(t, "removed", func() bool { return b.names() == "server-2" })
@@ -167,12 +168,12 @@ func TestKilledServerIsRemoved(t *testing.T) {
 }
 
 func TestCrashIsReported(t *testing.T) {
-	b := newBench(t, Options{RemoveDead: time.Hour})
+	b := newFixture(t, Options{RemoveDead: time.Hour})
 	b.launch(t, 1)
 	get(t, b.url+"/crash")
 	sessiontest.Await(t, "the report", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
 	sessiontest.Await(t, "unhealthy", func() bool { return b.reported("server-1 unhealthy: connection refused") })
-	stopped, err := b.Stop("server-1") // one need not wait for the removal
+	stopped, err := b.Stop("server-1") // before it is removed by itself
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,8 +183,8 @@ func TestCrashIsReported(t *testing.T) {
 	}
 }
 
-func TestStopLosesNoRequest(t *testing.T) {
-	b := newBench(t, Options{})
+func TestStopWaitsForRequestsInFlight(t *testing.T) {
+	b := newFixture(t, Options{})
 	old := b.launch(t, 1)[0]
 	leaving := b.process(t, "server-1")
 	held := make(chan int, 1)
@@ -199,18 +200,18 @@ func TestStopLosesNoRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	if server, err := b.Server("server-1"); err != nil || server.State != balancer.StateDraining {
-		t.Errorf("%+v, %v, want it draining", server, err)
+		t.Errorf("got %+v, %v, want it draining", server, err)
 	}
 	if _, err := b.Stop("server-1"); !errors.Is(err, ErrStopping) {
-		t.Errorf("stopped twice: %v", err)
+		t.Errorf("stopping it twice: got %v, want ErrStopping", err)
 	}
-	sessiontest.Await(t, "no new requests", func() bool { return maps.Equal(b.served(t, 4), map[string]int{"server-2": 4}) })
+	sessiontest.Await(t, "no new requests", func() bool { return maps.Equal(b.servedBy(t, 4), map[string]int{"server-2": 4}) })
 	if leaving.Ended() != nil {
-		t.Error("ended with a request in flight")
+		t.Error("the process ended with a request in flight")
 	}
 	get(t, "http://"+old.Address+"/release")
 	if status := <-held; status != http.StatusOK {
-		t.Errorf("the request in flight got %d", status)
+		t.Errorf("the request in flight got %d, want 200", status)
 	}
 	<-stopped
 	if leaving.ExitCode() != 0 {
@@ -227,7 +228,7 @@ func TestStopLosesNoRequest(t *testing.T) {
 }
 
 func TestUnknownNames(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newFixture(t, Options{})
 	b.launch(t, 1)
 	_, stop := b.Stop("server-2")
 	_, server := b.Server("server-2")
@@ -235,19 +236,19 @@ func TestUnknownNames(t *testing.T) {
 	_, metrics := b.Metrics("server-2")
 	for _, err := range []error{b.Kill("server-2"), stop, server, process, metrics} {
 		if !errors.Is(err, ErrNoServer) {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want ErrNoServer", err)
 		}
 	}
 }
 
 func TestCloseEndsEverything(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newFixture(t, Options{})
 	b.launch(t, 3)
 	var processes []*process.Process
 	for _, s := range b.Servers() {
 		processes = append(processes, b.process(t, s.Name))
 	}
-	if err := processes[1].Pause(); err != nil { // one that hangs
+	if err := processes[1].Pause(); err != nil { // it can't react to SIGTERM
 		t.Fatal(err)
 	}
 	if err := b.Kill("server-3"); err != nil {
@@ -256,33 +257,33 @@ func TestCloseEndsEverything(t *testing.T) {
 	b.Close()
 	for i, p := range processes {
 		if p.Ended() == nil {
-			t.Errorf("server-%d lives", i+1)
+			t.Errorf("server-%d is alive after Close", i+1)
 		}
 	}
 	if _, err := b.Add(t.Context()); !errors.Is(err, ErrClosed) {
-		t.Errorf("added to a closed fleet: %v", err)
+		t.Errorf("adding to a closed fleet: got %v, want ErrClosed", err)
 	}
 	if _, err := b.Stop("server-1"); !errors.Is(err, ErrClosed) {
-		t.Errorf("stopped of a closed fleet: %v", err)
+		t.Errorf("stopping in a closed fleet: got %v, want ErrClosed", err)
 	}
 	if status, _ := get(t, b.url); status != http.StatusServiceUnavailable {
-		t.Errorf("a closed fleet answers %d", status)
+		t.Errorf("a closed fleet responds with %d, want 503", status)
 	}
 }
 
-func TestCloseAmidALaunch(t *testing.T) {
-	b := newBench(t, Options{Program: script(t, "exec sleep 60")})
+func TestCloseDuringLaunch(t *testing.T) {
+	b := newFixture(t, Options{Program: script(t, "exec sleep 60")})
 	launched := make(chan error, 1)
 	go func() { _, err := b.Launch(t.Context(), 2); launched <- err }()
 	sessiontest.Await(t, "two processes", func() bool { return len(b.Servers()) == 2 })
 	processes := []*process.Process{b.process(t, "server-1"), b.process(t, "server-2")}
 	b.Close()
 	if err := <-launched; err == nil {
-		t.Error("launched nonetheless")
+		t.Error("Launch succeeded, want an error")
 	}
 	for _, p := range processes {
 		if p.Ended() == nil {
-			t.Error("a process lives")
+			t.Error("a process is alive after Close")
 		}
 	}
 }

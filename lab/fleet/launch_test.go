@@ -21,7 +21,7 @@ import (
 )
 
 func TestLaunch(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newFixture(t, Options{})
 	servers := b.launch(t, 4)
 	seen := map[string]bool{}
 	for i, s := range servers {
@@ -40,7 +40,7 @@ func TestLaunch(t *testing.T) {
 		}
 	}
 	want := map[string]int{"server-1": 2, "server-2": 2, "server-3": 2, "server-4": 2}
-	if got := b.served(t, 8); !maps.Equal(got, want) {
+	if got := b.servedBy(t, 8); !maps.Equal(got, want) {
 		t.Errorf("served by %v, want %v", got, want)
 	}
 	for _, s := range b.Servers() {
@@ -58,12 +58,12 @@ func TestLaunch(t *testing.T) {
 	})
 }
 
-// However many ask at once, the fleet doesn't grow beyond its bound. A server that is gone makes room.
-func TestFullFleet(t *testing.T) {
-	b := newBench(t, Options{})
-	b.most = 3
+// Concurrent calls of Add don't exceed the maximum. After a server is removed, another one can be added.
+func TestMaxServers(t *testing.T) {
+	b := newFixture(t, Options{})
+	b.maxServers = 3
 	if _, err := b.Launch(t.Context(), 4); !errors.Is(err, ErrFull) {
-		t.Errorf("four at once: %v", err)
+		t.Errorf("launching four: got %v, want ErrFull", err)
 	}
 	var added, refused atomic.Int64
 	var asking sync.WaitGroup
@@ -82,7 +82,7 @@ func TestFullFleet(t *testing.T) {
 	}
 	asking.Wait()
 	if added.Load() != 3 || refused.Load() != 17 || len(b.Servers()) != 3 {
-		t.Errorf("%d added, %d refused, %d servers", added.Load(), refused.Load(), len(b.Servers()))
+		t.Errorf("%d added, %d refused, %d servers, want 3, 17 and 3", added.Load(), refused.Load(), len(b.Servers()))
 	}
 	stopped, err := b.Stop(b.Servers()[0].Name)
 	if err != nil {
@@ -90,26 +90,26 @@ func TestFullFleet(t *testing.T) {
 	}
 	<-stopped
 	if _, err := b.Add(t.Context()); err != nil {
-		t.Errorf("after one was stopped: %v", err)
+		t.Errorf("adding one after one was stopped: %v", err)
 	}
 }
 
-// A log that can't be written, or not even opened, costs a server its lines and nothing else, and is reported once.
-func TestServersOutliveTheirLogs(t *testing.T) {
+// A server keeps running if its log can't be opened or written. The error is reported once.
+func TestServersRunWithoutLogs(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has /dev/full")
 	}
 	tests := []struct {
 		name  string
-		spoil func(t *testing.T, b *bench)
+		spoil func(t *testing.T, b *fixture)
 		want  string
 	}{
-		{"full", func(t *testing.T, b *bench) {
+		{"full", func(t *testing.T, b *fixture) {
 			if err := os.Symlink("/dev/full", filepath.Join(b.options.LogDir, "server-1.log")); err != nil {
 				t.Fatal(err)
 			}
 		}, "no space left on device"},
-		{"gone", func(t *testing.T, b *bench) {
+		{"gone", func(t *testing.T, b *fixture) {
 			if err := os.Remove(b.options.LogDir); err != nil {
 				t.Fatal(err)
 			}
@@ -117,8 +117,8 @@ func TestServersOutliveTheirLogs(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var output lines
-			b := newBench(t, Options{Output: &output})
+			var output safeBuilder
+			b := newFixture(t, Options{Output: &output})
 			test.spoil(t, b)
 			b.launch(t, 1)
 			response, err := http.Get(b.url + "/crash")
@@ -129,14 +129,14 @@ func TestServersOutliveTheirLogs(t *testing.T) {
 			sessiontest.Await(t, "the crash is reported", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			var said []string
+			var reports []string
 			for _, line := range b.lines {
-				if strings.HasPrefix(line, "server-1 loses lines of its log: ") {
-					said = append(said, line)
+				if strings.HasPrefix(line, "the log of server-1 is incomplete: ") {
+					reports = append(reports, line)
 				}
 			}
-			if len(said) != 1 || !strings.Contains(said[0], test.want) {
-				t.Errorf("said %q, want once %q", said, test.want)
+			if len(reports) != 1 || !strings.Contains(reports[0], test.want) {
+				t.Errorf("reported %q, want once %q", reports, test.want)
 			}
 			if got := output.String(); !strings.HasPrefix(got, "serving ") || !strings.HasSuffix(got, "out of luck\n") {
 				t.Errorf("the other output got %q", got)
@@ -145,35 +145,36 @@ func TestServersOutliveTheirLogs(t *testing.T) {
 	}
 }
 
-// lines keeps what is written to it.
-type lines struct {
+// A safeBuilder is a strings.Builder that several goroutines may write to.
+type safeBuilder struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (l *lines) Write(b []byte) (int, error) {
+func (l *safeBuilder) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(b)
 }
 
-func (l *lines) String() string {
+func (l *safeBuilder) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-func TestServersSeeNothingOfTheLabsEnvironment(t *testing.T) {
+func TestServersDoNotInheritTheEnvironment(t *testing.T) {
 	t.Setenv("LAB_SECRET", "1")
-	b := newBench(t, Options{})
+	b := newFixture(t, Options{})
 	b.launch(t, 1)
 	_, body := get(t, b.url+"/environment")
 	lines := strings.Split(body, "\n")
 	if len(lines) != 4 || strings.Contains(body, "LAB_SECRET") {
-		t.Errorf("got %q, want name, zone and the two addresses", lines)
+		t.Errorf("got %q, want only name, zone and the two addresses", lines)
 	}
 }
 
+// script writes a shell script and returns its path.
 func script(t *testing.T, lines string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "program")
@@ -192,12 +193,12 @@ func TestLaunchFails(t *testing.T) {
 		{"ends well", script(t, "exit 0"), "server-1 ended: exit status 0", time.Minute},
 		{"never answers", script(t, "exec sleep 60"), "starting server-1: context deadline exceeded", 500 * time.Millisecond},
 		{"is not there", filepath.Join(t.TempDir(), "nothing"), "starting server-1: ", time.Minute},
-		{"always finds its port taken", script(t, "echo address already in use; exit 1"),
+		{"its port is always taken", script(t, "echo address already in use; exit 1"),
 			"server-1 ended: exit status 1: address already in use", time.Minute},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b := newBench(t, Options{Program: test.program})
+			b := newFixture(t, Options{Program: test.program})
 			ctx, cancel := context.WithTimeout(t.Context(), test.within)
 			defer cancel()
 			_, err := b.Add(ctx)
@@ -211,9 +212,9 @@ func TestLaunchFails(t *testing.T) {
 	}
 }
 
-func TestPortTakenOnceIsTriedAgain(t *testing.T) {
+func TestTakenPortIsRetried(t *testing.T) {
 	marker := filepath.Join(t.TempDir(), "tried")
-	b := newBench(t, Options{Program: script(t, fmt.Sprintf(
+	b := newFixture(t, Options{Program: script(t, fmt.Sprintf(
 		"[ -e %[1]s ] && exec %[2]s; touch %[1]s; echo bind: address already in use; exit 1", marker, stub))})
 	b.launch(t, 1)
 	if _, err := os.Stat(marker); err != nil {
@@ -221,18 +222,18 @@ func TestPortTakenOnceIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestOneOfSeveralFails(t *testing.T) {
+func TestOthersKeepRunningIfOneFails(t *testing.T) {
 	marker := filepath.Join(t.TempDir(), "first")
-	b := newBench(t, Options{Program: script(t, fmt.Sprintf("mkdir %s 2>/dev/null && exit 1; exec %s", marker, stub))})
+	b := newFixture(t, Options{Program: script(t, fmt.Sprintf("mkdir %s 2>/dev/null && exit 1; exec %s", marker, stub))})
 	if _, err := b.Launch(t.Context(), 3); err == nil || !strings.Contains(err.Error(), "ended: exit status 1") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the error of the server that failed", err)
 	}
 	if n := len(b.Servers()); n != 2 {
 		t.Errorf("%d servers left, want 2", n)
 	}
 }
 
-func TestConfigThatServersWouldRefuse(t *testing.T) {
+func TestNewRefusesAnInvalidConfig(t *testing.T) {
 	c := config.Default()
 	c.Store, c.KeepAlive = config.StoreValkey, 0
 	_, err := New(Options{Program: stub, Config: c})

@@ -18,32 +18,31 @@ import (
 )
 
 const (
-	attempts  = 5                    // ports tried when others take them first
-	readyPoll = 5 * time.Millisecond // between two questions to a server that is starting
+	maxAttempts   = 5                    // to start a server, if another program takes its port first
+	readyInterval = 5 * time.Millisecond // between two requests to a server that is starting
 )
 
-// environment renders what the server called name is started with, and nothing else: what the variables of the lab's own
-// environment say is no concern of the servers.
-func environment(shared config.Config, name, zone, address, admin string) []string {
+// serverEnvironment returns the complete environment of a server. It inherits nothing from the lab's environment.
+func serverEnvironment(shared config.Config, name, zone, address, admin string) []string {
 	shared.ServerName, shared.Zone, shared.Addr, shared.AdminAddr = name, zone, address, admin
 	return shared.Environment()
 }
 
-// launch starts the server, waits until it answers, registers it and waits until it is healthy. When that fails, the
+// launch starts the server, waits until it responds, registers it and waits until it is healthy. If it returns an error, the
 // process has ended.
 func (f *Fleet) launch(ctx context.Context, m *member) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("%s did not answer within %v", m.name, readyTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("%s did not respond within %v", m.name, readyTimeout))
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		if err := f.start(m); err != nil {
 			return err
 		}
-		err := f.answers(ctx, m)
+		err := f.awaitResponse(ctx, m)
 		if err == nil {
 			break
 		}
 		m.process.Kill()
-		if !m.process.PortTaken() || attempt == attempts {
+		if !m.process.PortTaken() || attempt == maxAttempts {
 			return err
 		}
 	}
@@ -56,11 +55,11 @@ func (f *Fleet) launch(ctx context.Context, m *member) error {
 	}
 	if err != nil {
 		m.process.Kill()
-		_ = f.balancer.Deregister(ctx, m.name) // at once: its process is gone
+		_ = f.balancer.Deregister(ctx, m.name) // returns at once, as no request is in flight
 		return err
 	}
 	f.options.Report(fmt.Sprintf("%s added: %s, zone %s, process %d", m.name, m.address, m.zone, m.process.Pid()))
-	f.running.Go(func() { f.follow(m) })
+	f.running.Go(func() { f.awaitExit(m) })
 	return nil
 }
 
@@ -76,7 +75,7 @@ func (f *Fleet) start(m *member) error {
 	}
 	output, closeLog := f.openLog(m.name)
 	command := process.Command{
-		Name: m.name, Path: f.options.Program, Env: environment(f.options.Config, m.name, m.zone, addresses[0], addresses[1]),
+		Name: m.name, Path: f.options.Program, Env: serverEnvironment(f.options.Config, m.name, m.zone, addresses[0], addresses[1]),
 	}
 	if f.options.Command.Command != "" {
 		_, port, _ := net.SplitHostPort(addresses[0])
@@ -95,10 +94,10 @@ func (f *Fleet) start(m *member) error {
 	return nil
 }
 
-// openLog returns where the output of a server goes. What can't be written there is lost, and reported
-// once: a full disk must not end servers.
+// openLog returns the writer for the output of a server. Write errors are reported once and otherwise ignored, so that a full
+// disk does not end servers.
 func (f *Fleet) openLog(name string) (output io.Writer, closeLog func()) {
-	lost := func(err error) { f.options.Report(fmt.Sprintf("%s loses lines of its log: %v", name, err)) }
+	lost := func(err error) { f.options.Report(fmt.Sprintf("the log of %s is incomplete: %v", name, err)) }
 	var writers []io.Writer
 	if f.options.Output != nil {
 		writers = append(writers, process.IgnoreErrors(f.options.Output, nil))
@@ -115,11 +114,11 @@ func (f *Fleet) openLog(name string) (output io.Writer, closeLog func()) {
 	return io.MultiWriter(writers...), closeLog
 }
 
-// answers waits until the server, and no other that has taken its port, answers a health check. Servers of another
-// application don't say who they are.
-func (f *Fleet) answers(ctx context.Context, m *member) error {
+// awaitResponse waits until the server responds to a health check. It ignores responses of another server on the same port,
+// unless the servers are of another application, which don't say their names.
+func (f *Fleet) awaitResponse(ctx context.Context, m *member) error {
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	ticker := time.NewTicker(readyPoll)
+	ticker := time.NewTicker(readyInterval)
 	defer ticker.Stop()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.address+"/healthz", nil)
 	if err != nil {
@@ -144,9 +143,9 @@ func (f *Fleet) answers(ctx context.Context, m *member) error {
 	}
 }
 
-// follow waits for the end of the server's process. One that nobody stopped is removed some time after health checks
-// have noticed.
-func (f *Fleet) follow(m *member) {
+// awaitExit waits for the end of the server's process. If the server was not stopped, awaitExit removes it RemoveDead after
+// health checks have noticed.
+func (f *Fleet) awaitExit(m *member) {
 	select {
 	case <-m.process.Done():
 	case <-f.ctx.Done():
@@ -164,7 +163,7 @@ func (f *Fleet) follow(m *member) {
 		f.options.Report(m.process.Ended().Error())
 	}
 	if err := f.balancer.Await(f.ctx, m.name, balancer.StateUnhealthy); err != nil {
-		return // it was stopped, or the fleet closes
+		return // the server was stopped, or the fleet closes
 	}
 	select {
 	case <-time.After(f.options.RemoveDead):
@@ -179,14 +178,14 @@ func (f *Fleet) follow(m *member) {
 	}
 }
 
-// stop drains the server, ends its process and takes it off the list.
+// stop drains the server, ends its process and removes it from the fleet.
 func (f *Fleet) stop(m *member) {
-	// Its only error is that the target is not registered, or no more.
+	// The only possible error is that the target is not registered.
 	_ = f.balancer.Deregister(f.ctx, m.name)
 	ctx, cancel := context.WithTimeout(context.Background(), f.options.Config.DrainTimeout+stopTimeout)
 	defer cancel()
 	err := m.process.Stop(ctx)
-	f.drop(m)
+	f.remove(m)
 	if f.ctx.Err() != nil {
 		return
 	}

@@ -30,13 +30,13 @@ func TestFaultsAreFound(t *testing.T) {
 			func(c check.Counts) int64 { return c.Lost }, "was lost, though nobody had logged out", nil,
 		},
 		{
-			"the store writes the whole session back", broken.WriteBack(slow{memory.New()}), "read=4,write=4,cart=2",
+			"the store writes the whole session back", broken.WritesWholeSession(slow{memory.New()}), "read=4,write=4,cart=2",
 			func(c check.Counts) int64 { return c.LostUpdates }, "of the acknowledged additions to",
 			// Who writes back what was read long ago may also bring an addition back that another had undone.
 			func(c check.Counts) int64 { return c.StaleReads },
 		},
 		{
-			"the store reads a lagging copy", broken.Stale(memory.New()), "read=4,write=4,cart=2",
+			"the store reads a lagging copy", broken.ReadsStale(memory.New()), "read=4,write=4,cart=2",
 			func(c check.Counts) int64 { return c.StaleReads }, "was read in an old state", nil,
 		},
 		{
@@ -46,7 +46,7 @@ func TestFaultsAreFound(t *testing.T) {
 			func(c check.Counts) int64 { return c.StaleReads + c.LostUpdates },
 		},
 		{
-			"an update brings an ended session back", ghosts{slow{broken.Recreate(memory.New())}}, "read=2,write=6,logout=2",
+			"an update brings an ended session back", ghosts{slow{broken.RevivesEndedSessions(memory.New())}}, "read=2,write=6,logout=2",
 			func(c check.Counts) int64 { return c.Resurrected }, "was there again after its logout", nil,
 		},
 		{

@@ -1,4 +1,7 @@
-// Package localstore starts the store that a fleet keeps its sessions in, and tells the servers where it is.
+// Package localstore starts a session store on this machine for the servers of a fleet. Start starts the store of a kind, or
+// checks one that is already running, and completes the configuration of the servers with its address. Valkey, Memcached,
+// PostgreSQL and DynamoDB Local run as separate processes; without an installed Valkey or Redis, an embedded one runs in this
+// process.
 package localstore
 
 import (
@@ -22,39 +25,40 @@ import (
 )
 
 const (
-	pingTimeout = 3 * time.Second // a store that the user named has this long to answer
-	expiryTick  = 100 * time.Millisecond
+	pingTimeout    = 3 * time.Second        // for a store that the user named to reply
+	expiryInterval = 100 * time.Millisecond // between two steps of the clock of the embedded store
 
-	localRegion = "us-east-1" // where DynamoDB Local pretends to be; any region would do
+	localRegion = "us-east-1" // for DynamoDB Local, which accepts any region
 )
 
-// Store is where the fleet's sessions live.
+// A Store is a session store on this machine.
 type Store struct {
-	Description string              // for people: what it is and where
-	Server      *storeserver.Server // nil where there is none that was started for this
+	Description string              // for people, such as "Valkey at 127.0.0.1:6379"
+	Server      *storeserver.Server // the server that Start started, or nil
 	close       func() error
 }
 
-// Close ends what was started.
+// Close ends the server if Start started one.
 func (s Store) Close() error { return s.close() }
 
-func nothing() error { return nil }
+func noClose() error { return nil }
 
-// on is a store on a server.
-func on(server *storeserver.Server, where string) Store {
+// onServer returns the store on that server, at the address where.
+func onServer(server *storeserver.Server, where string) Store {
 	return Store{fmt.Sprintf("%s at %s", server.Name, where), server, server.Close}
 }
 
-// Start starts the store of the given kind, or checks the one at addr, and sets in c what the servers need to know.
-// Progress gets a line before anything that may take longer than two seconds.
+// Start starts a store of that kind and sets the fields of c with which servers reach it. For Valkey, a non-empty addr names a
+// running server, which Start checks and uses instead. Progress is called with a line before each step that may take longer than
+// two seconds. The caller must close the store.
 func Start(ctx context.Context, kind config.StoreKind, addr string, c *config.Config, progress func(string)) (Store, error) {
 	c.Store = kind
 	switch kind {
 	case config.StoreMemory:
-		return Store{"each server's own memory", nil, nothing}, nil
+		return Store{"each server's own memory", nil, noClose}, nil
 	case config.StoreCookie, config.StoreToken:
 		c.SessionKeys = newKey()
-		return Store{"the visitors' cookies", nil, nothing}, nil
+		return Store{"the visitors' cookies", nil, noClose}, nil
 	case config.StoreDynamoDB:
 		return startDynamoDB(ctx, c, progress)
 	case config.StoreMemcached:
@@ -63,7 +67,7 @@ func Start(ctx context.Context, kind config.StoreKind, addr string, c *config.Co
 			return Store{}, err
 		}
 		c.MemcachedAddresses = []string{server.Addr}
-		return on(server, server.Addr), nil
+		return onServer(server, server.Addr), nil
 	case config.StorePostgres:
 		return startPostgres(ctx, c, progress)
 	default:
@@ -71,7 +75,7 @@ func Start(ctx context.Context, kind config.StoreKind, addr string, c *config.Co
 	}
 }
 
-// newKey returns a key for cookies and tokens, which ends with the lab.
+// newKey returns a random key for cookies and tokens. It is not stored.
 func newKey() string {
 	key := make([]byte, 32)
 	rand.Read(key)
@@ -81,7 +85,7 @@ func newKey() string {
 func startValkey(ctx context.Context, addr string, c *config.Config, progress func(string)) (Store, error) {
 	if addr != "" {
 		c.ValkeyAddress = addr
-		return Store{"Valkey at " + addr, nil, nothing}, ping(ctx, addr)
+		return Store{"Valkey at " + addr, nil, noClose}, ping(ctx, addr)
 	}
 	if program, err := storeserver.ValkeyProgram(); err == nil {
 		server, err := storeserver.Valkey(ctx, storeserver.WithProgress(progress))
@@ -94,40 +98,40 @@ func startValkey(ctx context.Context, addr string, c *config.Config, progress fu
 	return startEmbedded(c)
 }
 
-// StartDurable starts a Valkey that loses nothing when it is restarted, and sets in c what the servers need to know.
+// StartDurable starts a Valkey server that loses no data when it restarts, and sets the fields of c with which servers reach it.
 func StartDurable(ctx context.Context, c *config.Config) (Store, error) {
 	server, err := storeserver.DurableValkey(ctx)
 	if err != nil {
 		return Store{}, err
 	}
 	c.Store, c.ValkeyAddress = config.StoreValkey, server.Addr
-	return on(server, server.Addr), nil
+	return onServer(server, server.Addr), nil
 }
 
 func ping(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	if err := storeserver.PingValkey(ctx, addr); err != nil {
-		return fmt.Errorf("--store-addr=%q: no Valkey or Redis server answers there: %w", addr, err)
+		return fmt.Errorf("--store-addr=%q: no Valkey or Redis server replies there: %w", addr, err)
 	}
 	return nil
 }
 
-// startEmbedded runs a Valkey work-alike inside the lab, for machines without a Valkey or Redis.
+// startEmbedded runs miniredis, a Go implementation of the Redis protocol, in this process.
 func startEmbedded(c *config.Config) (Store, error) {
 	server := miniredis.NewMiniRedis()
 	if err := server.StartAddr("127.0.0.1:0"); err != nil {
 		return Store{}, fmt.Errorf("starting the embedded store: %w", err)
 	}
-	// Its clock for expiry stands still unless told to go on.
+	// Keys expire only when FastForward is called.
 	ended := make(chan struct{})
 	go func() {
-		ticker := time.NewTicker(expiryTick)
+		ticker := time.NewTicker(expiryInterval)
 		defer ticker.Stop()
 		for {
 			select {
 			case <-ticker.C:
-				server.FastForward(expiryTick)
+				server.FastForward(expiryInterval)
 			case <-ended:
 				return
 			}
@@ -146,7 +150,7 @@ func startDynamoDB(ctx context.Context, c *config.Config, progress func(string))
 	if err != nil {
 		return Store{}, err
 	}
-	// Other fleets may use a server that was not started here.
+	// The table has a random name because other fleets may use the same server.
 	c.DynamoDBTable, c.DynamoDBEndpoint, c.Region = "sessions-"+rand.Text(), server.Endpoint, localRegion
 	client := dynamodb.NewClient(aws.Config{
 		Region: localRegion, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
@@ -158,7 +162,7 @@ func startDynamoDB(ctx context.Context, c *config.Config, progress func(string))
 	if err != nil {
 		return Store{}, errors.Join(err, server.Close())
 	}
-	return on(server, server.Endpoint), nil
+	return onServer(server, server.Endpoint), nil
 }
 
 func startPostgres(ctx context.Context, c *config.Config, progress func(string)) (Store, error) {
@@ -172,13 +176,13 @@ func startPostgres(ctx context.Context, c *config.Config, progress func(string))
 		return Store{}, errors.Join(err, server.Close())
 	}
 	defer sessions.Close()
-	if err := postgres.Migrate(ctx, sessions.Pool()); err != nil {
+	if err := postgres.CreateTable(ctx, sessions.Pool()); err != nil {
 		return Store{}, errors.Join(err, server.Close())
 	}
-	return on(server, server.Addr), nil
+	return onServer(server, server.Addr), nil
 }
 
-// warmUp makes every kind of call once. DynamoDB Local's first ones take longer than servers wait.
+// warmUp makes every kind of call once, because the first ones of DynamoDB Local take longer than the servers' timeout.
 func warmUp(ctx context.Context, store session.UserStore) error {
 	var old, fresh session.ID
 	rand.Read(old[:])
@@ -192,6 +196,6 @@ func warmUp(ctx context.Context, store session.UserStore) error {
 	_, updateErr := store.Update(ctx, old, session.Update{Now: now, IdleExpires: record.IdleExpires})
 	_, renewErr := store.Renew(ctx, session.Renewal{Old: old, New: fresh, Now: now, Record: record})
 	_, listErr := store.UserSessions(ctx, record.User, session.PageQuery{Now: now, Limit: 1})
-	_, endErr := store.End(ctx, fresh, session.Ending{Now: now})
+	_, endErr := store.End(ctx, fresh, session.EndOptions{Now: now})
 	return errors.Join(loadErr, updateErr, renewErr, listErr, endErr)
 }

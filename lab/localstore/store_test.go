@@ -29,7 +29,7 @@ func TestEmbeddedStoreExpires(t *testing.T) {
 	}
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
-	ask := func(command string) string {
+	send := func(command string) string {
 		fmt.Fprintf(conn, "*%d\r\n", len(strings.Fields(command)))
 		for _, word := range strings.Fields(command) {
 			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(word), word)
@@ -40,35 +40,35 @@ func TestEmbeddedStoreExpires(t *testing.T) {
 		}
 		return strings.TrimSpace(line)
 	}
-	if got := ask("SET k v"); got != "+OK" {
+	if got := send("SET k v"); got != "+OK" {
 		t.Fatalf("SET: %s", got)
 	}
-	if got := ask("EXISTS k"); got != ":1" {
+	if got := send("EXISTS k"); got != ":1" {
 		t.Errorf("EXISTS: %s", got)
 	}
-	if got := ask("PEXPIRE k 300"); got != ":1" {
+	if got := send("PEXPIRE k 300"); got != ":1" {
 		t.Errorf("PEXPIRE: %s", got)
 	}
 	expired := false
 	for range 3000 {
-		if expired = ask("EXISTS k") == ":0"; expired {
+		if expired = send("EXISTS k") == ":0"; expired {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	if !expired {
-		t.Error("a key of 300 ms lives after 30 s")
+		t.Error("a key with a lifetime of 300 ms still exists after 30 s")
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	if conn, err := net.Dial("tcp", c.ValkeyAddress); err == nil {
 		conn.Close()
-		t.Error("it still listens")
+		t.Error("the store still listens after Close")
 	}
 }
 
-func TestValkeyThatRunsIsUsed(t *testing.T) {
+func TestRunningValkeyIsUsed(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	c := config.Default()
 	s, err := Start(t.Context(), config.StoreValkey, server.Addr, &c, func(string) {})
@@ -76,13 +76,13 @@ func TestValkeyThatRunsIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.ValkeyAddress != server.Addr || c.Store != config.StoreValkey {
-		t.Errorf("got %+v", c)
+		t.Errorf("got the configuration %+v, want Valkey at %s", c, server.Addr)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := storeserver.PingValkey(t.Context(), server.Addr); err != nil {
-		t.Errorf("a server that was not the lab's: %v", err)
+		t.Errorf("Close ended a server that the lab had not started: %v", err)
 	}
 }
 

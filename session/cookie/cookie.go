@@ -1,25 +1,27 @@
-// Package cookie keeps the whole session in the visitor's cookie, sealed: nobody without the servers' key can read or
-// forge it. No store is asked, so that none costs, fails or fills up.
+// Package cookie keeps the whole session in the visitor's cookie, encrypted and authenticated: without the servers' key
+// nobody can read or forge it. No store is needed. Start reading at Codec, which New creates for session.NewWithCodec.
 //
-// Choose it for little state that one browser changes by one request at a time, such as who is logged in, a theme or a
-// draft, when no store is to be run. What it can't do:
+// Use it for a small state that one browser changes with one request at a time, such as the logged-in user, a theme or a
+// draft. It has these limits:
 //
-//   - Keep overlapping changes. Each response brings a whole new state; of several under way, the last to arrive stands.
-//   - End a session for good. Logout removes the cookie from the browser; a copy of it stays good until it expires, and
-//     so does a copy from before a login or a renewal. A visitor can also put an older copy back: keep nothing in it that
-//     somebody gains from, by turning it back.
-//   - List a user's sessions, or end them elsewhere. Only a new key does, and it logs everybody out.
-//   - Hold much: about 2.5 KB. And every request carries it.
+//   - Overlapping changes are lost. Each response sets a whole new state, and the last response to arrive wins.
+//   - Logout is not final. It removes the cookie from the browser, but a copy stays valid until it expires, and so does a
+//     copy from before a login or a renewal. A visitor can also restore an older copy (replay): don't store values from
+//     which a visitor gains by that, such as a balance.
+//   - The sessions of a user can be neither listed nor ended on other devices. Only a new key ends them, and it logs every
+//     visitor out.
+//   - A session holds about 2.5 KB, and every request sends it.
 //
 // # Sealing
 //
-// A cookie is a version byte, a random nonce, and the session encrypted with XChaCha20-Poly1305. That cipher is chosen for
-// its nonce of 192 bits, which servers can draw at random without knowing of one another; AES-GCM's 96 bits allow 2^32 per
-// key (NIST SP 800-38D, 8.3), fifty days at 1000 responses a second. The version and the cookie's name are bound to it:
-// what was sealed for one name or version opens as no other. See package sealing for the keys and their rotation.
+// A cookie is a version byte, a random nonce, and the session encrypted with XChaCha20-Poly1305. Its nonce of 192 bits lets
+// servers draw nonces at random without coordination. The 96 bits of AES-GCM allow 2^32 random nonces per key (NIST SP
+// 800-38D, 8.3), which is fifty days at 1000 responses per second. The version and the cookie's name are authenticated as
+// additional data, so a value is valid only under the name and version for which it was sealed. See package sealing for the
+// keys and their rotation.
 //
-// The state isn't compressed. The length of a compressed secret beside text that an attacker chooses gives the secret
-// away, byte by byte (as in CRIME, CVE-2012-4929).
+// The state isn't compressed. If a secret is compressed together with text that an attacker chooses, the length reveals the
+// secret byte by byte (as in CRIME, CVE-2012-4929).
 package cookie
 
 import (
@@ -36,28 +38,30 @@ import (
 	"stateless-servers/session/sealing"
 )
 
-// version is that of what encode writes. Servers open their own version alone; see encode for what it can take.
+// version is the version of the format that encode writes. Servers accept only their own version. The comment of encode says
+// which additions the format allows without a new version.
 const version = 1
 
-// maxBytes is what always fits, however many keys it is: encode adds an eighth to what Record.Size counts, and overhead.
+// maxBytes is the largest Record.Size that fits, for any number of keys: encode adds an eighth to the size, and overhead.
 const (
 	overhead = 1 + chacha20poly1305.NonceSizeX + chacha20poly1305.Overhead + encodeOverhead
 	maxBytes = (sealing.MaxValue*3/4 - overhead) * 8 / 9
 )
 
-// encoding is Strict, which leaves a value one spelling, but for line ends: see Open.
+// encoding is strict, so that each value has one encoding. Decode rejects line breaks, which strict decoding ignores.
 var encoding = base64.RawURLEncoding.Strict()
 
-// A Codec seals sessions into cookies, and opens them. Create one with New.
+// A Codec encodes sessions as encrypted cookie values and decodes them. Create one with New.
 type Codec struct {
-	bound []byte        // the associated data: version and name
-	aeads []cipher.AEAD // one a key, in the order of keys
+	additional []byte        // additional authenticated data: version and cookie name
+	aeads      []cipher.AEAD // one per key, in the order of the keys
 }
 
 var _ session.Codec = (*Codec)(nil)
 
-// New returns a Codec for the cookie of that name, of 1 to sealing.MaxName bytes: session.Options.CookieName. Servers
-// that share sessions have the same keys and name.
+// New returns a Codec for the cookie with the given name, which is the same as session.Options.CookieName and has 1 to
+// sealing.MaxName bytes. All servers that share sessions have the same keys and name. New returns an error for any other name
+// and if there are no keys.
 func New(keys sealing.Keys, name string) (*Codec, error) {
 	if name == "" || len(name) > sealing.MaxName {
 		return nil, fmt.Errorf("session cookie name %q: allowed are 1 to %d bytes", name, sealing.MaxName)
@@ -66,7 +70,7 @@ func New(keys sealing.Keys, name string) (*Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Codec{bound: append([]byte{version}, name...)}
+	s := &Codec{additional: append([]byte{version}, name...)}
 	for _, key := range derived {
 		aead, err := chacha20poly1305.NewX(key)
 		if err != nil {
@@ -77,15 +81,14 @@ func New(keys sealing.Keys, name string) (*Codec, error) {
 	return s, nil
 }
 
-// Promises declares that every server opens what any of them sealed. ReadYourWrites isn't promised: while one browser
-// sends one request at a time it sees what it wrote, but of two that overlap, the response that comes last takes back
-// what the other had acknowledged.
+// Promises declares that every server opens the cookies of all servers. It does not declare ReadYourWrites: if two requests
+// of a browser overlap, the response that arrives last overwrites the acknowledged change of the other.
 func (s *Codec) Promises() session.Promises {
-	return session.Promises{Name: "cookie", Shared: true, Changes: true, MaxBytes: maxBytes}
+	return session.Promises{Name: "cookie", Shared: true, Mutable: true, MaxBytes: maxBytes}
 }
 
-// Encode returns the cookie's value, with the times to the millisecond, rounded up. ErrTooLarge: record.Size exceeds
-// Promises.MaxBytes.
+// Encode returns the cookie value of a session. It rounds times up to the millisecond. It returns session.ErrTooLarge if
+// record.Size exceeds Promises.MaxBytes.
 func (s *Codec) Encode(id session.ID, record session.Record) (string, error) {
 	if size := record.Size(); size > maxBytes {
 		return "", fmt.Errorf("seal cookie: %w: %d bytes, allowed are %d", session.ErrTooLarge, size, maxBytes)
@@ -99,11 +102,11 @@ func (s *Codec) Encode(id session.ID, record session.Record) (string, error) {
 	nonce := sealed[1:]
 	rand.Read(nonce) // never fails: crypto/rand ends the program instead
 	// #nosec G407 -- nonce is random
-	return encoding.EncodeToString(s.aeads[0].Seal(sealed, nonce, plain, s.bound)), nil
+	return encoding.EncodeToString(s.aeads[0].Seal(sealed, nonce, plain, s.additional)), nil
 }
 
-// Decode returns the live session in a cookie's value, else ErrNotFound. Its work is bounded by sealing.MaxValue and the
-// number of keys, whatever the value.
+// Decode returns the session of a cookie value. It returns session.ErrNotFound if the value can't be opened or the session is
+// not live. Its work is bounded by sealing.MaxValue and the number of keys.
 func (s *Codec) Decode(value string, now time.Time) (session.ID, session.Record, error) {
 	plain, ok := s.decrypt(value)
 	if !ok {
@@ -117,7 +120,7 @@ func (s *Codec) Decode(value string, now time.Time) (session.ID, session.Record,
 }
 
 func (s *Codec) decrypt(value string) (plain []byte, ok bool) {
-	if len(value) > sealing.MaxValue || strings.ContainsAny(value, "\r\n") { // which the decoder would skip
+	if len(value) > sealing.MaxValue || strings.ContainsAny(value, "\r\n") { // the base64 decoder skips line breaks
 		return nil, false
 	}
 	sealed, err := encoding.DecodeString(value)
@@ -126,7 +129,7 @@ func (s *Codec) decrypt(value string) (plain []byte, ok bool) {
 	}
 	nonce, text := sealed[1:1+chacha20poly1305.NonceSizeX], sealed[1+chacha20poly1305.NonceSizeX:]
 	for _, aead := range s.aeads {
-		if plain, err := aead.Open(nil, nonce, text, s.bound); err == nil {
+		if plain, err := aead.Open(nil, nonce, text, s.additional); err == nil {
 			return plain, true
 		}
 	}

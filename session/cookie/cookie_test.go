@@ -58,7 +58,7 @@ func isMissing(t *testing.T, s *Codec, value string) {
 	}
 }
 
-func TestWhatIsSealedIsOpenedByEveryServer(t *testing.T) {
+func TestEveryServerOpensACookie(t *testing.T) {
 	codec, other := newCodec(t, "a", "session"), newCodec(t, "a", "session")
 	text := rapid.OneOf(rapid.StringN(1, 300, -1), rapid.StringN(1, 3, -1))
 	rapid.Check(t, func(t *rapid.T) {
@@ -99,10 +99,10 @@ func TestWhatIsSealedIsOpenedByEveryServer(t *testing.T) {
 	})
 }
 
-func TestWhatFitsDependsOnTheSizeAlone(t *testing.T) {
+func TestLimitDependsOnlyOnSize(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	most := s.Promises().MaxBytes
-	small := map[string]string{} // many keys, with almost nothing in them
+	small := map[string]string{} // many keys with small values
 	for size, i := 0, 0; ; i++ {
 		key := string(rune(i + 1))
 		if size += len(key) + 1; size > most {
@@ -152,10 +152,10 @@ func TestRotation(t *testing.T) {
 		{"on", "no", true}, // second
 		{"no", "on", true},
 		{"no", "n", true}, // third
-		{"o", "no", true}, // a visitor who was away meanwhile
+		{"o", "no", true}, // a visitor who returns after all deployments
 		{"on", "n", false},
 		{"o", "n", false},
-		{"no", "o", false}, // the order that package sealing warns of
+		{"no", "o", false}, // the wrong order, see package sealing
 		{"abcdefgh", "hgfedcba", true},
 	}
 	for _, test := range tests {
@@ -189,7 +189,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-func TestAnOlderServerKeepsWhatANewerOneAdds(t *testing.T) {
+func TestOlderServerKeepsKeysOfANewerOne(t *testing.T) {
 	newer, older := newCodec(t, "a", "session"), newCodec(t, "a", "session")
 	_, got, err := older.Decode(seal(t, newer, newRecord(map[string]string{"@region": "eu", "visits": "1"})), start)
 	if err != nil {
@@ -205,7 +205,7 @@ func TestAnOlderServerKeepsWhatANewerOneAdds(t *testing.T) {
 	}
 }
 
-// TestFormat fixes what servers of this version write: what changes it needs a new version.
+// TestFormat pins the format of this version. A change of the format needs a new version.
 func TestFormat(t *testing.T) {
 	plain, err := encode(id, newRecord(map[string]string{"theme": `"dark"`}))
 	if err != nil {
@@ -218,20 +218,20 @@ func TestFormat(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if _, got, err := newCodec(t, "a", "session").Decode(sealed, start); err != nil || got.Values["theme"] != `"dark"` {
-		t.Errorf("a cookie of this version: got %+v, %v", got, err)
+		t.Errorf("decode of a cookie of this version: got %+v, %v", got, err)
 	}
 }
 
-func TestNothingIsDroppedInSilence(t *testing.T) {
+func TestEncodeRejectsEmptyValues(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	for _, values := range []map[string]string{{"": "1"}, {"k": ""}} {
 		if value, err := s.Encode(id, newRecord(values)); err == nil || value != "" {
-			t.Errorf("%q: sealed", values)
+			t.Errorf("Encode accepted values %q, want an error", values)
 		}
 	}
 }
 
-func TestEverySealIsNew(t *testing.T) {
+func TestEveryEncodingHasANewNonce(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	var mu sync.Mutex
 	seen := map[string]bool{}
@@ -253,7 +253,7 @@ func TestEverySealIsNew(t *testing.T) {
 	wait.Wait()
 }
 
-func TestNewSaysWhatIsNotAllowed(t *testing.T) {
+func TestNewReportsBadOptions(t *testing.T) {
 	for _, name := range []string{"", strings.Repeat("n", 61)} {
 		if _, err := New(sealingtest.Keys(t, "a"), name); err == nil || !strings.Contains(err.Error(), "allowed are 1 to 60 bytes") {
 			t.Errorf("name of %d bytes: %v", len(name), err)
@@ -265,7 +265,7 @@ func TestNewSaysWhatIsNotAllowed(t *testing.T) {
 }
 
 func TestPromises(t *testing.T) {
-	want := session.Promises{Name: "cookie", Shared: true, Changes: true, MaxBytes: 2555}
+	want := session.Promises{Name: "cookie", Shared: true, Mutable: true, MaxBytes: 2555}
 	if got := newCodec(t, "a", "session").Promises(); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

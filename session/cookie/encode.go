@@ -8,12 +8,14 @@ import (
 	"stateless-servers/session"
 )
 
-// encodeOverhead is what encode adds, besides an eighth: the id, three times, and two lengths of up to 2 bytes each.
+// encodeOverhead is the number of bytes that encode adds besides an eighth: the id, three times of 8 bytes, and two lengths
+// of up to 2 bytes.
 const encodeOverhead = len(session.ID{}) + 3*8 + 2*2
 
 var (
 	errEmpty = errors.New("a key or value is empty")
-	// errMalformed: not what encode writes. Only a mistake can lead to it: what is decoded was authenticated before.
+	// errMalformed means that the text was not written by encode. Since cookies are authenticated before they are decoded,
+	// only a bug of a server can cause it.
 	errMalformed = errors.New("malformed session")
 )
 
@@ -22,11 +24,11 @@ var (
 //	id | created | expires | idle expires | length | user | length | user agent | ends | text
 //
 // with times in milliseconds since 1970 as 64 bits, big-endian, and lengths as uvarints. The text is every key followed
-// by its value, and ends has one bit for each byte of text, set at the last byte of a key or value. So a session takes the
-// same room however its text is split into keys and values: what fits depends on Record.Size alone.
+// by its value. The field ends has one bit for each byte of text, set at the last byte of a key or value. The length of the
+// result therefore depends only on Record.Size, not on the number of keys.
 //
-// Within the version, what a newer server adds are keys that begin with "@", which no handler can set. They are values
-// to an older one, and go with the rest into the next cookie.
+// A newer server may add keys that begin with "@" without a new version. Handlers can't set such keys. An older server treats
+// them as values and copies them into the next cookie.
 func encode(id session.ID, record session.Record) ([]byte, error) {
 	b := append([]byte(nil), id[:]...)
 	for _, t := range []time.Time{record.Created, record.Expires, record.IdleExpires} {
@@ -55,7 +57,7 @@ func encode(id session.ID, record session.Record) ([]byte, error) {
 	return append(append(b, ends...), text...), nil
 }
 
-// decode reads what encode wrote.
+// decode decodes a session that encode has written.
 func decode(plain []byte) (id session.ID, record session.Record, err error) {
 	r := reader{rest: plain}
 	copy(id[:], r.take(len(id)))
@@ -90,13 +92,13 @@ func decode(plain []byte) (id session.ID, record session.Record, err error) {
 	return id, record, nil
 }
 
-// A reader takes fields off the front of what is left.
+// A reader reads fields from the front of rest.
 type reader struct {
 	rest  []byte
-	short bool // there was less than asked for
+	short bool // a read asked for more bytes than were left
 }
 
-// take returns the next n bytes, or nil and remembers that there are fewer.
+// take returns the next n bytes. If there are fewer, it returns nil and sets short.
 func (r *reader) take(n int) []byte {
 	if r.short || n > len(r.rest) {
 		r.short = true

@@ -33,11 +33,11 @@ func newServer(secrets string) (http.Handler, error) {
 	})), nil
 }
 
-// Two servers share nothing but the key, and a visitor goes from one to the other.
+// Two servers share only the key. A visitor uses one after the other.
 func Example() {
 	secret := make([]byte, 32)
 	rand.Read(secret)
-	secrets := base64.StdEncoding.EncodeToString(secret) // in earnest: from the servers' environment
+	secrets := base64.StdEncoding.EncodeToString(secret) // in production, read them from the environment
 
 	visit := httptest.NewRequest(http.MethodGet, "/", nil)
 	for range 2 {

@@ -13,10 +13,10 @@ import (
 	"stateless-servers/session/sealing"
 )
 
-func TestNothingButWhatWasSealedOpens(t *testing.T) {
+func TestOnlySealedCookiesAreAccepted(t *testing.T) {
 	s := newCodec(t, "ab", "session")
 	value := seal(t, s, newRecord(map[string]string{"theme": `"dark"`}))
-	for range 100 { // until the other alphabet of base64 spells it otherwise, as it does 99 of 100
+	for range 100 { // until the value differs in the other base64 alphabet, as 99 of 100 values do
 		if strings.ContainsAny(value, "-_") {
 			break
 		}
@@ -41,7 +41,7 @@ func TestNothingButWhatWasSealedOpens(t *testing.T) {
 		t.Fatal(err)
 	}
 	if bytes.Contains(raw, []byte("ada")) || bytes.Contains(raw, []byte("dark")) {
-		t.Error("the cookie shows what is in it")
+		t.Error("the cookie contains its values in plain text")
 	}
 	for _, other := range []string{
 		value + "A", value + "==", value + value, value + "\n", base64.StdEncoding.EncodeToString(raw),
@@ -53,8 +53,8 @@ func TestNothingButWhatWasSealedOpens(t *testing.T) {
 	}
 }
 
-// TestWhatIsTooLongIsNotDecrypted: not even when it was sealed with the key.
-func TestWhatIsTooLongIsNotDecrypted(t *testing.T) {
+// TestLongValuesAreNotDecrypted checks that long values are rejected even if they are sealed with the key.
+func TestLongValuesAreNotDecrypted(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	const most = sealing.MaxValue * 3 / 4
 	for _, size := range []int{most, most + 1, 2 * most} {
@@ -65,7 +65,7 @@ func TestWhatIsTooLongIsNotDecrypted(t *testing.T) {
 			t.Fatal(err)
 		}
 		nonce := make([]byte, chacha20poly1305.NonceSizeX)
-		sealed := s.aeads[0].Seal(append([]byte{version}, nonce...), nonce, plain, s.bound)
+		sealed := s.aeads[0].Seal(append([]byte{version}, nonce...), nonce, plain, s.additional)
 		if len(sealed) != size {
 			t.Fatalf("%d bytes, want %d", len(sealed), size)
 		}
@@ -78,8 +78,8 @@ func TestWhatIsTooLongIsNotDecrypted(t *testing.T) {
 	}
 }
 
-// TestEveryValueHasOneSpelling seals values of all lengths: those of two thirds have bits to spare in their last letter.
-func TestEveryValueHasOneSpelling(t *testing.T) {
+// TestEveryValueHasOneEncoding tests all lengths, because two thirds of them leave unused bits in the last character.
+func TestEveryValueHasOneEncoding(t *testing.T) {
 	s := newCodec(t, "a", "session")
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	for n := range 4 {
@@ -93,12 +93,12 @@ func TestEveryValueHasOneSpelling(t *testing.T) {
 	}
 }
 
-func TestACookieOpensUnderItsNameAndVersionAlone(t *testing.T) {
+func TestCookieIsBoundToNameAndVersion(t *testing.T) {
 	s, cart := newCodec(t, "a", "session"), newCodec(t, "a", "cart")
 	isMissing(t, cart, seal(t, s, newRecord(nil)))
 	next := newCodec(t, "a", "session")
-	next.bound[0] = version + 1
-	isMissing(t, s, seal(t, next, newRecord(nil))) // marked as this version, bound to the next
+	next.additional[0] = version + 1
+	isMissing(t, s, seal(t, next, newRecord(nil))) // has this version in its first byte, but is authenticated with the next
 }
 
 func TestMalformed(t *testing.T) {
@@ -130,12 +130,12 @@ func TestMalformed(t *testing.T) {
 		}
 	}
 	if _, got, err := decode(append(head, 0, 0, 3, 'k', 'v')); err != nil || got.Values["k"] != "v" {
-		t.Errorf("what is well formed: %+v, %v", got, err)
+		t.Errorf("decode of a well-formed session: %+v, %v", got, err)
 	}
 }
 
-// FuzzOpen gives Open what it never sealed, and decode what a holder of the key may have sealed wrongly.
-func FuzzOpen(f *testing.F) {
+// FuzzDecode passes arbitrary values to Decode, and arbitrary plain text to decode.
+func FuzzDecode(f *testing.F) {
 	s := newCodec(f, "a", "session")
 	for _, values := range []map[string]string{nil, {"theme": `"dark"`, "visits": "7"}} {
 		plain, err := encode(id, newRecord(values))
@@ -158,7 +158,7 @@ func FuzzOpen(f *testing.F) {
 			t.Fatal(err)
 		}
 		if _, same, err := decode(again); err != nil || !maps.Equal(same.Values, record.Values) || same.User != record.User {
-			t.Fatalf("%+v became %+v, %v", record, same, err)
+			t.Fatalf("%+v was decoded as %+v, %v", record, same, err)
 		}
 	})
 }

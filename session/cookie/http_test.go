@@ -34,7 +34,7 @@ func newFleet(t *testing.T, name string, keys ...string) *sealingtest.Fleet {
 	return sealingtest.NewFleet(t, serve, session.Options{CookieName: name}, codecs...)
 }
 
-// serve answers with the user and the number of visits, after doing what the path says.
+// serve does what the path says and responds with the user and the number of visits.
 func serve(w http.ResponseWriter, r *http.Request) {
 	ctx, s := r.Context(), session.From(r.Context())
 	var err error
@@ -60,10 +60,10 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %d", user, n)
 }
 
-func TestAnyServerTakesAnyRequest(t *testing.T) {
+func TestAnyServerHandlesAnyRequest(t *testing.T) {
 	f := newFleet(t, "session", "a", "a")
 	if set := f.Expect(0, "/", " 0"); set != nil {
-		t.Errorf("a visitor who changed nothing got %v", set)
+		t.Errorf("a read without a session sets the cookie %v, want none", set)
 	}
 	f.Expect(0, "/visit", " 1")
 	before := f.Expect(1, "/visit", " 2")
@@ -75,7 +75,7 @@ func TestAnyServerTakesAnyRequest(t *testing.T) {
 	if renewed := f.Expect(0, "/renew", "ada 3"); renewed == nil || renewed.Value == after.Value {
 		t.Errorf("renewed from %v to %v", after, renewed)
 	}
-	f.Expect(1, "/login?user=bob", "bob 0") // nothing of ada's
+	f.Expect(1, "/login?user=bob", "bob 0") // without ada's values
 	f.Expect(1, "/logout", " 0")
 	f.Expect(0, "/", " 0")
 	for _, forged := range []string{after.Value[:len(after.Value)-1], after.Value + "A", "x", strings.Repeat("A", 5000)} {
@@ -83,8 +83,8 @@ func TestAnyServerTakesAnyRequest(t *testing.T) {
 	}
 }
 
-func TestServersChangeKeysWithoutLogout(t *testing.T) {
-	// The servers of a rolling deployment, in the order in which package sealing has them.
+func TestKeyRotationKeepsSessions(t *testing.T) {
+	// The servers of the rolling deployments in the order that package sealing describes.
 	f := newFleet(t, "session", "o", "on", "no", "n")
 	f.Expect(0, "/login?user=ada", "ada 0")
 	f.Expect(1, "/visit", "ada 1")
@@ -92,20 +92,20 @@ func TestServersChangeKeysWithoutLogout(t *testing.T) {
 	f.Expect(1, "/visit", "ada 3")
 	f.Expect(2, "/visit", "ada 4")
 	f.Expect(3, "/visit", "ada 5")
-	f.Expect(0, "/", " 0") // who knows only the dropped key
+	f.Expect(0, "/", " 0") // this server has only the old key
 }
 
 func TestReadingExtends(t *testing.T) {
 	f := newFleet(t, "session", "a", "a")
 	f.Expect(0, "/login?user=ada", "ada 0")
 	for i := range 4 { // the idle timeout is 30 minutes
-		f.Pass(25 * time.Minute)
+		f.Advance(25 * time.Minute)
 		f.Expect(i%2, "/", "ada 0")
 	}
 	if set := f.Expect(0, "/", "ada 0"); set != nil {
-		t.Errorf("extended twice in the same minute: %v", set)
+		t.Errorf("extended twice within a minute: %v, want once", set)
 	}
-	f.Pass(31 * time.Minute)
+	f.Advance(31 * time.Minute)
 	f.Expect(1, "/", " 0")
 }
 
@@ -121,15 +121,15 @@ func TestTooLargeLeavesTheOldState(t *testing.T) {
 	f.Expect(0, "/visit", "ada 3")
 }
 
-// TestWhatIsNotPromised shows what package doc warns of, and Promises leaves out.
-func TestWhatIsNotPromised(t *testing.T) {
+// TestLimitations demonstrates the limits that the package comment lists.
+func TestLimitations(t *testing.T) {
 	f := newFleet(t, "session", "a", "a")
 	anonymous := f.Expect(0, "/visit", " 1")
 	before := f.Expect(0, "/login?user=ada", "ada 1")
 	f.ExpectWith(anonymous, 1, "/", " 1") // a copy of the cookie, after login
 	first := f.ExpectWith(before, 0, "/visit", "ada 2")
 	last := f.ExpectWith(before, 1, "/visit", "ada 2")
-	f.ExpectWith(last, 0, "/", "ada 2") // what the browser keeps of two visits at once
+	f.ExpectWith(last, 0, "/", "ada 2") // the browser keeps the cookie of the last response
 	f.Expect(0, "/logout", " 0")
 	f.ExpectWith(first, 1, "/", "ada 2") // a copy of the cookie, after logout
 }

@@ -9,7 +9,7 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// TestServers checks what is promised on servers that share nothing but their key, and that nothing else is kept.
+// TestServers runs the suite on servers that share only their key.
 func TestServers(t *testing.T) {
 	sessiontest.RunServers(t, func(o session.Options) (*session.Manager, error) {
 		keys, err := sealing.ParseKeys("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")

@@ -12,15 +12,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// NewClient returns a client fit for many parallel requests. The endpoint replaces the region's own when it isn't empty,
-// for DynamoDB Local.
+// NewClient returns a client for many concurrent requests. A non-empty endpoint replaces the endpoint of the region, for DynamoDB
+// Local.
 func NewClient(config aws.Config, endpoint string) *dynamodb.Client {
 	return dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
-		// The SDK keeps 10 idle connections to a host; beyond that each request would shake hands anew.
+		// By default the SDK keeps 10 idle connections per host; every further request would open a new connection.
 		o.HTTPClient = boundedClient{awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConnsPerHost = 512
 			t.MaxIdleConns = 512
-			t.MaxResponseHeaderBytes = maxHeader
+			t.MaxResponseHeaderBytes = maxHeaderBytes
 		})}
 		if endpoint != "" {
 			o.BaseEndpoint = aws.String(endpoint)
@@ -28,14 +28,14 @@ func NewClient(config aws.Config, endpoint string) *dynamodb.Client {
 	})
 }
 
-// maxAnswer bounds the body of a response, in bytes. An item of 400 KB may be 2.4 MB as JSON.
-const maxAnswer = 4 << 20
+// maxBodyBytes limits the body of a response. An item of 400 KB may be 2.4 MB as JSON.
+const maxBodyBytes = 4 << 20
 
-// maxHeader bounds the header of a response, in bytes. DynamoDB's has some 300.
-const maxHeader = 64 << 10
+// maxHeaderBytes limits the header of a response. The header of a DynamoDB response has about 300 bytes.
+const maxHeaderBytes = 64 << 10
 
-// A boundedClient gives no response that is larger than maxAnswer, which the SDK would read as far as it comes, or that
-// would not end with its request's context.
+// A boundedClient limits the body of responses, which the SDK would read to any length. It rejects 101 Switching Protocols,
+// because the body of such a response doesn't end with the request's context.
 type boundedClient struct{ aws.HTTPClient }
 
 func (c boundedClient) Do(request *http.Request) (*http.Response, error) {
@@ -44,15 +44,15 @@ func (c boundedClient) Do(request *http.Request) (*http.Response, error) {
 		return response, err
 	}
 	if response.StatusCode == http.StatusSwitchingProtocols {
-		response.Body.Close() // it is the connection, which heeds no context
-		return nil, errors.New("the answer of DynamoDB is no answer: 101 Switching Protocols")
+		response.Body.Close() // the body is the connection and ignores the context
+		return nil, errors.New("the response of DynamoDB has the status 101 Switching Protocols")
 	}
-	response.Body = http.MaxBytesReader(nil, response.Body, maxAnswer)
+	response.Body = http.MaxBytesReader(nil, response.Body, maxBodyBytes)
 	return response, nil
 }
 
-// CreateTable makes a table as the Store needs it, for DynamoDB Local; a table that exists is fine. In AWS,
-// infrastructure as code makes it, with the same keys and index.
+// CreateTable creates a table with the keys and the index that the Store needs, for DynamoDB Local. It returns nil if the table
+// exists. On AWS, use infrastructure as code to create it with the same keys and index.
 func CreateTable(ctx context.Context, client *dynamodb.Client, table string) error {
 	_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
 		TableName:   aws.String(table),

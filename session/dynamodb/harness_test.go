@@ -17,21 +17,21 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// table is deleted and made anew by each test; no other package uses its name.
+// table is the name of the table that each test deletes and creates. No other package uses it.
 const table = "sessions-of-package-dynamodb"
 
-// A network is between a store and its table. It counts the requests, and fails those that a test chooses.
+// A network connects a store to its table. It counts requests and makes chosen ones fail.
 type network struct {
 	dynamodb.API
 
 	mu       sync.Mutex
 	requests map[string]int
-	refuse   map[string][]error // by request: the errors of the next ones, which are not sent
-	lose     map[string]int     // by request: so many of the next ones are sent, and their answers lost
+	refuse   map[string][]error // by request: errors of the next requests, which are not sent
+	lose     map[string]int     // by request: number of next requests that are sent and whose replies are lost
 	before   func(request string)
 }
 
-var errLost = errors.New("the answer was lost")
+var errLost = errors.New("the reply was lost")
 
 // TestDynamoDB runs the tests that need a server, each with a new table on the same one.
 func TestDynamoDB(t *testing.T) {
@@ -62,14 +62,14 @@ func config() aws.Config {
 	return aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")}
 }
 
-// reset begins to count anew, and fails nothing any more.
+// reset resets the counters and makes no more requests fail.
 func (n *network) reset() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.requests, n.refuse, n.lose, n.before = map[string]int{}, map[string][]error{}, map[string]int{}, nil
 }
 
-// send sends a request unless it must fail.
+// send sends a request unless it should fail.
 func send[I, O any](ctx context.Context, n *network, name string, in *I, o []func(*sdk.Options),
 	f func(context.Context, *I, ...func(*sdk.Options)) (*O, error)) (*O, error) {
 	n.mu.Lock()
@@ -122,14 +122,14 @@ func (n *network) TransactWriteItems(ctx context.Context, in *sdk.TransactWriteI
 	return send(ctx, n, "transact", in, o, n.API.TransactWriteItems)
 }
 
-// count returns how many requests of a name there were since the last reset.
+// count returns the number of requests of a name since the last reset.
 func (n *network) count(name string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.requests[name]
 }
 
-// start is when the sessions of these tests start.
+// start is the time at which the sessions of these tests start.
 var start = time.Unix(2_000_000_000, 0)
 
 // record returns a session of a user that starts now.
@@ -152,10 +152,10 @@ func set(key, value string) session.Change {
 	return session.Change{Op: session.OpSet, Key: key, Value: value}
 }
 
-// renewal returns one for a login, a second after the start.
+// renewal returns the renewal of a login, a second after the start.
 func renewal(old, fresh session.ID, known *session.Record) session.Renewal {
 	now := start.Add(time.Second)
-	return session.Renewal{Old: old, New: fresh, Now: now, Again: true, Known: known, Record: session.Record{
+	return session.Renewal{Old: old, New: fresh, Now: now, AllowRenewed: true, Known: known, Record: session.Record{
 		User: "ada", UserAgent: "Browser/1.0", Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute),
 	}}
 }

@@ -13,30 +13,29 @@ import (
 	"stateless-servers/session"
 )
 
-// KeyAttribute is the table's partition key.
+// KeyAttribute is the name of the table's partition key.
 const KeyAttribute = attributeID
 
-// The attributes of an item. Times are seconds of the Unix epoch, as DynamoDB's TTL wants them, but for created and
-// position, which are milliseconds.
+// The attributes of an item. Times are seconds since the Unix epoch, as DynamoDB's TTL requires, except created and position,
+// which are milliseconds.
 //
-// A session that has ended has the attribute ended, and neither expires, owner nor position. So every condition of a
-// change fails on it, and the index drops it. What is kept of its last state stays under the same names, but for its two
-// expiries.
+// A tombstone has the attribute ended, but not expires, owner and position. Therefore the condition live is false for it, and
+// it is not in the index. The state that it keeps has the same attributes as a live session, except the two expiries.
 const (
 	attributeID       = "id"
 	attributeCreated  = "created"
-	attributeExpires  = "expires"  // absolutely
-	attributeTTL      = "ttl"      // by idling; DynamoDB deletes the item within days after it
-	attributeUser     = "user"     // who is logged in
-	attributeAgent    = "agent"    // the user agent
+	attributeExpires  = "expires"  // absolute expiry
+	attributeTTL      = "ttl"      // idle expiry; DynamoDB deletes the item within days after it
+	attributeUser     = "user"     // user who is logged in
+	attributeAgent    = "agent"    // user agent
 	attributeValues   = "values"   // a map; counters are numbers, everything else is JSON in strings
-	attributeOwner    = "owner"    // of sessions with a user: the index's partition
-	attributePosition = "position" // of sessions with a user: created, the index's order
+	attributeOwner    = "owner"    // partition key of the index, if the session has a user
+	attributePosition = "position" // sort key of the index (created), if the session has a user
 
-	attributeEnded       = "ended"        // until when it is remembered that the session has ended; ttl is the same
-	attributeKept        = "kept"         // for whom the last state is kept
-	attributeKeptExpires = "kept_expires" // the session's expires
-	attributeKeptIdle    = "kept_idle"    // the session's ttl
+	attributeEnded       = "ended"        // expiry of the tombstone, equal to ttl
+	attributeKept        = "kept"         // purpose for which the tombstone keeps the last state
+	attributeKeptExpires = "kept_expires" // expires of the kept session
+	attributeKeptIdle    = "kept_idle"    // ttl of the kept session
 
 	ownerIndex = "owner"
 )
@@ -72,25 +71,25 @@ func encode(id session.ID, r session.Record) item {
 	return it
 }
 
-// decodeOf is decode of the answer to a request about the item of that id. Another item is an error.
+// decodeOf decodes the item in the reply to a request with the given id. It returns an error if the item has another id.
 func decodeOf(id session.ID, it item, now time.Time) (session.Record, error) {
-	if len(it) > 0 && plain(it[attributeID]) != id.String() {
-		return session.Record{}, errors.New("the answer has another item than the one asked for")
+	if len(it) > 0 && attributeText(it[attributeID]) != id.String() {
+		return session.Record{}, errors.New("DynamoDB replied with another item than the requested one")
 	}
 	return decode(it, now)
 }
 
-// decode returns the live session of an item, else session.ErrNotFound or session.ErrEnded.
+// decode returns the live session in an item. If there is none, it returns session.ErrNotFound or session.ErrEnded.
 func decode(it item, now time.Time) (session.Record, error) {
-	record, err := decodeHead(it, now)
+	record, err := decodeMeta(it, now)
 	if err != nil {
 		return session.Record{}, err
 	}
 	return decodeValues(it, record)
 }
 
-// decodeHead is decode without the values, which the item needn't have.
-func decodeHead(it item, now time.Time) (session.Record, error) {
+// decodeMeta does the same as decode, but without the values, which the item may lack.
+func decodeMeta(it item, now time.Time) (session.Record, error) {
 	if len(it) == 0 {
 		return session.Record{}, session.ErrNotFound
 	}
@@ -110,10 +109,10 @@ func decodeHead(it item, now time.Time) (session.Record, error) {
 	return record, nil
 }
 
-// decodeKept returns what an item keeps of a session that has ended for whom it is kept, and until when. It is false if
-// the item keeps nothing for that.
+// decodeKept returns the state that a tombstone keeps for the given purpose, and the expiry of the tombstone. It reports false if
+// the tombstone keeps nothing for that purpose.
 func decodeKept(it item, kept string) (record session.Record, until time.Time, ok bool) {
-	if plain(it[attributeKept]) != kept {
+	if attributeText(it[attributeKept]) != kept {
 		return session.Record{}, time.Time{}, false
 	}
 	seconds, err := integer(it[attributeEnded])
@@ -129,7 +128,7 @@ func decodeKept(it item, kept string) (record session.Record, until time.Time, o
 	return record, time.Unix(seconds, 0), true
 }
 
-// decodeState reads everything but the values. The expiries are in the attributes of these names.
+// decodeState decodes everything except the values. The parameters expires and idle name the attributes of the two expiries.
 func decodeState(it item, expires, idle string) (session.Record, error) {
 	var times [3]int64
 	for i, name := range []string{attributeCreated, expires, idle} {
@@ -140,7 +139,7 @@ func decodeState(it item, expires, idle string) (session.Record, error) {
 	}
 	return session.Record{
 		Created: time.UnixMilli(times[0]), Expires: time.Unix(times[1], 0), IdleExpires: time.Unix(times[2], 0),
-		User: plain(it[attributeUser]), UserAgent: plain(it[attributeAgent]),
+		User: attributeText(it[attributeUser]), UserAgent: attributeText(it[attributeAgent]),
 	}, nil
 }
 
@@ -152,12 +151,12 @@ func decodeValues(it item, record session.Record) (session.Record, error) {
 	}
 	record.Values = make(map[string]string, len(values.Value))
 	for key, value := range values.Value {
-		record.Values[key] = plain(value)
+		record.Values[key] = attributeText(value)
 	}
 	return record, nil
 }
 
-// encodeValue makes numbers of what can be a counter, since only numbers can be added to.
+// encodeValue encodes integers in the range of a counter as numbers, because DynamoDB can add only to numbers.
 func encodeValue(value string) types.AttributeValue {
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err == nil && -session.MaxCounter <= n && n <= session.MaxCounter && strconv.FormatInt(n, 10) == value {
@@ -166,8 +165,8 @@ func encodeValue(value string) types.AttributeValue {
 	return text(value)
 }
 
-// plain is the text of a string or a number, and empty for anything else.
-func plain(value types.AttributeValue) string {
+// attributeText returns the text of a string or a number, and "" for any other type.
+func attributeText(value types.AttributeValue) string {
 	switch value := value.(type) {
 	case *types.AttributeValueMemberS:
 		return value.Value
@@ -185,15 +184,15 @@ func number(n int64) types.AttributeValue {
 }
 
 func integer(value types.AttributeValue) (int64, error) {
-	return strconv.ParseInt(plain(value), 10, 64)
+	return strconv.ParseInt(attributeText(value), 10, 64)
 }
 
-// seconds rounds up, so that a session never ends early.
+// seconds rounds up to a second, so that a session never ends early.
 func seconds(t time.Time) types.AttributeValue { return number(ceil(t)) }
 
 func ceil(t time.Time) int64 { return t.Add(time.Second - 1).Unix() }
 
-// owner is the index's partition of a user's sessions. Hashing bounds its length.
+// owner returns the partition of the index for a user's sessions. Hashing bounds its length.
 func owner(user string) string {
 	sum := sha256.Sum256([]byte(user))
 	return "user:" + base64.RawURLEncoding.EncodeToString(sum[:])

@@ -13,7 +13,7 @@ import (
 	"stateless-servers/session"
 )
 
-// Whatever somebody stored under a session's id, it's read or refused. Items are written as DynamoDB writes them.
+// Any item under a session's id is decoded or rejected. The inputs are items in DynamoDB's JSON.
 func FuzzDecode(f *testing.F) {
 	now := time.Unix(2_000_000_000, 0)
 	const live = `"created":{"N":"1999999990000"},"expires":{"N":"2000000090"},"ttl":{"N":"2000000010"}`
@@ -46,26 +46,26 @@ func FuzzDecode(f *testing.F) {
 		}
 		record, err := decodeOf(id, it, now)
 		if kept, until, ok := decodeKept(it, keptForMove); ok && (err == nil || kept.Values == nil) {
-			t.Errorf("%s is read with %v, and keeps %+v until %v", text, err, kept, until)
+			t.Errorf("%s is decoded with %v, but keeps %+v until %v", text, err, kept, until)
 		}
-		// A condition that failed comes with the item that it failed on.
-		failed := answer(&types.ConditionalCheckFailedException{Item: it}, id, now)
+		// The error of a failed condition contains the item.
+		failed := replyError(&types.ConditionalCheckFailedException{Item: it}, id, now)
 		if failed == nil || errors.Is(failed, session.ErrCounter) != (err == nil) {
-			t.Errorf("%s is read with %v, and explains a failed condition by %v", text, err, failed)
+			t.Errorf("%s is decoded with %v, but a failed condition on it gives %v", text, err, failed)
 		}
 		if err != nil {
 			if record.Values != nil || record.User != "" {
-				t.Errorf("%s is refused, and all the same there is %+v", text, record)
+				t.Errorf("%s is rejected, but returned %+v", text, record)
 			}
 			return
 		}
 		if _, ended := it[attributeEnded]; ended || !record.Live(now) || record.Values == nil {
-			t.Errorf("%s has ended or expired, or holds nothing: %+v", text, record)
+			t.Errorf("%s has ended or expired, or is empty, but returned %+v", text, record)
 		}
 	})
 }
 
-// attribute reads a value as DynamoDB writes it; nil when it's of another kind.
+// attribute decodes a value in DynamoDB's JSON. It returns nil for other types.
 func attribute(value map[string]any) types.AttributeValue {
 	for kind, value := range value {
 		switch value := value.(type) {
@@ -96,7 +96,7 @@ func attribute(value map[string]any) types.AttributeValue {
 	return nil
 }
 
-// Every session comes back as it was stored, times at most a second later.
+// Every session is loaded as it was stored, with times at most a second later.
 func TestAnySession(t *testing.T) {
 	anyKey := rapid.StringN(1, 32, 128)
 	anyValue := rapid.OneOf(
@@ -128,14 +128,14 @@ func TestAnySession(t *testing.T) {
 			}
 		}
 		if _, listed := it[attributeOwner]; listed != (want.User != "") {
-			t.Fatalf("of user %q, the index has the session: %t", want.User, listed)
+			t.Fatalf("user %q: the session is in the index: %t", want.User, listed)
 		}
 		for key, value := range want.Values {
-			// What is a number can be added to, and what can't be a counter must not be one.
+			// A value is a number if and only if it is a counter.
 			_, number := it[attributeValues].(*types.AttributeValueMemberM).Value[key].(*types.AttributeValueMemberN)
 			_, err := session.Apply(map[string]string{key: value}, []session.Change{{Op: session.OpAdd, Key: key}})
 			if number != (err == nil) && value != "" {
-				t.Fatalf("%q is stored as a number: %t, and as a counter it is %v", value, number, err)
+				t.Fatalf("%q is stored as a number: %t, but as a counter: %v", value, number, err)
 			}
 		}
 	})

@@ -11,14 +11,14 @@ import (
 	"stateless-servers/session"
 )
 
-// errExists means that a renewal found its new id taken: it was done before.
+// errExists means that the new id of a renewal exists, because the renewal was done before.
 var errExists = errors.New("the new id of a renewal exists")
 
-// errChanged means that the old session is not as it was read.
+// errChanged means that the old session has changed since it was read.
 var errChanged = errors.New("the session has changed")
 
-// Renew ends the old session and stores the new one in one transaction, on the condition that the old one has the values
-// that the new one gets. With Renewal.Known it needs no read, unless these are out of date.
+// Renew ends the old session and stores the new one in one transaction, under the condition that the old session has the values
+// that the new one gets. With Renewal.Known it needs no read, unless Known is stale.
 func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
 	var old item
 	if r.Known != nil && r.Known.Live(r.Now) {
@@ -38,8 +38,8 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 		if err != nil {
 			return session.Record{}, err
 		}
-		fresh := renewed(r, record, old)
-		switch err := s.replace(ctx, r, old, fresh); {
+		fresh := renewedItem(r, record, old)
+		switch err := s.renewLive(ctx, r, old, fresh); {
 		case err == nil:
 			return decode(fresh, r.Now)
 		case errors.Is(err, errExists):
@@ -47,23 +47,23 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 		case !errors.Is(err, errChanged):
 			return session.Record{}, err
 		}
-		old = nil // read it, as it is stored: what is known may be spelled in another way, too
+		old = nil // read it as it is stored: Known may be stale, or have other JSON text
 	}
 	return session.Record{}, errContended
 }
 
-// renewEnded renews a session that is not live. It may have been renewed by this very renewal; else, a login may start
-// from what is kept of it.
+// renewEnded renews a session that is not live. If an earlier attempt of this renewal was done, it returns the new session.
+// Otherwise a login may start from the state that the tombstone keeps.
 func (s *Store) renewEnded(ctx context.Context, r session.Renewal, old item, why error) (session.Record, error) {
 	record, err := s.load(ctx, r.New, r.Now, true)
 	if !errors.Is(err, session.ErrNotFound) {
 		return record, err
 	}
 	kept, _, ok := decodeKept(old, keptForLogin)
-	if !r.Again || !ok || !errors.Is(why, session.ErrEnded) {
+	if !r.AllowRenewed || !ok || !errors.Is(why, session.ErrEnded) {
 		return session.Record{}, why
 	}
-	fresh := renewed(r, kept, old)
+	fresh := renewedItem(r, kept, old)
 	var exists *types.ConditionalCheckFailedException
 	switch err := s.create(ctx, fresh); {
 	case errors.As(err, &exists):
@@ -74,8 +74,8 @@ func (s *Store) renewEnded(ctx context.Context, r session.Renewal, old item, why
 	return decode(fresh, r.Now)
 }
 
-// renewed returns the item of the new session for an old one. Values go over as they are stored.
-func renewed(r session.Renewal, record session.Record, old item) item {
+// renewedItem returns the item of the new session. It copies the stored values of the old item unchanged.
+func renewedItem(r session.Renewal, record session.Record, old item) item {
 	next := r.Renewed(record)
 	fresh := encode(r.New, next)
 	if next.Values != nil {
@@ -84,10 +84,10 @@ func renewed(r session.Renewal, record session.Record, old item) item {
 	return fresh
 }
 
-// replace is the transaction. Its error is errExists, errChanged, or a failure. It gets its ClientRequestToken from the
-// client, one per call. One that follows from the new id would have a repeated renewal succeed without looking whether
-// the new session has been changed or ended meanwhile.
-func (s *Store) replace(ctx context.Context, r session.Renewal, old, fresh item) error {
+// renewLive makes the transaction. It returns errExists, errChanged, or a failure. The SDK generates a new ClientRequestToken for
+// each call. A token derived from the new id would make a repeated renewal succeed without checking whether the new session has
+// been changed or ended meanwhile.
+func (s *Store) renewLive(ctx context.Context, r session.Renewal, old, fresh item) error {
 	end := tombstone(keptForLogin, r.Now)
 	end.names["#values"], end.values[":values"] = attributeValues, old[attributeValues]
 	input := &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{
@@ -98,16 +98,16 @@ func (s *Store) replace(ctx context.Context, r session.Renewal, old, fresh item)
 		}},
 		{Put: &types.Put{
 			TableName: &s.options.Table, Item: fresh,
-			ConditionExpression:      aws.String(absent),
+			ConditionExpression:      aws.String(itemAbsent),
 			ExpressionAttributeNames: map[string]string{"#id": attributeID},
 		}},
 	}}
-	_, err := repeat(ctx, func() (*dynamodb.TransactWriteItemsOutput, error) {
-		return s.api.TransactWriteItems(ctx, input, once)
+	_, err := retryNotApplied(ctx, func() (*dynamodb.TransactWriteItemsOutput, error) {
+		return s.api.TransactWriteItems(ctx, input, noRetry)
 	})
 	var canceled *types.TransactionCanceledException
 	if !errors.As(err, &canceled) {
-		return refused(err)
+		return tooLargeError(err)
 	}
 	failed := func(i int) bool {
 		return i < len(canceled.CancellationReasons) &&

@@ -15,7 +15,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// testRenewals looks at the requests of renewals, and at what becomes of those whose answer is lost.
+// testRenewals tests the requests of renewals, and renewals whose reply is lost.
 func testRenewals(t *testing.T, server *storeserver.Server) {
 	n, store, client := openNetwork(t, server)
 	values := map[string]string{"n": "7", "theme": `"dark"`}
@@ -69,10 +69,10 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		}
 		stored := stored(t, client, fresh)["values"].(*types.AttributeValueMemberM).Value["n"]
 		if _, ok := stored.(*types.AttributeValueMemberS); !ok {
-			t.Errorf("the value went over as %T, want it as it was stored", stored)
+			t.Errorf("the value was copied as %T, want its stored type", stored)
 		}
 	})
-	t.Run("the answer is lost", func(t *testing.T) {
+	t.Run("the reply is lost", func(t *testing.T) {
 		for _, withKnown := range []bool{true, false} {
 			old, known := begin(t)
 			r := renewal(old, id(), nil)
@@ -96,13 +96,13 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		check(t, err)
 		got, err := store.Renew(t.Context(), r)
 		expect(t, got, err, map[string]string{"n": "8", "theme": `"dark"`})
-		_, err = store.End(t.Context(), r.New, session.Ending{Now: r.Now})
+		_, err = store.End(t.Context(), r.New, session.EndOptions{Now: r.Now})
 		check(t, err)
 		if _, err := store.Renew(t.Context(), r); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("after the new session has ended: got %v", err)
 		}
 	})
-	t.Run("a second login whose answer is lost", func(t *testing.T) {
+	t.Run("a second login whose reply is lost", func(t *testing.T) {
 		old, known := begin(t)
 		_, err := store.Renew(t.Context(), renewal(old, id(), &known))
 		check(t, err)
@@ -132,7 +132,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		r := renewal(old, id(), &known)
 		n.before = func(request string) {
 			if request == "transact" {
-				_, err := store.End(t.Context(), old, session.Ending{Now: r.Now})
+				_, err := store.End(t.Context(), old, session.EndOptions{Now: r.Now})
 				check(t, err)
 			}
 		}
@@ -140,7 +140,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 			t.Errorf("got %v", err)
 		}
 		if len(stored(t, client, r.New)) > 0 {
-			t.Error("the new session is there all the same")
+			t.Error("the new session exists, want none")
 		}
 	})
 	t.Run("an item that becomes too large", func(t *testing.T) {
@@ -157,7 +157,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 			t.Errorf("got %v", err)
 		}
 		if _, err := store.Load(t.Context(), r.Old, r.Now); err != nil {
-			t.Errorf("the old session is gone: %v", err)
+			t.Errorf("the old session has ended, want it live: %v", err)
 		}
 	})
 }

@@ -13,37 +13,37 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// once has the SDK send a write once. It would repeat one whose answer it lost, and an addition would count twice. See
-// repeat for the writes that may be sent again.
-func once(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} }
+// noRetry makes the SDK send a write only once. By default it retries if the reply is lost, and an addition would count twice.
+// retryNotApplied retries the writes that can be sent again.
+func noRetry(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} }
 
 const (
-	// firstPause is about how long a transaction holds an item.
+	// firstPause is about the time for which a transaction locks an item.
 	firstPause = 10 * time.Millisecond
 	maxPause   = 200 * time.Millisecond
-	// maxAttempts bounds loops whose context has no deadline.
+	// maxAttempts limits loops whose context has no deadline.
 	maxAttempts = 100
 )
 
-// repeat calls f until its error is another than that nothing was done, and pauses in between. When ctx ends it returns
-// f's last error.
-func repeat[T any](ctx context.Context, f func() (T, error)) (output T, err error) {
+// retryNotApplied calls f again, after a pause, as long as its error says that nothing was applied. When ctx ends, it returns the
+// last error of f.
+func retryNotApplied[T any](ctx context.Context, f func() (T, error)) (output T, err error) {
 	for attempt := range maxAttempts {
-		if output, err = f(); !undone(err) || !pause(ctx, attempt) {
+		if output, err = f(); !notApplied(err) || !pause(ctx, attempt) {
 			break
 		}
 	}
 	return output, err
 }
 
-// pause waits before another attempt: longer each time, and for a random while, so that servers don't come at once. It
-// returns false when ctx has ended.
+// pause waits before the next attempt, exponentially longer and with jitter, so that servers don't retry at the same time. It
+// returns false if ctx ends.
 func pause(ctx context.Context, attempt int) bool {
-	most := maxPause
+	limit := maxPause
 	if attempt < 5 {
-		most = min(most, firstPause<<attempt)
+		limit = min(limit, firstPause<<attempt)
 	}
-	timer := time.NewTimer(most/2 + rand.N(most/2)) // #nosec G404 -- jitter
+	timer := time.NewTimer(limit/2 + rand.N(limit/2)) // #nosec G404 -- jitter
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -53,9 +53,9 @@ func pause(ctx context.Context, attempt int) bool {
 	}
 }
 
-// undone reports whether DynamoDB says by an error that it did nothing, because of other requests: a transaction had one
-// of the items, or the request was throttled.
-func undone(err error) bool {
+// notApplied reports whether err says that DynamoDB applied nothing because of other requests: a transaction held one of the items,
+// or the request was throttled.
+func notApplied(err error) bool {
 	var canceled *types.TransactionCanceledException
 	if errors.As(err, &canceled) {
 		for _, reason := range canceled.CancellationReasons {

@@ -24,7 +24,7 @@ import (
 	"stateless-servers/session/dynamodb"
 )
 
-// A still is a table that answers every request with the same live session, and changes nothing.
+// A still is a table that replies to every request with the same live session, and changes nothing.
 type still struct{}
 
 func (still) item() map[string]types.AttributeValue {
@@ -62,7 +62,7 @@ func (still) TransactWriteItems(context.Context, *sdk.TransactWriteItemsInput, .
 	return &sdk.TransactWriteItemsOutput{}, nil
 }
 
-// A write is a call of a store, with the request that it takes.
+// A write is a call of a store, with the name of its request.
 type write struct {
 	name, request string
 	do            func(context.Context, session.Store) error
@@ -81,11 +81,11 @@ func writes() []write {
 			return err
 		}},
 		{"end", "put", func(ctx context.Context, s session.Store) error {
-			_, err := s.End(ctx, id, session.Ending{Now: start})
+			_, err := s.End(ctx, id, session.EndOptions{Now: start})
 			return err
 		}},
 		{"end to move", "update", func(ctx context.Context, s session.Store) error {
-			_, err := s.End(ctx, id, session.Ending{Now: start, Moving: true})
+			_, err := s.End(ctx, id, session.EndOptions{Now: start, Moving: true})
 			return err
 		}},
 		{"renew", "transact", func(ctx context.Context, s session.Store) error {
@@ -95,7 +95,7 @@ func writes() []write {
 	}
 }
 
-// many returns that many additions of 1.
+// many returns the given number of additions of 1.
 func many(n int) (changes []session.Change) {
 	for i := range n {
 		changes = append(changes, add(fmt.Sprint("key ", i), 1))
@@ -103,7 +103,7 @@ func many(n int) (changes []session.Change) {
 	return changes
 }
 
-// canceled is the error of a transaction whose items have these reasons.
+// canceled returns the error of a transaction with these cancellation reasons.
 func canceled(codes ...string) error {
 	err := &types.TransactionCanceledException{}
 	for _, code := range codes {
@@ -112,8 +112,8 @@ func canceled(codes ...string) error {
 	return err
 }
 
-// A write is sent again if DynamoDB says that it did nothing, because of a transaction or of throttling.
-func TestUndoneWritesAreRepeated(t *testing.T) {
+// A write is retried if DynamoDB reports that it applied nothing because of a transaction or throttling.
+func TestWritesThatWereNotAppliedAreRetried(t *testing.T) {
 	undone := []error{
 		&types.TransactionConflictException{}, &types.TransactionInProgressException{},
 		&types.ProvisionedThroughputExceededException{}, &types.RequestLimitExceeded{},
@@ -146,7 +146,7 @@ func TestUndoneWritesAreRepeated(t *testing.T) {
 	}
 }
 
-// A write that may have been done, or that can't be, is sent once.
+// A write that may have been applied, or that can't succeed, is sent once.
 func TestOtherWritesAreSentOnce(t *testing.T) {
 	other := []error{
 		errLost, &types.InternalServerError{}, &smithy.GenericAPIError{Code: "AccessDeniedException"},
@@ -174,8 +174,8 @@ func TestOtherWritesAreSentOnce(t *testing.T) {
 	}
 }
 
-// Repetition ends with the context, and in the end without one too.
-func TestRepetitionEnds(t *testing.T) {
+// Retries end with the context, and after maxAttempts.
+func TestRetryIsBounded(t *testing.T) {
 	for _, write := range writes() {
 		for _, timeout := range []time.Duration{800 * time.Millisecond, time.Hour} {
 			synctest.Test(t, func(t *testing.T) {
@@ -198,8 +198,8 @@ func TestRepetitionEnds(t *testing.T) {
 	}
 }
 
-// A renewal or a change of many keys that meets another change at every attempt ends too.
-func TestContentionEnds(t *testing.T) {
+// A renewal or a change of many keys gives up if every attempt meets a concurrent change.
+func TestContentionIsBounded(t *testing.T) {
 	for _, write := range writes() {
 		failed := error(&types.ConditionalCheckFailedException{Item: still{}.item()})
 		switch write.name {
@@ -214,7 +214,7 @@ func TestContentionEnds(t *testing.T) {
 		n.refuse[write.request] = slices.Repeat([]error{failed}, 1000)
 		err := write.do(t.Context(), dynamodb.New(n, dynamodb.Options{Table: table}))
 		if err == nil || errors.Is(err, session.ErrCounter) {
-			t.Errorf("%s: got %v, want a failure", write.name, err)
+			t.Errorf("%s: got %v, want an error", write.name, err)
 		}
 		if got := n.count(write.request); got > 100 {
 			t.Errorf("%s: %d attempts", write.name, got)
@@ -222,8 +222,8 @@ func TestContentionEnds(t *testing.T) {
 	}
 }
 
-// The SDK repeats no write by itself when it has lost the answer.
-func TestSDKRepeatsNoWrite(t *testing.T) {
+// The SDK does not retry a write whose reply is lost.
+func TestSDKRetriesNoWrite(t *testing.T) {
 	var requests atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		requests.Add(1)
@@ -247,7 +247,7 @@ func TestSDKRepeatsNoWrite(t *testing.T) {
 		}
 		requests.Store(0)
 		if err := write.do(t.Context(), store); err == nil {
-			t.Errorf("%s: no error, and no answer either", write.name)
+			t.Errorf("%s: succeeded without a reply, want an error", write.name)
 		}
 		if got := requests.Load(); got != 1 {
 			t.Errorf("%s: sent %d times", write.name, got)
@@ -255,6 +255,6 @@ func TestSDKRepeatsNoWrite(t *testing.T) {
 	}
 	requests.Store(0)
 	if _, err := store.Load(t.Context(), session.ID{1}, start); err == nil || requests.Load() < 2 {
-		t.Errorf("%v; this test wouldn't notice that the SDK repeats a request", err)
+		t.Errorf("%v; this test would not detect a retry by the SDK", err)
 	}
 }

@@ -1,8 +1,10 @@
-// Package dynamodb keeps sessions in an Amazon DynamoDB table: an item per session, a conditional UpdateItem per update, a
-// transaction of two items per renewal. Ids are the partition key, so that load spreads evenly. There is never a Scan.
+// Package dynamodb keeps sessions in an Amazon DynamoDB table, one item per session. Start reading at Store, which New creates.
 //
-// A server needs the actions GetItem, BatchGetItem, PutItem and UpdateItem on the table, and Query on its index. A
-// transaction needs the actions of its items.
+// An update is a conditional UpdateItem, and a renewal is a transaction of two items. The partition key is the session's id, so
+// that the load is distributed evenly. The store never uses Scan.
+//
+// A server needs the IAM actions GetItem, BatchGetItem, PutItem and UpdateItem on the table, and Query on its index. They also
+// cover the transactions.
 package dynamodb
 
 import (
@@ -19,11 +21,11 @@ import (
 	"stateless-servers/session"
 )
 
-// maxBytes leaves room for an item's own attributes under the limit of 400 KB (409,600 bytes, names included; Amazon
-// DynamoDB Developer Guide, "Quotas"). What exceeds that in spite of it, DynamoDB refuses.
+// maxBytes leaves room for the other attributes of an item below the limit of 400 KB (409,600 bytes including names; Amazon
+// DynamoDB Developer Guide, "Quotas"). If an item is larger nevertheless, DynamoDB rejects it.
 const maxBytes = 400_000
 
-// An API is what the Store needs of a DynamoDB client.
+// An API has the operations of a DynamoDB client that the Store uses.
 type API interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
@@ -36,13 +38,13 @@ type API interface {
 
 // Options configure a Store.
 type Options struct {
-	// Table is the table's name.
+	// Table is the name of the table.
 	Table string
-	// EventualReads halves the price of reads. The store then no longer promises that a request reads what the one before
-	// it wrote. It is what a cache such as DAX needs: see package dax.
+	// EventualReads makes Load use eventually consistent reads, which cost half as much. The store then doesn't promise
+	// ReadYourWrites. A cache such as DAX needs it: see package dax.
 	EventualReads bool
-	// Replicated says that the table is a replica of a global table, which other regions write to as well: see
-	// Promises.OneRegion. Consistent reads, and conditions of updates, are about the replica alone.
+	// Replicated declares that the table is a replica of a global table, to which other regions write too: see Promises.OneRegion.
+	// Consistent reads and conditions of writes apply only to the replica.
 	Replicated bool
 }
 
@@ -54,21 +56,21 @@ type Store struct {
 
 var _ session.UserStore = (*Store)(nil)
 
-// New returns a Store on a table as CreateTable makes it.
+// New returns a Store on a table with the keys and the index that CreateTable creates.
 func New(api API, options Options) *Store {
 	return &Store{api: api, options: options}
 }
 
-// Promises declares that every promise is kept, but read-your-writes only by consistent reads, and of replicas only in
-// one region. The list of a user's sessions comes from an index, see UserSessions.
+// Promises declares every promise, with two exceptions: ReadYourWrites is false with EventualReads, and OneRegion is true with
+// Replicated. ListsByUser relies on an index: see UserSessions.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "dynamodb", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: !s.options.EventualReads,
-		AtomicRenewal: true, OneRegion: s.options.Replicated, ByUser: true, Changes: true, MaxBytes: maxBytes,
+		AtomicRenewal: true, OneRegion: s.options.Replicated, ListsByUser: true, Mutable: true, MaxBytes: maxBytes,
 	}
 }
 
-// Ping reads an item that never exists, from the table itself: DescribeTable would ask for one more permission.
+// Ping reads an item that doesn't exist. DescribeTable would need one more permission.
 func (s *Store) Ping(ctx context.Context) error {
 	_, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.options.Table, Key: item{attributeID: text("ping")}, ConsistentRead: aws.Bool(true),
@@ -84,17 +86,17 @@ func (s *Store) Create(ctx context.Context, id session.ID, record session.Record
 func (s *Store) create(ctx context.Context, it item) error {
 	input := &dynamodb.PutItemInput{
 		TableName: &s.options.Table, Item: it,
-		ConditionExpression:      aws.String(absent),
+		ConditionExpression:      aws.String(itemAbsent),
 		ExpressionAttributeNames: map[string]string{"#id": attributeID},
 	}
-	_, err := repeat(ctx, func() (*dynamodb.PutItemOutput, error) { return s.api.PutItem(ctx, input, once) })
-	return refused(err)
+	_, err := retryNotApplied(ctx, func() (*dynamodb.PutItemOutput, error) { return s.api.PutItem(ctx, input, noRetry) })
+	return tooLargeError(err)
 }
 
-// absent is the condition on an item that isn't there yet.
-const absent = "attribute_not_exists(#id)"
+// itemAbsent is the condition that the item doesn't exist.
+const itemAbsent = "attribute_not_exists(#id)"
 
-// Load reads a session, consistently unless told otherwise.
+// Load returns a live session. The read is consistent unless Options.EventualReads is set.
 func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
 	return s.load(ctx, id, now, !s.options.EventualReads)
 }
@@ -107,7 +109,7 @@ func (s *Store) load(ctx context.Context, id session.ID, now time.Time, consiste
 	return decodeOf(id, it, now)
 }
 
-// get returns the item of an id as it is stored, nil if there is none.
+// get returns the stored item of an id, or nil if there is none.
 func (s *Store) get(ctx context.Context, id session.ID, consistent bool) (item, error) {
 	output, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.options.Table, Key: key(id), ConsistentRead: &consistent,
@@ -120,33 +122,33 @@ func (s *Store) get(ctx context.Context, id session.ID, consistent bool) (item, 
 
 func key(id session.ID) item { return item{attributeID: text(id.String())} }
 
-// live is the condition on a session that may be changed. It fails for items without these attributes.
+// live is the condition that the session is live. It is false for items without these attributes, such as tombstones.
 const live = "#expires > :now AND #ttl > :now"
 
-// End puts the note that the session has ended in its place, and so strikes it off the index.
-func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
-	if ending.Moving {
-		return s.endToMove(ctx, id, ending.Now)
+// End replaces a session by its tombstone, which is not in the index.
+func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptions) (session.Record, error) {
+	if options.Moving {
+		return s.endToMove(ctx, id, options.Now)
 	}
-	until := seconds(ending.Now.Add(session.EndedFor))
+	until := seconds(options.Now.Add(session.EndedFor))
 	input := &dynamodb.PutItemInput{
 		TableName: &s.options.Table,
 		Item:      item{attributeID: text(id.String()), attributeEnded: until, attributeTTL: until},
 
 		ConditionExpression:                 aws.String(live),
 		ExpressionAttributeNames:            map[string]string{"#expires": attributeExpires, "#ttl": attributeTTL},
-		ExpressionAttributeValues:           item{":now": number(ending.Now.Unix())},
+		ExpressionAttributeValues:           item{":now": number(options.Now.Unix())},
 		ReturnValues:                        types.ReturnValueAllOld,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
-	output, err := repeat(ctx, func() (*dynamodb.PutItemOutput, error) { return s.api.PutItem(ctx, input, once) })
+	output, err := retryNotApplied(ctx, func() (*dynamodb.PutItemOutput, error) { return s.api.PutItem(ctx, input, noRetry) })
 	if err != nil {
-		return session.Record{}, answer(err, id, ending.Now)
+		return session.Record{}, replyError(err, id, options.Now)
 	}
-	return decodeOf(id, output.Attributes, ending.Now)
+	return decodeOf(id, output.Attributes, options.Now)
 }
 
-// endToMove is End with Moving.
+// endToMove implements End with EndOptions.Moving.
 func (s *Store) endToMove(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
 	change := tombstone(keptForMove, now)
 	input := &dynamodb.UpdateItemInput{
@@ -156,7 +158,7 @@ func (s *Store) endToMove(ctx context.Context, id session.ID, now time.Time) (se
 		ReturnValues:                        types.ReturnValueAllOld,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
-	output, err := repeat(ctx, func() (*dynamodb.UpdateItemOutput, error) { return s.api.UpdateItem(ctx, input, once) })
+	output, err := retryNotApplied(ctx, func() (*dynamodb.UpdateItemOutput, error) { return s.api.UpdateItem(ctx, input, noRetry) })
 	if err == nil {
 		return decodeOf(id, output.Attributes, now)
 	}
@@ -167,19 +169,19 @@ func (s *Store) endToMove(ctx context.Context, id session.ID, now time.Time) (se
 			return record, nil
 		}
 	}
-	return session.Record{}, answer(err, id, now)
+	return session.Record{}, replyError(err, id, now)
 }
 
-// A change is an update expression with its names and values.
-type change struct {
+// An updateExpression is an update expression with its attribute names and values.
+type updateExpression struct {
 	expression string
 	names      map[string]string
 	values     item
 }
 
-// tombstone returns the change that ends a session on the condition live, and keeps its last state.
-func tombstone(kept string, now time.Time) change {
-	return change{
+// tombstone returns the update, under the condition live, that ends a session and keeps its last state.
+func tombstone(kept string, now time.Time) updateExpression {
+	return updateExpression{
 		"SET #ended = :until, #kept = :kept, #keptExpires = #expires, #keptIdle = #ttl, #ttl = :until " +
 			"REMOVE #expires, #owner, #position",
 		map[string]string{
@@ -190,20 +192,21 @@ func tombstone(kept string, now time.Time) change {
 	}
 }
 
-// answer turns an error of a change into one of the package session, where it is an answer and no failure.
-func answer(err error, id session.ID, now time.Time) error {
+// replyError turns the error of an update into an error of package session if it is a reply and not a failure.
+func replyError(err error, id session.ID, now time.Time) error {
 	var failed *types.ConditionalCheckFailedException
 	if !errors.As(err, &failed) {
-		return refused(err)
+		return tooLargeError(err)
 	}
 	if _, err := decodeOf(id, failed.Item, now); err != nil {
 		return err
 	}
-	return session.ErrCounter // it is live: only an addition can have failed
+	return session.ErrCounter // the session is live, so the condition of an addition has failed
 }
 
-// refused recognizes that an item is too large. An expression that is too large has a similar message.
-func refused(err error) error {
+// tooLargeError returns session.ErrTooLarge if err says that the item is too large, else err. An expression that is too large has
+// a similar message.
+func tooLargeError(err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) && api.ErrorCode() == "ValidationException" && itemTooLarge(api.ErrorMessage()) {
 		return session.ErrTooLarge
@@ -211,7 +214,8 @@ func refused(err error) error {
 	return err
 }
 
-// itemTooLarge recognizes "Item size has exceeded the maximum allowed size" and "Item size to update has exceeded …".
+// itemTooLarge reports whether message is "Item size has exceeded the maximum allowed size" or "Item size to update has
+// exceeded …".
 func itemTooLarge(message string) bool {
 	return strings.Contains(message, "Item size") && strings.Contains(message, "exceeded the maximum allowed size")
 }

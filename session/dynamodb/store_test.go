@@ -21,7 +21,7 @@ func TestStore(t *testing.T) {
 	sessiontest.Run(t, store)
 }
 
-// Every message between a server and DynamoDB fails once in every way.
+// TestFaults makes every message between a server and DynamoDB fail in every way.
 func TestFaults(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.DynamoDB)
 	sessiontest.RunFaults(t, server.Addr, func(t *testing.T, address string) session.Store {
@@ -35,8 +35,8 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-// What is declared of replicas isn't overly careful: between regions the last writer wins, with the whole session.
-// A table stands for the replica of each region, and the test for what copies items between them.
+// Replicas don't keep more than OneRegion declares: between regions the last writer wins, with the whole session.
+// One table stands for the replica of each region, and the test copies items between them.
 func TestBetweenRegionsTheLastWriterWins(t *testing.T) {
 	here, there := openReplica(t, "here"), openReplica(t, "there")
 	if p := here.store.Promises(); !p.OneRegion {
@@ -62,16 +62,16 @@ func TestBetweenRegionsTheLastWriterWins(t *testing.T) {
 	id := session.ID{1}
 	check(t, here.store.Create(t.Context(), id, record))
 	here.copyTo(t, there, id)
-	for _, region := range []replica{here, there} { // at once, as far as replication goes
+	for _, region := range []replica{here, there} { // both before replication
 		_, err := region.store.Update(t.Context(), id, visit)
 		check(t, err)
 	}
 	there.copyTo(t, here, id) // the later one
 	if got := visits(here, id); got != "1" {
-		t.Errorf("of two additions in two regions, %s are left: replicas keep more than they declare", got)
+		t.Errorf("after two additions in two regions, the counter is %s, want one of them lost", got)
 	}
 
-	_, err := here.store.End(t.Context(), id, session.Ending{Now: now})
+	_, err := here.store.End(t.Context(), id, session.EndOptions{Now: now})
 	check(t, err)
 	_, err = there.store.Update(t.Context(), id, visit)
 	check(t, err)
@@ -80,8 +80,8 @@ func TestBetweenRegionsTheLastWriterWins(t *testing.T) {
 		t.Errorf("got %s visits", got)
 	}
 
-	// A change that other regions have seen is safe from them.
-	_, err = here.store.End(t.Context(), id, session.Ending{Now: now})
+	// A change that has been replicated is not lost.
+	_, err = here.store.End(t.Context(), id, session.EndOptions{Now: now})
 	check(t, err)
 	here.copyTo(t, there, id)
 	if _, err := there.store.Update(t.Context(), id, visit); !errors.Is(err, session.ErrEnded) {
@@ -103,7 +103,7 @@ func openReplica(t *testing.T, table string) replica {
 	return replica{dynamodb.New(client, dynamodb.Options{Table: table, Replicated: true}), client, table}
 }
 
-// copyTo does what replication does with an item.
+// copyTo copies an item as replication does.
 func (r replica) copyTo(t *testing.T, other replica, id session.ID) {
 	t.Helper()
 	key := map[string]types.AttributeValue{dynamodb.KeyAttribute: &types.AttributeValueMemberS{Value: id.String()}}

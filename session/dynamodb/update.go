@@ -14,35 +14,35 @@ import (
 	"stateless-servers/session"
 )
 
-// maxExpression is the most bytes that an expression gets, under DynamoDB's limit of 4,096 (Amazon DynamoDB Developer
-// Guide, "Quotas"). An expression of that length has fewer operators than the 300 that are allowed: each takes at least
-// 16 bytes here.
+// maxExpression is the maximum length of an expression in bytes, below DynamoDB's limit of 4,096 (Amazon DynamoDB Developer
+// Guide, "Quotas"). Such an expression also has fewer than the 300 operators that are allowed, because each operator takes at
+// least 16 bytes here.
 const maxExpression = 4000
 
-// errContended is the failure of a change that met another one at every attempt.
+// errContended means that every attempt to change the session met a concurrent change.
 var errContended = errors.New("the session changed at every attempt to change it")
 
-// Update applies the changes in one conditional UpdateItem. Changes that are too many for an expression take a read more:
-// see swap.
+// Update applies the changes with one conditional UpdateItem. If there are too many changes for an expression, it needs one more
+// read: see replaceValues.
 func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	for _, c := range u.Changes {
 		if c.Op == session.OpAdd && (c.N < -session.MaxCounter || c.N > session.MaxCounter) {
 			return session.Record{}, fmt.Errorf("add %d: %w", c.N, session.ErrCounter)
 		}
 	}
-	change, condition := express(u)
+	change, condition := buildUpdate(u)
 	if len(change.expression) > maxExpression || len(condition) > maxExpression {
-		return s.swap(ctx, id, u)
+		return s.replaceValues(ctx, id, u)
 	}
 	output, err := s.update(ctx, id, change, condition)
 	if err != nil {
-		return session.Record{}, answer(err, id, u.Now)
+		return session.Record{}, replyError(err, id, u.Now)
 	}
 	return decodeOf(id, output.Attributes, u.Now)
 }
 
-// update sends a change once, but for what repeat repeats.
-func (s *Store) update(ctx context.Context, id session.ID, change change, condition string) (*dynamodb.UpdateItemOutput, error) {
+// update sends an update. It retries only if DynamoDB has applied nothing.
+func (s *Store) update(ctx context.Context, id session.ID, change updateExpression, condition string) (*dynamodb.UpdateItemOutput, error) {
 	input := &dynamodb.UpdateItemInput{
 		TableName: &s.options.Table, Key: key(id),
 		UpdateExpression: &change.expression, ConditionExpression: &condition,
@@ -50,11 +50,11 @@ func (s *Store) update(ctx context.Context, id session.ID, change change, condit
 		ReturnValues:                        types.ReturnValueAllNew,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
-	return repeat(ctx, func() (*dynamodb.UpdateItemOutput, error) { return s.api.UpdateItem(ctx, input, once) })
+	return retryNotApplied(ctx, func() (*dynamodb.UpdateItemOutput, error) { return s.api.UpdateItem(ctx, input, noRetry) })
 }
 
-// express returns an update as DynamoDB's expressions.
-func express(u session.Update) (_ change, condition string) {
+// buildUpdate returns the update expression and the condition of an update.
+func buildUpdate(u session.Update) (_ updateExpression, condition string) {
 	set := []string{"#ttl = :idle"}
 	var remove []string
 	conditions := []string{live}
@@ -86,15 +86,15 @@ func express(u session.Update) (_ change, condition string) {
 	if len(remove) > 0 {
 		expression += " REMOVE " + strings.Join(remove, ", ")
 	}
-	return change{expression, names, values}, strings.Join(conditions, " AND ")
+	return updateExpression{expression, names, values}, strings.Join(conditions, " AND ")
 }
 
-// unchanged is a condition. It holds for a live session that has the values that were read.
+// unchanged is the condition that the session is live and has the values that were read.
 const unchanged = live + " AND #values = :values"
 
-// swap reads the session, applies the changes here, and stores all values on the condition that nobody has changed them
-// meanwhile, else it begins anew. Values that don't change stay as they are stored.
-func (s *Store) swap(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+// replaceValues reads the session, applies the changes in this process, and stores all values under the condition that nobody has
+// changed them meanwhile. Otherwise it starts again. Values that don't change keep their stored form.
+func (s *Store) replaceValues(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	for range maxAttempts {
 		it, err := s.get(ctx, id, true)
 		if err != nil {
@@ -108,12 +108,12 @@ func (s *Store) swap(ctx context.Context, id session.ID, u session.Update) (sess
 		if err != nil {
 			return session.Record{}, err
 		}
-		output, err := s.update(ctx, id, change{
+		output, err := s.update(ctx, id, updateExpression{
 			"SET #ttl = :idle, #values = :next",
 			map[string]string{"#expires": attributeExpires, "#ttl": attributeTTL, "#values": attributeValues},
 			item{
 				":now": number(u.Now.Unix()), ":idle": seconds(u.IdleExpires),
-				":values": it[attributeValues], ":next": changed(it[attributeValues], u.Changes, next),
+				":values": it[attributeValues], ":next": applyTo(it[attributeValues], u.Changes, next),
 			},
 		}, unchanged)
 		var failed *types.ConditionalCheckFailedException
@@ -121,15 +121,15 @@ func (s *Store) swap(ctx context.Context, id session.ID, u session.Update) (sess
 		case err == nil:
 			return decodeOf(id, output.Attributes, u.Now)
 		case !errors.As(err, &failed):
-			return session.Record{}, refused(err)
+			return session.Record{}, tooLargeError(err)
 		}
-		// Somebody else has changed it, or it has ended: the next read tells.
+		// Another request has changed or ended the session. The next read shows which.
 	}
 	return session.Record{}, errContended
 }
 
-// changed returns the attribute of values with the changed keys as they are in next.
-func changed(values types.AttributeValue, changes []session.Change, next map[string]string) types.AttributeValue {
+// applyTo returns the stored attribute values with the changed keys as they are in next.
+func applyTo(values types.AttributeValue, changes []session.Change, next map[string]string) types.AttributeValue {
 	stored := item{}
 	maps.Copy(stored, values.(*types.AttributeValueMemberM).Value)
 	for _, c := range changes {

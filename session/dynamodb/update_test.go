@@ -16,7 +16,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// testManyChanges updates more keys than an expression has room for.
+// testManyChanges updates more keys than fit into an expression.
 func testManyChanges(t *testing.T, server *storeserver.Server) {
 	n, store, client := openNetwork(t, server)
 	ids := byte(0)
@@ -55,7 +55,7 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 				swaps += n.count("get")
 			}
 			if swaps == 0 || swaps > len(counts)-2 {
-				t.Errorf("%s: %d of %d updates were more than one request, want those of many keys", name, swaps, len(counts))
+				t.Errorf("%s: %d of %d updates took more than one request, want only those of many keys", name, swaps, len(counts))
 			}
 		}
 	})
@@ -77,13 +77,13 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 		}
 		group.Wait()
 		if got := sum(t, id, "key 7"); got != strconv.Itoa(2*goroutines*updates) {
-			t.Errorf("%s additions count, want %d", got, 2*goroutines*updates)
+			t.Errorf("the counter is %s, want %d", got, 2*goroutines*updates)
 		}
 		if got := sum(t, id, "key 99"); got != strconv.Itoa(goroutines*updates) {
-			t.Errorf("%s additions count, want %d", got, goroutines*updates)
+			t.Errorf("the counter is %s, want %d", got, goroutines*updates)
 		}
 	})
-	t.Run("an answer that is lost", func(t *testing.T) {
+	t.Run("a reply that is lost", func(t *testing.T) {
 		id := begin(t, nil)
 		n.lose["update"] = 1
 		if _, err := store.Update(t.Context(), id, update(many(100)...)); !errors.Is(err, errLost) {
@@ -114,7 +114,7 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 		n.before = func(request string) {
 			if request == "update" && first {
 				first = false
-				_, err := store.End(t.Context(), id, session.Ending{Now: start})
+				_, err := store.End(t.Context(), id, session.EndOptions{Now: start})
 				check(t, err)
 			}
 		}
@@ -134,7 +134,7 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 		check(t, err)
 		value := stored(t, client, id)["values"].(*types.AttributeValueMemberM).Value["list"]
 		if _, ok := value.(*types.AttributeValueMemberL); !ok {
-			t.Errorf("a list has become %T", value)
+			t.Errorf("the type of a list is now %T", value)
 		}
 	})
 	t.Run("an item that becomes too large", func(t *testing.T) {

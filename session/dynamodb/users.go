@@ -14,11 +14,11 @@ import (
 	"stateless-servers/session"
 )
 
-// maxKeys is the most items that BatchGetItem reads, and so the most sessions of a page.
+// maxKeys is the maximum number of items that BatchGetItem reads, and so of sessions on a page.
 const maxKeys = 100
 
-// UserSessions asks the index for a page, then reads these sessions from the table, consistently. The index follows the
-// table within moments. Until then the list misses a session that has just started. It never has one that has ended.
+// UserSessions reads a page of ids from the index, then these sessions from the table with consistent reads. The index is
+// eventually consistent: a session that has just started may be missing, but an ended session is never on the list.
 func (s *Store) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
 	start, err := startAfter(user, query.Cursor)
 	if err != nil {
@@ -37,22 +37,22 @@ func (s *Store) UserSessions(ctx context.Context, user string, query session.Pag
 	}
 	var ids []session.ID
 	for _, entry := range output.Items {
-		if id, ok := session.ParseID(plain(entry[attributeID])); ok {
+		if id, ok := session.ParseID(attributeText(entry[attributeID])); ok {
 			ids = append(ids, id)
 		}
 	}
-	heads, err := s.heads(ctx, ids)
+	metas, err := s.loadMeta(ctx, ids)
 	if err != nil {
 		return session.Page{}, err
 	}
 	page := session.Page{Next: cursor(output.LastEvaluatedKey)}
 	for _, id := range ids {
-		record, err := decodeHead(heads[id.String()], query.Now)
+		record, err := decodeMeta(metas[id.String()], query.Now)
 		switch {
 		case err == nil && record.User == user:
 			page.Sessions = append(page.Sessions, session.UserSession{ID: id, Record: record})
 		case errors.Is(err, session.ErrEnded):
-			if plain(heads[id.String()][attributeKept]) == keptForLogin {
+			if attributeText(metas[id.String()][attributeKept]) == keptForLogin {
 				page.Renewed = append(page.Renewed, id)
 			}
 		case err != nil && !errors.Is(err, session.ErrNotFound):
@@ -62,8 +62,8 @@ func (s *Store) UserSessions(ctx context.Context, user string, query session.Pag
 	return page, nil
 }
 
-// heads reads the items of the ids, at most maxKeys, without their values. It returns those that exist, by id.
-func (s *Store) heads(ctx context.Context, ids []session.ID) (map[string]item, error) {
+// loadMeta reads the items of at most maxKeys ids without their values. It returns the items that exist, by id.
+func (s *Store) loadMeta(ctx context.Context, ids []session.ID) (map[string]item, error) {
 	found := make(map[string]item, len(ids))
 	if len(ids) == 0 {
 		return found, nil
@@ -88,7 +88,7 @@ func (s *Store) heads(ctx context.Context, ids []session.ID) (map[string]item, e
 			return nil, err
 		}
 		for _, it := range output.Responses[s.options.Table] {
-			found[plain(it[attributeID])] = it
+			found[attributeText(it[attributeID])] = it
 		}
 		if left = output.UnprocessedKeys; len(left) == 0 {
 			return found, nil
@@ -100,15 +100,15 @@ func (s *Store) heads(ctx context.Context, ids []session.ID) (map[string]item, e
 	return nil, fmt.Errorf("read sessions: DynamoDB has left some for later %d times", maxAttempts)
 }
 
-// cursor returns the cursor of the page after an entry of the index; empty when there is no entry.
+// cursor returns the cursor of the page after an entry of the index, or "" if there is no entry.
 func cursor(last item) string {
 	if len(last) == 0 {
 		return ""
 	}
-	return plain(last[attributePosition]) + " " + plain(last[attributeID])
+	return attributeText(last[attributePosition]) + " " + attributeText(last[attributeID])
 }
 
-// startAfter returns the index's key of a cursor, nil for the first page.
+// startAfter returns the index key of a cursor, or nil for the first page.
 func startAfter(user, cursor string) (item, error) {
 	if cursor == "" {
 		return nil, nil

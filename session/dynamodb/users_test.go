@@ -19,7 +19,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// An index answers every query as it did the first time, until it is let go: it lags behind the table.
+// An index lags behind the table: it replies to every query as it did the first time, until it is released.
 type index struct {
 	dynamodb.API
 	held *sdk.QueryOutput
@@ -34,7 +34,7 @@ func (i *index) Query(ctx context.Context, in *sdk.QueryInput, o ...option) (*sd
 	return out, err
 }
 
-// A batcher leaves all keys but a few of each BatchGetItem for later.
+// A batcher processes only a few keys of each BatchGetItem.
 type batcher struct {
 	dynamodb.API
 	few      int
@@ -93,12 +93,12 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 		lagging := dynamodb.New(late, dynamodb.Options{Table: table})
 		older, ended, renewed := begin(t, "ada", 3*time.Second), begin(t, "ada", 2*time.Second), begin(t, "ada", time.Second)
 		list(t, lagging, "ada", renewed, ended, older)
-		_, err := store.End(t.Context(), ended, session.Ending{Now: start})
+		_, err := store.End(t.Context(), ended, session.EndOptions{Now: start})
 		check(t, err)
 		fresh := session.ID{200}
 		_, err = store.Renew(t.Context(), renewal(renewed, fresh, nil))
 		check(t, err)
-		list(t, lagging, "ada", older) // it has none that has ended, and misses the newest
+		list(t, lagging, "ada", older) // it has no ended session, and misses the newest
 		late.held = nil
 		list(t, lagging, "ada", fresh, older)
 	})
@@ -119,7 +119,7 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 		if err != nil || len(page.Sessions) != 2 || page.Sessions[0].ID != newest || page.Sessions[1].ID != middle {
 			t.Fatalf("got %v, %v", page, err)
 		}
-		_, err = store.End(t.Context(), middle, session.Ending{Now: start})
+		_, err = store.End(t.Context(), middle, session.EndOptions{Now: start})
 		check(t, err)
 		page, err = store.UserSessions(t.Context(), "cyd", session.PageQuery{Now: start, Limit: 2, Cursor: page.Next})
 		if err != nil || len(page.Sessions) != 1 || page.Sessions[0].ID != oldest || page.Next != "" {
@@ -138,8 +138,8 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 	})
 }
 
-// Keys that are left for later again and again end with the context.
-func TestKeysThatAreNeverRead(t *testing.T) {
+// If keys stay unprocessed, the call ends with the context.
+func TestUnprocessedKeysEnd(t *testing.T) {
 	for _, timeout := range []time.Duration{800 * time.Millisecond, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			never := &batcher{API: still{}}
@@ -158,7 +158,7 @@ func TestKeysThatAreNeverRead(t *testing.T) {
 	}
 }
 
-// testManySessions: a user has 5,000 sessions, most of them expired. All that started before are ended while he logs in, renews and logs
+// testManySessions ends the sessions of a user who has 5,000, most of them expired, while the user logs in, renews and logs
 // out.
 func testManySessions(t *testing.T, server *storeserver.Server) {
 	sessiontest.Long(t)
@@ -190,7 +190,7 @@ func testManySessions(t *testing.T, server *storeserver.Server) {
 	check(t, err)
 
 	var mu sync.Mutex
-	var before []session.ID // every id of the sessions that started before
+	var before []session.ID // all ids of the sessions that started before
 	for i := 0; i < sessions; i += liveEvery {
 		before = append(before, idOf(1, i))
 	}
@@ -213,7 +213,7 @@ func testManySessions(t *testing.T, server *storeserver.Server) {
 			}
 		})
 		others.Go(func() { // logs out
-			_, err := store.End(t.Context(), idOf(1, (i*7+3)*liveEvery), session.Ending{Now: now})
+			_, err := store.End(t.Context(), idOf(1, (i*7+3)*liveEvery), session.EndOptions{Now: now})
 			if err != nil && !errors.Is(err, session.ErrEnded) {
 				t.Error(err)
 			}
@@ -236,10 +236,10 @@ func testManySessions(t *testing.T, server *storeserver.Server) {
 		}
 	})
 	if alive > 0 {
-		t.Errorf("%d of %d sessions that started before are alive", alive, len(before))
+		t.Errorf("%d of %d sessions that started before are live, want none", alive, len(before))
 	}
 	if len(before) <= sessions/liveEvery {
-		t.Error("nothing was renewed meanwhile")
+		t.Error("no session was renewed meanwhile")
 	}
 }
 

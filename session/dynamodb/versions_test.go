@@ -18,7 +18,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// What the version before Renew stores and asks, as test data. Servers of both versions run side by side during a
+// Items and requests of the version before Renew. Servers of both versions run side by side during a
 // deployment.
 
 func text(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }
@@ -113,11 +113,11 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 
 	for name, end := range map[string]func(old session.ID) (time.Time, error){
 		"ended": func(old session.ID) (time.Time, error) {
-			_, err := store.End(t.Context(), old, session.Ending{Now: start})
+			_, err := store.End(t.Context(), old, session.EndOptions{Now: start})
 			return start, err
 		},
 		"moved": func(old session.ID) (time.Time, error) {
-			_, err := store.End(t.Context(), old, session.Ending{Now: start, Moving: true})
+			_, err := store.End(t.Context(), old, session.EndOptions{Now: start, Moving: true})
 			return start, err
 		},
 		"renewed": func(old session.ID) (time.Time, error) {
@@ -141,15 +141,15 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 			}
 			for _, clock := range []time.Duration{-time.Hour, -session.MaxClockSkew, 0, session.MaxClockSkew, session.EndedFor, time.Hour} {
 				if err := updateBefore(t, client, old, at.Add(clock)); !failed(err) {
-					t.Errorf("update with a clock that is %v off: %v", clock, err)
+					t.Errorf("update with a clock %v ahead: %v", clock, err)
 				}
 				if err := endBefore(t, client, old, at.Add(clock)); !failed(err) {
-					t.Errorf("end with a clock that is %v off: %v", clock, err)
+					t.Errorf("end with a clock %v ahead: %v", clock, err)
 				}
 			}
 			for _, name := range []string{"owner", "position"} {
 				if _, listed := it[name]; listed {
-					t.Errorf("the index still has it: %s", name)
+					t.Errorf("the tombstone is in the index: %s", name)
 				}
 			}
 		})
@@ -161,8 +161,8 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 		_, err := store.Renew(t.Context(), r)
 		check(t, err)
 		want := itemBefore(r.New, r.Renewed(record("ada", values)))
-		if got := stored(t, client, r.New); fmt.Sprint(plain(got)) != fmt.Sprint(plain(want)) {
-			t.Errorf("got  %v\nwant %v", plain(got), plain(want))
+		if got := stored(t, client, r.New); fmt.Sprint(attributeText(got)) != fmt.Sprint(attributeText(want)) {
+			t.Errorf("got  %v\nwant %v", attributeText(got), attributeText(want))
 		}
 		check(t, updateBefore(t, client, r.New, r.Now))
 		check(t, endBefore(t, client, r.New, r.Now))
@@ -188,7 +188,7 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 	t.Run("what the version before has ended", func(t *testing.T) {
 		old := id()
 		put(t, endedBefore(old, start))
-		_, err := store.End(t.Context(), old, session.Ending{Now: start, Moving: true})
+		_, err := store.End(t.Context(), old, session.EndOptions{Now: start, Moving: true})
 		if !errors.Is(err, session.ErrEnded) {
 			t.Errorf("end: got %v", err)
 		}
@@ -196,18 +196,18 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 			t.Errorf("renew: got %v", err)
 		}
 		if err := store.Create(t.Context(), old, record("", nil)); err == nil {
-			t.Error("its id could be created again")
+			t.Error("Create succeeded with the id of an ended session, want an error")
 		}
 	})
 }
 
 // plain makes attributes comparable.
-func plain(it map[string]types.AttributeValue) map[string]any {
+func attributeText(it map[string]types.AttributeValue) map[string]any {
 	texts := map[string]any{}
 	for name, value := range it {
 		switch value := value.(type) {
 		case *types.AttributeValueMemberM:
-			texts[name] = plain(value.Value)
+			texts[name] = attributeText(value.Value)
 		case *types.AttributeValueMemberN:
 			texts[name] = "number " + value.Value
 		case *types.AttributeValueMemberS:

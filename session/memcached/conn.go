@@ -10,32 +10,32 @@ import (
 	"time"
 )
 
-// maxAnswer bounds one answer of a node, in bytes: sixteen times the largest item of a server's default configuration.
-const maxAnswer = 16 << 20
+// maxReply is the maximum size in bytes of a reply of a node: sixteen times the maximum item of a default server.
+const maxReply = 16 << 20
 
-// maxLine bounds a line of an answer, in bytes. That of an item has a key of 250 bytes and three numbers.
+// maxLine is the maximum length in bytes of a line of a reply. The line of an item has a key of 250 bytes and three numbers.
 const maxLine = 1024
 
-// A checkedConn is a connection to a node that isn't trusted to keep to the protocol. Its reads fail where the client would
-// allocate any length that it is told, read items without end, or take the rest of one answer for the next one.
+// A checkedConn checks that a node follows the protocol. Without it, the client would allocate any length that a reply announces,
+// read items without end, or take the rest of one reply for the next.
 type checkedConn struct {
 	net.Conn
-	deadline time.Time // that the client asked for last
-	reading  bool      // an answer has begun
+	deadline time.Time // the last deadline that the client has set
+	reading  bool      // a reply has begun
 
-	line  []byte // its beginning, while the rest is still to come
-	skip  int    // bytes of an item that are still to come
-	bytes int    // of the answer
-	ended bool   // the answer is complete
+	line  []byte // beginning of an incomplete line
+	skip  int    // remaining bytes of an item
+	bytes int    // size of the reply so far
+	ended bool   // the reply is complete
 
 	failed error
 }
 
-// newCheckedConn expects that the client writes first.
+// newCheckedConn returns a checkedConn on which the client writes first.
 func newCheckedConn(conn net.Conn) *checkedConn { return &checkedConn{Conn: conn, ended: true} }
 
-// SetDeadline sets the deadline of the next exchange. The client asks for a later one before each item, with which items
-// that come slowly would never end.
+// SetDeadline sets the deadline of the next exchange. The client sets a later deadline before each item; SetDeadline ignores it
+// during a reply, so that items that arrive slowly can't continue without end.
 func (c *checkedConn) SetDeadline(t time.Time) error {
 	c.deadline = t
 	if c.reading {
@@ -44,7 +44,7 @@ func (c *checkedConn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
-// Write sends a command, or a part of it. What comes next is its answer.
+// Write sends a command or a part of one. The next read returns its reply.
 func (c *checkedConn) Write(p []byte) (int, error) {
 	if c.reading {
 		c.reading = false
@@ -56,27 +56,27 @@ func (c *checkedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Read returns what comes before a violation together with the error: an answer that is complete is good.
+// Read returns the bytes before a protocol violation together with the error, so that the client gets a complete reply.
 func (c *checkedConn) Read(p []byte) (int, error) {
 	if c.failed != nil {
 		return 0, c.failed
 	}
 	c.reading = true
 	n, err := c.Conn.Read(p)
-	good, violation := c.follow(p[:n])
+	good, violation := c.scan(p[:n])
 	if violation != nil {
-		c.failed = fmt.Errorf("the answer of %s: %w", c.RemoteAddr(), violation)
+		c.failed = fmt.Errorf("the reply of %s: %w", c.RemoteAddr(), violation)
 		return good, c.failed
 	}
 	return n, err
 }
 
-// follow reads the next piece of an answer. It skips the contents of items. With an error comes how many bytes are
-// harmless: they don't complete the line at fault.
-func (c *checkedConn) follow(piece []byte) (int, error) {
+// scan scans the next piece of a reply. It skips the contents of items. With an error, it returns the number of bytes before the
+// violation that the client may see: they don't complete the line at fault.
+func (c *checkedConn) scan(piece []byte) (int, error) {
 	for at := 0; at < len(piece); {
 		if c.ended {
-			return at, errors.New("more than one answer to a command")
+			return at, errors.New("more than one reply to a command")
 		}
 		if c.skip > 0 {
 			n := min(c.skip, len(piece)-at)
@@ -93,7 +93,7 @@ func (c *checkedConn) follow(piece []byte) (int, error) {
 			return at, fmt.Errorf("a line of more than %d bytes", maxLine)
 		}
 		c.line = append(c.line, part...)
-		err := c.hold(len(part))
+		err := c.count(len(part))
 		if err == nil && end > 0 {
 			err = c.endLine()
 		}
@@ -105,7 +105,7 @@ func (c *checkedConn) follow(piece []byte) (int, error) {
 	return len(piece), nil
 }
 
-// endLine reads a line. An item follows on "VALUE key flags size". Every other line ends the answer.
+// endLine handles a complete line. After "VALUE key flags size" an item follows. Any other line ends the reply.
 func (c *checkedConn) endLine() error {
 	text, isItem := strings.CutPrefix(string(c.line), "VALUE ")
 	c.line = c.line[:0]
@@ -119,12 +119,12 @@ func (c *checkedConn) endLine() error {
 		return fmt.Errorf("an item of %.32q bytes", words[2])
 	}
 	c.skip = int(size) + len("\r\n")
-	return c.hold(c.skip)
+	return c.count(c.skip)
 }
 
-func (c *checkedConn) hold(n int) error {
-	if c.bytes += n; c.bytes > maxAnswer {
-		return fmt.Errorf("more than %d bytes", maxAnswer)
+func (c *checkedConn) count(n int) error {
+	if c.bytes += n; c.bytes > maxReply {
+		return fmt.Errorf("more than %d bytes", maxReply)
 	}
 	return nil
 }

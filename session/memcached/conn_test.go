@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A fakeConn is a connection to a node that says this.
+// A fakeConn is a connection to a node that sends the text of the Reader.
 type fakeConn struct {
 	net.Conn
 	io.Reader
@@ -21,9 +21,9 @@ func (c *fakeConn) Write(p []byte) (int, error)   { return len(p), nil }
 func (c *fakeConn) SetDeadline(t time.Time) error { c.deadline = t; return nil }
 func (c *fakeConn) RemoteAddr() net.Addr          { return &net.TCPAddr{} }
 
-// What keeps to the protocol passes as it is, and what doesn't ends before the line at fault, in whichever pieces it comes.
-func TestAnswersAreChecked(t *testing.T) {
-	tests := []struct{ name, answer, good string }{
+// Valid replies pass unchanged, and an invalid reply ends before the line at fault, however the stream is split.
+func TestRepliesAreChecked(t *testing.T) {
+	tests := []struct{ name, reply, good string }{
 		{"a miss", "END\r\n", "END\r\n"},
 		{"an item", "VALUE k 0 7 1\r\nEND\r\n\r\n\r\nEND\r\n", "VALUE k 0 7 1\r\nEND\r\n\r\n\r\nEND\r\n"},
 		{"two items", "VALUE a 0 0 1\r\n\r\nVALUE b 0 1\r\nb\r\nEND\r\n", "VALUE a 0 0 1\r\n\r\nVALUE b 0 1\r\nb\r\nEND\r\n"},
@@ -33,7 +33,7 @@ func TestAnswersAreChecked(t *testing.T) {
 		{"an item of 16 MB", "VALUE k 0 16777216 1\r\n", "VALUE k 0 16777216 1\r"},
 		{"an item of 4 GB, another way", "VALUE k\t9 0 4294967295 1\r\n", "VALUE k\t9 0 4294967295 1\r"},
 		{"a negative item", "VALUE k 0 -1 1\r\n", "VALUE k 0 -1 1\r"},
-		{"two answers", "END\r\nEND\r\n", "END\r\n"},
+		{"two replies", "END\r\nEND\r\n", "END\r\n"},
 		{"items of 16 MB together", strings.Repeat("VALUE k 0 8388600 1\r\n"+strings.Repeat("a", 8388600)+"\r\n", 2),
 			"VALUE k 0 8388600 1\r\n" + strings.Repeat("a", 8388600) + "\r\nVALUE k 0 8388600 1\r"},
 	}
@@ -41,16 +41,16 @@ func TestAnswersAreChecked(t *testing.T) {
 		for name, pieces := range map[string]func(io.Reader) io.Reader{
 			"whole": func(r io.Reader) io.Reader { return r }, "halves": iotest.HalfReader, "bytes": iotest.OneByteReader,
 		} {
-			if name == "bytes" && len(test.answer) > 1_000_000 {
+			if name == "bytes" && len(test.reply) > 1_000_000 {
 				continue
 			}
 			t.Run(test.name+" in "+name, func(t *testing.T) {
-				conn := newCheckedConn(&fakeConn{Reader: pieces(strings.NewReader(test.answer))})
+				conn := newCheckedConn(&fakeConn{Reader: pieces(strings.NewReader(test.reply))})
 				if _, err := io.WriteString(conn, "gets k\r\n"); err != nil {
 					t.Fatal(err)
 				}
 				got, err := io.ReadAll(conn)
-				if string(got) != test.good || (err != nil) != (test.answer != test.good) {
+				if string(got) != test.good || (err != nil) != (test.reply != test.good) {
 					t.Errorf("%.60q… (%d bytes), %v, want %.60q…", got, len(got), err, test.good)
 				}
 			})
@@ -58,7 +58,7 @@ func TestAnswersAreChecked(t *testing.T) {
 	}
 }
 
-// An exchange has one deadline: an answer doesn't put it off.
+// An exchange has one deadline, which is not extended during the reply.
 func TestDeadlineOfAnExchange(t *testing.T) {
 	fake := &fakeConn{Reader: strings.NewReader("VALUE k 0 0 1\r\n\r\nEND\r\n")}
 	conn := newCheckedConn(fake)
@@ -68,10 +68,10 @@ func TestDeadlineOfAnExchange(t *testing.T) {
 	conn.Read(make([]byte, 4))
 	conn.SetDeadline(second)
 	if fake.deadline != first {
-		t.Error("the deadline was put off while an answer was read")
+		t.Error("the deadline was extended during the reply")
 	}
 	io.WriteString(conn, "gets k\r\n")
 	if fake.deadline != second {
-		t.Error("the next exchange has the deadline of the one before")
+		t.Error("the next exchange has the deadline of the previous one")
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// A fixture is two nodes, of which one is reached through a forwarder that can fail. In truth both are one server, where
-// direct finds every session.
+// A fixture is two nodes, one of them behind a Forwarder. Both nodes are the same server, so that direct
+// finds every session.
 type fixture struct {
 	forwarder     *storeserver.Forwarder
 	nodes         nodes
@@ -38,7 +38,7 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// id returns a new id on the forwarded node, or on the other.
+// id returns a new id on the node behind the Forwarder, or on the other.
 func (f *fixture) id(forwarded bool) (id session.ID) {
 	for {
 		rand.Read(id[:])
@@ -69,15 +69,15 @@ func renewal(old, fresh session.ID, record session.Record) session.Renewal {
 	return session.Renewal{Old: old, New: fresh, Now: record.Created, Record: record}
 }
 
-func TestARenewalThatFailsHalfWay(t *testing.T) {
+func TestRenewalThatFails(t *testing.T) {
 	const live = "live"
 	for _, test := range []struct {
 		name         string
-		fails        string // old: the answer to the end of the old session is lost; new: that to the new session's start
+		fails        string // old: the reply to the write of the old session is lost; new: the reply to the write of the new session
 		again        bool
 		between      func(t *testing.T, f *fixture, old session.ID, r session.Renewal)
-		want         string // of the repeat: the counter, or an error
-		old, renewed string // afterwards
+		want         string // result of the second Renew: the counter, or an error
+		old, renewed string // states of the sessions afterwards
 	}{
 		{"the old session's end", "old", false, nil, "7", "ended", live},
 		{"the old session's end, then the new one is used", "old", false, func(t *testing.T, f *fixture, _ session.ID, r session.Renewal) {
@@ -85,7 +85,7 @@ func TestARenewalThatFailsHalfWay(t *testing.T) {
 		}, "8", "ended", live},
 		{"the old session's end, then a second login", "old", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
 			other := renewal(old, f.id(false), r.Record)
-			other.Again = true
+			other.AllowRenewed = true
 			_, err := f.direct.Renew(t.Context(), other)
 			must(t, err)
 		}, "7", "ended", live},
@@ -94,11 +94,11 @@ func TestARenewalThatFailsHalfWay(t *testing.T) {
 			f.add(t, old, r.Record)
 		}, "8", "ended", live},
 		{"the new session's start, then the old one ends", "new", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.End(t.Context(), old, session.Ending{Now: r.Now})
+			_, err := f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now})
 			must(t, err)
 		}, "ended", "ended", "missing"},
 		{"the new session's start, then the old one moves", "new", true, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.End(t.Context(), old, session.Ending{Now: r.Now, Moving: true})
+			_, err := f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now, Moving: true})
 			must(t, err)
 		}, "ended", "ended", "missing"},
 		{"the new session's start, then another renewal wins", "new", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
@@ -115,10 +115,10 @@ func TestARenewalThatFailsHalfWay(t *testing.T) {
 			old, fresh := f.id(test.fails == "old"), f.id(test.fails == "new")
 			record := f.create(t, old)
 			r := renewal(old, fresh, record)
-			r.Again = test.again
+			r.AllowRenewed = test.again
 			f.forwarder.MuteAfter("STORED")
 			if got, err := f.store.Renew(t.Context(), r); err == nil {
-				t.Fatalf("acknowledged without an answer: %v", got)
+				t.Fatalf("acknowledged without a reply: %v", got)
 			}
 			f.forwarder.Mute(false)
 			if test.fails == "new" {
@@ -131,7 +131,7 @@ func TestARenewalThatFailsHalfWay(t *testing.T) {
 			}
 			got, err := f.store.Renew(t.Context(), r)
 			if said := state(got, err); said != test.want && (said != live || got.Values["n"] != test.want || got.User != "ada") {
-				t.Errorf("the repeat: %v, %v, want %s", got, err, test.want)
+				t.Errorf("the second Renew: %v, %v, want %s", got, err, test.want)
 			}
 			if got := state(f.direct.Load(t.Context(), old, r.Now)); got != test.old {
 				t.Errorf("the old session is %s, want %s", got, test.old)
@@ -143,22 +143,22 @@ func TestARenewalThatFailsHalfWay(t *testing.T) {
 	}
 }
 
-func TestARenewalToANodeThatIsDown(t *testing.T) {
+func TestRenewalToANodeThatIsDown(t *testing.T) {
 	f := newFixture(t)
 	old := f.id(false)
 	record := f.create(t, old)
 	r := renewal(old, f.id(true), record)
 	f.forwarder.Refuse()
 	if _, err := f.store.Renew(t.Context(), r); err == nil {
-		t.Error("a renewal to a node that is down succeeded")
+		t.Error("a renewal to a node that is down succeeded, want an error")
 	}
 	if got := state(f.store.Load(t.Context(), old, r.Now)); got != "live" {
 		t.Errorf("the old session is %s", got)
 	}
 }
 
-// A write of an earlier attempt that arrives when the visitor uses the new session changes nothing.
-func TestALateAttempt(t *testing.T) {
+// A delayed write of an earlier attempt, which arrives when the visitor already uses the new session, changes nothing.
+func TestDelayedAttemptChangesNothing(t *testing.T) {
 	f := newFixture(t)
 	old := f.id(false)
 	record := f.create(t, old)
@@ -170,14 +170,14 @@ func TestALateAttempt(t *testing.T) {
 	f.add(t, r.New, record)
 	wrote := false
 	if _, done, err := f.direct.move(r, nil, oldItem, oldFound, &wrote); done || wrote || err != nil {
-		t.Errorf("the late attempt: done %v, wrote %v, %v", done, wrote, err)
+		t.Errorf("the delayed attempt: done %v, wrote %v, %v", done, wrote, err)
 	}
 	if got, err := f.direct.Load(t.Context(), r.New, r.Now); err != nil || got.Values["n"] != "8" {
 		t.Errorf("the new session: %v, %v", got, err)
 	}
 }
 
-// A session may be so large that its new user makes it larger than an update may.
+// A renewal may exceed the limit of updates by the length of the new user.
 func TestTheLargestSessionIsRenewed(t *testing.T) {
 	sessiontest.Long(t)
 	f := newFixture(t)
@@ -203,20 +203,20 @@ func TestTheLargestSessionIsRenewed(t *testing.T) {
 	_, err = f.direct.Renew(t.Context(), r)
 	must(t, err)
 	again := renewal(id, f.id(false), record)
-	again.Again = true
+	again.AllowRenewed = true
 	got, err := f.direct.Renew(t.Context(), again)
 	if err != nil || len(got.Values) < 1301 {
-		t.Errorf("from what is kept: %d values, %v", len(got.Values), err)
+		t.Errorf("renewal from the tombstone: %d values, %v", len(got.Values), err)
 	}
 }
 
-// Servers of before renewals take for ended what the newer ones leave of a session, and the other way round.
+// Servers of the version before Renew treat newer tombstones as ended sessions, and the reverse.
 func TestEarlierServers(t *testing.T) {
 	f := newFixture(t)
 	moved, renewed := f.id(false), f.id(false)
 	record := f.create(t, moved)
 	f.create(t, renewed)
-	_, err := f.direct.End(t.Context(), moved, session.Ending{Now: record.Created, Moving: true})
+	_, err := f.direct.End(t.Context(), moved, session.EndOptions{Now: record.Created, Moving: true})
 	must(t, err)
 	_, err = f.direct.Renew(t.Context(), renewal(renewed, f.id(false), record))
 	must(t, err)
@@ -228,7 +228,7 @@ func TestEarlierServers(t *testing.T) {
 			session.EndedFor: session.ErrNotFound, time.Hour / 2: session.ErrNotFound,
 		} {
 			if err := decodeEarlier(item.Value, record.Created.Add(after)); !errors.Is(err, want) {
-				t.Errorf("%v after the end, an earlier server says %v, want %v", after, err, want)
+				t.Errorf("%v after the end, an earlier server returns %v, want %v", after, err, want)
 			}
 		}
 	}
@@ -245,17 +245,17 @@ func TestEarlierServers(t *testing.T) {
 	f.add(t, live, record)
 	r := renewal(live, f.id(false), record)
 	if got, err := f.direct.Renew(t.Context(), r); err != nil || got.Values["n"] != "8" || got.User != "ada" {
-		t.Errorf("an earlier server's session is renewed to %v, %v", got, err)
+		t.Errorf("renewal of an earlier server's session: %v, %v", got, err)
 	}
 	item, err := f.direct.client.Get(f.direct.key(r.New))
 	must(t, err)
 	if err := decodeEarlier(item.Value, record.Created); err != nil {
-		t.Errorf("an earlier server takes the new session for %v", err)
+		t.Errorf("an earlier server reads the new session as %v", err)
 	}
 	r = renewal(ended, f.id(false), record)
-	r.Again = true
+	r.AllowRenewed = true
 	_, renewErr := f.direct.Renew(t.Context(), r)
-	_, endErr := f.direct.End(t.Context(), ended, session.Ending{Now: record.Created, Moving: true})
+	_, endErr := f.direct.End(t.Context(), ended, session.EndOptions{Now: record.Created, Moving: true})
 	for call, err := range map[string]error{"renew": renewErr, "end": endErr} {
 		if !errors.Is(err, session.ErrEnded) {
 			t.Errorf("%s of a session that an earlier server ended: %v", call, err)
@@ -263,7 +263,7 @@ func TestEarlierServers(t *testing.T) {
 	}
 }
 
-// state says how a session is.
+// state describes the state of a session.
 func state(_ session.Record, err error) string {
 	switch {
 	case err == nil:

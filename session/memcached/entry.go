@@ -10,43 +10,44 @@ import (
 	"stateless-servers/session"
 )
 
-// An entry is an item's JSON object by its fields. Those that this version doesn't know are written back as they were, so
-// that older and newer servers can share sessions.
+// An entry is the JSON object of an item, by field. Fields that this version doesn't know are written back unchanged, so that
+// older and newer web servers can share sessions.
 type entry map[string]json.RawMessage
 
-// The fields of an entry. Of a session that has ended there is fieldEnded, and the others below it if the session is kept.
-// The session's own fields are then inside fieldSession, where no version takes them for those of a live one.
+// The fields of an entry. A tombstone has fieldEnded, and also the three fields below it if it keeps the session. The fields
+// of the kept session are inside fieldSession, so that no version of this package takes them for a live session.
 const (
 	fieldCreated = "created"
 	fieldExpires = "expires"
 	fieldIdle    = "idle"
-	fieldUser    = "user"    // in base64: it need not be UTF-8
+	fieldUser    = "user"    // in base64, because it may not be UTF-8
 	fieldAgent   = "agent"   // in base64
-	fieldValues  = "values"  // JSON texts, in strings: their spelling is kept
-	fieldEnded   = "ended"   // until when the end is remembered
-	fieldKept    = "kept"    // for whom the session is kept
-	fieldRenewal = "renewal" // mark of the new session's id
+	fieldValues  = "values"  // JSON texts, as strings, so that their text stays unchanged
+	fieldEnded   = "ended"   // expiry of the tombstone
+	fieldKept    = "kept"    // purpose for which the tombstone keeps the session
+	fieldRenewal = "renewal" // renewalMark of the new session's id
 	fieldSession = "session"
 )
 
 // The values of fieldKept.
 const (
-	keptForNobody = ""
-	keptForLogin  = "renewed" // the session was renewed
-	keptForMove   = "moving"  // the session moves to another store
+	keptNothing  = ""
+	keptForLogin = "renewed" // the session was renewed
+	keptForMove  = "moving"  // the session moves to another store
 )
 
-// A found session is live, or has ended. One that has ended has an entry and a record only if it is kept.
-type found struct {
+// A storedSession is a session as an item stores it: live, or ended. An ended session has an entry and a record only if its tombstone
+// keeps them.
+type storedSession struct {
 	entry   entry
 	record  session.Record
-	until   time.Time // when not zero: the session has ended, and that is remembered until then
+	until   time.Time // expiry of the tombstone; zero for a live session
 	kept    string
 	renewal []byte
 }
 
-// encode returns the item of e with the record's fields, or ErrTooLarge where that takes more than most bytes.
-func encode(e entry, r session.Record, most int) ([]byte, error) {
+// encode returns the item of e with the record's fields. It returns ErrTooLarge if the item exceeds limit bytes.
+func encode(e entry, r session.Record, limit int) ([]byte, error) {
 	e = maps.Clone(e)
 	for field, value := range map[string]any{
 		fieldCreated: r.Created, fieldExpires: r.Expires, fieldIdle: r.IdleExpires,
@@ -59,49 +60,49 @@ func encode(e entry, r session.Record, most int) ([]byte, error) {
 		e[field] = text
 	}
 	item, err := marshal(e)
-	if err == nil && len(item) > most {
+	if err == nil && len(item) > limit {
 		err = session.ErrTooLarge
 	}
 	return item, err
 }
 
-// encodeEnded returns the item of a session that has ended.
-func encodeEnded(f found) ([]byte, error) {
+// encodeEnded returns the tombstone of a session.
+func encodeEnded(f storedSession) ([]byte, error) {
 	ended := map[string]any{fieldEnded: f.until}
-	if f.kept != keptForNobody {
+	if f.kept != keptNothing {
 		ended[fieldKept], ended[fieldRenewal], ended[fieldSession] = f.kept, f.renewal, f.entry
 	}
 	return marshal(ended)
 }
 
-// decode returns the session in an item. With ErrEnded it returns what is kept.
-func decode(item []byte, now time.Time) (f found, err error) {
+// decode returns the session in an item. With ErrEnded it returns the state that the tombstone keeps.
+func decode(item []byte, now time.Time) (f storedSession, err error) {
 	var e entry
 	if err := json.Unmarshal(item, &e); err != nil {
-		return found{}, fmt.Errorf("decode a session: %w", err)
+		return storedSession{}, fmt.Errorf("decode a session: %w", err)
 	}
 	fields := map[string]any{fieldEnded: &f.until, fieldKept: &f.kept, fieldRenewal: &f.renewal, fieldSession: &f.entry}
 	if err := e.read(fields); err != nil {
-		return found{}, err
+		return storedSession{}, err
 	}
 	ended := !f.until.IsZero()
 	if !ended {
-		f = found{entry: e}
+		f = storedSession{entry: e}
 	}
 	if f.record, err = f.entry.record(); err != nil {
-		return found{}, err
+		return storedSession{}, err
 	}
 	switch {
 	case ended && now.Before(f.until):
 		return f, session.ErrEnded
 	case ended || !f.record.Live(now):
-		return found{}, session.ErrNotFound
+		return storedSession{}, session.ErrNotFound
 	default:
 		return f, nil
 	}
 }
 
-// record returns the session that the entry's fields describe.
+// record returns the session in the entry's fields.
 func (e entry) record() (r session.Record, err error) {
 	var user, agent []byte
 	err = e.read(map[string]any{
@@ -112,7 +113,7 @@ func (e entry) record() (r session.Record, err error) {
 	return r, err
 }
 
-// read decodes those of the fields that the entry has.
+// read decodes the given fields, as far as the entry has them.
 func (e entry) read(fields map[string]any) error {
 	for field, to := range fields {
 		if text, ok := e[field]; ok {
@@ -124,7 +125,7 @@ func (e entry) read(fields map[string]any) error {
 	return nil
 }
 
-// marshal is json.Marshal that leaves <, > and & as they are: each would take six bytes.
+// marshal does the same as json.Marshal, but doesn't escape <, > and &, which would take six bytes each.
 func marshal(value any) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

@@ -9,7 +9,7 @@ import (
 	"stateless-servers/session/memcached"
 )
 
-// A server with sessions on two nodes of Amazon ElastiCache.
+// This server keeps sessions on two nodes of Amazon ElastiCache.
 func Example() {
 	store, err := memcached.New(memcached.Options{
 		Addresses: []string{

@@ -22,7 +22,7 @@ func TestLifetime(t *testing.T) {
 	}{
 		{now, time.Minute, 120},
 		{now, time.Minute + 1, 121},
-		{now, -time.Hour, 1}, // 0 would be for ever
+		{now, -time.Hour, 1}, // 0 would mean no expiry
 		{now, month - time.Minute - time.Second, 2_591_999},
 		{now, month - time.Minute, 1_800_000_000 + 2_592_000 + 1},
 		{now, month, 1_800_000_000 + 2_592_060 + 1},
@@ -36,8 +36,8 @@ func TestLifetime(t *testing.T) {
 	}
 }
 
-// The server must take what is sent for what is meant.
-func TestTheServersLifetime(t *testing.T) {
+// The server must interpret the expiration as intended.
+func TestItemLifetimeOnTheServer(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Memcached)
 	store, err := New(Options{Addresses: []string{server.Addr}})
 	if err != nil {
@@ -63,14 +63,14 @@ func TestTheServersLifetime(t *testing.T) {
 			t.Fatal(err)
 		}
 		check(id, span/2)
-		if _, err := store.End(t.Context(), id, session.Ending{Now: now}); err != nil {
+		if _, err := store.End(t.Context(), id, session.EndOptions{Now: now}); err != nil {
 			t.Fatal(err)
 		}
 		check(id, session.EndedFor)
 	}
 }
 
-// left is how long the server will keep an item.
+// left returns the time for which the server will keep an item.
 func left(t *testing.T, addr, key string) time.Duration {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -85,7 +85,7 @@ func left(t *testing.T, addr, key string) time.Duration {
 	}
 	var seconds int
 	if _, err := fmt.Sscanf(strings.TrimSpace(line), "HD t%d", &seconds); err != nil {
-		t.Fatalf("asked for an item's time, the server said %q", line)
+		t.Fatalf("the server replied %q to the query of an item's time", line)
 	}
 	return time.Duration(seconds) * time.Second
 }

@@ -8,30 +8,30 @@ import (
 	"github.com/bradfitz/gomemcache/memcache"
 )
 
-// A node is the address of a server, host:port. The host is looked up with every dial: a node that is replaced keeps its
-// name, but not its IP address.
+// A node is the address of a server, host:port. Each dial resolves the host, because a replaced node keeps its name but not its
+// IP address.
 type node string
 
 func (n node) Network() string { return "tcp" }
 func (n node) String() string  { return string(n) }
 
-// nodes picks the node of a key: the one that, hashed with the key, gives the greatest number (rendezvous hashing). A node
-// more or less moves no other sessions than those that it gets or had. No node stands in for one that is down: two nodes
-// would have the same session in different states.
+// nodes assigns each key to a node by rendezvous hashing: to the node whose hash with the key is the largest. Adding or removing
+// a node moves only the sessions of that node. No other node replaces a node that is down, because then two nodes could have the
+// same session in different states.
 type nodes []node
 
 var _ memcache.ServerSelector = nodes(nil)
 
 // PickServer returns the node of a key.
 func (list nodes) PickServer(key string) (net.Addr, error) {
-	best, most := list[0], uint64(0)
+	best, maxScore := list[0], uint64(0)
 	for _, n := range list {
 		hash := fnv.New64a()
 		hash.Write([]byte(n))
 		hash.Write([]byte{0})
 		hash.Write([]byte(key))
-		if score := mix(hash.Sum64()); score > most {
-			best, most = n, score
+		if score := mix(hash.Sum64()); score > maxScore {
+			best, maxScore = n, score
 		}
 	}
 	return best, nil
@@ -46,7 +46,7 @@ func (list nodes) Each(f func(net.Addr) error) error {
 	return errors.Join(errs...)
 }
 
-// mix spreads what FNV leaves similar, in the way of MurmurHash3's finalizer.
+// mix distributes the similar values of FNV with the finalizer of MurmurHash3.
 func mix(h uint64) uint64 {
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd

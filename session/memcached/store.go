@@ -1,13 +1,15 @@
-// Package memcached keeps sessions in Memcached: an item a session, and a loop of gets and cas an update,
-// which applies the changes anew to whatever it finds until nobody came between. A renewal is such a loop of two items: it
-// writes the new session, and then a note of the end in the old one's place.
+// Package memcached keeps sessions in Memcached, one item per session. Start reading at Store, which New creates.
 //
-// Amazon ElastiCache for Memcached has such servers, with nodes or serverless (which needs TLS). Options.Addresses are the
-// nodes' own endpoints, or the one endpoint of a serverless cache. Auto discovery (the configuration endpoint of several
-// nodes) is not supported: servers that learn of a new node at different times would look for one session on two nodes.
+// An update is a loop of gets and cas: it reads the item, applies the changes, and writes the item if nobody has written it
+// meanwhile, otherwise it starts again. A renewal is such a loop over two items: it writes the new session, then replaces the
+// old session by its tombstone.
 //
-// A session lives on one node and nowhere else: it is lost when the node restarts, or when it runs out of memory and
-// evicts the session before its time. What is gone stays gone.
+// Amazon ElastiCache for Memcached offers such servers, on nodes or serverless (which needs TLS). Options.Addresses are the
+// endpoints of the nodes, or the one endpoint of a serverless cache. Auto discovery (the configuration endpoint of several
+// nodes) is not supported: web servers that learn of a new node at different times would look for one session on two nodes.
+//
+// Each session is on one node only. It is lost when the node restarts, or when the node is out of memory and evicts it. A lost
+// session never comes back.
 package memcached
 
 import (
@@ -27,28 +29,28 @@ import (
 )
 
 const (
-	// maxBytes is the limit of DynamoDB, the smallest of the shared stores: what fits here fits there.
+	// maxBytes is the limit of DynamoDB, the smallest of all shared stores, so that every session that fits here fits there.
 	maxBytes = 400_000
-	// maxItem is below the largest item of a server's default configuration, 1 MiB with its header. A session of maxBytes
-	// may exceed it in JSON when it has little but control characters. It must not be sent: a server that refuses an item
-	// for its size may drop the one it replaces.
+	// maxItem is less than the maximum item size of a default server, 1 MiB with the item's header. A session of maxBytes may exceed
+	// it in JSON if it has many control characters. Such an item must not be sent: a server that refuses an item because of its size
+	// may drop the item that it would replace.
 	maxItem = 1_000_000
-	// maxIdle is how many connections to a node are kept for the next request.
+	// maxIdle is the maximum number of idle connections per node.
 	maxIdle = 256
 )
 
 // Options configure a Store.
 type Options struct {
-	// Addresses are host:port of the nodes, at least one. Each session has its node, by rendezvous hashing of its id. Every
-	// server must have the same list, in any order; adding or removing one of n nodes loses about 1/n of the sessions.
+	// Addresses are host:port of the nodes, at least one. Rendezvous hashing of its id assigns each session to a node. All web
+	// servers must have the same list, in any order. Adding or removing one of n nodes loses about 1/n of the sessions.
 	Addresses []string
-	// TLS turns on TLS.
+	// TLS enables TLS.
 	TLS bool
-	// RootCAs, when not nil, are the certificate authorities that TLS trusts instead of the system's.
+	// RootCAs are the certificate authorities that TLS trusts; default those of the system.
 	RootCAs *x509.CertPool
-	// Prefix begins every key; default "session:". At most 200 bytes, without spaces and control characters.
+	// Prefix is the beginning of every key; default "session:". It has at most 200 bytes, without spaces and control characters.
 	Prefix string
-	// Timeout bounds each dial and each exchange with a node, for as long as nobody waits for it any more; default 1 s.
+	// Timeout limits each dial and each exchange with a node, even after the caller's context has ended; default 1 s.
 	Timeout time.Duration
 }
 
@@ -61,8 +63,8 @@ type Store struct {
 
 var _ session.Store = (*Store)(nil)
 
-// New returns a Store that connects when it is first used. The error is that of Addresses that are none, or malformed.
-// Close it after use.
+// New returns a Store that connects on first use. It returns an error if Addresses is empty or has a malformed address. Close
+// the Store after use.
 func New(o Options) (*Store, error) {
 	if o.Prefix == "" {
 		o.Prefix = "session:"
@@ -99,23 +101,23 @@ func New(o Options) (*Store, error) {
 // Close closes the store's connections.
 func (s *Store) Close() error { return s.client.Close() }
 
-// Promises declares that the promises are kept while the session's node keeps the session: a node that restarts, or that
-// evicts sessions for want of memory, loses them, with what was acknowledged. A renewal is two steps, because Memcached
-// has no transactions, and the nodes of two sessions may differ. There is no list of a user's sessions.
+// Promises declares the promises that hold while a node keeps the session. A node that restarts, or that evicts sessions because
+// it is out of memory, loses them with all acknowledged changes. AtomicRenewal is false, because Memcached has no transactions
+// and the two sessions may be on different nodes. ListsByUser is false.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
-		Name: "memcached", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, Changes: true,
+		Name: "memcached", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, Mutable: true,
 		MaxBytes: maxBytes,
 	}
 }
 
-// Conflicts returns how often, since the store was made, another request came between reading a session and writing it, so
-// that the changes were applied anew. It is for metrics: each costs two exchanges with the node.
+// Conflicts returns the number of conflicts since the store was created. A conflict is a concurrent write between reading a
+// session and writing it; it costs two more exchanges with the node. The number is for metrics.
 func (s *Store) Conflicts() int64 { return s.conflicts.Load() }
 
-// Ping asks every node.
+// Ping returns nil if every node replies.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, s.client.Ping() })
+	_, err := withContext(ctx, func() (struct{}, error) { return struct{}{}, s.client.Ping() })
 	return err
 }
 
@@ -126,16 +128,16 @@ func (s *Store) Create(ctx context.Context, id session.ID, record session.Record
 		return err
 	}
 	item := &memcache.Item{Key: s.key(id), Value: value, Expiration: lifetime(record.Created, expires(record))}
-	_, err = await(ctx, func() (struct{}, error) { return struct{}{}, s.client.Add(item) })
+	_, err = withContext(ctx, func() (struct{}, error) { return struct{}{}, s.client.Add(item) })
 	if errors.Is(err, memcache.ErrNotStored) {
 		return fmt.Errorf("session %s exists", id)
 	}
 	return err
 }
 
-// Load reads a session.
+// Load returns a live session.
 func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
-	return await(ctx, func() (session.Record, error) {
+	return withContext(ctx, func() (session.Record, error) {
 		_, f, err := s.read(id, now)
 		if err != nil {
 			return session.Record{}, err
@@ -144,9 +146,9 @@ func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session
 	})
 }
 
-// Update applies the changes to what it reads, and writes that if nobody wrote in between; else it begins anew.
+// Update reads the session, applies the changes, and writes it if nobody has written it meanwhile. Otherwise it starts again.
 func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
-	f, err := s.replace(ctx, id, u.Now, func(item *memcache.Item, f *found) (err error) {
+	f, err := s.modify(ctx, id, u.Now, func(item *memcache.Item, f *storedSession) (err error) {
 		if f.record.Values, err = session.Apply(f.record.Values, u.Changes); err != nil {
 			return err
 		}
@@ -164,34 +166,34 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 	return f.record, nil
 }
 
-// replace writes what change makes of a live session, as long as ctx lasts. It begins anew only when the node says that
-// it wrote nothing: without an answer it may have, and an addition would count twice. With ErrEnded it returns what is
-// kept.
-func (s *Store) replace(ctx context.Context, id session.ID, now time.Time, change func(*memcache.Item, *found) error) (found, error) {
-	return await(ctx, func() (found, error) {
+// modify reads a live session, applies change, and writes the result, in a loop until it succeeds or ctx ends. It repeats only
+// if the node replies that it wrote nothing: without a reply the write may have happened, and an addition would count twice.
+// With ErrEnded it returns the state that the tombstone keeps.
+func (s *Store) modify(ctx context.Context, id session.ID, now time.Time, change func(*memcache.Item, *storedSession) error) (storedSession, error) {
+	return withContext(ctx, func() (storedSession, error) {
 		for ctx.Err() == nil {
 			item, f, err := s.read(id, now)
 			if err != nil {
 				return f, err
 			}
 			if err := change(item, &f); err != nil {
-				return found{}, err
+				return storedSession{}, err
 			}
 			written, err := s.swap(item)
 			switch {
 			case errors.Is(err, memcache.ErrCacheMiss):
-				return found{}, session.ErrNotFound
+				return storedSession{}, session.ErrNotFound
 			case err != nil:
-				return found{}, err
+				return storedSession{}, err
 			case written:
 				return f, nil
 			}
 		}
-		return found{}, ctx.Err()
+		return storedSession{}, ctx.Err()
 	})
 }
 
-// swap writes an item that was read unless another request has written it since, and reports whether it did.
+// swap writes an item unless another request has written it since it was read, and reports whether it did.
 func (s *Store) swap(item *memcache.Item) (bool, error) {
 	err := s.client.CompareAndSwap(item)
 	if errors.Is(err, memcache.ErrCASConflict) {
@@ -201,20 +203,20 @@ func (s *Store) swap(item *memcache.Item) (bool, error) {
 	return err == nil, err
 }
 
-// read returns a session with the item that it was in. With ErrEnded it returns what is kept of it.
-func (s *Store) read(id session.ID, now time.Time) (*memcache.Item, found, error) {
+// read returns a session and its item. With ErrEnded it returns the state that the tombstone keeps.
+func (s *Store) read(id session.ID, now time.Time) (*memcache.Item, storedSession, error) {
 	item, err := s.client.Get(s.key(id))
 	if errors.Is(err, memcache.ErrCacheMiss) {
-		return nil, found{}, session.ErrNotFound
+		return nil, storedSession{}, session.ErrNotFound
 	}
 	if err == nil && item.Key != s.key(id) {
-		err = errors.New("the node answers with another key's item")
+		err = errors.New("the node replied with another key's item")
 	}
 	if err == nil && item.CasID == 0 {
 		err = errors.New("the node runs without cas (option -C): updates would be lost")
 	}
 	if err != nil {
-		return nil, found{}, err
+		return nil, storedSession{}, err
 	}
 	f, err := decode(item.Value, now)
 	return item, f, err
@@ -222,9 +224,9 @@ func (s *Store) read(id session.ID, now time.Time) (*memcache.Item, found, error
 
 func (s *Store) key(id session.ID) string { return s.prefix + id.String() }
 
-// await returns what f does, or ctx's error when that comes first: the client knows no contexts. What f began then ends
-// by itself, within a few of the client's timeouts.
-func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+// withContext calls f and returns its result, or the error of ctx if that ends first: the client doesn't support contexts. An f
+// that is still running then ends by itself, after a few of the client's timeouts.
+func withContext[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -250,21 +252,21 @@ func expires(r session.Record) time.Time {
 	return r.Expires
 }
 
-// lifetime returns the expiry of an item that is of use until then, and MaxClockSkew longer: readers check expiry themselves
-// and nodes keep time by the second, or less well. Up to 30 days are sent as a span, so that the node's clock doesn't
-// matter; more is taken for a timestamp (memcached's protocol.txt, "Expiration times"), and sent as one. The client can
-// say none after January 2038; from there it is 30 days, from the last update.
+// lifetime returns the expiration of an item that is needed until the given time. It adds MaxClockSkew, since readers check
+// expiry themselves and nodes keep time only to the second. Up to 30 days are sent relative to now, so that the node's clock
+// doesn't matter. Memcached takes larger numbers for Unix timestamps (protocol.txt, "Expiration times"), so a longer lifetime is
+// sent as a timestamp. The client can't send timestamps after January 2038; such an item expires 30 days after its last update.
 func lifetime(now, until time.Time) int32 {
 	const (
-		slack   = session.MaxClockSkew
-		longest = 30 * 24 * time.Hour
+		slack       = session.MaxClockSkew
+		maxRelative = 30 * 24 * time.Hour
 	)
 	left, at := until.Add(slack).Sub(now), until.Add(slack+time.Second-1).Unix()
 	switch {
-	case left <= longest-time.Second:
+	case left <= maxRelative-time.Second:
 		return int32(max(time.Second, left+time.Second-1) / time.Second) // #nosec G115 -- at most thirty days
 	case at > math.MaxInt32:
-		return int32(longest / time.Second)
+		return int32(maxRelative / time.Second)
 	default:
 		return int32(at) // #nosec G115 -- compared above
 	}

@@ -19,7 +19,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// Every message between a server and Memcached fails once in every way.
+// TestFaults makes every message between a server and Memcached fail in every way.
 func TestFaults(t *testing.T) {
 	sessiontest.RunFaults(t, storeserver.ForTest(t, storeserver.Memcached).Addr, func(t *testing.T, address string) session.Store {
 		return open(t, address)
@@ -45,13 +45,13 @@ func TestSeveralNodes(t *testing.T) {
 		}
 		ids = append(ids, id)
 	}
-	// A node that is down takes its own sessions and no others.
+	// If a node is down, only its own sessions are lost.
 	must(t, b.Kill())
 	var reached int
 	for _, id := range ids {
 		_, err := one.Load(t.Context(), id, time.Now())
 		if errors.Is(err, session.ErrNotFound) {
-			t.Error("a session of a node that is down was looked for on another")
+			t.Error("a session of a node that is down was found on another node")
 		}
 		if err == nil {
 			reached++
@@ -61,9 +61,9 @@ func TestSeveralNodes(t *testing.T) {
 		t.Errorf("%d of 50 sessions are on one of two nodes", reached)
 	}
 	if err := one.Ping(t.Context()); err == nil {
-		t.Error("a node is down, and the ping says nothing")
+		t.Error("a node is down, but Ping succeeded")
 	}
-	// With a node less, its sessions are gone, and the others where they were.
+	// Without one of the nodes, only its sessions are lost.
 	alone := open(t, a.Addr)
 	for _, id := range ids {
 		if _, err := alone.Load(t.Context(), id, time.Now()); err == nil {
@@ -71,7 +71,7 @@ func TestSeveralNodes(t *testing.T) {
 		}
 	}
 	if reached != 0 {
-		t.Errorf("%d sessions of the node that stays were moved", reached)
+		t.Errorf("%d sessions of the remaining node were assigned to another", reached)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestOutage(t *testing.T) {
 	must(t, server.Kill())
 	store := open(t, server.Addr)
 	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
-		t.Errorf("without a server: %v", err)
+		t.Errorf("without a server: got %v, want an error", err)
 	}
 	must(t, server.Restart(t.Context()))
 	id, record := create(t, store)
@@ -101,7 +101,7 @@ func TestOutage(t *testing.T) {
 	must(t, server.Pause())
 	ctx := short(t)
 	if _, err := store.Update(ctx, id, add(record)); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("of a paused server: %v", err)
+		t.Errorf("paused server: %v", err)
 	}
 	must(t, server.Resume())
 	if _, err := store.Load(t.Context(), id, record.Created); err != nil {
@@ -110,7 +110,7 @@ func TestOutage(t *testing.T) {
 
 	must(t, server.Restart(t.Context()))
 	var err error
-	for range 10 { // connections of before fail once each
+	for range 10 { // each old connection fails once
 		if _, err = store.Load(t.Context(), id, record.Created); errors.Is(err, session.ErrNotFound) {
 			break
 		}
@@ -120,16 +120,16 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// A cas whose answer is lost may have been done. It is not sent again.
-func TestALostAnswerIsNotRepeated(t *testing.T) {
+// A cas without a reply may have been executed, so it is not retried.
+func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Memcached)
 	direct := open(t, server.Addr)
 	forwarder := storeserver.Forward(t, server.Addr)
 	store := open(t, forwarder.Addr)
 	id, record := create(t, store)
-	forwarder.MuteAfter("STORED") // the answer to cas; that to gets goes through
+	forwarder.MuteAfter("STORED") // drops the reply to cas, not the reply to gets
 	if got, err := store.Update(t.Context(), id, add(record)); err == nil {
-		t.Errorf("acknowledged without an answer: %v", got)
+		t.Errorf("acknowledged without a reply: %v", got)
 	}
 	got, err := direct.Load(t.Context(), id, record.Created)
 	if err != nil || got.Values["n"] != "1" || store.Conflicts() != 0 {
@@ -161,7 +161,7 @@ func TestConflictsAreCounted(t *testing.T) {
 	}
 }
 
-// A newer version may have fields that this one doesn't know.
+// Fields of a newer version are kept.
 func TestFieldsOfOtherVersionsStay(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Memcached)
 	store, client := open(t, server.Addr), memcache.New(server.Addr)
@@ -187,7 +187,7 @@ func TestFieldsOfOtherVersionsStay(t *testing.T) {
 	}
 }
 
-// JSON may take six bytes for one. What the server would refuse is not sent: it would drop the session.
+// JSON may take six bytes for one. A refused item would drop the session, so it is not sent.
 func TestTooLargeAsAnItem(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Memcached).Addr)
 	id, record := create(t, store)
@@ -204,11 +204,11 @@ func TestTooLargeAsAnItem(t *testing.T) {
 	}
 }
 
-// What a session costs in JSON at most, the server must take.
+// The server must accept the largest item of a session.
 func TestTheLargestSessionFits(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Memcached).Addr)
 	id, record := create(t, store)
-	value := `"` + strings.Repeat(`\"`, (store.Promises().MaxBytes-10)/2) + `"` // every byte doubles
+	value := `"` + strings.Repeat(`\"`, (store.Promises().MaxBytes-10)/2) + `"` // each byte takes two in JSON
 	update := session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
 		Changes: []session.Change{{Op: session.OpSet, Key: "k", Value: value}}}
 	if _, err := store.Update(t.Context(), id, update); err != nil {
@@ -219,7 +219,7 @@ func TestTheLargestSessionFits(t *testing.T) {
 	}
 }
 
-func TestANodeWithoutCAS(t *testing.T) {
+func TestNodeWithoutCAS(t *testing.T) {
 	port, err := process.FreePort()
 	must(t, err)
 	server, err := process.Start(process.Command{Name: "memcached -C", Path: "memcached",
@@ -243,7 +243,7 @@ func TestANodeWithoutCAS(t *testing.T) {
 func TestBadAddresses(t *testing.T) {
 	for _, addresses := range [][]string{nil, {"host"}, {"host:1", "host:1:2"}} {
 		if _, err := memcached.New(memcached.Options{Addresses: addresses}); err == nil {
-			t.Errorf("%q was taken", addresses)
+			t.Errorf("New accepted the addresses %q, want an error", addresses)
 		}
 	}
 }
@@ -255,7 +255,7 @@ func open(t *testing.T, addresses ...string) *memcached.Store {
 
 func newStore(t *testing.T, o memcached.Options) *memcached.Store {
 	t.Helper()
-	o.Timeout = 5 * time.Second // busy machines shake hands slowly
+	o.Timeout = 5 * time.Second // TLS handshakes are slow on busy machines
 	store, err := memcached.New(o)
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
@@ -280,7 +280,7 @@ func add(record session.Record) session.Update {
 		Changes: []session.Change{{Op: session.OpAdd, Key: "n", N: 1}}}
 }
 
-// short is what a request has for one operation.
+// short returns a context with the time limit of one operation.
 func short(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	t.Cleanup(cancel)

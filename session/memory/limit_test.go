@@ -10,7 +10,7 @@ import (
 	"stateless-servers/session/memory"
 )
 
-// A limited store takes no more memory than it was given, and makes room when sessions expire.
+// A limited store stays within its limit and reuses the memory of expired sessions.
 func TestLimit(t *testing.T) {
 	const limit = 16 << 20
 	start := time.Now()
@@ -32,27 +32,27 @@ func TestLimit(t *testing.T) {
 		t.Errorf("%d sessions take %d bytes, want at most %d", created, took, limit)
 	}
 	if err == nil {
-		t.Errorf("one session too many: %v", err)
+		t.Errorf("create beyond the limit: got %v, want an error", err)
 	}
 	update := session.Update{Now: start, IdleExpires: start.Add(time.Hour)}
 	if _, err := store.Update(t.Context(), id(0), update); err != nil {
-		t.Errorf("a session that doesn't grow: %v", err)
+		t.Errorf("update that doesn't grow the session: %v", err)
 	}
 	update.Changes = []session.Change{{Op: session.OpSet, Key: "note", Value: `"` + strings.Repeat("a", 2000) + `"`}}
 	if _, err := store.Update(t.Context(), id(0), update); err == nil {
-		t.Errorf("a session that grows: %v", err)
+		t.Errorf("update that grows the session: got %v, want an error", err)
 	}
-	if _, err := store.End(t.Context(), id(1), session.Ending{Now: start}); err != nil {
-		t.Errorf("a logout: %v", err)
+	if _, err := store.End(t.Context(), id(1), session.EndOptions{Now: start}); err != nil {
+		t.Errorf("end: %v", err)
 	}
-	for range 100 { // each looks at a few that may have expired
+	for range 100 { // each call checks a few entries
 		err = store.Create(t.Context(), id(created+1), record(start.Add(10*time.Minute)))
 		if err == nil {
 			break
 		}
 	}
 	if err != nil {
-		t.Errorf("after the others have expired: %v", err)
+		t.Errorf("create after the others have expired: %v", err)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package memory keeps sessions in the process: for tests, and for the sticky baseline that shared stores are compared
-// with. A second server knows nothing of them, and they end with the process.
+// Package memory keeps sessions in the memory of the process. Servers do not share them, and they end with the process. It
+// is for tests, and for comparing sticky sessions with shared stores. Start reading at Store, which New creates.
 package memory
 
 import (
@@ -18,50 +18,50 @@ import (
 	"stateless-servers/session"
 )
 
-// maxBytes is the limit of DynamoDB, the smallest of the shared stores: what fits here fits there.
+// maxBytes is the limit of DynamoDB, the smallest of all shared stores, so that every session that fits here fits there.
 const maxBytes = 400_000
 
-// entryBytes is what an entry takes besides what its session's Size counts, rounded up.
+// entryBytes is the memory that an entry takes in addition to its session's Size, rounded up.
 const entryBytes = 1 << 10
 
 // Store keeps sessions in a map. Create one with New or NewLimited.
 type Store struct {
-	mu          sync.Mutex
-	sessions    map[session.ID]entry
-	bytes, most int64 // that the sessions take, and may take
+	mu           sync.Mutex
+	sessions     map[session.ID]entry
+	bytes, limit int64 // memory that the entries take, and the maximum
 }
 
-// An entry is a session, or the note that one has ended.
+// An entry is a live session, or the tombstone of one that has ended.
 type entry struct {
-	record session.Record // of a session that has ended: what is kept
-	forget time.Time      // when not zero: the session has ended, and that is remembered until then
-	kept   kept
+	record   session.Record // the live session, or the state that the tombstone keeps
+	forgetAt time.Time      // expiry of the tombstone; zero for a live session
+	kept     kept
 }
 
-// kept says for whom the state of a session that has ended is kept.
+// A kept is the purpose for which a tombstone keeps the state of its session.
 type kept uint8
 
 const (
-	keptForNobody kept = iota
-	keptForLogin       // the session was renewed
-	keptForMove        // the session moves to another store
+	keptNothing  kept = iota
+	keptForLogin      // the session was renewed
+	keptForMove       // the session moves to another store
 )
 
 var _ session.UserStore = (*Store)(nil)
 
 func (e entry) bytes() int64 { return int64(entryBytes + e.record.Size()) }
 
-// New returns an empty Store that grows as long as the process can.
+// New returns an empty Store without a limit on its memory.
 func New() *Store { return NewLimited(math.MaxInt64) }
 
-// NewLimited returns an empty Store that takes that many bytes of memory, about. When it is full, sessions neither start
-// nor grow until others have expired: visitors get a 503.
-func NewLimited(bytes int64) *Store { return &Store{sessions: map[session.ID]entry{}, most: bytes} }
+// NewLimited returns an empty Store that takes at most about the given number of bytes. When it is full, sessions can neither
+// start nor grow until others have expired, and visitors get a 503.
+func NewLimited(bytes int64) *Store { return &Store{sessions: map[session.ID]entry{}, limit: bytes} }
 
-// Promises declares that one process keeps everything but its sessions' being shared.
+// Promises declares every promise except Shared.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
-		Name: "memory", NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, AtomicRenewal: true, ByUser: true, Changes: true,
+		Name: "memory", NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, AtomicRenewal: true, ListsByUser: true, Mutable: true,
 		MaxBytes: maxBytes,
 	}
 }
@@ -108,7 +108,7 @@ func (s *Store) Update(_ context.Context, id session.ID, update session.Update) 
 	return record, nil
 }
 
-// Renew moves a session to a new id.
+// Renew moves a session to a new id. See session.Renewal.
 func (s *Store) Renew(_ context.Context, r session.Renewal) (session.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +116,7 @@ func (s *Store) Renew(_ context.Context, r session.Renewal) (session.Record, err
 		return record, err // the renewal was done before
 	}
 	old, err := s.live(r.Old, r.Now)
-	if e := s.sessions[r.Old]; errors.Is(err, session.ErrEnded) && e.kept == keptForLogin && r.Again {
+	if e := s.sessions[r.Old]; errors.Is(err, session.ErrEnded) && e.kept == keptForLogin && r.AllowRenewed {
 		old, err = e.record, nil
 	}
 	if err != nil {
@@ -126,39 +126,40 @@ func (s *Store) Renew(_ context.Context, r session.Renewal) (session.Record, err
 	if err := s.put(r.New, entry{record: record}); err != nil {
 		return session.Record{}, err
 	}
-	if e := s.sessions[r.Old]; e.forget.IsZero() {
-		e.forget, e.kept = r.Now.Add(session.EndedFor), keptForLogin
+	if e := s.sessions[r.Old]; e.forgetAt.IsZero() {
+		e.forgetAt, e.kept = r.Now.Add(session.EndedFor), keptForLogin
 		s.sessions[r.Old] = e
 	}
 	return record, nil
 }
 
-// End ends a session and remembers that it did.
-func (s *Store) End(_ context.Context, id session.ID, ending session.Ending) (session.Record, error) {
+// End replaces a session by its tombstone.
+func (s *Store) End(_ context.Context, id session.ID, options session.EndOptions) (session.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	record, err := s.live(id, ending.Now)
-	if e := s.sessions[id]; errors.Is(err, session.ErrEnded) && ending.Moving && e.kept == keptForMove &&
-		ending.Now.Before(e.forget.Add(-session.MaxClockSkew)) {
+	record, err := s.live(id, options.Now)
+	if e := s.sessions[id]; errors.Is(err, session.ErrEnded) && options.Moving && e.kept == keptForMove &&
+		options.Now.Before(e.forgetAt.Add(-session.MaxClockSkew)) {
 		return e.record, nil
 	}
 	if err != nil {
 		return session.Record{}, err
 	}
-	ended := entry{forget: ending.Now.Add(session.EndedFor)}
-	if ending.Moving {
+	ended := entry{forgetAt: options.Now.Add(session.EndedFor)}
+	if options.Moving {
 		ended.record, ended.kept = record, keptForMove
 	}
 	return record, s.put(id, ended)
 }
 
-// UserSessions looks through all sessions: this store is small.
+// UserSessions returns a page of a user's live sessions, from the newest to the oldest. Its time grows with the number of
+// all sessions in the store.
 func (s *Store) UserSessions(_ context.Context, user string, query session.PageQuery) (session.Page, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []session.UserSession
 	for id, e := range s.sessions {
-		if e.forget.IsZero() && e.record.User == user && user != "" && e.record.Live(query.Now) {
+		if e.forgetAt.IsZero() && e.record.User == user && user != "" && e.record.Live(query.Now) {
 			e.record.Values = nil
 			list = append(list, session.UserSession{ID: id, Record: e.record})
 		}
@@ -186,12 +187,12 @@ func newestFirst(a, b session.UserSession) int {
 	return cmp.Or(b.Record.Created.Compare(a.Record.Created), bytes.Compare(a.ID[:], b.ID[:]))
 }
 
-// cursor names the place of a session in its user's list.
+// cursor returns the cursor of the page that follows s.
 func cursor(s session.UserSession) string {
 	return strconv.FormatInt(s.Record.Created.UnixNano(), 10) + " " + s.ID.String()
 }
 
-// parseCursor returns the session whose place the cursor names.
+// parseCursor returns the session that precedes the page of a cursor. Only its ID and Created are set.
 func parseCursor(cursor string) (at session.UserSession, err error) {
 	if cursor == "" {
 		return at, nil
@@ -209,46 +210,46 @@ func parseCursor(cursor string) (at session.UserSession, err error) {
 func (s *Store) live(id session.ID, now time.Time) (session.Record, error) {
 	e, ok := s.sessions[id]
 	switch {
-	case ok && e.forget.IsZero() && e.record.Live(now):
+	case ok && e.forgetAt.IsZero() && e.record.Live(now):
 		return e.record, nil
-	case ok && now.Before(e.forget):
+	case ok && now.Before(e.forgetAt):
 		return session.Record{}, session.ErrEnded
 	default:
 		return session.Record{}, session.ErrNotFound
 	}
 }
 
-// put sets an entry, unless it takes more than there is room for and than the one before it did.
+// put sets an entry. It returns an error if the entry takes more memory than the one that it replaces and than is left.
 func (s *Store) put(id session.ID, e entry) error {
 	more := e.bytes()
 	if old, ok := s.sessions[id]; ok {
 		more -= old.bytes()
 	}
-	if more > 0 && s.bytes+more > s.most {
-		return fmt.Errorf("the memory for sessions is full: they take %d bytes of %d", s.bytes, s.most)
+	if more > 0 && s.bytes+more > s.limit {
+		return fmt.Errorf("the memory for sessions is full: they take %d bytes of %d", s.bytes, s.limit)
 	}
 	s.bytes += more
 	s.sessions[id] = e
 	return nil
 }
 
-// sweep deletes a few sessions that expired, or were forgotten, at least MaxClockSkew ago. It looks at more entries than a
-// Create adds, and at random ones, because Go ranges over maps in random order. So every expired session goes in the end,
-// without a goroutine that somebody must stop.
+// sweep deletes a few entries that expired at least MaxClockSkew ago. It checks four random entries (Go iterates over maps in
+// random order), and Create adds only one, so every expired entry is deleted eventually. This needs no goroutine that
+// somebody must stop.
 func (s *Store) sweep(now time.Time) {
-	const looks = 4
+	const maxLooked = 4
 	before := now.Add(-session.MaxClockSkew)
 	looked := 0
 	for id, e := range s.sessions {
 		useful := e.record.Live(before)
-		if !e.forget.IsZero() {
-			useful = before.Before(e.forget)
+		if !e.forgetAt.IsZero() {
+			useful = before.Before(e.forgetAt)
 		}
 		if !useful {
 			s.bytes -= e.bytes()
 			delete(s.sessions, id)
 		}
-		if looked++; looked == looks {
+		if looked++; looked == maxLooked {
 			return
 		}
 	}

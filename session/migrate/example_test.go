@@ -9,17 +9,17 @@ import (
 )
 
 func Example() {
-	old, next := memory.New(), memory.New() // say, DynamoDB and Valkey
+	old, next := memory.New(), memory.New() // for example DynamoDB and Valkey
 
-	// First every server gets this; sessions stay where they are.
+	// First every server uses Prepare. Sessions stay in the old store.
 	_, err := session.New(migrate.Prepare(old, next), session.Options{})
 	fmt.Println(err)
 
-	// When all have it, every server gets this; each session moves when it is next used.
-	_, err = session.New(migrate.From(old, next), session.Options{})
+	// Then every server uses Move. Each session moves when it is next used.
+	_, err = session.New(migrate.Move(old, next), session.Options{})
 	fmt.Println(err)
 
-	// A session's lifetime later, every server gets the new store alone.
+	// After the lifetime of a session, every server uses the new store alone.
 	_, err = session.New(next, session.Options{})
 	fmt.Println(err)
 	// Output:

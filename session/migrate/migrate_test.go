@@ -22,13 +22,13 @@ import (
 	"stateless-servers/session/valkey"
 )
 
-// A store in the course of a move keeps what its two sides keep, whichever of them has the session.
+// During a migration, the store keeps the promises of both stores, wherever the session is.
 func TestStore(t *testing.T) {
 	t.Run("prepare", func(t *testing.T) { sessiontest.Run(t, migrate.Prepare(memory.New(), memory.New())) })
-	t.Run("from", func(t *testing.T) { sessiontest.Run(t, migrate.From(memory.New(), memory.New())) })
+	t.Run("from", func(t *testing.T) { sessiontest.Run(t, migrate.Move(memory.New(), memory.New())) })
 	t.Run("from, with every session in the old store", func(t *testing.T) {
 		old := memory.New()
-		sessiontest.Run(t, startsIn{migrate.From(old, memory.New()).(session.UserStore), old})
+		sessiontest.Run(t, startsIn{migrate.Move(old, memory.New()).(session.UserStore), old})
 	})
 	t.Run("prepare, with every session in the new store", func(t *testing.T) {
 		moved := memory.New()
@@ -36,7 +36,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// startsIn creates sessions in a store of its own.
+// A startsIn is a migrating store that creates sessions in one given store.
 type startsIn struct {
 	session.UserStore
 	start session.Store
@@ -46,13 +46,13 @@ func (s startsIn) Create(ctx context.Context, id session.ID, record session.Reco
 	return s.start.Create(ctx, id, record)
 }
 
-// TestMoveUnderLoad moves from DynamoDB to Valkey while visitors go on, as a rolling deployment does: first every server
-// has the old store alone, then some prepare, then some move, and at last all do.
+// TestMoveUnderLoad moves sessions from DynamoDB to Valkey under load, as rolling deployments do: first every server
+// uses the old store alone, then some use Prepare, then some use Move, and finally all do.
 func TestMoveUnderLoad(t *testing.T) {
 	const sessions, updates, clients = 20, 100, 8
 	old, moved := openDynamoDB(t), valkey.New(valkey.Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
 	t.Cleanup(moved.Close)
-	prepare, from := migrate.Prepare(old, moved), migrate.From(old, moved)
+	prepare, from := migrate.Prepare(old, moved), migrate.Move(old, moved)
 	phases := [][]session.Store{{old, old}, {old, prepare}, {prepare, prepare}, {prepare, from}, {from, from}}
 
 	ctx, now := t.Context(), time.Now()
@@ -103,11 +103,11 @@ func TestMoveUnderLoad(t *testing.T) {
 		}
 	}
 	if listed != sessions {
-		t.Errorf("%d of %d sessions are listed", listed, sessions)
+		t.Errorf("%d of %d sessions are listed, want all", listed, sessions)
 	}
 }
 
-// slow is a store whose Create waits.
+// A slow is a store whose Create waits.
 type slow struct {
 	*memory.Store
 	began, release chan struct{}
@@ -119,8 +119,8 @@ func (s *slow) Create(ctx context.Context, id session.ID, record session.Record)
 	return s.Store.Create(ctx, id, record)
 }
 
-// A request that finds a session half way completes the move itself.
-func TestAParallelRequestNeverMissesASessionThatMoves(t *testing.T) {
+// A request that finds a session during its move completes the move.
+func TestConcurrentRequestFindsAMovingSession(t *testing.T) {
 	old, moved := memory.New(), memory.New()
 	waiting := &slow{Store: moved, began: make(chan struct{}), release: make(chan struct{})}
 	ctx, now := t.Context(), time.Now()
@@ -130,15 +130,15 @@ func TestAParallelRequestNeverMissesASessionThatMoves(t *testing.T) {
 	}
 	done := make(chan error)
 	go func() {
-		_, err := migrate.From(old, waiting).Update(ctx, id, session.Update{
+		_, err := migrate.Move(old, waiting).Update(ctx, id, session.Update{
 			Now: now, IdleExpires: now.Add(time.Hour), Changes: []session.Change{{Op: session.OpAdd, Key: "n", N: 1}},
 		})
 		done <- err
 	}()
 	<-waiting.began
-	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.From(old, moved)} {
+	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.Move(old, moved)} {
 		if got, err := server.Load(ctx, id, now); err != nil || got.Values["n"] != "1" {
-			t.Errorf("%s, half way: got %+v, %v", name, got, err)
+			t.Errorf("%s, during the move: got %+v, %v", name, got, err)
 		}
 	}
 	close(waiting.release)
@@ -146,28 +146,28 @@ func TestAParallelRequestNeverMissesASessionThatMoves(t *testing.T) {
 		t.Errorf("the update that moved it: %v", err)
 	}
 	if got, err := moved.Load(ctx, id, now); err != nil || got.Values["n"] != "2" {
-		t.Errorf("at last: got %+v, %v", got, err)
+		t.Errorf("after the move: got %+v, %v", got, err)
 	}
 }
 
-func TestASessionThatWasLoggedOutBeforeTheRollHasEnded(t *testing.T) {
+func TestLogoutBeforeTheMoveIsFinal(t *testing.T) {
 	old, moved := memory.New(), memory.New()
 	ctx, now := t.Context(), time.Now()
 	id, record := session.ID{1}, session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
 	if err := old.Create(ctx, id, record); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := old.End(ctx, id, session.Ending{Now: now}); err != nil {
+	if _, err := old.End(ctx, id, session.EndOptions{Now: now}); err != nil {
 		t.Fatal(err)
 	}
-	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.From(old, moved)} {
+	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.Move(old, moved)} {
 		if _, err := server.Update(ctx, id, session.Update{Now: now, IdleExpires: now.Add(time.Hour)}); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("%s: got %v, want %v", name, err, session.ErrEnded)
 		}
 	}
 }
 
-// A session that has moved and was logged out since never comes back, whatever the clocks of servers say, up to
+// A session that was logged out after its move stays ended, even if the clocks of servers differ by up to
 // session.MaxClockSkew.
 func TestALogoutAfterAMoveIsFinal(t *testing.T) {
 	const skew = session.MaxClockSkew
@@ -175,7 +175,7 @@ func TestALogoutAfterAMoveIsFinal(t *testing.T) {
 		for _, ender := range []time.Duration{0, skew} {
 			for _, reader := range []time.Duration{0, skew} {
 				old, moved := memory.New(), memory.New()
-				from := migrate.From(old, moved)
+				from := migrate.Move(old, moved)
 				ctx, start := t.Context(), time.Now()
 				id, record := session.ID{1}, session.Record{Created: start, Expires: start.Add(time.Hour), IdleExpires: start.Add(time.Hour)}
 				if err := old.Create(ctx, id, record); err != nil {
@@ -184,7 +184,7 @@ func TestALogoutAfterAMoveIsFinal(t *testing.T) {
 				if _, err := from.Load(ctx, id, start.Add(mover)); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := from.End(ctx, id, session.Ending{Now: start.Add(ender)}); err != nil {
+				if _, err := from.End(ctx, id, session.EndOptions{Now: start.Add(ender)}); err != nil {
 					t.Fatal(err)
 				}
 				for after := time.Duration(0); after < 2*session.EndedFor; after += time.Second {

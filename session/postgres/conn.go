@@ -13,23 +13,22 @@ import (
 
 // Bounds on what the server sends, in bytes.
 const (
-	// maxGreeting is for all until a connection is established: certificates, parameters, and the answer of ValidateConnect.
-	maxGreeting = 256 << 10
-	// maxAnswer is for what comes before the client speaks again. A session may be 2.4 MB as JSON, and a list of a user's
+	// maxStartupBytes limits all bytes until a connection is established: certificates, parameters, and the reply to ValidateConnect.
+	maxStartupBytes = 256 << 10
+	// maxReplyBytes limits the bytes between two writes of the client. A session may be 2.4 MB as JSON, and a list of a user's
 	// sessions 1 MB.
-	maxAnswer = 4 << 20
+	maxReplyBytes = 4 << 20
 )
 
-// A boundedConn is a connection to a server that isn't trusted to come to an end: the client keeps all rows, notifications
-// and parameters that it is sent.
+// A boundedConn limits what a server can send. Without it, the client would keep any number of rows, notifications and parameters.
 type boundedConn struct {
 	net.Conn
 	established atomic.Bool
-	received    atomic.Int64 // that counts: the client may speak and read at once
+	received    atomic.Int64 // bytes since the last write; atomic because the client may write and read concurrently
 }
 
-// bounded returns a dial of connections that fail when they receive too much.
-func bounded(dial pgconn.DialFunc) pgconn.DialFunc {
+// boundedDial returns a dial function whose connections fail when they receive too much.
+func boundedDial(dial pgconn.DialFunc) pgconn.DialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if err != nil {
@@ -39,8 +38,8 @@ func bounded(dial pgconn.DialFunc) pgconn.DialFunc {
 	}
 }
 
-// establish is for pgxpool.Config.AfterConnect.
-func establish(_ context.Context, conn *pgx.Conn) error {
+// markEstablished is the pool's AfterConnect. It marks a connection as established.
+func markEstablished(_ context.Context, conn *pgx.Conn) error {
 	network := conn.PgConn().Conn()
 	if secured, ok := network.(*tls.Conn); ok {
 		network = secured.NetConn()
@@ -59,13 +58,13 @@ func (c *boundedConn) Write(p []byte) (int, error) {
 }
 
 func (c *boundedConn) Read(p []byte) (int, error) {
-	most := int64(maxGreeting)
+	limit := int64(maxStartupBytes)
 	if c.established.Load() {
-		most = maxAnswer
+		limit = maxReplyBytes
 	}
 	n, err := c.Conn.Read(p)
-	if c.received.Add(int64(n)) > most {
-		return 0, fmt.Errorf("%s sends more than %d bytes", c.RemoteAddr(), most)
+	if c.received.Add(int64(n)) > limit {
+		return 0, fmt.Errorf("%s sent more than %d bytes", c.RemoteAddr(), limit)
 	}
 	return n, err
 }

@@ -7,16 +7,16 @@ import (
 	"stateless-servers/session"
 )
 
-// A session that has ended leaves its row as the note of that, a tombstone: ended is true, expires_at says until when it
-// is remembered, and it has no user, so that no list shows it. What is kept of the session is in contents: its values,
-// and texts under keys that begin with "@", which no value has. "@kept" says for whom it is kept: "renewed" for a login
-// that comes again with the old id, "moving" for a session that moves to another store. "@user" and "@agent" are in hex.
+// The row of an ended session becomes a tombstone: ended is true, expires_at is the expiry of the tombstone, and the user is
+// empty, so that no list shows it. The column contents has the state that is kept: the values, and texts under keys that begin
+// with "@", which no value has. "@kept" is the purpose: "renewed" for a login that comes again with the old id, "moving" for a
+// session that moves to another store. "@user" and "@agent" are in hex.
 
-// Renew moves a session to a new id in one statement, and asks for the new session if that statement finds no old one:
-// an earlier attempt may have moved it.
+// Renew moves a session to a new id with one statement. If that finds no old session, Renew looks for the new one, because an
+// earlier attempt may have moved it.
 func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
 	record, err := scan(s.pool.QueryRow(ctx, renew, r.Old[:], r.Now, r.New[:], r.Record.Created, ceil(r.Record.Expires),
-		ceil(r.Record.IdleExpires), []byte(r.Record.User), []byte(r.Record.UserAgent), r.KeepValues, r.Again,
+		ceil(r.Record.IdleExpires), []byte(r.Record.User), []byte(r.Record.UserAgent), r.KeepValues, r.AllowRenewed,
 		ceil(r.Now.Add(session.EndedFor))))
 	if errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
 		if done, err := s.Load(ctx, r.New, r.Now); !errors.Is(err, session.ErrNotFound) {
@@ -27,14 +27,14 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 }
 
 // End replaces a session by its tombstone.
-func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
-	return scan(s.pool.QueryRow(ctx, end, id[:], ending.Now, ceil(ending.Now.Add(session.EndedFor)), ending.Moving,
-		ending.Now.Add(session.MaxClockSkew)))
+func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptions) (session.Record, error) {
+	return scan(s.pool.QueryRow(ctx, end, id[:], options.Now, ceil(options.Now.Add(session.EndedFor)), options.Moving,
+		options.Now.Add(session.MaxClockSkew)))
 }
 
-// renew: $1 old id, $2 now, $3 new id, $4 created, $5 expires, $6 expires by idling, $7 user, $8 user agent, $9 whether
-// another user gets the values, $10 whether to start from a tombstone, $11 until when the end is remembered. Where the
-// new id exists nothing changes: from a tombstone that is the outcome of an earlier attempt, from a live session an error.
+// renew: $1 old id, $2 now, $3 new id, $4 created, $5 expires, $6 idle expires, $7 user, $8 user agent, $9 whether to keep the
+// values of another user, $10 whether to start from a tombstone, $11 expiry of the tombstone. If the new id exists, nothing
+// changes: if the old id has a tombstone, an earlier attempt was done; if it is live, that is an error.
 const renew = `
 WITH ` + locked + `,
 source AS (
@@ -60,8 +60,8 @@ UNION ALL
 SELECT CASE outcome WHEN 'live' THEN 'the new id exists' ELSE outcome END, created_at, expires_at, idle_expires_at, '', '', '{}'
 FROM locked WHERE NOT EXISTS (SELECT FROM renewed)`
 
-// end: $1 id, $2 now, $3 until when the end is remembered, $4 whether the session moves, $5 until when the note of an
-// earlier end must be remembered for the session to be returned again.
+// end: $1 id, $2 now, $3 expiry of the tombstone, $4 whether the session moves, $5 minimum expiry of an earlier tombstone from
+// which the session is returned again.
 const end = `
 WITH ` + locked + `,
 written AS (

@@ -11,12 +11,12 @@ import (
 	"stateless-servers/session/postgres"
 )
 
-// A server with sessions in Amazon RDS or Aurora, whose IAM user needs no password to be kept anywhere.
+// This server keeps sessions in Amazon RDS or Aurora. Its database user authenticates with IAM, without a stored password.
 func Example() {
 	ctx := context.Background()
 	store, err := postgres.New(postgres.Options{
 		URL: "postgres://web@sessions.cluster-abc.eu-west-1.rds.amazonaws.com/sessions" +
-			"?sslmode=verify-full&pool_max_conns=16", // and sslrootcert=, the file of RDS's certificate authorities
+			"?sslmode=verify-full&pool_max_conns=16", // add sslrootcert= with the file of RDS's certificate authorities
 		Password: func(ctx context.Context) (string, error) {
 			// auth.BuildAuthToken of github.com/aws/aws-sdk-go-v2/feature/rds/auth
 			return "token", nil
@@ -27,7 +27,7 @@ func Example() {
 		return
 	}
 	defer store.Close()
-	go store.Run(ctx, 5*time.Minute, func(err error) { slog.Error("sessions", "error", err) })
+	go store.Maintain(ctx, 5*time.Minute, func(err error) { slog.Error("sessions", "error", err) })
 
 	manager, err := session.New(store, session.Options{})
 	if err != nil {

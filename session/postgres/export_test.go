@@ -1,4 +1,4 @@
 package postgres
 
-// SweepAt is Sweep on a server with another clock.
+// SweepAt does the same as Sweep at a given time.
 var SweepAt = (*Store).sweep

@@ -23,17 +23,17 @@ func TestOutage(t *testing.T) {
 	must(t, server.Kill())
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
 	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
-		t.Fatalf("without a server: %v", err)
+		t.Fatalf("without a server: got %v, want an error", err)
 	}
 	must(t, server.Restart(t.Context()))
-	must(t, postgres.Migrate(t.Context(), store.Pool()))
+	must(t, postgres.CreateTable(t.Context(), store.Pool()))
 	id, record := create(t, store)
 
 	must(t, server.Pause())
 	ctx := short(t)
 	_, err := store.Update(ctx, id, add(record, 1))
 	if err == nil || ctx.Err() == nil {
-		t.Errorf("of a paused server: %v, and the context says %v", err, ctx.Err())
+		t.Errorf("paused server: %v, error of the context %v", err, ctx.Err())
 	}
 	must(t, server.Resume())
 	sessiontest.Eventually(t, func() error {
@@ -42,22 +42,22 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// A statement whose answer is lost may have been done. It is not sent again.
-func TestALostAnswerIsNotRepeated(t *testing.T) {
+// A statement without a reply may have been executed, so it is not retried.
+func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	direct := open(t, server)
 	forwarder := storeserver.Forward(t, server.Addr)
 	store := newStore(t, postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, forwarder.Addr, 1)})
 	id, record := create(t, store)
-	// Once before, so that the statement is prepared.
+	// The first call prepares the statement.
 	if _, err := store.Update(t.Context(), id, add(record, 1)); err != nil {
 		t.Fatal(err)
 	}
 	forwarder.Mute(true)
-	answered := make(chan error, 1)
+	replied := make(chan error, 1)
 	go func() {
 		_, err := store.Update(t.Context(), id, add(record, 1))
-		answered <- err
+		replied <- err
 	}()
 	sessiontest.Eventually(t, func() error {
 		got, err := direct.Load(t.Context(), id, record.Created)
@@ -66,10 +66,10 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 		}
 		return err
 	})
-	forwarder.Cut()
+	forwarder.CloseConnections()
 	forwarder.Mute(false)
-	if err := <-answered; err == nil {
-		t.Error("acknowledged without an answer")
+	if err := <-replied; err == nil {
+		t.Error("acknowledged without a reply")
 	}
 	sessiontest.Eventually(t, func() error {
 		_, err := store.Load(t.Context(), id, record.Created)
@@ -81,8 +81,8 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 	}
 }
 
-// A session whose row somebody else holds costs its own requests time, and no addition is lost.
-func TestALockedRow(t *testing.T) {
+// A locked row delays only requests of its own session, and no addition is lost.
+func TestLockedRow(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	store := open(t, server)
 	id, record := create(t, store)
@@ -91,21 +91,21 @@ func TestALockedRow(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
 	must(t, err)
 	if _, err := store.Update(short(t), id, add(record, 1)); err == nil {
-		t.Error("updated a row that is locked")
+		t.Error("an update of a locked row succeeded, want a timeout")
 	}
-	answers := make(chan string)
+	replies := make(chan string)
 	for range 2 {
 		go func() {
 			got, err := store.Update(t.Context(), id, add(record, 1))
 			if err != nil {
 				t.Error(err)
 			}
-			answers <- got.Values["n"]
+			replies <- got.Values["n"]
 		}()
 	}
 	expectWaiting(t, store, 2)
 	must(t, tx.Commit(t.Context()))
-	if a, b := <-answers, <-answers; a+b != "4142" && a+b != "4241" {
+	if a, b := <-replies, <-replies; a+b != "4142" && a+b != "4241" {
 		t.Errorf("got %s and %s, want 41 and 42", a, b)
 	}
 }
@@ -114,7 +114,7 @@ func TestPasswordOfEachConnection(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	admin := open(t, server)
 	exec(t, admin, "CREATE ROLE web LOGIN PASSWORD 'first'; GRANT ALL ON sessions TO web;")
-	// The server rereads who must have a password.
+	// Make the server reload its authentication rules.
 	exec(t, admin, `DO $$ BEGIN EXECUTE format('COPY (SELECT ''host all postgres 127.0.0.1/32 trust'' UNION ALL
 		SELECT ''host all web 127.0.0.1/32 scram-sha-256'') TO %L', current_setting('hba_file')); END $$; SELECT pg_reload_conf()`)
 
@@ -146,9 +146,9 @@ func TestPasswordOfEachConnection(t *testing.T) {
 	must(t, store.Ping(t.Context()))
 	exec(t, admin, "ALTER ROLE web PASSWORD 'second'")
 	set("second", nil)
-	must(t, store.Ping(t.Context())) // the open connection stays
+	must(t, store.Ping(t.Context())) // the open connection stays valid
 	if n := asks(); n != 0 {
-		t.Errorf("asked for %d passwords, want none for a connection that is open", n)
+		t.Errorf("asked for %d passwords, want none for an open connection", n)
 	}
 	store.Pool().Reset()
 	id, record := create(t, store)
@@ -157,32 +157,32 @@ func TestPasswordOfEachConnection(t *testing.T) {
 	}
 }
 
-// After a failover a name may still lead to a server that only reads.
-func TestServersThatOnlyReadAreRefused(t *testing.T) {
+// After a failover a host name may still resolve to a read-only server.
+func TestReadOnlyServersAreRefused(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	open(t, server)
 	admin := newStore(t, postgres.Options{URL: server.Endpoint + "&target_session_attrs=any"})
 	exec(t, admin, "ALTER ROLE postgres SET default_transaction_read_only = on")
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
 	if _, err := store.Load(t.Context(), newID(), time.Now()); err == nil || !strings.Contains(err.Error(), "read only") {
-		t.Errorf("connected to a server that only reads: %v", err)
+		t.Errorf("read-only server: got %v, want an error", err)
 	}
 	exec(t, admin, "ALTER ROLE postgres SET default_transaction_read_only = off")
 	create(t, store)
 }
 
-func TestAMalformedURL(t *testing.T) {
+func TestMalformedURL(t *testing.T) {
 	store, err := postgres.New(postgres.Options{URL: "postgres://web:secret@host:port/"})
 	if err == nil {
 		store.Close()
-		t.Fatal("it was taken")
+		t.Fatal("New accepted a malformed URL, want an error")
 	}
 	if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %q", err)
 	}
 }
 
-// What visitors send may hold bytes that PostgreSQL's text can't.
+// Sessions may contain bytes that PostgreSQL's text type can't hold.
 func TestAnyBytes(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	id, record := newID(), newRecord()
@@ -211,8 +211,8 @@ func TestAnyBytes(t *testing.T) {
 	}
 }
 
-// A value that PostgreSQL doesn't take is no outage: a retry wouldn't help.
-func TestARefusedValue(t *testing.T) {
+// A value that PostgreSQL rejects is not a failure of the store, because a retry would not help.
+func TestRejectedValue(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	id, record := create(t, store)
 	for _, value := range []string{"\"\xff\"", "\"\x00\""} {
@@ -277,7 +277,7 @@ func change(record session.Record, changes ...session.Change) session.Update {
 	return session.Update{Now: record.Created, IdleExpires: record.IdleExpires, Changes: changes}
 }
 
-// renewal moves the session of old to another id, with nothing else changed.
+// renewal returns a renewal that changes only the id.
 func renewal(old session.ID, record session.Record) session.Renewal {
 	return session.Renewal{Old: old, New: newID(), Now: record.Created, Record: record}
 }
@@ -292,7 +292,7 @@ func exec(t *testing.T, store *postgres.Store, sql string) {
 	must(t, err)
 }
 
-// short is what a request has for one operation.
+// short returns a context with the time limit of one operation.
 func short(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	t.Cleanup(cancel)

@@ -17,17 +17,17 @@ import (
 var table string
 
 const (
-	sweepBatch   = 1000 // rows deleted in one transaction: its locks are held for milliseconds
-	sweepBatches = 100  // of one Sweep
+	sweepBatch   = 1000 // rows per transaction, so that locks are held for milliseconds only
+	sweepBatches = 100  // maximum number of transactions of a Sweep
 
-	roundTimeout = time.Minute     // of what Run does at once
-	retryAfter   = 5 * time.Second // the most that Run waits after a failure
+	roundTimeout = time.Minute     // limits one round of Maintain
+	retryAfter   = 5 * time.Second // maximum wait of Maintain after a failure
 )
 
-// Migrate makes the table and its indexes where there are none. Any number of servers may do so at once. A role that may
-// not create tables needs none of that privilege once they exist.
-func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	// Naming the columns notices another table of this name.
+// CreateTable creates the table and its indexes if they don't exist. Any number of servers may call it concurrently. If the table
+// exists, the role needs no privilege to create tables.
+func CreateTable(ctx context.Context, pool *pgxpool.Pool) error {
+	// Name every column, to detect another table of this name.
 	_, err := pool.Exec(ctx, `SELECT id, created_at, expires_at, idle_expires_at, ended, user_name, user_agent, contents,
 		stale_hour FROM sessions LIMIT 0`)
 	var failed *pgconn.PgError
@@ -50,15 +50,16 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	}))
 }
 
-// Run makes the table if need be, then sweeps at random intervals around every, until ctx ends. Every server may run it;
-// a sweep that finds nothing is one look at an index. Failures are passed to report, and tried again.
-func (s *Store) Run(ctx context.Context, every time.Duration, report func(error)) {
+// Maintain creates the table if necessary, then calls Sweep at random intervals between half and one and a half times every, until
+// ctx ends. Every web server may run it: if there is nothing to delete, a sweep only reads an index. Maintain passes errors to
+// report and retries.
+func (s *Store) Maintain(ctx context.Context, every time.Duration, report func(error)) {
 	migrated := false
 	round := func() (err error) {
 		ctx, cancel := context.WithTimeout(ctx, roundTimeout)
 		defer cancel()
 		if !migrated {
-			err = Migrate(ctx, s.pool)
+			err = CreateTable(ctx, s.pool)
 			migrated = err == nil
 		}
 		if migrated {
@@ -84,9 +85,9 @@ func (s *Store) Run(ctx context.Context, every time.Duration, report func(error)
 	}
 }
 
-// Sweep deletes sessions that expired more than two hours ago, and returns how many; up to 100,000, in small
-// transactions. It may delete those that expired an hour ago: servers whose clocks differ delete no live session. While
-// another server is at it, it deletes none.
+// Sweep deletes up to 100,000 sessions that expired more than two hours ago, in small transactions, and returns their number. It
+// may delete some that expired an hour ago, which leaves enough room for different clocks of servers. While another server
+// sweeps, it deletes nothing.
 func (s *Store) Sweep(ctx context.Context) (deleted int64, err error) {
 	return s.sweep(ctx, time.Now())
 }
@@ -116,6 +117,7 @@ func (s *Store) sweep(ctx context.Context, now time.Time) (deleted int64, err er
 	return deleted, nil
 }
 
+// wrap adds to err what was being done.
 func wrap(doing string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)

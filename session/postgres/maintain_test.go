@@ -14,13 +14,13 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-func TestManyServersMigrateAtOnce(t *testing.T) {
+func TestConcurrentCreateTable(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	errs := make(chan error)
 	const servers = 8
 	for range servers {
 		store := newStore(t, postgres.Options{URL: server.Endpoint})
-		go func() { errs <- postgres.Migrate(t.Context(), store.Pool()) }()
+		go func() { errs <- postgres.CreateTable(t.Context(), store.Pool()) }()
 	}
 	for range servers {
 		if err := <-errs; err != nil {
@@ -30,31 +30,31 @@ func TestManyServersMigrateAtOnce(t *testing.T) {
 	create(t, open(t, server))
 }
 
-func TestMigrateNeedsNoPrivilegeForWhatExists(t *testing.T) {
+func TestCreateTableNeedsNoPrivilegeIfTheTableExists(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	admin := open(t, server)
 	exec(t, admin, "CREATE ROLE web LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO web")
 	config := admin.Pool().Config().ConnConfig
 	store := newStore(t, postgres.Options{URL: "postgres://web@" + server.Addr + "/" + config.Database + "?sslmode=disable"})
-	must(t, postgres.Migrate(t.Context(), store.Pool()))
+	must(t, postgres.CreateTable(t.Context(), store.Pool()))
 	create(t, store)
 	if _, err := store.Sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestMigrateRefusesWhatItCannotUse(t *testing.T) {
+func TestCreateTableRefusesAnUnsuitableDatabase(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	admin := newStore(t, postgres.Options{URL: server.Endpoint})
 	exec(t, admin, "CREATE TABLE sessions (id bytea, data text)")
-	if err := postgres.Migrate(t.Context(), admin.Pool()); err == nil {
-		t.Error("took another table of the same name")
+	if err := postgres.CreateTable(t.Context(), admin.Pool()); err == nil {
+		t.Error("CreateTable accepted another table of the same name, want an error")
 	}
 	exec(t, admin, "DROP TABLE sessions")
 	exec(t, admin, "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
 	latin := newStore(t, postgres.Options{URL: "postgres://postgres@" + server.Addr + "/latin?sslmode=disable"})
-	if err := postgres.Migrate(t.Context(), latin.Pool()); err == nil {
-		t.Error("took a database that can't hold every character")
+	if err := postgres.CreateTable(t.Context(), latin.Pool()); err == nil {
+		t.Error("CreateTable accepted a database that can't hold every character, want an error")
 	}
 }
 
@@ -69,24 +69,24 @@ func TestSweep(t *testing.T) {
 	}
 	live, justExpired := at(time.Hour, time.Minute), at(-59*time.Minute, time.Hour)
 	ended := at(time.Hour, time.Hour)
-	if _, err := store.End(t.Context(), ended, session.Ending{Now: now}); err != nil {
+	if _, err := store.End(t.Context(), ended, session.EndOptions{Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	idle, absolute, longEnded := at(time.Hour, -3*time.Hour), at(-3*time.Hour, time.Hour), at(time.Hour, time.Hour)
-	if _, err := store.End(t.Context(), longEnded, session.Ending{Now: now.Add(-4 * time.Hour)}); err != nil {
+	if _, err := store.End(t.Context(), longEnded, session.EndOptions{Now: now.Add(-4 * time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	// More than a batch.
+	// More sessions than one batch.
 	exec(t, store, `INSERT INTO sessions (id, created_at, expires_at, idle_expires_at, user_name, user_agent, contents)
 		SELECT int8send(n), now(), now() - interval '4 hours', now(), '', '', '{}' FROM generate_series(1, 2500) AS n`)
 
-	// While another server sweeps, this one doesn't.
+	// While another server sweeps, Sweep deletes nothing.
 	tx, err := store.Pool().Begin(t.Context())
 	must(t, err)
 	_, err = tx.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended('sessions sweep', 0))")
 	must(t, err)
 	if n, err := store.Sweep(t.Context()); n != 0 || err != nil {
-		t.Errorf("beside another server: swept %d, %v", n, err)
+		t.Errorf("while another server sweeps: swept %d, %v, want 0", n, err)
 	}
 	must(t, tx.Rollback(t.Context()))
 
@@ -99,12 +99,12 @@ func TestSweep(t *testing.T) {
 		var there bool
 		must(t, store.Pool().QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM sessions WHERE id = $1)", id[:]).Scan(&there))
 		if there != want {
-			t.Errorf("session %v: still there is %v, want %v", id, there, want)
+			t.Errorf("session %v: exists %v, want %v", id, there, want)
 		}
 	}
 }
 
-// A server whose clock is ahead deletes nothing that lives on another, whatever the minute of the hour.
+// A server whose clock is ahead deletes no session that is live for another server, at any minute of the hour.
 func TestSweepOfAServerWithAnotherClock(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	const ahead = 5 * time.Minute
@@ -117,7 +117,7 @@ func TestSweepOfAServerWithAnotherClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := store.Load(t.Context(), id, now); err != nil {
-		t.Errorf("a live session after the sweep of a server %v ahead: %v", ahead, err)
+		t.Errorf("a live session after a sweep with a clock %v ahead: %v", ahead, err)
 	}
 	for _, test := range []struct {
 		after time.Duration
@@ -130,7 +130,7 @@ func TestSweepOfAServerWithAnotherClock(t *testing.T) {
 	}
 }
 
-func TestRun(t *testing.T) {
+func TestMaintain(t *testing.T) {
 	server := storeserver.OwnForTest(t, storeserver.Postgres)
 	must(t, server.Kill())
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
@@ -139,7 +139,7 @@ func TestRun(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		store.Run(ctx, 20*time.Millisecond, func(error) { failures.Add(1) })
+		store.Maintain(ctx, 20*time.Millisecond, func(error) { failures.Add(1) })
 	}()
 	sessiontest.Eventually(t, func() error {
 		if failures.Load() == 0 {
@@ -163,7 +163,7 @@ func TestRun(t *testing.T) {
 	<-done
 }
 
-// An index entry written with every request would bloat the indexes of a busy table.
+// Writing index entries with every request would bloat the indexes of a busy table.
 func TestUpdatesWriteNoIndex(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	id, record := create(t, store)
@@ -176,7 +176,7 @@ func TestUpdatesWriteNoIndex(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store.Pool().Reset() // connections report what they did when they close
+	store.Pool().Reset() // connections report their statistics when they close
 	sessiontest.Eventually(t, func() error {
 		var all, hot int
 		err := store.Pool().QueryRow(t.Context(),

@@ -12,8 +12,8 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// Calls that wait for the same row see what the one before them has left, although it is newer than their statements.
-func TestARenewalOfALockedRow(t *testing.T) {
+// Calls that wait for a row see the state that the previous call has left, although it is newer than their statements.
+func TestRenewalOfALockedRow(t *testing.T) {
 	store := openWide(t)
 	id, record := create(t, store)
 	tx, err := store.Pool().Begin(t.Context())
@@ -21,18 +21,18 @@ func TestARenewalOfALockedRow(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
 	must(t, err)
 
-	type answer struct {
+	type reply struct {
 		r      session.Renewal
 		record session.Record
 		err    error
 	}
 	twice, other, login := renewal(id, record), renewal(id, record), renewal(id, record)
-	login.Again = true
-	answers := make(chan answer)
+	login.AllowRenewed = true
+	replies := make(chan reply)
 	for _, r := range []session.Renewal{twice, twice, other, login} {
 		go func() {
 			record, err := store.Renew(t.Context(), r)
-			answers <- answer{r, record, err}
+			replies <- reply{r, record, err}
 		}()
 	}
 	expectWaiting(t, store, 4)
@@ -40,26 +40,26 @@ func TestARenewalOfALockedRow(t *testing.T) {
 
 	renewed := map[session.ID]int{}
 	for range 4 {
-		a := <-answers
+		a := <-replies
 		switch {
 		case a.err == nil && a.record.Values["n"] == "40":
 			renewed[a.r.New]++
-		case a.r.Again || !errors.Is(a.err, session.ErrEnded):
+		case a.r.AllowRenewed || !errors.Is(a.err, session.ErrEnded):
 			t.Errorf("a renewal: %v, %v", a.record.Values, a.err)
 		}
 	}
-	// Either the repeated renewal came first or another did. The login succeeds in any case.
+	// Either the repeated renewal came first or another one. The login succeeds in both cases.
 	if renewed[login.New] != 1 || renewed[twice.New] == 2 && renewed[other.New] == 1 || renewed[twice.New] == 1 {
 		t.Errorf("the renewals succeeded %v times", renewed)
 	}
 	var live int
 	must(t, store.Pool().QueryRow(t.Context(), "SELECT count(*) FROM sessions WHERE NOT ended").Scan(&live))
 	if live != len(renewed) {
-		t.Errorf("%d sessions live, want those %d that were answered", live, len(renewed))
+		t.Errorf("%d sessions are live, want the %d that Renew returned", live, len(renewed))
 	}
 }
 
-// An update that waits for a renewal doesn't change the tombstone, nor does an end.
+// An update or an end that waits for a renewal doesn't change the tombstone.
 func TestChangesWaitForARenewal(t *testing.T) {
 	store := openWide(t)
 	id, record := create(t, store)
@@ -76,14 +76,14 @@ func TestChangesWaitForARenewal(t *testing.T) {
 		_, err := store.Renew(t.Context(), r)
 		renewed <- err
 	}()
-	expectWaiting(t, store, 1) // in front of the others: PostgreSQL's locks queue
+	expectWaiting(t, store, 1) // before the others, because PostgreSQL queues lock requests
 	refused := make(chan error)
 	go func() {
 		_, err := store.Update(t.Context(), id, add(record, 1))
 		refused <- err
 	}()
 	go func() {
-		_, err := store.End(t.Context(), id, session.Ending{Now: record.Created, Moving: true})
+		_, err := store.End(t.Context(), id, session.EndOptions{Now: record.Created, Moving: true})
 		refused <- err
 	}()
 	expectWaiting(t, store, 3)
@@ -99,14 +99,14 @@ func TestChangesWaitForARenewal(t *testing.T) {
 		t.Errorf("the new session has %v, %v", got.Values, err)
 	}
 	again := renewal(id, record)
-	again.Again = true
+	again.AllowRenewed = true
 	if got, err := store.Renew(t.Context(), again); err != nil || got.Values["n"] != "7" {
 		t.Errorf("from the tombstone: %v, %v", got.Values, err)
 	}
 }
 
-// A renewal whose answer is lost is done, and a repeat returns the new session.
-func TestALostAnswerOfARenewal(t *testing.T) {
+// A renewal whose reply is lost is executed, and a second one returns the new session.
+func TestLostReplyOfARenewal(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	direct := open(t, server)
 	forwarder := storeserver.Forward(t, server.Addr)
@@ -128,31 +128,31 @@ func TestALostAnswerOfARenewal(t *testing.T) {
 			id = first
 		}
 		r := renewal(id, record)
-		r.Again = again
+		r.AllowRenewed = again
 		forwarder.Mute(true)
-		answered := make(chan error, 1)
+		replied := make(chan error, 1)
 		go func() {
 			_, err := store.Renew(t.Context(), r)
-			answered <- err
+			replied <- err
 		}()
 		sessiontest.Eventually(t, func() error {
 			_, err := direct.Load(t.Context(), r.New, record.Created)
 			return err
 		})
-		forwarder.Cut()
+		forwarder.CloseConnections()
 		forwarder.Mute(false)
-		if err := <-answered; err == nil {
-			t.Error("acknowledged without an answer")
+		if err := <-replied; err == nil {
+			t.Error("acknowledged without a reply")
 		}
 		got, err := direct.Renew(t.Context(), r)
 		if err != nil || !maps.Equal(got.Values, map[string]string{"n": "7"}) {
-			t.Errorf("the repeat: %v, %v", got.Values, err)
+			t.Errorf("the second renewal: %v, %v", got.Values, err)
 		}
 		sessiontest.Eventually(t, func() error { return store.Ping(t.Context()) })
 	}
 }
 
-// openWide returns a store with more connections than any test has calls waiting.
+// openWide returns a store with more connections than any test has waiting calls.
 func openWide(t *testing.T) *postgres.Store {
 	t.Helper()
 	server := storeserver.ForTest(t, storeserver.Postgres)
@@ -160,7 +160,7 @@ func openWide(t *testing.T) *postgres.Store {
 	return newStore(t, postgres.Options{URL: server.Endpoint + "&pool_max_conns=16"})
 }
 
-// expectWaiting waits until that many statements wait for locks.
+// expectWaiting waits until the given number of statements wait for locks.
 func expectWaiting(t *testing.T, store *postgres.Store, want int) {
 	t.Helper()
 	sessiontest.Eventually(t, func() error {

@@ -2,26 +2,26 @@ package postgres
 
 import "stateless-servers/session"
 
-// outcomes are what the statements answer beside a session's columns.
+// outcomes maps the column outcome of a statement's result to an error.
 var outcomes = map[string]error{
 	"live": nil, "missing": session.ErrNotFound, "ended": session.ErrEnded,
 	"too large": session.ErrTooLarge, "counter": session.ErrCounter,
 }
 
-// outcome says whether a row is a live session at $2.
+// outcome is an expression for the state of a row at $2.
 const outcome = `CASE WHEN least(expires_at, idle_expires_at) <= $2 THEN 'missing' WHEN ended THEN 'ended' ELSE 'live' END`
 
-// columns lists the columns that scan reads. It hides the state that is kept of an ended session.
+// columns are the columns that scan reads. They hide the state that a tombstone keeps.
 const columns = `outcome, created_at, expires_at, idle_expires_at, user_name, user_agent,
     CASE WHEN outcome = 'live' THEN contents ELSE '{}' END AS contents`
 
-// locked is the newest version of row $1, which nobody else changes before the statement is done. What READ COMMITTED
-// sees at a statement's start may be older: it waits here until those who change the row have committed.
+// locked selects the newest version of row $1 and locks it until the statement ends. In READ COMMITTED a statement sees the rows
+// as of its start; FOR UPDATE waits until concurrent writers have committed and then reads the new version.
 //
-// A statement locks one row, and then no other that exists: statements can't wait for each other in a circle.
+// A statement locks one existing row and then no other, so statements can't deadlock.
 const locked = `locked AS MATERIALIZED (SELECT *, ` + outcome + ` AS outcome FROM sessions WHERE id = $1 FOR UPDATE)`
 
-// create: $1 id, $2 created, $3 expires, $4 expires by idling, $5 user, $6 user agent, $7 keys, $8 values.
+// create: $1 id, $2 created, $3 expires, $4 idle expires, $5 user, $6 user agent, $7 keys, $8 values.
 const create = `
 INSERT INTO sessions (id, created_at, expires_at, idle_expires_at, user_name, user_agent, contents)
 VALUES ($1, $2, $3, $4, $5, $6, jsonb_object($7::text[], $8::text[]))
@@ -31,9 +31,9 @@ ON CONFLICT DO NOTHING`
 const load = `
 SELECT ` + columns + ` FROM (SELECT *, ` + outcome + ` AS outcome FROM sessions WHERE id = $1) AS session`
 
-// update: $1 id, $2 now, $3 expires by idling, $4 largest size, $5 keys to set, $6 their values, $7 keys to remove,
-// $8 keys to add to, $9 what to add, $10 session.MaxCounter. A sum is null where there is no counter or it leaves its
-// range. The character that escapes another in a key doesn't count to the size.
+// update: $1 id, $2 now, $3 idle expires, $4 maximum size, $5 keys to set, $6 their values, $7 keys to remove, $8 keys to add to,
+// $9 numbers to add, $10 session.MaxCounter. A sum is null if the value is not a counter or the sum is out of range. The size
+// doesn't count the character that escapes another one in a key.
 const update = `
 WITH ` + locked + `,
 sums AS (
@@ -67,8 +67,8 @@ written AS (
 )
 SELECT ` + columns + ` FROM checked`
 
-// userSessions: $1 user, $2 now, $3 most rows, $4 and $5 created and id of the row that the page comes after. The rows
-// include sessions that have expired, so that a page is a bounded part of the index.
+// userSessions: $1 user, $2 now, $3 maximum number of rows, $4 and $5 created and id of the row before the page. The result
+// includes expired sessions, so that a page reads a bounded part of the index.
 const userSessions = `
 SELECT id, created_at, expires_at, idle_expires_at, user_name, user_agent, least(expires_at, idle_expires_at) > $2
 FROM sessions
@@ -76,7 +76,7 @@ WHERE sha256(user_name) = sha256($1) AND user_name <> '' AND user_name = $1
     AND (created_at, id) < ($4, $5::bytea)
 ORDER BY created_at DESC, id DESC LIMIT $3`
 
-// sweep: $1 before which hour, $2 most.
+// sweep: $1 exclusive limit of stale_hour, $2 maximum number of rows.
 const sweep = `
 WITH batch AS MATERIALIZED (
     SELECT id FROM sessions WHERE stale_hour < $1 ORDER BY stale_hour LIMIT $2 FOR UPDATE SKIP LOCKED

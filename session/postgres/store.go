@@ -1,11 +1,14 @@
-// Package postgres keeps sessions in a table of PostgreSQL 14 or newer: a row a session, one statement an operation.
-// An update locks its row, applies the changes to what it finds, and returns the new state, all in one round trip. A
-// renewal locks the old row, adds the new one, and leaves a note of the end in the old, as one step too.
+// Package postgres keeps sessions in a table of PostgreSQL 14 or newer: one row per session, one statement per operation. Start
+// reading at Store, which New creates.
 //
-// Amazon RDS for PostgreSQL and Aurora PostgreSQL are such servers, with IAM authentication through Options.Password. It
-// is the store for those who run a database anyway: durable, consistent, and dearer per write than a cache.
+// An update locks its row, applies the changes to the current state, and returns the new state, in one round trip. A renewal
+// locks the old row, inserts the new one, and turns the old row into a tombstone, in one statement.
 //
-// Nothing deletes expired rows by itself in PostgreSQL: the servers call Run, and one of them at a time sweeps.
+// Amazon RDS for PostgreSQL and Aurora PostgreSQL offer such servers, with IAM authentication through Options.Password. The store
+// suits applications that have a database anyway: it is durable and consistent, but a write costs more than in a cache.
+//
+// PostgreSQL does not delete expired rows by itself. Every web server runs Store.Maintain, which deletes them in one server at a
+// time.
 package postgres
 
 import (
@@ -22,34 +25,34 @@ import (
 	"stateless-servers/session"
 )
 
-// maxBytes is the limit of DynamoDB, the smallest of the shared stores: what fits here fits there. PostgreSQL would take
-// far more, but writes the whole row anew with every update.
+// maxBytes is the limit of DynamoDB, the smallest of all shared stores, so that every session that fits here fits there.
+// PostgreSQL allows far more, but every update writes the whole row.
 const maxBytes = 400_000
 
-// connectTimeout bounds a dial, and the check of a connection that was idle, where Options.URL doesn't. Both go on when
-// their request has given up, and hold a place in the pool.
+// connectTimeout limits a dial, and the check of an idle connection, unless Options.URL sets a timeout. Both continue after their
+// request has ended, and occupy a place in the pool.
 const connectTimeout = 2 * time.Second
 
 // Options configure a Store.
 type Options struct {
-	// URL is a connection string of libpq, as a URL or as key=value pairs. TLS is part of it
-	// (sslmode=verify-full&sslrootcert=/path/global-bundle.pem), and so is the pool's size (pool_max_conns, default the
-	// greater of 4 and the number of processors). A schema other than the default is chosen by search_path. Behind
-	// PgBouncer or RDS Proxy, default_query_exec_mode=exec avoids prepared statements. Servers that don't take writes,
-	// such as the old primary after a failover, are not connected to, unless target_session_attrs says so.
+	// URL is a libpq connection string, as a URL or as key=value pairs. It includes TLS
+	// (sslmode=verify-full&sslrootcert=/path/global-bundle.pem) and the size of the pool (pool_max_conns; default the greater of 4
+	// and the number of processors). search_path selects another schema. Behind PgBouncer or RDS Proxy,
+	// default_query_exec_mode=exec avoids prepared statements. The store doesn't connect to read-only servers, such as the former
+	// primary after a failover, unless target_session_attrs allows it.
 	URL string
-	// Password, when not nil, returns the password of each new connection. For IAM authentication it is a token made by
-	// BuildAuthToken of the AWS SDK's feature/rds/auth, which is valid for 15 minutes; connections made with it stay.
+	// Password, if not nil, returns the password for each new connection. For IAM authentication it returns a token of
+	// BuildAuthToken in the AWS SDK's feature/rds/auth. A token is valid for 15 minutes; connections stay open after that.
 	Password func(ctx context.Context) (string, error)
 }
 
-// Store keeps sessions in the table that Migrate makes. Create one with New.
+// Store keeps sessions in the table that CreateTable creates. Create one with New.
 type Store struct{ pool *pgxpool.Pool }
 
 var _ session.UserStore = (*Store)(nil)
 
-// New returns a Store that connects when it is first used, so that a server may start before its database does. The
-// error is that of a malformed URL. Close it after use.
+// New returns a Store that connects on first use, so that a web server can start before its database. It returns an error if the
+// URL is malformed. Close the Store after use.
 func New(o Options) (*Store, error) {
 	config, err := pgxpool.ParseConfig(o.URL)
 	if err != nil {
@@ -61,9 +64,9 @@ func New(o Options) (*Store, error) {
 	if config.PingTimeout == 0 {
 		config.PingTimeout = connectTimeout
 	}
-	config.ConnConfig.DialFunc = bounded(config.ConnConfig.DialFunc)
-	config.ConnConfig.MaxProtocolMessageBodyLen = maxAnswer
-	config.AfterConnect = establish
+	config.ConnConfig.DialFunc = boundedDial(config.ConnConfig.DialFunc)
+	config.ConnConfig.MaxProtocolMessageBodyLen = maxReplyBytes
+	config.AfterConnect = markEstablished
 	if config.ConnConfig.ValidateConnect == nil {
 		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
@@ -82,23 +85,23 @@ func New(o Options) (*Store, error) {
 	return &Store{pool}, nil
 }
 
-// Close closes the store's connections, and waits for operations under way.
+// Close waits for running operations and closes the store's connections.
 func (s *Store) Close() { s.pool.Close() }
 
-// Pool returns the store's connections, for Migrate and for what an application keeps beside its sessions. An answer of more
-// than 4 MB fails.
+// Pool returns the store's connection pool, for CreateTable and for other data of the application. A query fails if the server
+// sends more than 4 MB in reply.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
-// Promises declares that every promise is kept. After a failover they hold as far as the database keeps what it
-// committed: RDS Multi-AZ and Aurora do.
+// Promises declares every promise except OneRegion, provided that the database keeps committed transactions in a failover, as RDS
+// Multi-AZ and Aurora do.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "postgres", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, AtomicRenewal: true,
-		ByUser: true, Changes: true, MaxBytes: maxBytes,
+		ListsByUser: true, Mutable: true, MaxBytes: maxBytes,
 	}
 }
 
-// Ping asks for the table, so that a server isn't ready before that is there.
+// Ping returns nil if the database replies and the table exists.
 func (s *Store) Ping(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, "SELECT FROM sessions LIMIT 0")
 	return err
@@ -115,15 +118,15 @@ func (s *Store) Create(ctx context.Context, id session.ID, r session.Record) err
 	if err == nil && tag.RowsAffected() == 0 {
 		err = fmt.Errorf("session %s exists", id)
 	}
-	return refused(err)
+	return invalidError(err)
 }
 
-// Load reads a session.
+// Load returns a live session.
 func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
 	return scan(s.pool.QueryRow(ctx, load, id[:], now))
 }
 
-// Update applies the changes in one statement. It is never sent twice.
+// Update applies the changes with one statement. The statement is never retried.
 func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	setKeys, setValues, removed := []string{}, []string{}, []string{}
 	addKeys, added := []string{}, []int64{}
@@ -142,7 +145,7 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 		setKeys, setValues, removed, addKeys, added, session.MaxCounter))
 }
 
-// scan reads a row of columns, or says why there is no live session.
+// scan reads the columns of one row. It returns an error if there is no live session.
 func scan(row pgx.Row) (session.Record, error) {
 	var outcome string
 	var user, agent []byte
@@ -153,14 +156,14 @@ func scan(row pgx.Row) (session.Record, error) {
 	case errors.Is(err, pgx.ErrNoRows):
 		return session.Record{}, session.ErrNotFound
 	case err != nil:
-		return session.Record{}, refused(err)
+		return session.Record{}, invalidError(err)
 	}
-	answer, known := outcomes[outcome]
+	reply, known := outcomes[outcome]
 	switch {
 	case !known:
-		return session.Record{}, fmt.Errorf("a statement answered %q", outcome)
-	case answer != nil:
-		return session.Record{}, answer
+		return session.Record{}, fmt.Errorf("a statement returned the outcome %q", outcome)
+	case reply != nil:
+		return session.Record{}, reply
 	}
 	r.User, r.UserAgent = string(user), string(agent)
 	r.Values = make(map[string]string, len(contents))
@@ -170,10 +173,10 @@ func scan(row pgx.Row) (session.Record, error) {
 	return r, nil
 }
 
-// refused turns the error of a value that PostgreSQL doesn't take into ErrInvalid: the store has not failed, and trying
-// again wouldn't help. What handlers set is UTF-8, but sessions that come from another store may hold values of earlier
-// versions, which let other bytes pass.
-func refused(err error) error {
+// invalidError turns the error of a value that PostgreSQL rejects into ErrInvalid, because the store has not failed and a retry
+// would not help. Handlers set only UTF-8, but sessions that come from another store may have values that an earlier version of
+// package session accepted.
+func invalidError(err error) error {
 	const dataException = "22" // the class of codes
 	var failed *pgconn.PgError
 	if errors.As(err, &failed) && strings.HasPrefix(failed.Code, dataException) {
@@ -182,8 +185,8 @@ func refused(err error) error {
 	return err
 }
 
-// PostgreSQL's text has no NUL, so that keys spell it \x01 0, and \x01 itself \x01 1. Values never hold a NUL: JSON
-// writes it as an escape sequence, which is text like any other here.
+// PostgreSQL's text can't contain NUL, so in keys \x00 is escaped as \x01 0, and \x01 as \x01 1. Values never contain NUL: in
+// JSON it is an escape sequence.
 var (
 	escaper   = strings.NewReplacer("\x00", "\x010", "\x01", "\x011")
 	unescaper = strings.NewReplacer("\x010", "\x00", "\x011", "\x01")
@@ -193,5 +196,5 @@ func escape(key string) string { return escaper.Replace(key) }
 
 func unescape(key string) string { return unescaper.Replace(key) }
 
-// ceil rounds up to PostgreSQL's microseconds, so that a session never ends early.
+// ceil rounds up to a microsecond, the precision of PostgreSQL, so that a session never ends early.
 func ceil(t time.Time) time.Time { return t.Add(time.Microsecond - 1).Truncate(time.Microsecond) }

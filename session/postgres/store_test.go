@@ -14,7 +14,7 @@ func TestStore(t *testing.T) {
 	sessiontest.Run(t, open(t, storeserver.ForTest(t, storeserver.Postgres)))
 }
 
-// Every message between a server and PostgreSQL fails once in every way.
+// TestFaults makes every message between a server and PostgreSQL fail in every way.
 func TestFaults(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	open(t, server)
@@ -23,11 +23,11 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-// TestWithoutPreparedStatements is for poolers that hand each transaction to another connection.
+// TestWithoutPreparedStatements tests the mode for poolers that assign each transaction to another connection.
 func TestWithoutPreparedStatements(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	store := newStore(t, postgres.Options{URL: server.Endpoint + "&default_query_exec_mode=exec"})
-	must(t, postgres.Migrate(t.Context(), store.Pool()))
+	must(t, postgres.CreateTable(t.Context(), store.Pool()))
 	sessiontest.Run(t, store)
 }
 
@@ -35,6 +35,6 @@ func TestWithoutPreparedStatements(t *testing.T) {
 func open(t *testing.T, server *storeserver.Server) *postgres.Store {
 	t.Helper()
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
-	must(t, postgres.Migrate(t.Context(), store.Pool()))
+	must(t, postgres.CreateTable(t.Context(), store.Pool()))
 	return store
 }

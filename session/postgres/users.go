@@ -13,8 +13,8 @@ import (
 	"stateless-servers/session"
 )
 
-// UserSessions asks the partial index of sessions that have a user. A cursor is the last row of the page before, so that
-// a page costs the same wherever it is in the list.
+// UserSessions reads a page from the partial index of sessions that have a user. A cursor is the last row of the previous page,
+// so that every page costs the same.
 func (s *Store) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
 	created, after, err := parseCursor(query.Cursor)
 	if err != nil {
@@ -55,12 +55,12 @@ func scanUserSession(row pgx.Row) (found session.UserSession, live bool, err err
 	return found, live, err
 }
 
-// cursor returns the cursor of the page after a session.
+// cursor returns the cursor of the page after s.
 func cursor(s session.UserSession) string {
 	return strconv.FormatInt(s.Record.Created.UnixMicro(), 10) + " " + s.ID.String()
 }
 
-// parseCursor reads what cursor wrote. The first page comes after an infinite time.
+// parseCursor parses a cursor. The first page comes after an infinite time.
 func parseCursor(cursor string) (created pgtype.Timestamptz, id session.ID, err error) {
 	if cursor == "" {
 		return pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}, id, nil
@@ -69,7 +69,7 @@ func parseCursor(cursor string) (created pgtype.Timestamptz, id session.ID, err 
 	n, err := strconv.ParseInt(micros, 10, 64)
 	id, ok := session.ParseID(text)
 	at := time.UnixMicro(n).UTC()
-	if err != nil || !ok || at.Year() < 0 || at.Year() > 9999 { // what PostgreSQL has no time for would seem to be a failure
+	if err != nil || !ok || at.Year() < 0 || at.Year() > 9999 { // PostgreSQL would reject the time, which would look like a failure
 		return created, id, fmt.Errorf("cursor %q of a list: %w", cursor, session.ErrInvalid)
 	}
 	return pgtype.Timestamptz{Time: at, Valid: true}, id, nil

@@ -12,7 +12,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// Every session that a user had is ended, among thousands that have expired, while he logs in, renews and logs out.
+// EndUserSessions ends every session of a user among thousands of expired ones, while the user logs in, renews and logs out.
 func TestEndingManySessions(t *testing.T) {
 	const expired, live, workers, renewals = 4500, 500, 4, 3
 	store := openWide(t)
@@ -50,7 +50,7 @@ func TestEndingManySessions(t *testing.T) {
 					}
 				}
 				if i%10 < workers {
-					if _, err := store.End(t.Context(), ids[i], session.Ending{Now: start}); err != nil && !errors.Is(err, session.ErrEnded) {
+					if _, err := store.End(t.Context(), ids[i], session.EndOptions{Now: start}); err != nil && !errors.Is(err, session.ErrEnded) {
 						t.Errorf("end: %v", err)
 					}
 				}
@@ -76,7 +76,7 @@ func TestEndingManySessions(t *testing.T) {
 		must(t, err)
 		for _, s := range page.Sessions {
 			if started++; !s.Record.Created.After(start) {
-				t.Errorf("session %v, which started at %v, lives", s.ID, s.Record.Created)
+				t.Errorf("session %v, which started at %v, is live, want it ended", s.ID, s.Record.Created)
 			}
 		}
 		if cursor = page.Next; cursor == "" {
@@ -87,12 +87,12 @@ func TestEndingManySessions(t *testing.T) {
 		}
 	}
 	if want := live / 10; started != want {
-		t.Errorf("%d sessions of later live, want %d", started, want)
+		t.Errorf("%d later sessions are live, want %d", started, want)
 	}
 }
 
-// A page of a long list is read from the index where the page before ended.
-func TestAPageReadsAPartOfTheIndex(t *testing.T) {
+// A page of a long list is read from the index at the end of the previous page.
+func TestPageReadsPartOfTheIndex(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	exec(t, store, `INSERT INTO sessions (id, created_at, expires_at, idle_expires_at, user_name, user_agent, contents)
 		SELECT sha256(int8send(n)), now() - n * interval '1 second', now(), now(), 'ada', '', '{}' FROM generate_series(1, 20000) AS n;
@@ -103,7 +103,7 @@ func TestAPageReadsAPartOfTheIndex(t *testing.T) {
 		must(t, err)
 		cursor = page.Next
 	}
-	store.Pool().Reset() // connections report what they did when they close
+	store.Pool().Reset() // connections report their statistics when they close
 	sessiontest.Eventually(t, func() error {
 		var read, scans int
 		err := store.Pool().QueryRow(t.Context(), `SELECT idx_tup_read, idx_scan FROM pg_stat_user_indexes
@@ -112,7 +112,7 @@ func TestAPageReadsAPartOfTheIndex(t *testing.T) {
 			err = errors.New("the statistics are not there yet")
 		}
 		if err == nil && read > 2000 {
-			t.Errorf("10 pages of 100 read %d entries of the index", read)
+			t.Errorf("10 pages of 100 read %d entries of the index, want at most 2000", read)
 		}
 		return err
 	})

@@ -12,7 +12,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// The statements of servers from before renewals, which run beside newer ones during a deployment.
+// Statements of the version before Renew, which runs beside newer servers during a deployment.
 const (
 	earlierOutcome = `CASE WHEN least(expires_at, idle_expires_at) <= $2 THEN 'missing' WHEN ended THEN 'ended' ELSE 'live' END`
 	earlierLocked  = `locked AS MATERIALIZED (SELECT *, ` + earlierOutcome + ` AS outcome FROM sessions WHERE id = $1 FOR UPDATE)`
@@ -55,7 +55,7 @@ func TestTombstonesOnEarlierServers(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	end := func(moving bool) func(id session.ID, record session.Record) session.ID {
 		return func(id session.ID, record session.Record) session.ID {
-			_, err := store.End(t.Context(), id, session.Ending{Now: record.Created, Moving: moving})
+			_, err := store.End(t.Context(), id, session.EndOptions{Now: record.Created, Moving: moving})
 			must(t, err)
 			return id
 		}
@@ -83,7 +83,7 @@ func TestTombstonesOnEarlierServers(t *testing.T) {
 				"end":    earlier(t, store, earlierEnd, id[:], now, now.Add(time.Minute)),
 			} {
 				if got != want {
-					t.Errorf("%s, %v later: an earlier server's %s says %q, want %q", name, after, call, got, want)
+					t.Errorf("%s, %v later: %s of an earlier server returns %q, want %q", name, after, call, got, want)
 				}
 			}
 		}
@@ -92,16 +92,16 @@ func TestTombstonesOnEarlierServers(t *testing.T) {
 		ids, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
 		must(t, err)
 		if len(ids) > 1 || (len(ids) == 1) != (live != id) || len(ids) == 1 && string(ids[0]) != string(live[:]) {
-			t.Errorf("%s: an earlier server lists %x", name, ids)
+			t.Errorf("%s: an earlier server lists %x, want nothing", name, ids)
 		}
-		// What it keeps is still there.
+		// The tombstone still keeps the state.
 		again := renewal(id, record)
-		again.Again = true
+		again.AllowRenewed = true
 		got, err := store.Renew(t.Context(), again)
 		if renewed := err == nil && got.Values["n"] == "7"; renewed != (name == "renewed") {
 			t.Errorf("%s: a login with the old id got %v, %v", name, got.Values, err)
 		}
-		got, err = store.End(t.Context(), id, session.Ending{Now: record.Created, Moving: true})
+		got, err = store.End(t.Context(), id, session.EndOptions{Now: record.Created, Moving: true})
 		if moved := err == nil && got.Values["n"] == "7"; moved != (name == "moving") {
 			t.Errorf("%s: a move got %v, %v", name, got.Values, err)
 		}
@@ -128,7 +128,7 @@ func TestSessionsOfEarlierServers(t *testing.T) {
 		t.Errorf("renewed: %v, %v", got, err)
 	}
 	if got := earlier(t, store, earlierUpdate, r.New[:], record.Created, record.IdleExpires); got != "live" {
-		t.Errorf("an earlier server takes the new session for %s", got)
+		t.Errorf("an earlier server reads the new session as %s", got)
 	}
 
 	ended, record := createEarlier()
@@ -136,10 +136,10 @@ func TestSessionsOfEarlierServers(t *testing.T) {
 		t.Fatalf("an earlier server ended a session that was %s", got)
 	}
 	again := renewal(ended, record)
-	again.Again = true
+	again.AllowRenewed = true
 	_, loadErr := store.Load(t.Context(), ended, record.Created)
 	_, renewErr := store.Renew(t.Context(), again)
-	_, endErr := store.End(t.Context(), ended, session.Ending{Now: record.Created, Moving: true})
+	_, endErr := store.End(t.Context(), ended, session.EndOptions{Now: record.Created, Moving: true})
 	for call, err := range map[string]error{"load": loadErr, "renew": renewErr, "end": endErr} {
 		if !errors.Is(err, session.ErrEnded) {
 			t.Errorf("%s of a session that an earlier server ended: %v", call, err)

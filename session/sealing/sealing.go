@@ -1,15 +1,18 @@
-// Package sealing is what the packages cookie and token share: their secret keys, and how much a browser keeps.
+// Package sealing has the secret keys with which packages cookie and token seal sessions, and the limits that browsers put
+// on cookies. To seal a session is to encrypt it (cookie) or to sign it (token); to open it is the reverse. Create Keys with
+// ParseKeys and pass them to cookie.New or token.New.
 //
 // # Rotation
 //
-// The first key seals, every key opens. Servers are never all replaced at once, so that a new key is brought in by three
-// deployments, each finished before the next, or some servers can't open what others seal:
+// Servers seal with the first key and open with every key. Since a deployment doesn't replace all servers at once, a new key
+// takes three deployments. Finish each before the next, or some servers can't open the sessions that others have sealed:
 //
-//  1. "old,new": every server learns to open what the new key seals.
-//  2. "new,old": the new key seals.
-//  3. "new", when session.Options.Lifetime has passed: what the old key sealed has expired.
+//  1. "old,new": all servers can open sessions that are sealed with the new key.
+//  2. "new,old": all servers seal with the new key.
+//  3. "new", after session.Options.Lifetime has passed: all sessions sealed with the old key have expired.
 //
-// After a leak, deploy a new key alone. It logs everybody out: that, nothing milder, ends what the leaked key can forge.
+// If a key leaks, deploy a new key alone. This logs every visitor out, but nothing less stops an attacker from forging
+// sessions with the leaked key.
 package sealing
 
 import (
@@ -22,13 +25,13 @@ import (
 	"strings"
 )
 
-// MaxValue is the longest cookie value that is sealed. Browsers keep at least 4096 bytes of a cookie's name, value and
-// attributes (RFC 6265, 6.1; the later draft-ietf-httpbis-rfc6265bis-22, 5.6, has them ignore a cookie of more, and
-// counts name and value alone). 128 bytes are left to the name and the attributes.
+// MaxValue is the maximum length in bytes of a sealed cookie value. Browsers store at least 4096 bytes of a cookie's name,
+// value and attributes (RFC 6265, 6.1). By the later draft-ietf-httpbis-rfc6265bis-22, 5.6, they ignore a cookie whose name
+// and value exceed that. MaxValue leaves 128 bytes for the name and the attributes.
 const MaxValue = 4096 - 128
 
-// MaxName is the longest session.Options.CookieName for which MaxValue holds: the prefix __Host-, "=" and the
-// attributes that package session sends take up to 67 of the 128 bytes.
+// MaxName is the maximum length in bytes of session.Options.CookieName with sealed sessions. The prefix __Host-, "=" and the
+// attributes that package session sends take up to 67 of the 128 bytes beside MaxValue.
 const MaxName = 60
 
 const (
@@ -36,18 +39,19 @@ const (
 	maxKeys  = 8           // bounds the work that a forged cookie causes
 )
 
-// Keys are secret keys, of which the first seals and all open. The zero Keys has none. The secrets are behind functions:
-// no print of Keys, nor of what holds them, shows them.
+// Keys are secret keys. The first key seals, and all keys open. The zero Keys has none. Printing Keys, or a value that
+// contains them, does not show the secrets.
 type Keys struct {
+	// Package fmt prints the address of a function, not its closure.
 	secrets []func() [keyBytes]byte
 }
 
-// ParseKeys reads 1 to 8 keys, separated by commas: each is 32 bytes, from a random source, in padded standard base64,
-// as printed by
+// ParseKeys parses 1 to 8 different keys, separated by commas. Each key is 32 random bytes in padded standard base64, as
+// printed by
 //
 //	openssl rand -base64 32
 //
-// Space around a key is ignored. No error has any part of a key in it.
+// Space around a key is ignored. An error never contains any part of a key.
 func ParseKeys(text string) (Keys, error) {
 	const allowed = "allowed are 1 to 8 different keys, separated by commas, each as printed by: openssl rand -base64 32"
 	words := strings.Split(text, ",")
@@ -73,8 +77,9 @@ func ParseKeys(text string) (Keys, error) {
 	return keys, nil
 }
 
-// Derive returns a key of 32 bytes for one purpose from each of the keys, in their order (HKDF-SHA-256, RFC 5869). What
-// is derived for one purpose tells nothing of another's: the same Keys can serve packages cookie and token.
+// Derive derives from each key, in order, a key of 32 bytes for one purpose (HKDF-SHA-256, RFC 5869). A key derived for one
+// purpose reveals nothing about keys for other purposes, so packages cookie and token can share Keys. Derive returns an error
+// if there are no keys.
 func (k Keys) Derive(purpose string) ([][]byte, error) {
 	if len(k.secrets) == 0 {
 		return nil, errors.New("no session keys: see sealing.ParseKeys")

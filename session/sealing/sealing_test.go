@@ -31,7 +31,7 @@ func TestParseKeys(t *testing.T) {
 	}
 }
 
-func TestKeysThatAreNotAllowed(t *testing.T) {
+func TestParseKeysRejects(t *testing.T) {
 	a, secret := newKey()
 	b, _ := newKey()
 	nine := make([]string, 9)
@@ -55,24 +55,24 @@ func TestKeysThatAreNotAllowed(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			keys, err := ParseKeys(test.text)
 			if err == nil {
-				t.Fatal("allowed")
+				t.Fatal("ParseKeys succeeded, want an error")
 			}
 			if len(keys.secrets) != 0 {
-				t.Error("keys besides the error")
+				t.Error("ParseKeys returned keys together with an error")
 			}
 			if !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "openssl rand -base64 32") {
 				t.Errorf("got %q, want %q and what is allowed", err, test.says)
 			}
 			for word := range strings.SplitSeq(test.text, ",") {
 				if len(word) > 3 && strings.Contains(err.Error(), word[:4]) {
-					t.Errorf("%q shows the key", err)
+					t.Errorf("the error %q contains the key", err)
 				}
 			}
 		})
 	}
 }
 
-func TestNoPrintShowsAKey(t *testing.T) {
+func TestPrintingShowsNoKey(t *testing.T) {
 	text, secret := newKey()
 	keys, err := ParseKeys(text)
 	if err != nil {
@@ -115,6 +115,6 @@ func TestDerive(t *testing.T) {
 		t.Errorf("%d different keys, want the one given and 2 derived for each of 2 purposes", len(seen))
 	}
 	if _, err := (Keys{}).Derive("one"); err == nil {
-		t.Error("no keys, yet some derived")
+		t.Error("Derive without keys succeeded, want an error")
 	}
 }

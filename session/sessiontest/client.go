@@ -11,12 +11,11 @@ import (
 	"time"
 )
 
-// clientTimeout bounds each request of a Client, on a machine that may be busy.
+// clientTimeout limits each request of a Client. It allows for a busy machine.
 const clientTimeout = 30 * time.Second
 
-// A Client sends requests as a browser does: it keeps the cookies that it is given and sends them with each request,
-// whichever server the request goes to, as cookies don't tell ports apart. It follows no redirects. Several goroutines may use
-// it at once, like the tabs of a browser.
+// A Client sends requests as a browser does. It keeps cookies and sends them with each request, to any server, because cookies
+// don't depend on the port. It doesn't follow redirects. Its methods are safe for concurrent use, like the tabs of a browser.
 type Client struct {
 	transport http.RoundTripper
 
@@ -24,20 +23,20 @@ type Client struct {
 	cookies map[string]string // by name
 }
 
-// NewClient returns a Client without cookies. Each of its requests has a connection of its own, so that none meets a
-// connection that the server is about to close.
+// NewClient returns a Client without cookies. It opens a new connection for each request, so that no request meets a connection
+// that the server is about to close.
 func NewClient() *Client {
 	return &Client{transport: &http.Transport{DisableKeepAlives: true}, cookies: map[string]string{}}
 }
 
-// A Response is a response with its body, which has been read.
+// A Response is an HTTP response whose body has been read.
 type Response struct {
 	*http.Response
 	Body string
 }
 
-// Do sends a request. The body is sent as a form, unless a header says otherwise; headers are of the form "Name: value". Do
-// returns an error if the response, with its body, doesn't arrive whole.
+// Do sends a request and returns its response. The body is sent as a form unless a header sets another Content-Type. A header has
+// the form "Name: value". Do returns an error if the response doesn't arrive completely.
 func (c *Client) Do(ctx context.Context, method, url, body string, headers ...string) (Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()
@@ -62,7 +61,7 @@ func (c *Client) Do(ctx context.Context, method, url, body string, headers ...st
 		return Response{}, fmt.Errorf("%s %s: %w", method, url, err)
 	}
 	defer response.Body.Close()
-	c.keep(response.Cookies())
+	c.storeCookies(response.Cookies())
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		return Response{}, fmt.Errorf("%s %s: read the body: %w", method, url, err)
@@ -70,7 +69,7 @@ func (c *Client) Do(ctx context.Context, method, url, body string, headers ...st
 	return Response{response, string(text)}, nil
 }
 
-func (c *Client) keep(cookies []*http.Cookie) {
+func (c *Client) storeCookies(cookies []*http.Cookie) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, cookie := range cookies {
@@ -81,23 +80,23 @@ func (c *Client) keep(cookies []*http.Cookie) {
 	}
 }
 
-// Cookies returns the values of the cookies by their names.
+// Cookies returns the values of the cookies by name.
 func (c *Client) Cookies() map[string]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.cookies)
 }
 
-// SetCookie gives the client a cookie, or takes it away if the value is empty.
+// SetCookie sets a cookie, or removes it if the value is empty.
 func (c *Client) SetCookie(name, value string) {
 	cookie := &http.Cookie{Name: name, Value: value}
 	if value == "" {
 		cookie.MaxAge = -1
 	}
-	c.keep([]*http.Cookie{cookie})
+	c.storeCookies([]*http.Cookie{cookie})
 }
 
-// Clone returns another client with the same cookies, such as that of somebody who has copied them.
+// Clone returns another Client with the same cookies, for example for a thief who has copied them.
 func (c *Client) Clone() *Client {
 	clone := NewClient()
 	clone.cookies = c.Cookies()

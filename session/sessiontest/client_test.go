@@ -10,7 +10,7 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// A Client sends to each server the cookies that it has of any, and what one of two clones gets, the other doesn't.
+// A Client sends the cookies of all servers to each server. Clones don't share cookies that they get later.
 func TestClientKeepsCookies(t *testing.T) {
 	var servers [2]string
 	for i := range servers {
@@ -50,7 +50,7 @@ func TestClientKeepsCookies(t *testing.T) {
 	client.SetCookie("b", "")
 	ask(client, 1, "/", "", "map[c:3]")
 	ask(clone, 0, "/", "", "map[a:1 b:2]")
-	client.Cookies()["d"] = "4" // of a copy
+	client.Cookies()["d"] = "4" // changes only a copy
 	if got, want := client.Cookies(), map[string]string{"c": "3"}; !maps.Equal(got, want) {
 		t.Errorf("the client has %v, want %v", got, want)
 	}

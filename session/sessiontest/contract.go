@@ -10,25 +10,25 @@ import (
 	"stateless-servers/session"
 )
 
-// contractChecks are what the comments of session.Store say of one caller at a time.
-func contractChecks() []Check {
-	return []Check{
-		{Name: "what is created is loaded", Run: checkRoundTrip},
-		{Name: "a session that nobody created", Run: checkUnknown},
-		{Name: "an update changes what it names", Run: checkUpdate},
-		{Name: "keys and values of every form", Run: checkForms},
-		{Name: "an integer that was set can be added to", Run: checkSetThenAdd},
-		{Name: "a failed addition leaves everything as it was", Run: checkCounter},
-		{Name: "too large leaves everything as it was", Run: checkTooLarge},
-		{Name: "expiry is checked by the reader", Run: checkExpiry},
-		{Name: "an update extends, up to the absolute expiry", Run: checkExtension},
-		{Name: "an ended session stays ended", Run: checkEnd},
-		{Name: "any number of changes in one update", Run: checkManyChanges},
-		{Name: "clocks of servers differ", Run: checkClocks},
+// contractCases are the cases for one caller at a time, from the comments of session.Store.
+func contractCases() []Case {
+	return []Case{
+		{Name: "a created session can be loaded", Run: verifyRoundTrip},
+		{Name: "an unknown id is not found", Run: verifyUnknown},
+		{Name: "an update changes only its keys", Run: verifyUpdate},
+		{Name: "unusual keys and values are kept", Run: verifyForms},
+		{Name: "an integer that was set can be added to", Run: verifySetThenAdd},
+		{Name: "a failed addition leaves everything as it was", Run: verifyCounter},
+		{Name: "too large leaves everything as it was", Run: verifyTooLarge},
+		{Name: "expiry is checked by the reader", Run: verifyExpiry},
+		{Name: "an update extends, up to the absolute expiry", Run: verifyExtension},
+		{Name: "an ended session stays ended", Run: verifyEnd},
+		{Name: "any number of changes in one update", Run: verifyManyChanges},
+		{Name: "clocks of servers differ", Run: verifyClocks},
 	}
 }
 
-func checkRoundTrip(ctx context.Context, store session.Store) error {
+func verifyRoundTrip(ctx context.Context, store session.Store) error {
 	id, want := newID(), newRecord(map[string]string{"a": `"x"`, "b": `{"c":[1,2]}`, "n": "7"})
 	want.User, want.UserAgent = "ada", "Browser/1.0 (ünïcode)"
 	want.Created = want.Created.Add(123 * time.Millisecond)
@@ -54,7 +54,7 @@ func checkRoundTrip(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkUnknown(ctx context.Context, store session.Store) error {
+func verifyUnknown(ctx context.Context, store session.Store) error {
 	id, record := newID(), newRecord(nil)
 	_, err := store.Load(ctx, id, record.Created)
 	if err := expectError("load", err, session.ErrNotFound); err != nil {
@@ -64,7 +64,7 @@ func checkUnknown(ctx context.Context, store session.Store) error {
 	if err := expectError("update", err, session.ErrNotFound); err != nil {
 		return err
 	}
-	_, err = store.End(ctx, id, session.Ending{Now: record.Created})
+	_, err = store.End(ctx, id, session.EndOptions{Now: record.Created})
 	if err := expectError("end", err, session.ErrNotFound); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func checkUnknown(ctx context.Context, store session.Store) error {
 	return expectError("load after an update", err, session.ErrNotFound)
 }
 
-func checkUpdate(ctx context.Context, store session.Store) error {
+func verifyUpdate(ctx context.Context, store session.Store) error {
 	id, record, err := created(ctx, store, map[string]string{"kept": `"k"`, "gone": "true", "n": "5"})
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func checkUpdate(ctx context.Context, store session.Store) error {
 	return expectValues("load", got, err, want)
 }
 
-func checkForms(ctx context.Context, store session.Store) error {
+func verifyForms(ctx context.Context, store session.Store) error {
 	values := map[string]string{}
 	keys := []string{"a.b", "#k0", ":v0", "values", "ttl", "x/y", "with space", "Ключ", "\x00", `"`, "%d", "-", "0", "id", strings.Repeat("k", 128)}
 	forms := []string{`""`, `"\u0000"`, `"ünïcode 🛒"`, "null", "true", "[]", "{}", "0", "-0", "007", "1e3", "1.0", "-5", "9007199254740991", "9007199254740993", "123456789012345678901234567890", "+1"}
@@ -121,7 +121,7 @@ func checkForms(ctx context.Context, store session.Store) error {
 	return expectValues("set them all", got, err, values)
 }
 
-func checkSetThenAdd(ctx context.Context, store session.Store) error {
+func verifySetThenAdd(ctx context.Context, store session.Store) error {
 	id, record, err := created(ctx, store, map[string]string{"created": "41"})
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func checkSetThenAdd(ctx context.Context, store session.Store) error {
 	return expectValues("add", got, err, map[string]string{"created": "42", "set": "42"})
 }
 
-func checkCounter(ctx context.Context, store session.Store) error {
+func verifyCounter(ctx context.Context, store session.Store) error {
 	const most = "9007199254740991" // session.MaxCounter
 	before := map[string]string{"text": `"x"`, "float": "1.5", "padded": "007", "most": most, "least": "-" + most, "n": "1"}
 	id, record, err := created(ctx, store, before)
@@ -156,7 +156,7 @@ func checkCounter(ctx context.Context, store session.Store) error {
 	return expectValues("add up to the bounds", got, err, before)
 }
 
-func checkTooLarge(ctx context.Context, store session.Store) error {
+func verifyTooLarge(ctx context.Context, store session.Store) error {
 	half := `"` + strings.Repeat("x", store.Promises().MaxBytes*6/10) + `"`
 	before := map[string]string{"a": half, "n": "1"}
 	id, record, err := created(ctx, store, before)
@@ -175,7 +175,7 @@ func checkTooLarge(ctx context.Context, store session.Store) error {
 	return expectValues("replace within MaxBytes", got, err, map[string]string{"b": half, "n": "1"})
 }
 
-func checkExpiry(ctx context.Context, store session.Store) error {
+func verifyExpiry(ctx context.Context, store session.Store) error {
 	for name, expire := range map[string]func(*session.Record, time.Time){
 		"absolutely": func(r *session.Record, at time.Time) { r.Expires = at },
 		"by idling":  func(r *session.Record, at time.Time) { r.IdleExpires = at },
@@ -198,7 +198,7 @@ func checkExpiry(ctx context.Context, store session.Store) error {
 		if err := expectError("update when it has expired "+name, err, session.ErrNotFound); err != nil {
 			return err
 		}
-		_, err = store.End(ctx, id, session.Ending{Now: end})
+		_, err = store.End(ctx, id, session.EndOptions{Now: end})
 		if err := expectError("end when it has expired "+name, err, session.ErrNotFound); err != nil {
 			return err
 		}
@@ -206,7 +206,7 @@ func checkExpiry(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkExtension(ctx context.Context, store session.Store) error {
+func verifyExtension(ctx context.Context, store session.Store) error {
 	id, record, err := created(ctx, store, map[string]string{"n": "1"})
 	if err != nil {
 		return err
@@ -226,12 +226,12 @@ func checkExtension(ctx context.Context, store session.Store) error {
 	return expectError("load at the absolute expiry", err, session.ErrNotFound)
 }
 
-func checkEnd(ctx context.Context, store session.Store) error {
+func verifyEnd(ctx context.Context, store session.Store) error {
 	id, record, err := created(ctx, store, map[string]string{"n": "1"})
 	if err != nil {
 		return err
 	}
-	last, err := store.End(ctx, id, session.Ending{Now: record.Created})
+	last, err := store.End(ctx, id, session.EndOptions{Now: record.Created})
 	if err := expectValues("end", last, err, record.Values); err != nil {
 		return err
 	}
@@ -247,7 +247,7 @@ func checkEnd(ctx context.Context, store session.Store) error {
 		if err := expectError(fmt.Sprintf("update %v after the end", after), err, want); err != nil {
 			return err
 		}
-		_, err = store.End(ctx, id, session.Ending{Now: at})
+		_, err = store.End(ctx, id, session.EndOptions{Now: at})
 		if err := expectError(fmt.Sprintf("end %v after the end", after), err, want); err != nil {
 			return err
 		}
@@ -255,8 +255,8 @@ func checkEnd(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-// checkManyChanges updates more keys at once than the language of any store has room for in one expression.
-func checkManyChanges(ctx context.Context, store session.Store) error {
+// verifyManyChanges makes more changes in one update than fit into one expression of any store.
+func verifyManyChanges(ctx context.Context, store session.Store) error {
 	const keys = 300
 	before, want := map[string]string{"kept": `"k"`}, map[string]string{"kept": `"k"`}
 	var changes []session.Change
@@ -286,8 +286,8 @@ func checkManyChanges(ctx context.Context, store session.Store) error {
 	return expectValues("load", got, err, want)
 }
 
-// checkClocks uses a session by servers whose clocks are behind and ahead of the store's, by up to session.MaxClockSkew.
-func checkClocks(ctx context.Context, store session.Store) error {
+// verifyClocks uses a session from servers whose clocks differ from the store's by session.MaxClockSkew in either direction.
+func verifyClocks(ctx context.Context, store session.Store) error {
 	for _, ahead := range []time.Duration{-session.MaxClockSkew, session.MaxClockSkew} {
 		id, record := newID(), newRecord(map[string]string{"n": "1"})
 		now := record.Created.Add(ahead) // by the clock of the server that creates it
@@ -314,7 +314,7 @@ func checkClocks(ctx context.Context, store session.Store) error {
 		if _, err := store.Load(ctx, r.New, now.Add(3*time.Second)); err != nil {
 			return fmt.Errorf("load what was renewed, clock %v ahead: %w", ahead, err)
 		}
-		if _, err := store.End(ctx, r.New, session.Ending{Now: now.Add(4 * time.Second)}); err != nil {
+		if _, err := store.End(ctx, r.New, session.EndOptions{Now: now.Add(4 * time.Second)}); err != nil {
 			return fmt.Errorf("end, clock %v ahead: %w", ahead, err)
 		}
 		// A request that takes a minute, on a server whose clock is a minute ahead of that which ended the session.

@@ -7,7 +7,7 @@ import (
 	"stateless-servers/session"
 )
 
-// FaultsBeneath runs a fault operation on what wrap makes of a store whose calls fail.
+// FaultsBeneath runs the named fault operation on wrap(s), where s is a store whose calls fail.
 func FaultsBeneath(ctx context.Context, name string, store session.Store, wrap func(session.Store) session.Store) error {
 	for _, o := range faultOperations() {
 		if o.name == name {
@@ -18,5 +18,5 @@ func FaultsBeneath(ctx context.Context, name string, store session.Store, wrap f
 	return fmt.Errorf("there is no operation %q", name)
 }
 
-// AllChecks returns the checks of Run and of RunStoreFaults.
-func AllChecks() []Check { return append(Checks(), faultChecks()...) }
+// AllCases returns the cases of Run and of RunStoreFaults.
+func AllCases() []Case { return append(Cases(), faultCases()...) }

@@ -2,7 +2,7 @@ package sessiontest
 
 import "testing"
 
-// Long skips a test under go test -short, which runs another test of the same kind instead. make check runs both.
+// Long skips a long test under go test -short. A shorter test of the same kind runs then. make check runs both.
 func Long(t testing.TB) {
 	t.Helper()
 	if testing.Short() {

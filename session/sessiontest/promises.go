@@ -11,20 +11,20 @@ import (
 	"stateless-servers/session"
 )
 
-// promiseChecks are what stores declare in session.Promises, of overlapping calls.
-func promiseChecks() []Check {
+// promiseCases are the cases for overlapping calls, from the comments of session.Promises.
+func promiseCases() []Case {
 	noLostUpdate := func(p session.Promises) bool { return p.NoLostUpdate }
 	final := func(p session.Promises) bool { return p.LogoutIsFinal }
-	return []Check{
-		{Name: "every addition counts", Promised: noLostUpdate, Run: checkAdditions},
-		{Name: "changes of different keys all survive", Promised: noLostUpdate, Run: checkDifferentKeys},
-		{Name: "no update outlives the end", Promised: final, Run: checkEndRace},
-		{Name: "one end wins", Promised: final, Run: checkEndOnce},
+	return []Case{
+		{Name: "every addition counts", Promised: noLostUpdate, Run: verifyAdditions},
+		{Name: "changes of different keys all survive", Promised: noLostUpdate, Run: verifyDifferentKeys},
+		{Name: "no update is applied after the end", Promised: final, Run: verifyEndRace},
+		{Name: "only one of several ends succeeds", Promised: final, Run: verifyEndOnce},
 	}
 }
 
-// together calls f from several goroutines, for each i from 0 to n-1 once, and returns the first error.
-func together(n, goroutines int, f func(i int) error) error {
+// concurrently calls f once for each i from 0 to n-1, from several goroutines, and returns the errors joined.
+func concurrently(n, goroutines int, f func(i int) error) error {
 	var next atomic.Int64
 	errs := make(chan error, goroutines)
 	for range goroutines {
@@ -49,32 +49,32 @@ func together(n, goroutines int, f func(i int) error) error {
 	return all
 }
 
-func checkAdditions(ctx context.Context, store session.Store) error {
+func verifyAdditions(ctx context.Context, store session.Store) error {
 	const updates = 200
 	id, record, err := created(ctx, store, nil)
 	if err != nil {
 		return err
 	}
 	var mu sync.Mutex
-	answers := map[string]bool{}
-	err = together(updates, 8, func(int) error {
+	sums := map[string]bool{}
+	err = concurrently(updates, 8, func(int) error {
 		got, err := store.Update(ctx, id, change(record, add("n", 1)))
 		mu.Lock()
 		defer mu.Unlock()
-		answers[got.Values["n"]] = true
+		sums[got.Values["n"]] = true
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
-	if len(answers) != updates {
-		return fmt.Errorf("%d additions of 1 were answered with %d different sums", updates, len(answers))
+	if len(sums) != updates {
+		return fmt.Errorf("%d additions of 1 returned %d different sums", updates, len(sums))
 	}
 	got, err := store.Load(ctx, id, record.Created)
 	return expectValues("load", got, err, map[string]string{"n": strconv.Itoa(updates)})
 }
 
-func checkDifferentKeys(ctx context.Context, store session.Store) error {
+func verifyDifferentKeys(ctx context.Context, store session.Store) error {
 	const updates = 100
 	id, record, err := created(ctx, store, nil)
 	if err != nil {
@@ -84,7 +84,7 @@ func checkDifferentKeys(ctx context.Context, store session.Store) error {
 	for i := range updates {
 		want[fmt.Sprint("key", i)] = strconv.Itoa(i)
 	}
-	err = together(updates, 8, func(i int) error {
+	err = concurrently(updates, 8, func(i int) error {
 		_, err := store.Update(ctx, id, change(record, set(fmt.Sprint("key", i), strconv.Itoa(i))))
 		return err
 	})
@@ -95,9 +95,9 @@ func checkDifferentKeys(ctx context.Context, store session.Store) error {
 	return expectValues("load", got, err, want)
 }
 
-// checkEndRace ends sessions while others update them: what End returns has every update that was acknowledged, and
-// nothing comes after it.
-func checkEndRace(ctx context.Context, store session.Store) error {
+// verifyEndRace ends sessions while other calls update them. End must return every acknowledged update, and no update may succeed
+// after it.
+func verifyEndRace(ctx context.Context, store session.Store) error {
 	for range 20 {
 		id, record, err := created(ctx, store, map[string]string{"n": "0"})
 		if err != nil {
@@ -105,9 +105,9 @@ func checkEndRace(ctx context.Context, store session.Store) error {
 		}
 		var acknowledged atomic.Int64
 		var last session.Record
-		err = together(6, 6, func(i int) error {
+		err = concurrently(6, 6, func(i int) error {
 			if i == 3 {
-				last, err = store.End(ctx, id, session.Ending{Now: record.Created})
+				last, err = store.End(ctx, id, session.EndOptions{Now: record.Created})
 				return err
 			}
 			for range 5 {
@@ -139,14 +139,14 @@ func checkEndRace(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkEndOnce(ctx context.Context, store session.Store) error {
+func verifyEndOnce(ctx context.Context, store session.Store) error {
 	id, record, err := created(ctx, store, nil)
 	if err != nil {
 		return err
 	}
 	var ends atomic.Int64
-	err = together(8, 8, func(int) error {
-		_, err := store.End(ctx, id, session.Ending{Now: record.Created})
+	err = concurrently(8, 8, func(int) error {
+		_, err := store.End(ctx, id, session.EndOptions{Now: record.Created})
 		if err == nil {
 			ends.Add(1)
 		}

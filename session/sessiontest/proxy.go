@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// A proxy stands between a server and its store, and has calls fail as the injector says. A call is what the server sends
-// on a connection until the store replies, whatever the protocol. A fault closes the connection.
+// A proxy forwards connections between a server and its store, and makes calls fail as its injector decides. A call is all that
+// the server sends on a connection until the store replies, whatever the protocol. A fault closes the connection.
 type proxy struct {
 	listener net.Listener
 	target   string
@@ -40,7 +40,7 @@ func newProxy(target string, i *injector) (*proxy, error) {
 
 func (p *proxy) address() string { return p.listener.Addr().String() }
 
-// close ends the proxy and its connections.
+// close closes the proxy and its connections.
 func (p *proxy) close() {
 	p.listener.Close()
 	p.mu.Lock()
@@ -52,8 +52,8 @@ func (p *proxy) close() {
 	p.group.Wait()
 }
 
-// keep registers a connection for close, and reports whether the proxy is open.
-func (p *proxy) keep(conn net.Conn) bool {
+// register registers a connection for close, and reports whether the proxy is open.
+func (p *proxy) register(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns[conn] = true
@@ -67,11 +67,11 @@ func (p *proxy) serve(client net.Conn) {
 		return
 	}
 	defer store.Close()
-	if !p.keep(client) || !p.keep(store) {
+	if !p.register(client) || !p.register(store) {
 		return
 	}
 	var mu sync.Mutex
-	calling, replied := false, true // of the call under way
+	calling, replied := false, true // state of the current call
 	p.group.Go(func() {
 		defer client.Close()
 		buffer := make([]byte, 64<<10)
@@ -85,7 +85,7 @@ func (p *proxy) serve(client net.Conn) {
 			calling = false
 			mu.Unlock()
 			if lost {
-				return // once the store has replied, it has done the call
+				return // the store has replied, so it has executed the call
 			}
 			if _, err := client.Write(buffer[:n]); err != nil {
 				return

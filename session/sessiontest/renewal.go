@@ -12,24 +12,24 @@ import (
 	"stateless-servers/session"
 )
 
-// renewalChecks are what the comments of session.Renewal and session.Ending say.
-func renewalChecks() []Check {
+// renewalCases are the cases from the comments of session.Renewal and session.EndOptions.
+func renewalCases() []Case {
 	noLostUpdate := func(p session.Promises) bool { return p.NoLostUpdate }
 	final := func(p session.Promises) bool { return p.LogoutIsFinal }
-	return []Check{
-		{Name: "a renewal takes the values over and ends the old session", Run: checkRenewal},
-		{Name: "a renewal can be repeated", Run: checkRenewalRepeated},
-		{Name: "a second login with the old id keeps the values", Run: checkRenewalAgain},
-		{Name: "values of one user don't reach another", Run: checkRenewalUsers},
-		{Name: "nothing is renewed that isn't live", Run: checkRenewalGone},
-		{Name: "a renewal doesn't depend on what its caller knows", Run: checkRenewalKnown},
-		{Name: "a renewal loses no update", Promised: noLostUpdate, Run: checkRenewalRace},
-		{Name: "a renewal and an end: one of them wins", Promised: final, Run: checkRenewalEnd},
-		{Name: "a session that moves is returned again", Run: checkMoving},
+	return []Case{
+		{Name: "a renewal takes the values over and ends the old session", Run: verifyRenewal},
+		{Name: "a renewal can be repeated", Run: verifyRenewalRepeated},
+		{Name: "a second login with the old id keeps the values", Run: verifyRenewalAgain},
+		{Name: "values of one user don't reach another", Run: verifyRenewalUsers},
+		{Name: "only a live session can be renewed", Run: verifyRenewalGone},
+		{Name: "a renewal ignores a stale known state", Run: verifyRenewalKnown},
+		{Name: "a renewal loses no update", Promised: noLostUpdate, Run: verifyRenewalRace},
+		{Name: "only one of a renewal and an end succeeds", Promised: final, Run: verifyRenewalEnd},
+		{Name: "a session that moves is returned again", Run: verifyMoving},
 	}
 }
 
-// renewal returns one of a new session of the id, of the user, that starts a second after the old one.
+// renewal returns the renewal of a session for a user. The new session starts a second after the old one.
 func renewal(store session.Store, old session.ID, record session.Record, user string) (session.Renewal, error) {
 	now := record.Created.Add(time.Second)
 	r := session.Renewal{Old: old, Now: now, Record: session.Record{
@@ -40,13 +40,13 @@ func renewal(store session.Store, old session.ID, record session.Record, user st
 	return r, err
 }
 
-// newIDFor returns an id to which the session of old can be renewed.
+// newIDFor returns a new id to which the session old can be renewed.
 func newIDFor(ctx context.Context, store session.Store, old session.ID) (session.ID, error) {
 	fits := func(session.ID) bool { return true }
-	if placer, ok := store.(session.Placer); ok {
-		found, err := placer.Place(ctx, old)
+	if cluster, ok := store.(session.ClusterStore); ok {
+		found, err := cluster.SameSlot(ctx, old)
 		if err != nil {
-			return session.ID{}, fmt.Errorf("place: %w", err)
+			return session.ID{}, fmt.Errorf("same slot: %w", err)
 		}
 		if found != nil {
 			fits = found
@@ -57,7 +57,7 @@ func newIDFor(ctx context.Context, store session.Store, old session.ID) (session
 			return id, nil
 		}
 	}
-	return session.ID{}, errors.New("the store takes none of a million ids for a renewal")
+	return session.ID{}, errors.New("none of a million ids is possible for a renewal")
 }
 
 func expectRenewed(call string, got session.Record, err error, r session.Renewal, values map[string]string) error {
@@ -77,7 +77,7 @@ func expectRenewed(call string, got session.Record, err error, r session.Renewal
 	return nil
 }
 
-func checkRenewal(ctx context.Context, store session.Store) error {
+func verifyRenewal(ctx context.Context, store session.Store) error {
 	for _, values := range []map[string]string{nil, {"a": `"x"`, "n": "7", "\x00": `"\u0000"`, "form": "-0"}} {
 		id, record, err := created(ctx, store, values)
 		if err != nil {
@@ -115,7 +115,7 @@ func checkRenewal(ctx context.Context, store session.Store) error {
 				return err
 			}
 			for _, moving := range []bool{false, true} {
-				last, err := store.End(ctx, id, session.Ending{Now: at, Moving: moving})
+				last, err := store.End(ctx, id, session.EndOptions{Now: at, Moving: moving})
 				if err := expectError(fmt.Sprintf("end the old session %v later", after), err, want); err != nil {
 					return err
 				}
@@ -131,7 +131,7 @@ func checkRenewal(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkRenewalRepeated(ctx context.Context, store session.Store) error {
+func verifyRenewalRepeated(ctx context.Context, store session.Store) error {
 	id, record, err := created(ctx, store, map[string]string{"n": "7"})
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func checkRenewalRepeated(ctx context.Context, store session.Store) error {
 			return err
 		}
 	}
-	// What came after the first time stays.
+	// Changes after the first renewal survive a second one.
 	if _, err := store.Update(ctx, r.New, session.Update{Now: r.Now, IdleExpires: r.Record.IdleExpires, Changes: []session.Change{add("n", 1)}}); err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
@@ -154,14 +154,14 @@ func checkRenewalRepeated(ctx context.Context, store session.Store) error {
 	if err := expectRenewed("renew after an update", got, err, r, map[string]string{"n": "8"}); err != nil {
 		return err
 	}
-	if _, err := store.End(ctx, r.New, session.Ending{Now: r.Now}); err != nil {
+	if _, err := store.End(ctx, r.New, session.EndOptions{Now: r.Now}); err != nil {
 		return fmt.Errorf("end: %w", err)
 	}
 	_, err = store.Renew(ctx, r)
 	return expectError("renew after the new session has ended", err, session.ErrEnded)
 }
 
-func checkRenewalAgain(ctx context.Context, store session.Store) error {
+func verifyRenewalAgain(ctx context.Context, store session.Store) error {
 	id, record, err := created(ctx, store, map[string]string{"n": "7", "a": `"x"`})
 	if err != nil {
 		return err
@@ -190,7 +190,7 @@ func checkRenewalAgain(ctx context.Context, store session.Store) error {
 				return err
 			}
 		}
-		again.Again = true
+		again.AllowRenewed = true
 		got, err := store.Renew(ctx, again)
 		if want != nil {
 			if err := expectError(fmt.Sprintf("log in again %v later", after), err, want); err != nil {
@@ -206,7 +206,7 @@ func checkRenewalAgain(ctx context.Context, store session.Store) error {
 	return expectRenewed("load the first new session", got, err, first, map[string]string{"n": "7", "a": `"x"`, "secret": "1"})
 }
 
-func checkRenewalUsers(ctx context.Context, store session.Store) error {
+func verifyRenewalUsers(ctx context.Context, store session.Store) error {
 	for _, test := range []struct {
 		old, new string
 		keep     bool
@@ -221,12 +221,12 @@ func checkRenewalUsers(ctx context.Context, store session.Store) error {
 		if test.want {
 			want = record.Values
 		}
-		for _, again := range []bool{false, true} { // once from the live session, once from what is kept
+		for _, again := range []bool{false, true} { // first from the live session, then from its tombstone
 			r, err := renewal(store, id, record, test.new)
 			if err != nil {
 				return err
 			}
-			r.KeepValues, r.Again = test.keep, again
+			r.KeepValues, r.AllowRenewed = test.keep, again
 			got, err := store.Renew(ctx, r)
 			call := fmt.Sprintf("renew a session of %q for %q, keep %v, again %v", test.old, test.new, test.keep, again)
 			if err := expectRenewed(call, got, err, r, want); err != nil {
@@ -241,7 +241,7 @@ func checkRenewalUsers(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkRenewalGone(ctx context.Context, store session.Store) error {
+func verifyRenewalGone(ctx context.Context, store session.Store) error {
 	id, record, err := created(ctx, store, map[string]string{"n": "7"})
 	if err != nil {
 		return err
@@ -250,7 +250,7 @@ func checkRenewalGone(ctx context.Context, store session.Store) error {
 	if err != nil {
 		return err
 	}
-	expired.Now, expired.Again = record.IdleExpires, true
+	expired.Now, expired.AllowRenewed = record.IdleExpires, true
 	_, err = store.Renew(ctx, expired)
 	if err := expectError("renew a session that has expired", err, session.ErrNotFound); err != nil {
 		return err
@@ -259,7 +259,7 @@ func checkRenewalGone(ctx context.Context, store session.Store) error {
 	if err != nil {
 		return err
 	}
-	unknown.Again = true
+	unknown.AllowRenewed = true
 	_, err = store.Renew(ctx, unknown)
 	if err := expectError("renew a session that nobody created", err, session.ErrNotFound); err != nil {
 		return err
@@ -269,14 +269,14 @@ func checkRenewalGone(ctx context.Context, store session.Store) error {
 		if err != nil {
 			return err
 		}
-		if _, err := store.End(ctx, id, session.Ending{Now: record.Created, Moving: moving}); err != nil {
+		if _, err := store.End(ctx, id, session.EndOptions{Now: record.Created, Moving: moving}); err != nil {
 			return fmt.Errorf("end: %w", err)
 		}
 		r, err := renewal(store, id, record, "ada")
 		if err != nil {
 			return err
 		}
-		r.Again = true
+		r.AllowRenewed = true
 		_, err = store.Renew(ctx, r)
 		if err := expectError("renew a session that was ended", err, session.ErrEnded); err != nil {
 			return err
@@ -289,8 +289,8 @@ func checkRenewalGone(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-// checkRenewalKnown passes a state that is out of date.
-func checkRenewalKnown(ctx context.Context, store session.Store) error {
+// verifyRenewalKnown passes a current and a stale Renewal.Known.
+func verifyRenewalKnown(ctx context.Context, store session.Store) error {
 	for _, stale := range []bool{false, true} {
 		id, record, err := created(ctx, store, map[string]string{"n": "7", "form": "-0"})
 		if err != nil {
@@ -320,8 +320,8 @@ func checkRenewalKnown(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-// checkRenewalRace renews sessions while others update them: the new session has every update that was acknowledged.
-func checkRenewalRace(ctx context.Context, store session.Store) error {
+// verifyRenewalRace renews sessions while other calls update them. The new session must have every acknowledged update.
+func verifyRenewalRace(ctx context.Context, store session.Store) error {
 	for range 20 {
 		id, record, err := created(ctx, store, map[string]string{"n": "0"})
 		if err != nil {
@@ -333,7 +333,7 @@ func checkRenewalRace(ctx context.Context, store session.Store) error {
 		}
 		var acknowledged atomic.Int64
 		var renewed session.Record
-		err = together(6, 6, func(i int) error {
+		err = concurrently(6, 6, func(i int) error {
 			if i == 3 {
 				renewed, err = store.Renew(ctx, r)
 				return err
@@ -364,18 +364,18 @@ func checkRenewalRace(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-// checkRenewalEnd renews and ends a session at the same time.
-func checkRenewalEnd(ctx context.Context, store session.Store) error {
+// verifyRenewalEnd renews and ends a session concurrently.
+func verifyRenewalEnd(ctx context.Context, store session.Store) error {
 	for range 20 {
 		id, record, err := created(ctx, store, map[string]string{"n": "0"})
 		if err != nil {
 			return err
 		}
 		var wins atomic.Int64
-		err = together(4, 4, func(i int) error {
+		err = concurrently(4, 4, func(i int) error {
 			var err error
 			if i%2 == 0 {
-				_, err = store.End(ctx, id, session.Ending{Now: record.Created.Add(time.Second)})
+				_, err = store.End(ctx, id, session.EndOptions{Now: record.Created.Add(time.Second)})
 			} else {
 				var r session.Renewal
 				if r, err = renewal(store, id, record, "ada"); err != nil {
@@ -401,7 +401,7 @@ func checkRenewalEnd(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkMoving(ctx context.Context, store session.Store) error {
+func verifyMoving(ctx context.Context, store session.Store) error {
 	id, record := newID(), newRecord(map[string]string{"n": "7", "a": `"x"`})
 	record.User = "ada " + id.String()
 	if err := store.Create(ctx, id, record); err != nil {
@@ -414,7 +414,7 @@ func checkMoving(ctx context.Context, store session.Store) error {
 	}
 	const kept = session.EndedFor - session.MaxClockSkew
 	for _, after := range []time.Duration{0, 0, time.Second, kept - time.Second} {
-		last, err := store.End(ctx, id, session.Ending{Now: record.Created.Add(after), Moving: true})
+		last, err := store.End(ctx, id, session.EndOptions{Now: record.Created.Add(after), Moving: true})
 		if err := expectValues(fmt.Sprintf("end to move, %v later", after), last, err, record.Values); err != nil {
 			return err
 		}
@@ -425,7 +425,7 @@ func checkMoving(ctx context.Context, store session.Store) error {
 	for after, want := range map[time.Duration]error{
 		kept: session.ErrEnded, session.EndedFor - time.Second: session.ErrEnded, session.EndedFor + time.Second: session.ErrNotFound,
 	} {
-		_, err := store.End(ctx, id, session.Ending{Now: record.Created.Add(after), Moving: true})
+		_, err := store.End(ctx, id, session.EndOptions{Now: record.Created.Add(after), Moving: true})
 		if err := expectError(fmt.Sprintf("end to move, %v later", after), err, want); err != nil {
 			return err
 		}
@@ -434,11 +434,11 @@ func checkMoving(ctx context.Context, store session.Store) error {
 	if err := expectError("load", err, session.ErrEnded); err != nil {
 		return err
 	}
-	_, err = store.End(ctx, id, session.Ending{Now: record.Created})
+	_, err = store.End(ctx, id, session.EndOptions{Now: record.Created})
 	if err := expectError("end", err, session.ErrEnded); err != nil {
 		return err
 	}
-	if users, ok := store.(session.UserStore); ok && store.Promises().ByUser {
+	if users, ok := store.(session.UserStore); ok && store.Promises().ListsByUser {
 		page, err := users.UserSessions(ctx, record.User, session.PageQuery{Now: record.Created, Limit: 10})
 		if err != nil || len(page.Sessions) > 0 {
 			return fmt.Errorf("the list has %d sessions after the end, %w", len(page.Sessions), err)

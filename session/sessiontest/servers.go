@@ -11,75 +11,75 @@ import (
 	"stateless-servers/session"
 )
 
-// An Opener opens one server's sessions. Two managers that it opens are two servers.
+// An Opener returns the Manager of one server. Two Managers of an Opener stand for two servers.
 type Opener func(session.Options) (*session.Manager, error)
 
-// A ServerCheck is one thing that visitors of two servers may rely on, or not.
-type ServerCheck struct {
+// A ServerCase is one test of two servers and their visitors.
+type ServerCase struct {
 	Name     string
 	Promised func(session.Promises) bool
-	run      func(ctx context.Context, l *lab) error
+	run      func(ctx context.Context, f *fixture) error
 }
 
-// Run returns how the servers that open opens fail, nil if they don't.
-func (c ServerCheck) Run(ctx context.Context, open Opener) error {
-	l, err := newLab(open)
+// Run starts two servers and returns an error that describes how they fail, or nil.
+func (c ServerCase) Run(ctx context.Context, open Opener) error {
+	f, err := newFixture(open)
 	if err != nil {
 		return err
 	}
-	defer l.close()
-	return c.run(ctx, l)
+	defer f.close()
+	return c.run(ctx, f)
 }
 
-// ServerChecks run a whole session library: two servers, and visitors over HTTP.
-func ServerChecks() []ServerCheck {
+// ServerCases returns the cases for a whole session library: two servers, and visitors who use them over HTTP.
+func ServerCases() []ServerCase {
 	shared := func(p session.Promises) bool { return p.Shared }
 	noLostUpdate := func(p session.Promises) bool { return p.Shared && p.NoLostUpdate }
 	final := func(p session.Promises) bool { return p.Shared && p.LogoutIsFinal }
-	changes := func(p session.Promises) bool { return p.Shared && p.Changes }
-	return []ServerCheck{
-		{"servers: all see a session", shared, checkShared},
-		{"servers: a session changes after login", changes, checkChanges},
-		{"servers: every acknowledged visit counts", noLostUpdate, checkVisits},
-		{"servers: each write is read on the next server", func(p session.Promises) bool { return p.Shared && p.ReadYourWrites && p.Changes }, checkReadYourWrites},
-		{"servers: login renews the id", final, checkLogin},
-		{"servers: a login loses nothing", noLostUpdate, checkLoginRace},
-		{"servers: two logins with one cookie", changes, checkLoginTwice},
-		{"servers: a login whose answer is lost, and another", changes, checkLoginLost},
-		{"servers: logout is final for requests in flight", final, checkLogoutRace},
-		{"servers: a client that hangs up loses no change", noLostUpdate, checkHangUp},
-		{"servers: logout everywhere", func(p session.Promises) bool { return p.Shared && p.ByUser }, checkLogoutEverywhere},
+	changes := func(p session.Promises) bool { return p.Shared && p.Mutable }
+	return []ServerCase{
+		{"servers: all see a session", shared, verifyShared},
+		{"servers: a session changes after login", changes, verifyChanges},
+		{"servers: every acknowledged visit counts", noLostUpdate, verifyVisits},
+		{"servers: the next server reads every write", func(p session.Promises) bool { return p.Shared && p.ReadYourWrites && p.Mutable }, verifyReadYourWrites},
+		{"servers: login renews the id", final, verifyLogin},
+		{"servers: a login loses no update", noLostUpdate, verifyLoginRace},
+		{"servers: two logins with one cookie", changes, verifyLoginTwice},
+		{"servers: another login after a lost response", changes, verifyLoginLost},
+		{"servers: logout is final for requests in flight", final, verifyLogoutRace},
+		{"servers: a client that hangs up loses no change", noLostUpdate, verifyHangUp},
+		{"servers: logout everywhere", func(p session.Promises) bool { return p.Shared && p.ListsByUser }, verifyLogoutEverywhere},
 	}
 }
 
-// RunServers runs every server check: what is promised must be kept, and what isn't must be seen to be broken, so that
-// no declaration is idle.
+// RunServers runs every ServerCase as a subtest. A case that the store promises must succeed, and any other case must fail, so
+// that the declared promises are exact.
 func RunServers(t *testing.T, open Opener) {
-	manager, err := open(labOptions())
+	manager, err := open(fixtureOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, check := range ServerChecks() {
-		t.Run(check.Name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), maxTime)
+	for _, c := range ServerCases() {
+		t.Run(c.Name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
 			defer cancel()
-			err := check.Run(ctx, open)
-			if promised := check.Promised(manager.Promises()); promised && err != nil {
+			err := c.Run(ctx, open)
+			if promised := c.Promised(manager.Promises()); promised && err != nil {
 				t.Error(err)
 			} else if !promised && err == nil {
-				t.Error("not promised, and kept all the same")
+				t.Error("succeeded, want a failure: the store does not promise this")
 			}
 		})
 	}
 }
 
-func checkVisits(ctx context.Context, l *lab) error {
-	v := l.visitor()
+func verifyVisits(ctx context.Context, f *fixture) error {
+	v := f.client()
 	if _, err := v.must(ctx, 0, "/visit"); err != nil {
 		return err
 	}
 	const more = 200
-	err := together(more, 16, func(i int) error {
+	err := concurrently(more, 16, func(i int) error {
 		path := "/visit"
 		if i%4 == 0 {
 			path = "/blind" // the change is sent by the middleware
@@ -97,9 +97,9 @@ func checkVisits(ctx context.Context, l *lab) error {
 	return err
 }
 
-// checkShared logs in on one server and asks the other.
-func checkShared(ctx context.Context, l *lab) error {
-	v := l.visitor()
+// verifyShared logs in on one server and reads the session on the other.
+func verifyShared(ctx context.Context, f *fixture) error {
+	v := f.client()
 	if _, err := v.must(ctx, 0, "/login?user=ada"); err != nil {
 		return err
 	}
@@ -110,8 +110,8 @@ func checkShared(ctx context.Context, l *lab) error {
 	return err
 }
 
-func checkChanges(ctx context.Context, l *lab) error {
-	v := l.visitor()
+func verifyChanges(ctx context.Context, f *fixture) error {
+	v := f.client()
 	for server, path := range []string{"/login?user=ada", "/visit", "/cart?sku=tea"} {
 		if _, err := v.must(ctx, server, path); err != nil {
 			return err
@@ -124,8 +124,8 @@ func checkChanges(ctx context.Context, l *lab) error {
 	return err
 }
 
-func checkReadYourWrites(ctx context.Context, l *lab) error {
-	v := l.visitor()
+func verifyReadYourWrites(ctx context.Context, f *fixture) error {
+	v := f.client()
 	for i := range 30 {
 		if _, err := v.must(ctx, i, "/blind"); err != nil {
 			return err
@@ -138,23 +138,23 @@ func checkReadYourWrites(ctx context.Context, l *lab) error {
 			return fmt.Errorf("after visit %d the other server says %d", i+1, got.Visits)
 		}
 	}
-	return l.overtake(ctx, v, 30)
+	return f.overtake(ctx, v, 30)
 }
 
-// overtake has a visit acknowledged while an earlier request is still under way: once that has ended too, both count.
-func (l *lab) overtake(ctx context.Context, v *visitor, before int64) error {
+// overtake starts a visit, and makes another one while the first is held in its handler. Both must count in the end.
+func (f *fixture) overtake(ctx context.Context, v *fixtureClient, before int64) error {
 	held := make(chan error, 1)
 	go func() {
 		_, err := v.must(ctx, 0, "/held")
 		held <- err
 	}()
 	select {
-	case <-l.arrived:
+	case <-f.arrived:
 	case err := <-held:
 		return fmt.Errorf("the held request ended early: %w", err)
 	}
 	_, err := v.must(ctx, 1, "/visit")
-	close(l.release)
+	close(f.release)
 	if heldErr := <-held; err == nil {
 		err = heldErr
 	}
@@ -168,8 +168,8 @@ func (l *lab) overtake(ctx context.Context, v *visitor, before int64) error {
 	return err
 }
 
-func checkLogin(ctx context.Context, l *lab) error {
-	v := l.visitor()
+func verifyLogin(ctx context.Context, f *fixture) error {
+	v := f.client()
 	if _, err := v.must(ctx, 0, "/visit"); err != nil {
 		return err
 	}
@@ -196,17 +196,17 @@ func checkLogin(ctx context.Context, l *lab) error {
 	return nil
 }
 
-// checkLoginRace logs in while the old id is still being written to: what was acknowledged is in the new session.
-func checkLoginRace(ctx context.Context, l *lab) error {
+// verifyLoginRace logs in while other requests change the old session. The new session must have every acknowledged change.
+func verifyLoginRace(ctx context.Context, f *fixture) error {
 	for range 10 {
-		v := l.visitor()
+		v := f.client()
 		if _, err := v.must(ctx, 0, "/visit"); err != nil {
 			return err
 		}
 		old := v.clone()
 		var acknowledged atomic.Int64
 		acknowledged.Store(1)
-		err := together(9, 5, func(i int) error {
+		err := concurrently(9, 5, func(i int) error {
 			if i == 4 {
 				_, err := v.must(ctx, 0, "/login?user=ada")
 				return err
@@ -231,7 +231,7 @@ func checkLoginRace(ctx context.Context, l *lab) error {
 	return nil
 }
 
-// logins returns how often a visitor logs in, in the checks of repeated logins.
+// logins returns the number of logins in the cases of repeated logins.
 func logins() int {
 	if testing.Short() {
 		return 10
@@ -239,8 +239,8 @@ func logins() int {
 	return 100
 }
 
-// expectLoggedIn checks that the visitor has the cart from before the login, and is logged in.
-func (v *visitor) expectLoggedIn(ctx context.Context, server int, when string) error {
+// expectLoggedIn returns an error unless the visitor is logged in and has the cart from before the login.
+func (v *fixtureClient) expectLoggedIn(ctx context.Context, server int, when string) error {
 	got, err := v.must(ctx, server, "/read")
 	if err == nil && (got.User != "ada" || got.Cart["tea"] != 1) {
 		err = fmt.Errorf("%s: got %+v, want user ada with one line in the cart", when, got)
@@ -248,17 +248,17 @@ func (v *visitor) expectLoggedIn(ctx context.Context, server int, when string) e
 	return err
 }
 
-// checkLoginTwice submits a login twice, at the same time, on two servers: whichever answer comes last, the visitor is
-// logged in and has his cart.
-func checkLoginTwice(ctx context.Context, l *lab) error {
+// verifyLoginTwice submits a login twice, concurrently, on two servers. Whichever response comes last, the visitor must be logged
+// in and have the cart.
+func verifyLoginTwice(ctx context.Context, f *fixture) error {
 	for range logins() {
-		var tabs [2]*visitor
-		tabs[0] = l.visitor()
+		var tabs [2]*fixtureClient
+		tabs[0] = f.client()
 		if _, err := tabs[0].must(ctx, 0, "/cart?sku=tea"); err != nil {
 			return err
 		}
 		tabs[1] = tabs[0].clone()
-		err := together(2, 2, func(i int) error {
+		err := concurrently(2, 2, func(i int) error {
 			_, err := tabs[i].must(ctx, i, "/login?user=ada")
 			return err
 		})
@@ -274,10 +274,10 @@ func checkLoginTwice(ctx context.Context, l *lab) error {
 	return nil
 }
 
-// checkLoginLost loses the answer of a login: the browser still has the old cookie, and logs in with it.
-func checkLoginLost(ctx context.Context, l *lab) error {
+// verifyLoginLost drops the response of a login. The browser still has the old cookie and logs in with it again.
+func verifyLoginLost(ctx context.Context, f *fixture) error {
 	for range logins() {
-		lost := l.visitor()
+		lost := f.client()
 		if _, err := lost.must(ctx, 0, "/cart?sku=tea"); err != nil {
 			return err
 		}
@@ -288,15 +288,15 @@ func checkLoginLost(ctx context.Context, l *lab) error {
 		if _, err := v.must(ctx, 1, "/login?user=ada"); err != nil {
 			return err
 		}
-		if err := v.expectLoggedIn(ctx, 0, "after a login whose answer was lost, and another"); err != nil {
+		if err := v.expectLoggedIn(ctx, 0, "after another login when the first response was lost"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkLogoutRace(ctx context.Context, l *lab) error {
-	v := l.visitor()
+func verifyLogoutRace(ctx context.Context, f *fixture) error {
+	v := f.client()
 	if _, err := v.must(ctx, 0, "/login?user=ada"); err != nil {
 		return err
 	}
@@ -310,12 +310,12 @@ func checkLogoutRace(ctx context.Context, l *lab) error {
 		held <- err
 	}()
 	select {
-	case <-l.arrived:
+	case <-f.arrived:
 	case err := <-held:
 		return fmt.Errorf("the request in flight ended early: %w", err)
 	}
 	_, err := v.must(ctx, 1, "/logout")
-	close(l.release)
+	close(f.release)
 	if heldErr := <-held; err == nil {
 		err = heldErr
 	}
@@ -330,26 +330,26 @@ func checkLogoutRace(ctx context.Context, l *lab) error {
 	return nil
 }
 
-func checkHangUp(ctx context.Context, l *lab) error {
-	v := l.visitor()
+func verifyHangUp(ctx context.Context, f *fixture) error {
+	v := f.client()
 	if _, err := v.must(ctx, 0, "/visit"); err != nil {
 		return err
 	}
 	gone, hangUp := context.WithCancel(ctx)
-	answered := make(chan struct{})
+	responded := make(chan struct{})
 	go func() {
 		v.post(gone, 0, "/held")
-		close(answered)
+		close(responded)
 	}()
 	select {
-	case <-l.arrived:
-	case <-answered:
+	case <-f.arrived:
+	case <-responded:
 		hangUp()
 		return fmt.Errorf("the held request ended early")
 	}
 	hangUp()
-	<-answered
-	close(l.release)
+	<-responded
+	close(f.release)
 	for range 500 { // the server still has to commit
 		if got, err := v.must(ctx, 1, "/read"); err != nil || got.Visits == 2 {
 			return err
@@ -359,11 +359,11 @@ func checkHangUp(ctx context.Context, l *lab) error {
 	return fmt.Errorf("the change of a client that hung up is lost")
 }
 
-func checkLogoutEverywhere(ctx context.Context, l *lab) error {
+func verifyLogoutEverywhere(ctx context.Context, f *fixture) error {
 	user := newID().String()
-	var visitors []*visitor
+	var visitors []*fixtureClient
 	for i := range 3 {
-		v := l.visitor()
+		v := f.client()
 		if _, err := v.must(ctx, i, "/login?user="+user); err != nil {
 			return err
 		}

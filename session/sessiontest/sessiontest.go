@@ -1,5 +1,6 @@
-// Package sessiontest checks that a session.Store keeps its contract and every promise it declares, and breaks those that
-// it doesn't. Whoever writes a store runs it against the real server:
+// Package sessiontest is the conformance suite for a session.Store. Run checks the contract of the store and every promise that it
+// declares. RunServers checks a whole session library on two servers, and RunFaults and RunStoreFaults check it while calls of the
+// store fail. The package also has a Client that keeps cookies. The test of a store runs the suite against the real server:
 //
 //	func TestStore(t *testing.T) { sessiontest.Run(t, mystore.New(…)) }
 //
@@ -23,61 +24,61 @@ import (
 	"stateless-servers/session"
 )
 
-// A Check is one thing that a store must keep.
-type Check struct {
+// A Case is one test of a store.
+type Case struct {
 	Name string
-	// Promised reports whether a store declares that it keeps this; nil when every store must.
+	// Promised reports whether a store's promises include this case. It is nil if the case applies to every store.
 	Promised func(session.Promises) bool
-	// Run returns how the store fails, nil if it doesn't. The store may hold other sessions.
+	// Run returns an error that describes how the store fails, or nil. The store may hold other sessions.
 	Run func(ctx context.Context, store session.Store) error
 }
 
-// Checks returns all checks of one store, the simplest first: of its calls, then of two servers that share it.
-func Checks() []Check {
-	checks := slices.Concat(contractChecks(), promiseChecks(), renewalChecks(), userChecks())
-	for _, check := range ServerChecks() {
-		checks = append(checks, Check{
-			Name: check.Name,
+// Cases returns all cases for one store, the simplest first: first its methods, then two servers that share it.
+func Cases() []Case {
+	cases := slices.Concat(contractCases(), promiseCases(), renewalCases(), userCases())
+	for _, c := range ServerCases() {
+		cases = append(cases, Case{
+			Name: c.Name,
 			Promised: func(p session.Promises) bool {
-				p.Shared = true // they do share this one
-				return check.Promised(p)
+				p.Shared = true // the two servers of this case share the store
+				return c.Promised(p)
 			},
 			Run: func(ctx context.Context, store session.Store) error {
-				return check.Run(ctx, func(o session.Options) (*session.Manager, error) { return session.New(store, o) })
+				return c.Run(ctx, func(o session.Options) (*session.Manager, error) { return session.New(store, o) })
 			},
 		})
 	}
-	return checks
+	return cases
 }
 
-// maxTime bounds one check.
-const maxTime = time.Minute
+// caseTimeout limits the time of one case.
+const caseTimeout = time.Minute
 
-// Run runs every check that the store's promises call for, each as a subtest. See RunFaults for the rest.
-func Run(t *testing.T, store session.Store) { runChecks(t, store, Checks()) }
+// Run runs every case that applies to the store, each as a subtest. It doesn't inject faults: see RunFaults and RunStoreFaults.
+func Run(t *testing.T, store session.Store) { runCases(t, store, Cases()) }
 
-func runChecks(t *testing.T, store session.Store, checks []Check) {
-	for _, check := range checks {
-		if check.Promised != nil && !check.Promised(store.Promises()) {
+func runCases(t *testing.T, store session.Store, cases []Case) {
+	for _, c := range cases {
+		if c.Promised != nil && !c.Promised(store.Promises()) {
 			continue
 		}
-		t.Run(check.Name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), maxTime)
+		t.Run(c.Name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
 			defer cancel()
-			if err := check.Run(ctx, store); err != nil {
+			if err := c.Run(ctx, store); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 }
 
-// newID returns the id of no session yet.
+// newID returns a new random id.
 func newID() (id session.ID) {
 	rand.Read(id[:])
 	return id
 }
 
-// newRecord returns a session that starts now, to the second as the coarsest store keeps time.
+// newRecord returns a session that starts now. Times are truncated to a second, the precision of the least precise store.
 func newRecord(values map[string]string) session.Record {
 	now := time.Now().Truncate(time.Second)
 	return session.Record{
@@ -86,7 +87,7 @@ func newRecord(values map[string]string) session.Record {
 	}
 }
 
-// change is an update at the time of the session's start.
+// change returns an update at the time of the session's start.
 func change(record session.Record, changes ...session.Change) session.Update {
 	return session.Update{Now: record.Created, IdleExpires: record.IdleExpires, Changes: changes}
 }
@@ -99,7 +100,7 @@ func add(key string, n int64) session.Change {
 	return session.Change{Op: session.OpAdd, Key: key, N: n}
 }
 
-// created stores a new session.
+// created creates a session and returns it.
 func created(ctx context.Context, store session.Store, values map[string]string) (session.ID, session.Record, error) {
 	id, record := newID(), newRecord(values)
 	if err := store.Create(ctx, id, record); err != nil {
@@ -108,7 +109,7 @@ func created(ctx context.Context, store session.Store, values map[string]string)
 	return id, record, nil
 }
 
-// expectValues checks what a call returned.
+// expectValues returns an error unless a call has returned the wanted values.
 func expectValues(call string, got session.Record, err error, want map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", call, err)
@@ -119,7 +120,7 @@ func expectValues(call string, got session.Record, err error, want map[string]st
 	return nil
 }
 
-// expectError checks that a call failed as it must.
+// expectError returns an error unless a call has failed with the wanted error.
 func expectError(call string, got, want error) error {
 	if !errors.Is(got, want) {
 		return fmt.Errorf("%s: got %v, want %v", call, got, want)

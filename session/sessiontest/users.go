@@ -10,20 +10,20 @@ import (
 	"stateless-servers/session"
 )
 
-// userChecks are what session.UserStore says.
-func userChecks() []Check {
-	byUser := func(p session.Promises) bool { return p.ByUser }
-	return []Check{
-		{Name: "sessions of a user", Promised: byUser, Run: checkUser},
-		{Name: "sessions of a user, page by page", Promised: byUser, Run: checkPages},
-		{Name: "the list has a renewed session under its new id", Promised: byUser, Run: checkUserRenewed},
-		{Name: "a malformed cursor", Promised: byUser, Run: checkCursors},
+// userCases are the cases from the comments of session.UserStore.
+func userCases() []Case {
+	byUser := func(p session.Promises) bool { return p.ListsByUser }
+	return []Case{
+		{Name: "sessions of a user", Promised: byUser, Run: verifyUser},
+		{Name: "sessions of a user, page by page", Promised: byUser, Run: verifyPages},
+		{Name: "the list has a renewed session under its new id", Promised: byUser, Run: verifyUserRenewed},
+		{Name: "a malformed cursor", Promised: byUser, Run: verifyCursors},
 	}
 }
 
-var errNoUserStore = errors.New("it promises ByUser and is no session.UserStore")
+var errNoUserStore = errors.New("it promises ListsByUser and is no session.UserStore")
 
-// list returns all sessions of a user, by pages of that many.
+// list returns all sessions of a user, in pages of at most limit.
 func list(ctx context.Context, store session.Store, user string, now time.Time, limit int) (all []session.UserSession, err error) {
 	users, ok := store.(session.UserStore)
 	if !ok {
@@ -48,7 +48,7 @@ func list(ctx context.Context, store session.Store, user string, now time.Time, 
 	return nil, fmt.Errorf("the list of a user has no end after %d pages", maxPages)
 }
 
-func checkUser(ctx context.Context, store session.Store) error {
+func verifyUser(ctx context.Context, store session.Store) error {
 	ada, other := "ada "+newID().String(), "bob "+newID().String()
 	var ids []session.ID
 	base := newRecord(map[string]string{"n": "1"})
@@ -79,7 +79,7 @@ func checkUser(ctx context.Context, store session.Store) error {
 	if err := expect("list", ada, now, ids[2], ids[1], ids[0]); err != nil {
 		return err
 	}
-	if _, err := store.End(ctx, ids[1], session.Ending{Now: now}); err != nil {
+	if _, err := store.End(ctx, ids[1], session.EndOptions{Now: now}); err != nil {
 		return fmt.Errorf("end: %w", err)
 	}
 	if err := expect("list after one ended", ada, now, ids[2], ids[0]); err != nil {
@@ -91,14 +91,14 @@ func checkUser(ctx context.Context, store session.Store) error {
 	return expect("list when all have expired", ada, base.Expires.Add(time.Minute))
 }
 
-// checkPages lists sessions of which most have expired, many of the same age.
-func checkPages(ctx context.Context, store session.Store) error {
+// verifyPages lists sessions most of which have expired. Many have the same age.
+func verifyPages(ctx context.Context, store session.Store) error {
 	const sessions, liveEvery = 250, 10
 	user := "ada " + newID().String()
 	now := time.Now().Truncate(time.Second)
 	want := map[session.ID]bool{}
 	var mu sync.Mutex
-	err := together(sessions, 8, func(i int) error {
+	err := concurrently(sessions, 8, func(i int) error {
 		id, record := newID(), newRecord(nil)
 		record.User = user
 		record.Created = now.Add(-time.Duration(i/50) * time.Minute) // 50 of each age
@@ -134,7 +134,7 @@ func checkPages(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkUserRenewed(ctx context.Context, store session.Store) error {
+func verifyUserRenewed(ctx context.Context, store session.Store) error {
 	id, record := newID(), newRecord(map[string]string{"n": "1"})
 	record.User = "ada " + id.String()
 	if err := store.Create(ctx, id, record); err != nil {
@@ -157,7 +157,7 @@ func checkUserRenewed(ctx context.Context, store session.Store) error {
 	return nil
 }
 
-func checkCursors(ctx context.Context, store session.Store) error {
+func verifyCursors(ctx context.Context, store session.Store) error {
 	users, ok := store.(session.UserStore)
 	if !ok {
 		return errNoUserStore

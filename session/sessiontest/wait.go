@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// waitAtMost bounds a wait, on a machine that may be busy.
-const waitAtMost = time.Minute
+// maxWait limits a wait. It allows for a busy machine.
+const maxWait = time.Minute
 
-// Eventually tries until there is no error. After a minute, it fails the test with the last one.
+// Eventually calls try until it returns nil. After a minute it fails the test with the last error.
 func Eventually(t testing.TB, try func() error) {
 	t.Helper()
 	err := try()
-	for deadline := time.Now().Add(waitAtMost); err != nil; err = try() {
+	for deadline := time.Now().Add(maxWait); err != nil; err = try() {
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
@@ -21,12 +21,12 @@ func Eventually(t testing.TB, try func() error) {
 	}
 }
 
-// Await waits until the condition holds. After a minute, it fails the test and says what it waited for.
+// Await waits until condition returns true. After a minute it fails the test with what, a description of the condition.
 func Await(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	Eventually(t, func() error {
 		if !condition() {
-			return fmt.Errorf("not within %v: %s", waitAtMost, what)
+			return fmt.Errorf("not within %v: %s", maxWait, what)
 		}
 		return nil
 	})

@@ -13,7 +13,7 @@ import (
 	"stateless-servers/session/token"
 )
 
-// newServer returns a web server that knows who is logged in.
+// newServer returns a web server that shows the logged-in user.
 func newServer(secrets string) (http.Handler, error) {
 	keys, err := sealing.ParseKeys(secrets)
 	if err != nil {
@@ -30,7 +30,7 @@ func newServer(secrets string) (http.Handler, error) {
 	return manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := session.From(r.Context())
 		if r.URL.Path == "/login" {
-			role.Set(r.Context(), "clerk") // before Login: after it, nothing changes
+			role.Set(r.Context(), "clerk") // before Login, because sessions can't change after it
 			if err := s.Login(r.Context(), "ada"); err != nil {
 				fmt.Println(err)
 			}
@@ -44,11 +44,11 @@ func newServer(secrets string) (http.Handler, error) {
 	})), nil
 }
 
-// Two servers share nothing but the key and options. A visitor logs in at one, and is known to the other.
+// Two servers share only the key and the options. A visitor logs in on one server and is logged in on the other.
 func Example() {
 	secret := make([]byte, 32)
 	rand.Read(secret)
-	secrets := base64.StdEncoding.EncodeToString(secret) // in earnest: from the servers' environment
+	secrets := base64.StdEncoding.EncodeToString(secret) // in production, read them from the environment
 
 	var cookies []*http.Cookie
 	for _, path := range []string{"/login", "/"} {

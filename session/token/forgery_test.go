@@ -19,7 +19,7 @@ import (
 	"stateless-servers/session/sealing"
 )
 
-func TestNothingButWhatWasSignedOpens(t *testing.T) {
+func TestOnlySignedTokensAreAccepted(t *testing.T) {
 	s := newCodec(t, "ab")
 	value := seal(t, s, newRecord(map[string]string{"role": `"clerk"`}))
 	if _, _, err := s.Decode(value, start); err != nil {
@@ -68,7 +68,7 @@ func hs256(key []byte) func([]byte) []byte {
 	}
 }
 
-// payload returns the claims of a good token, with some replaced; those replaced by nil are left out.
+// payload returns the claims of a valid token with some replaced. A claim replaced by nil is removed.
 func payload(replaced map[string]any) string {
 	claims := map[string]any{
 		"iss": options.Issuer, "aud": options.Audience, "sub": "ada", "jti": id.String(),
@@ -144,15 +144,15 @@ func TestAlgorithmsAndKeys(t *testing.T) {
 		isMissing(t, test.name, s, test.token)
 	}
 	for _, algorithm := range []string{"none", "None", "EdDSA", "RS256", "ES256", "PS256", "HS384", "HS512", "hs256", ""} {
-		var refused *jose.ErrUnexpectedSignatureAlgorithm // before any key is looked at
+		var refused *jose.ErrUnexpectedSignatureAlgorithm // before any key is used
 		if _, err := s.verify(sign(header(algorithm, kid), payload(nil), hs256(secret)), start); !errors.As(err, &refused) {
 			t.Errorf("%q: %v", algorithm, err)
 		}
 	}
 }
 
-// TestWhatIsTooLongIsNotRead: not even when it was signed with the key.
-func TestWhatIsTooLongIsNotRead(t *testing.T) {
+// TestLongValuesAreNotDecoded checks that long values are rejected even if they are signed with the key.
+func TestLongValuesAreNotDecoded(t *testing.T) {
 	s := newCodec(t, "a")
 	header := fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID)
 	longest := 0
@@ -166,7 +166,7 @@ func TestWhatIsTooLongIsNotRead(t *testing.T) {
 		}
 	}
 	if longest < sealing.MaxValue-2 {
-		t.Errorf("the longest that opened has %d bytes", longest)
+		t.Errorf("the longest accepted token has %d bytes", longest)
 	}
 }
 
@@ -201,8 +201,8 @@ func TestClaimsAreChecked(t *testing.T) {
 	}
 }
 
-// FuzzOpen gives Open what it never signed, and payloads of any form that were signed.
-func FuzzOpen(f *testing.F) {
+// FuzzDecode passes arbitrary values to Decode, and signed tokens with arbitrary payloads.
+func FuzzDecode(f *testing.F) {
 	s := newCodec(f, "a")
 	sealed := seal(f, s, newRecord(map[string]string{"role": `"clerk"`}))
 	header, key := fmt.Sprintf(`{"alg":"HS256","kid":%q}`, s.keys.Keys[0].KeyID), s.keys.Keys[0].Key.([]byte)
@@ -220,10 +220,10 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		if !record.Live(start) {
-			t.Fatalf("expired: %+v", record)
+			t.Fatalf("an expired session was returned: %+v", record)
 		}
 		if _, err := s.Encode(id, record); err != nil && !errors.Is(err, session.ErrTooLarge) {
-			t.Fatalf("%+v opens and can't be sealed: %v", record, err)
+			t.Fatalf("%+v was decoded but can't be encoded: %v", record, err)
 		}
 	})
 }

@@ -30,7 +30,7 @@ func newFleet(t *testing.T, keys ...string) *sealingtest.Fleet {
 	return sealingtest.NewFleet(t, serve, session.Options{}, codecs...)
 }
 
-// serve answers with the user and the role, after doing what the path says.
+// serve does what the path says and responds with the user and the role.
 func serve(w http.ResponseWriter, r *http.Request) {
 	ctx, s := r.Context(), session.From(r.Context())
 	var err error
@@ -54,7 +54,7 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s", user, value)
 }
 
-func TestAnyServerTakesAnyRequest(t *testing.T) {
+func TestAnyServerHandlesAnyRequest(t *testing.T) {
 	f := newFleet(t, "a", "a")
 	f.Expect(0, "/", " ")
 	first := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
@@ -63,7 +63,7 @@ func TestAnyServerTakesAnyRequest(t *testing.T) {
 	}
 	for i := range 4 {
 		if set := f.Expect(i%2, "/", "ada clerk"); set != nil {
-			t.Errorf("a read sets %v", set)
+			t.Errorf("a read sets the cookie %v, want none", set)
 		}
 	}
 	if renewed := f.Expect(0, "/renew", "ada clerk"); renewed == nil || renewed.Value == first.Value {
@@ -78,7 +78,7 @@ func TestAnyServerTakesAnyRequest(t *testing.T) {
 
 func TestNothingChangesAfterLogin(t *testing.T) {
 	f := newFleet(t, "a", "a")
-	f.Expect(0, "/role?role=owner", "501") // without a login there is nothing to keep it in
+	f.Expect(0, "/role?role=owner", "501") // a session starts only at login
 	f.Expect(0, "/", " ")
 	f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
 	f.Expect(1, "/role?role=owner", "501")
@@ -87,30 +87,30 @@ func TestNothingChangesAfterLogin(t *testing.T) {
 	f.Expect(0, "/", "ada clerk")
 }
 
-func TestATokenLivesForTheLifetime(t *testing.T) {
+func TestTokenExpiresAfterTheLifetime(t *testing.T) {
 	f := newFleet(t, "a", "a")
 	set := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
-	f.Pass(23 * time.Hour) // long past the idle timeout
+	f.Advance(23 * time.Hour) // long past the idle timeout
 	f.Expect(1, "/", "ada clerk")
-	f.Pass(time.Hour + time.Second) // up to which times are rounded
+	f.Advance(time.Hour + time.Second) // times are rounded up to the second
 	f.ExpectWith(set, 1, "/", " ")
 }
 
-func TestServersChangeKeysWithoutLogout(t *testing.T) {
-	// The servers of a rolling deployment, in the order in which package sealing has them.
+func TestKeyRotationKeepsSessions(t *testing.T) {
+	// The servers of the rolling deployments in the order that package sealing describes.
 	f := newFleet(t, "o", "on", "no", "n")
 	f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
 	f.Expect(1, "/", "ada clerk")
 	f.Expect(2, "/", "ada clerk")
-	f.Expect(3, "/", " ") // too early: what the old key signed hasn't expired
+	f.Expect(3, "/", " ") // too early: tokens of the old key have not expired
 	f.Expect(2, "/login?user=ada&role=clerk", "ada clerk")
 	f.Expect(1, "/", "ada clerk")
 	f.Expect(3, "/", "ada clerk")
-	f.Expect(0, "/", " ") // who doesn't know the new key
+	f.Expect(0, "/", " ") // this server doesn't have the new key
 }
 
-// TestWhatIsNotPromised shows what package doc warns of, and Promises leaves out.
-func TestWhatIsNotPromised(t *testing.T) {
+// TestLimitations demonstrates the limits that the package comment lists.
+func TestLimitations(t *testing.T) {
 	f := newFleet(t, "a", "a")
 	set := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk")
 	f.Expect(1, "/logout", " ")

@@ -1,27 +1,27 @@
-// Package token keeps a login in a signed token, a JSON Web Token (RFC 7519), that every server checks on every request.
-// No store is asked, so that none costs, fails or fills up.
+// Package token keeps a session in a signed JSON Web Token (RFC 7519) in the visitor's cookie. Every server verifies the
+// token on every request, and no store is needed. Start reading at Codec, which New creates for session.NewWithCodec.
 //
-// Choose it for who is logged in and little that goes with it, such as a tenant or roles, none of which changes before
-// the next login. What it can't do:
+// Use it for the logged-in user and a few values that don't change before the next login, such as a tenant or roles. It has
+// these limits:
 //
-//   - Be revoked. Logout removes the cookie from the browser, and a login or a renewal replaces it; a copy of the token
-//     stays good until it expires, and so do the roles that it states. Only a new key ends tokens early, and it logs everybody out. A token lives for
-//     session.Options.Lifetime (24 hours unless set): keep that as short as visitors bear.
-//   - Change. Values are stored at login; after it, changes are refused with session.ErrUnsupported.
-//   - Expire by idling: nothing notes when it was last used.
-//   - Keep a secret from its visitor. It is signed, not encrypted; package cookie is.
-//   - List a user's sessions, or end them elsewhere.
-//   - Hold much: about 2.5 KB. And every request carries it.
+//   - A token can't be revoked. Logout removes the cookie from the browser, and a login or a renewal replaces it, but a copy
+//     of the token stays valid until it expires, and with it the roles that it states. Only a new key ends tokens early,
+//     and it logs every visitor out. A token is valid for session.Options.Lifetime (24 hours by default): keep that short.
+//   - Values are stored at login. Later changes fail with session.ErrUnsupported.
+//   - There is no idle timeout, because the time of the last use is not recorded.
+//   - Visitors can read the token: it is signed, not encrypted. Package cookie encrypts.
+//   - The sessions of a user can be neither listed nor ended on other devices.
+//   - A session holds about 2.5 KB, and every request sends it.
 //
 // # The token
 //
-// It is signed with HMAC-SHA-256 (HS256): who checks a token is who issues it, the servers of one fleet. A public key
-// would gain nothing, cost more on each request, and could be mistaken for a secret one. The algorithm is pinned: a token
-// that names another, or none, is refused unread (RFC 8725, 3.1). "kid" names the key among several; it is derived from
-// the key. See package sealing for the keys and their rotation.
+// A token is signed with HMAC-SHA-256 (HS256), because the same servers issue and verify it. Public-key signatures would cost
+// more on each request and add the risk of confusing public and secret keys. Only this algorithm is accepted: a token that
+// names another, or none, is rejected before its claims are read (RFC 8725, 3.1). The header "kid" identifies the key among
+// several; it is derived from the key. See package sealing for the keys and their rotation.
 //
-// The claims are the registered ones: "sub" is the user, "jti" the session's id, "iat" and "nbf" its start, "exp" its
-// end, "iss" and "aud" the Options. "values" has the session's values and "agent" the browser's own description.
+// Registered claims: "sub" is the user, "jti" the session's id, "iat" and "nbf" its start, "exp" its end, "iss" and "aud" are
+// the Options. The claim "values" has the session's values, and "agent" the user agent.
 package token
 
 import (
@@ -40,21 +40,21 @@ import (
 	"stateless-servers/session/sealing"
 )
 
-// leeway is how far the clock of the server that issued a token may be ahead of that of the one that checks it. Expiry has
-// none: a session that ends seconds early on some server harms nobody, one that outlives its end might.
+// leeway is the time by which the clock of the server that issued a token may be ahead of the clock of the server that
+// verifies it. It does not apply to expiry: a session may end early by seconds, but never late.
 const leeway = 30 * time.Second
 
-// algorithm is the only one that is signed with and accepted.
+// algorithm is the only signature algorithm that is used and accepted.
 const algorithm = jose.HS256
 
-// Options say whose tokens a Codec takes. Each is 1 to 200 bytes of UTF-8, and the same on all servers that share
-// sessions.
+// Options identify the tokens of an application. Each option is 1 to 200 bytes of UTF-8. All servers that share sessions have
+// the same options.
 type Options struct {
-	Issuer   string // who issues the tokens, such as "https://shop.example"
-	Audience string // who they are for
+	Issuer   string // the claim "iss", such as "https://shop.example"
+	Audience string // the claim "aud"
 }
 
-// A Codec signs sessions into tokens, and opens them. Create one with New.
+// A Codec encodes sessions as signed tokens and verifies them. Create one with New.
 type Codec struct {
 	options  Options
 	signer   jose.Signer
@@ -64,14 +64,15 @@ type Codec struct {
 
 var _ session.Codec = (*Codec)(nil)
 
-// claims are the payload of a token.
+// claims is the payload of a token.
 type claims struct {
 	jwt.Claims
 	UserAgent string                     `json:"agent,omitempty"`
 	Values    map[string]json.RawMessage `json:"values,omitempty"`
 }
 
-// New returns a Codec. Servers that share sessions have the same keys and options.
+// New returns a Codec. All servers that share sessions have the same keys and options. New returns an error if an option is
+// malformed or if there are no keys.
 func New(keys sealing.Keys, options Options) (*Codec, error) {
 	for _, option := range [][2]string{{"Issuer", options.Issuer}, {"Audience", options.Audience}} {
 		if name, value := option[0], option[1]; value == "" || len(value) > 200 || !utf8.ValidString(value) {
@@ -91,7 +92,7 @@ func New(keys sealing.Keys, options Options) (*Codec, error) {
 		kid := base64.RawURLEncoding.EncodeToString(names[i][:8])
 		s.keys.Keys = append(s.keys.Keys, jose.JSONWebKey{Key: secret, KeyID: kid})
 	}
-	// The library names no secret key in the header by itself.
+	// The library doesn't write the header "kid" for a symmetric key by itself.
 	named := (&jose.SignerOptions{}).WithHeader("kid", s.keys.Keys[0].KeyID)
 	s.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: secrets[0]}, named)
 	if err != nil {
@@ -105,17 +106,18 @@ func New(keys sealing.Keys, options Options) (*Codec, error) {
 	return s, nil
 }
 
-// Promises declares that every server opens what any of them signed, and that nothing can change after login. MaxBytes
-// is what fits at most: the punctuation of JSON takes 4 bytes a key, and some characters are longer in it.
+// Promises declares that every server accepts the tokens of all servers, and that sessions can't change after login. MaxBytes
+// is an upper bound: JSON adds 4 bytes of punctuation per key, and escapes some characters. Encode returns
+// session.ErrTooLarge for a session that doesn't fit.
 func (s *Codec) Promises() session.Promises {
 	return session.Promises{Name: "token", Shared: true, ReadYourWrites: true, MaxBytes: s.maxBytes}
 }
 
-// Encode returns the token, with the times to the second, rounded up, and without IdleExpires. ErrTooLarge: it would be
-// longer than sealing.MaxValue. In a user agent, bytes that are no UTF-8 become U+FFFD.
+// Encode returns the token of a session. It rounds times up to the second and leaves out IdleExpires. In the user agent, it
+// replaces bytes that are not UTF-8 with U+FFFD. It returns session.ErrTooLarge if the token is longer than sealing.MaxValue.
 func (s *Codec) Encode(id session.ID, record session.Record) (string, error) {
 	if !utf8.ValidString(record.User) {
-		return "", fmt.Errorf("seal session token: user %q is not UTF-8", record.User) // JSON would make two users one
+		return "", fmt.Errorf("seal session token: user %q is not UTF-8", record.User) // in JSON two such names could become one
 	}
 	created := numericDate(record.Created)
 	c := claims{
@@ -131,7 +133,7 @@ func (s *Codec) Encode(id session.ID, record session.Record) (string, error) {
 	}
 	var payload bytes.Buffer
 	encoder := json.NewEncoder(&payload)
-	encoder.SetEscapeHTML(false) // values stay as they are
+	encoder.SetEscapeHTML(false) // keep the JSON of values unchanged
 	if err := encoder.Encode(c); err != nil {
 		return "", fmt.Errorf("seal session token: %w", err)
 	}
@@ -149,7 +151,8 @@ func (s *Codec) Encode(id session.ID, record session.Record) (string, error) {
 	return value, nil
 }
 
-// Decode returns the live session of a token, else ErrNotFound. Its IdleExpires is its Expires.
+// Decode verifies a token and returns its session, with IdleExpires equal to Expires. It returns session.ErrNotFound if the
+// token is not valid or the session is not live.
 func (s *Codec) Decode(value string, now time.Time) (session.ID, session.Record, error) {
 	c, err := s.verify(value, now)
 	if err != nil {
@@ -169,21 +172,21 @@ func (s *Codec) Decode(value string, now time.Time) (session.ID, session.Record,
 	return id, record, nil
 }
 
-var errForm = errors.New("not in the form that Seal writes")
+var errMalformed = errors.New("not a token in the form that Encode writes")
 
-// verify returns the claims of a token that was signed with one of the keys, by and for whom Options say, and has begun.
-// Its work is bounded by sealing.MaxValue.
+// verify checks the signature, the issuer, the audience and the times of a token, and returns its claims. Its work is bounded
+// by sealing.MaxValue.
 func (s *Codec) verify(value string, now time.Time) (c claims, err error) {
 	if len(value) > sealing.MaxValue {
-		return c, errForm
+		return c, errMalformed
 	}
 	signed, err := jose.ParseSignedCompact(value, []jose.SignatureAlgorithm{algorithm})
 	if err != nil {
 		return c, err
 	}
-	// The parser is lenient about the spelling of base64; a token has exactly one.
-	if spelled, err := signed.CompactSerialize(); err != nil || spelled != value {
-		return c, errForm
+	// The parser accepts non-canonical base64. Accept only the canonical form, so that a token has exactly one.
+	if canonical, err := signed.CompactSerialize(); err != nil || canonical != value {
+		return c, errMalformed
 	}
 	payload, err := signed.Verify(s.keys)
 	if err != nil {
@@ -193,7 +196,7 @@ func (s *Codec) verify(value string, now time.Time) (c claims, err error) {
 		return c, err
 	}
 	if c.IssuedAt == nil || c.NotBefore == nil || c.Expiry == nil {
-		return c, errForm // what isn't there, the library doesn't check
+		return c, errMalformed // the library doesn't check a time that is missing
 	}
 	expected := jwt.Expected{Issuer: s.options.Issuer, AnyAudience: jwt.Audience{s.options.Audience}, Time: now}
 	return c, c.ValidateWithLeeway(expected, leeway)

@@ -56,7 +56,7 @@ func isMissing(t *testing.T, name string, s *Codec, value string) {
 	}
 }
 
-func TestWhatIsSignedIsOpenedByEveryServer(t *testing.T) {
+func TestEveryServerAcceptsAToken(t *testing.T) {
 	signer, other := newCodec(t, "a"), newCodec(t, "a")
 	value := rapid.Custom(func(t *rapid.T) string {
 		kinds := []any{
@@ -78,7 +78,7 @@ func TestWhatIsSignedIsOpenedByEveryServer(t *testing.T) {
 		}
 		wantID := session.ID(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "id"))
 		value, err := signer.Encode(wantID, want)
-		if errors.Is(err, session.ErrTooLarge) && want.Size() > most/7 { // every byte escaped, and punctuation
+		if errors.Is(err, session.ErrTooLarge) && want.Size() > most/7 { // every byte may be escaped, and JSON adds punctuation
 			return
 		}
 		if err != nil || len(value) > sealing.MaxValue {
@@ -101,7 +101,7 @@ func TestWhatIsSignedIsOpenedByEveryServer(t *testing.T) {
 	})
 }
 
-// TestClaims fixes what others read in a token.
+// TestClaims pins the claims of a token, which other programs may read.
 func TestClaims(t *testing.T) {
 	s := newCodec(t, "a")
 	parts := strings.Split(seal(t, s, newRecord(map[string]string{"role": `"<clerk>"`, "shop": "7"})), ".")
@@ -125,7 +125,7 @@ func TestClaims(t *testing.T) {
 	}
 	secret := base64.RawURLEncoding.EncodeToString(s.keys.Keys[0].Key.([]byte))
 	if kid := s.keys.Keys[0].KeyID; strings.HasPrefix(secret, kid[:8]) {
-		t.Errorf("the kid %s shows the key", kid)
+		t.Errorf("the kid %s contains the key", kid)
 	}
 	if len(s.keys.Keys[0].KeyID) != 11 || s.keys.Keys[0].KeyID == newCodec(t, "b").keys.Keys[0].KeyID {
 		t.Errorf("kid %q", s.keys.Keys[0].KeyID)
@@ -136,7 +136,7 @@ func TestExpiry(t *testing.T) {
 	s := newCodec(t, "a")
 	value := seal(t, s, newRecord(nil))
 	for after, live := range map[time.Duration]bool{
-		-31 * time.Second: false, -30 * time.Second: true, 0: true, 2 * time.Hour: true, // idling ends nothing
+		-31 * time.Second: false, -30 * time.Second: true, 0: true, 2 * time.Hour: true, // there is no idle timeout
 		24*time.Hour - 1: true, 24 * time.Hour: false, 24*time.Hour + time.Second: false, 1000 * time.Hour: false,
 	} {
 		if _, _, err := s.Decode(value, start.Add(after)); (err == nil) != live || !live && err != session.ErrNotFound {
@@ -155,7 +155,7 @@ func TestRotation(t *testing.T) {
 		{"no", "n", true}, // third
 		{"o", "no", true}, {"abcdefgh", "hgfedcba", true},
 		{"on", "n", false}, {"o", "n", false},
-		{"no", "o", false}, // the order that package sealing warns of
+		{"no", "o", false}, // the wrong order, see package sealing
 	}
 	for _, test := range tests {
 		_, got, err := newCodec(t, test.opener).Decode(seal(t, newCodec(t, test.signer), newRecord(nil)), start)
@@ -165,7 +165,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-func TestServersOfOtherOptionsShareNothing(t *testing.T) {
+func TestOtherOptionsAreRejected(t *testing.T) {
 	value := seal(t, newCodec(t, "a"), newRecord(nil))
 	for _, other := range []Options{
 		{"https://shop.example", "bank"}, {"https://bank.example", "shop"}, {"shop", "https://shop.example"},
@@ -199,25 +199,25 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeSealed(t *testing.T) {
+func TestEncodeErrors(t *testing.T) {
 	s := newCodec(t, "a")
 	for _, value := range []string{"", "x", `{"a":`, "1 2"} {
 		if sealed, err := s.Encode(id, newRecord(map[string]string{"k": value})); err == nil || sealed != "" {
-			t.Errorf("the value %q, which is no JSON, was sealed", value)
+			t.Errorf("Encode accepted the value %q, which is not JSON", value)
 		}
 	}
 	record := newRecord(nil)
 	record.User = "\xff"
 	if _, err := s.Encode(id, record); err == nil || !strings.Contains(err.Error(), "UTF-8") {
-		t.Errorf("a user that is no UTF-8: %v", err)
+		t.Errorf("a user that is not UTF-8: got %v, want an error", err)
 	}
 	record.User, record.UserAgent = "ada", "\xff"
 	if _, got, err := s.Decode(seal(t, s, record), start); err != nil || got.UserAgent != "\ufffd" {
-		t.Errorf("a user agent that is no UTF-8: %q, %v", got.UserAgent, err)
+		t.Errorf("a user agent that is not UTF-8: %q, %v", got.UserAgent, err)
 	}
 }
 
-func TestNewSaysWhatIsNotAllowed(t *testing.T) {
+func TestNewReportsBadOptions(t *testing.T) {
 	tests := []struct {
 		options Options
 		says    string

@@ -17,40 +17,41 @@ import (
 
 // Options configure a Store.
 type Options struct {
-	// Address is host:port of the server: the configuration endpoint of a cluster, else the primary. Cluster mode is
-	// found out by asking.
+	// Address is host:port of the configuration endpoint of a cluster, or of the primary without a cluster. The store detects
+	// cluster mode by itself.
 	Address string
-	// TLS turns on TLS.
+	// TLS enables TLS.
 	TLS bool
-	// RootCAs, when not nil, are the certificate authorities that TLS trusts instead of the system's.
+	// RootCAs are the certificate authorities that TLS trusts; default those of the system.
 	RootCAs *x509.CertPool
-	// Credentials, when not nil, authenticate each new connection. See package elasticache.
+	// Credentials, if not nil, authenticates each new connection. See package elasticache.
 	Credentials Credentials
-	// Prefix begins every key; default "session:".
+	// Prefix is the beginning of every key; default "session:".
 	Prefix string
 }
 
-// Credentials returns the user name and password of a new connection.
+// Credentials returns the user name and the password for a new connection.
 type Credentials func(ctx context.Context) (user, password string, err error)
 
 const (
-	// clientLifetime is below the 12 hours after which ElastiCache cuts connections that authenticated by IAM
+	// clientLifetime is less than the 12 hours after which ElastiCache closes connections that were authenticated by IAM
 	// (Amazon ElastiCache User Guide, "Authenticating with IAM", limitations).
 	clientLifetime     = 11 * time.Hour
 	dialTimeout        = 2 * time.Second
 	credentialsTimeout = 5 * time.Second
-	// A client that is replaced stays open that long, for those who use it still: more than any request has for one
-	// operation.
+	// closeAfter is the time after which a replaced client is closed. It is longer than any operation that may still use the
+	// client.
 	closeAfter = 30 * time.Second
-	// A client of an old primary is replaced once in that time at most, until the address leads to the new one.
+	// replaceAfter is the minimum age at which a client of a former primary is replaced. It limits reconnects until the
+	// address resolves to the new primary.
 	replaceAfter = time.Second
 )
 
-// A connector makes the client when it's first needed, and tries again when that fails, so that a server may start
-// before its store does. It makes another in place of one that has grown old, or that is connected to the wrong server.
+// A connector creates the client on first use and retries on later uses if that fails, so that a server can start before its
+// store. It replaces a client that is too old or is connected to a former primary.
 type connector struct {
 	option   client.ClientOption
-	lifetime time.Duration // of a client; 0 is for ever
+	lifetime time.Duration // of a client; 0 for no limit
 	ready    atomic.Pointer[connected]
 	attempts singleflight.Group // to connect: one at a time
 	done     chan struct{}      // closed by close
@@ -70,15 +71,15 @@ func newConnector(o Options, lifetime time.Duration) *connector {
 		DisableCache: true, // client-side caching would serve stale sessions
 		Dialer:       net.Dialer{Timeout: dialTimeout},
 		DialCtxFn:    dial,
-		// One connection, which pipelines. Several may lead to different servers after a failover, of which a ping notices
-		// one. A cluster has one to a node in any case.
+		// Use one connection with pipelining. After a failover, several connections could lead to different servers, and a
+		// ping would check only one of them. On a cluster there is one connection per node in any case.
 		PipelineMultiplex: -1,
 	}}
 	if o.TLS {
 		c.option.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs}
 	}
 	if o.Credentials != nil {
-		// The client's own ConnLifetime would repeat a write whose answer was late when its connection expired.
+		// The client's own ConnLifetime would retry a write whose reply is late when the connection expires.
 		c.lifetime = lifetime
 		c.option.AuthCredentialsFn = func(client.AuthCredentialsContext) (client.AuthCredentials, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), credentialsTimeout)
@@ -90,7 +91,7 @@ func newConnector(o Options, lifetime time.Duration) *connector {
 	return c
 }
 
-// dial connects as the client would by itself, and checks what the server answers.
+// dial connects as the client does by default, and wraps the connection in a checkedConn.
 func dial(ctx context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
 	var conn net.Conn
 	var err error
@@ -105,7 +106,7 @@ func dial(ctx context.Context, address string, dialer *net.Dialer, config *tls.C
 	return newCheckedConn(conn), nil
 }
 
-// client returns the connected client, or why there is none yet.
+// client returns the connected client. It connects if necessary.
 func (c *connector) client(ctx context.Context) (client.Client, error) {
 	ready := c.ready.Load()
 	if ready != nil && c.lifetime > 0 && time.Since(ready.since) > c.lifetime {
@@ -131,7 +132,7 @@ func (c *connector) connect() (any, error) {
 	if closed {
 		return nil, client.ErrClosing
 	}
-	if ready != nil { // made since the caller asked
+	if ready != nil { // another caller has connected meanwhile
 		return ready.Client, nil
 	}
 	made, err := client.NewClient(c.option)
@@ -148,11 +149,12 @@ func (c *connector) connect() (any, error) {
 	return made, nil
 }
 
-// check looks at the error of a write. A server that only reads was the primary until a failover, and keeps its
-// connections, while the address leads to the new one: the next call connects anew. It wrote nothing.
+// check replaces the client if err, the error of a write, says that the server is read-only. Such a server was the primary
+// before a failover and keeps its connections open, while the address already leads to the new primary. The write had no
+// effect.
 func (c *connector) check(used client.Client, err error) {
-	answer, ok := client.IsValkeyErr(err)
-	if !ok || !strings.Contains(answer.Error(), "READONLY") {
+	reply, ok := client.IsValkeyErr(err)
+	if !ok || !strings.Contains(reply.Error(), "READONLY") {
 		return
 	}
 	if ready := c.ready.Load(); ready != nil && ready.Client == used && time.Since(ready.since) > replaceAfter {
@@ -160,7 +162,7 @@ func (c *connector) check(used client.Client, err error) {
 	}
 }
 
-// replace has the next call connect anew, if old is still the client.
+// replace makes the next call reconnect, if old is still the current client.
 func (c *connector) replace(old *connected) {
 	if !c.ready.CompareAndSwap(old, nil) {
 		return

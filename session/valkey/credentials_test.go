@@ -24,7 +24,7 @@ func TestWithoutCredentials(t *testing.T) {
 	}
 }
 
-// A rotating is Credentials whose password is good for one new connection: with each, the server gets another.
+// A rotating provides Credentials with a password for one connection. Each call changes the password of the server.
 type rotating struct {
 	server *storeserver.Server
 	mu     sync.Mutex
@@ -56,18 +56,18 @@ func TestEachConnectionHasItsCredentials(t *testing.T) {
 			t.Errorf("asked for credentials %d times for %d connections", asked, connections)
 		}
 		before := r.times()
-		forwarder.Cut()
+		forwarder.CloseConnections()
 		sessiontest.Eventually(t, func() error {
 			_, err := store.Update(t.Context(), id, add(record))
 			return err
 		})
 		if r.times() <= before {
-			t.Error("a new connection without new credentials")
+			t.Error("a new connection did not ask for credentials")
 		}
 	}
 }
 
-// Connections that authenticated by IAM are cut after twelve hours: they are replaced before, and nobody notices.
+// ElastiCache closes IAM connections after twelve hours. The store replaces them before, and no operation fails.
 func TestConnectionsAreReplacedInTime(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	r := &rotating{server: server}
@@ -100,16 +100,16 @@ func TestConnectionsAreReplacedInTime(t *testing.T) {
 	}
 }
 
-// What is under way when a connection's time is up is not sent again, however late the answer.
-func TestReplacingAConnectionRepeatsNothing(t *testing.T) {
-	const lifetime = 5 * time.Second // in which a busy machine has begun the updates
+// A command in flight when its connection is replaced is not retried, however late the reply.
+func TestReplacedConnectionRetriesNothing(t *testing.T) {
+	const lifetime = 5 * time.Second // enough for a busy machine to start the updates
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	r := &rotating{server: server}
 	forwarder := storeserver.Forward(t, server.Addr)
 	store := valkey.NewWithLifetime(valkey.Options{Address: forwarder.Addr, Credentials: r.credentials}, lifetime)
 	t.Cleanup(store.Close)
 	id, record := create(t, store)
-	if _, err := store.Update(t.Context(), id, add(record)); err != nil { // from here the server knows the script
+	if _, err := store.Update(t.Context(), id, add(record)); err != nil { // loads the script
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -131,13 +131,13 @@ func TestReplacingAConnectionRepeatsNothing(t *testing.T) {
 		}
 		return err
 	})
-	// The answers are lost. After ConnLifetime, valkey-go would wait a second more for them, and then connect and repeat.
+	// The replies are lost. After ConnLifetime, valkey-go would wait for one more second, then reconnect and retry.
 	time.Sleep(lifetime + 500*time.Millisecond)
 	forwarder.Mute(false)
 	time.AfterFunc(1500*time.Millisecond, cancel)
 	for range updates {
 		if err := <-failed; err == nil {
-			t.Error("acknowledged without an answer")
+			t.Error("acknowledged without a reply")
 		}
 	}
 	got, err := direct.Load(t.Context(), id, record.Created)

@@ -10,7 +10,7 @@ import (
 	"stateless-servers/session"
 )
 
-// A decoder turns the fields of a session's hash into a Record.
+// A decoder builds a Record from the fields of a session's hash.
 type decoder struct {
 	fields                        int
 	user, agent                   string
@@ -39,7 +39,7 @@ func (d *decoder) put(field, value string) {
 		d.kept = value
 	default:
 		if strings.HasPrefix(field, "@") {
-			return // of a newer version
+			return // a field of a newer version of this package
 		}
 		if d.values == nil {
 			d.values = map[string]string{}
@@ -48,7 +48,7 @@ func (d *decoder) put(field, value string) {
 	}
 }
 
-// record returns the session, live or not.
+// record returns the session even if it is not live.
 func (d *decoder) record() (session.Record, error) {
 	created, createdErr := parseMillis(d.created)
 	expires, expiresErr := parseMillis(d.expires)
@@ -61,7 +61,7 @@ func (d *decoder) record() (session.Record, error) {
 	}, nil
 }
 
-// live returns the session, if it is live.
+// live returns the session if it is live. Otherwise it returns ErrNotFound or ErrEnded.
 func (d *decoder) live(now time.Time) (session.Record, error) {
 	if d.fields == 0 {
 		return session.Record{}, session.ErrNotFound
@@ -82,7 +82,7 @@ func (d *decoder) live(now time.Time) (session.Record, error) {
 	return record, nil
 }
 
-// decode decodes a hash as HGETALL answers it, if it is a live session's.
+// decode returns the live session of a hash that HGETALL has returned.
 func decode(fields map[string]string, now time.Time) (session.Record, error) {
 	var d decoder
 	for field, value := range fields {
@@ -91,22 +91,21 @@ func decode(fields map[string]string, now time.Time) (session.Record, error) {
 	return d.live(now)
 }
 
-// separator stands between the fields and values of a hash that a script answers with. Neither has it within: values are
-// JSON, where a NUL is always escaped (RFC 8259, section 7), and the others are UTF-8, which has no byte 255 (RFC 3629).
+// separator separates the fields and values of a hash in the reply of a script. Neither fields nor values contain it: values
+// are JSON, where a NUL is always escaped (RFC 8259, section 7), and the rest is UTF-8, which has no byte 255 (RFC 3629).
 const separator = "\x00\xff"
 
-// errText: a script answered with what is no hash.
-var errText = errors.New("decode a session: a field without a value")
+// errMissingValue means that a script's reply is not a hash.
+var errMissingValue = errors.New("decode a session: a field without a value")
 
-// decodeText decodes a hash as the scripts write it: fields and values in turn, with the separator between. To read one
-// string is much less work than to read an array of them, and so it is to write it. The script has checked that the
-// session is live, or is one that moves.
-func decodeText(text string) (session.Record, error) {
+// decodeReply decodes the hash in a script's reply: fields and values alternating, with the separator between them. One string
+// takes much less work to write and to read than an array of strings. The script has checked that the session is live or moving.
+func decodeReply(text string) (session.Record, error) {
 	var d decoder
 	for more := true; more; {
 		var field, value string
 		if field, text, more = strings.Cut(text, separator); !more {
-			return session.Record{}, errText
+			return session.Record{}, errMissingValue
 		}
 		value, text, more = strings.Cut(text, separator)
 		d.put(field, value)

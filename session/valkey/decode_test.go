@@ -17,7 +17,7 @@ import (
 	"stateless-servers/session"
 )
 
-// Whatever somebody stored under a session's key, it's read or refused.
+// Any hash under a session's key is decoded or rejected.
 func FuzzDecode(f *testing.F) {
 	now := time.UnixMilli(2_000_000_000_000)
 	const live = "@created=1999999990000\n@expires=2000000090000\n@idle=2000000010000\n"
@@ -39,29 +39,29 @@ func FuzzDecode(f *testing.F) {
 		}
 		record, err := decode(stored, now)
 		if len(stored) > 0 && !strings.Contains(text, separator) {
-			again, errAgain := decodeText(asText(stored))
+			again, errAgain := decodeReply(asText(stored))
 			if err == nil && (errAgain != nil || !reflect.DeepEqual(again, record)) {
-				t.Errorf("as a script answers it, %q is %+v, %v; want %+v", text, again, errAgain, record)
+				t.Errorf("as a script's reply, %q is decoded as %+v, %v; want %+v", text, again, errAgain, record)
 			}
 		}
 		if err != nil {
 			if record.Values != nil || record.User != "" {
-				t.Errorf("%q is refused, and all the same there is %+v", text, record)
+				t.Errorf("%q is rejected, but returned %+v", text, record)
 			}
 			return
 		}
 		if _, ended := stored[fieldEnded]; ended || !record.Live(now) {
-			t.Errorf("%q has ended or expired: %+v", text, record)
+			t.Errorf("%q has ended or expired, but returned %+v", text, record)
 		}
 		for key, value := range record.Values {
 			if strings.HasPrefix(key, "@") || stored[key] != value {
-				t.Errorf("%q has the value %q=%q", text, key, value)
+				t.Errorf("%q is decoded with the value %q=%q", text, key, value)
 			}
 		}
 	})
 }
 
-// asText writes a hash as the scripts do.
+// asText encodes a hash as the scripts do.
 func asText(fields map[string]string) string {
 	var list []string
 	for field, value := range fields {
@@ -70,8 +70,8 @@ func asText(fields map[string]string) string {
 	return strings.Join(list, separator)
 }
 
-// What no script of ours wrote is refused, and whatever is read was there.
-func FuzzDecodeText(f *testing.F) {
+// Any other reply is rejected, and decoded values were in the reply.
+func FuzzDecodeReply(f *testing.F) {
 	const live = "@created|1999999990000|@expires|2000000090000|@idle|2000000010000"
 	for _, seed := range []string{
 		"", live, live + "|visits|7", live + "|visits", live + "||", "|", "||", "a|b", "@created|1", live + "|@user|ada", "stored",
@@ -79,30 +79,30 @@ func FuzzDecodeText(f *testing.F) {
 		f.Add(strings.ReplaceAll(seed, "|", separator))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		record, err := decodeText(text)
+		record, err := decodeReply(text)
 		if err != nil {
 			return
 		}
 		if strings.Count(text, separator)%2 == 0 {
-			t.Errorf("%q has a field without a value, and is taken for %+v", text, record)
+			t.Errorf("%q has a field without a value, but is decoded as %+v", text, record)
 		}
 		for key, value := range record.Values {
 			if !strings.Contains(text, key+separator+value) {
-				t.Errorf("%q has the value %q=%q", text, key, value)
+				t.Errorf("%q is decoded with the value %q=%q", text, key, value)
 			}
 		}
 	})
 }
 
-func TestTextThatIsNoHash(t *testing.T) {
+func TestReplyThatIsNoHash(t *testing.T) {
 	for _, text := range []string{"", "x", "a" + separator + "b" + separator + "c"} {
-		if _, err := decodeText(text); !errors.Is(err, errText) {
-			t.Errorf("%q: %v, want %v", text, err, errText)
+		if _, err := decodeReply(text); !errors.Is(err, errMissingValue) {
+			t.Errorf("%q: %v, want %v", text, err, errMissingValue)
 		}
 	}
 }
 
-// Every session comes back as it was stored, and changes in the store as it would in the process.
+// Every session is loaded as it was stored, and updates have the same effect as session.Apply.
 func TestAnySession(t *testing.T) {
 	store := New(Options{Address: miniredis.RunT(t).Addr()})
 	t.Cleanup(store.Close)
@@ -148,7 +148,7 @@ func TestAnySession(t *testing.T) {
 			User: rapid.SampledFrom([]string{"", want.User, "bob"}).Draw(t, "new user"), UserAgent: rapid.String().Draw(t, "new agent"),
 			Created: start, Expires: later("renewed expires"), IdleExpires: later("renewed idle expires"),
 		}, KeepValues: rapid.Bool().Draw(t, "keep values")}
-		fits, err := store.Place(ctx, id)
+		fits, err := store.SameSlot(ctx, id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,8 +156,8 @@ func TestAnySession(t *testing.T) {
 		want = next.Renewed(want)
 		expect(t, "renew", want)(store.Renew(ctx, next))
 		expect(t, "renew again", want)(store.Renew(ctx, next))
-		expect(t, "end to move", want)(store.End(ctx, next.New, session.Ending{Now: start, Moving: true}))
-		expect(t, "end to move again", want)(store.End(ctx, next.New, session.Ending{Now: start.Add(time.Second), Moving: true}))
+		expect(t, "end to move", want)(store.End(ctx, next.New, session.EndOptions{Now: start, Moving: true}))
+		expect(t, "end to move again", want)(store.End(ctx, next.New, session.EndOptions{Now: start.Add(time.Second), Moving: true}))
 	})
 }
 
@@ -172,7 +172,7 @@ var (
 	)
 )
 
-// keys returns a session's keys, and one more, so that there is always one.
+// keys returns a session's keys and an additional one, so that it is never empty.
 func keys(r session.Record) []string {
 	return append(slices.Sorted(maps.Keys(r.Values)), "visits")
 }

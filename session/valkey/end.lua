@@ -1,5 +1,5 @@
--- Ends a live session and returns its last hash as text. KEYS[1]: its key. ARGV: now, then 'moving' if the hash is to be
--- kept and returned again.
+-- Ends a live session and returns its last hash as text. KEYS[1]: its key. ARGV: now, and 'moving' to keep the hash and
+-- return it again on the next call.
 local now, moving = tonumber(ARGV[1]), ARGV[2] == 'moving'
 local hash, at, gone = read(KEYS[1], now)
 if gone == 'ended' and moving and hash[at['@kept']] == 'moving' then
@@ -12,7 +12,7 @@ end
 if gone then
 	return gone
 end
--- A server without memory refuses to store anything, unless the script has deleted something before.
+-- A server that is out of memory refuses to store anything, unless the script has deleted something before.
 if moving then
 	redis.call('HDEL', KEYS[1], '@expires', '@idle')
 	redis.call('HSET', KEYS[1], '@kept', 'moving', '@kept-expires', hash[at['@expires']], '@kept-idle', hash[at['@idle']])

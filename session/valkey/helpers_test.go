@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// short is what a request has for one operation.
+// short returns a context with the time limit of one operation.
 func short(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	t.Cleanup(cancel)

@@ -1,7 +1,8 @@
--- Returns a page of a user's list: id, expiry, id, expiry … from the latest expiry down to now, and among equal ones from
--- the greatest id. KEYS[1]: the list. ARGV: now, the most entries, then expiry and id of the entry before the page, if any.
+-- Returns a page of a user's list: id, expiry, id, expiry … in descending order of expiry and then id, without expired
+-- entries. KEYS[1]: the list. ARGV: now, the maximum number of entries, and the expiry and id of the entry before the page,
+-- if any.
 
--- less compares strings by their bytes, as the set does; Lua's own < goes by the server's locale.
+-- less compares strings by bytes, as the sorted set does. Lua's < operator depends on the server's locale.
 local function less(a, b)
 	for i = 1, math.min(#a, #b) do
 		local x, y = string.byte(a, i), string.byte(b, i)
@@ -16,7 +17,7 @@ local from = 0 -- the rank of the page's first entry
 if ARGV[3] then
 	from = redis.call('ZCOUNT', KEYS[1], '(' .. ARGV[3], '+inf')
 	local to = from + redis.call('ZCOUNT', KEYS[1], ARGV[3], ARGV[3])
-	while from < to do -- a binary search among the equal ones
+	while from < to do -- binary search among entries with the same expiry
 		local middle = math.floor((from + to) / 2)
 		if less(redis.call('ZREVRANGE', KEYS[1], middle, middle)[1], ARGV[4]) then
 			to = middle

@@ -9,26 +9,26 @@ import (
 	"stateless-servers/session"
 )
 
-var _ session.Placer = (*Store)(nil)
+var _ session.ClusterStore = (*Store)(nil)
 
-// errSlots: a cluster executes no script of keys in different hash slots.
-var errSlots = errors.New("renew a session: the new id is in another hash slot of the cluster")
+// errCrossSlot means that a script would need keys in different hash slots of a cluster.
+var errCrossSlot = errors.New("renew a session: the new id is in another hash slot of the cluster")
 
-// Renew enters the new session in its user's list, then moves the values to it in one script. On a cluster it fails while
-// the hash slot of the two keys moves to another node, because a script can't use a key that neither node has yet.
+// Renew adds the new session to its user's list, then moves the values to it with one script. On a cluster it fails while the
+// hash slot of the two keys migrates to another node, because a script needs both keys on one node.
 func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
-	fits, err := s.Place(ctx, r.Old)
+	fits, err := s.SameSlot(ctx, r.Old)
 	if err != nil {
 		return session.Record{}, err
 	}
 	if fits != nil && !fits(r.New) {
-		return session.Record{}, errSlots
+		return session.Record{}, errCrossSlot
 	}
-	if err := s.enter(ctx, r.New, r.Record, r.Now); err != nil {
+	if err := s.addToUserList(ctx, r.New, r.Record, r.Now); err != nil {
 		return session.Record{}, err
 	}
 	args := []string{millis(r.Now), "", "", r.Record.User, millis(earlier(r.Record.Expires, r.Record.IdleExpires))}
-	if r.Again {
+	if r.AllowRenewed {
 		args[1] = "again"
 	}
 	if r.KeepValues {
@@ -38,12 +38,12 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 	if err != nil {
 		return session.Record{}, err
 	}
-	return decodeText(hash)
+	return decodeReply(hash)
 }
 
-// Place returns a function that reports whether the key of an id is in the hash slot of old's key; nil without a cluster,
-// where every id does.
-func (s *Store) Place(ctx context.Context, old session.ID) (func(session.ID) bool, error) {
+// SameSlot returns a function that reports whether the key of an id is in the same hash slot as the key of old. Without a
+// cluster it returns nil, because every id is possible. See session.ClusterStore.
+func (s *Store) SameSlot(ctx context.Context, old session.ID) (func(session.ID) bool, error) {
 	c, err := s.Client(ctx)
 	if err != nil {
 		return nil, err

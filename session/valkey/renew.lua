@@ -1,6 +1,6 @@
--- Moves a session to a new id and returns the new one's hash as text. KEYS: the old key, the new one. ARGV: now, 'again' if
--- an old session that was renewed before will do, 'keep' if the values go to any user, the new user, when the new session
--- expires, then its fields: field, value, field, value …
+-- Moves a session to a new id and returns the new hash as text. KEYS: the old key, the new key. ARGV: now, 'again' to allow
+-- an old session that was renewed before, 'keep' to keep the values of another user, the new user, the time at which the new
+-- session expires, then its fields: field, value, field, value …
 local now = tonumber(ARGV[1])
 local new, _, gone = read(KEYS[2], now)
 if #new > 0 then -- the renewal was done before
@@ -21,7 +21,7 @@ if ARGV[3] == 'keep' or user == '' or user == ARGV[4] then
 		end
 	end
 end
--- A server without memory refuses the first of these commands, and nothing has changed.
+-- A server that is out of memory refuses the first of these commands, before anything has changed.
 write('HSET', KEYS[2], new, 1)
 redis.call('PEXPIREAT', KEYS[2], later(ARGV[5], MAX_CLOCK_SKEW))
 if not gone then

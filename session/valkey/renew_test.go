@@ -12,7 +12,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// A renewal is one script, and one more that enters the session in its user's list.
+// A renewal runs one script, and another one that adds the session to its user's list.
 func TestScriptsOfARenewal(t *testing.T) {
 	b := newBefore(t)
 	scripts := func() (n int) {
@@ -44,13 +44,13 @@ func TestScriptsOfARenewal(t *testing.T) {
 		}
 	}
 	if _, err := b.store.Renew(t.Context(), renewed(anyID(), session.Record{User: "ada"})); !errors.Is(err, session.ErrNotFound) {
-		t.Fatal(err) // from here the server knows the scripts
+		t.Fatal(err) // loads the scripts
 	}
 	renew("ada")
 	renew("")
 }
 
-// A cluster executes no script of keys in different slots. The client would panic.
+// On a cluster, the client would panic for a script with keys in different slots.
 func TestRenewalToAnotherSlot(t *testing.T) {
 	store := New(Options{Address: storeserver.ValkeyCluster(t, 1, 0)[0].Addr})
 	t.Cleanup(store.Close)
@@ -62,15 +62,15 @@ func TestRenewalToAnotherSlot(t *testing.T) {
 	for same := sameSlot(store.prefix, id); same(renewal.New); {
 		renewal.New = anyID()
 	}
-	if _, err := store.Renew(t.Context(), renewal); !errors.Is(err, errSlots) {
-		t.Errorf("got %v, want %v", err, errSlots)
+	if _, err := store.Renew(t.Context(), renewal); !errors.Is(err, errCrossSlot) {
+		t.Errorf("got %v, want %v", err, errCrossSlot)
 	}
 	if got, err := store.Load(t.Context(), id, record.Created); err != nil || got.Values["n"] != "7" {
 		t.Errorf("the old session: %+v, %v", got, err)
 	}
 }
 
-// A server out of memory that evicts nothing starts and renews no session, and leaves each as it was. Reads and logouts go on.
+// A full server with noeviction refuses to start, change and renew sessions. They stay unchanged, and reads and logouts work.
 func TestFullServer(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	store := New(Options{Address: server.Addr})
@@ -100,7 +100,7 @@ func TestFullServer(t *testing.T) {
 		"renew": renewErr, "renew without a user": anonymousErr, "update": updateErr, "create": store.Create(ctx, anyID(), record),
 	} {
 		if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
-			t.Errorf("%s: got %v, want that the server has no memory", call, err)
+			t.Errorf("%s: got %v, want an error that the server is out of memory", call, err)
 		}
 	}
 	for _, id := range ids {
@@ -113,7 +113,7 @@ func TestFullServer(t *testing.T) {
 		t.Errorf("the list: %+v, %v, want two sessions and no other entry", page, err)
 	}
 	for i, id := range ids {
-		if _, err := store.End(ctx, id, session.Ending{Now: record.Created, Moving: i > 0}); err != nil {
+		if _, err := store.End(ctx, id, session.EndOptions{Now: record.Created, Moving: i > 0}); err != nil {
 			t.Errorf("end: %v", err)
 		}
 		if _, err := store.Load(ctx, id, record.Created); !errors.Is(err, session.ErrEnded) {
@@ -122,7 +122,7 @@ func TestFullServer(t *testing.T) {
 	}
 }
 
-// Nothing is deleted while a clock that is behind may take it for live.
+// Nothing is deleted before it has expired for servers whose clocks are behind.
 func TestPhysicalExpiry(t *testing.T) {
 	b := newBefore(t)
 	ctx := t.Context()
@@ -152,7 +152,7 @@ func TestPhysicalExpiry(t *testing.T) {
 	}
 	expect("a renewed session", b.store.key(renewal.New), renewal.Record.IdleExpires)
 	expect("the note that it was renewed", b.store.key(id), record.Created.Add(session.EndedFor))
-	if _, err := b.store.End(ctx, renewal.New, session.Ending{Now: record.Created, Moving: true}); err != nil {
+	if _, err := b.store.End(ctx, renewal.New, session.EndOptions{Now: record.Created, Moving: true}); err != nil {
 		t.Fatal(err)
 	}
 	expect("the note that it moves", b.store.key(renewal.New), record.Created.Add(session.EndedFor))

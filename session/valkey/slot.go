@@ -6,15 +6,15 @@ import (
 	"stateless-servers/session"
 )
 
-// slots is how many hash slots a cluster has. The slot of a key is its CRC-16 modulo slots, or that of its hash tag if it
-// has one (Valkey cluster specification, "Key distribution model").
+// slots is the number of hash slots of a cluster. The slot of a key is the CRC-16 of the key, or of its hash tag if it has
+// one, modulo slots (Valkey cluster specification, "Key distribution model").
 const slots = 16384
 
 // sameSlot returns a function that reports whether the key of an id is in the hash slot of old's key. It is nil if every
 // key is in the same slot, because the prefix has a hash tag.
 //
-// A prefix without a tag doesn't matter. The CRC starts from 0 and is linear, so that a prefix changes the CRC of every id
-// in the same bits.
+// A prefix without a tag can be ignored: the CRC starts from 0 and is linear, so a prefix flips the same bits of the CRC of
+// every id.
 func sameSlot(prefix string, old session.ID) func(session.ID) bool {
 	if hasTag(prefix) {
 		return nil
@@ -28,14 +28,14 @@ func sameSlot(prefix string, old session.ID) func(session.ID) bool {
 	return func(id session.ID) bool { return slot(id) == want }
 }
 
-// hasTag reports whether a key that begins with the prefix has a hash tag: what is between the first { and the first }
-// after it, unless that is nothing. An id has neither.
+// hasTag reports whether keys with the prefix have a hash tag, the text between the first { and the first } after it, if it
+// isn't empty. An id has no braces.
 func hasTag(prefix string) bool {
 	_, rest, _ := strings.Cut(prefix, "{")
 	return strings.Index(rest, "}") > 0
 }
 
-// A crcTable has the CRC-16 of each byte.
+// A crcTable maps each byte to its CRC-16.
 type crcTable [256]uint16
 
 // newCRCTable returns the table of the polynomial x^16 + x^12 + x^5 + 1, most significant bit first: CRC-16/XMODEM.

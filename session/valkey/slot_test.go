@@ -16,14 +16,14 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// The value is that of the Valkey cluster specification, "Key distribution model".
+// The expected value is from the Valkey cluster specification, "Key distribution model".
 func TestChecksum(t *testing.T) {
 	if got := newCRCTable().checksum([]byte("123456789")); got != 0x31C3 {
 		t.Errorf("got %#x, want 0x31c3", got)
 	}
 }
 
-// The keys are those of the Valkey cluster specification, "Hash tags", cut where an id could begin.
+// The keys are from the Valkey cluster specification, "Hash tags", cut where an id could begin.
 func TestHashTag(t *testing.T) {
 	for prefix, want := range map[string]bool{
 		"{user1000}.following:": true, "foo{}{bar}": false, "foo{{bar}}zap": true, "foo{bar}{zap}": true,
@@ -35,7 +35,7 @@ func TestHashTag(t *testing.T) {
 	}
 }
 
-// A server of a cluster says which slot each key has.
+// The server of a cluster is asked for the slot of each key.
 func TestSameSlot(t *testing.T) {
 	node := storeserver.ValkeyCluster(t, 1, 0)[0]
 	slot := func(prefix string, id session.ID) int {
@@ -55,17 +55,17 @@ func TestSameSlot(t *testing.T) {
 		if same == nil {
 			for range 5 {
 				if id := anyID(); slot(prefix, id) != slot(prefix, old) {
-					t.Errorf("prefix %q: every id is said to be in one slot, %v and %v are not", prefix, old, id)
+					t.Errorf("prefix %q: sameSlot is nil, but %v and %v are in different slots", prefix, old, id)
 				}
 			}
 			continue
 		}
 		if id := anyID(); same(id) != (slot(prefix, id) == slot(prefix, old)) {
-			t.Errorf("prefix %q: %v and %v are said to share a slot: %v", prefix, old, id, same(id))
+			t.Errorf("prefix %q: %v and %v are in the same slot: sameSlot reports %v", prefix, old, id, same(id))
 		}
 		id := anyIDThat(same)
 		if slot(prefix, id) != slot(prefix, old) {
-			t.Errorf("prefix %q: %v is said to be in the slot of %v", prefix, id, old)
+			t.Errorf("prefix %q: sameSlot reports that %v is in the slot of %v", prefix, id, old)
 		}
 	}
 }
@@ -75,7 +75,7 @@ func anyID() (id session.ID) {
 	return id
 }
 
-// anyIDThat returns an id that fits, or one that doesn't after a million draws.
+// anyIDThat returns an id for which fits is true. After a million draws it returns any id.
 func anyIDThat(fits func(session.ID) bool) session.ID {
 	id := anyID()
 	for n := range uint32(1 << 20) {
@@ -87,15 +87,15 @@ func anyIDThat(fits func(session.ID) bool) session.ID {
 	return id
 }
 
-// clustered is a store that costs nothing but has the ids of a cluster.
+// A clustered is a store without cost whose ids are constrained as on a cluster.
 type clustered struct{ session.Store }
 
-func (clustered) Place(_ context.Context, old session.ID) (func(session.ID) bool, error) {
+func (clustered) SameSlot(_ context.Context, old session.ID) (func(session.ID) bool, error) {
 	return sameSlot("session:", old), nil
 }
 
-// BenchmarkPlace takes the time of a login. On a cluster that is the draw of about 16,384 ids.
-func BenchmarkPlace(b *testing.B) {
+// BenchmarkSameSlot measures a login. On a cluster it draws about 16,384 ids.
+func BenchmarkSameSlot(b *testing.B) {
 	for name, store := range map[string]session.Store{"one node": memory.New(), "cluster": clustered{memory.New()}} {
 		b.Run(name, func(b *testing.B) {
 			manager, err := session.New(store, session.Options{})
@@ -116,7 +116,7 @@ func BenchmarkPlace(b *testing.B) {
 				set := w.Result().Cookies()
 				cookie = fmt.Sprintf("%s=%s", set[0].Name, set[0].Value)
 			}
-			login() // the first session has any id
+			login() // the id of the first session is not constrained
 			b.ReportAllocs()
 			for b.Loop() {
 				login()

@@ -1,17 +1,22 @@
-// Package valkey keeps sessions in Valkey or Redis OSS (6 or newer), on one node or a cluster: a hash per session, and
-// one script of one key per update. A login or a renewal is one script of two keys. On a cluster both keys must be in one
-// hash slot, and Place finds an id that is. Amazon ElastiCache has Valkey and Redis OSS, with nodes or serverless.
+// Package valkey keeps sessions in Valkey or Redis OSS (6 or newer), on one node or a cluster. Amazon ElastiCache offers both,
+// on nodes or serverless. Start reading at Store, which New creates.
 //
-// Reads and writes go to the primary. After a failover the store follows by itself: on a cluster by the redirections of
-// its nodes, without one by connecting to its address anew once a server refuses to write.
+// A session is a hash. An update is a Lua script of one key, a login or a renewal a script of two keys. On a cluster both
+// keys must be in the same hash slot; SameSlot helps to choose such an id.
 //
-// The sessions of a user are on a list, a sorted set. Nothing but a login and a listing uses it, so that a server that is
-// out of memory and evicts what was unused for longest (maxmemory-policy volatile-lru or allkeys-lru) evicts the list
-// before the sessions that it names. They go on, and UserSessions and Manager.EndUserSessions know nothing of them.
-// Choose noeviction, with an alarm on memory: a full server then refuses to start sessions and to change them, which
-// visitors see as a 503, while reads and logouts go on. If sessions must be evicted, choose volatile-ttl, which takes what
-// expires first: a list expires after each of its sessions. A serverless cache of ElastiCache always has volatile-lru, and
-// it is the default of ElastiCache's nodes: there, alarm on evictions.
+// The store reads from and writes to the primary. After a failover it finds the new primary by itself. On a cluster it
+// follows the redirections of the nodes. Without a cluster it reconnects to its address when a server refuses to write.
+//
+// # Eviction
+//
+// The sessions of a user are on a list, a sorted set that only logins and listings use. A server that is out of memory and
+// evicts the least recently used keys (maxmemory-policy volatile-lru or allkeys-lru) therefore evicts the list before its
+// sessions. The sessions stay live, but UserSessions and Manager.EndUserSessions don't find them.
+//
+// Choose noeviction, with an alarm on memory. A full server then refuses to start or change sessions, which visitors see as a
+// 503, while reads and logouts still work. If sessions must be evicted, choose volatile-ttl, which evicts the keys that
+// expire first: a list expires after all its sessions. ElastiCache Serverless always uses volatile-lru, and ElastiCache nodes
+// use it by default; set an alarm on evictions there.
 package valkey
 
 import (
@@ -26,11 +31,11 @@ import (
 	"stateless-servers/session"
 )
 
-// maxBytes bounds a session. Valkey would take far more, but a large hash holds up every other command of its node.
+// maxBytes is the maximum size of a session. Valkey allows far more, but a large hash blocks all other commands of its node.
 const maxBytes = 400_000
 
-// The fields of a session's hash. Its values are fields of their own names, which don't begin with "@". Times are in
-// milliseconds of the Unix epoch.
+// The fields of a session's hash. Each value of the session is a field too; the names of values don't begin with "@". Times
+// are in milliseconds since the Unix epoch.
 const (
 	fieldCreated = "@created"
 	fieldExpires = "@expires"
@@ -38,27 +43,26 @@ const (
 	fieldUser    = "@user"
 	fieldAgent   = "@agent"
 	fieldEnded   = "@ended" // only of a session that has ended: until when that is remembered
-	// fieldKept says why the state of a session that has ended is kept beside fieldEnded. A session that was renewed keeps
-	// its values and its user, and none of the fields that a live session has besides. A session that moves to another
-	// store keeps everything, and has its expiries under other names.
+	// fieldKept is the reason why an ended session keeps its state. A session that was renewed keeps only its values and its
+	// user. A session that moves to another store keeps all fields, with its two expiries under other names.
 	fieldKept = "@kept"
 )
 
 // keptRenewed is the fieldKept of a session that was renewed.
 const keptRenewed = "renewed"
 
-// What the scripts answer instead of a session.
+// Replies of the scripts other than a session.
 const (
-	answerMissing  = "missing"
-	answerEnded    = "ended"
-	answerTooLarge = "too large"
-	answerCounter  = "counter"
-	answerExists   = "exists"
+	replyMissing  = "missing"
+	replyEnded    = "ended"
+	replyTooLarge = "too large"
+	replyCounter  = "counter"
+	replyExists   = "exists"
 )
 
 var (
-	//go:embed begin.lua
-	beginScript string
+	//go:embed common.lua
+	commonScript string
 	//go:embed create.lua
 	createScript string
 	//go:embed update.lua
@@ -67,18 +71,18 @@ var (
 	renewScript string
 	//go:embed end.lua
 	endScript string
-	//go:embed remember.lua
-	rememberScript string
+	//go:embed addtolist.lua
+	addToListScript string
 	//go:embed list.lua
 	listScript string
 )
 
 // Store keeps sessions in Valkey. Create one with New.
 type Store struct {
-	prefix                                     string
-	maxBytes                                   string // as the scripts take it
-	connector                                  *connector
-	create, update, renew, end, remember, list *client.Lua
+	prefix                                      string
+	maxBytes                                    string // argument of the scripts
+	connector                                   *connector
+	create, update, renew, end, addToList, list *client.Lua
 }
 
 var _ session.UserStore = (*Store)(nil)
@@ -93,32 +97,33 @@ func newStore(o Options, lifetime time.Duration) *Store {
 	return &Store{
 		prefix: o.Prefix, maxBytes: strconv.Itoa(maxBytes), connector: newConnector(o, lifetime),
 		create: newScript(createScript), update: newScript(updateScript), renew: newScript(renewScript),
-		end: newScript(endScript), remember: newScript(rememberScript), list: newScript(listScript),
+		end: newScript(endScript), addToList: newScript(addToListScript), list: newScript(listScript),
 	}
 }
 
 func newScript(text string) *client.Lua {
 	return client.NewLuaScript(fmt.Sprintf("local MAX_CLOCK_SKEW, ENDED_FOR, MAX_COUNTER = %d, %d, %d\n",
-		session.MaxClockSkew.Milliseconds(), session.EndedFor.Milliseconds(), int64(session.MaxCounter)) + beginScript + text)
+		session.MaxClockSkew.Milliseconds(), session.EndedFor.Milliseconds(), int64(session.MaxCounter)) + commonScript + text)
 }
 
 // Close closes the store's connections.
 func (s *Store) Close() { s.connector.close() }
 
-// Client returns the store's client, for what an application keeps beside its sessions. It may be another one every time:
-// it is not to be kept beyond a request, nor closed.
+// Client returns the store's client, for other data of the application. It connects if necessary. Calls may return different
+// clients: don't keep one longer than a request, and don't close it.
 func (s *Store) Client(ctx context.Context) (client.Client, error) { return s.connector.client(ctx) }
 
-// Promises declares that every promise is kept, as far as the server keeps what it acknowledged: replication is
-// asynchronous, so that a failover may lose the last moments' changes.
+// Promises declares every promise except OneRegion, provided that the server keeps acknowledged writes. Replication is
+// asynchronous, so a failover may lose the most recent changes.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "valkey", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true,
-		AtomicRenewal: true, ByUser: true, Changes: true, MaxBytes: maxBytes,
+		AtomicRenewal: true, ListsByUser: true, Mutable: true, MaxBytes: maxBytes,
 	}
 }
 
-// Ping writes, without an effect: a server that was the primary until a failover would answer everything else.
+// Ping deletes a key that doesn't exist. It uses a write command because a former primary still accepts reads after a
+// failover.
 func (s *Store) Ping(ctx context.Context) error {
 	c, err := s.Client(ctx)
 	if err != nil {
@@ -129,9 +134,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// Create enters a session in its user's list, then stores it.
+// Create adds a session to its user's list, then stores it.
 func (s *Store) Create(ctx context.Context, id session.ID, r session.Record) error {
-	if err := s.enter(ctx, id, r, r.Created); err != nil {
+	if err := s.addToUserList(ctx, id, r, r.Created); err != nil {
 		return err
 	}
 	args := appendMeta([]string{millis(earlier(r.Expires, r.IdleExpires))}, r)
@@ -154,7 +159,7 @@ func appendMeta(args []string, r session.Record) []string {
 	return args
 }
 
-// Load returns a live session: one HGETALL, of the primary.
+// Load returns a live session, with one HGETALL on the primary.
 func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
 	c, err := s.Client(ctx)
 	if err != nil {
@@ -167,7 +172,7 @@ func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session
 	return decode(fields, now)
 }
 
-// Update applies the changes in one script.
+// Update applies the changes with one script.
 func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	args := make([]string, 0, 3+3*len(u.Changes))
 	args = append(args, millis(u.Now), millis(u.IdleExpires), s.maxBytes)
@@ -185,55 +190,55 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 	if err != nil {
 		return session.Record{}, err
 	}
-	return decodeText(hash)
+	return decodeReply(hash)
 }
 
-// End puts the note of its end in a session's place, then strikes the session off its user's list.
-func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (session.Record, error) {
-	args := []string{millis(ending.Now)}
-	if ending.Moving {
+// End replaces a session by its tombstone, then removes the session from its user's list.
+func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptions) (session.Record, error) {
+	args := []string{millis(options.Now)}
+	if options.Moving {
 		args = append(args, "moving")
 	}
 	hash, err := s.run(ctx, s.end, []string{s.key(id)}, args)
 	if err != nil {
 		return session.Record{}, err
 	}
-	record, err := decodeText(hash)
+	record, err := decodeReply(hash)
 	if err == nil && record.User != "" {
-		s.strike(ctx, record.User, id.String()) // what stays on the list does no harm
+		s.removeFromUserList(ctx, record.User, id.String()) // an error is harmless: an ended session may stay on the list
 	}
 	return record, err
 }
 
-// run executes a script. It answers with one of the words above, which are errors, or with a hash as text. Several keys
-// must share a hash slot: on a cluster, the client panics if they don't.
+// run executes a script and returns its reply, which is a session's hash as one string. Other replies become errors. All keys
+// must be in the same hash slot: on a cluster, the client panics if they aren't.
 func (s *Store) run(ctx context.Context, script *client.Lua, keys, args []string) (string, error) {
 	c, err := s.Client(ctx)
 	if err != nil {
 		return "", err
 	}
-	answer, err := script.Exec(ctx, c, keys, args).ToString()
+	reply, err := script.Exec(ctx, c, keys, args).ToString()
 	if err != nil {
 		s.connector.check(c, err)
 		return "", err
 	}
-	switch answer {
-	case answerMissing:
+	switch reply {
+	case replyMissing:
 		return "", session.ErrNotFound
-	case answerEnded:
+	case replyEnded:
 		return "", session.ErrEnded
-	case answerTooLarge:
+	case replyTooLarge:
 		return "", session.ErrTooLarge
-	case answerCounter:
+	case replyCounter:
 		return "", session.ErrCounter
-	case answerExists:
+	case replyExists:
 		return "", fmt.Errorf("%s exists", keys[0])
 	default:
-		return answer, nil
+		return reply, nil
 	}
 }
 
-// key is written in one allocation: every call needs it.
+// key returns the key of a session. It takes one allocation, because every call needs it.
 func (s *Store) key(id session.ID) string {
 	var buffer [128]byte
 	return string(id.Append(append(buffer[:0], s.prefix...)))

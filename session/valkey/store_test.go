@@ -16,7 +16,7 @@ import (
 	"stateless-servers/session/valkey"
 )
 
-// Every message between a server and Valkey fails once in every way.
+// TestFaults makes every message between a server and Valkey fail in every way.
 func TestFaults(t *testing.T) {
 	sessiontest.RunFaults(t, storeserver.ForTest(t, storeserver.Valkey).Addr, func(t *testing.T, address string) session.Store {
 		return open(t, address)
@@ -27,7 +27,7 @@ func TestStore(t *testing.T) {
 	sessiontest.Run(t, open(t, storeserver.ForTest(t, storeserver.Valkey).Addr))
 }
 
-// TestEmbedded is for the lab, which embeds miniredis where there is no real server.
+// TestEmbedded runs the suite on miniredis, which the lab uses if there is no real server.
 func TestEmbedded(t *testing.T) {
 	sessiontest.Long(t)
 	sessiontest.Run(t, open(t, miniredis.RunT(t).Addr()))
@@ -50,7 +50,7 @@ func TestCluster(t *testing.T) {
 	nodes := storeserver.ValkeyCluster(t, 3, 0)
 	store := open(t, nodes[1].Addr)
 	sessiontest.Run(t, store)
-	// The sessions must be spread over all nodes, or this has tested none.
+	// The sessions must be distributed over all nodes.
 	for range 64 {
 		create(t, store)
 	}
@@ -166,17 +166,17 @@ func TestFailover(t *testing.T) {
 	accepted, began := address.Accepted(), time.Now()
 	for range 50 {
 		if _, err := store.Update(t.Context(), id, add(record)); err == nil {
-			t.Fatal("an update of a server that only reads was acknowledged")
+			t.Fatal("an update on a read-only server was acknowledged")
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err := store.Ping(t.Context()); err == nil {
-		t.Error("a server that only reads answered the ping")
+		t.Error("the ping of a read-only server succeeded, want an error")
 	}
 	if n, took := address.Accepted()-accepted, time.Since(began); float64(n) > 20*max(1, took.Seconds()) {
 		t.Errorf("%d connections in %v, allowed are 20 in a second", n, took)
 	}
-	address.To(successor.Addr)
+	address.SetTarget(successor.Addr)
 	sessiontest.Eventually(t, func() error {
 		_, err := store.Update(t.Context(), id, add(record))
 		return err
@@ -187,13 +187,13 @@ func TestFailover(t *testing.T) {
 	must(t, store.Ping(t.Context()))
 }
 
-// Readiness alone finds out: a server without a single write must not go on reading from the old primary.
+// Ping alone must detect a failover: a server that makes no writes must not continue to read from the former primary.
 func TestPingFindsTheNewPrimary(t *testing.T) {
 	old, successor := storeserver.ForTest(t, storeserver.Valkey), storeserver.ForTest(t, storeserver.Valkey)
 	address := storeserver.Forward(t, old.Addr)
 	store := open(t, address.Addr)
 	must(t, store.Ping(t.Context()))
-	address.To(successor.Addr)
+	address.SetTarget(successor.Addr)
 	replicate(t, old, successor)
 	sessiontest.Eventually(t, func() error { return store.Ping(t.Context()) })
 	id, record := create(t, store)
@@ -214,7 +214,7 @@ func TestOutage(t *testing.T) {
 
 	must(t, server.Pause())
 	if _, err := store.Update(short(t), id, add(record)); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("of a paused server: %v", err)
+		t.Errorf("paused server: %v", err)
 	}
 	must(t, server.Resume())
 	sessiontest.Eventually(t, func() error {
@@ -223,8 +223,8 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// A script whose answer is lost may have run. It is not sent again.
-func TestALostAnswerIsNotRepeated(t *testing.T) {
+// A script without a reply may have been executed, so it is not retried.
+func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	direct := open(t, server.Addr)
 	forwarder := storeserver.Forward(t, server.Addr)
@@ -234,10 +234,10 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	forwarder.Mute(true)
-	answered := make(chan error, 1)
+	done := make(chan error, 1)
 	go func() {
 		_, err := store.Update(t.Context(), id, add(record))
-		answered <- err
+		done <- err
 	}()
 	sessiontest.Eventually(t, func() error {
 		got, err := direct.Load(t.Context(), id, record.Created)
@@ -246,10 +246,10 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 		}
 		return err
 	})
-	forwarder.Cut()
+	forwarder.CloseConnections()
 	forwarder.Mute(false)
-	if err := <-answered; err == nil {
-		t.Error("acknowledged without an answer")
+	if err := <-done; err == nil {
+		t.Error("acknowledged without a reply")
 	}
 	got, err := direct.Load(t.Context(), id, record.Created)
 	if err != nil || got.Values["n"] != "2" {
@@ -261,7 +261,7 @@ func TestALostAnswerIsNotRepeated(t *testing.T) {
 	})
 }
 
-// replicate makes a server the replica of another, and waits until it reads along.
+// replicate makes a server a replica of another and waits until replication works.
 func replicate(t *testing.T, replica, primary *storeserver.Server) {
 	t.Helper()
 	host, port := split(primary.Addr)

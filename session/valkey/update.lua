@@ -1,6 +1,6 @@
--- Changes a live session, all or nothing, and returns its hash as text. KEYS[1]: its key. ARGV: now, its new idle expiry,
--- its largest size, then operation, key, value of each change.
-local now, most = tonumber(ARGV[1]), tonumber(ARGV[3])
+-- Applies all changes to a live session or none, and returns its hash as text. KEYS[1]: its key. ARGV: now, the new idle
+-- expiry, the maximum size, then operation, key, value of each change.
+local now, limit = tonumber(ARGV[1]), tonumber(ARGV[3])
 local hash, at, gone = read(KEYS[1], now)
 if gone then
 	return gone
@@ -14,7 +14,7 @@ for i = 4, #ARGV, 3 do
 		if current ~= '0' and not string.match(current, '^-?[1-9]%d*$') then
 			return 'counter'
 		end
-		-- Doubles are exact below 2^53, and what is not is refused.
+		-- Numbers are doubles, which are exact in the range of MAX_COUNTER. A larger sum is refused.
 		local before, n = tonumber(current), tonumber(value)
 		local sum = before + n
 		if math.max(math.abs(before), math.abs(n), math.abs(sum)) > MAX_COUNTER then
@@ -26,7 +26,7 @@ for i = 4, #ARGV, 3 do
 		set[#set + 1], set[#set + 2] = key, value
 	elseif at[key] then
 		removed[#removed + 1] = key
-		-- The last field moves to its place.
+		-- Move the last field into its place.
 		local place, last = at[key], #hash
 		hash[place - 1], hash[place] = hash[last - 1], hash[last]
 		at[hash[last - 1]] = place
@@ -39,8 +39,8 @@ for i = 2, #set, 2 do
 	hash[place - 1], hash[place] = set[i - 1], set[i]
 end
 
-local answer = text(hash)
-if #answer > most then -- it is longer than what counts
+local reply = text(hash)
+if #reply > limit then -- a shorter reply can't exceed the limit: it contains more than the counted bytes
 	local size = 0
 	for i = 2, #hash, 2 do
 		local field = hash[i - 1]
@@ -50,7 +50,7 @@ if #answer > most then -- it is longer than what counts
 			size = size + #field + #hash[i]
 		end
 	end
-	if size > most then
+	if size > limit then
 		return 'too large'
 	end
 end
@@ -59,4 +59,4 @@ write('HSET', KEYS[1], set, 1)
 write('HDEL', KEYS[1], removed, 1)
 local expires = math.min(tonumber(hash[at['@expires']]), tonumber(ARGV[2]))
 redis.call('PEXPIREAT', KEYS[1], later(expires, MAX_CLOCK_SKEW))
-return answer
+return reply

@@ -16,17 +16,17 @@ import (
 	"stateless-servers/session"
 )
 
-// enter enters a session in its user's list, if it has a user.
-func (s *Store) enter(ctx context.Context, id session.ID, r session.Record, now time.Time) error {
+// addToUserList adds a session to its user's list, if it has a user.
+func (s *Store) addToUserList(ctx context.Context, id session.ID, r session.Record, now time.Time) error {
 	if r.User == "" {
 		return nil
 	}
-	_, err := s.run(ctx, s.remember, []string{s.userKey(r.User)}, []string{millis(now), millis(r.Expires), id.String()})
+	_, err := s.run(ctx, s.addToList, []string{s.userKey(r.User)}, []string{millis(now), millis(r.Expires), id.String()})
 	return err
 }
 
-// UserSessions reads a page of the user's list and looks at each session on it. It strikes off the list sessions that were
-// ended. Sessions that are missing stay on it: they may be about to start.
+// UserSessions reads a page of the user's list, then the record of each session on it. It removes ended sessions from the
+// list. It leaves missing sessions on the list, because they may be about to start.
 func (s *Store) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
 	args := []string{millis(query.Now), strconv.Itoa(query.Limit)}
 	if query.Cursor != "" {
@@ -51,8 +51,8 @@ func (s *Store) UserSessions(ctx context.Context, user string, query session.Pag
 	}
 	var page session.Page
 	var ended []string
-	for i, answer := range c.DoMulti(ctx, commands...) {
-		entry, err := decodeMeta(answer)
+	for i, reply := range c.DoMulti(ctx, commands...) {
+		entry, err := decodeMeta(reply)
 		if err != nil {
 			return session.Page{}, err
 		}
@@ -60,9 +60,9 @@ func (s *Store) UserSessions(ctx context.Context, user string, query session.Pag
 		id, ok := session.ParseID(entries[2*i])
 		switch {
 		case !ok:
-			ended = append(ended, entries[2*i]) // none of ours
+			ended = append(ended, entries[2*i]) // not an id
 		case entry.kept == keptRenewed && errors.Is(err, session.ErrEnded):
-			// Struck off, it would be missing from a list that another server goes through to end them all.
+			// Keep it on the list: another server that ends all sessions needs to see the renewed id.
 			page.Renewed = append(page.Renewed, id)
 		case entry.hasEnded:
 			ended = append(ended, entries[2*i])
@@ -74,7 +74,7 @@ func (s *Store) UserSessions(ctx context.Context, user string, query session.Pag
 		}
 	}
 	if len(ended) > 0 {
-		s.strike(ctx, user, ended...)
+		s.removeFromUserList(ctx, user, ended...)
 	}
 	slices.SortStableFunc(page.Sessions, func(a, b session.UserSession) int { return b.Record.Created.Compare(a.Record.Created) })
 	if len(commands) == query.Limit {
@@ -88,8 +88,8 @@ func metaFields() []string {
 	return []string{fieldCreated, fieldExpires, fieldIdle, fieldUser, fieldAgent, fieldEnded, fieldKept}
 }
 
-func decodeMeta(answer client.ValkeyResult) (d decoder, err error) {
-	values, err := answer.ToArray()
+func decodeMeta(reply client.ValkeyResult) (d decoder, err error) {
+	values, err := reply.ToArray()
 	if err != nil {
 		return d, err
 	}
@@ -105,7 +105,7 @@ func decodeMeta(answer client.ValkeyResult) (d decoder, err error) {
 	return d, nil
 }
 
-// A cursor is the expiry and the id of a page's last entry, in base64url.
+// formatCursor returns the cursor of the page after an entry: the expiry and the id of the entry in base64url.
 func formatCursor(expiry, id string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(expiry + " " + id))
 }
@@ -119,14 +119,14 @@ func parseCursor(cursor string) (expiry, id string, err error) {
 	return expiry, id, nil
 }
 
-// strike strikes ids off a user's list, as far as the server answers.
-func (s *Store) strike(ctx context.Context, user string, ids ...string) {
+// removeFromUserList removes ids from a user's list. It ignores errors.
+func (s *Store) removeFromUserList(ctx context.Context, user string, ids ...string) {
 	if c, err := s.Client(ctx); err == nil {
 		c.Do(ctx, c.B().Zrem().Key(s.userKey(user)).Member(ids...).Build())
 	}
 }
 
-// userKey is the key of a user's list. Hashing bounds its length and keeps names out of the key space.
+// userKey returns the key of a user's list. Hashing bounds its length and keeps user names out of keys.
 func (s *Store) userKey(user string) string {
 	sum := sha256.Sum256([]byte(user))
 	return s.prefix + "user:" + base64.RawURLEncoding.EncodeToString(sum[:])

@@ -13,8 +13,8 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// createMany creates sessions of a user, several at a time, and returns their ids. Every liveEvery-th is live, the others
-// have idled out. All expire at the same time.
+// createMany creates sessions of a user concurrently and returns their ids. Every liveEvery-th is live; the others
+// have expired by the idle timeout. All have the same absolute expiry.
 func createMany(t *testing.T, store *Store, user string, n, liveEvery int) (record session.Record, all, live []session.ID) {
 	t.Helper()
 	_, record = anySession()
@@ -44,7 +44,7 @@ func createMany(t *testing.T, store *Store, user string, n, liveEvery int) (reco
 	return record, all, live
 }
 
-// Thousands of entries of one expiry are listed page by page, also when those that the cursor names are struck off.
+// Thousands of entries with the same expiry are listed page by page, even if the entry of the cursor is removed.
 func TestPagesOfOneExpiry(t *testing.T) {
 	for name, server := range map[string]string{
 		"server": storeserver.ForTest(t, storeserver.Valkey).Addr, "cluster": storeserver.ValkeyCluster(t, 3, 0)[1].Addr,
@@ -66,7 +66,7 @@ func TestPagesOfOneExpiry(t *testing.T) {
 					}
 					listed[s.ID] = true
 					if pages%2 == 0 && i%2 == 0 {
-						if _, err := store.End(t.Context(), s.ID, session.Ending{Now: time.Now()}); err != nil {
+						if _, err := store.End(t.Context(), s.ID, session.EndOptions{Now: time.Now()}); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -75,21 +75,21 @@ func TestPagesOfOneExpiry(t *testing.T) {
 					break
 				}
 				if pages > 2500/70 {
-					t.Fatalf("the list has no end after %d pages", pages)
+					t.Fatalf("the list does not end after %d pages", pages)
 				}
 			}
 			for _, id := range live {
 				if !listed[id] {
-					t.Errorf("%v is not listed", id)
+					t.Errorf("%v is not listed, want it listed", id)
 				}
 			}
 		})
 	}
 }
 
-// A listing strikes off the list what was ended, and nothing that may be about to start, nor what another server needs to
-// know of.
-func TestWhatAListingStrikesOff(t *testing.T) {
+// A listing removes ended sessions from the list, but neither sessions that may be about to start nor renewed ones that
+// another server needs to see.
+func TestListingRemovesEndedSessions(t *testing.T) {
 	store := New(Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
 	t.Cleanup(store.Close)
 	ctx := t.Context()
@@ -107,12 +107,12 @@ func TestWhatAListingStrikesOff(t *testing.T) {
 	if _, err := store.Renew(ctx, renewed(ids[0], record)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.End(ctx, ids[1], session.Ending{Now: record.Created}); err != nil {
+	if _, err := store.End(ctx, ids[1], session.EndOptions{Now: record.Created}); err != nil {
 		t.Fatal(err)
 	}
 	starting := anyID()
-	for _, id := range []session.ID{ids[1], starting} { // the one again, as if End had failed to strike it off
-		if err := store.enter(ctx, id, record, record.Created); err != nil {
+	for _, id := range []session.ID{ids[1], starting} { // ids[1] again, as if End had failed to remove it
+		if err := store.addToUserList(ctx, id, record, record.Created); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -137,7 +137,7 @@ func TestWhatAListingStrikesOff(t *testing.T) {
 	}
 }
 
-// overtaken renews a session after the first page of a list was read, once.
+// An overtaken is a store that renews a session after the first page of a list was read, once.
 type overtaken struct {
 	*Store
 	renew func() error
@@ -152,12 +152,12 @@ func (s *overtaken) UserSessions(ctx context.Context, user string, query session
 	return page, err
 }
 
-// A session doesn't escape from EndUserSessions because it's renewed from a later page of the list to an earlier one.
-func TestARenewalToAPageBefore(t *testing.T) {
+// EndUserSessions ends a session that is renewed from a later page of the list to an earlier one.
+func TestRenewalToAnEarlierPage(t *testing.T) {
 	store := New(Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
 	t.Cleanup(store.Close)
 	ctx := t.Context()
-	record, _, _ := createMany(t, store, "ada", session.MaxPage, session.MaxPage+1) // all have idled out
+	record, _, _ := createMany(t, store, "ada", session.MaxPage, session.MaxPage+1) // all have expired by the idle timeout
 	id := anyID()
 	r := record
 	r.Expires = r.Expires.Add(-time.Minute) // the last of the list
@@ -179,11 +179,11 @@ func TestARenewalToAPageBefore(t *testing.T) {
 	}
 }
 
-// However many sessions a user has, and whatever happens to them meanwhile, none that started before lives on.
+// EndUserSessions ends all sessions that started before it, however many there are and whatever changes meanwhile.
 func TestEndManySessions(t *testing.T) {
 	for name, server := range map[string]struct {
 		address   string
-		liveEvery int // on a cluster, fewer are renewed: the draws of their ids take time
+		liveEvery int // fewer on a cluster, because drawing ids takes time
 	}{
 		"server":  {storeserver.ForTest(t, storeserver.Valkey).Addr, 20},
 		"cluster": {storeserver.ValkeyCluster(t, 3, 0)[1].Addr, 100},
@@ -198,7 +198,7 @@ func TestEndManySessions(t *testing.T) {
 			record, _, live := createMany(t, store, "ada", 5000, server.liveEvery)
 			rand.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
 			var mu sync.Mutex
-			started := append([]session.ID(nil), live...) // before the call, and what they were renewed to
+			started := append([]session.ID(nil), live...) // sessions before the call, and their renewals
 			const workers = 4
 			errs := make(chan error)
 			for w := range workers {
@@ -234,20 +234,20 @@ func TestEndManySessions(t *testing.T) {
 	}
 }
 
-// useOnce renews a session, logs out, or logs in, by turns. It returns the new id of a renewal.
+// useOnce renews a session, logs out, or logs in, in turn. It returns the new id of a renewal.
 func useOnce(ctx context.Context, store *Store, id session.ID, record session.Record, turn int) (next session.ID, err error) {
 	renewal := renewed(id, record)
 	renewal.Now = time.Now()
-	fits, err := store.Place(ctx, id)
+	fits, err := store.SameSlot(ctx, id)
 	if err != nil {
 		return next, err
 	}
 	renewal.New = anyIDThat(fits)
 	switch turn % 4 {
 	case 0:
-		_, err = store.End(ctx, id, session.Ending{Now: renewal.Now})
+		_, err = store.End(ctx, id, session.EndOptions{Now: renewal.Now})
 	case 1:
-		renewal.Again, renewal.Record.Created = true, renewal.Now
+		renewal.AllowRenewed, renewal.Record.Created = true, renewal.Now
 		_, err = store.Renew(ctx, renewal)
 	default:
 		if _, err = store.Renew(ctx, renewal); err == nil {

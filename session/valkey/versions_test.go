@@ -14,7 +14,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// before is a server of the version without Renew, which runs beside others during a deployment. Its scripts are in
+// A before is a server of the version without Renew, which runs beside newer ones during a deployment. Its scripts are in
 // testdata/before.
 type before struct {
 	t      *testing.T
@@ -38,11 +38,11 @@ func (b before) run(script, key string, args ...string) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	answer, err := client.NewLuaScript(string(text)).Exec(b.t.Context(), b.client, []string{key}, args).ToString()
+	reply, err := client.NewLuaScript(string(text)).Exec(b.t.Context(), b.client, []string{key}, args).ToString()
 	if err != nil {
 		b.t.Fatalf("%s: %v", script, err)
 	}
-	return answer
+	return reply
 }
 
 func (b before) create(id session.ID, r session.Record) {
@@ -56,14 +56,14 @@ func (b before) create(id session.ID, r session.Record) {
 	}
 }
 
-// answers returns what Load, Update and End say of a session.
-func (b before) answers(id session.ID, now time.Time) [3]string {
+// replies returns the results of Load, Update and End for a session.
+func (b before) replies(id session.ID, now time.Time) [3]string {
 	fields, err := b.client.Do(b.t.Context(), b.client.B().Hgetall().Key(b.store.key(id)).Build()).AsStrMap()
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	load := "missing"
-	if ended, ok := fields["@ended"]; ok { // it looked at nothing else then
+	if ended, ok := fields["@ended"]; ok { // the earlier version checked no other field then
 		if until, err := strconv.ParseInt(ended, 10, 64); err != nil || now.Before(time.UnixMilli(until)) {
 			load = "ended"
 		}
@@ -91,8 +91,8 @@ func renewed(old session.ID, r session.Record) session.Renewal {
 	return session.Renewal{Old: old, New: anyID(), Now: r.Created, Record: r}
 }
 
-// What is kept of a session that has ended is neither shown nor changed by servers of the version before.
-func TestKeptStateIsHiddenFromTheVersionBefore(t *testing.T) {
+// Servers of the earlier version neither show nor change the state that a tombstone keeps.
+func TestKeptStateIsHiddenFromTheEarlierVersion(t *testing.T) {
 	b := newBefore(t)
 	for name, end := range map[string]func(session.ID, session.Record) error{
 		"renewed": func(id session.ID, r session.Record) error {
@@ -100,11 +100,11 @@ func TestKeptStateIsHiddenFromTheVersionBefore(t *testing.T) {
 			return err
 		},
 		"moving": func(id session.ID, r session.Record) error {
-			_, err := b.store.End(t.Context(), id, session.Ending{Now: r.Created, Moving: true})
+			_, err := b.store.End(t.Context(), id, session.EndOptions{Now: r.Created, Moving: true})
 			return err
 		},
 		"ended": func(id session.ID, r session.Record) error {
-			_, err := b.store.End(t.Context(), id, session.Ending{Now: r.Created})
+			_, err := b.store.End(t.Context(), id, session.EndOptions{Now: r.Created})
 			return err
 		},
 	} {
@@ -118,15 +118,15 @@ func TestKeptStateIsHiddenFromTheVersionBefore(t *testing.T) {
 		for after, want := range map[time.Duration]string{
 			-time.Hour: "ended", 0: "ended", session.EndedFor - time.Second: "ended", session.EndedFor: "missing", 5 * time.Minute: "missing",
 		} {
-			if got := b.answers(id, record.Created.Add(after)); got != [3]string{want, want, want} {
+			if got := b.replies(id, record.Created.Add(after)); got != [3]string{want, want, want} {
 				t.Errorf("%s, %v later: got %v, want %s of each", name, after, got, want)
 			}
 		}
 	}
 }
 
-// Sessions of the version before go on.
-func TestSessionsOfTheVersionBefore(t *testing.T) {
+// Sessions of the earlier version stay usable.
+func TestSessionsOfTheEarlierVersion(t *testing.T) {
 	b := newBefore(t)
 	ctx := t.Context()
 	id, record := anySession()
@@ -145,24 +145,24 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 	if err != nil || len(page.Sessions) != 1 || page.Sessions[0].ID != renewal.New {
 		t.Errorf("list: got %+v, %v, want %v", page, err, renewal.New)
 	}
-	// The version before can use and end what was renewed.
+	// The earlier version can use and end renewed sessions.
 	key := b.store.key(renewal.New)
 	b.run("update.lua", key, millis(record.Created), millis(record.IdleExpires), "400000", "add", "n", "1")
 	if got, err := b.store.Load(ctx, renewal.New, record.Created); err != nil || got.Values["n"] != "9" {
-		t.Errorf("after an update by the version before: got %+v, %v", got, err)
+		t.Errorf("after an update by the earlier version: got %+v, %v", got, err)
 	}
 	b.run("end.lua", key, millis(record.Created), millis(record.Created.Add(session.EndedFor)))
 	for after, want := range map[time.Duration]error{0: session.ErrEnded, session.EndedFor: session.ErrNotFound} {
 		now := record.Created.Add(after)
 		again := renewed(renewal.New, record)
-		again.Now, again.Again = now, true
+		again.Now, again.AllowRenewed = now, true
 		_, loadErr := b.store.Load(ctx, renewal.New, now)
 		_, updateErr := b.store.Update(ctx, renewal.New, session.Update{Now: now, IdleExpires: record.IdleExpires})
 		_, renewErr := b.store.Renew(ctx, again)
-		_, endErr := b.store.End(ctx, renewal.New, session.Ending{Now: now, Moving: true})
+		_, endErr := b.store.End(ctx, renewal.New, session.EndOptions{Now: now, Moving: true})
 		for call, err := range map[string]error{"load": loadErr, "update": updateErr, "renew": renewErr, "end": endErr} {
 			if !errors.Is(err, want) {
-				t.Errorf("%s %v after the version before ended it: %v, want %v", call, after, err, want)
+				t.Errorf("%s %v after the earlier version ended it: %v, want %v", call, after, err, want)
 			}
 		}
 	}

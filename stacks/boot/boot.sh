@@ -1,10 +1,10 @@
 #!/bin/bash
-# First boot of one server: fetch the binary, write what it reads, start it, and tell CloudFormation how that went.
-# Uses what Amazon Linux 2023 has; installs nothing from the internet. A Go template: stacks/boot.go fills it in.
+# First boot of a server: downloads the binary, writes its configuration, starts it, and signals CloudFormation.
+# Needs only Amazon Linux 2023, and nothing from the internet. This is a Go template, which stacks/boot.go renders.
 set -euo pipefail
 
 {{template "common.sh" .}}
-# CloudFormation listens during a deploy only. A server that scaling launched is refused, and that's fine.
+# CloudFormation refuses the signal outside deployments, from a server that auto scaling launched. That is no error.
 signal() {
   local status=SUCCESS
   (($1 == 0)) || status=FAILURE
@@ -22,12 +22,12 @@ environment=$(cat <<'ENVIRONMENT'
 {{.Environment}}ENVIRONMENT
 )
 zone=$(metadata meta-data/placement/availability-zone)
-environment=${environment/{{.InstanceMark}}/"$instance_id"}
-environment=${environment/{{.ZoneMark}}/"$zone"}
-{{- with .Server.KeysSecret}}
+environment=${environment/{{.InstancePlaceholder}}/"$instance_id"}
+environment=${environment/{{.ZonePlaceholder}}/"$zone"}
+{{- with .Server.KeysSecretARN}}
 keys=$(try aws secretsmanager get-secret-value --secret-id '{{.}}' --query SecretString --output text)
-keys=${keys//,/{{$.KeyEnd}},}{{$.KeyEnd}} # the secret leaves out how every key ends
-environment=${environment/{{$.KeysMark}}/"$keys"}
+keys=${keys//,/{{$.KeySuffix}},}{{$.KeySuffix}} # completes each key to 32 bytes
+environment=${environment/{{$.KeysPlaceholder}}/"$keys"}
 {{- end}}
 install -d -m 0755 /etc/{{.Name}}
 install -m 0600 /dev/stdin /etc/{{.Name}}/environment <<<"$environment"
@@ -41,7 +41,7 @@ install -m 0644 /dev/stdin /etc/systemd/system/{{.Name}}.service <<'UNIT'
 systemctl daemon-reload
 systemctl enable --now {{.Name}}.service
 
-# The load balancer decides whether the server works.
+# Wait until the load balancer reports the server healthy.
 deadline=$((SECONDS + {{.HealthySeconds}}))
 state=unknown
 until [[ $state == healthy ]]; do

@@ -10,7 +10,7 @@ metadata() {
 }
 instance_id=$(metadata meta-data/instance-id)
 
-# The permissions of a new role may take seconds to arrive.
+# try repeats a command for up to a minute: permissions of a new role may take some seconds to work.
 try() {
   for _ in {1..12}; do
     "$@" && return

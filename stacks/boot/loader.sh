@@ -1,13 +1,13 @@
 #!/bin/bash
-# The life of one loader: fetch the lab, load the application at the same time as the others, leave the result in S3, and
-# end. A Go template: stacks/load.go fills it in.
+# Runs one loader: downloads the lab, sends load at the same time as the other loaders, uploads the result to S3, and
+# terminates the instance. This is a Go template, which stacks/load.go renders.
 set -euo pipefail
 
-# Whatever happens, the machine ends itself, and with it what it costs.
+# Schedules the termination first, so that a failed loader doesn't go on costing money.
 shutdown -P +{{.DeadlineMinutes}} 'the load test should be over'
 
 {{template "common.sh" .}}
-# Those that one command has launched share a reservation, and the time of it.
+# Loaders that were launched together share a reservation id and a launch time.
 folder='s3://{{.Results}}/'$(metadata meta-data/reservation-id)
 finish() {
   aws s3 cp --only-show-errors /var/log/cloud-init-output.log "$folder/$instance_id.log" || true
@@ -27,7 +27,7 @@ if ((wait > 0)); then
 else
   echo "loader: ready $((-wait)) s after the others began" >&2
 fi
-ulimit -n "$(ulimit -H -n)" # a connection is a file
+ulimit -n "$(ulimit -H -n)" # each connection needs a file descriptor
 /run/lab load --url "$url" --rate '{{.Config.Rate}}' --duration '{{.Config.Duration}}' --sessions {{.Config.Sessions}} \
 {{- with .Config.Mix}}
   --mix '{{.}}' \

@@ -1,6 +1,6 @@
 #!/bin/bash
-# First boot of a NAT instance: pass on what servers of the VPC send, and tell CloudFormation, which leads them here only
-# then. The one package comes from Amazon Linux's repository in S3. A Go template: stacks/nat.go fills it in.
+# First boot of a NAT instance: forwards the traffic of the VPC and signals CloudFormation, which then sets the routes.
+# The one package comes from Amazon Linux's repository in S3. This is a Go template, which stacks/nat.go renders.
 set -euo pipefail
 
 {{template "common.sh" .}}
@@ -23,4 +23,4 @@ iptables --append FORWARD --source '{{.Addresses}}' --jump ACCEPT
 iptables --append FORWARD --match conntrack --ctstate RELATED,ESTABLISHED --jump ACCEPT
 interface=$(ip -4 route show default | awk '{ print $5; exit }')
 iptables --table nat --append POSTROUTING --out-interface "$interface" --source '{{.Addresses}}' --jump MASQUERADE
-iptables-save >/etc/sysconfig/iptables # what iptables.service loads at the next boot
+iptables-save >/etc/sysconfig/iptables # iptables.service loads it at the next boot

@@ -1,5 +1,5 @@
-# Logs and metrics go to CloudWatch: the agent is a package of Amazon Linux, which dnf fetches from S3. It runs beside the
-# boot, and nothing waits for it but the end: a server without an agent serves all the same.
+# Sends logs and metrics to CloudWatch. The agent is a package of Amazon Linux, which dnf downloads from S3. The setup runs
+# in the background until the end of the boot. If it fails, the server serves without an agent.
 observe() {
   timeout 150 dnf install --assumeyes --quiet amazon-cloudwatch-agent logrotate
   install -d -m 0755 /etc/{{.Name}} /etc/systemd/system/logrotate.timer.d
@@ -9,10 +9,10 @@ observe() {
   scrape=$(cat <<'PROMETHEUS'
 {{template "prometheus.yaml" .}}PROMETHEUS
   )
-  install -m 0644 /dev/stdin /etc/{{.Name}}/prometheus.yaml <<<"${scrape/{{.InstanceMark}}/"$instance_id"}"
+  install -m 0644 /dev/stdin /etc/{{.Name}}/prometheus.yaml <<<"${scrape/{{.InstancePlaceholder}}/"$instance_id"}"
   install -m 0644 /dev/stdin /etc/systemd/system/{{.Name}}-log.service <<'LOG'
 {{template "log.service" .}}LOG
-  # The journal is bounded by itself, the copy of it is not: once an hour, and by size.
+  # journald limits the journal's size; logrotate limits the copy's, once an hour.
   install -m 0644 /dev/stdin /etc/logrotate.d/{{.Name}} <<'ROTATE'
 /var/log/{{.Name}}.log {
   size 50M

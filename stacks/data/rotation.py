@@ -1,8 +1,8 @@
-"""Rotates the keys that seal cookies and sign tokens. AWS Secrets Manager calls it for each step of a rotation.
+"""Rotates the keys that seal cookies and sign tokens. AWS Secrets Manager calls handler for each step of a rotation.
 
-The secret is a list of keys, separated by commas: the one that seals, the one that will seal after the next rotation,
-and the one that sealed before. Servers read it when they start, and all of them start anew between two rotations. So
-every server can open what any other seals.
+The secret is a list of keys, separated by commas: the current key, the key that becomes current at the next rotation,
+and the previous key. Servers read the secret when they start, and every server is replaced between two rotations. So
+every server can open what any other server sealed.
 """
 import base64
 import secrets
@@ -12,7 +12,7 @@ import boto3
 
 def rotated(keys):
     fresh = base64.b64encode(secrets.token_bytes(33)).decode()[:42]
-    if len(keys) == 1:  # just made: servers may have started with it
+    if len(keys) == 1:  # the first rotation: servers may already use the only key
         return [keys[0], fresh]
     return [keys[1], fresh, keys[0]]
 
@@ -27,7 +27,7 @@ def handler(event, _context):
         current = client.get_secret_value(SecretId=secret, VersionStage="AWSCURRENT")["SecretString"]
         try:
             client.get_secret_value(SecretId=secret, VersionId=version, VersionStage="AWSPENDING")
-        except client.exceptions.ResourceNotFoundException:  # else a repeated call
+        except client.exceptions.ResourceNotFoundException:  # otherwise the call is a repetition
             client.put_secret_value(SecretId=secret, ClientRequestToken=version, VersionStages=["AWSPENDING"],
                                     SecretString=",".join(rotated(current.split(","))))
     elif event["Step"] == "finishSecret":

@@ -33,7 +33,7 @@ func TestFleetPageIsLive(t *testing.T) {
 		response.Body.Close()
 	}
 	for _, name := range []string{"server-1", "server-2", "server-3"} {
-		b.shows(row(name)+" td:nth-child(4)", "10") // requests in all
+		b.shows(row(name)+" td:nth-child(4)", "10") // total requests
 		b.shows(".legend", name)
 	}
 	b.await("document.querySelectorAll('.chart path[class^=server-][d*=M]').length === 3")
@@ -141,7 +141,7 @@ func TestFleetPageLabStopped(t *testing.T) {
 	if err := l.process.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b.shows("#status", "The lab doesn’t answer.")
+	b.shows("#status", "The lab doesn’t respond.")
 }
 
 // Without JavaScript, the page is a page with forms.
@@ -158,7 +158,7 @@ func TestFleetPageWithoutJavaScript(t *testing.T) {
 	b.click("form[action='/_lab/servers'] button")
 	b.shows(row("server-4"), "healthy")
 	b.click(".switch [value=low]")
-	b.shows("#load-text", "20 visitors send 20 requests a second")
+	b.shows("#load-text", "20 visitors send 20 requests per second")
 	b.click(".switch [value=off]")
 	b.await("document.querySelector('.switch [value=off]').getAttribute('aria-pressed') === 'true'")
 	b.clean()

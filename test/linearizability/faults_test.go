@@ -93,7 +93,7 @@ func cutConnections(_ *testing.T, s *stage, r *recorder) error {
 	return unanswered(r, func() error {
 		for range 20 {
 			time.Sleep(4*beat + beat - time.Since(r.started)%beat + random.N(beat/4))
-			s.link.Cut()
+			s.link.CloseConnections()
 		}
 		return nil
 	})
@@ -111,10 +111,10 @@ func loseAnswers(_ *testing.T, s *stage, r *recorder) error {
 		for _, lasting := range []time.Duration{patience / 4, patience / 4, outage} {
 			s.link.Mute(true)
 			time.Sleep(lasting)
-			s.link.To(net.JoinHostPort("127.0.0.1", strconv.Itoa(nobody)))
-			s.link.Cut()
+			s.link.SetTarget(net.JoinHostPort("127.0.0.1", strconv.Itoa(nobody)))
+			s.link.CloseConnections()
 			s.link.Mute(false)
-			s.link.To(s.nodes[0].Addr)
+			s.link.SetTarget(s.nodes[0].Addr)
 			if err := r.proceed(1); err != nil {
 				return err
 			}
@@ -125,12 +125,12 @@ func loseAnswers(_ *testing.T, s *stage, r *recorder) error {
 
 // slowNetwork has calls overtake each other on their way.
 func slowNetwork(t *testing.T, s *stage, r *recorder) error {
-	s.link.To(slow(t, s.nodes[0].Addr, outage/40))
-	s.link.Cut()
+	s.link.SetTarget(slow(t, s.nodes[0].Addr, outage/40))
+	s.link.CloseConnections()
 	time.Sleep(outage)
 	err := r.proceed(1)
-	s.link.To(s.nodes[0].Addr)
-	s.link.Cut()
+	s.link.SetTarget(s.nodes[0].Addr)
+	s.link.CloseConnections()
 	return err
 }
 

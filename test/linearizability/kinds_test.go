@@ -85,7 +85,7 @@ func migrate(ctx context.Context, endpoint string) error {
 		return err
 	}
 	defer store.Close()
-	return postgres.Migrate(ctx, store.Pool())
+	return postgres.CreateTable(ctx, store.Pool())
 }
 
 func openMemcached(endpoint string) (session.Store, error) {

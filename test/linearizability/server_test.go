@@ -42,7 +42,7 @@ func (s Service) Do(r Request) Answer {
 	case update:
 		record, err = s.store.Update(ctx, r.Call.ID, session.Update{Now: r.Now, IdleExpires: idle, Changes: r.Call.Changes})
 	case end:
-		record, err = s.store.End(ctx, r.Call.ID, session.Ending{Now: r.Now})
+		record, err = s.store.End(ctx, r.Call.ID, session.EndOptions{Now: r.Now})
 	}
 	answer := outcome(err)
 	if err == nil && r.Call.Kind != create {
@@ -84,7 +84,7 @@ const (
 
 func breakages() map[string]func(session.Store) session.Store {
 	return map[string]func(session.Store) session.Store{
-		writesBack: broken.WriteBack, recreates: broken.Recreate, readsStale: broken.Stale, repeats: broken.Repeat,
+		writesBack: broken.WritesWholeSession, recreates: broken.RevivesEndedSessions, readsStale: broken.ReadsStale, repeats: broken.RetriesUpdates,
 	}
 }
 

@@ -116,7 +116,7 @@ func table(list []session.Promises) string {
 		fmt.Fprintf(&text, "| %s |", p.Name)
 		for _, promise := range []struct{ kept, oneRegion bool }{
 			{p.Shared, false}, {p.NoLostUpdate, p.OneRegion}, {p.LogoutIsFinal, p.OneRegion}, {p.ReadYourWrites, p.OneRegion},
-			{p.AtomicRenewal, p.OneRegion}, {p.ByUser, false}, {p.Changes, false},
+			{p.AtomicRenewal, p.OneRegion}, {p.ListsByUser, false}, {p.Mutable, false},
 		} {
 			switch {
 			case !promise.kept:

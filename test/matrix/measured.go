@@ -33,7 +33,7 @@ func measured(docs string) (string, error) {
 		speeds[row[1]] = row[2:]
 	}
 	var text strings.Builder
-	text.WriteString("| sessions in | the store, USD a month | all of it | p50, ms | p99, ms | held, requests/s |\n" +
+	text.WriteString("| sessions in | the store, USD per month | total | p50, ms | p99, ms | sustained, requests/s |\n" +
 		"|---|---:|---:|---:|---:|---:|\n")
 	rows := 0
 	for line := range strings.Lines(string(bill)) {

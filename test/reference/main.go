@@ -82,8 +82,8 @@ func reference() (string, error) {
 			name += " of " + list(key.Stores)
 		}
 		allowed := key.Allowed
-		if key.Needs != "" {
-			allowed += "; only with " + code(key.Needs)
+		if key.Requires != "" {
+			allowed += "; only with " + code(key.Requires)
 		}
 		row(&text, name, key.Type, code(key.Default), allowed, costs.of(key), comment)
 	}

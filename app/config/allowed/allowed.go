@@ -1,5 +1,6 @@
-// Package allowed defines kinds of values that people give by environment variables, keys and flags: how their text is
-// parsed, and what is allowed, in words that serve documentation and error messages alike.
+// Package allowed parses and validates the values of environment variables, CDK context keys and command-line flags. A Kind
+// parses the text of a value and describes which values are allowed. Bind ties a variable of the program to a name and a
+// Kind, as a Value. Documentation and error messages use the same descriptions.
 package allowed
 
 import (
@@ -10,36 +11,36 @@ import (
 	"time"
 )
 
-// A Kind is a set of values.
+// A Kind is a set of allowed values.
 type Kind[T any] struct {
-	Type    string                               // what documentation calls it, such as "duration"
-	Allowed string                               // such as "a duration from 1s to 1h"
-	Words   []string                             // all values of the kind, where they are a few words
-	Parse   func(text string) (value T, ok bool) // not ok when the value isn't allowed
+	Type    string                               // the name in documentation, such as "duration"
+	Allowed string                               // a description of the set, such as "a duration from 1s to 1h"
+	Words   []string                             // all values, if they are a few words
+	Parse   func(text string) (value T, ok bool) // ok is false if the value isn't allowed
 }
 
-// But returns the kind with other words about what is allowed.
-func (k Kind[T]) But(allowed string) Kind[T] {
+// WithAllowed returns the kind with another description of the allowed values.
+func (k Kind[T]) WithAllowed(allowed string) Kind[T] {
 	k.Allowed = allowed
 	return k
 }
 
-// And returns the kind with more words about what is allowed.
-func (k Kind[T]) And(more string) Kind[T] { return k.But(k.Allowed + more) }
+// AppendAllowed returns the kind with more appended to its description of the allowed values.
+func (k Kind[T]) AppendAllowed(more string) Kind[T] { return k.WithAllowed(k.Allowed + more) }
 
-// A Value is a variable of the program with a name outside of it.
+// A Value is a variable of the program that users set by a name, such as that of an environment variable.
 type Value struct {
 	Name    string
-	Default string // the text of the value when nobody gives one; empty leaves the variable zero
-	Type    string // as of its Kind
-	Allowed string // as of its Kind
-	// Set parses a text into the variable and reports whether the value is allowed. A number that isn't becomes zero.
+	Default string // the text of the default; empty leaves the variable zero
+	Type    string // the Type of its Kind
+	Allowed string // the Allowed of its Kind
+	// Set parses the text into the variable and reports whether the value is allowed. If it isn't, a number becomes zero.
 	Set func(text string) bool
-	// Text returns the value of the variable in the form that Set takes.
+	// Text returns the value of the variable in the syntax of Set.
 	Text func() string
 }
 
-// Bind gives a variable of the program a name and a Kind.
+// Bind returns a Value that sets a variable of the program by a name and a Kind.
 func Bind[T any](name string, variable *T, fallback string, kind Kind[T]) Value {
 	return Value{
 		Name: name, Default: fallback, Type: kind.Type, Allowed: kind.Allowed,
@@ -51,7 +52,7 @@ func Bind[T any](name string, variable *T, fallback string, kind Kind[T]) Value 
 	}
 }
 
-// Format writes a value as people do: durations without zeros at the end, lists with commas.
+// Format formats a value as users write it: durations without zero units at the end, lists with commas.
 func Format(value any) string {
 	switch value := value.(type) {
 	case time.Duration:
@@ -70,7 +71,7 @@ func Format(value any) string {
 	}
 }
 
-// Number is a whole number from low to high.
+// Number returns the kind of whole numbers from low to high.
 func Number[T ~int | ~int64](low, high T) Kind[T] {
 	return Kind[T]{Type: "whole number", Allowed: fmt.Sprintf("a whole number from %d to %d", low, high),
 		Parse: func(text string) (T, bool) {
@@ -80,7 +81,7 @@ func Number[T ~int | ~int64](low, high T) Kind[T] {
 		}}
 }
 
-// Duration is a duration from low to high.
+// Duration returns the kind of durations from low to high.
 func Duration(low, high time.Duration) Kind[time.Duration] {
 	return Kind[time.Duration]{Type: "duration",
 		Allowed: fmt.Sprintf("a duration from %s to %s", Format(low), Format(high)),
@@ -97,7 +98,7 @@ func within[T ~int | ~int64](n T, err error, low, high T) (T, bool) {
 	return n, true
 }
 
-// Boolean is true or false.
+// Boolean returns the kind of the values true and false.
 func Boolean() Kind[bool] {
 	return Kind[bool]{Type: "boolean", Allowed: "true or false", Parse: func(text string) (bool, bool) {
 		b, err := strconv.ParseBool(text)
@@ -105,18 +106,18 @@ func Boolean() Kind[bool] {
 	}}
 }
 
-// OneOf returns the kind of a value that must be one of the words.
+// OneOf returns the kind of the given words.
 func OneOf[T ~string](words ...T) Kind[T] {
 	texts := make([]string, len(words))
 	for i, word := range words {
 		texts[i] = string(word)
 	}
-	return Kind[T]{Type: "word", Allowed: Or(texts), Words: texts,
+	return Kind[T]{Type: "word", Allowed: JoinOr(texts), Words: texts,
 		Parse: func(text string) (T, bool) { return T(text), slices.Contains(texts, text) }}
 }
 
-// Or lists words as "a, b or c".
-func Or[T ~string](words []T) string {
+// JoinOr joins words as "a, b or c".
+func JoinOr[T ~string](words []T) string {
 	var list strings.Builder
 	for i, word := range words {
 		switch {
@@ -130,13 +131,13 @@ func Or[T ~string](words []T) string {
 	return list.String()
 }
 
-// Text is text that a check lets pass.
+// Text returns the kind of texts for which check returns true.
 func Text(allowed string, check func(text string) bool) Kind[string] {
 	return Kind[string]{Type: "text", Allowed: allowed,
 		Parse: func(text string) (string, bool) { return text, check(text) }}
 }
 
-// Optional is a value of a kind, or nil when nobody gives one.
+// Optional returns a kind whose variable is nil until a value of the given kind is set.
 func Optional[T any](kind Kind[T]) Kind[*T] {
 	return Kind[*T]{Type: kind.Type, Allowed: kind.Allowed, Words: kind.Words, Parse: func(text string) (*T, bool) {
 		value, ok := kind.Parse(text)

@@ -1,5 +1,5 @@
-// Package logintest runs an OpenID Connect provider for tests: a real one, of github.com/zitadel/oidc, that keeps users
-// with passwords, and that can be made to misbehave.
+// Package logintest runs an OpenID Connect provider for tests. Start starts a real provider (github.com/zitadel/oidc) with
+// two users, Ann and Bob, and LogIn logs one of them in as a browser would. Fields and methods of Provider make it misbehave.
 package logintest
 
 import (
@@ -22,40 +22,41 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// The clients that a Provider knows, one without a secret and one with, and its users.
+// The clients of a Provider, one without a secret and one with, and its users.
 const (
 	ClientID       = "lab"
 	SecretClientID = "lab-with-secret"
 	ClientSecret   = "a secret of the client: 100% & more"
 
 	Password = "correct horse"
-	Ann      = "subject-of-ann" // who calls herself ann
-	Bob      = "subject-of-bob" // who calls himself bob
+	Ann      = "subject-of-ann" // the subject of the user ann
+	Bob      = "subject-of-bob" // the subject of the user bob
 )
 
-// A Provider is a running one. What it does wrong is set before it is asked.
+// A Provider is a running provider. Set its fields before it gets requests.
 type Provider struct {
+	// Issuer is the provider's issuer identifier and address.
 	Issuer string
-	// Claims changes the claims of ID tokens before they are signed; nil leaves them.
-	Claims func(claims map[string]any)
-	// Token changes ID tokens after they were signed; nil leaves them.
-	Token func(token string) string
-	// Answer changes what the provider says to the application by way of the browser; nil leaves it.
-	Answer func(query url.Values)
-	// SendsIssuer makes the provider name itself in its answers, and say of itself that it does (RFC 9207).
+	// EditClaims changes the claims of ID tokens before they are signed. Nil changes nothing.
+	EditClaims func(claims map[string]any)
+	// EditToken changes ID tokens after they are signed. Nil changes nothing.
+	EditToken func(token string) string
+	// EditRedirect changes the query of redirects to the application. Nil changes nothing.
+	EditRedirect func(query url.Values)
+	// SendsIssuer makes the provider send its issuer identifier in redirects and declare it in its configuration (RFC 9207).
 	SendsIssuer bool
 	// Exchanges counts the requests for tokens, Discoveries those for the provider's configuration, and KeyRequests those
 	// for its keys.
 	Exchanges, Discoveries, KeyRequests atomic.Int64
 
-	down    atomic.Bool
-	replace sync.Map // http.Handler by path
-	store   *store
-	op      op.OpenIDProvider
+	down     atomic.Bool
+	handlers sync.Map // http.HandlerFunc by path
+	store    *store
+	op       op.OpenIDProvider
 }
 
-// Start starts a provider that ends with the test. It leads to the redirect addresses alone, and after a logout to the
-// addresses at the root of theirs.
+// Start starts a provider that stops at the end of the test. It redirects only to the given addresses after a login, and to
+// their root addresses after a logout.
 func Start(t testing.TB, redirects ...string) *Provider {
 	t.Helper()
 	p := &Provider{}
@@ -75,26 +76,27 @@ func Start(t testing.TB, redirects ...string) *Provider {
 	return p
 }
 
-// Down makes the provider fail every request, or stop failing.
-func (p *Provider) Down(down bool) { p.down.Store(down) }
+// SetDown makes the provider fail every request with 503, or work again.
+func (p *Provider) SetDown(down bool) { p.down.Store(down) }
 
-// The paths of what Replace can replace: a provider's configuration, its keys, and the exchange of codes for tokens.
+// Paths of the provider for Handle: its configuration, its keys, and the exchange of codes for tokens.
 const (
 	DiscoveryPath = oidc.DiscoveryEndpoint
 	KeysPath      = "/keys"
 	ExchangePath  = "/oauth/token"
 )
 
-// Replace has handler answer the requests for a path in the provider's place, or, when handler is nil, the provider itself.
-func (p *Provider) Replace(path string, handler http.HandlerFunc) {
+// Handle makes handler serve the requests for a path instead of the provider. If handler is nil, the provider serves them
+// again.
+func (p *Provider) Handle(path string, handler http.HandlerFunc) {
 	if handler == nil {
-		p.replace.Delete(path)
+		p.handlers.Delete(path)
 		return
 	}
-	p.replace.Store(path, handler)
+	p.handlers.Store(path, handler)
 }
 
-// RotateKey replaces the key that tokens are signed with. The old one is gone at once.
+// RotateKey replaces the signing key. The provider no longer publishes the old one.
 func (p *Provider) RotateKey() { p.store.key.Store(newKey()) }
 
 func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
@@ -110,7 +112,7 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "down", http.StatusServiceUnavailable)
 		return
 	}
-	if handler, ok := p.replace.Load(r.URL.Path); ok {
+	if handler, ok := p.handlers.Load(r.URL.Path); ok {
 		handler.(http.HandlerFunc)(w, r)
 		return
 	}
@@ -118,23 +120,23 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	case loginPath:
 		p.login(w, r)
 	case ExchangePath:
-		p.change(w, r, func(answer map[string]any) {
-			if token, ok := answer["id_token"].(string); ok {
-				answer["id_token"] = p.changed(token)
+		p.serveEdited(w, r, func(fields map[string]any) {
+			if token, ok := fields["id_token"].(string); ok {
+				fields["id_token"] = p.editToken(token)
 			}
 		})
 	case DiscoveryPath:
-		p.change(w, r, func(answer map[string]any) {
-			answer["authorization_response_iss_parameter_supported"] = p.SendsIssuer
+		p.serveEdited(w, r, func(fields map[string]any) {
+			fields["authorization_response_iss_parameter_supported"] = p.SendsIssuer
 		})
 	default:
-		p.op.ServeHTTP(&redirection{w, p.answer}, r)
+		p.op.ServeHTTP(&redirectWriter{w, p.editRedirect}, r)
 	}
 }
 
-const loginPath = "/login/username" // that of the example's clients
+const loginPath = "/login/username" // the path that the clients of package storage use
 
-// login asks for a name and a password, as providers do.
+// login serves the login form.
 func (p *Provider) login(w http.ResponseWriter, r *http.Request) {
 	id := r.FormValue("authRequestID")
 	if r.Method == http.MethodPost {
@@ -151,35 +153,35 @@ func (p *Provider) login(w http.ResponseWriter, r *http.Request) {
 		html.EscapeString(id))
 }
 
-// answer is what the browser brings back to the application.
-func (p *Provider) answer(query url.Values) {
+// editRedirect changes the query of a redirect to the application.
+func (p *Provider) editRedirect(query url.Values) {
 	if p.SendsIssuer {
 		query.Set("iss", p.Issuer)
 	}
-	if p.Answer != nil {
-		p.Answer(query)
+	if p.EditRedirect != nil {
+		p.EditRedirect(query)
 	}
 }
 
-// change answers as the provider does, with JSON that was changed.
-func (p *Provider) change(w http.ResponseWriter, r *http.Request, change func(map[string]any)) {
+// serveEdited serves a request by the provider and lets edit change the JSON of the response.
+func (p *Provider) serveEdited(w http.ResponseWriter, r *http.Request, edit func(map[string]any)) {
 	recorder := httptest.NewRecorder()
 	p.op.ServeHTTP(recorder, r)
-	var answer map[string]any
-	if err := json.Unmarshal(recorder.Body.Bytes(), &answer); err != nil {
+	var fields map[string]any
+	if err := json.Unmarshal(recorder.Body.Bytes(), &fields); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	change(answer)
-	body, _ := json.Marshal(answer)
+	edit(fields)
+	body, _ := json.Marshal(fields)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(recorder.Code)
 	w.Write(body)
 }
 
-// changed is an ID token with what is wrong about it.
-func (p *Provider) changed(token string) string {
-	if p.Claims != nil {
+// editToken applies EditClaims and EditToken to an ID token.
+func (p *Provider) editToken(token string) string {
+	if p.EditClaims != nil {
 		parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
 		if err != nil {
 			return err.Error()
@@ -188,11 +190,11 @@ func (p *Provider) changed(token string) string {
 		if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
 			return err.Error()
 		}
-		p.Claims(claims)
+		p.EditClaims(claims)
 		token = p.Sign(claims)
 	}
-	if p.Token != nil {
-		token = p.Token(token)
+	if p.EditToken != nil {
+		token = p.EditToken(token)
 	}
 	return token
 }
@@ -212,27 +214,27 @@ func (p *Provider) Sign(claims any) string {
 	return token
 }
 
-// A redirection is a response whose Location is changed when it has an answer for the application.
-type redirection struct {
+// A redirectWriter is a response whose Location edit may change if it is an address of the application.
+type redirectWriter struct {
 	http.ResponseWriter
-	change func(url.Values)
+	edit func(url.Values)
 }
 
-func (w *redirection) WriteHeader(status int) {
+func (w *redirectWriter) WriteHeader(status int) {
 	location, err := url.Parse(w.Header().Get("Location"))
 	if query := location.Query(); err == nil && strings.HasSuffix(location.Path, "/login/callback") {
-		w.change(query)
+		w.edit(query)
 		location.RawQuery = query.Encode()
 		w.Header().Set("Location", location.String())
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// LogIn does what a browser does that is sent to address: the user gives the password there. It returns where the provider
-// sends it then: the path and the query of the redirect address.
+// LogIn logs the user in as a browser does that is redirected to address: it submits the login form and follows the
+// provider's redirects. It returns path and query of the last redirect, to the application.
 func (p *Provider) LogIn(t testing.TB, address, user string) (callback string) {
 	t.Helper()
-	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	follow := func(response *http.Response, err error) *url.URL {
 		t.Helper()
 		if err != nil {
@@ -241,14 +243,14 @@ func (p *Provider) LogIn(t testing.TB, address, user string) (callback string) {
 		response.Body.Close()
 		location, err := response.Location()
 		if err != nil {
-			t.Fatalf("%s: the provider leads nowhere: %s", response.Request.URL, response.Status)
+			t.Fatalf("%s: status %s, want a redirect", response.Request.URL, response.Status)
 		}
 		return location
 	}
-	form := follow(browser.Get(address))
+	form := follow(client.Get(address))
 	values := form.Query()
 	values.Set("user", user)
 	values.Set("password", Password)
-	finish := follow(browser.PostForm(p.Issuer+form.Path, values))
-	return follow(browser.Get(finish.String())).RequestURI()
+	finish := follow(client.PostForm(p.Issuer+form.Path, values))
+	return follow(client.Get(finish.String())).RequestURI()
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// A store is the example's, with a key that changes and users of ours.
+// A store is the storage of the library's example, with a signing key that can change and with the users Ann and Bob.
 type store struct {
 	*storage.Storage
 	key       atomic.Pointer[key]
@@ -40,9 +40,11 @@ func (s *store) GetClientByClientID(ctx context.Context, id string) (op.Client, 
 
 func (s *store) SigningKey(context.Context) (op.SigningKey, error) { return s.key.Load(), nil }
 
-func (s *store) KeySet(context.Context) ([]op.Key, error) { return []op.Key{public{s.key.Load()}}, nil }
+func (s *store) KeySet(context.Context) ([]op.Key, error) {
+	return []op.Key{publicKey{s.key.Load()}}, nil
+}
 
-// A client gets what it asks of a user with the ID token, and may lead back to its root.
+// A client gets the user's claims in the ID token, and may redirect to its root after a logout.
 type client struct {
 	op.Client
 	redirects []string
@@ -50,7 +52,7 @@ type client struct {
 
 func (client) IDTokenUserinfoClaimsAssertion() bool { return true }
 
-func (client) DevMode() bool { return true } // redirect addresses without TLS
+func (client) DevMode() bool { return true } // allows redirect addresses without TLS
 
 func (c client) PostLogoutRedirectURIs() []string {
 	var roots []string
@@ -79,13 +81,13 @@ func (u users) GetUserByUsername(name string) *storage.User {
 	return u.GetUserByID("subject-of-" + name)
 }
 
-// A key signs tokens, and public is what others see of it.
+// A key is the signing key, and publicKey its public part.
 type key struct {
 	id      string
 	private *rsa.PrivateKey
 }
 
-type public struct{ *key }
+type publicKey struct{ *key }
 
 func newKey() *key {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -98,6 +100,6 @@ func newKey() *key {
 func (k *key) ID() string                                  { return k.id }
 func (k *key) SignatureAlgorithm() jose.SignatureAlgorithm { return jose.RS256 }
 func (k *key) Key() any                                    { return k.private }
-func (k public) Algorithm() jose.SignatureAlgorithm        { return jose.RS256 }
-func (k public) Use() string                               { return "sig" }
-func (k public) Key() any                                  { return &k.private.PublicKey }
+func (k publicKey) Algorithm() jose.SignatureAlgorithm     { return jose.RS256 }
+func (k publicKey) Use() string                            { return "sig" }
+func (k publicKey) Key() any                               { return &k.private.PublicKey }

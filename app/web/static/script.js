@@ -1,12 +1,12 @@
 "use strict";
-// The page works without this script. With it, forms are sent in the background and what changed is shown in place.
+// The page works without this script. With it, forms are sent in the background, and the page shows the results in place.
 (() => {
-  const one = (selector) => document.querySelector(selector);
-  if (!one("#tiles")) return; // an error page
+  const find = (selector) => document.querySelector(selector);
+  if (!find("#tiles")) return; // an error page
 
-  // Who answered. The colours and letters are those of served.go.
+  // The servers of the last responses. The colours and letters are the same as in recent_servers.go.
   const length = 20, colours = 8;
-  const answers = [...document.querySelectorAll("#tiles [data-server]")].map((tile) => tile.dataset.server);
+  const recentServers = [...document.querySelectorAll("#tiles [data-server]")].map((tile) => tile.dataset.server);
 
   function hash(name) {
     let h = 0x811c9dc5; // FNV-1a, 32 bits
@@ -14,7 +14,7 @@
     return h;
   }
 
-  function slotsOf(names) {
+  function serverSlots(names) {
     const slots = new Map();
     [...new Set(names)].sort().forEach((name, i) => {
       let slot = hash(name) % colours;
@@ -25,51 +25,52 @@
   }
 
   function element(name, className, text) {
-    const made = document.createElement(name);
-    made.className = className;
-    made.textContent = text;
-    return made;
+    const node = document.createElement(name);
+    node.className = className;
+    node.textContent = text;
+    return node;
   }
 
-  function unspoken(made) {
-    made.ariaHidden = "true";
-    return made;
+  function ariaHidden(node) {
+    node.ariaHidden = "true";
+    return node;
   }
 
-  function showAnswer(server, zone) {
+  function showServer(server, zone) {
     if (!server) return;
-    answers.push(server);
-    answers.splice(0, answers.length - length);
+    recentServers.push(server);
+    recentServers.splice(0, recentServers.length - length);
     const secure = location.protocol === "https:" ? "; Secure" : "";
-    document.cookie = `served=${answers.join("~")}; Path=/; SameSite=Lax${secure}`;
+    document.cookie = `served=${recentServers.join("~")}; Path=/; SameSite=Lax${secure}`;
 
-    const slots = slotsOf(answers);
+    const slots = serverSlots(recentServers);
     const colour = (name) => `server-${slots.get(name) % colours}`;
     const letter = (name) => String.fromCharCode(65 + slots.get(name));
     const tile = (name) => {
-      const made = element("li", colour(name), "");
-      made.append(unspoken(element("span", "", letter(name))), element("span", "unseen", name));
-      return made;
+      const node = element("li", colour(name), "");
+      node.append(ariaHidden(element("span", "", letter(name))), element("span", "unseen", name));
+      return node;
     };
-    const tiles = answers.map(tile);
+    const tiles = recentServers.map(tile);
     tiles.at(-1).classList.add("fresh");
-    while (tiles.length < length) tiles.unshift(unspoken(element("li", "none", "")));
-    one("#tiles").replaceChildren(...tiles);
-    one("#legend").replaceChildren(...[...new Set(answers)].sort().map((name) => {
-      const made = element("li", "", "");
-      made.append(unspoken(element("span", `tile ${colour(name)}`, letter(name))), " ", element("span", "", name), " ",
-        element("span", "count", answers.filter((answer) => answer === name).length));
-      return made;
+    while (tiles.length < length) tiles.unshift(ariaHidden(element("li", "none", "")));
+    find("#tiles").replaceChildren(...tiles);
+    find("#legend").replaceChildren(...[...new Set(recentServers)].sort().map((name) => {
+      const node = element("li", "", "");
+      node.append(ariaHidden(element("span", `tile ${colour(name)}`, letter(name))), " ", element("span", "", name), " ",
+        element("span", "count", recentServers.filter((server) => server === name).length));
+      return node;
     }));
-    one("#hero").className = `hero ${colour(server)}`;
-    one("#server").textContent = server;
-    one("#letter").textContent = letter(server);
-    one("#zone").textContent = zone;
+    find("#hero").className = `hero ${colour(server)}`;
+    find("#server").textContent = server;
+    find("#letter").textContent = letter(server);
+    find("#zone").textContent = zone;
     document.title = `${server} – Stateless Servers`;
   }
 
-  // Requests. What fails is thrown as an Error with a message for people.
-  async function call(path, fields) {
+  // request sends a GET, or a POST with the fields of a form, and returns the JSON of the response. If it fails, it throws
+  // an Error with a message for the visitor.
+  async function request(path, fields) {
     const options = { headers: { Accept: "application/json" } };
     if (fields) Object.assign(options, { method: "POST", body: new URLSearchParams(fields) });
     let response, body;
@@ -78,25 +79,26 @@
     } catch {
       throw new Error("No server could be reached. Check your connection.");
     }
-    showAnswer(response.headers.get("X-Served-By"), response.headers.get("X-Served-Zone"));
+    showServer(response.headers.get("X-Served-By"), response.headers.get("X-Served-Zone"));
     try {
       body = await response.json();
     } catch {
-      throw new Error(`The answer can’t be read (status ${response.status}).`);
+      throw new Error(`The response can’t be read (status ${response.status}).`);
     }
     if (!response.ok) throw Object.assign(new Error(body.detail), { ended: response.status === 409 });
     return body;
   }
 
-  // act does something for a panel, and says there what came of it. To a session that has ended, it offers the way out.
-  const afresh = one("#afresh");
-  async function act(panel, work) {
+  // runAction runs an action of a panel and shows its result or error there. If the session has ended, it also shows the
+  // button for a new one.
+  const afresh = find("#afresh");
+  async function runAction(panel, action) {
     const status = panel.querySelector("[role=status]");
     afresh.hidden = true;
     try {
-      status.textContent = await work();
+      status.textContent = await action();
       status.className = "status good";
-      if (one("#has-session").hidden) await showSession();
+      if (find("#has-session").hidden) await showSession();
     } catch (error) {
       status.textContent = error.message;
       status.className = "status bad";
@@ -106,41 +108,41 @@
   }
 
   async function showSession() {
-    const session = await call("/api/session");
-    if (!session.created) return; // the server that was asked doesn't know it
+    const session = await request("/api/session");
+    if (!session.created) return; // this server doesn't have the session
     const moment = new Intl.DateTimeFormat("en-GB",
       { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC", timeZoneName: "short" });
     for (const name of ["created", "expires"]) {
-      one(`#${name}`).dateTime = session[name];
-      one(`#${name}`).textContent = moment.format(new Date(session[name]));
+      find(`#${name}`).dateTime = session[name];
+      find(`#${name}`).textContent = moment.format(new Date(session[name]));
     }
-    one("#no-session").hidden = true;
-    one("#has-session").hidden = false;
+    find("#no-session").hidden = true;
+    find("#has-session").hidden = false;
   }
 
   const panelOf = (element) => element.closest("section");
 
-  one("#visit-form").addEventListener("submit", (event) => {
+  find("#visit-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    act(panelOf(event.target), async () => {
-      const { visits, server } = await call("/api/visits", {});
-      one("#visits").textContent = visits;
+    runAction(panelOf(event.target), async () => {
+      const { visits, server } = await request("/api/visits", {});
+      find("#visits").textContent = visits;
       return `Counted by ${server}.`;
     });
   });
 
-  const burst = one("#burst");
+  const burst = find("#burst");
   burst.hidden = false;
-  burst.addEventListener("click", () => act(panelOf(burst), async () => {
-    // The first goes alone: where there is no session yet, it starts the one that the others add to.
-    const first = await call("/api/visits", {});
-    const rest = await Promise.allSettled(Array.from({ length: 19 }, () => call("/api/visits", {})));
+  burst.addEventListener("click", () => runAction(panelOf(burst), async () => {
+    // The first request is sent alone. If there is no session yet, it creates the one that the others add to.
+    const first = await request("/api/visits", {});
+    const rest = await Promise.allSettled(Array.from({ length: 19 }, () => request("/api/visits", {})));
     const done = [first, ...rest.filter((r) => r.status === "fulfilled").map((r) => r.value)];
-    const most = Math.max(...done.map((answer) => answer.visits));
-    one("#visits").textContent = most;
-    const servers = new Set(done.map((answer) => answer.server)).size;
+    const highest = Math.max(...done.map((response) => response.visits));
+    find("#visits").textContent = highest;
+    const servers = new Set(done.map((response) => response.server)).size;
     const by = servers === 1 ? "1 server" : `${servers} servers`;
-    const counted = most - first.visits + 1;
+    const counted = highest - first.visits + 1;
     const text = `${done.length} of 20 acknowledged by ${by}, ${counted} counted.`;
     if (counted < done.length || done.length < 20) throw new Error(text);
     return text;
@@ -149,8 +151,8 @@
   for (const form of document.querySelectorAll("#cart form")) {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      act(panelOf(form), async () => {
-        const { cart, server } = await call(form.getAttribute("action"), new FormData(form, event.submitter));
+      runAction(panelOf(form), async () => {
+        const { cart, server } = await request(form.getAttribute("action"), new FormData(form, event.submitter));
         let total = 0;
         for (const line of document.querySelectorAll("#cart li")) {
           const quantity = cart[line.dataset.sku] ?? 0;
@@ -158,7 +160,7 @@
           line.classList.toggle("filled", quantity > 0);
           total += quantity * line.dataset.cents;
         }
-        one("#total").textContent = (total / 100).toFixed(2);
+        find("#total").textContent = (total / 100).toFixed(2);
         const { sku } = form.parentElement.dataset;
         const name = form.parentElement.querySelector("[data-name]").textContent;
         return `${name}: ${cart[sku] ?? 0} in the cart, says ${server}.`;
@@ -167,30 +169,30 @@
   }
 
   // The game
-  const dice = one("#dice"), roll = one("#roll");
-  one("#game").hidden = false;
-  one("#score-form").hidden = true;
-  roll.addEventListener("click", () => act(panelOf(roll), async () => {
+  const dice = find("#dice"), roll = find("#roll");
+  find("#game").hidden = false;
+  find("#score-form").hidden = true;
+  roll.addEventListener("click", () => runAction(panelOf(roll), async () => {
     const faces = [...dice.children].map(() => 1 + Math.floor(Math.random() * 6));
     faces.forEach((face, i) => { dice.children[i].dataset.face = face; });
     dice.classList.remove("rolling");
-    void dice.offsetWidth; // so that the animation starts again
+    void dice.offsetWidth; // restarts the animation
     dice.classList.add("rolling");
     const sum = faces.reduce((a, b) => a + b);
     const alike = Math.max(...faces.map((face) => faces.filter((other) => other === face).length));
-    const { name, server } = await call("/api/scores", { score: sum * alike });
-    await showBoard(name);
+    const { name, server } = await request("/api/scores", { score: sum * alike });
+    await showLeaderboard(name);
     return `${faces.join(" ")} makes ${sum} × ${alike} = ${sum * alike}, recorded by ${server}.`;
   }));
 
-  async function showBoard(player) {
-    const { leaderboard } = await call("/api/leaderboard");
-    one("#board").replaceChildren(...leaderboard.map((entry) => {
-      const made = element("li", entry.name === player ? "own" : "", "");
-      made.append(element("span", "player", entry.name), " ", element("span", "points", entry.score));
-      return made;
+  async function showLeaderboard(player) {
+    const { leaderboard } = await request("/api/leaderboard");
+    find("#board").replaceChildren(...leaderboard.map((entry) => {
+      const node = element("li", entry.name === player ? "own" : "", "");
+      node.append(element("span", "player", entry.name), " ", element("span", "points", entry.score));
+      return node;
     }));
-    one("#board-fails").hidden = true;
-    one("#board-empty").hidden = leaderboard.length > 0;
+    find("#board-fails").hidden = true;
+    find("#board-empty").hidden = leaderboard.length > 0;
   }
 })();

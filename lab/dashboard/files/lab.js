@@ -1,13 +1,13 @@
-// Keeps the page up to date without reloading: the lab sends the live part of the page as it is now, and what differs is
-// changed in place. Without this script the page's forms do the same, one page at a time.
+// Keeps the page up to date without reloading. The lab sends the live part of the page, and morph updates the elements that
+// differ. Without this script the forms work by reloading the page.
 'use strict';
 (() => {
-  const shown = document.querySelector('.live');
+  const livePart = document.querySelector('.live');
   const status = document.getElementById('status');
-  const say = (text) => { status.textContent = text; };
+  const showStatus = (text) => { status.textContent = text; };
 
-  // morph makes an element like another one. Elements are kept, and with them the focus; those with a data-key are
-  // told apart by it, those with data-keep are left alone.
+  // morph makes element equal to next. It keeps existing elements, and with them the focus. Siblings are matched by their
+  // data-key; elements with data-keep are not changed.
   function morph(element, next) {
     if (element.hasAttribute('data-keep')) return;
     for (const { name } of [...element.attributes]) {
@@ -17,14 +17,14 @@
       if (element.getAttribute(name) !== value) element.setAttribute(name, value);
     }
 
-    const keyOf = (node) => node.dataset?.key;
-    const keys = new Set([...next.children].map(keyOf));
+    const key = (node) => node.dataset?.key;
+    const keys = new Set([...next.children].map(key));
     for (const child of [...element.children]) {
-      if (keyOf(child) && !keys.has(keyOf(child))) child.remove();
+      if (key(child) && !keys.has(key(child))) child.remove();
     }
     let at = element.firstChild;
     for (const child of [...next.childNodes]) {
-      if (!at || at.nodeName !== child.nodeName || keyOf(at) !== keyOf(child)) {
+      if (!at || at.nodeName !== child.nodeName || key(at) !== key(child)) {
         element.insertBefore(child, at);
         continue;
       }
@@ -39,49 +39,49 @@
     }
   }
 
-  // News are said once, the latest last.
+  // announceEvents shows the new events in the status line, for screen readers, the latest last.
   const newest = () => Number(document.querySelector('.events [data-key]')?.dataset.key ?? 0);
-  let said = newest();
-  function sayNews() {
-    const news = [...document.querySelectorAll('.events [data-key]')].filter((event) => Number(event.dataset.key) > said);
+  let announced = newest();
+  function announceEvents() {
+    const news = [...document.querySelectorAll('.events [data-key]')].filter((event) => Number(event.dataset.key) > announced);
     if (!news.length) return;
-    said = newest();
-    say(news.reverse().map((event) => event.querySelector('span').textContent).join('. ') + '.');
+    announced = newest();
+    showStatus(news.reverse().map((event) => event.querySelector('span').textContent).join('. ') + '.');
   }
 
-  let live, silent = false;
+  let live, disconnected = false;
   function listen() {
     live = new EventSource('/_lab/live');
     live.onmessage = ({ data }) => {
-      if (silent) say('The lab answers again.');
-      silent = false;
-      morph(shown, new DOMParser().parseFromString(data, 'text/html').querySelector('.live'));
-      sayNews();
+      if (disconnected) showStatus('The lab responds again.');
+      disconnected = false;
+      morph(livePart, new DOMParser().parseFromString(data, 'text/html').querySelector('.live'));
+      announceEvents();
     };
     live.onerror = () => {
-      if (!silent) say('The lab doesn’t answer. Has it been stopped?');
-      silent = true;
+      if (!disconnected) showStatus('The lab doesn’t respond. Has it been stopped?');
+      disconnected = true;
     };
   }
   listen();
   document.addEventListener('visibilitychange', () => {
-    live.close(); // a browser has few connections to one address, and a hidden page needs none
+    live.close(); // browsers limit the connections to one address, and a hidden page needs none
     if (!document.hidden) listen();
   });
 
-  const underWay = new WeakSet();
+  const pending = new WeakSet();
   document.addEventListener('submit', async (event) => {
     event.preventDefault();
     const form = event.target;
-    if (underWay.has(form)) return;
-    underWay.add(form);
+    if (pending.has(form)) return;
+    pending.add(form);
     try {
       const body = new URLSearchParams(new FormData(form, event.submitter));
       const response = await fetch(form.getAttribute('action'), { method: 'POST', headers: { Accept: 'application/json' }, body });
-      if (!response.ok) say((await response.json()).detail);
+      if (!response.ok) showStatus((await response.json()).detail);
     } catch {
-      say('The lab doesn’t answer. Has it been stopped?');
+      showStatus('The lab doesn’t respond. Has it been stopped?');
     }
-    underWay.delete(form);
+    pending.delete(form);
   });
 })();

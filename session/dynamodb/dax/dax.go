@@ -1,6 +1,6 @@
-// Package dax puts Amazon DynamoDB Accelerator (DAX) between the session store of package dynamodb and its table. Items
-// are read and written by way of DAX, so that its cache sees every change; queries go to the table, because DAX would
-// repeat their answers. A store on it must not expect to read its writes: see [Client].
+// Package dax connects the session store of package dynamodb to its table through Amazon DynamoDB Accelerator (DAX). The store
+// reads and writes items through DAX, so that its cache sees every change. Queries go to the table, because DAX would cache
+// their results. The store can't promise ReadYourWrites: see [Client]. Create a Client with New and pass it to dynamodb.New.
 package dax
 
 import (
@@ -26,54 +26,56 @@ import (
 
 const (
 	dialTimeout = 2 * time.Second
-	// The rest is what the client's own DefaultConfig says, which isn't called: it loads the SDK's whole chain of
-	// credentials, and panics where that fails.
-	nodesInterval  = 4 * time.Second // between looks at which nodes there are
+	// The values below are from the client's DefaultConfig. DefaultConfig itself is not called, because it loads the SDK's whole
+	// chain of credentials and panics if that fails.
+	nodesInterval  = 4 * time.Second // interval between updates of the list of nodes
 	nodesThreshold = 125 * time.Millisecond
 	healthInterval = 5 * time.Second
-	idleInterval   = 30 * time.Second // after which unused connections are closed
-	maxDials       = 10               // at a time and node
+	idleInterval   = 30 * time.Second // time after which unused connections are closed
+	maxDials       = 10               // maximum number of concurrent dials per node
 )
 
-// A Querier asks the table itself.
+// A Querier queries the table without DAX. A *dynamodb.Client is one.
 type Querier interface {
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 }
 
 // Options configure a Client.
 type Options struct {
-	// Endpoint is the cluster's discovery endpoint: daxs://host:9111, or dax://host:8111 without TLS.
+	// Endpoint is the discovery endpoint of the cluster: daxs://host:9111, or dax://host:8111 without TLS.
 	Endpoint string
-	// Region and Credentials sign; both are required.
+	// Region and Credentials sign the requests. Both are required.
 	Region      string
 	Credentials aws.CredentialsProvider
-	// RootCAs, when not nil, are the certificate authorities that TLS trusts instead of the system's.
+	// RootCAs are the certificate authorities that TLS trusts; default those of the system.
 	RootCAs *x509.CertPool
-	// Queries goes to the table.
+	// Queries receives the queries, which don't go through DAX. It is required.
 	Queries Querier
 }
 
-// Client is a client of DynamoDB by way of DAX, as dynamodb.New takes it, with Options.EventualReads: an eventual read
-// is answered from the cache of whichever node is asked. That follows writes by way of DAX usually within a second and, when
-// a node has missed one, when the cached item expires, which the cluster's parameter group decides. Consistent reads go
-// through DAX to the table. It looks for the nodes when it is first used, so that a server may start before its cluster.
+// A Client is a DynamoDB client that goes through DAX. Pass it to dynamodb.New with Options.EventualReads. It finds the nodes of
+// the cluster on first use, so that a web server can start before the cluster.
 //
-// A write is sent once. PutItem and UpdateItem that fail their condition are followed by a consistent read, since DAX doesn't
-// return the item that they failed on.
+// Eventually consistent reads come from the cache of one node. The cache usually sees writes through DAX within a second. If a
+// node has missed a write, it sees the write when the cached item expires, which the cluster's parameter group sets. Consistent
+// reads go through DAX to the table.
+//
+// A write is sent once. If the condition of a PutItem or UpdateItem fails, the Client makes a consistent read, because DAX does
+// not return the item on which the condition failed.
 type Client struct {
 	options Options
 	config  dax.Config
 
-	attempts singleflight.Group // to find the nodes: one at a time
+	attempts singleflight.Group // finds the nodes, one attempt at a time
 
 	mu     sync.Mutex
-	ready  *dax.Dax // when the nodes are known
+	ready  *dax.Dax // nil until the nodes are known
 	closed bool
 }
 
 var _ store.API = (*Client)(nil)
 
-// New returns a Client; the error is that of an Endpoint that can't be one.
+// New returns a Client. It returns an error if the Endpoint is malformed. Close the Client after use.
 func New(o Options) (*Client, error) {
 	address, err := url.Parse(o.Endpoint)
 	if err != nil || address.Hostname() == "" || address.Scheme != "dax" && address.Scheme != "daxs" {
@@ -85,13 +87,13 @@ func New(o Options) (*Client, error) {
 	c.config.ClusterUpdateInterval, c.config.ClusterUpdateThreshold = nodesInterval, nodesThreshold
 	c.config.ClientHealthCheckInterval, c.config.IdleConnectionReapDelay = healthInterval, idleInterval
 	c.config.MaxPendingConnectionsPerHost = maxDials
-	// The client would repeat a write whose answer it lost, and an addition would count twice.
+	// By default the client retries a write if its reply is lost, and an addition would count twice.
 	c.config.WriteRetries, c.config.ReadRetries = 0, 1
-	// Its own dialer knows no timeout.
+	// The default dialer has no timeout.
 	plain := &net.Dialer{Timeout: dialTimeout}
 	c.config.DialContext = plain.DialContext
 	if address.Scheme == "daxs" {
-		// Nodes are dialled by address; their certificates are for the cluster's name.
+		// The client dials nodes by IP address, but their certificates have the name of the cluster.
 		c.config.DialContext = (&tls.Dialer{NetDialer: plain, Config: &tls.Config{
 			ServerName: address.Hostname(), RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12,
 		}}).DialContext
@@ -99,7 +101,7 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends the connections. No call may follow.
+// Close closes the connections. Don't call other methods after it.
 func (c *Client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,7 +112,7 @@ func (c *Client) Close() {
 	}
 }
 
-// cluster returns the client of the cluster once its nodes are known, or why they aren't yet.
+// cluster returns the client of the cluster. It finds the nodes first if necessary.
 func (c *Client) cluster(ctx context.Context) (*dax.Dax, error) {
 	if client, err := c.known(); client != nil || err != nil {
 		return client, err
@@ -124,7 +126,7 @@ func (c *Client) cluster(ctx context.Context) (*dax.Dax, error) {
 	}
 }
 
-// known returns the client, nil while there is none, or that the Client is closed.
+// known returns the client, or nil if the nodes are not known yet. It returns an error if the Client is closed.
 func (c *Client) known() (*dax.Dax, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,8 +136,8 @@ func (c *Client) known() (*dax.Dax, error) {
 	return c.ready, nil
 }
 
-// connect makes a client and keeps it if it has found nodes. One that hasn't would go on looking by itself, but locks
-// itself up for good when it is used while it does (aws-dax-go-v2 1.0.1: cluster.client takes a read lock twice).
+// connect creates a client and keeps it if it has found nodes. A client without nodes would continue to look for them, but it
+// deadlocks if it is used meanwhile (aws-dax-go-v2 1.0.1: cluster.client takes a read lock twice).
 func (c *Client) connect() (any, error) {
 	if client, err := c.known(); client != nil || err != nil { // since the caller asked
 		return client, err
@@ -159,7 +161,7 @@ func (c *Client) connect() (any, error) {
 	return client, nil
 }
 
-// found is nil when the client knows a node: then a request that is cancelled fails of that, and of nothing else.
+// found returns nil if the client knows a node: only then does a cancelled request fail because of the cancellation.
 func found(client *dax.Dax) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -171,7 +173,7 @@ func found(client *dax.Dax) error {
 	return err
 }
 
-// GetItem reads an item. Options are the SDK's own client's, and not used.
+// GetItem reads an item. It ignores the options, which are for the SDK's own client.
 func (c *Client) GetItem(ctx context.Context, input *dynamodb.GetItemInput, _ ...func(*dynamodb.Options)) (
 	*dynamodb.GetItemOutput, error) {
 	client, err := c.cluster(ctx)
@@ -196,7 +198,7 @@ func (c *Client) PutItem(ctx context.Context, input *dynamodb.PutItemInput, _ ..
 	return output, err
 }
 
-// UpdateItem changes an item.
+// UpdateItem updates an item.
 func (c *Client) UpdateItem(ctx context.Context, input *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (
 	*dynamodb.UpdateItemOutput, error) {
 	client, err := c.cluster(ctx)
@@ -220,7 +222,7 @@ func (c *Client) BatchGetItem(ctx context.Context, input *dynamodb.BatchGetItemI
 	return client.BatchGetItem(ctx, input)
 }
 
-// TransactWriteItems writes items in one step. DAX then reads them from the table, to have them in its cache.
+// TransactWriteItems writes items in one transaction. DAX then reads them from the table into its cache.
 func (c *Client) TransactWriteItems(ctx context.Context, input *dynamodb.TransactWriteItemsInput, _ ...func(*dynamodb.Options)) (
 	*dynamodb.TransactWriteItemsOutput, error) {
 	client, err := c.cluster(ctx)
@@ -230,14 +232,14 @@ func (c *Client) TransactWriteItems(ctx context.Context, input *dynamodb.Transac
 	return client.TransactWriteItems(ctx, input)
 }
 
-// Query asks the table.
+// Query queries the table without DAX.
 func (c *Client) Query(ctx context.Context, input *dynamodb.QueryInput, options ...func(*dynamodb.Options)) (
 	*dynamodb.QueryOutput, error) {
 	return c.options.Queries.Query(ctx, input, options...)
 }
 
-// explain adds to the error of a failed condition the item that it failed on, as it is now. For a session that is as good:
-// one that has ended or expired stays so.
+// explain adds to the error of a failed condition the current item. For a session, the current item is good enough: an ended or
+// expired session stays ended or expired.
 func explain(ctx context.Context, client *dax.Dax, err error, table *string, key map[string]types.AttributeValue) error {
 	var failed *types.ConditionalCheckFailedException
 	if !errors.As(err, &failed) {

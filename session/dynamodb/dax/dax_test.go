@@ -19,7 +19,7 @@ import (
 	sessions "stateless-servers/session/dynamodb"
 )
 
-// A table is what queries go to.
+// A table receives the queries.
 type table struct{ queries int }
 
 func (q *table) Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
@@ -46,7 +46,7 @@ func open(t *testing.T, endpoint string, change func(*Options)) (*Client, *sessi
 	return client, sessions.New(client, sessions.Options{Table: "sessions", EventualReads: true})
 }
 
-// An update of every kind of operation.
+// update has every operation.
 func update(now time.Time) session.Update {
 	return session.Update{Now: now, IdleExpires: now.Add(time.Minute), Changes: []session.Change{
 		{Op: session.OpSet, Key: "theme", Value: `"dark"`}, {Op: session.OpAdd, Key: "visits", N: 1},
@@ -54,7 +54,7 @@ func update(now time.Time) session.Update {
 	}}
 }
 
-// live is a session's item, as DAX keeps it.
+// live returns the item of a live session in DAX's encoding.
 func live(now time.Time) map[string]any {
 	return map[string]any{"created": now.UnixMilli(), "expires": now.Add(time.Hour).Unix(), "ttl": now.Add(time.Minute).Unix(),
 		"values": map[string]any{"visits": 7, "theme": `"dark"`}}
@@ -74,16 +74,16 @@ func TestReadsAndWrites(t *testing.T) {
 		t.Fatalf("%+v, %v", record, err)
 	}
 	if eventual, consistent := node.count("eventual read"), node.count("consistent read"); eventual != 2 || consistent != 0 {
-		t.Errorf("%d eventual and %d consistent reads: want 2, which the cache may answer", eventual, consistent)
+		t.Errorf("%d eventual and %d consistent reads, want 2 eventual ones, which the cache may serve", eventual, consistent)
 	}
 	if err := store.Create(t.Context(), id, record); err != nil {
 		t.Error(err)
 	}
 	if node.count("write") != 1 {
-		t.Errorf("%d writes by way of DAX, want 1: its cache must see them", node.count("write"))
+		t.Errorf("%d writes through DAX, want 1, because its cache must see them", node.count("write"))
 	}
 	if err := store.Ping(t.Context()); err != nil || node.count("consistent read") != 1 {
-		t.Errorf("a ping that the cache may answer says nothing of the table: %v", err)
+		t.Errorf("ping: want a consistent read, which the cache can't serve: %v", err)
 	}
 	alive := live(now)
 	alive["user"] = "ann"
@@ -100,7 +100,7 @@ func TestReadsAndWrites(t *testing.T) {
 	}
 }
 
-// DAX says only that a condition has failed. What that means, a consistent read tells.
+// DAX does not return the item on which a condition failed. A consistent read finds out the reason.
 func TestFailedConditions(t *testing.T) {
 	node := serve(t, "127.0.0.1:0", nil)
 	_, store := open(t, "dax://"+node.Addr().String(), nil)
@@ -124,21 +124,21 @@ func TestFailedConditions(t *testing.T) {
 			t.Errorf("%s: update: got %v, want %v", test.name, err, test.want)
 		}
 		if node.count("consistent read") != before+1 || node.count("eventual read") != 0 {
-			t.Errorf("%s: what the condition failed on was read from the cache", test.name)
+			t.Errorf("%s: the item of a failed condition was read from the cache", test.name)
 		}
 		if test.want == session.ErrCounter {
-			continue // an end adds nothing
+			continue // an end has no additions
 		}
-		if _, err := store.End(t.Context(), session.ID{1}, session.Ending{Now: now, Moving: true}); !errors.Is(err, test.want) {
+		if _, err := store.End(t.Context(), session.ID{1}, session.EndOptions{Now: now, Moving: true}); !errors.Is(err, test.want) {
 			t.Errorf("%s: end to move: got %v, want %v", test.name, err, test.want)
 		}
-		if _, err := store.End(t.Context(), session.ID{1}, session.Ending{Now: now}); !errors.Is(err, test.want) {
+		if _, err := store.End(t.Context(), session.ID{1}, session.EndOptions{Now: now}); !errors.Is(err, test.want) {
 			t.Errorf("%s: end: got %v, want %v", test.name, err, test.want)
 		}
 	}
 }
 
-// renewal is a login whose visitor's session has been read.
+// renewal returns the renewal of a login whose session has been read.
 func renewal(now time.Time) session.Renewal {
 	r := session.Record{
 		Values:  map[string]string{"visits": "7", "theme": `"dark"`},
@@ -146,7 +146,7 @@ func renewal(now time.Time) session.Renewal {
 	}
 	next := r
 	next.User, next.Values = "ann", nil
-	return session.Renewal{Old: session.ID{1}, New: session.ID{2}, Now: now, Record: next, Again: true, Known: &r}
+	return session.Renewal{Old: session.ID{1}, New: session.ID{2}, Now: now, Record: next, AllowRenewed: true, Known: &r}
 }
 
 func TestRenewal(t *testing.T) {
@@ -156,7 +156,7 @@ func TestRenewal(t *testing.T) {
 	for _, test := range []struct {
 		name               string
 		reasons            []any // of the first transaction
-		transactions, read int   // consistently; the cache may not have the last state
+		transactions, read int   // consistent reads, because the cache may be stale
 	}{
 		{"what is known is right", nil, 1, 0},
 		{"what is known is old", []any{"ConditionalCheckFailed", "failed", nil, "None", nil, nil}, 2, 1},
@@ -178,12 +178,12 @@ func TestRenewal(t *testing.T) {
 			t.Errorf("%s: %d transactions and %d consistent reads, want %d and %d", test.name, n, read, test.transactions, test.read)
 		}
 		if node.count("eventual read") > 0 {
-			t.Errorf("%s: what the cache has was read", test.name)
+			t.Errorf("%s: read from the cache, want a consistent read", test.name)
 		}
 	}
 }
 
-// A write that met a transaction wasn't done, and is sent again.
+// A write that conflicted with a transaction was not applied and is retried.
 func TestConflicts(t *testing.T) {
 	node := serve(t, "127.0.0.1:0", nil)
 	_, store := open(t, "dax://"+node.Addr().String(), nil)
@@ -198,7 +198,7 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
-// A write whose answer is lost isn't sent again: an addition would count twice.
+// A write whose reply is lost is not retried, because an addition would count twice.
 func TestWritesAreSentOnce(t *testing.T) {
 	node := serve(t, "127.0.0.1:0", nil)
 	client, store := open(t, "dax://"+node.Addr().String(), nil)
@@ -207,16 +207,16 @@ func TestWritesAreSentOnce(t *testing.T) {
 	}
 	node.set(func() { node.hangUp = true })
 	if _, err := store.Update(t.Context(), session.ID{1}, update(time.Now())); err == nil {
-		t.Fatal("no error, and no answer either")
+		t.Fatal("succeeded without a reply, want an error")
 	}
 	if _, err := store.Renew(t.Context(), renewal(time.Now())); err == nil {
-		t.Fatal("no error, and no answer either")
+		t.Fatal("succeeded without a reply, want an error")
 	}
 	if update, renewal := node.count("write"), node.count("transaction"); update != 1 || renewal != 1 {
 		t.Errorf("sent %d and %d times", update, renewal)
 	}
 
-	// As the client does it by itself.
+	// With the client's default options.
 	client.Close()
 	twin, err := New(client.options)
 	if err != nil {
@@ -226,11 +226,11 @@ func TestWritesAreSentOnce(t *testing.T) {
 	twin.config.WriteRetries = 2
 	store = sessions.New(twin, sessions.Options{Table: "sessions", EventualReads: true})
 	if _, err := store.Update(t.Context(), session.ID{1}, update(time.Now())); err == nil || node.count("write") < 3 {
-		t.Errorf("%v; this test wouldn't notice that a write is repeated", err)
+		t.Errorf("%v; this test would not detect a retry", err)
 	}
 }
 
-// visit asks a server whose sessions are in the store, as somebody who has a session's cookie.
+// visit sends a request with a session cookie to a server with sessions in the store, and returns the status.
 func visit(t *testing.T, store session.Store) int {
 	t.Helper()
 	manager, err := session.New(store, session.Options{
@@ -248,51 +248,51 @@ func visit(t *testing.T, store session.Store) int {
 	}))
 	request := httptest.NewRequest(http.MethodGet, "/", nil)
 	request.AddCookie(&http.Cookie{Name: "session", Value: strings.Repeat("A", 43)})
-	answer := httptest.NewRecorder()
-	handler.ServeHTTP(answer, request)
-	return answer.Code
+	reply := httptest.NewRecorder()
+	handler.ServeHTTP(reply, request)
+	return reply.Code
 }
 
-func TestClusterThatIsNotThere(t *testing.T) {
+func TestUnreachableCluster(t *testing.T) {
 	node := serve(t, "127.0.0.1:0", nil)
 	address := node.Addr().String()
 	node.end()
 	_, store := open(t, "dax://"+address, nil)
 	if code := visit(t, store); code != http.StatusServiceUnavailable {
-		t.Fatalf("without a cluster: %d", code)
+		t.Fatalf("without a cluster: status %d", code)
 	}
 	if err := store.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "find the nodes of dax://"+address) {
 		t.Errorf("got %v", err)
 	}
 	serve(t, address, nil)
 	if err := store.Ping(t.Context()); err != nil {
-		t.Errorf("with a cluster that came later: %v", err)
+		t.Errorf("after the cluster has started: %v", err)
 	}
 	if code := visit(t, store); code != http.StatusOK {
-		t.Errorf("with a cluster that came later: %d", code)
+		t.Errorf("after the cluster has started: status %d", code)
 	}
 }
 
-func TestClusterThatHangs(t *testing.T) {
+func TestHungCluster(t *testing.T) {
 	node := serve(t, "127.0.0.1:0", nil)
 	node.set(func() { node.mute = true })
 	_, store := open(t, "dax://"+node.Addr().String(), nil)
-	if code := visit(t, store); code != http.StatusServiceUnavailable { // and it comes: without a bound, the test hangs
-		t.Errorf("while its nodes are looked for: %d", code)
+	if code := visit(t, store); code != http.StatusServiceUnavailable { // without a timeout, the test would hang
+		t.Errorf("while the nodes are not found: status %d", code)
 	}
 
 	working := serve(t, "127.0.0.1:0", nil)
 	_, store = open(t, "dax://"+working.Addr().String(), nil)
 	if code := visit(t, store); code != http.StatusOK {
-		t.Fatalf("while all is well: %d", code)
+		t.Fatalf("with a healthy cluster: status %d", code)
 	}
 	working.set(func() { working.mute = true })
 	if code := visit(t, store); code != http.StatusServiceUnavailable {
-		t.Errorf("when it hangs: %d", code)
+		t.Errorf("with a hung cluster: status %d", code)
 	}
 	working.set(func() { working.mute = false })
 	if err := store.Ping(t.Context()); err != nil {
-		t.Errorf("when it works again: %v", err)
+		t.Errorf("after the cluster has recovered: %v", err)
 	}
 }
 
@@ -311,7 +311,7 @@ func TestTLS(t *testing.T) {
 	}
 	_, store = open(t, endpoint, nil)
 	if err := store.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("of an authority that nobody trusts: %v", err)
+		t.Errorf("certificate of an untrusted authority: %v", err)
 	}
 	_, store = open(t, strings.Replace(endpoint, "127.0.0.1", "localhost", 1), func(o *Options) { o.RootCAs = pool })
 	if err := store.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "localhost") {
@@ -319,7 +319,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-func TestEndpointsThatCantBe(t *testing.T) {
+func TestMalformedEndpoints(t *testing.T) {
 	for _, endpoint := range []string{"", "cluster:8111", "https://cluster", "dax://", "dax://%"} {
 		if _, err := New(Options{Endpoint: endpoint}); err == nil || !strings.Contains(err.Error(), "want daxs://host:port") {
 			t.Errorf("%q: %v", endpoint, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Methods of DAX's protocol, which has no description but its clients.
+// Methods of DAX's protocol, which is documented only by its clients.
 const (
 	authorize       = 1489122155
 	endpoints       = 455855874
@@ -25,35 +25,35 @@ const (
 	transactWrite   = -1160037738
 )
 
-// projection lists the attributes that package dynamodb reads in a batch. The answer has the place of an attribute for its name.
+// projection lists the attributes that package dynamodb reads in a batch. The reply has their indexes instead of names.
 var projection = []string{"id", "created", "expires", "ttl", "user", "agent", "ended"}
 
-// The codes of errors, by their names.
+// Error codes by name.
 var codes = map[string]int{"ConditionalCheckFailedException": 43, "TransactionConflictException": 57, "TransactionCanceledException": 58}
 
 const consistentRead = 2 // the key of a request's parameters
 
-// A server is a node of DAX as far as its clients can tell: it speaks the protocol, keeps nothing, and answers what
-// the test says.
+// A server simulates a node of DAX: it speaks the protocol, stores nothing, and sends the replies that
+// the test sets.
 type server struct {
 	net.Listener
 
 	mu       sync.Mutex
 	list     int             // the number of the list attrs
-	attrs    []string        // of the one item that there is
-	values   []any           // of these
+	attrs    []string        // of the only item
+	values   []any           // of the attributes
 	refuse   string          // every write has this error
-	times    int             // if not 0, only so many have it
+	times    int             // number of writes with this error; 0 for all
 	reasons  []any           // of a TransactionCanceledException: a code, a message and an item for each item
-	hangUp   bool            // writes get no answer, but the end of the connection
-	mute     bool            // nothing gets an answer
-	requests map[string]int  // by what they are
+	hangUp   bool            // close the connection instead of replying to writes
+	mute     bool            // reply to no request
+	requests map[string]int  // by type
 	conns    []net.Conn      // to close
-	closed   bool            // so are those that come
-	wait     *sync.WaitGroup // for all of them
+	closed   bool            // close new connections too
+	wait     *sync.WaitGroup // for all connections
 }
 
-// serve starts a server on a free loopback port, or on the address of one that has ended; with TLS if there is a config.
+// serve starts a server on the given address, or on a free loopback port. With a config, it uses TLS.
 func serve(t *testing.T, address string, config *tls.Config) *server {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
@@ -94,14 +94,14 @@ func (s *server) end() {
 	s.wait.Wait()
 }
 
-// set changes what the server answers.
+// set changes the replies of the server.
 func (s *server) set(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
 }
 
-// count returns how many requests of a kind there were.
+// count returns the number of requests of a type.
 func (s *server) count(kind string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,19 +142,19 @@ func (s *server) talk(conn net.Conn) {
 				return
 			}
 		}
-		answer, hangUp := s.answer(method, arguments, parameters)
+		reply, hangUp := s.reply(method, arguments, parameters)
 		if hangUp {
-			conn.(*net.TCPConn).SetLinger(0) // and the client sees a failure of the network
+			conn.(*net.TCPConn).SetLinger(0) // reset the connection
 			return
 		}
-		if _, err := conn.Write(answer); err != nil {
+		if _, err := conn.Write(reply); err != nil {
 			return
 		}
 	}
 }
 
-// answer is what the server sends, and whether it rather ends the connection.
-func (s *server) answer(method int64, arguments []any, parameters map[int64]any) (answer []byte, hangUp bool) {
+// reply returns the reply to a request, and whether to close the connection instead.
+func (s *server) reply(method int64, arguments []any, parameters map[int64]any) (reply []byte, hangUp bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	none := []any{} // no error
@@ -214,7 +214,7 @@ func (s *server) answer(method int64, arguments []any, parameters map[int64]any)
 	}
 }
 
-// batch answers a BatchGetItem: the one item there is, for each key.
+// batch returns the reply to a BatchGetItem: the only item, for each key.
 func (s *server) batch(tables map[any]any) []any {
 	found := map[string]any{}
 	for table, wanted := range tables {
@@ -251,14 +251,14 @@ func (s *server) encode(values ...any) []byte {
 	for _, value := range values {
 		encoded, err := cbor.Marshal(value)
 		if err != nil {
-			panic(err) // of the test
+			panic(err) // a bug of the test
 		}
 		text.Write(encoded)
 	}
 	return text.Bytes()
 }
 
-// keep makes an item the one that there is.
+// keep makes an item the only one.
 func (s *server) keep(item map[string]any) {
 	s.set(func() {
 		s.list, s.attrs, s.values = s.list+2, nil, nil // 1 is the empty list

@@ -1,4 +1,5 @@
-// Package sealingtest is what the tests of Codecs share: keys, and servers that share nothing but keys.
+// Package sealingtest helps to test a session.Codec. Keys returns keys for tests, and a Fleet is a number of web servers that
+// share only their keys.
 package sealingtest
 
 import (
@@ -19,7 +20,7 @@ import (
 	"stateless-servers/session/sealing"
 )
 
-// Keys returns keys in which each letter of names stands for one.
+// Keys returns one key for each letter of names. The same letter always gives the same key.
 func Keys(t testing.TB, names string) sealing.Keys {
 	t.Helper()
 	var words []string
@@ -33,20 +34,20 @@ func Keys(t testing.TB, names string) sealing.Keys {
 	return keys
 }
 
-// A Fleet is web servers that share nothing but keys, and a browser that goes from one to the other.
+// A Fleet is a number of web servers that share only their keys, and a client with a cookie jar.
 type Fleet struct {
 	t       *testing.T
-	passed  atomic.Int64 // nanoseconds on the clock of all servers
+	clock   atomic.Int64 // how far the servers' clocks are ahead of real time, in nanoseconds
 	servers []*httptest.Server
-	browser *http.Client
+	client  *http.Client
 }
 
-// NewFleet starts servers of the handler, one for each Codec, until the test ends.
+// NewFleet starts one server with the handler for each Codec. They stop when the test ends.
 func NewFleet(t *testing.T, handler http.HandlerFunc, options session.Options, codecs ...session.Codec) *Fleet {
 	t.Helper()
 	f := &Fleet{t: t}
 	start := time.Now()
-	options.Now = func() time.Time { return start.Add(time.Duration(f.passed.Load())) }
+	options.Now = func() time.Time { return start.Add(time.Duration(f.clock.Load())) }
 	options.Logger = slog.New(slog.DiscardHandler)
 	for _, codec := range codecs {
 		manager, err := session.NewWithCodec(codec, options)
@@ -57,28 +58,28 @@ func NewFleet(t *testing.T, handler http.HandlerFunc, options session.Options, c
 		t.Cleanup(server.Close)
 		f.servers = append(f.servers, server)
 	}
-	f.browser = f.servers[0].Client() // trusts the certificate that all of them have
+	f.client = f.servers[0].Client() // trusts the certificate that all of them have
 	var err error
-	if f.browser.Jar, err = cookiejar.New(nil); err != nil {
+	if f.client.Jar, err = cookiejar.New(nil); err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-// Pass lets time pass on all servers; browsers don't notice.
-func (f *Fleet) Pass(d time.Duration) { f.passed.Add(int64(d)) }
+// Advance advances the clocks of all servers by d. The client's clock stays as it is.
+func (f *Fleet) Advance(d time.Duration) { f.clock.Add(int64(d)) }
 
-// Expect asks a server in the browser, and checks the body of the answer, or its status if that isn't 200. It returns
-// the cookie that the answer sets, nil for none.
+// Expect sends a GET request to a server with the client's cookies. It checks that the body of the response, or its status if
+// that isn't 200, equals want. It returns the cookie that the response sets, or nil.
 func (f *Fleet) Expect(server int, path, want string) *http.Cookie {
 	f.t.Helper()
-	return f.expect(f.browser, server, path, nil, want)
+	return f.expect(f.client, server, path, nil, want)
 }
 
-// ExpectWith is Expect by somebody who has just that cookie, and keeps no other.
+// ExpectWith does the same as Expect with a client that has only the given cookie and stores no other.
 func (f *Fleet) ExpectWith(cookie *http.Cookie, server int, path, want string) *http.Cookie {
 	f.t.Helper()
-	return f.expect(&http.Client{Transport: f.browser.Transport}, server, path, cookie, want)
+	return f.expect(&http.Client{Transport: f.client.Transport}, server, path, cookie, want)
 }
 
 func (f *Fleet) expect(client *http.Client, server int, path string, cookie *http.Cookie, want string) (set *http.Cookie) {
@@ -104,7 +105,7 @@ func (f *Fleet) expect(client *http.Client, server int, path string, cookie *htt
 		got = strconv.Itoa(response.StatusCode)
 	}
 	if got != want {
-		f.t.Errorf("server %d: %.40s answers %q, want %q", server, path, got, want)
+		f.t.Errorf("server %d: %.40s responds %q, want %q", server, path, got, want)
 	}
 	for _, set = range response.Cookies() {
 		if len(set.Raw) > 4096 {

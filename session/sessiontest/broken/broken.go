@@ -1,5 +1,5 @@
-// Package broken has session stores that are wrong on purpose, each in one way in which session libraries commonly are.
-// Whatever checks stores must find them, or it checks nothing.
+// Package broken provides session stores with deliberate defects that are common in session libraries. Each function wraps a
+// correct store and adds one defect. A tool that checks stores must detect each of them.
 package broken
 
 import (
@@ -11,48 +11,49 @@ import (
 	"stateless-servers/session"
 )
 
-// WriteBack returns a store that reads a session, changes it and stores all of it, as stores of serialized sessions do:
-// it loses updates.
-func WriteBack(store session.Store) session.Store { return writeBack{store} }
+// WritesWholeSession returns a store that reads a session, changes it, and writes the whole session back, as stores of serialized
+// sessions do. It loses concurrent updates.
+func WritesWholeSession(store session.Store) session.Store { return wholeWriter{store} }
 
-// Recreate returns a store whose updates bring sessions back that have ended, as a plain "set" does.
-func Recreate(store session.Store) session.Store {
-	return &recreating{Store: store, ghosts: map[session.ID]session.Record{}}
+// RevivesEndedSessions returns a store whose Update creates a session that has ended, as a plain "set" does.
+func RevivesEndedSessions(store session.Store) session.Store {
+	return &reviver{Store: store, revived: map[session.ID]session.Record{}}
 }
 
-// Stale returns a store that reads what was true before the last update, as a lagging replica or a cache does.
-func Stale(store session.Store) session.Store {
-	return &stale{Store: store, before: map[session.ID]session.Record{}}
+// ReadsStale returns a store whose Load returns the state before the last update, as a lagging replica or a cache does.
+func ReadsStale(store session.Store) session.Store {
+	return &staleReader{Store: store, before: map[session.ID]session.Record{}}
 }
 
-// Repeat returns a store that sends an update again when it got no answer, as clients that retry by themselves do:
-// additions count twice. It takes a fault to find that.
-func Repeat(store session.Store) session.Store { return repeating{store} }
+// RetriesUpdates returns a store that sends an update again when it gets no reply, as clients with automatic retries do.
+// Additions then count twice. The defect shows only under faults.
+func RetriesUpdates(store session.Store) session.Store { return retrier{store} }
 
-type writeBack struct{ session.Store }
+type wholeWriter struct{ session.Store }
 
-// Split returns a store that renews a session in several steps, and takes the new one back when the last of them fails, as
-// libraries do that copy a session, delete the old one, and know nothing of lost replies.
-func Split(store session.Store) session.Store { return split{store} }
+// RenewsInSteps returns a store that renews a session in several steps, and ends the new session if the last step fails. Libraries
+// do so that copy a session and then delete the old one. A lost reply destroys both sessions.
+func RenewsInSteps(store session.Store) session.Store { return stepRenewer{store} }
 
-// Swallow returns a store that takes no answer for a success, as libraries do that ignore the error of a save.
-func Swallow(store session.Store) session.Store { return swallowing{store} }
+// IgnoresErrors returns a store that reports success when an update gets no reply, as libraries do that ignore the error of a
+// save. The defect shows only under faults.
+func IgnoresErrors(store session.Store) session.Store { return errorIgnorer{store} }
 
-// FirstPage returns a store that lists one page of a user's sessions, and no more.
-func FirstPage(store session.UserStore) session.UserStore { return firstPage{store} }
+// ListsFirstPageOnly returns a store that lists only the first page of a user's sessions.
+func ListsFirstPageOnly(store session.UserStore) session.UserStore { return firstPageLister{store} }
 
-// Ahead returns a store that goes by its own clock, which is ahead, where callers tell it the time.
-func Ahead(store session.Store, by time.Duration) session.Store { return ahead{store, by} }
+// ClockAhead returns a store that loads sessions by a clock that is ahead of the caller's by the given duration.
+func ClockAhead(store session.Store, by time.Duration) session.Store { return fastClock{store, by} }
 
-// Oblivious returns a store that keeps nothing of a renewed session.
-func Oblivious(store session.Store) session.Store { return oblivious{store} }
+// ForgetsRenewedSessions returns a store that keeps no values of a renewed session for a repeated login.
+func ForgetsRenewedSessions(store session.Store) session.Store { return renewalForgetter{store} }
 
-// Indiscreet returns a store that gives the values of one user to the next.
-func Indiscreet(store session.Store) session.Store { return indiscreet{store} }
+// LeaksValuesToNextUser returns a store that keeps a session's values when another user logs in.
+func LeaksValuesToNextUser(store session.Store) session.Store { return valueLeaker{store} }
 
-type split struct{ session.Store }
+type stepRenewer struct{ session.Store }
 
-func (s split) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+func (s stepRenewer) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
 	old, err := s.Load(ctx, r.Old, r.Now)
 	if err != nil {
 		return session.Record{}, err
@@ -62,60 +63,60 @@ func (s split) Renew(ctx context.Context, r session.Renewal) (session.Record, er
 		return session.Record{}, err
 	}
 	time.Sleep(overlap)
-	if _, err := s.End(ctx, r.Old, session.Ending{Now: r.Now}); err != nil {
-		s.End(ctx, r.New, session.Ending{Now: r.Now})
+	if _, err := s.End(ctx, r.Old, session.EndOptions{Now: r.Now}); err != nil {
+		s.End(ctx, r.New, session.EndOptions{Now: r.Now})
 		return session.Record{}, err
 	}
 	return record, nil
 }
 
-type swallowing struct{ session.Store }
+type errorIgnorer struct{ session.Store }
 
-func (s swallowing) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+func (s errorIgnorer) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	record, err := s.Store.Update(ctx, id, u)
-	for _, answer := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
-		if errors.Is(err, answer) {
+	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
+		if errors.Is(err, reply) {
 			return record, err
 		}
 	}
 	return session.Record{Created: u.Now, Expires: u.IdleExpires, IdleExpires: u.IdleExpires}, nil
 }
 
-type firstPage struct{ session.UserStore }
+type firstPageLister struct{ session.UserStore }
 
-func (s firstPage) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
+func (s firstPageLister) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
 	page, err := s.UserStore.UserSessions(ctx, user, query)
 	page.Next = ""
 	return page, err
 }
 
-type ahead struct {
+type fastClock struct {
 	session.Store
 	by time.Duration
 }
 
-func (s ahead) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+func (s fastClock) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
 	return s.Store.Load(ctx, id, now.Add(s.by))
 }
 
-type oblivious struct{ session.Store }
+type renewalForgetter struct{ session.Store }
 
-func (s oblivious) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
-	r.Again = false
+func (s renewalForgetter) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+	r.AllowRenewed = false
 	return s.Store.Renew(ctx, r)
 }
 
-type indiscreet struct{ session.Store }
+type valueLeaker struct{ session.Store }
 
-func (s indiscreet) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+func (s valueLeaker) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
 	r.KeepValues = true
 	return s.Store.Renew(ctx, r)
 }
 
-// overlap is long enough for another request to come between reading and writing.
+// overlap is the time between reading and writing, long enough for another request to come between.
 const overlap = time.Millisecond
 
-func (s writeBack) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+func (s wholeWriter) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	record, err := s.Load(ctx, id, u.Now)
 	if err != nil {
 		return record, err
@@ -128,7 +129,7 @@ func (s writeBack) Update(ctx context.Context, id session.ID, u session.Update) 
 	if record, err = s.Load(ctx, id, u.Now); err != nil {
 		return record, err
 	}
-	u.Changes = nil // All of it is stored: what others added meanwhile goes, too.
+	u.Changes = nil // store the whole session, and overwrite concurrent changes
 	for key := range record.Values {
 		if _, kept := values[key]; !kept {
 			u.Changes = append(u.Changes, session.Change{Op: session.OpRemove, Key: key})
@@ -140,45 +141,45 @@ func (s writeBack) Update(ctx context.Context, id session.ID, u session.Update) 
 	return s.Store.Update(ctx, id, u)
 }
 
-type recreating struct {
+type reviver struct {
 	session.Store
-	mu     sync.Mutex
-	ghosts map[session.ID]session.Record
+	mu      sync.Mutex
+	revived map[session.ID]session.Record
 }
 
-func (s *recreating) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+func (s *reviver) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	record, err := s.Store.Update(ctx, id, u)
 	if !errors.Is(err, session.ErrEnded) && !errors.Is(err, session.ErrNotFound) {
 		return record, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	values, err := session.Apply(s.ghosts[id].Values, u.Changes)
+	values, err := session.Apply(s.revived[id].Values, u.Changes)
 	if err != nil {
 		return session.Record{}, err
 	}
 	record = session.Record{Values: values, User: "ghost", Created: u.Now, Expires: u.IdleExpires, IdleExpires: u.IdleExpires}
-	s.ghosts[id] = record
+	s.revived[id] = record
 	return record, nil
 }
 
-func (s *recreating) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+func (s *reviver) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
 	s.mu.Lock()
-	ghost := s.ghosts[id]
+	record := s.revived[id]
 	s.mu.Unlock()
-	if ghost.Live(now) {
-		return ghost, nil
+	if record.Live(now) {
+		return record, nil
 	}
 	return s.Store.Load(ctx, id, now)
 }
 
-type stale struct {
+type staleReader struct {
 	session.Store
 	mu     sync.Mutex
 	before map[session.ID]session.Record
 }
 
-func (s *stale) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+func (s *staleReader) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	before, err := s.Store.Load(ctx, id, u.Now)
 	if err != nil {
 		return before, err
@@ -189,7 +190,7 @@ func (s *stale) Update(ctx context.Context, id session.ID, u session.Update) (se
 	return s.Store.Update(ctx, id, u)
 }
 
-func (s *stale) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+func (s *staleReader) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
 	s.mu.Lock()
 	before, updated := s.before[id]
 	s.mu.Unlock()
@@ -199,12 +200,12 @@ func (s *stale) Load(ctx context.Context, id session.ID, now time.Time) (session
 	return s.Store.Load(ctx, id, now)
 }
 
-type repeating struct{ session.Store }
+type retrier struct{ session.Store }
 
-func (s repeating) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+func (s retrier) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	record, err := s.Store.Update(ctx, id, u)
-	for _, answer := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
-		if errors.Is(err, answer) {
+	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
+		if errors.Is(err, reply) {
 			return record, err
 		}
 	}

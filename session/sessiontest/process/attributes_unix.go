@@ -4,7 +4,7 @@ package process
 
 import "syscall"
 
-// attributes has no parent-death signal: only Linux has one. Elsewhere a lab that is itself killed leaves its children.
+// attributes sets no parent-death signal, which only Linux has. If the parent is killed, its children continue.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

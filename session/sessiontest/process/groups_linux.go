@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// groups returns the process group pid and those that its descendants lead, as PostgreSQL's server processes do.
+// groups returns the process group pid and the groups that its descendants lead, such as those of PostgreSQL's server processes.
 func groups(pid int) []int {
 	children, leads := map[int][]int{}, map[int]bool{}
 	entries, _ := os.ReadDir("/proc")

@@ -2,5 +2,5 @@
 
 package process
 
-// groups returns the process group pid: outside Linux there is no /proc to find others in.
+// groups returns only the process group pid, because there is no /proc outside Linux.
 func groups(pid int) []int { return []int{pid} }

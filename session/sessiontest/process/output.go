@@ -5,25 +5,26 @@ import (
 	"sync"
 )
 
-// IgnoreErrors returns a writer that never fails: it drops what w refuses, and tells why, once. A child whose output can't be
-// written therefore loses lines of its log, and not its stdout, which would end it with SIGPIPE. tell may be nil.
-func IgnoreErrors(w io.Writer, tell func(err error)) io.Writer {
-	l := &lossy{w: w, tell: func(error) {}}
-	if tell != nil {
+// IgnoreErrors returns a writer that never fails: it drops data that w can't write, and calls report with the first error. report
+// may be nil. A child whose log can't be written therefore loses lines of its log instead of its stdout, which would end it with
+// SIGPIPE.
+func IgnoreErrors(w io.Writer, report func(err error)) io.Writer {
+	l := &errorIgnorer{w: w, report: func(error) {}}
+	if report != nil {
 		var once sync.Once
-		l.tell = func(err error) { once.Do(func() { tell(err) }) }
+		l.report = func(err error) { once.Do(func() { report(err) }) }
 	}
 	return l
 }
 
-type lossy struct {
-	w    io.Writer
-	tell func(error)
+type errorIgnorer struct {
+	w      io.Writer
+	report func(error)
 }
 
-func (l *lossy) Write(b []byte) (int, error) {
+func (l *errorIgnorer) Write(b []byte) (int, error) {
 	if _, err := l.w.Write(b); err != nil {
-		l.tell(err)
+		l.report(err)
 	}
 	return len(b), nil
 }

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// FreePort returns a TCP port of 127.0.0.1 for a child to listen on. It leaves a connection of that port in TIME_WAIT,
-// so that for about a minute the kernel gives the port to nobody who asks for any port, while a server that names it
-// (with SO_REUSEADDR, as servers do) gets it. A server that names it first still wins: callers try again then.
+// FreePort returns a TCP port of 127.0.0.1 for a child to listen on. It leaves a connection of the port in TIME_WAIT. For about a
+// minute the kernel then doesn't assign the port to processes that ask for any port, but a process that names it (with
+// SO_REUSEADDR, as servers do) can listen on it. If another process names it first, the caller must try again: see PortTaken.
 func FreePort() (int, error) {
 	port, err := reservePort()
 	if err != nil {
@@ -33,7 +33,7 @@ func reservePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The side that closes first is the one that waits: the port's, not the client's.
+	// The side that closes first keeps its port in TIME_WAIT. Close the listening side first.
 	if err := accepted.Close(); err != nil {
 		return 0, err
 	}
@@ -43,7 +43,7 @@ func reservePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
-// PortTaken reports whether the child ended because another process listens on its port, by what it last said.
+// PortTaken reports whether the child has ended because another process listens on its port. It reads the child's last output.
 func (p *Process) PortTaken() bool {
 	said := strings.ToLower(p.Tail())
 	return p.ended() && (strings.Contains(said, "address already in use") || strings.Contains(said, "eaddrinuse"))

@@ -1,6 +1,6 @@
-// Package process runs the lab's child processes: store servers and the servers of the fleet. A child never outlives
-// its parent. It has a process group of its own, so that a Ctrl-C in the terminal reaches the lab alone, which then
-// stops its children in order; and on Linux the kernel kills it when the lab dies without having done so.
+// Package process runs child processes, such as the store servers of tests. Start starts one. A child never outlives its parent: on
+// Linux the kernel kills it when the parent dies. A child has its own process group, so that Ctrl-C in the terminal reaches only
+// the parent, which then stops its children in order.
 package process
 
 import (
@@ -13,29 +13,29 @@ import (
 	"time"
 )
 
-// outputDelay bounds how long the end of a child waits for the end of its output, which a grandchild may hold open.
+// outputDelay limits the wait for the end of a child's output after the child has ended. A grandchild may keep the output open.
 const outputDelay = time.Second
 
-// Command says what to start.
+// A Command describes a child process to start.
 type Command struct {
-	Name   string    // what messages call it
-	Path   string    // the program; looked up in the PATH when it has no slash
-	Args   []string  // without the program's name
-	Env    []string  // KEY=value, the whole environment; nil means the parent's
-	Dir    string    // working directory; empty means the parent's
-	Output io.Writer // also gets stdout and stderr, but for what it refuses, which is lost; may be nil
+	Name   string    // name in messages
+	Path   string    // program; looked up in the PATH if it has no slash
+	Args   []string  // arguments without the program's name
+	Env    []string  // environment as KEY=value; nil for the parent's
+	Dir    string    // working directory; empty for the parent's
+	Output io.Writer // receives stdout and stderr if not nil; its errors are ignored
 }
 
-// Process is a running child, or one that has ended.
+// A Process is a child process, running or ended.
 type Process struct {
 	name string
 	cmd  *exec.Cmd
 	tail tail
 	done chan struct{}
-	err  error // of Wait; valid once done is closed
+	err  error // result of Wait; valid after done is closed
 }
 
-// Start starts the child. It lives until it ends by itself, is stopped or killed, or the parent dies.
+// Start starts a child process. It runs until it ends by itself, is stopped or killed, or the parent dies.
 func Start(command Command) (*Process, error) {
 	// #nosec G204 -- the lab's own programs
 	p := &Process{name: command.Name, cmd: exec.Command(command.Path, command.Args...), done: make(chan struct{})}
@@ -56,8 +56,8 @@ func Start(command Command) (*Process, error) {
 	return p, nil
 }
 
-// run starts the child and waits for its end on one locked thread: Linux sends the parent-death signal when the thread
-// that started the child ends, not the process, so that thread must live as long as the child.
+// run starts the child and waits for its end on one locked thread. Linux sends the parent-death signal when the thread that started
+// the child ends, so that thread must live as long as the child.
 func (p *Process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -70,17 +70,17 @@ func (p *Process) run(started chan<- error) {
 	close(p.done)
 }
 
-// Pid is the child's process id.
+// Pid returns the child's process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Done is closed when the child has ended and its output has been read.
+// Done returns a channel that is closed when the child has ended and its output has been read.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Tail returns the last lines that the child wrote to stdout and stderr, up to 8 KB.
 func (p *Process) Tail() string { return p.tail.String() }
 
-// Ended says how the child ended, with the last line it wrote: "server-1 ended: exit status 1: no such store".
-// It is nil while the child runs.
+// Ended returns nil while the child runs. Afterwards it returns an error with the exit status and the last line of output, such as
+// "server-1 ended: exit status 1: no such store".
 func (p *Process) Ended() error {
 	select {
 	case <-p.done:
@@ -97,7 +97,7 @@ func (p *Process) Ended() error {
 	return fmt.Errorf("%s ended: %s", p.name, how)
 }
 
-// ExitCode is the child's exit status once it has ended by itself; -1 while it runs and after a signal ended it.
+// ExitCode returns the child's exit status. It returns -1 while the child runs and if a signal ended it.
 func (p *Process) ExitCode() int {
 	if !p.ended() {
 		return -1
@@ -105,7 +105,7 @@ func (p *Process) ExitCode() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// Stop asks the child to end (SIGTERM) and waits for that. When ctx ends first, it kills the child and returns an error.
+// Stop asks the child to end (SIGTERM) and waits for it. If ctx ends first, it kills the child and returns an error.
 func (p *Process) Stop(ctx context.Context) error {
 	if p.ended() {
 		return nil
@@ -120,7 +120,7 @@ func (p *Process) Stop(ctx context.Context) error {
 	}
 }
 
-// Kill ends the child and whatever it started (SIGKILL), and returns when it is gone.
+// Kill kills the child and its descendants (SIGKILL), and returns when the child has ended.
 func (p *Process) Kill() {
 	if !p.ended() {
 		kill(p.cmd.Process)
@@ -128,11 +128,11 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Pause halts the child (SIGSTOP): its connections stay open and nothing answers. A paused child can be stopped and
+// Pause stops the child's execution (SIGSTOP). Its connections stay open, but it does not respond. A paused child can be stopped and
 // killed.
 func (p *Process) Pause() error { return p.signal(pause, "pausing") }
 
-// Resume lets a paused child go on (SIGCONT).
+// Resume continues a paused child (SIGCONT).
 func (p *Process) Resume() error { return p.signal(resume, "resuming") }
 
 func (p *Process) signal(send func(pid int) error, doing string) error {

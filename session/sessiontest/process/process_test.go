@@ -20,7 +20,7 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// The test binary plays the children itself: PROCESS_TEST_ROLE says which.
+// The test binary is also the child process. PROCESS_TEST_ROLE selects its behavior.
 func TestMain(m *testing.M) {
 	switch os.Getenv("PROCESS_TEST_ROLE") {
 	case "":
@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 			fmt.Println(err)
 			os.Exit(1)
 		}
-		// The thread that runs main ends up idle or gone; the child must not care.
+		// Threads of the parent end. The child must survive that.
 		for range 100 {
 			go func() { runtime.LockOSThread() }()
 		}
@@ -81,7 +81,7 @@ func start(t *testing.T, name string) *Process {
 
 func ready(p *Process) func() bool { return func() bool { return p.Tail() == "ready\n" } }
 
-func TestEndedSaysHowAndTheLastLine(t *testing.T) {
+func TestEndedHasTheStatusAndTheLastLine(t *testing.T) {
 	p := start(t, "speak")
 	<-p.Done()
 	if got, want := p.Ended().Error(), "speak ended: exit status 3: last"; got != want {
@@ -107,7 +107,7 @@ func TestOutputGoesToTheWriterAsWell(t *testing.T) {
 	}
 }
 
-// full is a writer without room, as a file on a full disk is. It reports its first write.
+// A full is a writer that fails like a file on a full disk. It signals its first write.
 type full struct{ tried chan struct{} }
 
 func (f full) Write([]byte) (int, error) {
@@ -134,7 +134,7 @@ func TestChildOutlivesItsLog(t *testing.T) {
 	}
 }
 
-func TestLossyTellsOnce(t *testing.T) {
+func TestIgnoreErrorsReportsOnce(t *testing.T) {
 	var told []error
 	w := IgnoreErrors(full{make(chan struct{}, 1)}, func(err error) { told = append(told, err) })
 	for range 3 {
@@ -143,7 +143,7 @@ func TestLossyTellsOnce(t *testing.T) {
 		}
 	}
 	if len(told) != 1 || told[0] != syscall.ENOSPC {
-		t.Errorf("told %v", told)
+		t.Errorf("reported %v, want one error", told)
 	}
 }
 
@@ -160,7 +160,7 @@ func TestTailKeepsTheEnd(t *testing.T) {
 	}
 }
 
-func TestStartOfNothing(t *testing.T) {
+func TestStartOfAMissingProgram(t *testing.T) {
 	_, err := Start(Command{Name: "server-1", Path: "/nonexistent/program"})
 	if err == nil || !strings.Contains(err.Error(), "starting server-1") {
 		t.Errorf("got %v", err)
@@ -171,7 +171,7 @@ func TestStop(t *testing.T) {
 	tests := []struct {
 		role   string
 		paused bool
-		killed bool // rather than ended by itself
+		killed bool // the child is killed instead of ending by itself
 	}{
 		{"obey", false, false},
 		{"obey", true, false},
@@ -197,7 +197,7 @@ func TestStop(t *testing.T) {
 				t.Errorf("Stop: %v", err)
 			}
 			if p.Ended() == nil {
-				t.Error("still running")
+				t.Error("the child runs after Stop")
 			}
 			if err := p.Stop(ctx); err != nil {
 				t.Errorf("a second Stop: %v", err)
@@ -222,7 +222,7 @@ func TestPauseAndResume(t *testing.T) {
 	sessiontest.Await(t, "resumed", func() bool { return state(p.Pid()) != "T" })
 	p.Kill()
 	if err := p.Pause(); err == nil {
-		t.Error("paused a dead process")
+		t.Error("Pause of an ended process succeeded, want an error")
 	}
 }
 
@@ -257,10 +257,10 @@ func TestChildDiesWithAKilledParent(t *testing.T) {
 	}
 	child, err := strconv.Atoi(strings.TrimSpace(line))
 	if err != nil {
-		t.Fatalf("the parent said %q", line)
+		t.Fatalf("the parent printed %q, want a process id", line)
 	}
 	if s := state(child); s == "" {
-		t.Fatal("the child is gone before its parent")
+		t.Fatal("the child ended before its parent")
 	}
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -268,7 +268,7 @@ func TestChildDiesWithAKilledParent(t *testing.T) {
 	sessiontest.Await(t, "the child is gone", func() bool { s := state(child); return s == "" || s == "Z" })
 }
 
-// state is the letter of /proc/pid/stat: R, S, T (stopped), Z (zombie); empty when there is no such process.
+// state returns the state letter in /proc/pid/stat: R, S, T (stopped), Z (zombie), or "" if there is no such process.
 func state(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -304,7 +304,7 @@ func TestFreePortCanBeBound(t *testing.T) {
 			t.Fatal(err)
 		}
 		if seen[port] {
-			t.Errorf("port %d handed out twice", port)
+			t.Errorf("FreePort returned port %d twice", port)
 		}
 		seen[port] = true
 		listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))

@@ -7,16 +7,16 @@ import (
 	"syscall"
 )
 
-// Signals go to the child's whole group, for a child may be a script that started the program proper.
-// An error means that the group is gone, which is what terminate and kill are after.
+// Signals are sent to the whole process group, because a child may be a script that started the actual program.
+// An error means that the group has ended, which terminate and kill want to achieve.
 
-// terminate also wakes the group: a paused process handles SIGTERM only after SIGCONT.
+// terminate also continues the group, because a paused process handles SIGTERM only after SIGCONT.
 func terminate(p *os.Process) {
 	_ = syscall.Kill(-p.Pid, syscall.SIGTERM)
 	_ = syscall.Kill(-p.Pid, syscall.SIGCONT)
 }
 
-// kill pauses first, so that nothing starts while it looks for what there is.
+// kill pauses the group first, so that no process starts while it searches for descendants.
 func kill(p *os.Process) {
 	_ = pause(p.Pid)
 	for _, group := range groups(p.Pid) {

@@ -7,7 +7,7 @@ import (
 
 const tailSize = 8 << 10
 
-// tail keeps the end of what is written to it.
+// A tail is a writer that keeps the last tailSize bytes.
 type tail struct {
 	mu   sync.Mutex
 	kept []byte

@@ -13,11 +13,11 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// fetchTimeout bounds one fetch over a slow connection: DynamoDB Local has 46 MB.
+// fetchTimeout limits a download. DynamoDB Local has 46 MB.
 const fetchTimeout = 10 * time.Minute
 
-// cached returns the folder called name in the user's cache, which fetch fills the first time. A fetch that fails leaves
-// nothing; of several at once, one fetches and the others wait.
+// cached returns the folder with the given name in the user's cache. If it doesn't exist, fetch fills it; a failed fetch leaves
+// nothing. If several processes call cached, one fetches and the others wait.
 func cached(ctx context.Context, o options, name string, fetch func(ctx context.Context, dir string) error) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -62,7 +62,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// run runs a program to its end. The error has the line of its output that says what went wrong.
+// run runs a program and waits for its end. The error contains the line of output that names the cause.
 func run(ctx context.Context, dir, program string, args ...string) error {
 	p, err := process.Start(process.Command{Name: program, Path: program, Args: args, Dir: dir})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 func TestCacheFetchesOnce(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	quiet, err := apply("thing", nil)
+	quiet, err := applyOptions("thing", nil)
 	must(t, err)
 	fetched := 0
 	fetch := func(fails bool) func(context.Context, string) error {
@@ -23,7 +23,7 @@ func TestCacheFetchesOnce(t *testing.T) {
 		}
 	}
 	if _, err := cached(t.Context(), quiet, "thing", fetch(true)); err == nil {
-		t.Fatal("a failed fetch was taken")
+		t.Fatal("a failed fetch left a folder in the cache")
 	}
 	errs := make(chan error)
 	for range 4 {
@@ -42,7 +42,7 @@ func TestCacheFetchesOnce(t *testing.T) {
 		t.Errorf("%d fetches, want the failed one and one more", fetched)
 	}
 
-	// Whoever waits for another's fetch says so and can give up.
+	// A caller that waits for another process reports it, and stops waiting when its context ends.
 	waiting := 0
 	quiet.progress = func(string) { waiting++ }
 	ctx, cancel := context.WithCancel(t.Context())

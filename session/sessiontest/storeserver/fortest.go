@@ -6,16 +6,16 @@ import (
 	"testing"
 )
 
-// ForTest starts a server for one test or benchmark, which ends with it: ForTest(t, storeserver.Valkey). A server that
-// can't be had fails the test with the line that says what to install. SKIP_STORES, a comma-separated list such as
-// "dynamodb,valkey", skips the tests of stores that are knowingly missing; nothing else does.
+// ForTest starts a server that ends with the test or benchmark: ForTest(t, storeserver.Valkey). If the server can't be started, it
+// fails the test with a line that says what to install. SKIP_STORES, a comma-separated list such as "dynamodb,valkey", skips the
+// tests of stores that are missing on purpose.
 func ForTest(t testing.TB, start func(context.Context, ...Option) (*Server, error)) *Server {
 	t.Helper()
 	return forTest(t, start, false)
 }
 
-// OwnForTest is ForTest for a test that pauses, kills or restarts the server: it starts one even where an environment
-// variable names a running one.
+// OwnForTest does the same as ForTest, but always starts a server, even if an environment variable names a running one. Tests that
+// pause, kill or restart the server need it.
 func OwnForTest(t testing.TB, start func(context.Context, ...Option) (*Server, error)) *Server {
 	t.Helper()
 	return forTest(t, start, true)
@@ -39,10 +39,10 @@ func forTest(t testing.TB, start func(context.Context, ...Option) (*Server, erro
 	return server
 }
 
-// SkipIfSkipped skips the test when SKIP_STORES names the store, for tests that start servers in other ways.
+// SkipIfSkipped skips the test if SKIP_STORES names the store. It is for tests that start servers without ForTest.
 func SkipIfSkipped(t testing.TB, store string) {
 	t.Helper()
-	if _, err := apply(store, []Option{func(o *options) { o.skippable = true }}); err != nil {
+	if _, err := applyOptions(store, []Option{func(o *options) { o.skippable = true }}); err != nil {
 		t.Skip(err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A Forwarder passes connections on to a server, for drills and tests of what networks do.
+// A Forwarder forwards TCP connections to a server. It simulates network failures.
 type Forwarder struct {
 	Addr string // host:port where it listens
 
@@ -17,14 +17,14 @@ type Forwarder struct {
 
 	mu       sync.Mutex
 	listener net.Listener
-	to       string
+	target   string
 	muted    bool
-	word     []byte // mutes, when a server says it
+	muteWord []byte // mutes when the server sends it
 	accepted int
 	open     map[net.Conn]bool
 }
 
-// Forward listens on a free loopback port until the test ends, and passes connections on to the address.
+// Forward returns a Forwarder to an address that listens on a free loopback port until the test ends.
 func Forward(t testing.TB, to string) *Forwarder {
 	t.Helper()
 	f, err := NewForwarder(to)
@@ -35,19 +35,19 @@ func Forward(t testing.TB, to string) *Forwarder {
 	return f
 }
 
-// NewForwarder listens on a free loopback port until it is closed, and passes connections on to the address.
+// NewForwarder returns a Forwarder to an address that listens on a free loopback port until Close.
 func NewForwarder(to string) (*Forwarder, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening for connections to forward: %w", err)
 	}
-	f := &Forwarder{Addr: listener.Addr().String(), to: to, open: map[net.Conn]bool{}}
+	f := &Forwarder{Addr: listener.Addr().String(), target: to, open: map[net.Conn]bool{}}
 	f.begin(listener)
 	return f, nil
 }
 
 func (f *Forwarder) begin(listener net.Listener) {
-	f.set(func() { f.listener = listener })
+	f.locked(func() { f.listener = listener })
 	f.running.Go(func() { f.accept(listener) })
 }
 
@@ -61,44 +61,44 @@ func (f *Forwarder) Accept() error {
 	return nil
 }
 
-// Refuse closes every connection, and has new ones refused.
+// Refuse closes all connections and refuses new ones.
 func (f *Forwarder) Refuse() {
-	f.set(func() { f.listener.Close() })
-	f.Cut()
+	f.locked(func() { f.listener.Close() })
+	f.CloseConnections()
 }
 
-// Close ends the forwarding.
+// Close closes the listener and all connections.
 func (f *Forwarder) Close() {
 	f.Refuse()
 	f.running.Wait()
 }
 
-// To has connections from now on passed to another address. Those that are open stay where they are.
-func (f *Forwarder) To(addr string) { f.set(func() { f.to = addr }) }
+// SetTarget sets the address for new connections. Open connections keep their server.
+func (f *Forwarder) SetTarget(addr string) { f.locked(func() { f.target = addr }) }
 
-// Mute swallows what servers say, until it is called with false. What clients say goes on.
-func (f *Forwarder) Mute(muted bool) { f.set(func() { f.muted, f.word = muted, nil }) }
+// Mute drops all data from servers while muted is true. Data from clients is still forwarded.
+func (f *Forwarder) Mute(muted bool) { f.locked(func() { f.muted, f.muteWord = muted, nil }) }
 
-// MuteAfter mutes once a server says the word, and swallows that too.
-func (f *Forwarder) MuteAfter(word string) { f.set(func() { f.word = []byte(word) }) }
+// MuteAfter calls Mute when a server sends the word, and drops the word too.
+func (f *Forwarder) MuteAfter(word string) { f.locked(func() { f.muteWord = []byte(word) }) }
 
-// Cut closes every open connection.
-func (f *Forwarder) Cut() {
-	f.set(func() {
+// CloseConnections closes all open connections.
+func (f *Forwarder) CloseConnections() {
+	f.locked(func() {
 		for conn := range f.open {
 			conn.Close()
 		}
 	})
 }
 
-// Accepted tells how many connections there have been.
+// Accepted returns the number of connections accepted so far.
 func (f *Forwarder) Accepted() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.accepted
 }
 
-func (f *Forwarder) set(change func()) {
+func (f *Forwarder) locked(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change()
@@ -111,7 +111,7 @@ func (f *Forwarder) accept(listener net.Listener) {
 			return
 		}
 		var to string
-		f.set(func() { f.accepted++; f.open[client] = true; to = f.to })
+		f.locked(func() { f.accepted++; f.open[client] = true; to = f.target })
 		f.running.Go(func() { f.pass(client, to) })
 	}
 }
@@ -122,34 +122,34 @@ func (f *Forwarder) pass(client net.Conn, to string) {
 	if err != nil {
 		return
 	}
-	f.set(func() { f.open[server] = true })
+	f.locked(func() { f.open[server] = true })
 	defer f.forget(server)
 	f.running.Go(func() {
 		defer client.Close()
-		io.Copy(answers{f, client}, server)
+		io.Copy(replyWriter{f, client}, server)
 	})
 	io.Copy(server, client)
 }
 
 func (f *Forwarder) forget(conn net.Conn) {
 	conn.Close()
-	f.set(func() { delete(f.open, conn) })
+	f.locked(func() { delete(f.open, conn) })
 }
 
-// answers writes to a client what its server says, unless the Forwarder is muted.
-type answers struct {
+// A replyWriter forwards data from a server to its client, unless the Forwarder is muted.
+type replyWriter struct {
 	forwarder *Forwarder
 	client    net.Conn
 }
 
-func (a answers) Write(b []byte) (int, error) {
-	f, muted := a.forwarder, false
-	f.set(func() {
-		f.muted = f.muted || f.word != nil && bytes.Contains(b, f.word)
+func (w replyWriter) Write(b []byte) (int, error) {
+	f, muted := w.forwarder, false
+	f.locked(func() {
+		f.muted = f.muted || f.muteWord != nil && bytes.Contains(b, f.muteWord)
 		muted = f.muted
 	})
 	if muted {
 		return len(b), nil
 	}
-	return a.client.Write(b)
+	return w.client.Write(b)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// holding is one kind of server with how to put something into it and look for it.
+// A holding is a kind of server, with functions that store a value and look for it.
 type holding struct {
 	name  string
 	start func(context.Context, ...Option) (*Server, error)
@@ -31,7 +31,7 @@ func kinds() []holding {
 	}
 }
 
-// startHere has servers started here, even where the environment names running ones.
+// startHere clears the environment variables that name running servers.
 func startHere(t *testing.T) {
 	t.Helper()
 	for _, pair := range os.Environ() {
@@ -60,7 +60,7 @@ func holdsKey(ctx context.Context, s *Server) (bool, error) {
 
 func command(ctx context.Context, s *Server, line string) (string, error) {
 	var reply *bufio.Reader
-	reply, err := ask(ctx, s.Addr, line)
+	reply, err := sendCommand(ctx, s.Addr, line)
 	if err != nil {
 		return "", err
 	}

@@ -14,18 +14,18 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// Memcached starts memcached with 64 MB of memory. MEMCACHED_TEST_ADDRESS (host:port) names a running server instead.
-// ctx bounds the start, not the life of the server.
+// Memcached starts memcached with 64 MB of memory. MEMCACHED_TEST_ADDRESS (host:port) names a running server instead. ctx limits the
+// start, not the lifetime of the server.
 func Memcached(ctx context.Context, list ...Option) (*Server, error) {
-	o, err := apply("memcached", list)
+	o, err := applyOptions("memcached", list)
 	if err != nil {
 		return nil, err
 	}
-	l := launch{name: "Memcached", answered: func(ctx context.Context, addr string, pid int) error {
-		return answersStats(ctx, &net.Dialer{}, addr, pid)
+	l := launcher{name: "Memcached", ping: func(ctx context.Context, addr string, pid int) error {
+		return pingStats(ctx, &net.Dialer{}, addr, pid)
 	}}
-	address := o.running("MEMCACHED_TEST_ADDRESS")
-	if s, err := foreign(ctx, "MEMCACHED_TEST_ADDRESS", address, l); s != nil || err != nil {
+	address := o.external("MEMCACHED_TEST_ADDRESS")
+	if s, err := external(ctx, "MEMCACHED_TEST_ADDRESS", address, l); s != nil || err != nil {
 		return s, err
 	}
 	program, err := memcachedProgram()
@@ -33,13 +33,13 @@ func Memcached(ctx context.Context, list ...Option) (*Server, error) {
 		return nil, err
 	}
 	l.command = func(port int, _ string) process.Command { return memcachedCommand(program, port) }
-	l.version = says(program, "-V")
+	l.version = versionOf(program, "-V")
 	return start(ctx, l)
 }
 
-// MemcachedTLS starts memcached with TLS alone; RootCAs has its certificate authority.
+// MemcachedTLS starts memcached with TLS only. RootCAs returns its certificate authority.
 func MemcachedTLS(ctx context.Context, list ...Option) (*Server, error) {
-	if _, err := apply("memcached", list); err != nil {
+	if _, err := applyOptions("memcached", list); err != nil {
 		return nil, err
 	}
 	program, err := memcachedProgram()
@@ -51,10 +51,10 @@ func MemcachedTLS(ctx context.Context, list ...Option) (*Server, error) {
 		return nil, fmt.Errorf("starting Memcached with TLS: %w", err)
 	}
 	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: certificate.roots(), MinVersion: tls.VersionTLS12}}
-	return start(ctx, launch{name: "Memcached with TLS",
-		answered: func(ctx context.Context, addr string, pid int) error { return answersStats(ctx, dialer, addr, pid) },
+	return start(ctx, launcher{name: "Memcached with TLS",
+		ping: func(ctx context.Context, addr string, pid int) error { return pingStats(ctx, dialer, addr, pid) },
 		command: func(port int, dir string) process.Command {
-			_ = certificate.write(dir) // what goes wrong, the server says
+			_ = certificate.write(dir) // the server reports an error
 			command := memcachedCommand(program, port)
 			command.Args = append(command.Args, "--enable-ssl", "-o", "ssl_chain_cert="+certificateFile+",ssl_key="+keyFile)
 			return command
@@ -72,14 +72,14 @@ func memcachedProgram() (string, error) {
 func memcachedCommand(program string, port int) process.Command {
 	args := []string{"--listen", "127.0.0.1", "--port", strconv.Itoa(port), "--memory-limit", "64"}
 	if os.Geteuid() == 0 {
-		// It refuses to run as root unless it's told to. To become another user would end the tie to its parent.
+		// memcached runs as root only if asked to. Changing the user would clear the parent-death signal.
 		args = append(args, "--user", "root")
 	}
 	return process.Command{Path: program, Args: args}
 }
 
-// answersStats returns nil when the server answers and is the process pid; any process, if pid is 0.
-func answersStats(ctx context.Context, dialer interface {
+// pingStats returns nil if the server replies and is the process pid, or any process if pid is 0.
+func pingStats(ctx context.Context, dialer interface {
 	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
 }, addr string, pid int) error {
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
@@ -100,12 +100,12 @@ func answersStats(ctx context.Context, dialer interface {
 		found, ok := strings.CutPrefix(reply.Text(), "STAT pid ")
 		switch {
 		case !ok:
-			return fmt.Errorf("asked for statistics, %s answered %q", addr, reply.Text())
+			return fmt.Errorf("%s replied %q to stats", addr, reply.Text())
 		case pid != 0 && found != strconv.Itoa(pid):
-			return fmt.Errorf("another server, process %s, answers at %s", found, addr)
+			return fmt.Errorf("another server, process %s, listens at %s", found, addr)
 		default:
 			return nil
 		}
 	}
-	return fmt.Errorf("asked for statistics, %s said nothing", addr)
+	return fmt.Errorf("%s did not reply to stats", addr)
 }

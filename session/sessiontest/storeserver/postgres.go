@@ -16,19 +16,19 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// Postgres starts PostgreSQL on a database cluster of its own, with superuser postgres and nothing synced to disk.
-// POSTGRES_TEST_URL (a connection string) names a running server instead. ctx bounds the start, not the life of the
-// server. PostgreSQL refuses to run as root: then it runs as the user postgres, or nobody.
+// Postgres starts PostgreSQL with a new database cluster and the superuser postgres, without syncing to disk. POSTGRES_TEST_URL (a
+// connection string) names a running server instead. ctx limits the start, not the lifetime of the server. PostgreSQL refuses to
+// run as root; it then runs as the user postgres or nobody.
 func Postgres(ctx context.Context, list ...Option) (*Server, error) {
-	o, err := apply("postgres", list)
+	o, err := applyOptions("postgres", list)
 	if err != nil {
 		return nil, err
 	}
-	l := launch{name: "PostgreSQL", endpoint: func(addr string) string {
+	l := launcher{name: "PostgreSQL", endpoint: func(addr string) string {
 		return "postgres://postgres@" + addr + "/postgres?sslmode=disable"
 	}}
-	if url := o.running("POSTGRES_TEST_URL"); url != "" {
-		return foreignPostgres(ctx, url, l.name)
+	if url := o.external("POSTGRES_TEST_URL"); url != "" {
+		return externalPostgres(ctx, url, l.name)
 	}
 	bin, err := postgresPrograms()
 	if err != nil {
@@ -38,27 +38,27 @@ func Postgres(ctx context.Context, list ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.answered = func(ctx context.Context, addr string, pid int) error { return answersSQL(ctx, l.endpoint(addr), pid) }
+	l.ping = func(ctx context.Context, addr string, pid int) error { return pingSQL(ctx, l.endpoint(addr), pid) }
 	l.command = func(port int, dir string) process.Command { return postgresCommand(bin, account, port, dir) }
-	l.version = says(filepath.Join(bin, "postgres"), "--version")
+	l.version = versionOf(filepath.Join(bin, "postgres"), "--version")
 	return start(ctx, l)
 }
 
-// foreignPostgres returns the server at url. Messages leave the url out: it may hold a password.
-func foreignPostgres(ctx context.Context, url, name string) (*Server, error) {
+// externalPostgres returns the running server at url. Errors don't contain the url, which may have a password.
+func externalPostgres(ctx context.Context, url, name string) (*Server, error) {
 	config, err := pgx.ParseConfig(url)
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, foundTimeout)
+		ctx, cancel := context.WithTimeout(ctx, externalTimeout)
 		defer cancel()
-		err = answersSQL(ctx, url, 0)
+		err = pingSQL(ctx, url, 0)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("POSTGRES_TEST_URL: no %s answers there: %s", name, strings.Join(strings.Fields(err.Error()), " "))
+		return nil, fmt.Errorf("POSTGRES_TEST_URL: no %s replies there: %s", name, strings.Join(strings.Fields(err.Error()), " "))
 	}
 	return &Server{Name: name, Addr: net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))), Endpoint: url}, nil
 }
 
-// postgresPrograms returns the folder of initdb and postgres: Debian keeps it out of the PATH.
+// postgresPrograms returns the directory of initdb and postgres, which on Debian is not in the PATH.
 func postgresPrograms() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil {
@@ -72,7 +72,7 @@ func postgresPrograms() (string, error) {
 	return "", fmt.Errorf("no PostgreSQL: install postgresql, or set POSTGRES_TEST_URL to a running one")
 }
 
-// postgresAccount returns who runs the server instead of root; nobody else needs one.
+// postgresAccount returns the user that runs the server if this process runs as root, else nil.
 func postgresAccount() (*user.User, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -87,7 +87,7 @@ func postgresAccount() (*user.User, error) {
 	return account, nil
 }
 
-// postgresCommand makes a new database cluster and serves it, in one process that becomes the server.
+// postgresCommand returns a command that creates a database cluster and then runs the server in the same process.
 func postgresCommand(bin string, account *user.User, port int, dir string) process.Command {
 	const script = `set -e
 rm -rf data
@@ -96,7 +96,7 @@ rm -rf data
 exec "$1/postgres" -D data -p "$2" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
 	-c fsync=off -c full_page_writes=off`
 	if account != nil {
-		// What goes wrong here, initdb says.
+		// initdb reports an error.
 		uid, _ := strconv.Atoi(account.Uid)
 		gid, _ := strconv.Atoi(account.Gid)
 		_ = os.Chown(dir, uid, gid)
@@ -110,8 +110,8 @@ exec "$1/postgres" -D data -p "$2" -c listen_addresses=127.0.0.1 -c unix_socket_
 	return command
 }
 
-// answersSQL returns nil when the server answers and is the process pid; any process, if pid is 0.
-func answersSQL(ctx context.Context, url string, pid int) error {
+// pingSQL returns nil if the server replies and is the process pid, or any process if pid is 0.
+func pingSQL(ctx context.Context, url string, pid int) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func answersSQL(ctx context.Context, url string, pid int) error {
 		return err
 	}
 	if first, _, _ := strings.Cut(lock, "\n"); first != strconv.Itoa(pid) {
-		return fmt.Errorf("another server, process %s, answers", first)
+		return fmt.Errorf("another server, process %s, listens there", first)
 	}
 	return nil
 }

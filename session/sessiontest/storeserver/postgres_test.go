@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A server process of PostgreSQL leads its own process group: pausing and killing must reach it all the same.
+// Server processes of PostgreSQL lead their own process groups. Pause and Kill must reach them too.
 func TestPostgresProcesses(t *testing.T) {
 	startHere(t)
 	s := ForTest(t, Postgres)
@@ -20,7 +20,7 @@ func TestPostgresProcesses(t *testing.T) {
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := conn.Ping(short); err == nil {
-		t.Error("a connection to a paused server answered")
+		t.Error("a connection to a paused server replied")
 	}
 	must(t, s.Kill())
 	entries, err := os.ReadDir("/proc")
@@ -44,7 +44,7 @@ func TestPostgresURL(t *testing.T) {
 		t.Errorf("got %s, %s", s.Addr, s.Endpoint)
 	}
 	if err := s.Kill(); err == nil {
-		t.Error("killed a server that was not started here")
+		t.Error("Kill of an external server succeeded, want an error")
 	}
 	must(t, s.Close())
 	must(t, sql(t.Context(), own, "SELECT 1"))

@@ -1,6 +1,6 @@
-// Package storeserver starts real store servers for the lab and for the test suites of the session stores: children on
-// free loopback ports that never outlive their parent, and keep nothing but what a durable one has on disk until it is
-// closed. A server that runs already can be used instead: each function names the environment variable that says where.
+// Package storeserver starts real store servers for tests and for the lab. The servers are child processes on free loopback ports
+// that never outlive their parent, and their data is removed when they are closed. Each function, such as Valkey or Postgres, names
+// an environment variable that makes it use a running server instead. Tests call ForTest.
 package storeserver
 
 import (
@@ -19,73 +19,73 @@ import (
 )
 
 const (
-	readyTimeout = 2 * time.Minute       // the time that a server has to answer its first request; busy machines need it
-	readyPause   = 20 * time.Millisecond // between two attempts
-	foundTimeout = 30 * time.Second      // the time that a running server has to answer
-	attempts     = 5                     // ports tried when others take them first
+	readyTimeout    = 2 * time.Minute       // limits the wait for the first reply of a server; busy machines need it
+	readyPause      = 20 * time.Millisecond // interval between two attempts
+	externalTimeout = 30 * time.Second      // limits the wait for a reply of a running server
+	attempts        = 5                     // maximum number of ports to try if other processes take them first
 )
 
-// Option changes how a server is started.
+// An Option is an option for starting a server.
 type Option func(*options)
 
 type options struct {
 	progress  func(string)
 	skippable bool
-	own       bool // start a server even where an environment variable names a running one
+	own       bool // start a server even if an environment variable names a running one
 }
 
-// running returns what an environment variable says of a running server, or "" to start one.
-func (o options) running(variable string) string {
+// external returns the value of the environment variable that names a running server, or "" to start one.
+func (o options) external(variable string) string {
 	if o.own {
 		return ""
 	}
 	return os.Getenv(variable)
 }
 
-// WithProgress has report called with one line before anything that may take longer than two seconds.
+// WithProgress makes a start call report with one line before each step that may take longer than two seconds.
 func WithProgress(report func(line string)) Option {
 	return func(o *options) { o.progress = report }
 }
 
-// Server is a running store server.
+// A Server is a running store server.
 type Server struct {
-	Name     string // the program and, where it matters, its version
+	Name     string // name of the program and, where it matters, its version
 	Addr     string // host:port
-	Endpoint string // what a client is configured with: Addr, or http://Addr where the store speaks HTTP
+	Endpoint string // for the configuration of clients: Addr, a URL, or a connection string
 
-	mu      sync.Mutex
-	launch  launch
-	dir     string // removed by Close
-	process *process.Process
+	mu       sync.Mutex
+	launcher launcher
+	dir      string // data of the server, removed by Close
+	process  *process.Process
 }
 
-// errForeign is the answer of a server that an environment variable named.
-var errForeign = errors.New("this server was not started here, so it can't be paused, killed or restarted")
+// errExternal means that an environment variable named the server.
+var errExternal = errors.New("this server was not started here, so it can't be paused, killed or restarted")
 
-// launch is how to start one kind of server.
-type launch struct {
+// A launcher starts one kind of server.
+type launcher struct {
 	name     string
 	http     bool
-	endpoint func(addr string) string // of clients, where that is neither the address nor http://address
+	endpoint func(addr string) string // returns the Endpoint; nil for the address or http://address
 	command  func(port int, dir string) process.Command
-	answered func(ctx context.Context, addr string, pid int) error // nil once the server answers, and is that process
+	ping     func(ctx context.Context, addr string, pid int) error // returns nil if the server replies and is the process pid
 	version  func() string                                         // see Server.Version
 }
 
-// Pause halts the server (SIGSTOP): connections stay open, new ones are accepted by the kernel, nothing answers.
+// Pause stops the server's execution (SIGSTOP). Its connections stay open and the kernel accepts new ones, but it does not reply.
 func (s *Server) Pause() error { return s.signal((*process.Process).Pause) }
 
-// Resume lets a paused server go on.
+// Resume continues a paused server (SIGCONT).
 func (s *Server) Resume() error { return s.signal((*process.Process).Resume) }
 
-// Kill ends the server at once (SIGKILL): connections are reset, new ones refused. What it held is lost, unless it is
+// Kill kills the server (SIGKILL). Its connections are reset and new ones are refused. Its data is lost, unless the server is
 // durable.
 func (s *Server) Kill() error {
 	return s.signal(func(p *process.Process) error { p.Kill(); return nil })
 }
 
-// Restart kills the server if it runs, and starts it anew on the same port: empty, unless it is durable. It returns when
-// it answers.
+// Restart kills the server if it runs, starts it again on the same port, and waits until it replies. Its data is lost, unless the
+// server is durable.
 func (s *Server) Restart(ctx context.Context) error {
 	return s.signal(func(p *process.Process) error {
 		p.Kill()
@@ -95,7 +95,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	})
 }
 
-// Close ends the server and removes what it left on disk. A server that was not started here goes on.
+// Close kills the server and removes its data. It does nothing if an environment variable named the server.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,18 +113,18 @@ func (s *Server) signal(send func(*process.Process) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.process == nil {
-		return errForeign
+		return errExternal
 	}
 	return send(s.process)
 }
 
-// start starts the server on a free port and returns when it answers.
-func start(ctx context.Context, l launch) (*Server, error) {
+// start starts a server on a free port and waits until it replies.
+func start(ctx context.Context, l launcher) (*Server, error) {
 	dir, err := os.MkdirTemp("", "stateless-servers-"+strings.ReplaceAll(strings.ToLower(l.name), " ", "-")+"-")
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", l.name, err)
 	}
-	s := &Server{Name: l.name, launch: l, dir: dir}
+	s := &Server{Name: l.name, launcher: l, dir: dir}
 	for range attempts {
 		var port int
 		if port, err = process.FreePort(); err != nil {
@@ -143,9 +143,9 @@ func start(ctx context.Context, l launch) (*Server, error) {
 	return s, nil
 }
 
-// startOn starts the server on a port and returns when it answers, or has ended, or the time is up.
+// startOn starts the server on a port and waits until it replies. It returns an error if the server ends or doesn't reply in time.
 func (s *Server) startOn(ctx context.Context, port int) error {
-	command := s.launch.command(port, s.dir)
+	command := s.launcher.command(port, s.dir)
 	command.Name, command.Dir = s.Name, s.dir
 	p, err := process.Start(command)
 	if err != nil {
@@ -154,11 +154,11 @@ func (s *Server) startOn(ctx context.Context, port int) error {
 	s.process = p
 	s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	s.Endpoint = s.Addr
-	if s.launch.http {
+	if s.launcher.http {
 		s.Endpoint = "http://" + s.Addr
 	}
-	if s.launch.endpoint != nil {
-		s.Endpoint = s.launch.endpoint(s.Addr)
+	if s.launcher.endpoint != nil {
+		s.Endpoint = s.launcher.endpoint(s.Addr)
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
@@ -166,11 +166,11 @@ func (s *Server) startOn(ctx context.Context, port int) error {
 	ticker := time.NewTicker(readyPause)
 	defer ticker.Stop()
 	for {
-		unanswered := s.launch.answered(ctx, s.Addr, p.Pid())
+		pingErr := s.launcher.ping(ctx, s.Addr, p.Pid())
 		if err := p.Ended(); err != nil {
 			return err
 		}
-		if unanswered == nil {
+		if pingErr == nil {
 			return nil
 		}
 		select {
@@ -178,30 +178,31 @@ func (s *Server) startOn(ctx context.Context, port int) error {
 		case <-p.Done():
 		case <-ctx.Done():
 			p.Kill()
-			return fmt.Errorf("starting %s: it did not answer in time: %w", s.Name, unanswered)
+			return fmt.Errorf("starting %s: it did not reply in time: %w", s.Name, pingErr)
 		}
 	}
 }
 
-// foreign returns the server that the environment variable names, if it does and the server answers.
-func foreign(ctx context.Context, variable, addr string, l launch) (*Server, error) {
+// external returns the running server that the environment variable names, or nil if the variable is not set. It returns an error if
+// that server does not reply.
+func external(ctx context.Context, variable, addr string, l launcher) (*Server, error) {
 	value := os.Getenv(variable)
 	if value == "" {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, foundTimeout)
+	ctx, cancel := context.WithTimeout(ctx, externalTimeout)
 	defer cancel()
-	if err := l.answered(ctx, addr, 0); err != nil {
-		return nil, fmt.Errorf("%s=%q: no %s answers there: %w", variable, value, l.name, err)
+	if err := l.ping(ctx, addr, 0); err != nil {
+		return nil, fmt.Errorf("%s=%q: no %s replies there: %w", variable, value, l.name, err)
 	}
 	return &Server{Name: l.name, Addr: addr, Endpoint: value}, nil
 }
 
-// errSkipped is the answer to a test whose caller asked to skip this store.
-var errSkipped = errors.New("skipped, for SKIP_STORES names it")
+// errSkipped means that SKIP_STORES names the store.
+var errSkipped = errors.New("skipped, because SKIP_STORES names it")
 
-// apply gathers the options of the store called name.
-func apply(name string, list []Option) (options, error) {
+// applyOptions returns the options for the store with the given name.
+func applyOptions(name string, list []Option) (options, error) {
 	o := options{progress: func(string) {}}
 	for _, option := range list {
 		option(&o)

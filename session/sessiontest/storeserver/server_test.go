@@ -32,7 +32,7 @@ func TestPauseResumeKillRestart(t *testing.T) {
 			short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			if _, err := kind.holds(short, s); err == nil {
-				t.Error("a paused server answered")
+				t.Error("a paused server replied")
 			}
 			must(t, s.Resume())
 			if holds, err := kind.holds(t.Context(), s); err != nil || !holds {
@@ -55,20 +55,20 @@ func TestPauseResumeKillRestart(t *testing.T) {
 
 			dir := s.dir
 			if unpacked, _ := filepath.Glob(filepath.Join(dir, "sqlite*")); s.Name == "DynamoDB Local" && len(unpacked) == 0 {
-				t.Error("it has unpacked its library elsewhere, where it stays")
+				t.Error("the server has unpacked its library outside its directory")
 			}
 			must(t, s.Close())
 			if exists(dir) {
-				t.Errorf("%s is still there", dir)
+				t.Errorf("%s exists after Close", dir)
 			}
 			if s.process.Ended() == nil {
-				t.Error("still running")
+				t.Error("the server runs after Close")
 			}
 		})
 	}
 }
 
-// What a durable server has acknowledged is there after its end, however sudden; no variable names another.
+// A durable server keeps all acknowledged changes when it is killed. No environment variable replaces it.
 func TestDurableServer(t *testing.T) {
 	t.Setenv("VALKEY_TEST_ADDRESS", "127.0.0.1:1")
 	s := ForTest(t, DurableValkey)
@@ -84,11 +84,11 @@ func TestDurableServer(t *testing.T) {
 	dir := s.dir
 	must(t, s.Close())
 	if exists(dir) {
-		t.Errorf("%s is still there", dir)
+		t.Errorf("%s exists after Close", dir)
 	}
 }
 
-func TestForeignServer(t *testing.T) {
+func TestExternalServer(t *testing.T) {
 	startHere(t)
 	own := ForTest(t, Valkey)
 	t.Setenv("VALKEY_TEST_ADDRESS", own.Addr)
@@ -103,16 +103,16 @@ func TestForeignServer(t *testing.T) {
 		"pause": s.Pause, "resume": s.Resume, "kill": s.Kill, "restart": func() error { return s.Restart(t.Context()) },
 	} {
 		if err := do(); err == nil {
-			t.Errorf("%s of a server that was not started here", name)
+			t.Errorf("%s of an external server succeeded, want an error", name)
 		}
 	}
 	must(t, s.Close())
 	must(t, PingValkey(t.Context(), own.Addr))
 }
 
-func TestWhatCannotBeHadIsOneLine(t *testing.T) {
+func TestMissingProgramIsReportedInOneLine(t *testing.T) {
 	startHere(t)
-	const nobody = "127.0.0.1:1" // no process is given a port below 1024
+	const nobody = "127.0.0.1:1" // the kernel assigns no port below 1024
 	tests := []struct {
 		name        string
 		start       func(context.Context, ...Option) (*Server, error)
@@ -146,11 +146,11 @@ func TestWhatCannotBeHadIsOneLine(t *testing.T) {
 			s, err := test.start(t.Context())
 			if err == nil {
 				s.Close()
-				t.Fatal("it started")
+				t.Fatal("the server started, want an error")
 			}
 			for _, part := range test.want {
 				if !strings.Contains(err.Error(), part) {
-					t.Errorf("%q does not say %q", err, part)
+					t.Errorf("%q does not contain %q", err, part)
 				}
 			}
 			if strings.Contains(err.Error(), "\n") {
@@ -160,7 +160,7 @@ func TestWhatCannotBeHadIsOneLine(t *testing.T) {
 	}
 }
 
-// A server that finds its port taken is tried on other ports, a bounded number of times.
+// If its port is taken, a server is started on another port, a bounded number of times.
 func TestPortTaken(t *testing.T) {
 	startHere(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -182,7 +182,7 @@ func TestPortTaken(t *testing.T) {
 			if testing.Short() && !strings.HasPrefix(test.name, "Valkey ") {
 				t.Skip("-short: make check runs this test")
 			}
-			l := ForTest(t, test.server).launch
+			l := ForTest(t, test.server).launcher
 			command, tried := l.command, 0
 			l.command = func(port int, dir string) process.Command {
 				if tried++; tried == 1 || test.always {
@@ -206,28 +206,28 @@ func TestPortTaken(t *testing.T) {
 	}
 }
 
-func TestSkipNeedsTheName(t *testing.T) {
+func TestSkipStores(t *testing.T) {
 	for list, want := range map[string]bool{"": false, "dynamodb": false, "valkey": true, "dynamodb,valkey": true} {
 		t.Setenv("SKIP_STORES", list)
-		_, err := apply("valkey", []Option{func(o *options) { o.skippable = true }})
+		_, err := applyOptions("valkey", []Option{func(o *options) { o.skippable = true }})
 		if (err != nil) != want {
 			t.Errorf("SKIP_STORES=%q: %v", list, err)
 		}
-		if _, err := apply("valkey", nil); err != nil {
+		if _, err := applyOptions("valkey", nil); err != nil {
 			t.Errorf("SKIP_STORES=%q outside a test: %v", list, err)
 		}
 	}
 }
 
-// A server says its version, or at least its name.
+// Version returns the version, or at least the name.
 func TestVersion(t *testing.T) {
 	if version := ForTest(t, Valkey).Version(); !strings.Contains(version, "v=") || strings.Contains(version, "\n") {
-		t.Errorf("Valkey says %q", version)
+		t.Errorf("the version of Valkey is %q", version)
 	}
 	if version := dynamoDBLocalVersion(); !strings.HasPrefix(version, "DynamoDB Local 3.") {
-		t.Errorf("DynamoDB Local is %q", version)
+		t.Errorf("the version of DynamoDB Local is %q", version)
 	}
 	if version := (&Server{Name: "foreign"}).Version(); version != "foreign" {
-		t.Errorf("a server that was not started here is %q", version)
+		t.Errorf("the version of an external server is %q", version)
 	}
 }

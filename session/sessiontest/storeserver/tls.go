@@ -16,15 +16,14 @@ import (
 	"time"
 )
 
-// The files of a certificate in the folder of a server with TLS.
+// Files of a certificate in the directory of a server with TLS.
 const (
 	caFile          = "ca.pem"
 	certificateFile = "certificate.pem"
 	keyFile         = "key.pem"
 )
 
-// RootCAs returns the certificate authority that signed the certificate of a server with TLS: of ValkeyTLS and
-// MemcachedTLS.
+// RootCAs returns the certificate authority of a server that ValkeyTLS or MemcachedTLS has started.
 func (s *Server) RootCAs() (*x509.CertPool, error) {
 	authority, err := os.ReadFile(filepath.Join(s.dir, caFile))
 	if err != nil {
@@ -37,7 +36,7 @@ func (s *Server) RootCAs() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// A certificate is one for 127.0.0.1 and localhost, by an authority of its own, in PEM. It is valid for a day.
+// A certificate is a certificate for 127.0.0.1 and localhost with its own authority, in PEM. It is valid for a day.
 type certificate struct{ authority, server, key []byte }
 
 func newCertificate() (certificate, error) {
@@ -77,7 +76,7 @@ func newCertificate() (certificate, error) {
 	return certificate{text("CERTIFICATE", authorityDER), text("CERTIFICATE", serverDER), text("PRIVATE KEY", keyDER)}, nil
 }
 
-// write puts the certificate's files into dir.
+// write writes the certificate's files into dir.
 func (c certificate) write(dir string) error {
 	return errors.Join(
 		os.WriteFile(filepath.Join(dir, caFile), c.authority, 0o644),
@@ -85,7 +84,7 @@ func (c certificate) write(dir string) error {
 		os.WriteFile(filepath.Join(dir, keyFile), c.key, 0o600))
 }
 
-// roots trusts the certificate's authority.
+// roots returns a pool with the certificate's authority.
 func (c certificate) roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(c.authority)

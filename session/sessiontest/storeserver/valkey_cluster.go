@@ -13,10 +13,10 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-const slots = 16384 // of a Valkey cluster, spread over its primaries
+const clusterSlots = 16384 // of a Valkey cluster, spread over its primaries
 
-// ValkeyCluster starts a cluster for one test, of that many primaries and as many replicas of the first. Any node's
-// address leads to all of them.
+// ValkeyCluster starts a cluster for one test with the given number of primaries, and of replicas of the first primary. The address
+// of any node is enough to use the cluster.
 func ValkeyCluster(t testing.TB, primaries, replicas int) []*Server {
 	t.Helper()
 	nodes := make([]*Server, primaries+replicas)
@@ -25,37 +25,37 @@ func ValkeyCluster(t testing.TB, primaries, replicas int) []*Server {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
 	defer cancel()
-	if err := join(ctx, nodes, primaries); err != nil {
+	if err := createCluster(ctx, nodes, primaries); err != nil {
 		t.Fatalf("making a Valkey cluster: %v", err)
 	}
 	return nodes
 }
 
-// valkeyNode starts a server in cluster mode, alone so far.
+// valkeyNode starts a server in cluster mode that is not part of a cluster yet.
 func valkeyNode(ctx context.Context, list ...Option) (*Server, error) {
-	if _, err := apply("valkey", list); err != nil {
+	if _, err := applyOptions("valkey", list); err != nil {
 		return nil, err
 	}
 	program, err := ValkeyProgram()
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, launch{name: "Valkey node", answered: answersInfo,
+	return start(ctx, launcher{name: "Valkey node", ping: pingProcess,
 		command: func(port int, dir string) process.Command {
 			command := valkeyCommand(program)(port, dir)
-			bus, _ := process.FreePort() // without a free port, the server says so
+			bus, _ := process.FreePort() // if there is no free port, the server reports it
 			command.Args = append(command.Args, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus),
 				"--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0")
 			return command
 		}})
 }
 
-// join makes a cluster of nodes, and returns when every node says that it stands.
-func join(ctx context.Context, nodes []*Server, primaries int) error {
+// createCluster creates a cluster of the nodes, and waits until every node reports that it is complete.
+func createCluster(ctx context.Context, nodes []*Server, primaries int) error {
 	first := nodes[0]
 	for i, node := range nodes {
 		if i < primaries {
-			from, to := i*slots/primaries, (i+1)*slots/primaries-1
+			from, to := i*clusterSlots/primaries, (i+1)*clusterSlots/primaries-1
 			if err := Exec(ctx, node, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", from, to)); err != nil {
 				return err
 			}
@@ -70,10 +70,10 @@ func join(ctx context.Context, nodes []*Server, primaries int) error {
 		}
 	}
 	for _, node := range nodes {
-		if err := await(ctx, node, "CLUSTER INFO", "cluster_state:ok"); err != nil {
+		if err := awaitLine(ctx, node, "CLUSTER INFO", "cluster_state:ok"); err != nil {
 			return err
 		}
-		if err := await(ctx, node, "CLUSTER INFO", fmt.Sprintf("cluster_known_nodes:%d", len(nodes))); err != nil {
+		if err := awaitLine(ctx, node, "CLUSTER INFO", fmt.Sprintf("cluster_known_nodes:%d", len(nodes))); err != nil {
 			return err
 		}
 	}
@@ -85,15 +85,15 @@ func join(ctx context.Context, nodes []*Server, primaries int) error {
 		if err := Exec(ctx, replica, "CLUSTER REPLICATE "+id[0]); err != nil {
 			return err
 		}
-		if err := await(ctx, replica, "INFO replication", "master_link_status:up"); err != nil {
+		if err := awaitLine(ctx, replica, "INFO replication", "master_link_status:up"); err != nil {
 			return err
 		}
 		own, err := Query(ctx, replica, "CLUSTER MYID")
 		if err != nil {
 			return err
 		}
-		for _, node := range nodes { // they vote when the replica is to take over
-			if err := await(ctx, node, "CLUSTER NODES", own[0], "slave "+id[0]); err != nil {
+		for _, node := range nodes { // all nodes must know the replica before it can win a failover
+			if err := awaitLine(ctx, node, "CLUSTER NODES", own[0], "slave "+id[0]); err != nil {
 				return err
 			}
 		}
@@ -101,8 +101,8 @@ func join(ctx context.Context, nodes []*Server, primaries int) error {
 	return nil
 }
 
-// await asks until one line of the answer has all of the words.
-func await(ctx context.Context, s *Server, command string, words ...string) error {
+// awaitLine sends a command repeatedly until a line of the reply contains all of the words.
+func awaitLine(ctx context.Context, s *Server, command string, words ...string) error {
 	ticker := time.NewTicker(readyPause)
 	defer ticker.Stop()
 	for {
@@ -118,24 +118,23 @@ func await(ctx context.Context, s *Server, command string, words ...string) erro
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("asked %s, %s does not say %s: %w", command, s.Addr, strings.Join(words, " "), ctx.Err())
+			return fmt.Errorf("the reply of %s to %s has no line with %s: %w", s.Addr, command, strings.Join(words, " "), ctx.Err())
 		}
 	}
 }
 
-// Exec sends a command to a Valkey server, one line as a person would type it, and wants the answer OK.
+// Exec sends an inline command to a Valkey server. It returns an error if the reply is not OK.
 func Exec(ctx context.Context, s *Server, command string) error {
 	lines, err := Query(ctx, s, command)
 	if err == nil && lines[0] != "OK" {
-		err = fmt.Errorf("told %s: %s, it answered %q", s.Addr, command, lines)
+		err = fmt.Errorf("%s replied %q to %s", s.Addr, lines, command)
 	}
 	return err
 }
 
-// Query sends a command to a Valkey server, one line as a person would type it, and returns the lines of the answer: texts,
-// without what says how long they are.
+// Query sends an inline command to a Valkey server and returns the lines of the reply, without the lines that announce lengths.
 func Query(ctx context.Context, s *Server, command string) ([]string, error) {
-	reply, err := ask(ctx, s.Addr, command)
+	reply, err := sendCommand(ctx, s.Addr, command)
 	if err != nil {
 		return nil, err
 	}
@@ -147,15 +146,15 @@ func Query(ctx context.Context, s *Server, command string) ([]string, error) {
 	for line := range strings.Lines(text.String()) {
 		switch line = strings.TrimRight(line, "\r\n"); {
 		case strings.HasPrefix(line, "-"):
-			return nil, fmt.Errorf("told %s: %s, it answered %q", s.Addr, command, line[1:])
+			return nil, fmt.Errorf("%s replied %q to %s", s.Addr, line[1:], command)
 		case strings.HasPrefix(line, "$"), strings.HasPrefix(line, "*"):
 		default:
 			lines = append(lines, strings.TrimPrefix(line, "+"))
 		}
 	}
-	lines = lines[:max(len(lines)-1, 0)] // the answer to ask's QUIT
+	lines = lines[:max(len(lines)-1, 0)] // without the reply to QUIT
 	if len(lines) == 0 {
-		return nil, fmt.Errorf("told %s: %s, it answered nothing", s.Addr, command)
+		return nil, fmt.Errorf("%s did not reply to %s", s.Addr, command)
 	}
 	return lines, nil
 }

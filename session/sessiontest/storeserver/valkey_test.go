@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A replica follows, and keeps what it has when it is promoted.
+// A replica replicates its primary, and keeps its data when it is promoted.
 func TestValkeyReplica(t *testing.T) {
 	primary := ForTest(t, Valkey)
 	replica, err := ValkeyReplica(t.Context(), primary)
@@ -16,10 +16,10 @@ func TestValkeyReplica(t *testing.T) {
 	if err := Exec(t.Context(), primary, "SET key value"); err != nil {
 		t.Fatal(err)
 	}
-	// WAIT would not do: it answers for what its own connection has written.
+	// WAIT is not sufficient, because it covers only writes of its own connection.
 	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
 	defer cancel()
-	if err := await(ctx, replica, "EXISTS key", ":1"); err != nil {
+	if err := awaitLine(ctx, replica, "EXISTS key", ":1"); err != nil {
 		t.Fatal(err)
 	}
 	if err := primary.Kill(); err != nil {
@@ -28,8 +28,8 @@ func TestValkeyReplica(t *testing.T) {
 	if err := Promote(t.Context(), replica); err != nil {
 		t.Fatal(err)
 	}
-	if answer, err := Query(t.Context(), replica, "GET key"); err != nil || answer[0] != "value" {
-		t.Errorf("it has %q %v", answer, err)
+	if reply, err := Query(t.Context(), replica, "GET key"); err != nil || reply[0] != "value" {
+		t.Errorf("the promoted replica has %q, %v", reply, err)
 	}
 	if err := Exec(t.Context(), replica, "SET key other"); err != nil {
 		t.Error(err)

@@ -10,9 +10,9 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// ValkeyTLS starts what Valkey does, with TLS alone; RootCAs has its certificate authority.
+// ValkeyTLS starts the same program as Valkey with TLS only. RootCAs returns its certificate authority.
 func ValkeyTLS(ctx context.Context, list ...Option) (*Server, error) {
-	if _, err := apply("valkey", list); err != nil {
+	if _, err := applyOptions("valkey", list); err != nil {
 		return nil, err
 	}
 	program, err := ValkeyProgram()
@@ -24,11 +24,11 @@ func ValkeyTLS(ctx context.Context, list ...Option) (*Server, error) {
 		return nil, fmt.Errorf("starting Valkey with TLS: %w", err)
 	}
 	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: certificate.roots(), MinVersion: tls.VersionTLS12}}
-	return start(ctx, launch{name: "Valkey with TLS",
+	return start(ctx, launcher{name: "Valkey with TLS",
 		// No other process has the certificate.
-		answered: func(ctx context.Context, addr string, _ int) error { return answersPing(ctx, dialer, addr) },
+		ping: func(ctx context.Context, addr string, _ int) error { return pingTLS(ctx, dialer, addr) },
 		command: func(port int, dir string) process.Command {
-			_ = certificate.write(dir) // what goes wrong, the server says
+			_ = certificate.write(dir) // the server reports an error
 			command := valkeyCommand(program)(0, dir)
 			command.Args = append(command.Args, "--tls-port", strconv.Itoa(port), "--tls-auth-clients", "no",
 				"--tls-cert-file", certificateFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", caFile)
@@ -36,7 +36,7 @@ func ValkeyTLS(ctx context.Context, list ...Option) (*Server, error) {
 		}})
 }
 
-func answersPing(ctx context.Context, dialer *tls.Dialer, addr string) error {
+func pingTLS(ctx context.Context, dialer *tls.Dialer, addr string) error {
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func answersPing(ctx context.Context, dialer *tls.Dialer, addr string) error {
 	}
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err == nil && line != "+PONG\r\n" {
-		err = fmt.Errorf("asked PING, %s answered %q", addr, line)
+		err = fmt.Errorf("%s replied %q to PING", addr, line)
 	}
 	return err
 }

@@ -6,17 +6,18 @@ import (
 	"strings"
 )
 
-// Version is what the server's program says of its version, such as "Redis server v=7.0.15"; only the server's name where
-// it was not started here.
+// Version returns the version that the server's program prints, such as "Redis server v=7.0.15". If an environment variable named
+// the server, it returns only the name.
 func (s *Server) Version() string {
-	if s.launch.version == nil {
+	if s.launcher.version == nil {
 		return s.Name
 	}
-	return s.launch.version()
+	return s.launcher.version()
 }
 
-// says asks a program for its version: the first line, without what Valkey and Redis add of their build.
-func says(program, flag string) func() string {
+// versionOf returns a function that runs a program with a flag and returns the first line of its output, without the build details
+// of Valkey and Redis.
+func versionOf(program, flag string) func() string {
 	return func() string {
 		output, err := exec.Command(program, flag).Output()
 		if err != nil {

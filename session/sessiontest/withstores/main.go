@@ -1,9 +1,9 @@
-// Command withstores runs a command beside a DynamoDB Local, which tests then share instead of starting one each: a JVM
-// needs seconds to start and minutes to become fast.
+// Command withstores starts DynamoDB Local and runs a command whose tests share it. Starting one for each test is slow: a JVM
+// needs seconds to start and minutes to warm up.
 //
 //	go run ./sessiontest/withstores go test ./...
 //
-// The command finds the server by DYNAMODB_TEST_ENDPOINT. withstores starts nothing if the variable is set already, or if
+// The command finds the server by DYNAMODB_TEST_ENDPOINT. withstores starts no server if the variable is set already, or if
 // SKIP_STORES names dynamodb. It ends with the command's exit code.
 package main
 
@@ -32,12 +32,12 @@ func main() {
 
 func run(args []string) (exitCode int, _ error) {
 	if len(args) == 0 {
-		return 0, errors.New("allowed is a command with its arguments, such as make unit-tests")
+		return 0, errors.New("usage: withstores COMMAND [ARGUMENT ...], for example: withstores make unit-tests")
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	command := exec.CommandContext(ctx, args[0], args[1:]...)                        // #nosec G204 -- to run what the user names is the purpose
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) } // and wait until it has ended
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) } // asks the command to end, and waits for it
 	command.Stdin, command.Stdout, command.Stderr, command.Env = os.Stdin, os.Stdout, os.Stderr, os.Environ()
 	if !slices.Contains(strings.Split(os.Getenv("SKIP_STORES"), ","), "dynamodb") {
 		progress := storeserver.WithProgress(func(line string) { fmt.Fprintln(os.Stderr, line) })

@@ -1,5 +1,5 @@
-// Package elasticache authenticates at Amazon ElastiCache by IAM. It is a package of its own so that users of package valkey
-// who don't need it compile nothing of the AWS SDK.
+// Package elasticache authenticates to Amazon ElastiCache with IAM. Pass the result of IAM or IAMServerless as
+// valkey.Options.Credentials. It is a separate package so that other users of package valkey don't compile the AWS SDK.
 package elasticache
 
 import (
@@ -16,15 +16,14 @@ import (
 	"stateless-servers/session/valkey"
 )
 
-// IAM returns the credentials of an ElastiCache user who authenticates by IAM at a replication group. The user's id and name
-// are the same, and cache is the id of the replication group. The password is a presigned request to connect, which is valid
-// for 15 minutes and made for each connection. The Amazon ElastiCache User Guide, "Authenticating with IAM", defines its
-// format.
+// IAM returns the credentials of an ElastiCache user that authenticates with IAM to a replication group. The user must have
+// the same id and name. cache is the id of the replication group. The password is a presigned connect request, which is
+// created for each connection and is valid for 15 minutes (Amazon ElastiCache User Guide, "Authenticating with IAM").
 func IAM(provider aws.CredentialsProvider, region, user, cache string) valkey.Credentials {
 	return presigned(provider, region, cache, url.Values{"User": {user}})
 }
 
-// IAMServerless returns the same as IAM for a serverless cache of that name.
+// IAMServerless does the same as IAM for a serverless cache. cache is the name of the serverless cache.
 func IAMServerless(provider aws.CredentialsProvider, region, user, cache string) valkey.Credentials {
 	return presigned(provider, region, cache, url.Values{"User": {user}, "ResourceType": {"ServerlessCache"}})
 }

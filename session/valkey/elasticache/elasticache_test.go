@@ -24,7 +24,7 @@ const (
 	sessionToken = "token/of+role=="
 )
 
-// The Amazon ElastiCache User Guide defines the format, "Authenticating with IAM".
+// The format is from the Amazon ElastiCache User Guide, "Authenticating with IAM".
 func TestIAM(t *testing.T) {
 	provider := credentials.NewStaticCredentialsProvider(accessKey, secretKey, sessionToken)
 	for name, test := range map[string]struct {
@@ -73,7 +73,7 @@ func TestIAM(t *testing.T) {
 	}
 }
 
-// sign computes a signature as "Create a signed AWS API request" of the IAM User Guide says.
+// sign computes a signature as described in the IAM User Guide, "Create a signed AWS API request".
 func sign(query url.Values, host, scope string) string {
 	hash := func(text string) string { sum := sha256.Sum256([]byte(text)); return hex.EncodeToString(sum[:]) }
 	mac := func(key []byte, text string) []byte {

@@ -13,9 +13,9 @@ import (
 	"stateless-servers/session/valkey/elasticache"
 )
 
-// A server with sessions in a serverless cache of Amazon ElastiCache, which it enters with its instance's role.
+// This server keeps sessions in a serverless cache of Amazon ElastiCache. It authenticates with the role of its instance.
 func Example() {
-	role := aws.NewCredentialsCache(ec2rolecreds.New()) // or what config.LoadDefaultConfig of the AWS SDK finds
+	role := aws.NewCredentialsCache(ec2rolecreds.New()) // or the credentials of config.LoadDefaultConfig in the AWS SDK
 	store := valkey.New(valkey.Options{
 		Address:     "sessions-abc.serverless.euw1.cache.amazonaws.com:6379",
 		TLS:         true,

@@ -58,7 +58,7 @@ func Open(url string) (*Store, error) {
 // a server that dies in between leaves both sessions.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
-		Name: "files", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, Changes: true,
+		Name: "files", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, Mutable: true,
 		MaxBytes: maxBytes,
 	}
 }
@@ -108,7 +108,7 @@ func (s *Store) Update(ctx context.Context, id session.ID, update session.Update
 func (s *Store) Renew(ctx context.Context, r session.Renewal) (record session.Record, err error) {
 	err = s.step(ctx, func() error {
 		old, err := s.read(r.Old, r.Now)
-		again := r.Again && errors.Is(err, session.ErrEnded) && old.Kept == keptForLogin
+		again := r.AllowRenewed && errors.Is(err, session.ErrEnded) && old.Kept == keptForLogin
 		if err != nil {
 			if done, doneErr := s.live(r.New, r.Now); !errors.Is(doneErr, session.ErrNotFound) {
 				record = done
@@ -128,11 +128,11 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (record session.Re
 }
 
 // End ends a session and remembers that it did.
-func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (record session.Record, err error) {
+func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptions) (record session.Record, err error) {
 	err = s.step(ctx, func() error {
-		e, err := s.read(id, ending.Now)
-		if errors.Is(err, session.ErrEnded) && ending.Moving && e.Kept == keptForMove &&
-			ending.Now.Before(e.Forget.Add(-session.MaxClockSkew)) {
+		e, err := s.read(id, options.Now)
+		if errors.Is(err, session.ErrEnded) && options.Moving && e.Kept == keptForMove &&
+			options.Now.Before(e.Forget.Add(-session.MaxClockSkew)) {
 			record = e.Record
 			return nil
 		}
@@ -140,8 +140,8 @@ func (s *Store) End(ctx context.Context, id session.ID, ending session.Ending) (
 			return err
 		}
 		record = e.Record
-		ended := entry{Forget: ending.Now.Add(session.EndedFor)}
-		if ending.Moving {
+		ended := entry{Forget: options.Now.Add(session.EndedFor)}
+		if options.Moving {
 			ended.Record, ended.Kept = record, keptForMove
 		}
 		return s.write(id, ended)

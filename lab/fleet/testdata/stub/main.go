@@ -1,4 +1,4 @@
-// Command stub is a server of the fleet for tests: it keeps the environment contract and what the fleet relies on.
+// Command stub is a server for the tests of package fleet. It reads the environment and has the endpoints that a Fleet needs.
 package main
 
 import (

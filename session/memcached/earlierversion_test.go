@@ -8,7 +8,7 @@ import (
 	"stateless-servers/session"
 )
 
-// decodeEarlier is how servers of before renewals read an item.
+// decodeEarlier decodes an item as the version before Renew did.
 func decodeEarlier(item []byte, now time.Time) error {
 	var e map[string]json.RawMessage
 	if err := json.Unmarshal(item, &e); err != nil {

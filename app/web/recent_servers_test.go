@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// The same numbers come from slotsOf in static/script.js.
+// serverSlots in static/script.js computes the same numbers.
 func TestSlots(t *testing.T) {
-	got := slots([]string{"server-2", "server-1", "server-2", "server-3"})
+	got := serverSlots([]string{"server-2", "server-1", "server-2", "server-3"})
 	if len(got) != 3 || got["server-1"] != 4 || got["server-2"] != 5 || got["server-3"] != 2 {
 		t.Errorf("got %v", got)
 	}
@@ -18,8 +18,8 @@ func TestSlots(t *testing.T) {
 	for n := range servedLength {
 		names = append(names, fmt.Sprintf("i-%017x", n))
 		taken, coloursTaken := map[int]bool{}, map[int]bool{}
-		for _, slot := range slots(names) {
-			taken[slot], coloursTaken[answer{Slot: slot}.Colour()] = true, true
+		for _, slot := range serverSlots(names) {
+			taken[slot], coloursTaken[servedResponse{Slot: slot}.Colour()] = true, true
 		}
 		if len(taken) != len(names) || len(coloursTaken) != min(len(names), colours) {
 			t.Errorf("%d servers have %d slots and %d colours", len(names), len(taken), len(coloursTaken))
@@ -38,7 +38,7 @@ func TestPanicAfterTheResponseHasBegunBreaksTheConnection(t *testing.T) {
 			t.Errorf("the body is %q", recorder.Body)
 		}
 	}()
-	s.recover(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s.recoverPanics(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte("half"))
 		panic("boom")
 	})).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))

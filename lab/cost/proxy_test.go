@@ -28,11 +28,11 @@ import (
 	"stateless-servers/session/valkey"
 )
 
-// A wire passes connections on and counts the bytes in both directions, before it passes them on.
-type wire struct{ up, down atomic.Int64 }
+// A countingProxy forwards TCP connections. It counts the bytes in both directions before it forwards them.
+type countingProxy struct{ up, down atomic.Int64 }
 
-// to listens on a free loopback port until the test ends.
-func (w *wire) to(t *testing.T, server string) string {
+// to listens on a free loopback port until the test ends, forwards connections to the server, and returns its own address.
+func (w *countingProxy) to(t *testing.T, server string) string {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -74,18 +74,18 @@ func pass(to, from net.Conn, count *atomic.Int64) {
 	}
 }
 
-func inStore(store session.Store) func(session.Options) (*session.Manager, error) {
+func serverSide(store session.Store) func(session.Options) (*session.Manager, error) {
 	return func(o session.Options) (*session.Manager, error) { return session.New(store, o) }
 }
 
-// oneCommand is for stores whose every call is one command.
+// oneCommand returns 1, for stores that need one command for every operation.
 func oneCommand(session.Operation) float64 { return 1 }
 
-// openValkey counts two commands for a renewal of a user's session, which it enters in the user's list first.
-func openValkey(t *testing.T, w *wire) opened {
+// openValkey counts two commands for a renewal, because the store first enters the new session in the user's list.
+func openValkey(t *testing.T, w *countingProxy) measuredStore {
 	store := valkey.New(valkey.Options{Address: w.to(t, storeserver.ForTest(t, storeserver.Valkey).Addr)})
 	t.Cleanup(store.Close)
-	return opened{sessions: inStore(store), commands: func(op session.Operation) float64 {
+	return measuredStore{sessions: serverSide(store), commands: func(op session.Operation) float64 {
 		if op.Name == session.OperationRenew {
 			return 2
 		}
@@ -93,9 +93,9 @@ func openValkey(t *testing.T, w *wire) opened {
 	}}
 }
 
-// openMemcached counts two commands for a change, which reads first (gets, cas), and four for a renewal, which reads both
-// sessions and writes both.
-func openMemcached(t *testing.T, w *wire) opened {
+// openMemcached counts two commands for a change, which reads first (gets, cas), and four for a renewal, which reads and
+// writes both sessions.
+func openMemcached(t *testing.T, w *countingProxy) measuredStore {
 	store, err := memcached.New(memcached.Options{
 		Addresses: []string{w.to(t, storeserver.ForTest(t, storeserver.Memcached).Addr)}, Timeout: 20 * time.Second,
 	})
@@ -103,7 +103,7 @@ func openMemcached(t *testing.T, w *wire) opened {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	return opened{sessions: inStore(store), commands: func(op session.Operation) float64 {
+	return measuredStore{sessions: serverSide(store), commands: func(op session.Operation) float64 {
 		switch op.Name {
 		case session.OperationUpdate, session.OperationTouch:
 			return 2
@@ -114,35 +114,37 @@ func openMemcached(t *testing.T, w *wire) opened {
 	}}
 }
 
-func openPostgres(t *testing.T, w *wire) opened {
+func openPostgres(t *testing.T, w *countingProxy) measuredStore {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	store, err := postgres.New(postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, w.to(t, server.Addr), 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	if err := postgres.Migrate(t.Context(), store.Pool()); err != nil {
+	if err := postgres.CreateTable(t.Context(), store.Pool()); err != nil {
 		t.Fatal(err)
 	}
-	return opened{sessions: inStore(store), commands: oneCommand}
+	return measuredStore{sessions: serverSide(store), commands: oneCommand}
 }
 
-func openMemory(*testing.T, *wire) opened { return opened{sessions: inStore(memory.New())} }
+func openMemory(*testing.T, *countingProxy) measuredStore {
+	return measuredStore{sessions: serverSide(memory.New())}
+}
 
-func openCookie(t *testing.T, _ *wire) opened {
+func openCookie(t *testing.T, _ *countingProxy) measuredStore {
 	codec, err := cookie.New(testKeys(t), "session")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return opened{sessions: func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }}
+	return measuredStore{sessions: func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }}
 }
 
-func openToken(t *testing.T, _ *wire) opened {
+func openToken(t *testing.T, _ *countingProxy) measuredStore {
 	codec, err := token.New(testKeys(t), token.Options{Issuer: "test", Audience: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return opened{readOnly: true, sessions: func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }}
+	return measuredStore{readOnly: true, sessions: func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }}
 }
 
 func testKeys(t *testing.T) sealing.Keys {
@@ -153,19 +155,19 @@ func testKeys(t *testing.T) sealing.Keys {
 	return keys
 }
 
-func openDynamoDB(t *testing.T, w *wire) opened {
+func openDynamoDB(t *testing.T, w *countingProxy) measuredStore {
 	server := storeserver.ForTest(t, storeserver.DynamoDB)
-	m := &meter{Client: dynamodb.NewClient(aws.Config{
+	m := &capacityMeter{Client: dynamodb.NewClient(aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, "http://"+w.to(t, strings.TrimPrefix(server.Endpoint, "http://")))}
 	if err := dynamodb.CreateTable(t.Context(), m.Client, "counts"); err != nil {
 		t.Fatal(err)
 	}
-	return opened{sessions: inStore(dynamodb.New(m, dynamodb.Options{Table: "counts"})), meter: m}
+	return measuredStore{sessions: serverSide(dynamodb.New(m, dynamodb.Options{Table: "counts"})), meter: m}
 }
 
-// A meter adds up the units that DynamoDB reports, and remembers the item that was last asked for.
-type meter struct {
+// A capacityMeter adds up the request units that DynamoDB reports, and remembers the key of the last request.
+type capacityMeter struct {
 	*sdk.Client
 	reads, writes float64
 	key           map[string]types.AttributeValue
@@ -173,7 +175,7 @@ type meter struct {
 
 type option = func(*sdk.Options)
 
-func (m *meter) GetItem(ctx context.Context, in *sdk.GetItemInput, o ...option) (*sdk.GetItemOutput, error) {
+func (m *capacityMeter) GetItem(ctx context.Context, in *sdk.GetItemInput, o ...option) (*sdk.GetItemOutput, error) {
 	in.ReturnConsumedCapacity, m.key = types.ReturnConsumedCapacityTotal, in.Key
 	out, err := m.Client.GetItem(ctx, in, o...)
 	if err == nil {
@@ -182,7 +184,7 @@ func (m *meter) GetItem(ctx context.Context, in *sdk.GetItemInput, o ...option) 
 	return out, err
 }
 
-func (m *meter) UpdateItem(ctx context.Context, in *sdk.UpdateItemInput, o ...option) (*sdk.UpdateItemOutput, error) {
+func (m *capacityMeter) UpdateItem(ctx context.Context, in *sdk.UpdateItemInput, o ...option) (*sdk.UpdateItemOutput, error) {
 	in.ReturnConsumedCapacity, m.key = types.ReturnConsumedCapacityTotal, in.Key
 	out, err := m.Client.UpdateItem(ctx, in, o...)
 	if err == nil {
@@ -191,7 +193,7 @@ func (m *meter) UpdateItem(ctx context.Context, in *sdk.UpdateItemInput, o ...op
 	return out, err
 }
 
-func (m *meter) PutItem(ctx context.Context, in *sdk.PutItemInput, o ...option) (*sdk.PutItemOutput, error) {
+func (m *capacityMeter) PutItem(ctx context.Context, in *sdk.PutItemInput, o ...option) (*sdk.PutItemOutput, error) {
 	in.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
 	m.key = map[string]types.AttributeValue{"id": in.Item["id"]}
 	out, err := m.Client.PutItem(ctx, in, o...)
@@ -201,7 +203,7 @@ func (m *meter) PutItem(ctx context.Context, in *sdk.PutItemInput, o ...option) 
 	return out, err
 }
 
-func (m *meter) TransactWriteItems(ctx context.Context, in *sdk.TransactWriteItemsInput, o ...option) (*sdk.TransactWriteItemsOutput, error) {
+func (m *capacityMeter) TransactWriteItems(ctx context.Context, in *sdk.TransactWriteItemsInput, o ...option) (*sdk.TransactWriteItemsOutput, error) {
 	in.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
 	out, err := m.Client.TransactWriteItems(ctx, in, o...)
 	if err == nil {
@@ -213,9 +215,9 @@ func (m *meter) TransactWriteItems(ctx context.Context, in *sdk.TransactWriteIte
 	return out, err
 }
 
-// item is the size of the item that was last asked for, as DynamoDB counts it (Amazon DynamoDB Developer Guide, "DynamoDB
-// item sizes and formats").
-func (m *meter) item(t *testing.T) float64 {
+// item returns the size of the item of the last request, as DynamoDB counts it (Amazon DynamoDB Developer Guide, "DynamoDB item
+// sizes and formats").
+func (m *capacityMeter) item(t *testing.T) float64 {
 	out, err := m.Client.GetItem(t.Context(), &sdk.GetItemInput{TableName: aws.String("counts"), Key: m.key, ConsistentRead: aws.Bool(true)})
 	if err != nil || len(out.Item) == 0 {
 		t.Fatalf("no item: %v", err)
@@ -243,8 +245,8 @@ func attributeSize(value types.AttributeValue) int {
 	return 0
 }
 
-// The bill computes units from the size of the item; DynamoDB must have reported the same.
-func TestUnitsAreThoseThatDynamoDBReported(t *testing.T) {
+// The bill computes units from the size of the item. They must equal the units that DynamoDB reported.
+func TestComputedUnitsEqualReportedOnes(t *testing.T) {
 	counts, err := LibraryCounts()
 	if err != nil {
 		t.Fatal(err)
@@ -254,25 +256,25 @@ func TestUnitsAreThoseThatDynamoDBReported(t *testing.T) {
 			only := Counts{"dynamodb": {Read: count}} // every request is of this kind
 			reads, writes := only.units(Traffic{RequestsPerSecond: 1, SessionBytes: float64(size), ReadsPerWrite: math.Inf(1)})
 			if reads != count.ReadUnits[i] || writes != count.WriteUnits[i] {
-				t.Errorf("%s of %d bytes: %v read and %v write units, and DynamoDB reported %v and %v",
+				t.Errorf("%s of %d bytes: %v read and %v write units, but DynamoDB reported %v and %v",
 					kind, size, reads, writes, count.ReadUnits[i], count.WriteUnits[i])
 			}
 		}
 	}
 }
 
-func TestCountsFileIsNeverForgotten(t *testing.T) {
+func TestCountsFileIsAsGenerated(t *testing.T) {
 	counts, err := LibraryCounts()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for store, kinds := range counts {
 		if len(kinds[Untouched].Calls) != 0 {
-			t.Errorf("%s: an untouched session costs %v", store, kinds[Untouched].Calls)
+			t.Errorf("%s: a request that doesn't use its session makes the calls %v, want none", store, kinds[Untouched].Calls)
 		}
 	}
 	text, _ := json.MarshalIndent(counts, "", "  ")
-	if !bytes.Equal(append(text, '\n'), ownCounts) {
+	if !bytes.Equal(append(text, '\n'), embeddedCounts) {
 		t.Error("counts.json isn't what go generate ./lab/cost writes")
 	}
 }

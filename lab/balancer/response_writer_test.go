@@ -14,8 +14,8 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// raw is a visitor's connection, whose requests the test writes byte by byte. Its deadline is a minute away.
-func raw(t *testing.T, address string) net.Conn {
+// dialRaw opens a connection on which the test writes requests byte by byte. Its deadline is a minute away.
+func dialRaw(t *testing.T, address string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -26,7 +26,7 @@ func raw(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-// status reads one answer; 0 when there is none.
+// status reads a response and returns its status, or 0 if there is none.
 func status(conn net.Conn) int {
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
@@ -39,8 +39,8 @@ func status(conn net.Conn) int {
 	return response.StatusCode
 }
 
-// A server may refuse a request before it has read all of it, and close the connection, or reset it.
-func TestEarlyAnswerIsPassedOn(t *testing.T) {
+// A server may refuse a request before it has read the whole of it, and then close or reset the connection.
+func TestEarlyResponseIsForwarded(t *testing.T) {
 	const length = 10 << 20
 	reset := newRawServer(t, func(int64, net.Conn, *http.Request) bool { return false })
 	reset.early = func(conn net.Conn) {
@@ -52,17 +52,17 @@ func TestEarlyAnswerIsPassedOn(t *testing.T) {
 		http.Error(w, "large", http.StatusRequestEntityTooLarge)
 	})
 	servers := map[string]string{"closed": polite.address()}
-	if runtime.GOOS == "linux" { // elsewhere the reset may take the answer back
+	if runtime.GOOS == "linux" { // elsewhere the reset may discard the response
 		servers["reset"] = reset.Addr().String()
 	}
 	for name, address := range servers {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, Options{HealthInterval: time.Hour})
+			b := newFixture(t, Options{HealthInterval: time.Hour})
 			if err := b.Register("a", address); err != nil {
 				t.Fatal(err)
 			}
 			for range 50 {
-				conn := raw(t, b.server.Listener.Addr().String())
+				conn := dialRaw(t, b.server.Listener.Addr().String())
 				fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", length)
 				sent := make(chan struct{})
 				go func() {
@@ -86,8 +86,8 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// A visitor who waits for an answer before sending the body gets it, whether it has a body of its own or not.
-func TestEarlyAnswerDoesNotWaitForTheBody(t *testing.T) {
+// A client that waits for a response before it sends the body gets that response, with or without a body.
+func TestEarlyResponseDoesNotWaitForTheBody(t *testing.T) {
 	for _, text := range []string{"", "large", strings.Repeat("large", 100_000)} {
 		t.Run(fmt.Sprint(len(text)), func(t *testing.T) {
 			server := newRawServer(t, func(int64, net.Conn, *http.Request) bool { return false })
@@ -95,11 +95,11 @@ func TestEarlyAnswerDoesNotWaitForTheBody(t *testing.T) {
 				fmt.Fprintf(conn, "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
 				_, _ = io.Copy(io.Discard, conn) // until the balancer closes it
 			}
-			b := newBench(t, Options{HealthInterval: time.Hour})
+			b := newFixture(t, Options{HealthInterval: time.Hour})
 			if err := b.Register("a", server.Addr().String()); err != nil {
 				t.Fatal(err)
 			}
-			conn := raw(t, b.server.Listener.Addr().String())
+			conn := dialRaw(t, b.server.Listener.Addr().String())
 			fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nfirst")
 			if got := status(conn); got != http.StatusRequestEntityTooLarge {
 				t.Errorf("got %d, want 413", got)
@@ -108,22 +108,22 @@ func TestEarlyAnswerDoesNotWaitForTheBody(t *testing.T) {
 	}
 }
 
-// A connection on which the balancer answered before it had read the whole request is closed, and the answer says so: the
-// visitor doesn't send the next request into a connection that breaks.
-func TestConnectionEndsWithAnEarlyAnswer(t *testing.T) {
-	b := newBench(t, Options{HealthInterval: time.Hour})
+// The balancer closes a connection on which it responded before it had read the whole request. The response announces that, so
+// that the client does not send the next request on the same connection.
+func TestConnectionEndsWithAnEarlyResponse(t *testing.T) {
+	b := newFixture(t, Options{HealthInterval: time.Hour})
 	if err := b.Register("a", "127.0.0.1:1"); err != nil { // where nothing listens
 		t.Fatal(err)
 	}
 	const request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
 	for range 50 {
-		conn := raw(t, b.server.Listener.Addr().String())
+		conn := dialRaw(t, b.server.Listener.Addr().String())
 		answers := bufio.NewReader(conn)
 		for range 3 {
 			fmt.Fprint(conn, request)
 			response, err := http.ReadResponse(answers, nil)
 			if err != nil {
-				t.Fatalf("the connection broke, and no answer had said so: %v", err)
+				t.Fatalf("the connection was closed without an announcement: %v", err)
 			}
 			if response.StatusCode != http.StatusBadGateway {
 				t.Fatalf("got %s, want 502", response.Status)
@@ -139,10 +139,10 @@ func TestConnectionEndsWithAnEarlyAnswer(t *testing.T) {
 	}
 }
 
-// A visitor who leaves the answer unread holds neither the target nor the connection for longer than the idle timeout.
-func TestUnreadAnswerIsCutOff(t *testing.T) {
+// A client that does not read the response occupies neither the target nor the connection for longer than the idle timeout.
+func TestUnreadResponseIsAborted(t *testing.T) {
 	ended := make(chan struct{})
-	b := newBench(t, Options{IdleTimeout: 200 * time.Millisecond}, newStub(t, "a", func(w http.ResponseWriter, _ *http.Request) {
+	b := newFixture(t, Options{IdleTimeout: 200 * time.Millisecond}, newStub(t, "a", func(w http.ResponseWriter, _ *http.Request) {
 		defer close(ended)
 		for part := make([]byte, 1<<16); ; {
 			if _, err := w.Write(part); err != nil {
@@ -150,21 +150,21 @@ func TestUnreadAnswerIsCutOff(t *testing.T) {
 			}
 		}
 	}))
-	conn := raw(t, b.server.Listener.Addr().String())
+	conn := dialRaw(t, b.server.Listener.Addr().String())
 	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	select {
 	case <-ended:
 	case <-time.After(30 * time.Second):
 		conn.Close() // so that the handler ends
-		t.Error("half a minute later the server still writes")
+		t.Error("after half a minute the server is still writing")
 	}
 	sessiontest.Await(t, "nothing in flight", func() bool { return b.find("a").inFlight.Load() == 0 })
 }
 
-// An answer may take longer than the idle timeout in all, as long as the visitor reads.
-func TestSlowAnswerIsNotCutOff(t *testing.T) {
+// A response may take longer than the idle timeout, as long as the client keeps reading.
+func TestSlowResponseIsNotAborted(t *testing.T) {
 	const idle, parts = 200 * time.Millisecond, 5
-	b := newBench(t, Options{IdleTimeout: idle}, newStub(t, "a", func(w http.ResponseWriter, r *http.Request) {
+	b := newFixture(t, Options{IdleTimeout: idle}, newStub(t, "a", func(w http.ResponseWriter, r *http.Request) {
 		for range parts {
 			fmt.Fprint(w, "part")
 			_ = http.NewResponseController(w).Flush()
@@ -179,9 +179,9 @@ func TestSlowAnswerIsNotCutOff(t *testing.T) {
 	}
 }
 
-// What only a visitor can have done wrong is never counted as the servers' fault.
-func TestOddRequestsAreNotTheTargetsFault(t *testing.T) {
-	b := newBench(t, Options{}, newStub(t, "a", func(_ http.ResponseWriter, r *http.Request) {
+// Malformed requests are not counted as errors of the targets.
+func TestMalformedRequestsAreNotTheTargetsFault(t *testing.T) {
+	b := newFixture(t, Options{}, newStub(t, "a", func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	}))
 	for _, test := range []struct {
@@ -189,7 +189,7 @@ func TestOddRequestsAreNotTheTargetsFault(t *testing.T) {
 		want    int
 	}{
 		{"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: w\xff\r\n\r\n", 400},
-		{"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, upgrade\r\nUpgrade: w\t\r\n\r\n", 200}, // white space around it is none of it
+		{"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, upgrade\r\nUpgrade: w\t\r\n\r\n", 200}, // white space around the value is ignored
 		{"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: a\tb\r\n\r\n", 400},
 		{"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 200},
 		{"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-\xff\r\n\r\n", 200},
@@ -208,7 +208,7 @@ func TestOddRequestsAreNotTheTargetsFault(t *testing.T) {
 		{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", 400},
 		{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", 400},
 	} {
-		conn := raw(t, b.server.Listener.Addr().String())
+		conn := dialRaw(t, b.server.Listener.Addr().String())
 		fmt.Fprint(conn, test.request)
 		if got := status(conn); test.want != 0 && got != test.want || got >= 500 && got != 505 {
 			t.Errorf("%q: %d, want %d", test.request, got, test.want)

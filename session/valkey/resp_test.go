@@ -9,7 +9,7 @@ import (
 	"testing/iotest"
 )
 
-// A streamConn is a connection whose server says this.
+// A streamConn is a connection to a server that sends the text of the Reader.
 type streamConn struct {
 	net.Conn
 	io.Reader
@@ -21,13 +21,13 @@ func (s streamConn) RemoteAddr() net.Addr        { return &net.TCPAddr{} }
 
 const command = "*2\r\n$3\r\nGET\r\n$2\r\n*9\r\n"
 
-// What keeps to the protocol passes as it is, and what doesn't ends before the line at fault, in whichever pieces it comes.
-func TestAnswersAreChecked(t *testing.T) {
+// Valid replies pass unchanged, and an invalid reply ends before the line at fault, however the stream is split.
+func TestRepliesAreChecked(t *testing.T) {
 	tests := []struct {
 		name     string
 		commands int
-		answers  string
-		good     string // what passes of them
+		replies  string
+		good     string // the valid beginning of the replies
 	}{
 		{"every type", 9, "+OK\r\n-ERR no\r\n:-5\r\n,1.5\r\n(123\r\n_\r\n#t\r\n$3\r\n\r\n*\r\n=7\r\ntxt:$-5\r\n", ""},
 		{"nulls", 2, "$-1\r\n*-1\r\n", ""},
@@ -55,18 +55,18 @@ func TestAnswersAreChecked(t *testing.T) {
 		{"an unknown type", 2, "+OK\r\n@", "+OK\r\n"},
 		{"a push", 2, "+OK\r\n>2\r\n", "+OK\r\n"},
 		{"moved to nowhere", 1, "-MOVED 1\r\n", "-MOVED 1\r"},
-		{"an answer too many", 2, "+a\r\n+b\r\n+c\r\n", "+a\r\n+b\r\n"},
-		{"an answer to nothing", 0, "+a\r\n", ""},
+		{"a reply too many", 2, "+a\r\n+b\r\n+c\r\n", "+a\r\n+b\r\n"},
+		{"a reply to nothing", 0, "+a\r\n", ""},
 	}
 	for _, test := range tests {
 		for name, pieces := range map[string]func(io.Reader) io.Reader{
 			"whole": func(r io.Reader) io.Reader { return r }, "halves": iotest.HalfReader, "bytes": iotest.OneByteReader,
 		} {
-			if name == "bytes" && len(test.answers) > 1_000_000 {
+			if name == "bytes" && len(test.replies) > 1_000_000 {
 				continue
 			}
 			t.Run(test.name+" in "+name, func(t *testing.T) {
-				conn := newCheckedConn(streamConn{Reader: pieces(strings.NewReader(test.answers))})
+				conn := newCheckedConn(streamConn{Reader: pieces(strings.NewReader(test.replies))})
 				for _, b := range []byte(strings.Repeat(command, test.commands)) {
 					if _, err := conn.Write([]byte{b}); err != nil {
 						t.Fatal(err)
@@ -74,7 +74,7 @@ func TestAnswersAreChecked(t *testing.T) {
 				}
 				got, err := io.ReadAll(conn)
 				bad := test.good != "" || test.commands == 0
-				want := test.answers
+				want := test.replies
 				if bad {
 					want = test.good
 				}
@@ -86,29 +86,29 @@ func TestAnswersAreChecked(t *testing.T) {
 	}
 }
 
-// Half of a command asks for nothing.
+// A reply to half a command is invalid.
 func TestCommandsAreCounted(t *testing.T) {
 	conn := newCheckedConn(streamConn{Reader: strings.NewReader("+a\r\n")})
 	if _, err := io.WriteString(conn, command[:len(command)-1]); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(conn); err == nil {
-		t.Errorf("got %q to half a command", got)
+		t.Errorf("got the reply %q to half a command, want an error", got)
 	}
 }
 
 func BenchmarkCheckedRead(b *testing.B) {
 	for name, fields := range map[string]int{"of 10 fields": 10, "of 400 KB": 0} {
-		answer := "*1\r\n$400000\r\n" + strings.Repeat("a", 400_000) + "\r\n"
+		reply := "*1\r\n$400000\r\n" + strings.Repeat("a", 400_000) + "\r\n"
 		if fields > 0 {
-			answer = fmt.Sprintf("%%%d\r\n", fields) + strings.Repeat("$8\r\nlastseen\r\n$13\r\n1764290000000\r\n", fields)
+			reply = fmt.Sprintf("%%%d\r\n", fields) + strings.Repeat("$8\r\nlastseen\r\n$13\r\n1764290000000\r\n", fields)
 		}
 		b.Run(name, func(b *testing.B) {
-			var f framing
-			piece := []byte(answer)
+			var f respScanner
+			piece := []byte(reply)
 			b.ReportAllocs()
 			for b.Loop() {
-				if n, err := f.follow(piece, f.messages+1); n != len(piece) || err != nil {
+				if n, err := f.scan(piece, f.messages+1); n != len(piece) || err != nil {
 					b.Fatal(n, err)
 				}
 			}

@@ -29,11 +29,11 @@ import (
 	"stateless-servers/session/valkey/elasticache"
 )
 
-// sweepInterval is how often expired rows are looked for in PostgreSQL, which deletes nothing by itself.
+// sweepInterval is the interval at which expired rows are deleted from PostgreSQL.
 const sweepInterval = 10 * time.Minute
 
-// migrateRetry is how long the server waits for a database that isn't there yet before it tries again.
-const migrateRetry = 5 * time.Second
+// createRetryInterval is the pause between attempts to create the leaderboard's table.
+const createRetryInterval = 5 * time.Second
 
 func (s *storage) openValkey(_ context.Context, c config.Config, _ *slog.Logger) (session.Store, leaderboard.Board, error) {
 	options := valkey.Options{Address: c.ValkeyAddress, TLS: c.ValkeyTLS}
@@ -52,7 +52,7 @@ func (s *storage) openValkey(_ context.Context, c config.Config, _ *slog.Logger)
 func (s *storage) openDynamoDB(_ context.Context, c config.Config, _ *slog.Logger) (session.Store, leaderboard.Board, error) {
 	aws := awsConfig(c)
 	if strings.HasPrefix(c.DynamoDBEndpoint, "http://") {
-		// DynamoDB Local takes any credentials; those of the environment must not be sent in the clear.
+		// DynamoDB Local accepts any credentials. Those of the environment must not be sent without TLS.
 		aws.Credentials = credentials.NewStaticCredentialsProvider("local", "local", "")
 	}
 	client := dynamodb.NewClient(aws, c.DynamoDBEndpoint)
@@ -61,14 +61,14 @@ func (s *storage) openDynamoDB(_ context.Context, c config.Config, _ *slog.Logge
 	}
 	var api dynamodb.API = client
 	if c.DynamoDBDAX != "" {
-		accelerated, err := dax.New(dax.Options{
+		daxClient, err := dax.New(dax.Options{
 			Endpoint: c.DynamoDBDAX, Region: c.Region, Credentials: aws.Credentials, Queries: client,
 		})
 		if err != nil {
 			return nil, nil, err
 		}
-		s.closers = append(s.closers, accelerated.Close)
-		api, options.EventualReads = accelerated, true
+		s.closers = append(s.closers, daxClient.Close)
+		api, options.EventualReads = daxClient, true
 	}
 	store := dynamodb.New(api, options)
 	return store, leaderboard.NewDynamoDB(client, c.DynamoDBTable), nil
@@ -89,12 +89,12 @@ func (s *storage) openPostgres(ctx context.Context, c config.Config, logger *slo
 	if c.PostgresIAM {
 		connection, err := pgx.ParseConfig(c.PostgresURL)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read the connection string of PostgreSQL: %w", err)
+			return nil, nil, fmt.Errorf("parse the connection string of PostgreSQL: %w", err)
 		}
 		endpoint := net.JoinHostPort(connection.Host, strconv.Itoa(int(connection.Port)))
-		keys := awsConfig(c).Credentials
+		provider := awsConfig(c).Credentials
 		options.Password = func(ctx context.Context) (string, error) {
-			return auth.BuildAuthToken(ctx, endpoint, c.Region, connection.User, keys)
+			return auth.BuildAuthToken(ctx, endpoint, c.Region, connection.User, provider)
 		}
 	}
 	store, err := postgres.New(options)
@@ -104,31 +104,31 @@ func (s *storage) openPostgres(ctx context.Context, c config.Config, logger *slo
 	ctx, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	background.Go(func() {
-		store.Run(ctx, sweepInterval, func(err error) { logger.Warn("maintaining the session table", "error", err) })
+		store.Maintain(ctx, sweepInterval, func(err error) { logger.Warn("maintaining the session table", "error", err) })
 	})
-	background.Go(func() { migrateBoard(ctx, store.Pool(), logger) })
+	background.Go(func() { createBoardTable(ctx, store.Pool(), logger) })
 	s.closers = append(s.closers, func() { stop(); background.Wait(); store.Close() })
 	return store, leaderboard.NewPostgres(store.Pool()), nil
 }
 
-// migrateBoard makes the leaderboard's table, as soon as the database answers.
-func migrateBoard(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) {
+// createBoardTable creates the leaderboard's table, and retries until it succeeds or ctx ends.
+func createBoardTable(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) {
 	for ctx.Err() == nil {
 		err := leaderboard.MigratePostgres(ctx, pool)
 		if err == nil {
 			return
 		}
-		logger.Warn("making the leaderboard's table", "error", err)
+		logger.Warn("creating the leaderboard's table", "error", err)
 		select {
-		case <-time.After(migrateRetry):
+		case <-time.After(createRetryInterval):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// awsConfig takes credentials from the variables that every AWS tool knows, or else from the instance's role. The SDK's
-// whole chain (profiles, single sign-on, web identity, containers) would be a sixth of the server's size, for nothing that
-// a fleet uses.
+// awsConfig returns an AWS configuration with credentials from the standard environment variables of AWS, or otherwise from
+// the instance's role. The SDK's whole credential chain (profiles, single sign-on, web identity, containers) would make up a
+// sixth of the server's size, and a fleet doesn't need it.
 func awsConfig(c config.Config) aws.Config {
 	var provider aws.CredentialsProvider = ec2rolecreds.New()
 	if key := os.Getenv("AWS_ACCESS_KEY_ID"); key != "" {

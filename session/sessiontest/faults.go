@@ -18,10 +18,10 @@ import (
 	"stateless-servers/session/migrate"
 )
 
-// RunFaults runs every operation of a Manager on a real store, and has each message to the store fail in every way, once
-// per case. After each case it checks that partial success lost nothing. The store is at the TCP address and speaks
-// plaintext; open returns it by way of another address. Then RunFaults moves sessions from the store and to it, and has
-// each call of either store fail.
+// RunFaults runs every operation of a Manager on a real store while one message to the store fails. It repeats this for every
+// message and every Fault. After each case it checks that the visitor lost nothing. The store listens on a TCP address without
+// TLS; open returns a Store that connects to another address in its place. Afterwards RunFaults moves sessions from the store to
+// another and back, while each call of either store fails.
 func RunFaults(t *testing.T, address string, open func(t *testing.T, address string) session.Store) {
 	healthy := open(t, address)
 	for _, operation := range faultOperations() {
@@ -45,60 +45,60 @@ func RunFaults(t *testing.T, address string, open func(t *testing.T, address str
 	}
 	t.Run("between stores", func(t *testing.T) {
 		Long(t)
-		runChecks(t, healthy, movingChecks())
+		runCases(t, healthy, movingCases())
 	})
 }
 
-// RunStoreFaults is RunFaults for a store without messages that could fail: the Manager's calls of the store do.
+// RunStoreFaults does the same as RunFaults for a store without a TCP address: the Manager's calls of the store fail.
 func RunStoreFaults(t *testing.T, store session.Store) {
-	runChecks(t, store, append(faultChecks(), movingChecks()...))
+	runCases(t, store, append(faultCases(), movingCases()...))
 }
 
-// faultChecks have the calls fail that a Manager makes of its store.
-func faultChecks() []Check {
-	var checks []Check
+// faultCases are cases in which the Manager's calls of the store fail.
+func faultCases() []Case {
+	var cases []Case
 	for _, o := range faultOperations() {
-		checks = append(checks, Check{Name: "faults: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
+		cases = append(cases, Case{Name: "faults: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
 			_, err := o.run(ctx, store, func(i *injector) (session.Store, error) { return newFaulty(store, i), nil })
 			return err
 		}})
 	}
-	return checks
+	return cases
 }
 
-// movingChecks have the calls fail of both stores while sessions move from one to the other.
-func movingChecks() []Check {
-	var checks []Check
+// movingCases are cases in which sessions move between two stores and the calls of either store fail.
+func movingCases() []Case {
+	var cases []Case
 	for _, o := range faultOperations() {
 		move := func(ctx context.Context, old, next session.Store) error {
 			_, err := o.run(ctx, migrate.Prepare(old, next), func(i *injector) (session.Store, error) {
-				return migrate.From(newFaulty(old, i), newFaulty(next, i)), nil
+				return migrate.Move(newFaulty(old, i), newFaulty(next, i)), nil
 			})
 			return err
 		}
-		checks = append(checks,
-			Check{Name: "faults while moving away: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
+		cases = append(cases,
+			Case{Name: "faults while moving away: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
 				return move(ctx, store, memory.New())
 			}},
-			Check{Name: "faults while moving here: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
+			Case{Name: "faults while moving here: " + o.name, Promised: o.promised, Run: func(ctx context.Context, store session.Store) error {
 				return move(ctx, memory.New(), store)
 			}})
 	}
-	return checks
+	return cases
 }
 
-// A faultOperation is a request whose calls of the store fail, and what it promises when it succeeds.
+// A faultOperation is a request during which a call of the store fails, with the effect that it promises if it succeeds.
 type faultOperation struct {
 	name     string
 	path     string
-	before   faultState // the session before; no visits mean none
-	after    faultState // its state if the request succeeds
-	others   int        // how many other sessions the user has before
-	ends     bool       // the old cookie is dead afterwards
+	before   faultState // state before the request; without visits there is no session
+	after    faultState // state after the request if it succeeds
+	others   int        // number of other sessions of the user
+	ends     bool       // the old cookie is invalid afterwards
 	promised func(session.Promises) bool
 }
 
-// A faultState is what a visitor sees.
+// A faultState is the state of a session that a visitor sees.
 type faultState struct {
 	Visits int64  `json:"visits"`
 	Tea    int64  `json:"tea"`
@@ -108,7 +108,7 @@ type faultState struct {
 func faultOperations() []faultOperation {
 	anonymous, ada := faultState{3, 2, ""}, faultState{3, 2, "ada"}
 	more := func(s faultState) faultState { s.Visits++; return s }
-	byUser := func(p session.Promises) bool { return p.ByUser }
+	byUser := func(p session.Promises) bool { return p.ListsByUser }
 	return []faultOperation{
 		{name: "first change", path: "/visit", after: faultState{Visits: 1}},
 		{name: "change", path: "/visit", before: ada, after: more(ada)},
@@ -126,7 +126,7 @@ func faultOperations() []faultOperation {
 	}
 }
 
-// run has each call of the operation fail in every way, and returns the number of cases and what they broke.
+// run injects every fault at every call of the operation. It returns the number of cases and the errors of all that failed.
 func (o faultOperation) run(ctx context.Context, healthy session.Store, open func(*injector) (session.Store, error)) (cases int, broken error) {
 	const maxCalls = 50
 	for _, fault := range []Fault{Refuse, DropReply, DropReplies, Die} {
@@ -156,7 +156,7 @@ func (o faultOperation) run(ctx context.Context, healthy session.Store, open fun
 
 const tea = session.Counter("cart/tea")
 
-// faultServer returns a server on the store.
+// faultServer returns a server with sessions in the store.
 func faultServer(store session.Store) (*httptest.Server, error) {
 	manager, err := session.New(store, session.Options{
 		PlainHTTP: true, Logger: slog.New(slog.DiscardHandler), StoreTimeout: 2 * time.Second,
@@ -226,11 +226,11 @@ func faultServer(store session.Store) (*httptest.Server, error) {
 	return httptest.NewServer(manager.Handler(mux)), nil
 }
 
-// A faultVisitor is a browser: a cookie.
-type faultVisitor struct{ cookie string }
+// A faultClient is a client that keeps one cookie. Copies of it are independent.
+type faultClient struct{ cookie string }
 
-// ask sends a request and keeps the cookie of the answer.
-func (v *faultVisitor) ask(ctx context.Context, server *httptest.Server, method, path string) (status int, header http.Header, body []byte, err error) {
+// send sends a request and keeps the cookie of the response.
+func (v *faultClient) send(ctx context.Context, server *httptest.Server, method, path string) (status int, header http.Header, body []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, server.URL+path, nil)
 	if err != nil {
 		return 0, nil, nil, err
@@ -252,18 +252,18 @@ func (v *faultVisitor) ask(ctx context.Context, server *httptest.Server, method,
 	return response.StatusCode, response.Header, body, err
 }
 
-// must sends a POST that has to succeed.
-func (v *faultVisitor) must(ctx context.Context, server *httptest.Server, path string) error {
-	status, _, body, err := v.ask(ctx, server, http.MethodPost, path)
+// must sends a POST request and returns an error unless the status is 200.
+func (v *faultClient) must(ctx context.Context, server *httptest.Server, path string) error {
+	status, _, body, err := v.send(ctx, server, http.MethodPost, path)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("POST %s: status %d: %s", path, status, body)
 	}
 	return err
 }
 
-// state reads the session, and returns its id too.
-func (v faultVisitor) state(ctx context.Context, server *httptest.Server) (state faultState, id string, err error) {
-	status, header, body, err := v.ask(ctx, server, http.MethodGet, "/")
+// state returns the session's state and id.
+func (v faultClient) state(ctx context.Context, server *httptest.Server) (state faultState, id string, err error) {
+	status, header, body, err := v.send(ctx, server, http.MethodGet, "/")
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("GET /: status %d: %s", status, body)
 	}
@@ -273,18 +273,18 @@ func (v faultVisitor) state(ctx context.Context, server *httptest.Server) (state
 	return state, header.Get("X-Session"), err
 }
 
-// runCase runs the operation with one fault, and returns what it broke.
+// runCase runs the operation with one fault, and returns an error if a promise is broken.
 func (o faultOperation) runCase(ctx context.Context, healthy, store session.Store, i *injector, fault Fault, call int) error {
-	well, err := faultServer(healthy)
+	healthyServer, err := faultServer(healthy)
 	if err != nil {
 		return err
 	}
-	defer well.Close()
-	ill, err := faultServer(store)
+	defer healthyServer.Close()
+	faultyServer, err := faultServer(store)
 	if err != nil {
 		return err
 	}
-	defer ill.Close()
+	defer faultyServer.Close()
 	// The suite runs on stores that hold other sessions.
 	user := "ada " + newID().String()
 	named := func(s faultState) faultState {
@@ -296,23 +296,23 @@ func (o faultOperation) runCase(ctx context.Context, healthy, store session.Stor
 	before, after := named(o.before), named(o.after)
 	query := "?user=" + url.QueryEscape(user)
 
-	var browser faultVisitor
+	var client faultClient
 	if before.Visits > 0 {
-		if err := browser.must(ctx, well, "/fill"); err != nil {
+		if err := client.must(ctx, healthyServer, "/fill"); err != nil {
 			return err
 		}
 	}
 	if before.User != "" {
-		if err := browser.must(ctx, well, "/login"+query); err != nil {
+		if err := client.must(ctx, healthyServer, "/login"+query); err != nil {
 			return err
 		}
 	}
-	others := make([]faultVisitor, o.others)
+	others := make([]faultClient, o.others)
 	for n := range others {
-		if err := others[n].must(ctx, well, "/login"+query); err != nil {
+		if err := others[n].must(ctx, healthyServer, "/login"+query); err != nil {
 			return err
 		}
-		_, id, err := others[n].state(ctx, well)
+		_, id, err := others[n].state(ctx, healthyServer)
 		if err != nil {
 			return err
 		}
@@ -323,29 +323,29 @@ func (o faultOperation) runCase(ctx context.Context, healthy, store session.Stor
 	if err := store.Ping(ctx); err != nil { // connects, before calls count
 		return fmt.Errorf("ping: %w", err)
 	}
-	old := browser
+	old := client
 	i.arm(fault, call)
-	answered := browser
-	status, _, _, err := answered.ask(ctx, ill, http.MethodPost, o.path+query)
+	responded := client
+	status, _, _, err := responded.send(ctx, faultyServer, http.MethodPost, o.path+query)
 	if err != nil {
 		return err
 	}
 	acknowledged := status == http.StatusOK
 	if i.reached() && fault == Die {
-		acknowledged = false // nobody got the answer
+		acknowledged = false // no client got the response
 	} else {
-		browser = answered
+		client = responded
 	}
 	c := faultCase{
-		operation: o, before: before, after: after, old: old, browser: browser, acknowledged: acknowledged,
+		operation: o, before: before, after: after, old: old, client: client, acknowledged: acknowledged,
 		unknown: i.reached() && (fault == Die || fault == DropReplies),
 	}
-	if err := c.check(ctx, well, query); err != nil {
-		return fmt.Errorf("status %d, cookie changed %v: %w", status, browser.cookie != old.cookie, err)
+	if err := c.check(ctx, healthyServer, query); err != nil {
+		return fmt.Errorf("status %d, cookie changed %v: %w", status, client.cookie != old.cookie, err)
 	}
 	ended := 0
 	for _, other := range others {
-		state, _, err := other.state(ctx, well)
+		state, _, err := other.state(ctx, healthyServer)
 		if err != nil {
 			return err
 		}
@@ -359,36 +359,36 @@ func (o faultOperation) runCase(ctx context.Context, healthy, store session.Stor
 	return nil
 }
 
-// A faultCase is what happened, to be held against what is promised.
+// A faultCase is the result of an operation with a fault, which check compares with the promises.
 type faultCase struct {
 	operation     faultOperation
 	before, after faultState
-	old, browser  faultVisitor // with the cookie before, and after the request
+	old, client   faultClient // client before the request, and after it
 	acknowledged  bool
-	unknown       bool // the server never learned how its call ended, or answered nobody
+	unknown       bool // the server got no reply to its call, or the client got no response
 }
 
-func (c faultCase) check(ctx context.Context, well *httptest.Server, query string) error {
-	got, _, err := c.browser.state(ctx, well)
+func (c faultCase) check(ctx context.Context, healthyServer *httptest.Server, query string) error {
+	got, _, err := c.client.state(ctx, healthyServer)
 	if err != nil {
 		return err
 	}
-	oldState, _, err := c.old.state(ctx, well)
+	oldState, _, err := c.old.state(ctx, healthyServer)
 	if err != nil {
 		return err
 	}
 	lost := got == faultState{} && c.before != faultState{}
 	switch {
 	case c.acknowledged && got != c.after:
-		return fmt.Errorf("acknowledged, and the browser sees %+v, want %+v", got, c.after)
+		return fmt.Errorf("acknowledged, and the client sees %+v, want %+v", got, c.after)
 	case c.acknowledged && c.operation.ends && oldState != faultState{}:
 		return fmt.Errorf("acknowledged, and the old cookie still sees %+v", oldState)
 	case c.acknowledged:
 		return nil
 	case lost && c.after == faultState{}:
-		return nil // a logout of which nobody heard
+		return nil // an unacknowledged logout may have ended the session
 	case lost && c.unknown:
-		if got, err = c.recover(ctx, well, query); err != nil {
+		if got, err = c.recover(ctx, healthyServer, query); err != nil {
 			return err
 		}
 		want := c.after
@@ -398,24 +398,24 @@ func (c faultCase) check(ctx context.Context, well *httptest.Server, query strin
 		}
 		return nil
 	case lost:
-		return fmt.Errorf("not acknowledged, and the browser sees nothing, want %+v or %+v", c.before, c.after)
+		return fmt.Errorf("not acknowledged, and the client sees nothing, want %+v or %+v", c.before, c.after)
 	}
 	if got.Visits != c.before.Visits && got.Visits != c.after.Visits || got.User != c.before.User && got.User != c.after.User ||
 		got.Tea != c.before.Tea {
-		return fmt.Errorf("not acknowledged, and the browser sees %+v, want %+v or %+v", got, c.before, c.after)
+		return fmt.Errorf("not acknowledged, and the client sees %+v, want %+v or %+v", got, c.before, c.after)
 	}
-	if c.browser != c.old && oldState != (faultState{}) && got != (faultState{}) {
-		return fmt.Errorf("the browser has a new cookie, and the old one still sees %+v", oldState)
+	if c.client != c.old && oldState != (faultState{}) && got != (faultState{}) {
+		return fmt.Errorf("the client has a new cookie, and the old one still sees %+v", oldState)
 	}
 	return nil
 }
 
-// recover logs in with the cookie of before.
-func (c faultCase) recover(ctx context.Context, well *httptest.Server, query string) (faultState, error) {
+// recover logs in with the cookie from before the request.
+func (c faultCase) recover(ctx context.Context, healthyServer *httptest.Server, query string) (faultState, error) {
 	visitor := c.old
-	if err := visitor.must(ctx, well, "/login"+query); err != nil {
+	if err := visitor.must(ctx, healthyServer, "/login"+query); err != nil {
 		return faultState{}, fmt.Errorf("log in again: %w", err)
 	}
-	state, _, err := visitor.state(ctx, well)
+	state, _, err := visitor.state(ctx, healthyServer)
 	return state, err
 }

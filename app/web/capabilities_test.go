@@ -11,7 +11,7 @@ import (
 	"stateless-servers/session/token"
 )
 
-// What can't be done, as visitors are told.
+// The texts on the page about what a store can't do.
 const (
 	oneServerOnly = "Your session is on one server alone; the others don’t know it."
 	noChange      = "This store can’t change a session after login."
@@ -29,11 +29,11 @@ type plainStore struct{ session.Store }
 
 func (s plainStore) Promises() session.Promises {
 	p := s.Store.Promises()
-	p.Name, p.Shared, p.ByUser = "memcached", true, false
+	p.Name, p.Shared, p.ListsByUser = "memcached", true, false
 	return p
 }
 
-// onPlainStore has the servers keep no leaderboard either.
+// onPlainStore makes the servers use a plainStore, without a leaderboard.
 func onPlainStore(f *fleet) {
 	f.options.Board = nil
 	f.manage = func(o session.Options) (*session.Manager, error) { return session.New(plainStore{f.store}, o) }
@@ -41,16 +41,16 @@ func onPlainStore(f *fleet) {
 
 func withCookies(t *testing.T) func(*fleet) {
 	codec, err := cookie.New(sealingtest.Keys(t, "a"), "session")
-	return sealed(t, codec, err)
+	return withCodec(t, codec, err)
 }
 
 func withTokens(t *testing.T) func(*fleet) {
 	codec, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "test", Audience: "test"})
-	return sealed(t, codec, err)
+	return withCodec(t, codec, err)
 }
 
-// sealed keeps nothing on the server's side: there is no leaderboard either.
-func sealed(t *testing.T, codec session.Codec, err error) func(*fleet) {
+// withCodec makes the servers keep sessions on the client side, without a leaderboard.
+func withCodec(t *testing.T, codec session.Codec, err error) func(*fleet) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -61,8 +61,8 @@ func sealed(t *testing.T, codec session.Codec, err error) func(*fleet) {
 	}
 }
 
-// On every kind of store, the page offers what the routes do, and both give the same reason for the rest.
-func TestKindsOfStores(t *testing.T) {
+// With every kind of store, the page offers exactly what the routes support, and both give the same reasons for the rest.
+func TestCapabilities(t *testing.T) {
 	type route struct{ method, path, form string }
 	var (
 		list       = route{"GET", "/api/sessions", ""}
@@ -75,51 +75,51 @@ func TestKindsOfStores(t *testing.T) {
 	for _, kind := range []struct {
 		name, title string
 		use         func(*fleet)
-		limits      []string
+		limitations []string
 		offered     string // to a visitor
 		toUser      string // to one who is logged in
 		off         map[route]string
 	}{
 		{
-			name: "memory", title: "Server memory", use: func(*fleet) {}, limits: []string{oneServerOnly},
+			name: "memory", title: "Server memory", use: func(*fleet) {}, limitations: []string{oneServerOnly},
 			offered: "/api/cart/ /api/scores /api/visits /login",
 			toUser:  "/api/cart/ /api/scores /api/visits /logout /logout/everywhere",
 		},
 		{
-			name: "memcached", title: "Memcached", use: onPlainStore, limits: []string{noUserSessions},
+			name: "memcached", title: "Memcached", use: onPlainStore, limitations: []string{noUserSessions},
 			offered: "/api/cart/ /api/visits /login",
 			toUser:  "/api/cart/ /api/visits /logout",
 			off:     map[route]string{list: noUserSessions, everywhere: noUserSessions, score: noBoard, board: noBoard},
 		},
 		{
 			name: "cookie", title: "Your own cookie", use: withCookies(t),
-			limits:  []string{lostUpdates, oldReads, softLogout, noUserSessions},
-			offered: "/api/cart/ /api/visits /login",
-			toUser:  "/api/cart/ /api/visits /logout",
-			off:     map[route]string{list: noUserSessions, everywhere: noUserSessions, score: noBoard, board: noBoard},
+			limitations: []string{lostUpdates, oldReads, softLogout, noUserSessions},
+			offered:     "/api/cart/ /api/visits /login",
+			toUser:      "/api/cart/ /api/visits /logout",
+			off:         map[route]string{list: noUserSessions, everywhere: noUserSessions, score: noBoard, board: noBoard},
 		},
 		{
 			name: "token", title: "A signed token", use: withTokens(t),
-			limits:  []string{noChange, softLogout, noUserSessions},
-			offered: "/login",
-			toUser:  "/logout",
+			limitations: []string{noChange, softLogout, noUserSessions},
+			offered:     "/login",
+			toUser:      "/logout",
 			off: map[route]string{list: noUserSessions, everywhere: noUserSessions, visit: noChange, fill: noChange,
 				score: noChange, board: noBoard},
 		},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
-			f, v := oneServer(t, kind.use)
+			f, c := oneServer(t, kind.use)
 			for _, offered := range []string{kind.offered, kind.toUser} {
-				page := readPage(t, v.get("/").expect(t, 200))
+				page := readPage(t, c.get("/").expect(t, 200))
 				if got := strings.Join(page.offered, " "); got != offered {
 					t.Errorf("the page offers %s\nwant %s", got, offered)
 				}
-				if page.store != kind.title || !slices.Equal(page.limits, kind.limits) {
-					t.Errorf("of the store %q the page says %q\nwant %q, %q", page.store, page.limits, kind.title, kind.limits)
+				if page.store != kind.title || !slices.Equal(page.limitations, kind.limitations) {
+					t.Errorf("the page describes the store %q with %q\nwant %q, %q", page.store, page.limitations, kind.title, kind.limitations)
 				}
 				var reasons []string
 				for r, reason := range kind.off {
-					// The list of a user's sessions is a panel of those who are logged in.
+					// Only users who are logged in see the list of their sessions.
 					if !slices.Contains(reasons, reason) && (r != list && r != everywhere || offered == kind.toUser) {
 						reasons = append(reasons, reason)
 					}
@@ -129,37 +129,37 @@ func TestKindsOfStores(t *testing.T) {
 					t.Errorf("the page gives the reasons %q, want %q", page.reasons, reasons)
 				}
 				if linked := strings.Contains(page.text, "the leaderboard"); linked == (kind.off[board] != "") {
-					t.Errorf("a link to the leaderboard: %v", linked)
+					t.Errorf("the page links the leaderboard: %v, want %v", linked, !linked)
 				}
 
 				f.operations.since()
 				for r, reason := range kind.off {
-					a := v.do(r.method, r.path, r.form)
+					a := c.do(r.method, r.path, r.form)
 					if strings.HasPrefix(r.path, "/api/") {
 						a.problem(t, 501, reason)
 					} else {
 						a.page(t, 501, reason)
 					}
 					if r.method == "POST" {
-						v.post(r.path, r.form, html, "Sec-Fetch-Site: same-origin").page(t, 501, reason)
-						v.post(r.path, r.form, "Sec-Fetch-Site: cross-site").expect(t, 403)
+						c.post(r.path, r.form, html, "Sec-Fetch-Site: same-origin").page(t, 501, reason)
+						c.post(r.path, r.form, "Sec-Fetch-Site: cross-site").expect(t, 403)
 					}
 				}
 				if got := f.operations.since(); got != "" {
-					t.Errorf("what can't be done cost the store %q", got)
+					t.Errorf("unsupported requests called the store: %q, want no call", got)
 				}
 				if offered == kind.offered {
-					v.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann"`, `"store":"`+kind.name+`"`)
+					c.post("/login", "user=ann").expect(t, 200).contains(t, `"user":"ann"`, `"store":"`+kind.name+`"`)
 				}
 			}
 			for _, r := range []route{list, visit, fill, score, board, everywhere} {
 				if kind.off[r] == "" {
-					v.do(r.method, r.path, r.form).expect(t, 200)
+					c.do(r.method, r.path, r.form).expect(t, 200)
 				}
 			}
-			v.post("/login", "user=bob").expect(t, 200).contains(t, `"user":"bob"`)
-			v.post("/logout", "").expect(t, 200).contains(t, `"authenticated":false`)
-			v.get("/readyz").expect(t, 200)
+			c.post("/login", "user=bob").expect(t, 200).contains(t, `"user":"bob"`)
+			c.post("/logout", "").expect(t, 200).contains(t, `"authenticated":false`)
+			c.get("/readyz").expect(t, 200)
 			if f.log.Len() > 0 {
 				t.Errorf("logged: %s", f.log)
 			}
@@ -167,18 +167,18 @@ func TestKindsOfStores(t *testing.T) {
 	}
 }
 
-// Sessions that are with their visitors go on from one server to the next, and what they can't take changes nothing.
-func TestSealedSessionsOnSeveralServers(t *testing.T) {
+// Client-side sessions continue on another server, and unsupported requests don't change them.
+func TestClientSideSessionsOnSeveralServers(t *testing.T) {
 	f := newFleet(t)
 	withCookies(t)(f)
-	v := newVisitor(t, f.start(t, "server-1"))
-	other := v.on(f.start(t, "server-2"))
-	v.post("/login", "user=ann").expect(t, 200)
+	c := newClient(t, f.start(t, "server-1"))
+	other := c.on(f.start(t, "server-2"))
+	c.post("/login", "user=ann").expect(t, 200)
 	other.post("/api/visits", "").expect(t, 200, `{"visits":1,"server":"server-2"}`)
-	v.post("/api/cart/coffee", "quantity=2").expect(t, 200)
+	c.post("/api/cart/coffee", "quantity=2").expect(t, 200)
 	other.post("/api/cart/coffee", "quantity=-5").expect(t, 200, `{"cart":{},"server":"server-2"}`)
-	v.post("/api/visits", "").expect(t, 200, `{"visits":2,"server":"server-1"}`)
-	v.post("/api/scores", "score=1").problem(t, 501, noBoard)
+	c.post("/api/visits", "").expect(t, 200, `{"visits":2,"server":"server-1"}`)
+	c.post("/api/scores", "score=1").problem(t, 501, noBoard)
 	other.get("/api/session").expect(t, 200).contains(t, `"user":"ann","visits":2,"cart":{},"created":"`)
 	other.get("/").expect(t, 200).contains(t, "<dt>Ends if unused</dt>")
 }
@@ -186,22 +186,22 @@ func TestSealedSessionsOnSeveralServers(t *testing.T) {
 func TestTokensBeginWithALogin(t *testing.T) {
 	f := newFleet(t)
 	withTokens(t)(f)
-	v := newVisitor(t, f.start(t, "server-1"))
-	other := v.on(f.start(t, "server-2"))
-	v.get("/").expect(t, 200).contains(t, "You have no session yet. It starts when you log in.")
-	if v.post("/api/visits", ""); v.Cookies()["session"] != "" {
-		t.Error("a visit that can't be counted started a session")
+	c := newClient(t, f.start(t, "server-1"))
+	other := c.on(f.start(t, "server-2"))
+	c.get("/").expect(t, 200).contains(t, "You have no session yet. It starts when you log in.")
+	if c.post("/api/visits", ""); c.Cookies()["session"] != "" {
+		t.Error("a refused visit created a session, want none")
 	}
-	v.post("/login", "user=ann").expect(t, 200)
-	token := v.Cookies()["session"]
+	c.post("/login", "user=ann").expect(t, 200)
+	token := c.Cookies()["session"]
 	other.get("/").expect(t, 200).contains(t, "Logged in as <b>ann</b>", "<dt>Ends</dt>")
-	if got := v.Cookies()["session"]; got != token {
-		t.Error("looking at the page changed the token")
+	if got := c.Cookies()["session"]; got != token {
+		t.Error("viewing the page changed the token, want it unchanged")
 	}
 }
 
-// Each promise that isn't kept is one line on the page, and no other is.
-func TestLimits(t *testing.T) {
+// The page has one line for each promise that the store doesn't keep.
+func TestLimitations(t *testing.T) {
 	for _, test := range []struct {
 		lacks string
 		lack  func(*session.Promises)
@@ -213,25 +213,25 @@ func TestLimits(t *testing.T) {
 		{"LogoutIsFinal", func(p *session.Promises) { p.LogoutIsFinal = false }, []string{softLogout}},
 		{"ReadYourWrites", func(p *session.Promises) { p.ReadYourWrites = false }, []string{oldReads}},
 		{"more than OneRegion", func(p *session.Promises) { p.OneRegion = true }, []string{otherRegions}},
-		{"ByUser", func(p *session.Promises) { p.ByUser = false }, []string{noUserSessions}},
-		{"Changes", func(p *session.Promises) { p.Changes = false }, []string{noChange}},
-		// What can't change, can't be lost either.
+		{"ListsByUser", func(p *session.Promises) { p.ListsByUser = false }, []string{noUserSessions}},
+		{"Mutable", func(p *session.Promises) { p.Mutable = false }, []string{noChange}},
+		// Without changes, promises about changes don't matter.
 		{"Changes and all about them", func(p *session.Promises) {
-			p.Changes, p.NoLostUpdate, p.ReadYourWrites = false, false, false
+			p.Mutable, p.NoLostUpdate, p.ReadYourWrites = false, false, false
 		}, []string{noChange}},
 		{"everything", func(p *session.Promises) { *p = session.Promises{Name: p.Name} },
 			[]string{oneServerOnly, noChange, softLogout, noUserSessions}},
 	} {
 		t.Run(test.lacks, func(t *testing.T) {
-			_, v := oneServer(t, func(f *fleet) {
+			_, c := oneServer(t, func(f *fleet) {
 				f.store.promise = func(p *session.Promises) { p.Shared = true; test.lack(p) }
 			})
-			page := readPage(t, v.get("/").expect(t, 200))
-			if !slices.Equal(page.limits, test.want) {
-				t.Errorf("the page says %q, want %q", page.limits, test.want)
+			page := readPage(t, c.get("/").expect(t, 200))
+			if !slices.Equal(page.limitations, test.want) {
+				t.Errorf("the page says %q, want %q", page.limitations, test.want)
 			}
 			if kept := strings.Contains(page.text, "It loses no update"); kept != (test.want == nil) {
-				t.Errorf("the page says that everything is kept: %v", kept)
+				t.Errorf("the page says that all promises are kept: %v, want %v", kept, !kept)
 			}
 		})
 	}
@@ -243,24 +243,24 @@ func TestStoresHaveNames(t *testing.T) {
 		"memcached": "Memcached", "postgres": "PostgreSQL", "cookie": "Your own cookie", "token": "A signed token",
 		"another": "another",
 	} {
-		_, v := oneServer(t, func(f *fleet) { f.store.promise = func(p *session.Promises) { p.Name = name } })
-		page := readPage(t, v.get("/").expect(t, 200))
+		_, c := oneServer(t, func(f *fleet) { f.store.promise = func(p *session.Promises) { p.Name = name } })
+		page := readPage(t, c.get("/").expect(t, 200))
 		if page.store != title || !strings.HasSuffix(page.meaning, ".") {
-			t.Errorf("%s is called %q: %q", name, page.store, page.meaning)
+			t.Errorf("%s has the name %q and the meaning %q, want the name %q", name, page.store, page.meaning, title)
 		}
-		v.get("/api/session").contains(t, `"store":"`+name+`"`)
+		c.get("/api/session").contains(t, `"store":"`+name+`"`)
 	}
 }
 
-// A store that promises what it can't do is found out by its answer.
+// If a store doesn't support what it promises, the routes respond with its error.
 func TestStoreThatPromisesTooMuch(t *testing.T) {
-	_, v := oneServer(t, func(f *fleet) {
+	_, c := oneServer(t, func(f *fleet) {
 		f.manage = func(o session.Options) (*session.Manager, error) {
 			return session.New(struct{ session.Store }{f.store}, o)
 		}
 	})
-	v.post("/login", "user=ann").expect(t, 200)
-	v.get("/api/sessions").problem(t, 501, "not supported by this session store (memory)")
-	v.post("/logout/everywhere", "").page(t, 501, "not supported by this session store (memory)")
-	v.get("/").expect(t, 200).contains(t, "The list can’t be read right now.", "Logged in as <b>ann</b>")
+	c.post("/login", "user=ann").expect(t, 200)
+	c.get("/api/sessions").problem(t, 501, "not supported by this session store (memory)")
+	c.post("/logout/everywhere", "").page(t, 501, "not supported by this session store (memory)")
+	c.get("/").expect(t, 200).contains(t, "The list can’t be read right now.", "Logged in as <b>ann</b>")
 }

@@ -17,46 +17,46 @@ const (
 	cart   = session.Counters("cart")
 )
 
-// A lab is two servers on one store, which handlers may hold up.
-type lab struct {
+// A fixture is two servers that share a store. Handlers can be held.
+type fixture struct {
 	servers [2]*httptest.Server
-	arrived chan struct{} // /held sends when it has read its session
-	release chan struct{} // and then waits for this
+	arrived chan struct{} // the handler of /held sends after it has read its session
+	release chan struct{} // the handler of /held then waits until it is closed
 }
 
-func labOptions() session.Options {
+func fixtureOptions() session.Options {
 	return session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler), StoreTimeout: 20 * time.Second}
 }
 
-func newLab(open Opener) (*lab, error) {
-	l := &lab{arrived: make(chan struct{}, 8), release: make(chan struct{})}
-	for i := range l.servers {
-		manager, err := open(labOptions())
+func newFixture(open Opener) (*fixture, error) {
+	f := &fixture{arrived: make(chan struct{}, 8), release: make(chan struct{})}
+	for i := range f.servers {
+		manager, err := open(fixtureOptions())
 		if err != nil {
-			l.close()
+			f.close()
 			return nil, err
 		}
-		l.servers[i] = httptest.NewServer(manager.Handler(l.routes()))
+		f.servers[i] = httptest.NewServer(manager.Handler(f.routes()))
 	}
-	return l, nil
+	return f, nil
 }
 
-func (l *lab) close() {
-	for _, server := range l.servers {
+func (f *fixture) close() {
+	for _, server := range f.servers {
 		if server != nil {
 			server.Close()
 		}
 	}
 }
 
-// A state is what every route answers.
+// A state is the response of every route.
 type state struct {
 	Visits int64            `json:"visits"`
 	User   string           `json:"user"`
 	Cart   map[string]int64 `json:"cart"`
 }
 
-func (l *lab) routes() http.Handler {
+func (f *fixture) routes() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(route string, f func(ctx context.Context, r *http.Request) error) {
 		mux.HandleFunc("POST "+route, func(w http.ResponseWriter, r *http.Request) {
@@ -100,27 +100,27 @@ func (l *lab) routes() http.Handler {
 		if _, _, err := session.From(ctx).Info(ctx); err != nil {
 			return err
 		}
-		l.arrived <- struct{}{}
-		<-l.release
+		f.arrived <- struct{}{}
+		<-f.release
 		return visit(ctx, r)
 	})
 	return mux
 }
 
-// A visitor has a browser, whose requests go to the lab's servers.
-type visitor struct {
-	lab *lab
+// A fixtureClient is a visitor's client of the fixture's servers.
+type fixtureClient struct {
+	fixture *fixture
 	*Client
 }
 
-func (l *lab) visitor() *visitor { return &visitor{l, NewClient()} }
+func (f *fixture) client() *fixtureClient { return &fixtureClient{f, NewClient()} }
 
-// clone returns another visitor with the same cookies.
-func (v *visitor) clone() *visitor { return &visitor{v.lab, v.Clone()} }
+// clone returns another client with the same cookies.
+func (v *fixtureClient) clone() *fixtureClient { return &fixtureClient{v.fixture, v.Clone()} }
 
-// post asks a server and returns the status and, of a 200, the state.
-func (v *visitor) post(ctx context.Context, server int, path string) (got state, status int, err error) {
-	response, err := v.Do(ctx, http.MethodPost, v.lab.servers[server%2].URL+path, "")
+// post sends a request to a server and returns the status and, for status 200, the state.
+func (v *fixtureClient) post(ctx context.Context, server int, path string) (got state, status int, err error) {
+	response, err := v.Do(ctx, http.MethodPost, v.fixture.servers[server%2].URL+path, "")
 	if err != nil {
 		return got, 0, err
 	}
@@ -130,8 +130,8 @@ func (v *visitor) post(ctx context.Context, server int, path string) (got state,
 	return got, response.StatusCode, err
 }
 
-// must posts and wants a 200.
-func (v *visitor) must(ctx context.Context, server int, path string) (state, error) {
+// must sends a request and returns an error unless the status is 200.
+func (v *fixtureClient) must(ctx context.Context, server int, path string) (state, error) {
 	got, status, err := v.post(ctx, server, path)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("POST %s: status %d", path, status)

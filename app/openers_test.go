@@ -14,8 +14,8 @@ import (
 	"stateless-servers/session/memory"
 )
 
-// What the environment says of a table is what visitors are told of it.
-func TestPromisesOfTheTable(t *testing.T) {
+// The promises of a DynamoDB store follow from its environment variables.
+func TestPromisesOfDynamoDB(t *testing.T) {
 	for _, test := range []struct {
 		environment string
 		want        func(session.Promises) bool
@@ -45,8 +45,8 @@ func TestPromisesOfTheTable(t *testing.T) {
 	}
 }
 
-// Memcached keeps sessions, and no leaderboard: the application answers 501 for it.
-func TestMemcachedKeepsNoLeaderboard(t *testing.T) {
+// Memcached supports no leaderboard.
+func TestMemcachedHasNoLeaderboard(t *testing.T) {
 	s, err := openStorage(t.Context(), config.Config{Store: config.StoreMemcached, MemcachedAddresses: []string{"127.0.0.1:1"}},
 		slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -54,12 +54,12 @@ func TestMemcachedKeepsNoLeaderboard(t *testing.T) {
 	}
 	defer s.close()
 	if s.board != nil {
-		t.Errorf("the leaderboard is %T", s.board)
+		t.Errorf("the leaderboard is %T, want none", s.board)
 	}
 }
 
-// IAM authentication signs for the kind of cache that there is.
-func TestKindOfCacheThatServersSignFor(t *testing.T) {
+// The token of IAM authentication names the kind of cache.
+func TestIAMTokenNamesTheKindOfCache(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "key")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	for _, serverless := range []bool{false, true} {
@@ -67,17 +67,17 @@ func TestKindOfCacheThatServersSignFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		heard := make(chan string, 1)
+		received := make(chan string, 1)
 		go func() {
 			conn, err := listener.Accept()
 			if err != nil {
-				heard <- err.Error()
+				received <- err.Error()
 				return
 			}
 			defer conn.Close()
 			text := make([]byte, 4096)
 			n, _ := io.ReadAtLeast(conn, text, 200)
-			heard <- string(text[:n])
+			received <- string(text[:n])
 		}()
 		var s storage
 		store, _, err := s.openValkey(t.Context(), config.Config{
@@ -88,19 +88,19 @@ func TestKindOfCacheThatServersSignFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := store.Ping(t.Context()); err == nil {
-			t.Error("a ping that nobody answered")
+			t.Error("the ping succeeds without a reply, want an error")
 		}
-		said := <-heard
+		command := <-received
 		listener.Close()
 		s.close()
-		if !strings.Contains(said, "cache/?Action=connect") ||
-			strings.Contains(said, "ResourceType=ServerlessCache") != serverless {
-			t.Errorf("serverless is %v: %s", serverless, said)
+		if !strings.Contains(command, "cache/?Action=connect") ||
+			strings.Contains(command, "ResourceType=ServerlessCache") != serverless {
+			t.Errorf("serverless is %v: the server sends %s", serverless, command)
 		}
 	}
 }
 
-// A store that was added is given its URL, and closed at the end; what it refuses ends the start with one message.
+// An added store is opened with its URL and closed at the end. Its error is wrapped.
 func TestAddedStoreIsOpenedByItsURL(t *testing.T) {
 	var closed []string
 	open := byURL(func(url string) (closable, error) {

@@ -17,7 +17,7 @@ import (
 )
 
 // login logs in.
-func (b *browser) login(user string, options ...session.LoginOption) *http.Response {
+func (b *client) login(user string, options ...session.LoginOption) *http.Response {
 	b.t.Helper()
 	return b.do(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		if err := s.Login(r.Context(), user, options...); err != nil {
@@ -26,8 +26,8 @@ func (b *browser) login(user string, options ...session.LoginOption) *http.Respo
 	})
 }
 
-// sees returns the visits and the user that the browser sees.
-func (b *browser) sees() (n int64, user string) {
+// sees returns the visits and the user in the client's session.
+func (b *client) sees() (n int64, user string) {
 	b.t.Helper()
 	b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 		var err error
@@ -41,23 +41,23 @@ func (b *browser) sees() (n int64, user string) {
 	return n, user
 }
 
-// Once the old id has ended, the new cookie goes out with whatever answer.
-func TestAChangeThatFailsAfterALoginLosesNothing(t *testing.T) {
+// Once the old id has ended, any response sets the new cookie.
+func TestFailedChangeAfterLoginKeepsTheSession(t *testing.T) {
 	for name, test := range map[string]struct {
-		do     func(ctx context.Context, s *session.Session, b *browser)
+		do     func(ctx context.Context, s *session.Session, b *client)
 		status int
 	}{
-		"a value too large": {func(ctx context.Context, _ *session.Session, _ *browser) {
+		"a value too large": {func(ctx context.Context, _ *session.Session, _ *client) {
 			theme.Set(ctx, strings.Repeat("x", 500_000))
 		}, 413},
-		"a refused key": {func(ctx context.Context, _ *session.Session, _ *browser) { session.Key[int]("").Set(ctx, 1) }, 422},
-		"the store fails": {func(ctx context.Context, _ *session.Session, b *browser) {
+		"a refused key": {func(ctx context.Context, _ *session.Session, _ *client) { session.Key[int]("").Set(ctx, 1) }, 422},
+		"the store fails": {func(ctx context.Context, _ *session.Session, b *client) {
 			b.store.fail["update"] = errStore
 			visits.Add(ctx, 1)
 		}, 503},
 	} {
 		for _, known := range []bool{false, true} {
-			b := newBrowser(t, session.Options{})
+			b := newClient(t, session.Options{})
 			var want int64
 			if known {
 				want = b.visit()
@@ -74,14 +74,14 @@ func TestAChangeThatFailsAfterALoginLosesNothing(t *testing.T) {
 				t.Errorf("%s, known %v: status %d, cookie %v", name, known, response.StatusCode, b.cookie)
 			}
 			if n, user := b.sees(); n != want || user != "ada" {
-				t.Errorf("%s, known %v: then the browser sees %d visits of %q", name, known, n, user)
+				t.Errorf("%s, known %v: the next request sees %d visits of %q", name, known, n, user)
 			}
 		}
 	}
 }
 
-func TestAPanicAfterALoginLosesNothing(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestPanicAfterLoginKeepsTheSession(t *testing.T) {
+	b := newClient(t, session.Options{})
 	b.visit()
 	handler := recovering(t, b.manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if err := session.From(r.Context()).Login(r.Context(), "ada"); err != nil {
@@ -99,12 +99,12 @@ func TestAPanicAfterALoginLosesNothing(t *testing.T) {
 	}
 	b.cookie = w.Result().Cookies()[0]
 	if n, user := b.sees(); n != 1 || user != "ada" {
-		t.Errorf("then the browser sees %d visits of %q", n, user)
+		t.Errorf("the next request sees %d visits of %q, want 1 of ada", n, user)
 	}
 }
 
-func TestALaterChangeReplacesNoSession(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestChangeAfterFailedLoginCreatesNoSession(t *testing.T) {
+	b := newClient(t, session.Options{})
 	b.visit()
 	cookie := b.cookie
 	b.store.fail["renew"] = errStore
@@ -120,25 +120,25 @@ func TestALaterChangeReplacesNoSession(t *testing.T) {
 		t.Errorf("status %d, cookie %v", response.StatusCode, b.cookie)
 	}
 	if n, _ := b.sees(); n != 1 {
-		t.Errorf("then the browser sees %d visits, want 1", n)
+		t.Errorf("the next request sees %d visits, want 1", n)
 	}
 }
 
-// late is a store whose reads are behind: they miss every session.
-type late struct{ *memory.Store }
+// A staleStore is a store whose reads lag behind: they find no session.
+type staleStore struct{ *memory.Store }
 
-func (s late) Load(context.Context, session.ID, time.Time) (session.Record, error) {
+func (s staleStore) Load(context.Context, session.ID, time.Time) (session.Record, error) {
 	return session.Record{}, session.ErrNotFound
 }
 
-func (s late) Promises() session.Promises {
+func (s staleStore) Promises() session.Promises {
 	p := s.Store.Promises()
 	p.ReadYourWrites = false
 	return p
 }
 
-func TestAStaleReadReplacesNoSession(t *testing.T) {
-	manager, err := session.New(late{memory.New()}, session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)})
+func TestStaleReadCreatesNoSession(t *testing.T) {
+	manager, err := session.New(staleStore{memory.New()}, session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,8 +168,8 @@ func TestAStaleReadReplacesNoSession(t *testing.T) {
 	}
 }
 
-func TestLoginAsAnotherUserLeavesValuesBehind(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestLoginAsAnotherUserDropsValues(t *testing.T) {
+	b := newClient(t, session.Options{})
 	b.visit()
 	for _, test := range []struct {
 		user    string
@@ -180,13 +180,13 @@ func TestLoginAsAnotherUserLeavesValuesBehind(t *testing.T) {
 			t.Fatalf("status %d", response.StatusCode)
 		}
 		if n, user := b.sees(); n != test.want || user != test.user {
-			t.Errorf("login of %s: the browser sees %d visits of %q, want %d", test.user, n, user, test.want)
+			t.Errorf("login of %s: the client sees %d visits of %q, want %d", test.user, n, user, test.want)
 		}
 	}
 }
 
-func TestOldCookieAfterALoginIsAConflict(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+func TestOldCookieAfterLoginIsAConflict(t *testing.T) {
+	b := newClient(t, session.Options{})
 	b.visit()
 	old := *b
 	b.login("ada")
@@ -205,12 +205,12 @@ func TestOldCookieAfterALoginIsAConflict(t *testing.T) {
 	}
 	old.login("ada")
 	if n, user := old.sees(); n != 1 || user != "ada" || old.cookie.Value == b.cookie.Value {
-		t.Errorf("a second login: the browser sees %d visits of %q", n, user)
+		t.Errorf("a second login: the client sees %d visits of %q", n, user)
 	}
 }
 
 func TestRenewKeepsTheLifetime(t *testing.T) {
-	b := newBrowser(t, session.Options{IdleTimeout: time.Hour, Lifetime: 3 * time.Hour})
+	b := newClient(t, session.Options{IdleTimeout: time.Hour, Lifetime: 3 * time.Hour})
 	b.login("ada")
 	visit := func() (expires time.Time) {
 		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
@@ -228,32 +228,32 @@ func TestRenewKeepsTheLifetime(t *testing.T) {
 	for range 5 {
 		b.now = b.now.Add(30 * time.Minute)
 		if expires := visit(); expires.After(end) {
-			t.Errorf("after %v the session expires at %v, want %v at most", b.now, expires, end)
+			t.Errorf("at %v the session expires at %v, want at most %v", b.now, expires, end)
 		}
 	}
 	b.now = end
 	if _, user := b.sees(); user != "" {
-		t.Errorf("after its lifetime, %q is logged in", user)
+		t.Errorf("after the lifetime, %q is logged in, want nobody", user)
 	}
 }
 
-func TestRemovingStartsNoSession(t *testing.T) {
+func TestRemoveStartsNoSession(t *testing.T) {
 	for _, cookie := range []*http.Cookie{nil, {Name: "__Host-session", Value: strings.Repeat("A", 43)}} {
-		b := newBrowser(t, session.Options{})
+		b := newClient(t, session.Options{})
 		b.cookie = cookie
 		response := b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 			theme.Remove(r.Context())
 			visits.Remove(r.Context())
 		})
-		if asked := b.store.asked(); strings.Contains(asked, "create") || response.StatusCode != 200 || len(response.Cookies()) != 0 {
-			t.Errorf("asked %q, status %d, cookies %v", asked, response.StatusCode, response.Cookies())
+		if calls := b.store.takeCalls(); strings.Contains(calls, "create") || response.StatusCode != 200 || len(response.Cookies()) != 0 {
+			t.Errorf("store calls %q, status %d, cookies %v", calls, response.StatusCode, response.Cookies())
 		}
 	}
 }
 
-// A request reads its session once. A handler that goes on, such as a stream, sees what was true then.
-func TestAStreamSeesTheSessionAsItWas(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+// A long-running handler, such as a stream, does not see that its session ends.
+func TestSessionIsReadOncePerRequest(t *testing.T) {
+	b := newClient(t, session.Options{})
 	b.login("ada")
 	b.do(func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		s.User(r.Context())
@@ -265,16 +265,16 @@ func TestAStreamSeesTheSessionAsItWas(t *testing.T) {
 		}
 	})
 	if _, user := b.sees(); user != "" {
-		t.Errorf("the next request sees %q", user)
+		t.Errorf("the next request sees user %q, want nobody", user)
 	}
 }
 
 func TestSeveralCookiesOfOneName(t *testing.T) {
-	b := newBrowser(t, session.Options{PlainHTTP: true})
+	b := newClient(t, session.Options{PlainHTTP: true})
 	b.visit()
 	live := b.cookie.Value
 	bogus := strings.Repeat("A", 43)
-	ended := newBrowser(t, session.Options{PlainHTTP: true})
+	ended := newClient(t, session.Options{PlainHTTP: true})
 	ended.store = b.store
 	for name, header := range map[string]string{
 		"a malformed one first":  "session=x; session=" + live,
@@ -303,11 +303,11 @@ func TestSeveralCookiesOfOneName(t *testing.T) {
 	for i := range 50 {
 		many.AddCookie(&http.Cookie{Name: "session", Value: fmt.Sprintf("%042dA", i)})
 	}
-	b.store.asked()
+	b.store.takeCalls()
 	b.manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { visits.Get(r.Context()) })).
 		ServeHTTP(httptest.NewRecorder(), many)
-	if calls := strings.Count(b.store.asked(), "load"); calls != 3 {
-		t.Errorf("50 cookies cost %d reads, want 3", calls)
+	if calls := strings.Count(b.store.takeCalls(), "load"); calls != 3 {
+		t.Errorf("50 cookies cause %d reads, want 3", calls)
 	}
 }
 
@@ -345,12 +345,12 @@ func TestTwoManagers(t *testing.T) {
 	}
 	other, _ := session.New(memory.New(), options)
 	if _, err := visits.Get(other.Context(t.Context())); !errors.Is(err, session.ErrNoMiddleware) {
-		t.Errorf("a Manager that is not around the handler: %v", err)
+		t.Errorf("a Manager that does not wrap the handler: got %v, want ErrNoMiddleware", err)
 	}
 }
 
 func TestCacheControl(t *testing.T) {
-	b := newBrowser(t, session.Options{})
+	b := newClient(t, session.Options{})
 	b.visit()
 	for from, want := range map[string]string{
 		"": "no-store", "public": "private", "public, max-age=60": "max-age=60, private", "max-age=60, s-maxage=600": "max-age=60, private",
@@ -393,19 +393,19 @@ func TestStatusCodes(t *testing.T) {
 	}
 }
 
-// A goroutine that outlives its handler can still read, and never panics, over HTTP/2 either.
-func TestGoroutinesThatOutliveTheirHandler(t *testing.T) {
+// A goroutine that outlives its handler can read its session but not change it, over HTTP/1.1 and HTTP/2.
+func TestGoroutineThatOutlivesItsHandler(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		manager, err := session.New(memory.New(), session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		server := newWrapServer(t, http2)
-		answered, done := make(chan struct{}), make(chan error, 1)
+		responded, done := make(chan struct{}), make(chan error, 1)
 		handler := manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			ctx := r.Context()
 			go func() {
-				<-answered
+				<-responded
 				s := session.From(ctx)
 				if _, err := visits.Get(ctx); err != nil {
 					done <- err
@@ -421,7 +421,7 @@ func TestGoroutinesThatOutliveTheirHandler(t *testing.T) {
 			t.Fatal(err)
 		}
 		response.Body.Close()
-		close(answered)
+		close(responded)
 		if err := <-done; !errors.Is(err, session.ErrResponseStarted) {
 			t.Errorf("HTTP/2 %v: %v", http2, err)
 		}

@@ -12,7 +12,7 @@ import (
 	"stateless-servers/lab/fleet"
 )
 
-// addTimeout bounds the launch of a server; its visitor may leave earlier, and the server is launched all the same.
+// addTimeout bounds the launch of a server. The launch goes on if the client disconnects.
 const addTimeout = 15 * time.Second
 
 func (p *Page) add(w http.ResponseWriter, r *http.Request) {
@@ -21,25 +21,25 @@ func (p *Page) add(w http.ResponseWriter, r *http.Request) {
 	server, err := p.fleet.Add(ctx)
 	switch {
 	case errors.Is(err, fleet.ErrFull):
-		refuse(w, r, problem{Status: http.StatusConflict, Detail: err.Error()})
+		writeProblem(w, r, problem{Status: http.StatusConflict, Detail: err.Error()})
 	case err != nil:
-		refuse(w, r, problem{Status: http.StatusServiceUnavailable, Detail: err.Error()})
+		writeProblem(w, r, problem{Status: http.StatusServiceUnavailable, Detail: err.Error()})
 	default:
-		done(w, r, http.StatusCreated, server)
+		respond(w, r, http.StatusCreated, server)
 	}
 }
 
 func (p *Page) kill(w http.ResponseWriter, r *http.Request) {
-	p.change(w, r, http.StatusOK, p.fleet.Kill)
+	p.actOnServer(w, r, http.StatusOK, p.fleet.Kill)
 }
 
 func (p *Page) stop(w http.ResponseWriter, r *http.Request) {
-	p.change(w, r, http.StatusAccepted, func(name string) error { _, err := p.fleet.Stop(name); return err })
+	p.actOnServer(w, r, http.StatusAccepted, func(name string) error { _, err := p.fleet.Stop(name); return err })
 }
 
-// change does something to the server that the path names, and answers with what the server was before: afterwards it
-// may be gone.
-func (p *Page) change(w http.ResponseWriter, r *http.Request, status int, do func(name string) error) {
+// actOnServer calls do with the name of the server in the path and responds with the server, as it is afterwards or, if it is
+// gone, as it was before.
+func (p *Page) actOnServer(w http.ResponseWriter, r *http.Request, status int, do func(name string) error) {
 	name := r.PathValue("name")
 	before, err := p.fleet.Server(name)
 	if err == nil {
@@ -51,22 +51,22 @@ func (p *Page) change(w http.ResponseWriter, r *http.Request, status int, do fun
 		for _, server := range p.fleet.Servers() {
 			names = append(names, server.Name)
 		}
-		refuse(w, r, problem{Status: http.StatusNotFound, Detail: "no server is called " + name, Allowed: names})
+		writeProblem(w, r, problem{Status: http.StatusNotFound, Detail: "there is no server " + name, Allowed: names})
 	case err != nil:
-		refuse(w, r, problem{Status: http.StatusConflict, Detail: err.Error()})
+		writeProblem(w, r, problem{Status: http.StatusConflict, Detail: err.Error()})
 	default:
 		if now, err := p.fleet.Server(name); err == nil {
 			before = now
 		}
-		done(w, r, status, before)
+		respond(w, r, status, before)
 	}
 }
 
-// maxForm bounds the body of a request, in bytes.
-const maxForm = 1 << 10
+// maxFormBytes bounds the body of a request.
+const maxFormBytes = 1 << 10
 
 func (p *Page) switchLoad(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
 	name := r.PostFormValue("level")
 	i := slices.IndexFunc(levels(), func(l Level) bool { return l.Name == name })
 	if i < 0 {
@@ -74,25 +74,25 @@ func (p *Page) switchLoad(w http.ResponseWriter, r *http.Request) {
 		for _, level := range levels() {
 			names = append(names, level.Name)
 		}
-		refuse(w, r, problem{Status: http.StatusUnprocessableEntity, Detail: `form field level: "` + name + `" is none`, Allowed: names})
+		writeProblem(w, r, problem{Status: http.StatusUnprocessableEntity, Detail: `form field level: "` + name + `" is not a level`, Allowed: names})
 		return
 	}
 	p.load.set(levels()[i])
-	done(w, r, http.StatusAccepted, p.load.now())
+	respond(w, r, http.StatusAccepted, p.load.now())
 }
 
-// done answers a change: a browser's form goes back to the page.
-func done(w http.ResponseWriter, r *http.Request, status int, value any) {
+// respond responds to a successful POST: with a redirect to the page if a form of the page sent it, otherwise with JSON.
+func respond(w http.ResponseWriter, r *http.Request, status int, value any) {
 	if wantsHTML(r) {
 		http.Redirect(w, r, Path, http.StatusSeeOther)
 		return
 	}
-	answer(w, status, value)
+	writeJSON(w, status, value)
 }
 
 func wantsHTML(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
 
-func answer(w http.ResponseWriter, status int, value any) {
+func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(value)

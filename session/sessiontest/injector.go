@@ -14,43 +14,43 @@ type Fault string
 
 // The faults that RunFaults injects.
 const (
-	Refuse      Fault = "refuse"       // the call isn't done
-	DropReply   Fault = "drop reply"   // the call is done, and its reply lost
-	DropReplies Fault = "drop replies" // so are this call and every later one
-	Die         Fault = "die"          // the server ends once the call is done: it makes no other, and answers nobody
+	Refuse      Fault = "refuse"       // the call is not executed
+	DropReply   Fault = "drop reply"   // the call is executed, and its reply is lost
+	DropReplies Fault = "drop replies" // the replies of this call and of every later one are lost
+	Die         Fault = "die"          // the web server dies when the call has been executed: it makes no other call and sends no response
 )
 
-// An injector has one of a server's calls of its store fail.
+// An injector makes one of a server's calls of its store fail.
 type injector struct {
-	mu    sync.Mutex
-	armed bool
-	fault Fault
-	left  int // calls before the one that fails
-	hit   bool
+	mu     sync.Mutex
+	armed  bool
+	fault  Fault
+	left   int // number of calls before the one that fails
+	failed bool
 }
 
-// arm has the n-th call from now fail, counted from 0.
+// arm makes the n-th call from now fail, counted from 0.
 func (i *injector) arm(fault Fault, n int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.armed, i.fault, i.left, i.hit = true, fault, n, false
+	i.armed, i.fault, i.left, i.failed = true, fault, n, false
 }
 
-// reached reports whether the call was made that was to fail.
+// reached reports whether the call that should fail was made.
 func (i *injector) reached() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.hit
+	return i.failed
 }
 
-// next says of a call that begins whether it is done, and whether its reply arrives.
+// next is called when a call begins. It returns whether the call is executed, and whether its reply arrives.
 func (i *injector) next() (done, replied bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
 	case !i.armed:
 		return true, true
-	case i.hit:
+	case i.failed:
 		switch i.fault {
 		case DropReplies:
 			return true, false
@@ -63,19 +63,19 @@ func (i *injector) next() (done, replied bool) {
 		i.left--
 		return true, true
 	}
-	i.hit = true
+	i.failed = true
 	return i.fault != Refuse, false
 }
 
 var errInjected = errors.New("injected fault")
 
-// faulty is a store whose calls fail as the injector says.
+// A faulty is a store whose calls fail as its injector decides.
 type faulty struct {
 	session.Store
 	injector *injector
 }
 
-// faultyUsers is faulty for a store that lists a user's sessions.
+// A faultyUsers is a faulty for a session.UserStore.
 type faultyUsers struct{ faulty }
 
 func newFaulty(store session.Store, i *injector) session.Store {
@@ -116,7 +116,7 @@ func (f faulty) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 	return inject(f.injector, func() (session.Record, error) { return f.Store.Renew(ctx, r) })
 }
 
-func (f faulty) End(ctx context.Context, id session.ID, e session.Ending) (session.Record, error) {
+func (f faulty) End(ctx context.Context, id session.ID, e session.EndOptions) (session.Record, error) {
 	return inject(f.injector, func() (session.Record, error) { return f.Store.End(ctx, id, e) })
 }
 

@@ -1,0 +1,89 @@
+package web
+
+import (
+	"cmp"
+
+	"stateless-servers/session"
+)
+
+// capabilities describe what the application can do with its session store. They decide what the page says about the store,
+// which controls are disabled, and which routes respond with 501. A field No… is the reason, for visitors, why something
+// isn't possible. It is empty if it is possible.
+type capabilities struct {
+	StoreName   string
+	Meaning     string   // what the store means for visitors
+	Limitations []string // a sentence for each promise that the store doesn't keep
+
+	NoChange       string // why a session can't change
+	NoUserSessions string // why a user's sessions can't be listed or ended
+	NoBoard        string // why there is no leaderboard
+	NoScore        string // why scores can't be recorded
+
+	Begin string // when a session begins
+	End   string // the label of its expiry
+}
+
+// capabilitiesOf returns the capabilities with a store that keeps the promises, with or without a leaderboard.
+func capabilitiesOf(p session.Promises, hasBoard bool) capabilities {
+	c := capabilities{
+		Begin: "It starts with the first thing that you do here; looking at the page starts none.",
+		End:   "Ends if unused",
+	}
+	c.StoreName, c.Meaning = describeStore(p.Name)
+	if !p.Mutable {
+		c.NoChange = "This store can’t change a session after login."
+		c.Begin, c.End = "It starts when you log in.", "Ends"
+	}
+	if !p.ListsByUser {
+		c.NoUserSessions = "This store can’t list where you are logged in, nor log you out everywhere."
+	}
+	if !hasBoard {
+		c.NoBoard = "There is no leaderboard with this store."
+	}
+	c.NoScore = cmp.Or(c.NoChange, c.NoBoard)
+	for _, promise := range []struct {
+		kept  bool
+		limit string
+	}{
+		{p.Shared, "Your session is on one server alone; the others don’t know it."},
+		{p.Mutable, c.NoChange},
+		{p.NoLostUpdate || !p.Mutable, "When you change things twice at the same moment, one of the changes may be lost."},
+		{p.ReadYourWrites || !p.Mutable, "Right after a change, you may still be shown how it was before."},
+		{p.LogoutIsFinal, "Logout makes this browser forget the session, but a copy of its cookie still works until it expires."},
+		{!p.OneRegion, "Other regions have copies of your session. Of two changes at the same moment in different regions, one " +
+			"is lost, and it may undo a logout."},
+		{p.ListsByUser, c.NoUserSessions},
+	} {
+		if !promise.kept {
+			c.Limitations = append(c.Limitations, promise.limit)
+		}
+	}
+	return c
+}
+
+// describeStore returns a store's name and its meaning for visitors.
+func describeStore(store string) (name, meaning string) {
+	switch store {
+	case "memory":
+		return "Server memory", "Each server keeps the sessions that it started, in its own memory, until it stops."
+	case "valkey":
+		return "Valkey", "All servers share one fast store in memory, so any of them can answer you, and any of them can be stopped."
+	case "redis":
+		return "Redis", "All servers share one fast store in memory, so any of them can answer you, and any of them can be stopped."
+	case "memcached":
+		return "Memcached", "All servers share one fast cache in memory, so any of them can answer you; " +
+			"when the cache restarts or runs full, it forgets sessions."
+	case "dynamodb":
+		return "Amazon DynamoDB", "All servers share one durable table, so any of them can answer you, and any of them can be stopped."
+	case "postgres":
+		return "PostgreSQL", "All servers share one table of a database, so any of them can answer you, and any of them can be stopped."
+	case "cookie":
+		return "Your own cookie", "Your browser keeps the whole session, encrypted, and sends it with every request, " +
+			"so any server can answer you and none keeps anything."
+	case "token":
+		return "A signed token", "Your browser keeps a note of who you are, signed by the servers, and sends it with every " +
+			"request, so any server can answer you and none keeps anything."
+	default:
+		return store, "This store keeps your session between two requests."
+	}
+}
