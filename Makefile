@@ -1,4 +1,4 @@
-# make test is what a change needs; make check is everything. Both install what they need. make help lists the rest.
+# make test runs the checks that a change needs, make check all of them. Both install what they need. make help lists the rest.
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 RUFF        := 0.15.0
@@ -9,18 +9,18 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # Every Go module of the repository. test/make_test.go checks that each target below covers them all.
 TREE    := find . \( -name node_modules -o -name '.?*' \) -prune -o
 MODULES := $(sort $(patsubst %/go.mod,%,$(shell $(TREE) -name go.mod -print)))
-# $(call each,COMMAND) runs a command in every module, and ends at the first that fails.
+# $(call each,COMMAND) runs a command in every module and stops at the first failure.
 each = (for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done)
-# The packages whose tests only call the CDK, which works in a Node process: the race detector would find nothing.
+# Packages whose tests only call the CDK. It runs in a Node process, where the race detector finds nothing.
 CDK_PACKAGES := ./stacks/... ./test/synth/...
 
-# What test/setup couldn't find on the PATH it puts here.
+# test/setup installs here what it doesn't find on the PATH.
 export PATH := $(CURDIR)/.build/tools/bin:$(PATH)
-# The CDK works with Node 20, and says at length that it is old.
+# Silence the CDK's long warning that Node 20 is old.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
 
 .PHONY: test
-test: setup lint ## install what is missing, then check what a change needs; 8 minutes on two cores
+test: setup lint ## install what is missing and run the checks that a change needs; 8 minutes on two cores
 	@$(MAKE) --no-print-directory unit SHORT=-short
 
 .PHONY: check
@@ -28,11 +28,11 @@ check: setup lint $(EMULATOR)/installed ## everything: all tests, a deployment i
 	@$(MAKE) --no-print-directory unit gosec fuzz
 
 .PHONY: setup
-setup: ## install what the tests need and this machine lacks
+setup: ## install what the tests need and this machine doesn't have
 	@test/setup
 
 .PHONY: lint
-lint: .build/ruff-$(RUFF)/bin/ruff ## gofmt, vet and staticcheck for every module, ruff for what is in Python
+lint: .build/ruff-$(RUFF)/bin/ruff ## gofmt, vet and staticcheck for every module, ruff for Python
 	@unformatted=$$(gofmt -l $$($(TREE) -name '*.go' -print)); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
 	@$(call each,go vet ./... && go run $(STATICCHECK) ./...)
 	@$< check --quiet --no-cache stacks test
@@ -42,7 +42,7 @@ lint: .build/ruff-$(RUFF)/bin/ruff ## gofmt, vet and staticcheck for every modul
 	@python3 -m venv .build/ruff-$(RUFF)
 	@.build/ruff-$(RUFF)/bin/pip install --quiet --disable-pip-version-check ruff==$(RUFF)
 
-# docs/security.md says why these rules are left out; a comment #nosec says it of a single line.
+# docs/security.md explains why these rules are excluded. A comment #nosec explains it for a single line.
 GOSEC_EXCLUDED := G104,G301,G302,G304,G306
 
 .PHONY: gosec
@@ -50,7 +50,7 @@ gosec: ## static analysis for security; three minutes
 	@$(call each,go run $(GOSEC) -quiet -exclude=$(GOSEC_EXCLUDED) -exclude-dir=testdata ./...)
 
 .PHONY: audit
-audit: gosec ## gosec, and the known vulnerabilities of what is used; needs the internet
+audit: gosec ## gosec, and known vulnerabilities of dependencies; needs the internet
 	@failed=0; \
 	$(call each,go run $(GOVULNCHECK) ./...) || { failed=1; \
 		echo "audit: govulncheck found something, or NOT CHECKED: the Go modules, where its database can't be reached (above)" >&2; }; \
@@ -66,7 +66,7 @@ unit: ## the tests of every module, with the race detector; SHORT=-short leaves 
 unit-cdk:
 	@go test $(SHORT) -timeout 20m $(CDK_PACKAGES)
 
-# Most tests wait for servers, so more packages run side by side than there are processors.
+# Most tests wait for servers, so more packages run in parallel than there are processors.
 .PHONY: unit-tests
 unit-tests:
 	@$(call each,go test $(SHORT) -race -p 4 -timeout 30m $$(go list ./... | grep -vE '/stacks|/synth'))
@@ -75,7 +75,7 @@ unit-tests:
 test-deploy: setup $(EMULATOR)/installed ## deploy, switch stores and destroy, in an emulator of AWS or at AWS_ENDPOINT_URL
 	cd test/deploy && go test -count 1 -timeout 20m -v ./...
 
-# Exactly what is listed: --no-deps installs nothing else, and the check finds what the list lacks.
+# --no-deps installs exactly the listed packages, and pip check finds missing ones.
 $(EMULATOR)/installed: test/deploy/emulator/requirements.txt
 	@echo "installing the emulator of AWS"
 	@rm -rf $(EMULATOR) && python3 -m venv $(EMULATOR)
@@ -84,20 +84,20 @@ $(EMULATOR)/installed: test/deploy/emulator/requirements.txt
 	@touch $@
 
 .PHONY: bench
-bench: ## what sessions cost a server, beside other libraries, and every benchmark; 6 minutes of a quiet machine
+bench: ## the cost of sessions compared with other libraries, and all benchmarks; 6 minutes on an idle machine
 	@mkdir -p .build
 	@cd test/bench && go run . -json ../../.build/bench.json >../../.build/bench.md
 	@cat .build/bench.md && echo && echo "Every turn is in .build/bench.json."
 	@$(call each,go test -run '^$$' -bench . -benchtime 100x ./...)
 
 .PHONY: bench-load
-bench-load: ## what lab load sends, and what it says of latency, beside vegeta; 15 minutes of a quiet machine
+bench-load: ## the rates and latencies of lab load compared with vegeta; 15 minutes on an idle machine
 	@mkdir -p .build
 	@cd test/bench && go run ./load >../../.build/load.md
 	@cat .build/load.md
 
 .PHONY: bench-synth
-bench-synth: setup ## how long a synthesis takes beside that of a stock CDK app; 3 minutes of a quiet machine
+bench-synth: setup ## the time of a synthesis compared with a stock CDK app; 3 minutes on an idle machine
 	@mkdir -p .build
 	@go run ./test/synth >.build/synth.md
 	@cat .build/synth.md
@@ -127,7 +127,7 @@ fuzz: ## every fuzz target, for FUZZ_TIME each
 		(cd "$$folder" && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ_TIME) .) || exit 1; \
 	done
 
-# The path of the modules is in their go.mod files, in imports, in the pages' examples, and where the lab looks for its sources.
+# The module path is in go.mod files, in imports, in examples of the documentation, and in the lab, which finds its sources by it.
 .PHONY: module
 module: ## rename the modules of a fork: make module MODULE=github.com/you/repo
 	@old=$$(go list -m) && go mod edit -module='$(MODULE)' && \

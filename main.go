@@ -1,5 +1,5 @@
 // Command stateless-servers is the CDK app. It reads the CDK context, compiles the programs that the instances run, and
-// synthesizes the stacks of package stacks. "npx cdk" runs it, as cdk.json says.
+// synthesizes the stacks of package stacks. "npx cdk" runs it: see cdk.json.
 package main
 
 import (

@@ -2,5 +2,5 @@
 
 package main
 
-// descriptorLimit says that there is none.
+// descriptorLimit reports that no limit is known.
 func descriptorLimit() (int, bool) { return 0, false }

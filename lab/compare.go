@@ -100,7 +100,7 @@ func runCompare(ctx context.Context, o costOptions, build func(context.Context) 
 func measureStores(ctx context.Context, report *compare.Report, build func(context.Context) (string, error), stderr io.Writer) error {
 	view := newProgressView(stderr)
 	var mu sync.Mutex // guards view and stderr
-	lab := &experiment.Lab{
+	runner := &experiment.Runner{
 		Build: build, Phase: experiment.DefaultPhase,
 		Progress: func(p load.Progress) {
 			mu.Lock()
@@ -122,8 +122,8 @@ func measureStores(ctx context.Context, report *compare.Report, build func(conte
 			continue // a folder doesn't say how to start its store
 		}
 		done[store] = true
-		lab.Report("Measuring " + store)
-		m, err := experiment.Measure(ctx, lab, local)
+		runner.Report("Measuring " + store)
+		m, err := experiment.Measure(ctx, runner, local)
 		view.end()
 		if err != nil {
 			return fmt.Errorf("measuring %s: %w", store, err)
@@ -131,7 +131,7 @@ func measureStores(ctx context.Context, report *compare.Report, build func(conte
 		sessions := m.Same.Sessions
 		report.AddMeasurement(store, compare.Measurement{
 			Servers: m.Servers, Rate: m.Same.RateAchieved, Latency: m.Same.Latency, Failed: m.Same.Requests - m.Same.OK,
-			Lost: sessions.Violations(), Highest: m.Held,
+			Lost: sessions.Violations(), Highest: m.Sustained,
 		})
 	}
 	return nil

@@ -18,11 +18,11 @@ import (
 	"stateless-servers/lab/report"
 )
 
-// loadOptions are the flags of lab load.
+// loadOptions has the flags of lab load.
 type loadOptions struct {
 	load.Options
 	thresholds            load.Thresholds
-	json, history, report string // paths; empty for none
+	json, history, report string // paths; "" for none
 }
 
 func newLoad() *cobra.Command {
@@ -32,18 +32,18 @@ func newLoad() *cobra.Command {
 	}}
 	c := &cobra.Command{
 		Use:   "load",
-		Short: "Load-test the application, and check every session meanwhile",
-		Long: "Load sends requests at a rate that doesn't depend on how fast they are answered, as visitors do. Latency counts from\n" +
-			"the moment at which a request was due, so that a server that hangs can't hide it; the service time beside it counts\n" +
-			"from when it was sent. Each visitor has a session of its own, opens it, uses it, with requests that overlap on purpose,\n" +
-			"logs in and out, and knows what it must see: lost sessions, lost updates, stale reads, other visitors' data, and sessions\n" +
-			"that are there again after their logout are counted and explained.\n\n" +
-			"The exit status is 1 when a threshold (--max-p99, --max-errors, --max-lost) is broken. Ctrl-C ends the test early; what\n" +
-			"was measured until then is reported.",
-		Example: "  lab load                                        # what npx cdk deploy has just deployed\n" +
-			"  lab load --url http://127.0.0.1:8080            # what lab up runs\n" +
+		Short: "Load-test the application and check every session",
+		Long: "Load sends requests at a rate that doesn't depend on the response times (an open model). Latency counts from the time at\n" +
+			"which a request was due, so that a server that hangs can't hide it; the service time counts from the time at which it\n" +
+			"was sent. Each virtual user opens a session, uses it with overlapping requests, and logs in and out. Load checks every\n" +
+			"response, and counts and explains lost sessions, lost updates, stale reads, cross-session leaks, and sessions that are\n" +
+			"alive after logout.\n\n" +
+			"The exit status is 1 when a threshold (--max-p99, --max-errors, --max-lost) is exceeded. Ctrl-C ends the test early and\n" +
+			"reports the result up to then.",
+		Example: "  lab load                                        # the deployed application\n" +
+			"  lab load --url http://127.0.0.1:8080            # the application of lab up\n" +
 			"  lab load --rate 100..500 --duration 5m          # a ramp\n" +
-			"  lab load --rate 100,200,400 --duration 3m       # three steps of a minute\n" +
+			"  lab load --rate 100,200,400 --duration 3m       # three rates of a minute each\n" +
 			"  lab load --mix read=80,write=20 --sessions 1000\n" +
 			"  lab load --max-p99 250ms --max-errors 0.1% --max-lost 0 --json result.json --report report.html",
 		Args: noArguments,
@@ -58,16 +58,16 @@ func newLoad() *cobra.Command {
 		return err == nil
 	})
 	url.Type = "address"
-	add(flags, "url", &o.URL, url, "what to test; by default the URL in "+outputsFile)
-	add(flags, "rate", &o.Rate, allowed.Kind[load.Rate]{Type: "rate", Allowed: load.RateSyntax, Parse: load.ParseRate}, "how much to send")
-	add(flags, "duration", &o.Duration, allowed.Duration(time.Second, 24*time.Hour), "how long to measure; several rates share it equally")
-	add(flags, "sessions", &o.Sessions, allowed.Number(1, 100_000), "visitors, each with a session")
-	add(flags, "mix", &o.Mix, allowed.Kind[load.Mix]{Type: "weights", Allowed: load.MixSyntax, Parse: load.ParseMix}, "what the visitors do")
-	add(flags, "warmup", &o.Warmup, allowed.Duration(0, time.Hour), "how long to send before measuring, at the first rate")
-	add(flags, "timeout", &o.Timeout, allowed.Duration(10*time.Millisecond, time.Minute), "how long to wait for an answer")
+	add(flags, "url", &o.URL, url, "address of the application; by default the URL in "+outputsFile)
+	add(flags, "rate", &o.Rate, allowed.Kind[load.Rate]{Type: "rate", Allowed: load.RateSyntax, Parse: load.ParseRate}, "rate of the requests")
+	add(flags, "duration", &o.Duration, allowed.Duration(time.Second, 24*time.Hour), "duration of the measurement; several rates share it equally")
+	add(flags, "sessions", &o.Sessions, allowed.Number(1, 100_000), "number of virtual users, each with a session")
+	add(flags, "mix", &o.Mix, allowed.Kind[load.Mix]{Type: "weights", Allowed: load.MixSyntax, Parse: load.ParseMix}, "kinds of requests")
+	add(flags, "warmup", &o.Warmup, allowed.Duration(0, time.Hour), "duration of the warm-up before the measurement, at the first rate")
+	add(flags, "timeout", &o.Timeout, allowed.Duration(10*time.Millisecond, time.Minute), "timeout of each request")
 	flags.StringVar(&o.json, "json", "", "write the result to this `file`, for programs and for lab merge")
-	flags.StringVar(&o.report, "report", "", "write a page with charts to this HTML `file`, which needs nothing else")
-	flags.StringVar(&o.history, "history", "", "write what every visitor sent and saw to this `file`, for lab check")
+	flags.StringVar(&o.report, "report", "", "write a page with charts to this HTML `file`, which has no external references")
+	flags.StringVar(&o.history, "history", "", "write every request and response to this `file`, for lab check")
 	addThresholds(flags, &o.thresholds)
 	return c
 }
@@ -75,24 +75,25 @@ func newLoad() *cobra.Command {
 // addThresholds declares the flags of thresholds.
 func addThresholds(flags *pflag.FlagSet, t *load.Thresholds) {
 	add(flags, "max-p99", &t.P99, allowed.Optional(allowed.Duration(time.Millisecond, time.Hour)),
-		"fail when the 99th percentile of the latency is above")
+		"fail when the 99th percentile of the latency is higher")
 	add(flags, "max-errors", &t.Errors, allowed.Optional(percentage("0.1%")),
-		"fail when more of the requests than this are errors")
+		"fail when a larger share of the requests fails")
 	add(flags, "max-lost", &t.Lost, allowed.Optional(allowed.Number[int64](0, 1_000_000)),
-		"fail when more sessions or updates than this are lost, stale, crossed or resurrected")
+		"fail when there are more consistency violations, of all kinds")
 }
 
-// garbage is how much of it, in percent of what is in use, is left lying about: collecting it shows in what is measured.
-const garbage = 400
+// gcPercent is the garbage, in percent of the live heap, at which a collection starts. Fewer collections disturb the
+// measurements less.
+const gcPercent = 400
 
-// runLoad runs the test and reports.
+// runLoad runs the load test, and writes its result.
 func runLoad(ctx context.Context, o loadOptions, stdout, stderr io.Writer) (err error) {
 	if o.URL == "" {
 		if o.URL, err = deployedURL(outputsFile); err != nil {
 			return err
 		}
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(garbage))
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	view := newProgressView(stderr)
 	o.Progress = view.show
 	run, err := load.Start(ctx, o.Options)
@@ -109,7 +110,7 @@ func runLoad(ctx context.Context, o loadOptions, stdout, stderr io.Writer) (err 
 	if files.history != nil {
 		run.WriteHistory(files.history)
 	}
-	fmt.Fprintf(stderr, "Sending %s requests/s to %s for %s, %d visitors (%s)\n",
+	fmt.Fprintf(stderr, "Sending %s requests/s to %s for %s, %d virtual users (%s)\n",
 		o.Rate, o.URL, allowed.Format(o.Duration), o.Sessions, o.Mix)
 	measured, err := run.Do(ctx)
 	view.end()
@@ -117,13 +118,13 @@ func runLoad(ctx context.Context, o loadOptions, stdout, stderr io.Writer) (err 
 	if err = errors.Join(err, files.write(measured)); err != nil {
 		return err
 	}
-	return summary{stdout, colours(stdout)}.judge(o.thresholds, measured)
+	return summary{stdout, colours(stdout)}.checkThresholds(o.thresholds, measured)
 }
 
-// outputs are the files that a test is to write; nil for those that it isn't to.
+// outputs has the files to write; nil for files that were not asked for.
 type outputs struct{ result, report, history *os.File }
 
-// openFiles opens them before the test begins.
+// openFiles creates the files, before the test begins.
 func openFiles(o loadOptions) (files outputs, err error) {
 	for _, file := range []struct {
 		flag, path string
@@ -161,7 +162,7 @@ func (f outputs) close() error {
 	return errors.Join(errs...)
 }
 
-// writeJSON writes the result.
+// writeJSON writes the result as JSON.
 func writeJSON(w io.Writer, r load.Result) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err == nil {

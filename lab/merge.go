@@ -16,10 +16,10 @@ func newMerge() *cobra.Command {
 	var thresholds load.Thresholds
 	c := &cobra.Command{
 		Use:   "merge FILE FILE...",
-		Short: "Add up what several machines measured at the same time",
-		Long: "Merge reads files that lab load --json has written, on several machines that tested at the same time, and reports them\n" +
-			"as one: requests and rates add up, and percentiles are those of all requests together.\n" +
-			"The exit status is 1 when a threshold is broken, or a file can't be read.",
+		Short: "Merge the results of several machines that tested at the same time",
+		Long: "Merge reads files that lab load --json has written on several machines at the same time, and reports one result:\n" +
+			"requests and rates add up, and percentiles are computed from all requests.\n" +
+			"The exit status is 1 when a threshold is exceeded, or a file can't be read.",
 		Example: "  lab merge a.json b.json\n" +
 			"  lab merge a.json b.json --json all.json --max-p99 250ms",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -44,17 +44,17 @@ func newMerge() *cobra.Command {
 					return err
 				}
 			}
-			return out.judge(thresholds, merged)
+			return out.checkThresholds(thresholds, merged)
 		},
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&path, "json", "", "write the sum to this `file`, which can be merged again")
+	flags.StringVar(&path, "json", "", "write the merged result to this `file`, which can be merged again")
 	addThresholds(flags, &thresholds)
 	return c
 }
 
-// maxResult bounds the file of a result, in bytes. A run of a day writes some megabytes.
+// maxResult is the size limit of a result file, in bytes. A run of a day writes some megabytes.
 const maxResult = 64 << 20
 
 func readResult(path string) (load.Result, error) {

@@ -14,15 +14,15 @@ import (
 	"stateless-servers/lab/load"
 )
 
-// progressView shows how a load test goes on: in a line that changes on a terminal, in lines elsewhere.
+// progressView shows the progress of a load test: a line that it overwrites on a terminal, successive lines elsewhere.
 type progressView struct {
 	w        io.Writer
-	terminal *os.File // nil when w is none
+	terminal *os.File // nil when w is not a terminal
 	colours  bool
-	shown    time.Duration // when the last line was written, where there is no terminal
+	shown    time.Duration // the time of the last line, without a terminal
 }
 
-// linesEvery is the time between two lines where there is no terminal.
+// linesEvery is the time between two lines without a terminal.
 const linesEvery = 2 * time.Second
 
 func newProgressView(w io.Writer) *progressView {
@@ -33,7 +33,7 @@ func newProgressView(w io.Writer) *progressView {
 	return v
 }
 
-// colours reports whether to use any on w: see no-color.org.
+// colours reports whether to write colours to w; see no-color.org.
 func colours(w io.Writer) bool {
 	return terminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
@@ -64,7 +64,7 @@ func (v *progressView) line(elapsed time.Duration, text string, wrong bool) {
 	paint(v.w, v.colours && wrong, red, string(line[:min(len(line), width-1)]))
 }
 
-// end takes the line away. Another load test may follow.
+// end erases the line. Another load test may follow.
 func (v *progressView) end() {
 	v.shown = 0
 	if v.terminal != nil {
@@ -103,7 +103,7 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 }
 
-// shares is which part of the requests each server answered.
+// shares lists the percentage of the requests that each server answered.
 func shares(servers map[string]int64, before string) string {
 	sum := int64(0)
 	for _, n := range servers {
@@ -116,7 +116,7 @@ func shares(servers map[string]int64, before string) string {
 	return b.String()
 }
 
-// classes lists the errors.
+// classes lists the number of errors by class.
 func classes(errors map[string]int64) string {
 	var parts []string
 	for _, class := range slices.Sorted(maps.Keys(errors)) {
@@ -125,7 +125,7 @@ func classes(errors map[string]int64) string {
 	return strings.Join(parts, ", ")
 }
 
-// naturally puts server-2 before server-10.
+// naturally compares names so that server-2 comes before server-10.
 func naturally(a, b string) int {
 	if len(a) != len(b) {
 		return len(a) - len(b)

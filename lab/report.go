@@ -15,11 +15,10 @@ func newReport() *cobra.Command {
 	out := "report.html"
 	c := &cobra.Command{
 		Use:   "report FILE...",
-		Short: "Draw a page of the results of load tests",
-		Long: "Report reads files that lab load --json, or lab merge --json, has written, and makes one HTML file of them that needs\n" +
-			"nothing else: the latency by percentile and over time, what happened when, the requests of each server, what visitors\n" +
-			"saw that they shouldn't, and the setting. Several files are of machines that tested at the same time, and add up. The\n" +
-			"exit status is 1 when a file can't be read or written.",
+		Short: "Write an HTML report of load test results",
+		Long: "Report reads files that lab load --json, or lab merge --json, has written, and writes one self-contained HTML file:\n" +
+			"latency by percentile and over time, events, requests of each server, consistency violations, and settings. Several\n" +
+			"files must come from machines that tested at the same time, and are merged. The exit status is 1 when a file can't be read or written.",
 		Example: "  lab report result.json\n" +
 			"  lab report a.json b.json --out report.html",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -48,7 +47,7 @@ func newReport() *cobra.Command {
 	return c
 }
 
-// readResults reads files and adds up what is in them.
+// readResults reads and merges the results in the files.
 func readResults(paths []string) (load.Result, error) {
 	var results []load.Result
 	for _, path := range paths {

@@ -24,9 +24,9 @@ import (
 func newList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "List the experiments and what each claims",
-		Long: "List writes the name of each experiment that lab run takes, and the claim that it tests. The last ones are not part\n" +
-			"of lab run all, for they take long. What was found last is in " + observations + ". The exit status is 0.",
+		Short: "List the experiments and their claims",
+		Long: "List writes the name of each experiment that lab run takes, and the claim that it tests. The last ones take long and\n" +
+			"are not part of lab run all. The latest results are in " + observations + ". The exit status is 0.",
 		Example: "  lab list\n" +
 			"  lab run server-loss",
 		Args: noArguments,
@@ -42,21 +42,21 @@ func newList() *cobra.Command {
 	}
 }
 
-// observations is the folder with what the claims of the documentation stand on.
+// observations is the folder with the published results of the experiments.
 const observations = "docs/observations"
 
-// runOptions are the flags of lab run.
+// runOptions has the flags of lab run.
 type runOptions struct {
-	out, json string // paths; empty for none
-	all       bool   // the pages are to be listed
+	out, json string // paths; "" for none
+	all       bool   // all experiments run, so the index is written, too
 	length    time.Duration
 	seed      int
 }
 
-// Bounds of the flags of soak: at the least length, each kind of fault happens; a day is enough for anything.
+// Bounds of the flags of soak. At the least length, each kind of fault happens.
 const (
-	shortestSoak, longestSoak = 3 * time.Minute, 24 * time.Hour
-	highestSeed               = 1_000_000_000
+	minSoakLength, maxSoakLength = 3 * time.Minute, 24 * time.Hour
+	maxSeed                      = 1_000_000_000
 )
 
 func newRun(build func(context.Context) (string, error)) *cobra.Command {
@@ -67,8 +67,8 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 		Long: "Run tests the claims that lab list shows: on a fleet of real server processes behind the load balancer, with the\n" +
 			"stores' real servers, killed, drained, paused and raced as each claim needs. Every figure comes from the run, and the\n" +
 			"verdict from the figures: the claim holds, does not hold, or was not run, because of a program that isn't installed.\n\n" +
-			"All of them take some ten minutes, and each leaves a page: setting, highlights, timeline, conclusion, command. The\n" +
-			"experiment soak is not one of all: it kills servers and restarts their store at random for --length.\n" +
+			"All of them take some ten minutes, and each writes a page: parameters, assertions, timeline, conclusion, command. The\n" +
+			"experiment soak is not part of all: it kills servers and restarts their store at random for --length.\n" +
 			"The exit status is 1 unless every claim holds. Ctrl-C ends everything.",
 		Example: "  lab list\n" +
 			"  lab run server-loss\n" +
@@ -79,7 +79,7 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 			if len(args) == 0 {
 				return errors.New("lab run takes the names of experiments, or all; lab list shows them")
 			}
-			_, err := experiment.Named(args...)
+			_, err := experiment.ByName(args...)
 			return err
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -90,7 +90,7 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			experiments, err := experiment.Named(args...)
+			experiments, err := experiment.ByName(args...)
 			if err != nil {
 				return err
 			}
@@ -100,7 +100,7 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 			}
 			for _, flag := range []string{"length", "seed"} {
 				if c.Flags().Changed(flag) && !slices.Contains(args, "soak") {
-					return fmt.Errorf("--%s is for soak, which is none of %s", flag, strings.Join(args, ", "))
+					return fmt.Errorf("--%s is for soak, which is not among %s", flag, strings.Join(args, ", "))
 				}
 			}
 			return runExperiments(c.Context(), experiments, o, c.OutOrStdout(), c.ErrOrStderr(), build)
@@ -111,8 +111,8 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 	flags.StringVar(&o.out, "out", "",
 		"write a page for each experiment, and its charts, to this `folder`; for all by default "+observations)
 	flags.StringVar(&o.json, "json", "", "write all observations to this `file`, for programs")
-	add(flags, "length", &o.length, allowed.Duration(shortestSoak, longestSoak), "how long soak goes on")
-	add(flags, "seed", &o.seed, allowed.Number(0, highestSeed), "which faults soak makes, and when; 0 for a seed that it draws and tells")
+	add(flags, "length", &o.length, allowed.Duration(minSoakLength, maxSoakLength), "duration of soak")
+	add(flags, "seed", &o.seed, allowed.Number(0, maxSeed), "determines the faults of soak and their times; 0 draws a seed and reports it")
 	return c
 }
 
@@ -125,8 +125,8 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 	}
 	started := time.Now()
 	view := newProgressView(stderr)
-	var mu sync.Mutex // guards view and stderr: drills and their load report at the same time
-	lab := &experiment.Lab{
+	var mu sync.Mutex // guards view and stderr: an experiment and its load test report concurrently
+	runner := &experiment.Runner{
 		Build: build, Bench: fleet.BuildBench, Phase: experiment.DefaultPhase,
 		Length: o.length, Seed: o.seed,
 		Progress: func(p load.Progress) {
@@ -144,7 +144,7 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 	var found []experiment.Observation
 	for i, e := range list {
 		fmt.Fprintf(stderr, "%s (%d of %d)\n", e.Name(), i+1, len(list))
-		observation, err := experiment.Run(ctx, e, lab)
+		observation, err := experiment.Run(ctx, e, runner)
 		view.end()
 		if err != nil {
 			return err
@@ -170,7 +170,7 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 	return verdict(found)
 }
 
-// observed writes the verdict, and the figures that it stands on.
+// observed writes the verdict and the assertions.
 func (s summary) observed(o experiment.Observation) {
 	line := fmt.Sprintf("%-18s %s, after %.0f s", o.Name, o.Verdict, o.Took)
 	switch {
@@ -181,17 +181,17 @@ func (s summary) observed(o experiment.Observation) {
 	default:
 		s.good(line)
 	}
-	for _, check := range o.Checks {
-		text := fmt.Sprintf("  %s: %.4g, %s", check.What, check.Is, check.Claim)
-		if check.Holds {
+	for _, assertion := range o.Assertions {
+		text := fmt.Sprintf("  %s: %.4g, %s", assertion.What, assertion.Is, assertion.Claim)
+		if assertion.Holds {
 			fmt.Fprintln(s.w, text)
 		} else {
-			s.warn("%s: NO", text)
+			s.warn("%s: FAILED", text)
 		}
 	}
 }
 
-// verdict is nil when every claim holds.
+// verdict returns an error that names the claims that don't hold; nil if all hold.
 func verdict(observations []experiment.Observation) error {
 	var others []string
 	for _, o := range observations {
@@ -218,7 +218,7 @@ func writePage(dir string, o experiment.Observation) error {
 	return err
 }
 
-// writeIndex writes the page that lists the others.
+// writeIndex writes the page that links to the others.
 func writeIndex(dir string, found []experiment.Observation) error {
 	var page strings.Builder
 	if err := experiment.WriteIndex(&page, found); err != nil {

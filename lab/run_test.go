@@ -136,7 +136,7 @@ func TestRefusedRuns(t *testing.T) {
 		{"run cookie-size --out /dev/null/pages", []string{"--out", "/dev/null"}},
 		{"run soak --length 1m", []string{`--length="1m"`, "a duration from 3m to 24h"}},
 		{"run soak --seed -1", []string{`--seed="-1"`, "a whole number from 0 to"}},
-		{"run scale-in --seed 3", []string{"--seed is for soak, which is none of scale-in"}},
+		{"run scale-in --seed 3", []string{"--seed is for soak, which is not among scale-in"}},
 		{"list all", []string{`"all"`, "flags only"}},
 	} {
 		t.Run(test.args, func(t *testing.T) {

@@ -66,7 +66,7 @@ func evilFiles(t *testing.T) {
 	}
 	r := load.Result{
 		URL: "http://" + evil, Started: time.Now(), Servers: map[string]int64{evil: 1}, Errors: map[string]int64{evil: 1},
-		Events: []load.Event{{What: evil}}, Findings: []string{evil}, Settings: []load.Setting{{Rate: evil, Mix: evil, Machine: machine.Machine{System: evil}}},
+		Events: []load.Event{{What: evil}}, Findings: []string{evil}, Settings: []load.Settings{{Rate: evil, Mix: evil, Machine: machine.Machine{System: evil}}},
 		Series: []load.Span{{Servers: map[string]int64{evil: 1}, Histogram: string(encoded)}}, Sessions: check.Counts{Lost: 1},
 		Histograms: load.Histograms{Latency: string(encoded), Service: string(encoded)},
 	}

@@ -9,14 +9,14 @@ import (
 	"stateless-servers/lab/load"
 )
 
-// summary writes results for people.
+// summary writes results as text.
 type summary struct {
 	w       io.Writer
 	colours bool
 }
 
-// lateSends is how late requests may be sent, in milliseconds at the 99th percentile, before that is worth a word.
-const lateSends = 10
+// maxLate is the 99th percentile of the send delay, in milliseconds, above which the summary has a warning.
+const maxLate = 10
 
 func (s summary) write(r load.Result) {
 	fmt.Fprintf(s.w, "%s, %s, measured for %.4g s", r.URL, r.Started.Format("2006-01-02 15:04:05 MST"), r.Duration)
@@ -29,24 +29,24 @@ func (s summary) write(r load.Result) {
 		percent = 100 * float64(r.OK) / float64(r.Requests)
 	}
 	fmt.Fprintf(s.w, "Requests   %d, %d ok (%.4g %%)\n", r.Requests, r.OK, percent)
-	fmt.Fprintf(s.w, "Rate       %.1f/s sent, %.1f/s asked for\n", r.RateAchieved, r.RateTarget)
+	fmt.Fprintf(s.w, "Rate       %.1f/s sent, %.1f/s target\n", r.RateAchieved, r.RateTarget)
 	if r.RateAchieved < load.SustainedShare*r.RateTarget {
-		s.warn("           RATE MISSED: %.1f %% of the requests were never sent. This machine, or its connection, is too slow,\n"+
-			"           or more requests than it can hold were unanswered. The figures are those of the lower rate.",
+		s.warn("           RATE MISSED: %.1f %% of the requests were never sent. This machine or its connection is too slow, or too\n"+
+			"           many requests were in flight. The figures apply to the lower rate.",
 			100*(1-r.RateAchieved/r.RateTarget))
 	}
-	fmt.Fprintf(s.w, "Latency    %s  from when each was due\n", quantiles(r.Latency))
-	fmt.Fprintf(s.w, "Service    %s  from when it was sent\n", quantiles(r.Service))
-	if r.Late > lateSends {
-		s.warn("           SENT LATE: one in a hundred requests was sent %.4g ms late, or more; the latency includes it.", r.Late)
+	fmt.Fprintf(s.w, "Latency    %s  from due\n", quantiles(r.Latency))
+	fmt.Fprintf(s.w, "Service    %s  from sent\n", quantiles(r.Service))
+	if r.Late > maxLate {
+		s.warn("           SENT LATE: 1 %% of the requests were sent at least %.4g ms late; the latency includes this delay.", r.Late)
 	}
 	fmt.Fprintf(s.w, "Servers    %s\n", strings.TrimPrefix(shares(r.Servers, ", "), ", "))
 	if len(r.Errors) > 0 {
 		s.warn("Errors     %s", classes(r.Errors))
 	}
 	c := r.Sessions
-	line := fmt.Sprintf("Sessions   %d: %d lost, %d updates lost, %d stale reads, %d crossed, %d resurrected",
-		c.Total, c.Lost, c.LostUpdates, c.StaleReads, c.Crossed, c.Resurrected)
+	line := fmt.Sprintf("Sessions   %d: %d lost, %d updates lost, %d stale reads, %d cross-session leaks, %d alive after logout",
+		c.Total, c.Lost, c.LostUpdates, c.StaleReads, c.CrossSessionLeaks, c.AliveAfterLogout)
 	if c.Violations() > 0 {
 		s.warn("%s", line)
 	} else {
@@ -78,22 +78,22 @@ func quantiles(q load.Quantiles) string {
 	return fmt.Sprintf("p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.2f ms", q.P50, q.P90, q.P99, q.P999, q.Max)
 }
 
-// judge writes whether each threshold was kept. The error names those that weren't.
-func (s summary) judge(t load.Thresholds, r load.Result) error {
-	var broken []string
+// checkThresholds writes the outcome of each threshold. The error names the exceeded ones.
+func (s summary) checkThresholds(t load.Thresholds, r load.Result) error {
+	var exceeded []string
 	for i, verdict := range t.Check(r) {
 		if i == 0 {
 			fmt.Fprintln(s.w)
 		}
-		if verdict.Kept {
-			s.good("kept    " + verdict.Text)
+		if verdict.Held {
+			s.good("ok        " + verdict.Text)
 			continue
 		}
-		s.warn("BROKEN  %s", verdict.Text)
-		broken = append(broken, verdict.Text)
+		s.warn("EXCEEDED  %s", verdict.Text)
+		exceeded = append(exceeded, verdict.Text)
 	}
-	if len(broken) > 0 {
-		return errors.New("threshold broken: " + strings.Join(broken, "; "))
+	if len(exceeded) > 0 {
+		return errors.New("threshold exceeded: " + strings.Join(exceeded, "; "))
 	}
 	return nil
 }

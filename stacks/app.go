@@ -46,7 +46,7 @@ type Programs struct {
 // Define adds the stacks of the Config to the app, and the guardrails that check their templates.
 func Define(app awscdk.App, c Config, programs Programs) {
 	network := NewNetwork(app, "StatelessNetwork", &NetworkProps{Config: c})
-	lab := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: network.Vpc, Server: programs.Server})
+	lab := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: network.Vpc, ServerBinary: programs.Server})
 	if c.Load.Loaders > 0 {
 		NewLoad(app, "StatelessLoad", &LoadProps{Vpc: network.Vpc, Lab: lab, Config: c.Load, Stage: c.Stage,
 			Program: programs.Lab})

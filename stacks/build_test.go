@@ -47,7 +47,7 @@ func TestBuildIsReproducible(t *testing.T) {
 		return binary
 	}
 	first := build()
-	t.Setenv("GOFLAGS", "-tags=other") // somebody else's machine
+	t.Setenv("GOFLAGS", "-tags=other") // as on another machine
 	if !bytes.Equal(first, build()) {
 		t.Error("the same source in two folders gave different binaries, want equal ones")
 	}

@@ -28,10 +28,10 @@ type FleetProps struct {
 	Attachments []Attachment
 	// Stage selects how long logs are kept, and in production encrypts them with a customer managed key.
 	Stage Stage
-	// Server is the environment of each server, to which the attachments and the boot script add values.
-	Server Environment
-	// Binary is the path of the compiled server.
-	Binary                 string
+	// Environment is the environment of each server, to which the attachments and the boot script add values.
+	Environment Environment
+	// ServerBinary is the path of the compiled server.
+	ServerBinary           string
 	InstanceTypes          []string // the preferred first
 	SpotPercent            int
 	MinServers, MaxServers int
@@ -57,10 +57,10 @@ type Fleet struct {
 // reasons.
 func NewFleet(scope constructs.Construct, id string, props *FleetProps) Fleet {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	binary := awss3assets.NewAsset(scope, jsii.String("Server"), &awss3assets.AssetProps{Path: jsii.String(props.Binary)})
+	binary := awss3assets.NewAsset(scope, jsii.String("Server"), &awss3assets.AssetProps{Path: jsii.String(props.ServerBinary)})
 	userData := awsec2.UserData_ForLinux(nil)
 	role, securityGroup := newServerRole(scope, binary), newServerSecurityGroup(scope, props.Vpc)
-	fleet := Fleet{Servers: Servers{Role: role, Connections: securityGroup, Environment: props.Server}}
+	fleet := Fleet{Servers: Servers{Role: role, Connections: securityGroup, Environment: props.Environment}}
 	newTelemetry(scope, props.Stage)(&fleet.Servers)
 	for _, attach := range props.Attachments {
 		attach(&fleet.Servers)

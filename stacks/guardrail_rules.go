@@ -39,8 +39,8 @@ func (r cfnResource) objects(key string) []map[string]any {
 	return objects
 }
 
-// hasStickiness finds a target group that doesn't turn stickiness off, and a listener that turns it on.
-func hasStickiness(_ string, r cfnResource, _ cfnTemplate, store config.StoreKind) string {
+// findStickiness finds a target group that doesn't turn stickiness off, and a listener that turns it on.
+func findStickiness(_ string, r cfnResource, _ cfnTemplate, store config.StoreKind) string {
 	if store == config.StoreMemory {
 		return ""
 	}
@@ -63,8 +63,8 @@ func hasStickiness(_ string, r cfnResource, _ cfnTemplate, store config.StoreKin
 	return ""
 }
 
-// allowsIMDSv1 finds an instance, launch template or launch configuration that doesn't require IMDSv2.
-func allowsIMDSv1(_ string, r cfnResource, _ cfnTemplate, _ config.StoreKind) string {
+// findIMDSv1 finds an instance, launch template or launch configuration that doesn't require IMDSv2.
+func findIMDSv1(_ string, r cfnResource, _ cfnTemplate, _ config.StoreKind) string {
 	switch r.Type {
 	case "AWS::EC2::LaunchTemplate":
 		if r.property("LaunchTemplateData", "MetadataOptions", "HttpTokens") != "required" {
@@ -82,8 +82,8 @@ func allowsIMDSv1(_ string, r cfnResource, _ cfnTemplate, _ config.StoreKind) st
 	return ""
 }
 
-// allowsPublicIngress finds a security group, other than a load balancer's, that accepts connections from any address.
-func allowsPublicIngress(id string, r cfnResource, t cfnTemplate, _ config.StoreKind) string {
+// findPublicIngress finds a security group, other than a load balancer's, that accepts connections from any address.
+func findPublicIngress(id string, r cfnResource, t cfnTemplate, _ config.StoreKind) string {
 	switch r.Type {
 	case "AWS::EC2::SecurityGroup":
 		if slices.ContainsFunc(r.objects("SecurityGroupIngress"), isPublic) && !t.belongsToLoadBalancer(id) {
@@ -124,9 +124,9 @@ func (t cfnTemplate) belongsToLoadBalancer(group string) bool {
 	return false
 }
 
-// isUnencrypted finds stores, buckets and volumes without encryption at rest or in transit. Serverless caches and secrets
+// findUnencrypted finds stores, buckets and volumes without encryption at rest or in transit. Serverless caches and secrets
 // are always encrypted, and Memcached never at rest.
-func isUnencrypted(_ string, r cfnResource, _ cfnTemplate, _ config.StoreKind) string {
+func findUnencrypted(_ string, r cfnResource, _ cfnTemplate, _ config.StoreKind) string {
 	for _, path := range map[string][][]string{
 		"AWS::DynamoDB::Table":               {{"SSESpecification", "SSEEnabled"}},
 		"AWS::DynamoDB::GlobalTable":         {{"SSESpecification", "SSEEnabled"}},

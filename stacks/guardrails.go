@@ -32,13 +32,13 @@ type guardrail struct {
 func guardrails() []guardrail {
 	return []guardrail{
 		{"any-server-any-request", "A load balancer sends each visitor to one server, although servers share the sessions.",
-			"Turn stickiness off. Only -c store=memory needs it.", hasStickiness},
+			"Turn stickiness off. Only -c store=memory needs it.", findStickiness},
 		{"imdsv2-only", "IMDSv1 is allowed: server-side request forgery can read the instance's credentials.",
-			"Set HttpTokens to required in the launch template.", allowsIMDSv1},
+			"Set HttpTokens to required in the launch template.", findIMDSv1},
 		{"only-the-load-balancer-is-public", "A security group other than the load balancer's accepts connections from anywhere.",
-			"Allow a security group, or addresses of the VPC.", allowsPublicIngress},
+			"Allow a security group, or addresses of the VPC.", findPublicIngress},
 		{"encrypted", "Data of visitors is stored or sent without encryption.",
-			"Turn encryption on.", isUnencrypted},
+			"Turn encryption on.", findUnencrypted},
 	}
 }
 

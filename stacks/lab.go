@@ -16,8 +16,8 @@ type LabProps struct {
 	awscdk.StackProps
 	Config Config
 	Vpc    awsec2.IVpc
-	// Server is the path of the compiled server: see Build.
-	Server string
+	// ServerBinary is the path of the compiled server: see Build.
+	ServerBinary string
 }
 
 // NewLab defines a stack of the session store, the load balancer, the fleet and the dashboard. It is a single stack without
@@ -57,7 +57,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 			Keys: c.Store.ServerSide()}))
 	}
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
-		Vpc: props.Vpc, Balancer: balancer, Attachments: attachments, Stage: c.Stage, Server: server, Binary: props.Server,
+		Vpc: props.Vpc, Balancer: balancer, Attachments: attachments, Stage: c.Stage, Environment: server, ServerBinary: props.ServerBinary,
 		InstanceTypes: strings.Split(c.InstanceTypes, ","), SpotPercent: c.SpotPercent,
 		MinServers: c.MinServers, MaxServers: c.MaxServers,
 	})

@@ -16,7 +16,7 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// What CONTRIBUTING.md says it takes to add a store: a folder, and in the table of openers a line, with its import.
+// CONTRIBUTING.md says that adding a store takes a folder, and a line with its import in the table of openers.
 const (
 	addedStore  = "files"
 	addedLine   = "\t\t\"files\": byURL(files.Open),\n"
@@ -25,7 +25,7 @@ const (
 	afterImport = "\t\"stateless-servers/session/cookie\"\n"
 )
 
-// A store is added by one folder and one line of the server: it passes the conformance suite, and two servers share its
+// A store can be added with one folder and one line of the server: it passes the conformance suite, and two servers share its
 // sessions.
 func TestAddedStore(t *testing.T) {
 	sessiontest.Long(t)
@@ -64,7 +64,7 @@ func TestAddedStore(t *testing.T) {
 	}
 }
 
-// A store that can't be opened ends the server with one line, and so does one that nobody added.
+// The server ends with one line if the store can't be opened or is unknown.
 func TestAddedStoreThatCannotStart(t *testing.T) {
 	overlay := overlayOfAddedStore(t)
 	server := filepath.Join(t.TempDir(), "server")
@@ -82,7 +82,7 @@ func TestAddedStoreThatCannotStart(t *testing.T) {
 	}
 }
 
-// overlayOfAddedStore describes the tree with the store added to it, for the flag -overlay of the go command.
+// overlayOfAddedStore returns a file for the flag -overlay of the go command that adds the store to the source tree.
 func overlayOfAddedStore(t *testing.T) string {
 	t.Helper()
 	absolute, err := filepath.Abs(root)
@@ -137,7 +137,7 @@ func goCommand(t *testing.T, args ...string) {
 	}
 }
 
-// An addedServer is a server process by itself.
+// An addedServer is a process of the server with the added store.
 type addedServer struct {
 	url  string
 	kill func()

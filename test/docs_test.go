@@ -14,7 +14,7 @@ var (
 	testFunction = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9_]+)\(`)
 )
 
-// What docs/security.md names as a proof exists, and every requirement that has none says so with a dash.
+// Every test that docs/security.md names as a proof exists. A requirement without a proof has a dash.
 func TestSecurityHasProofs(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "docs", "security.md"))
 	if err != nil {
@@ -38,7 +38,7 @@ func TestSecurityHasProofs(t *testing.T) {
 		}
 		for _, found := range testName.FindAllStringSubmatch(line, -1) {
 			if !tests[found[1]] {
-				t.Errorf("%s is named as a proof, and doesn't exist", found[1])
+				t.Errorf("%s is named as a proof, but doesn't exist", found[1])
 			}
 		}
 	}
@@ -47,7 +47,7 @@ func TestSecurityHasProofs(t *testing.T) {
 	}
 }
 
-// testFunctions are the names of all tests of the module.
+// testFunctions returns the names of all tests of the repository.
 func testFunctions(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}

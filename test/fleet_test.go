@@ -11,10 +11,10 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// quickHealth has the balancer notice a dead server within two seconds.
+// quickHealth makes the load balancer notice a dead server within two seconds.
 var quickHealth = []string{"--health-interval", "1s", "--health-threshold", "2"}
 
-// Every store that all servers share keeps the same promises. The checks share a fleet, and two of them kill a server of it.
+// Every shared store keeps the same promises. The checks run on the same fleet, and two of them kill a server.
 func TestSharedStores(t *testing.T) {
 	for _, store := range []string{"valkey", "dynamodb", "memcached", "postgres"} {
 		t.Run(store, func(t *testing.T) {
@@ -26,15 +26,15 @@ func TestSharedStores(t *testing.T) {
 			l.await("all servers healthy", func(fleet []server) bool {
 				return !slices.ContainsFunc(fleet, func(s server) bool { return s.State != "healthy" })
 			})
-			aServerIsKilled(t, l)
+			killServer(t, l)
 			visitsAreParallel(t, l)
 		})
 	}
 }
 
-// aServerIsKilled checks that any server serves any visitor, and that killing server-2 loses no acknowledged visit.
-func aServerIsKilled(t *testing.T, l *lab) {
-	v := l.visitor()
+// killServer checks that any server handles any client, and that killing server-2 loses no acknowledged visit.
+func killServer(t *testing.T, l *runningLab) {
+	v := l.client()
 
 	served, acknowledged := map[string]int{}, 0
 	for range 60 {
@@ -43,7 +43,7 @@ func aServerIsKilled(t *testing.T, l *lab) {
 		if a.status == http.StatusOK {
 			acknowledged++
 		} else if a.status != http.StatusServiceUnavailable { // a busy machine's store may take too long
-			t.Errorf("a visit was answered %d", a.status)
+			t.Errorf("a visit got %d", a.status)
 		}
 	}
 	for name, n := range served {
@@ -92,10 +92,10 @@ func aServerIsKilled(t *testing.T, l *lab) {
 	}
 }
 
-// In the servers' own memory, sessions need sticky cookies, and end with their server.
+// Sessions in the servers' memory need sticky sessions, and end with their server.
 func TestMemory(t *testing.T) {
 	t.Run("without sticky sessions the count breaks", func(t *testing.T) {
-		v := labUp(t, 3, "--store", "memory").visitor()
+		v := labUp(t, 3, "--store", "memory").client()
 		for range 60 {
 			v.post("/api/visits")
 		}
@@ -105,7 +105,7 @@ func TestMemory(t *testing.T) {
 	})
 	t.Run("with sticky sessions it holds until that server is killed", func(t *testing.T) {
 		l := labUp(t, 3, append(quickHealth, "--store", "memory", "--sticky")...)
-		v := l.visitor()
+		v := l.client()
 		served := map[string]int{}
 		for i := range 60 {
 			a := v.post("/api/visits")
@@ -115,7 +115,7 @@ func TestMemory(t *testing.T) {
 			}
 		}
 		if len(served) != 1 {
-			t.Fatalf("a pinned visitor was served by %v", served)
+			t.Fatalf("a sticky client was served by %v", served)
 		}
 		for name := range served {
 			l.act("/_lab/servers/" + name + "/kill")
@@ -129,9 +129,9 @@ func TestMemory(t *testing.T) {
 
 // visitsAreParallel checks that of 1000 visits of one session, 16 at a time over all servers, all count; and when server-3 is
 // killed in between, every visit that was acknowledged does.
-func visitsAreParallel(t *testing.T, l *lab) {
-	v := l.visitor()
-	// A visit without an answer, as when a busy machine's store takes too long, may have been counted or not.
+func visitsAreParallel(t *testing.T, l *runningLab) {
+	v := l.client()
+	// A visit without a response, for example because the store of a busy machine was too slow, may have been counted or not.
 	first := int(v.visitInParallel(1000, func(int64) {}))
 	visits := v.get("/api/session").Visits
 	if visits < first || visits > 1000 || first < 900 {
@@ -160,7 +160,7 @@ func visitsAreParallel(t *testing.T, l *lab) {
 }
 
 // visitInParallel posts n visits of one session, 16 at a time, and returns how many were acknowledged.
-func (v *visitor) visitInParallel(n int64, before func(i int64)) int64 {
+func (v *client) visitInParallel(n int64, before func(i int64)) int64 {
 	var next, acknowledged atomic.Int64
 	if v.get("/api/session").Visits == 0 { // the session starts
 		if a := v.post("/api/visits"); a.status != http.StatusOK {
@@ -184,9 +184,9 @@ func (v *visitor) visitInParallel(n int64, before func(i int64)) int64 {
 	return acknowledged.Load()
 }
 
-// logoutIsFinal checks that a request in flight on one server doesn't bring back a session that another server has ended.
-func logoutIsFinal(t *testing.T, l *lab) {
-	v := l.visitor()
+// logoutIsFinal checks that a request in flight on one server doesn't recreate a session that another server has ended.
+func logoutIsFinal(t *testing.T, l *runningLab) {
+	v := l.client()
 	if a := v.post("/login", "user=ada"); a.status != http.StatusOK || !a.Authenticated {
 		t.Fatalf("login: %+v", a)
 	}
@@ -194,8 +194,8 @@ func logoutIsFinal(t *testing.T, l *lab) {
 	for _, name := range []string{"server-1", "server-2", "server-3"} {
 		before[name] = l.loads(name)
 	}
-	inFlight := v.twin()
-	answered := make(chan answer, 1)
+	inFlight := v.sharingCookies()
+	answered := make(chan apiResponse, 1)
 	go func() { answered <- inFlight.post("/api/visits?delay=2s") }()
 	var holds server
 	l.await("a server that has read the session", func(fleet []server) bool {
@@ -205,7 +205,7 @@ func logoutIsFinal(t *testing.T, l *lab) {
 		}
 		return i >= 0
 	})
-	// It halts, so that the logout comes before the end of the delay on any machine.
+	// The server is paused, so that the logout comes first on any machine.
 	if err := syscall.Kill(holds.PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -224,10 +224,10 @@ func logoutIsFinal(t *testing.T, l *lab) {
 	}
 }
 
-// A server that is stopped leaves the fleet without a failed request, and one that is added gets its share.
+// Stopping a server fails no request, and an added one gets its share of the requests.
 func TestStopAndAdd(t *testing.T) {
 	l := labUp(t, 2)
-	v := l.visitor()
+	v := l.client()
 	stop := make(chan struct{})
 	var group sync.WaitGroup
 	end := sync.OnceFunc(func() { close(stop); group.Wait() })

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// The folders of the repository import each other in one direction only (CONTRIBUTING.md). The module of the session library
+// The packages of the repository import each other in one direction only (CONTRIBUTING.md). The module of the session library
 // can't import the rest, since its go.mod doesn't require it.
 func TestArrows(t *testing.T) {
 	const module, cdk, sdk = "stateless-servers/", "github.com/aws/aws-cdk-go", "github.com/aws/aws-sdk-go-v2"
@@ -44,13 +44,13 @@ func TestArrows(t *testing.T) {
 			if dependency != self && slices.ContainsFunc(test.never, func(never string) bool {
 				return strings.HasPrefix(dependency, never)
 			}) {
-				t.Errorf("%s reaches %s", self, dependency)
+				t.Errorf("%s imports %s", self, dependency)
 			}
 		}
 	}
 }
 
-// Every exported name and every package has a comment that says what it is for.
+// Every package and every exported name has a doc comment.
 func TestExportedNamesAreDocumented(t *testing.T) {
 	packages, names := map[string]bool{}, 0
 	for _, path := range walk(t, func(path string) bool {
@@ -87,7 +87,7 @@ func TestMissingCommentsAreSeen(t *testing.T) {
 	}
 }
 
-// comments reports whether a file's package has a comment, how many names it exports, and which of them have none.
+// comments reports whether the package of a file has a comment, the number of exported names, and the names without a comment.
 func comments(t *testing.T, path, text string) (documented bool, exported int, bare []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments)
@@ -125,7 +125,7 @@ func comments(t *testing.T, path, text string) (documented bool, exported int, b
 	return file.Doc.Text() != "", exported, bare
 }
 
-// receiver is the name of a method's type.
+// receiver returns the name of a method's receiver type.
 func receiver(of ast.Expr) string {
 	switch of := of.(type) {
 	case *ast.StarExpr:

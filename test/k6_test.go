@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// k6Run is what testdata/k6/run.mjs prints.
+// k6Run is the output of testdata/k6/run.mjs.
 type k6Run struct {
 	Options struct {
 		Scenarios struct {
@@ -29,7 +29,7 @@ type k6Run struct {
 	Counted  map[string]int
 }
 
-// runK6 runs the scenario against an application, with stand-ins for the modules of k6.
+// runK6 runs the scenario against an application, with replacements for the modules of k6.
 func runK6(t *testing.T, url string, iterations int) k6Run {
 	t.Helper()
 	node, err := exec.LookPath("node")
@@ -72,7 +72,7 @@ func runK6(t *testing.T, url string, iterations int) k6Run {
 	return run
 }
 
-// On a shared store the scenario finds nothing wrong, and every request of it is one that the application knows.
+// On a shared store the scenario finds no violation, and the application has a route for each of its requests.
 func TestK6(t *testing.T) {
 	run := runK6(t, labUp(t, 3, "--store", "valkey").url, 600)
 	for name, n := range run.Counted {
@@ -97,7 +97,7 @@ func TestK6(t *testing.T) {
 	}
 }
 
-// Servers that don't share what is in their memory lose every session that moves.
+// With sessions in the servers' memory, the scenario finds lost sessions.
 func TestK6FindsLostSessions(t *testing.T) {
 	run := runK6(t, labUp(t, 3, "--store", "memory").url, 300)
 	if run.Counted["sessions_lost"] == 0 || run.Counted["updates_lost"] == 0 {

@@ -1,5 +1,5 @@
-// Package test has the tests that span the rooms: the lab's own program with a fleet of real servers, the CDK's command
-// line, and what infrastructure and server must agree on.
+// Package test has the tests that span several packages: the lab's program with a fleet of real servers, the CDK's command
+// line, the documentation, and the contract between infrastructure and server.
 package test
 
 import (
@@ -23,10 +23,10 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// root is the module's folder, seen from this package.
+// root is the folder of the module, relative to this package.
 const root = ".."
 
-// labProgram builds the lab's command line, unless it is up to date.
+// labProgram builds the lab's program and returns its path.
 func labProgram(t *testing.T) string {
 	t.Helper()
 	program, err := fleet.BuildProgram(t.Context(), "lab", ".", "./lab")
@@ -36,8 +36,8 @@ func labProgram(t *testing.T) string {
 	return program
 }
 
-// A lab is a running `lab up`.
-type lab struct {
+// A runningLab is a running `lab up`.
+type runningLab struct {
 	t       *testing.T
 	process *process.Process
 	url     string
@@ -53,7 +53,7 @@ type server struct {
 	Requests int    `json:"requests"`
 }
 
-// openTempDir is a temporary folder that other users reach too: as root, the lab runs PostgreSQL as one of them.
+// openTempDir makes a temporary folder that other users can enter: as root, the lab runs PostgreSQL as another user.
 func openTempDir(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -63,9 +63,9 @@ func openTempDir(t *testing.T) string {
 	return folder
 }
 
-// labUp runs `lab up` and waits until its servers are healthy. The test's end interrupts it, as Ctrl-C does, and checks
-// that no process is left.
-func labUp(t *testing.T, servers int, args ...string) *lab {
+// labUp runs `lab up` and waits until its servers are healthy. At the end of the test it is interrupted, like by Ctrl-C, and
+// no process may be left.
+func labUp(t *testing.T, servers int, args ...string) *runningLab {
 	t.Helper()
 	p, err := process.Start(process.Command{
 		Name: "lab up", Path: labProgram(t), Dir: root,
@@ -75,7 +75,7 @@ func labUp(t *testing.T, servers int, args ...string) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, process: p}
+	l := &runningLab{t: t, process: p}
 	t.Cleanup(l.end)
 	l.url = written(t, p, labAddress)
 	l.await("all servers healthy", func(fleet []server) bool {
@@ -90,13 +90,13 @@ const (
 	patience = 3 * time.Minute
 )
 
-// What `lab up` says of where it listens, and of the logs of its servers.
+// The lines of `lab up` with its address and with the logs of its servers.
 var (
 	labAddress = regexp.MustCompile(`\nApplication  (http://\S+)\n`)
 	labLogs    = regexp.MustCompile(`\nLogs         (\S+)\n`)
 )
 
-// written waits until the program has written what the pattern matches, and returns the pattern's group.
+// written waits until the output of the program matches the pattern, and returns the pattern's group.
 func written(t *testing.T, p *process.Process, pattern *regexp.Regexp) string {
 	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -108,12 +108,12 @@ func written(t *testing.T, p *process.Process, pattern *regexp.Regexp) string {
 			t.Fatalf("%v\n%s", ended, p.Tail())
 		}
 	}
-	t.Fatalf("waited in vain for %s in\n%s", pattern, p.Tail())
+	t.Fatalf("timed out waiting for %s in\n%s", pattern, p.Tail())
 	return ""
 }
 
-// end interrupts the lab and checks that it and its servers are gone.
-func (l *lab) end() {
+// end interrupts the lab and checks that it and its servers have ended.
+func (l *runningLab) end() {
 	fleet, _ := l.fleet()
 	_ = syscall.Kill(l.process.Pid(), syscall.SIGINT)
 	select {
@@ -127,13 +127,13 @@ func (l *lab) end() {
 	}
 	for _, s := range fleet {
 		if err := syscall.Kill(s.PID, 0); s.PID > 0 && !errors.Is(err, syscall.ESRCH) {
-			l.t.Errorf("%s (pid %d) outlived the lab", s.Name, s.PID)
+			l.t.Errorf("%s (pid %d) is alive after the lab ended", s.Name, s.PID)
 		}
 	}
 }
 
-// loads returns what a server's metrics say of the sessions that it has read from the store.
-func (l *lab) loads(name string) []string {
+// loads returns the lines of a server's metrics about sessions loaded from the store.
+func (l *runningLab) loads(name string) []string {
 	l.t.Helper()
 	log, err := os.ReadFile(filepath.Join(filepath.Dir(written(l.t, l.process, labLogs)), name+".log"))
 	if err != nil {
@@ -155,7 +155,7 @@ func (l *lab) loads(name string) []string {
 	return regexp.MustCompile(`(?m)^session_store_operation_seconds_count\{operation="load".*$`).FindAllString(string(metrics), -1)
 }
 
-func (l *lab) fleet() ([]server, error) {
+func (l *runningLab) fleet() ([]server, error) {
 	response, err := http.Get(l.url + "/_lab/fleet")
 	if err != nil {
 		return nil, err
@@ -166,8 +166,8 @@ func (l *lab) fleet() ([]server, error) {
 	return fleet.Servers, err
 }
 
-// await polls the fleet until it's as wanted.
-func (l *lab) await(what string, as func([]server) bool) {
+// await polls the fleet until the condition holds.
+func (l *runningLab) await(what string, as func([]server) bool) {
 	l.t.Helper()
 	var fleet []server
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -179,19 +179,19 @@ func (l *lab) await(what string, as func([]server) bool) {
 			return
 		}
 	}
-	l.t.Fatalf("waited in vain for %s: %+v", what, fleet)
+	l.t.Fatalf("timed out waiting for %s: %+v", what, fleet)
 }
 
-// outOfService waits until the balancer takes the server for dead.
-func (l *lab) outOfService(name string) {
+// outOfService waits until the load balancer considers the server unhealthy.
+func (l *runningLab) outOfService(name string) {
 	l.t.Helper()
 	l.await(name+" out of service", func(fleet []server) bool {
 		return !slices.ContainsFunc(fleet, func(s server) bool { return s.Name == name && s.State == "healthy" })
 	})
 }
 
-// act posts to a route of the lab's own.
-func (l *lab) act(path string) {
+// act sends a POST request to a route of the dashboard.
+func (l *runningLab) act(path string) {
 	l.t.Helper()
 	response, err := http.Post(l.url+path, "", nil)
 	if err != nil {
@@ -203,37 +203,37 @@ func (l *lab) act(path string) {
 	}
 }
 
-// A visitor is a client of the lab.
-type visitor struct {
+// A client sends requests to the lab and keeps cookies.
+type client struct {
 	*sessiontest.Client
-	lab *lab
+	lab *runningLab
 }
 
-func (l *lab) visitor() *visitor { return &visitor{sessiontest.NewClient(), l} }
+func (l *runningLab) client() *client { return &client{sessiontest.NewClient(), l} }
 
-// An answer is what the API says: of each route's keys, those that the tests look at.
-type answer struct {
+// An apiResponse is a response of the API, with the keys of all routes that the tests use.
+type apiResponse struct {
 	status        int
 	Server        string
 	Visits        int
 	Authenticated bool
 }
 
-func (v *visitor) get(path string) answer { return v.send(http.MethodGet, path, "") }
+func (v *client) get(path string) apiResponse { return v.send(http.MethodGet, path, "") }
 
 // post sends a form; each field is of the form "name=value".
-func (v *visitor) post(path string, form ...string) answer {
+func (v *client) post(path string, form ...string) apiResponse {
 	return v.send(http.MethodPost, path, strings.Join(form, "&"))
 }
 
-func (v *visitor) send(method, path, form string) answer {
+func (v *client) send(method, path, form string) apiResponse {
 	v.lab.t.Helper()
 	response, err := v.Do(context.Background(), method, v.lab.url+path, form)
 	if err != nil {
 		v.lab.t.Error(err)
-		return answer{}
+		return apiResponse{}
 	}
-	a := answer{status: response.StatusCode}
+	a := apiResponse{status: response.StatusCode}
 	if response.StatusCode == http.StatusOK {
 		if err := json.Unmarshal([]byte(response.Body), &a); err != nil {
 			v.lab.t.Errorf("%s %s: %v", method, path, err)
@@ -245,5 +245,5 @@ func (v *visitor) send(method, path, form string) answer {
 	return a
 }
 
-// twin returns another visitor with the same cookies.
-func (v *visitor) twin() *visitor { return &visitor{v.Clone(), v.lab} }
+// sharingCookies returns another client with the same cookies.
+func (v *client) sharingCookies() *client { return &client{v.Clone(), v.lab} }

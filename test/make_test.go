@@ -15,7 +15,7 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// Every target that checks code does so in every module.
+// Every target that checks code covers every module.
 func TestTargetsCoverEveryModule(t *testing.T) {
 	modules := walk(t, func(path string) bool { return filepath.Base(path) == "go.mod" })
 	if len(modules) < 3 {
@@ -60,7 +60,7 @@ func TestFuzzTargetsAreFound(t *testing.T) {
 	}
 }
 
-// A tree without fuzz targets fails make fuzz: a search that finds nothing is broken.
+// make fuzz fails in a tree without fuzz targets.
 func TestFuzzWithoutTargetsFails(t *testing.T) {
 	command := exec.CommandContext(t.Context(), "make", "-s", "-f", filepath.Join(absolute(t, root), "Makefile"), "fuzz")
 	command.Dir = t.TempDir()
@@ -70,7 +70,7 @@ func TestFuzzWithoutTargetsFails(t *testing.T) {
 	}
 }
 
-// A fork gives the modules a name of its own with one command. The fork builds, and so does a stranger's program that uses
+// make module renames the modules of a fork. The fork builds, and so does another program that uses
 // its session library with Valkey, for which nothing of the AWS SDK is compiled.
 func TestForkHasItsOwnModules(t *testing.T) {
 	sessiontest.Long(t)
@@ -136,18 +136,18 @@ func main() {
 	}
 	in(stranger, "go", "mod", "tidy")
 	if got := in(stranger, "go", "run", "."); got != "valkey true\n" {
-		t.Errorf("the stranger's program printed %q", got)
+		t.Errorf("the other program printed %q", got)
 	}
 	const most = 45
 	if modules := strings.Fields(in(stranger, "go", "list", "-m", "-f", "{{.Path}}", "all")); len(modules) > most {
-		t.Errorf("the stranger's program has %d modules, want at most %d: %q", len(modules), most, modules)
+		t.Errorf("the other program has %d modules, want at most %d: %q", len(modules), most, modules)
 	}
 	if packages := in(stranger, "go", "list", "-deps", "."); strings.Contains(packages, "github.com/aws/") {
-		t.Errorf("the stranger's program compiles packages of AWS:\n%s", packages)
+		t.Errorf("the other program compiles packages of AWS:\n%s", packages)
 	}
 }
 
-// A path that no module can have changes nothing.
+// make module with an invalid path changes nothing.
 func TestForkWithABadName(t *testing.T) {
 	dir := t.TempDir()
 	makefile := filepath.Join(absolute(t, root), "Makefile")
@@ -177,7 +177,7 @@ func makeCommand(t *testing.T, args ...string) string {
 	return string(output)
 }
 
-// walk returns the files of the repository that keep accepts, without those of hidden folders and node_modules.
+// walk returns the files of the repository that keep accepts, except in hidden folders and node_modules.
 func walk(t *testing.T, keep func(path string) bool) []string {
 	t.Helper()
 	var paths []string
@@ -198,7 +198,7 @@ func walk(t *testing.T, keep func(path string) bool) []string {
 	return paths
 }
 
-// relative is the path from the root of the repository, as make and find write it: "." or "./path".
+// relative returns the path relative to the root of the repository, as make and find write it: "." or "./path".
 func relative(t *testing.T, path string) string {
 	t.Helper()
 	name, err := filepath.Rel(root, path)

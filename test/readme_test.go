@@ -19,7 +19,7 @@ var (
 	pageLink   = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 )
 
-// The programs in the README compile, with what they import of this module.
+// The programs in the README compile.
 func TestReadmeProgramsBuild(t *testing.T) {
 	absolute, err := filepath.Abs(root)
 	if err != nil {
@@ -52,7 +52,7 @@ func TestReadmeProgramsBuild(t *testing.T) {
 	goCommand(t, append([]string{"build", "-overlay", overlay, "-o", dir + "/"}, packages...)...)
 }
 
-// What the pages tell readers to type are commands and flags that the lab has.
+// The commands and flags of the lab that the pages mention exist.
 func TestPagesNameRealCommands(t *testing.T) {
 	program := labProgram(t)
 	helps, seen := map[string]string{}, 0
@@ -80,7 +80,7 @@ func TestPagesNameRealCommands(t *testing.T) {
 	}
 }
 
-// Links between pages lead somewhere.
+// Links between pages point to existing files.
 func TestPagesLinkToWhatExists(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, found := range pageLink.FindAllStringSubmatch(readPage(t, page), -1) {
@@ -91,7 +91,7 @@ func TestPagesLinkToWhatExists(t *testing.T) {
 	}
 }
 
-// pages are those for readers, seen from the module's folder.
+// pages returns the pages for readers, relative to the folder of the module.
 func pages(t *testing.T) []string {
 	t.Helper()
 	docs, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
@@ -114,7 +114,7 @@ func readPage(t *testing.T, page string) string {
 	return string(text)
 }
 
-// The bill in docs/compare.md, which the README's table takes its costs from, is what lab cost says.
+// The costs in docs/compare.md, which the README's table uses, equal the output of lab cost.
 func TestPageOfCostsIsUpToDate(t *testing.T) {
 	program := labProgram(t)
 	command := exec.CommandContext(t.Context(), program, "cost")
@@ -130,7 +130,7 @@ func TestPageOfCostsIsUpToDate(t *testing.T) {
 	rows := 0
 	for _, row := range costRow.FindAllString(readPage(t, filepath.Join("docs", "compare.md")), -1) {
 		if rows++; !said[row] {
-			t.Errorf("lab cost doesn't say %q any more", row)
+			t.Errorf("lab cost no longer prints %q", row)
 		}
 	}
 	if rows != 8 {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Starts that can't succeed end with one clear line and a non-zero exit, and leave nothing running.
+// A start that fails ends with one line and a non-zero exit status, and leaves no process.
 func TestStartsThatFail(t *testing.T) {
 	program := labProgram(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

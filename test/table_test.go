@@ -17,7 +17,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// The table that the stack deploys is one that the session library works on: it is made in DynamoDB Local from the
+// The session library works on the table that the stack deploys: it is created in DynamoDB Local from the
 // template's own keys and indexes, and passes the conformance suite.
 func TestTheDeployedTableHoldsSessions(t *testing.T) {
 	sessiontest.Long(t)

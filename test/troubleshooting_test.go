@@ -15,7 +15,7 @@ import (
 
 var quotedMessage = regexp.MustCompile("(?m)^### `(.+)`$")
 
-// Every message that docs/troubleshooting.md explains is still one that the programs write.
+// Every message that docs/troubleshooting.md explains exists in the programs.
 func TestTroubleshootingQuotesRealMessages(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "docs", "troubleshooting.md"))
 	if err != nil {
@@ -26,7 +26,7 @@ func TestTroubleshootingQuotesRealMessages(t *testing.T) {
 	for _, found := range messages {
 		message := strings.TrimSuffix(found[1], " …")
 		if !strings.Contains(literals, message) {
-			t.Errorf("no program says %q any more", found[1])
+			t.Errorf("no program writes %q any longer", found[1])
 		}
 	}
 	if len(messages) < 25 {
@@ -34,7 +34,7 @@ func TestTroubleshootingQuotesRealMessages(t *testing.T) {
 	}
 }
 
-// stringLiterals are those of the programs' sources, each as the compiler sees it: what + joins is one.
+// stringLiterals returns the string constants in the sources of the programs, with concatenations evaluated.
 func stringLiterals(t *testing.T, folders ...string) []string {
 	t.Helper()
 	var list []string
@@ -67,7 +67,7 @@ func stringLiterals(t *testing.T, folders ...string) []string {
 	return list
 }
 
-// joined is the value of string literals and sums of them.
+// joined returns the value of a string literal or of a concatenation of literals.
 func joined(e ast.Expr) (string, bool) {
 	switch e := e.(type) {
 	case *ast.BasicLit:

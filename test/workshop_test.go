@@ -17,20 +17,20 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// Where the workshop's lab listens, and what starts it.
+// The address of the lab in the workshop, and the command that starts it.
 const (
 	workshopAddr = "127.0.0.1:8080"
 	labCommand   = "go run ./lab"
 )
 
-// A step is a command of the workshop, and what the page shows of its output.
+// A step is a command of the workshop with the output that the page shows.
 type step struct {
 	line    int
 	command string
 	want    []string // lines
 }
 
-// Every command of docs/workshop.md does what the page shows. Where it shows …, anything may be.
+// Every command of docs/workshop.md prints what the page shows, where … stands for any text.
 func TestWorkshop(t *testing.T) {
 	sessiontest.Long(t)
 	program := labProgram(t)
@@ -40,7 +40,7 @@ func TestWorkshop(t *testing.T) {
 	for _, s := range steps {
 		output := w.do(s)
 		if err := shows(output, s.want); err != nil {
-			t.Fatalf("docs/workshop.md:%d: $ %s\n%v\nIt said:\n%s", s.line, s.command, err, output)
+			t.Fatalf("docs/workshop.md:%d: $ %s\n%v\nThe output was:\n%s", s.line, s.command, err, output)
 		}
 	}
 	if len(steps) < 15 {
@@ -48,7 +48,7 @@ func TestWorkshop(t *testing.T) {
 	}
 }
 
-// What the page shows has to be there: the comparison refuses what differs.
+// The comparison finds every difference between the output and the page.
 func TestWorkshopComparison(t *testing.T) {
 	sessiontest.Long(t)
 	const output = "one\n{\"visits\":2,\"server\":\"server-1\"}\nthree\n"
@@ -95,7 +95,7 @@ func workshopSteps(t *testing.T) []step {
 	return steps
 }
 
-// shows compares output with what a page has of it: a line that is … is any number of lines, and … within a line any
+// shows compares the output with the lines of a page: a line … stands for any number of lines, and … within a line for any
 // text.
 func shows(output string, want []string) error {
 	var pattern strings.Builder
@@ -108,29 +108,29 @@ func shows(output string, want []string) error {
 		pattern.WriteString(strings.ReplaceAll(regexp.QuoteMeta(line), "…", `.*`) + `\n`)
 	}
 	pattern.WriteString(`$`)
-	var lines strings.Builder // without empty ones, which the API ends its answers with
+	var lines strings.Builder // without empty lines, as the responses of the API end with one
 	for line := range strings.Lines(output) {
 		if strings.TrimSpace(line) != "" {
 			lines.WriteString(strings.TrimRight(line, "\n ") + "\n")
 		}
 	}
 	if !regexp.MustCompile(pattern.String()).MatchString(lines.String()) {
-		return fmt.Errorf("that isn't what the page shows:\n%s", strings.Join(want, "\n"))
+		return fmt.Errorf("the output differs from the page:\n%s", strings.Join(want, "\n"))
 	}
 	return nil
 }
 
-// A workshop is somebody who types what the page says.
+// A workshop runs the commands of the page.
 type workshop struct {
 	t       *testing.T
 	program string
-	dir     string           // where cookies are kept
-	lab     *process.Process // the last one
-	addr    string           // where it listens
+	dir     string           // of the cookies
+	lab     *process.Process // the running lab, or nil
+	addr    string           // of the running lab
 }
 
-// maxTime bounds one command.
-const maxTime = 2 * time.Minute
+// commandTimeout bounds one command.
+const commandTimeout = 2 * time.Minute
 
 func (w *workshop) do(s step) string {
 	w.t.Helper()
@@ -139,7 +139,7 @@ func (w *workshop) do(s step) string {
 		w.ctrlC()
 		return w.up(strings.Fields(arguments))
 	}
-	ctx, cancel := context.WithTimeout(w.t.Context(), maxTime)
+	ctx, cancel := context.WithTimeout(w.t.Context(), commandTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-c", strings.ReplaceAll(s.command, workshopAddr, w.addr))
 	command.Dir = w.dir
@@ -157,10 +157,10 @@ func (w *workshop) do(s step) string {
 	return output.String()
 }
 
-// labStart is what `lab up` says until it is ready.
+// labStart matches the output of `lab up` until it is ready.
 var labStart = regexp.MustCompile(`(?s)^(.*?\nReady in [^\n]*\n)`)
 
-// up starts a lab and returns what it said until it was ready.
+// up starts a lab and returns its output until it was ready.
 func (w *workshop) up(arguments []string) string {
 	w.t.Helper()
 	var err error
@@ -171,12 +171,12 @@ func (w *workshop) up(arguments []string) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	said := written(w.t, w.lab, labStart)
+	output := written(w.t, w.lab, labStart)
 	w.addr = strings.TrimPrefix(written(w.t, w.lab, labAddress), "http://")
-	return said
+	return output
 }
 
-// ctrlC ends the lab that runs, if one does.
+// ctrlC interrupts the running lab, if there is one.
 func (w *workshop) ctrlC() {
 	if w.lab == nil {
 		return

@@ -33,7 +33,8 @@ func (r *Refusal) Error() string {
 // Unwrap returns the cause, or nil.
 func (r *Refusal) Unwrap() error { return r.cause }
 
-// Reason returns the reason in sentences for the visitor. It never contains secrets or text from the provider's response.
+// Reason returns the reason in sentences for the visitor. It contains no secret, and nothing of the provider's response
+// except an error code that matches errorCodePattern.
 func (r *Refusal) Reason() string { return r.reason }
 
 // maxSubject bounds the length of a subject, in bytes (OpenID Connect Core 1.0, 2).

@@ -91,7 +91,8 @@ func (c *Client) setTransport(next http.RoundTripper) {
 	}
 }
 
-// refuseRedirect follows no redirect: one of a request for a token would take the code, the verifier and the secret elsewhere.
+// refuseRedirect makes an http.Client follow no redirects. A redirected request for a token would send the code, the verifier
+// and the client's secret to another address.
 func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Begin begins a login, sets its cookie, and returns the provider's address to which the visitor must be redirected. It

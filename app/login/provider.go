@@ -95,12 +95,12 @@ func (c *Client) discover(ctx context.Context) (*configuration, error) {
 	return result.Val.(*configuration), nil
 }
 
-// fetch requests the provider's configuration, with retries, and keeps it.
+// fetch requests the provider's configuration, with retries, and stores it.
 func (c *Client) fetch(ctx context.Context) (*configuration, error) {
 	for attempt := 0; ; attempt++ {
 		found, err := oidc.NewProvider(oidc.ClientContext(ctx, c.http), c.options.Issuer)
 		if err == nil {
-			return c.keep(found)
+			return c.storeConfiguration(found)
 		}
 		if attempt+1 == maxAttempts {
 			return nil, err
@@ -113,7 +113,8 @@ func (c *Client) fetch(ctx context.Context) (*configuration, error) {
 	}
 }
 
-func (c *Client) keep(found *oidc.Provider) (*configuration, error) {
+// storeConfiguration validates a configuration and stores it for later calls of discover.
+func (c *Client) storeConfiguration(found *oidc.Provider) (*configuration, error) {
 	d := &configuration{Provider: found, at: time.Now()}
 	if err := found.Claims(d); err != nil {
 		return nil, err
@@ -168,7 +169,7 @@ type outage struct{ cause error }
 func (o *outage) Error() string { return o.cause.Error() }
 func (o *outage) Unwrap() error { return o.cause }
 
-// transport returns an *outage if the provider fails. It reads the whole response, so that one that is incomplete, too slow
+// A transport returns an *outage if the provider fails. It reads the whole response, so that one that is incomplete, too slow
 // or larger than maxResponse counts as a failure too.
 type transport struct{ next http.RoundTripper }
 
@@ -192,7 +193,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// rateLimited returns an *outage for requests beyond a rate.
+// A rateLimited transport returns an *outage for requests beyond a rate.
 type rateLimited struct {
 	next http.RoundTripper
 	rate *rate.Limiter

@@ -13,7 +13,7 @@ import (
 const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// transportSecurity keeps browsers on HTTPS for a year (OWASP ASVS 5.0, 3.4.1).
+// transportSecurity makes browsers use HTTPS for a year (OWASP ASVS 5.0, 3.4.1).
 const transportSecurity = "max-age=31536000; includeSubDomains"
 
 // addHeaders adds the server's name and the security headers to every response.

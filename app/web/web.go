@@ -40,7 +40,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// server has the handlers.
+// A server holds what the handlers need.
 type server struct {
 	Options
 	capabilities capabilities

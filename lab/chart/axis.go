@@ -2,23 +2,23 @@ package chart
 
 import "math"
 
-// Axis says what an axis is.
+// Axis describes an axis of a chart.
 type Axis struct {
 	Label string // with the unit
 	Kind  Kind
 }
 
-// Kind says how much room an axis gives to numbers.
+// Kind is the kind of an axis's scale.
 type Kind int
 
 // The kinds of axes.
 const (
 	Linear     Kind = iota
-	Log             // 1 to 10 has as much room as 10 to 100. A number that is too low for the axis lies at its start.
-	Percentile      // 90 to 99 has as much room as 99 to 99.9
+	Log             // 1 to 10 takes as much room as 10 to 100. Numbers below the axis's lowest are drawn at its start.
+	Percentile      // 90 to 99 takes as much room as 99 to 99.9
 )
 
-// place returns where n lies, in the unit of the kind.
+// place transforms n so that equal distances on the axis are equal differences.
 func (k Kind) place(n float64) float64 {
 	switch k {
 	case Log:
@@ -29,21 +29,22 @@ func (k Kind) place(n float64) float64 {
 	return n
 }
 
-// scale is an axis with bounds. Its numbers from low to high lie between two places of the picture.
+// scale is an axis with bounds. It maps the numbers from low to high to the coordinates from and to of the picture.
 type scale struct {
 	Axis
 	low, high float64
 	from, to  float64
 }
 
+// at returns the coordinate of n.
 func (s scale) at(n float64) float64 {
 	low := s.Kind.place(s.low)
 	return s.from + (s.to-s.from)*(s.Kind.place(max(n, s.low))-low)/(s.Kind.place(s.high)-low)
 }
 
-// ticks returns the numbers that the axis names: on a linear axis at most that many and one, at equal distances; on others
-// 1, 2 and 5 of each power of ten, and the nines.
-func (s scale) ticks(most int) []float64 {
+// ticks returns the numbers to label on the axis. A linear axis has at most maxSteps steps of equal length, a logarithmic
+// one 1, 2 and 5 of each power of ten, and an axis of percentiles 0, 50, 90, 99 and so on.
+func (s scale) ticks(maxSteps int) []float64 {
 	var list []float64
 	add := func(n float64) {
 		if s.low <= n*(1+1e-9) && n <= s.high*(1+1e-9) {
@@ -52,7 +53,7 @@ func (s scale) ticks(most int) []float64 {
 	}
 	switch s.Kind {
 	case Linear:
-		step := roundUp((s.high - s.low) / float64(most))
+		step := roundUp((s.high - s.low) / float64(maxSteps))
 		for i := math.Ceil(s.low / step); i*step <= s.high*(1+1e-9); i++ {
 			add(i * step)
 		}
@@ -70,7 +71,7 @@ func (s scale) ticks(most int) []float64 {
 	return list
 }
 
-// roundUp returns the lowest of 1, 2, 5, 10, 20 … and their fractions that is at least n, which is above 0.
+// roundUp rounds n, which must be positive, up to 1, 2 or 5 times a power of ten.
 func roundUp(n float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(n)))
 	for _, digit := range []float64{1, 2, 5} {

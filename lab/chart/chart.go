@@ -1,4 +1,5 @@
-// Package chart draws charts as SVG. Their colours are CSS variables, so that they are readable on a light and on a dark page.
+// Package chart draws charts as SVG. Fill in a Chart; SVG draws its lines for an HTML page, File for an SVG file, and
+// Columns draws stacked columns. The colours are CSS variables, which Style defines for light and for dark pages.
 package chart
 
 import (
@@ -9,60 +10,60 @@ import (
 	"strings"
 )
 
-// Chart is a chart of lines.
+// Chart is a chart with one line for each series.
 type Chart struct {
-	Title  string // what it shows, for readers who can't see it
+	Title  string // a description for screen readers
 	X, Y   Axis
 	Series []Series
 	Marks  []Mark
 	Rings  []Ring
 }
 
-// Series is a line, or in Columns a layer.
+// Series is one line of a chart, or one layer of stacked columns.
 type Series struct {
 	Name   string
 	Points []Point
-	Class  string // in Columns: the CSS class, which gives it its colour
+	Class  string // for Columns: the CSS class that sets the layer's colour
 }
 
 // Point is a point of a line.
 type Point struct{ X, Y float64 }
 
-// Mark is a moment, or another place on the horizontal axis, at which something happened.
+// Mark is a labelled vertical line, such as the time of an event.
 type Mark struct {
 	X     float64
-	Label string // short: the number in a list of events. Columns shows it as a tooltip.
+	Label string // a few characters, such as the event's number in a list; Columns shows it as a tooltip
 }
 
-// Ring is a place that the text beside the chart refers to.
+// Ring is a labelled circle around a point to which the text beside the chart refers.
 type Ring struct {
 	X, Y  float64
-	Label string // short: the number in a table
+	Label string // a few characters, such as a number in a table
 }
 
-// The chart's size and the places of its parts. Pages scale it.
+// The layout of a chart, in the units of its view box. Pages scale the picture.
 const (
 	width, height   = 660, 260
 	left, top       = 50.0, 14.0
 	bottom          = height - 32.0
 	legendWidth     = 110.0
-	widestLegend    = 220.0
+	maxLegendWidth  = 220.0
 	characterWidth  = 5.2 // of a legend, on average
 	legendLine      = 14.0
-	labelRoom       = 30.0 // what the label of a mark needs
-	headroom        = 1.05 // above the highest point
-	yTicks, xTicks  = 5, 6 // at most, on a linear axis
+	labelRoom       = 30.0 // the width of a mark's label
+	headroom        = 1.05 // the height of the vertical axis, as a multiple of the highest point
+	ySteps, xSteps  = 5, 6 // the most between the ticks of a linear axis
 	legendLineWidth = 18.0
 )
 
-// The colours of a chart, in the order of its series. After the last comes the first again, dashed. Readers who don't see
-// red and green can tell them apart, on light and on dark (after Okabe and Ito).
+// palette has the colours of the lines, in the order of the series. Further series repeat them with dashed lines. The
+// colours follow Okabe and Ito, so that colour-blind readers can distinguish them, on light and on dark pages.
 var palette = []struct{ light, dark string }{
 	{"#0072b2", "#56b4e9"}, {"#b84a00", "#ff8f3c"}, {"#00735a", "#35d0a5"}, {"#a0418b", "#e8a0d0"}, {"#7a6200", "#f0d050"},
 	{"#5b5b5b", "#c0c0c0"},
 }
 
-// Style returns the CSS that charts on a page need: their variables, for light and for dark.
+// Style returns the CSS variables that the charts of a page use, for light and for dark pages.
 func Style() string {
 	var light, dark strings.Builder
 	for i, c := range palette {
@@ -73,15 +74,15 @@ func Style() string {
 		"@media (prefers-color-scheme:dark){:root{--chart-ink:#e6e6e6;--chart-grid:#454545;" + dark.String() + "}}\n"
 }
 
-// SVG draws the chart for a page that has the variables of Style.
+// SVG draws the chart for an HTML page, which must include Style.
 func (c Chart) SVG() string { return c.draw("") }
 
-// File draws the chart for a file of its own, with its style.
+// File draws the chart as a complete SVG file, which includes Style.
 func (c Chart) File() string {
 	return c.draw("<title>" + html.EscapeString(c.Title) + "</title>\n<style>" + Style() + "</style>\n")
 }
 
-// picture is an SVG that is being written.
+// picture builds an SVG.
 type picture struct{ strings.Builder }
 
 func (p *picture) add(format string, arguments ...any) { fmt.Fprintf(p, format+"\n", arguments...) }
@@ -113,11 +114,11 @@ func (c Chart) draw(head string) string {
 // drawAxes draws the axes with their ticks and labels, and the grid.
 func (c Chart) drawAxes(p *picture, x, y scale) {
 	const grid = `<path d="M%.1f %.1f%c%.1f" stroke="var(--chart-grid)" stroke-width=".5"/>`
-	for _, tick := range y.ticks(yTicks) {
+	for _, tick := range y.ticks(ySteps) {
 		p.add(grid, left, y.at(tick), 'H', x.to)
 		p.text(left-6, y.at(tick)+3, "end", number(tick))
 	}
-	for _, tick := range x.ticks(xTicks) {
+	for _, tick := range x.ticks(xSteps) {
 		if x.Kind == Log {
 			p.add(grid, x.at(tick), bottom, 'V', top)
 		}
@@ -131,7 +132,7 @@ func (c Chart) drawAxes(p *picture, x, y scale) {
 	p.add(`</g>`)
 }
 
-// drawMarks draws a line at each mark. Marks that are too close together for a label each share one: 2–4.
+// drawMarks draws a line at each mark. Marks that are too close together for separate labels share one, such as 2–4.
 func (c Chart) drawMarks(p *picture, x scale) {
 	const line = `<path d="M%.1f %.1fV%.1f" stroke="var(--chart-ink)" stroke-width=".75" stroke-dasharray="2 2"/>`
 	for i := 0; i < len(c.Marks); {
@@ -146,7 +147,7 @@ func (c Chart) drawMarks(p *picture, x scale) {
 	}
 }
 
-// drawSeries draws a line, and its entry in the legend.
+// drawSeries draws the line of series i and its entry in the legend.
 func (c Chart) drawSeries(p *picture, s Series, i int, x, y scale) {
 	style := fmt.Sprintf(`fill="none" stroke="var(--chart-%d)" stroke-width="1.75"`, i%len(palette)+1)
 	if round := i / len(palette); round > 0 {
@@ -162,14 +163,14 @@ func (c Chart) drawSeries(p *picture, s Series, i int, x, y scale) {
 	p.text(from+legendLineWidth+4, line+3, "start", s.Name)
 }
 
-// scales returns the axes with their bounds. Each has some length, whatever is in the chart.
+// scales returns the axes with their bounds. No axis has length 0, even if the chart is empty.
 func (c Chart) scales() (x, y scale) {
 	legend := legendWidth
 	for _, s := range c.Series {
 		legend = max(legend, 16+legendLineWidth+4+characterWidth*float64(len([]rune(s.Name))))
 	}
-	x = scale{c.X, math.Inf(1), math.Inf(-1), left, width - min(legend, widestLegend)}
-	lowest, highest := math.Inf(1), 0.0 // above 0
+	x = scale{c.X, math.Inf(1), math.Inf(-1), left, width - min(legend, maxLegendWidth)}
+	lowest, highest := math.Inf(1), 0.0 // of the positive values
 	for _, s := range c.Series {
 		for _, point := range s.Points {
 			x.low, x.high = min(x.low, point.X), max(x.high, point.X)
@@ -201,5 +202,5 @@ func (c Chart) scales() (x, y scale) {
 	return x, y
 }
 
-// number writes 50, not 50.00.
+// number formats n with at most six digits, without trailing zeros.
 func number(n float64) string { return strconv.FormatFloat(n, 'g', 6, 64) }

@@ -16,8 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden pictures in testdata")
 
-// colours are those that are neither a variable nor none.
-var colours = regexp.MustCompile(`#[0-9A-Fa-f]{6}|rgb\(`)
+// fixedColour matches a colour that is not a CSS variable.
+var fixedColour = regexp.MustCompile(`#[0-9A-Fa-f]{6}|rgb\(`)
 
 func line(name string, ys ...float64) Series {
 	s := Series{Name: name}
@@ -27,7 +27,7 @@ func line(name string, ys ...float64) Series {
 	return s
 }
 
-// A picture is as it was, well-formed, and has the page's colours, whatever is in the chart.
+// Every picture matches its golden file, is well-formed, and uses only the page's colours.
 func TestPictures(t *testing.T) {
 	var many []Series
 	for range 2 * len(palette) {
@@ -54,11 +54,11 @@ func TestPictures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			svg := c.SVG()
-			if found := colours.FindAllString(svg, -1); found != nil || !strings.Contains(svg, "var(--chart-ink)") {
-				t.Errorf("fixed colours: %v", found)
+			if found := fixedColour.FindAllString(svg, -1); found != nil || !strings.Contains(svg, "var(--chart-ink)") {
+				t.Errorf("the picture has fixed colours %v, want only CSS variables", found)
 			}
 			if strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
-				t.Error("it has places that are none")
+				t.Error("the picture has coordinates that are not finite")
 			}
 			file := c.File()
 			for decoder := xml.NewDecoder(strings.NewReader(file)); ; {
@@ -75,17 +75,16 @@ func TestPictures(t *testing.T) {
 				}
 			}
 			if want, err := os.ReadFile(golden); err != nil || file != string(want) {
-				t.Errorf("it differs from %s (%v), which -update rewrites", golden, err)
+				t.Errorf("the picture differs from %s (%v); -update rewrites the file", golden, err)
 			}
 		})
 	}
 }
 
-// From 90 to 99 there is as much room as from 99 to 99.9, and 100 has a place.
-func TestPercentilesHaveRoom(t *testing.T) {
+func TestPercentileAxisStretchesTheNines(t *testing.T) {
 	place := Percentile.place
 	if a, b := place(99)-place(90), place(99.9)-place(99); math.Abs(a-b) > 1e-9 || math.IsInf(place(100), 0) {
-		t.Errorf("%g and %g, 100 at %g", a, b, place(100))
+		t.Errorf("90 to 99 takes %g and 99 to 99.9 takes %g, want the same; 100 lies at %g, want a finite place", a, b, place(100))
 	}
 }
 
@@ -100,13 +99,13 @@ func TestTicks(t *testing.T) {
 		{scale{Axis: Axis{Kind: Log}, low: 0.5, high: 11}, []float64{0.5, 1, 2, 5, 10}},
 		{scale{Axis: Axis{Kind: Percentile}, low: 0, high: 99.95}, []float64{0, 50, 90, 99, 99.9}},
 	} {
-		if got := test.scale.ticks(yTicks); !slices.Equal(got, test.want) {
-			t.Errorf("from %g to %g: %v, want %v", test.scale.low, test.scale.high, got, test.want)
+		if got := test.scale.ticks(ySteps); !slices.Equal(got, test.want) {
+			t.Errorf("ticks from %g to %g: %v, want %v", test.scale.low, test.scale.high, got, test.want)
 		}
 	}
 }
 
-// The height of columns means a round number that is at least the highest, and at most half more.
+// The vertical axis of columns ends at a round number, at most half above the highest column.
 func TestTopOfColumns(t *testing.T) {
 	for highest, want := range map[float64]float64{0: 10, 10: 10, 10.1: 15, 99: 100, 101: 150, 207: 250, 850: 1000} {
 		if _, got := (Chart{Series: []Series{line("a", highest/2), line("b", highest/2)}}).Columns(1); got != want {

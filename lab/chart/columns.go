@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// The units of a picture of columns.
+// The layout of stacked columns, in the units of the view box.
 const (
 	columnWidth   = 10
 	columnGap     = 1.5
 	columnsHeight = 100
-	lowestTop     = 10
+	minTop        = 10 // the least value that the full height means
 )
 
-// Columns draws the series as layers of n columns. The X of a point is the number of its column, from 0. The picture has no
-// text: a page stretches it to its own width, gives the classes their colours, and writes beside it what the height means,
-// which is top.
+// Columns draws the series as layers of n stacked columns. The X of a point is the index of its column, from 0. The picture
+// has no text, so that a page can stretch it. The page sets the colours of the classes and labels the vertical axis, which
+// ends at top.
 func (c Chart) Columns(n int) (svg string, top float64) {
 	layers := make([]strings.Builder, len(c.Series))
 	sums := make([]float64, n)
@@ -26,11 +26,11 @@ func (c Chart) Columns(n int) (svg string, top float64) {
 			sums[int(point.X)] += point.Y
 		}
 	}
-	highest := lowestTop + 0.0
+	highest := minTop + 0.0
 	for _, sum := range sums {
 		highest = max(highest, sum)
 	}
-	step := roundUp(highest / yTicks)
+	step := roundUp(highest / ySteps)
 	top = math.Ceil(highest/step) * step
 	clear(sums)
 	for i, s := range c.Series {

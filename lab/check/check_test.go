@@ -23,9 +23,9 @@ type request struct {
 	error, body    string
 }
 
-const name = "visitor-run-0-0" // of the session that all tests are about
+const name = "visitor-run-0-0" // the user of the session in all tests
 
-// Requests as a visitor sends them, and what comes back.
+// Requests of a visitor with their responses.
 
 func add(sent, received, visits int) request {
 	return request{kind: check.Write, sent: sent, received: received, status: 200, body: fmt.Sprintf(`{"visits":%d}`, visits)}
@@ -65,7 +65,7 @@ const marked = `"umbrella":7`
 
 var open = buy(0, 10, "umbrella", 7, marked)
 
-// history writes it as lab load does.
+// history returns the history of the requests, in the format of lab load.
 func history(requests []request) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, `{"history":1,"run":"run","url":"http://127.0.0.1:1","idle_ns":1800000000000}`)
@@ -87,27 +87,27 @@ func history(requests []request) string {
 	return b.String()
 }
 
-func TestJudgement(t *testing.T) {
+func TestViolations(t *testing.T) {
 	tests := []struct {
-		name      string
-		requests  []request
-		want      check.Counts // but Total
-		unordered bool         // not linearizable
-		text      []string     // of the explanation
+		name     string
+		requests []request
+		want     check.Counts // without Total
+		violated bool         // the session is not linearizable
+		text     []string     // parts of the explanation
 	}{
-		{"one after the other", []request{
+		{"sequential requests", []request{
 			open, add(20, 30, 1), buy(40, 50, "coffee", 1, `"coffee":1,`+marked), read(60, 70, "", 1, `"coffee":1,`+marked),
 			show(check.Login, 80, 90, name, 1, `"coffee":1,`+marked), add(100, 110, 2), read(120, 130, name, 2, `"coffee":1,`+marked),
 			nothing(check.Logout, 140, 150), nothing(check.Read, 160, 170),
 		}, check.Counts{}, false, nil},
-		{"before the session is open there is none", []request{nothing(check.Read, 5, 20), open}, check.Counts{}, false, nil},
-		{"overlapping additions, answered in any order", []request{
+		{"there is no session before it is opened", []request{nothing(check.Read, 5, 20), open}, check.Counts{}, false, nil},
+		{"overlapping additions with responses in any order", []request{
 			open, add(20, 90, 3), add(21, 80, 1), add(22, 70, 2), read(30, 60, "", 2, marked), read(91, 95, "", 3, marked),
 		}, check.Counts{}, false, nil},
-		{"an addition without an answer happened, late", []request{
+		{"an addition without a response took effect late", []request{
 			open, unanswered(check.Write, 20, 30), read(40, 50, "", 0, marked), add(60, 70, 1), read(80, 90, "", 2, marked),
 		}, check.Counts{}, false, nil},
-		{"additions without an answer did not happen", []request{
+		{"additions without a response had no effect", []request{
 			open, unanswered(check.Write, 20, 30), failed(check.Write, 31, 32, 502), failed(check.Write, 33, 34, 503),
 			add(60, 70, 1), read(80, 90, "", 1, marked),
 		}, check.Counts{}, false, nil},
@@ -118,7 +118,7 @@ func TestJudgement(t *testing.T) {
 		{"a logout ends the session under requests in flight", []request{
 			open, add(15, 20, 1), add(22, 31, 2), failed(check.Write, 23, 60, 409), nothing(check.Logout, 21, 40), nothing(check.Read, 70, 80),
 		}, check.Counts{}, false, nil},
-		{"after a logout without an answer nothing is known", []request{
+		{"after a logout without a response nothing is known", []request{
 			open, unanswered(check.Logout, 20, 30), nothing(check.Read, 25, 40),
 		}, check.Counts{}, false, nil},
 		{"an expired session is not lost", []request{
@@ -131,10 +131,10 @@ func TestJudgement(t *testing.T) {
 			"Session 0 of visitor 0 was lost", "at 0.0200 s POST /api/visits, answered at 0.0300 s by server-3: visits 1",
 			"at 0.0400 s GET /api/session, answered at 0.0500 s by server-2: no session", "at 1.1000 s",
 		}},
-		{"a write is told that the session has ended, and nobody had ended it", []request{
+		{"a write gets 409 without a logout", []request{
 			open, failed(check.Write, 20, 30, 409),
 		}, check.Counts{Lost: 1}, true, []string{"answered at 0.0300 s by server-3: 409"}},
-		{"a new session took the place", []request{
+		{"a new session replaces it", []request{
 			open, show(check.Login, 20, 30, name, 0, marked), add(40, 50, 1), read(60, 70, "", 1, ""), read(1200, 1210, "", 1, ""),
 		}, check.Counts{Lost: 1}, true, []string{"nobody logged in, visits 1"}},
 		{"an addition is lost", []request{
@@ -153,35 +153,35 @@ func TestJudgement(t *testing.T) {
 		{"reads are stale for ever", []request{
 			open, add(20, 30, 1), read(40, 50, "", 0, marked), read(1100, 1110, "", 0, marked), add(1120, 1130, 2),
 		}, check.Counts{StaleReads: 2}, true, nil},
-		{"a copy has no session yet", []request{
+		{"a replica lacks the new session", []request{
 			open, nothing(check.Read, 20, 30), read(40, 50, "", 0, marked),
 		}, check.Counts{StaleReads: 1}, true, nil},
 		{"another visitor's cart", []request{
 			open, read(20, 30, "", 0, `"umbrella":8`),
-		}, check.Counts{Crossed: 1}, true, []string{"its cart has 8 of umbrella, the mark of another visitor, not 7"}},
+		}, check.Counts{CrossSessionLeaks: 1}, true, []string{"its cart has 8 of umbrella, which is another visitor's number, not 7"}},
 		{"another user", []request{
 			open, read(20, 30, "visitor-run-1-0", 0, marked),
-		}, check.Counts{Crossed: 1}, true, []string{"the user visitor-run-1-0, not " + name}},
+		}, check.Counts{CrossSessionLeaks: 1}, true, []string{"the user visitor-run-1-0, not " + name}},
 		{"a session for a visitor who has none", []request{
 			read(1, 5, "", 3, `"umbrella":8`),
-		}, check.Counts{Crossed: 1}, false, []string{"had no session, and was shown one"}},
-		{"an addition counts twice", []request{
+		}, check.Counts{CrossSessionLeaks: 1}, false, []string{"had no session, and was shown one"}},
+		{"an addition is applied twice", []request{
 			open, add(20, 30, 2),
-		}, check.Counts{Crossed: 1}, true, []string{"it shows visits 2, but this visitor has sent 1 only"}},
-		{"the session is there after its logout", []request{
+		}, check.Counts{CrossSessionLeaks: 1}, true, []string{"it shows visits 2, but this visitor has added only 1"}},
+		{"the session is alive after its logout", []request{
 			open, nothing(check.Logout, 20, 30), read(40, 50, "", 0, marked),
-		}, check.Counts{Resurrected: 1}, true, []string{"was there again after its logout", "at 0.0200 s POST /logout", "at 0.0400 s GET"}},
+		}, check.Counts{AliveAfterLogout: 1}, true, []string{"was alive after its logout", "at 0.0200 s POST /logout", "at 0.0400 s GET"}},
 		{"a write in flight recreates the session", []request{
 			open, add(15, 20, 1), add(21, 60, 1), nothing(check.Logout, 22, 30), read(70, 80, "", 1, ""),
-		}, check.Counts{Resurrected: 1}, true, nil},
+		}, check.Counts{AliveAfterLogout: 1}, true, nil},
 
-		// What only an order of all requests shows.
-		{"two additions with the same answer, and no later look", []request{
+		// Violations that only the search for an order finds.
+		{"two additions with the same response, and no later read", []request{
 			open, add(20, 31, 1), add(21, 30, 1), nothing(check.Logout, 40, 50),
-		}, check.Counts{}, true, []string{"can't be explained", "the first that doesn't"}},
-		{"two reads at once that contradict each other", []request{
+		}, check.Counts{}, true, []string{"is not linearizable", "the first that doesn't"}},
+		{"two reads that contradict each other during a write", []request{
 			open, add(20, 90, 1), read(21, 30, "", 1, marked), read(40, 50, "", 0, marked), read(95, 99, "", 1, marked),
-		}, check.Counts{}, true, []string{"was sent at 0.0400 s"}},
+		}, check.Counts{}, true, []string{"sent at 0.0400 s"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -195,11 +195,11 @@ func TestJudgement(t *testing.T) {
 			if replay.Counts != test.want {
 				t.Errorf("got %+v, want %+v", replay.Counts, test.want)
 			}
-			order := replay.Linearize(t.Context(), check.Limits{Session: time.Minute, Total: 5 * time.Minute})
-			if unordered := order.Explained == 0 && order.Sessions == 1; unordered != test.unordered || order.Undecided > 0 {
-				t.Errorf("linearizable: %+v", order)
+			found := replay.CheckLinearizability(t.Context(), check.Limits{Session: time.Minute, Total: 5 * time.Minute})
+			if violated := found.Linearizable == 0 && found.Sessions == 1; violated != test.violated || found.Undecided > 0 {
+				t.Errorf("linearizability is %+v, want a violation: %v", found, test.violated)
 			}
-			text := order.First
+			text := found.Violation
 			if len(replay.Findings) > 0 {
 				text = replay.Findings[0].Text
 			}
@@ -216,8 +216,8 @@ func TestRefusedHistories(t *testing.T) {
 	first := `{"history":1,"run":"run","url":"http://127.0.0.1:1","idle_ns":1800000000000}`
 	for _, test := range []struct{ text, want string }{
 		{"", "the history is empty"},
-		{"hello\n", "line 1 is not the beginning of a history"},
-		{`{"history":2}`, "line 1 is not the beginning of a history"},
+		{"hello\n", "line 1 is not the header of a history"},
+		{`{"history":2}`, "line 1 is not the header of a history"},
 		{first + "\nhello", "line 2: not a request of a history"},
 		{first + "\n" + `{"kind":"wash"}`, `line 2: kind "wash": allowed is read, write, cart, login or logout`},
 		{first + "\n" + `{"kind":"cart","product":"car"}`, `line 2: product "car" is not sold`},
@@ -226,14 +226,14 @@ func TestRefusedHistories(t *testing.T) {
 		{first + "\n" + `{"kind":"read","sent_ns":1,"received_ns":9223372036854775807}`, "line 2: sent_ns and received_ns are 1 and 9223372036854775807"},
 		{first + "\n" + `{"kind":"cart","product":"socks","quantity":-1}`, "line 2: quantity is -1"},
 		{first + "\n" + `{"kind":"cart","product":"socks","quantity":9223372036854775807}`, "line 2: quantity is 9223372036854775807"},
-		{first + "\n" + `{"kind":"write","status":200,"body":{"visits":9223372036854775807}}`, "line 2: the answer has visits 9223372036854775807"},
-		{first + "\n" + `{"kind":"cart","product":"socks","status":200,"body":{"cart":{"socks":-9223372036854775808}}}`, "line 2: the answer has socks -9223372036854775808"},
+		{first + "\n" + `{"kind":"write","status":200,"body":{"visits":9223372036854775807}}`, "line 2: the response has visits 9223372036854775807"},
+		{first + "\n" + `{"kind":"cart","product":"socks","status":200,"body":{"cart":{"socks":-9223372036854775808}}}`, "line 2: the response has socks -9223372036854775808"},
 		{first + "\n" + `{"kind":"read","status":200,"body":{"authenticated":true,"user":"` + strings.Repeat("a", 1001) + `","visits":0,"cart":{}}}`,
-			"line 2: the answer has a user of 1001 bytes"},
+			"line 2: the response has a user of 1001 bytes"},
 		{strings.Replace(first, "1800000000000", "-1", 1), "line 1: idle_ns is -1"},
 		{strings.Replace(first, "1800000000000", "9223372036854775807", 1), "line 1: idle_ns is 9223372036854775807"},
-		{first + "\n" + `{"kind":"read","status":200,"body":{}}`, "line 2: the answer lacks"},
-		{first + "\n" + `{"kind":"read","status":200}`, "line 2: the answer is not the JSON"},
+		{first + "\n" + `{"kind":"read","status":200,"body":{}}`, "line 2: the response lacks"},
+		{first + "\n" + `{"kind":"read","status":200}`, "line 2: the response is not the expected JSON"},
 		{first + "\n" + strings.Repeat("x", 2<<20), "reading the history"},
 	} {
 		if _, err := check.ReadHistory(t.Context(), strings.NewReader(test.text)); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -242,8 +242,8 @@ func TestRefusedHistories(t *testing.T) {
 	}
 }
 
-// hard is a history of sessions none of which is decided in an hour: any of thirty additions may have happened before the
-// answer that none explains.
+// hard returns a history of sessions whose linearizability can't be decided within an hour: each of thirty additions may have
+// taken effect before the last response, which no order explains.
 func hard(sessions int) string {
 	requests := []request{open}
 	for range 30 {
@@ -258,20 +258,19 @@ func hard(sessions int) string {
 	return b.String()
 }
 
-// However many sessions a history has, the search ends.
-func TestSearchIsLimitedInAll(t *testing.T) {
+func TestSearchKeepsItsLimits(t *testing.T) {
 	replay, err := check.ReadHistory(t.Context(), strings.NewReader(hard(100)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, limits := range []check.Limits{{Session: time.Hour, Total: 100 * time.Millisecond}, {Session: 10 * time.Millisecond, Total: time.Hour}} {
-		if order := replay.Linearize(t.Context(), limits); order.Sessions != 100 || order.Undecided != 100 || order.First != "" {
-			t.Errorf("%+v: %+v", limits, order)
+		if found := replay.CheckLinearizability(t.Context(), limits); found.Sessions != 100 || found.Undecided != 100 || found.Violation != "" {
+			t.Errorf("%+v: %+v", limits, found)
 		}
 	}
 }
 
-func TestJudgingIsInterrupted(t *testing.T) {
+func TestReadHistoryEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")
 	cancel(why)
@@ -280,7 +279,7 @@ func TestJudgingIsInterrupted(t *testing.T) {
 	}
 }
 
-// A server whose clock is set while a session lives tells a life that is negative, or longer than anything.
+// A server whose clock is set during a session shows a negative or an enormous lifetime.
 func TestClocksOfServersMayJump(t *testing.T) {
 	for _, expires := range []string{"1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"} {
 		text := strings.ReplaceAll(history([]request{
@@ -293,22 +292,22 @@ func TestClocksOfServersMayJump(t *testing.T) {
 	}
 }
 
-// FuzzHistory reads and judges whatever it is given.
+// FuzzHistory reads and checks arbitrary histories.
 func FuzzHistory(f *testing.F) {
 	f.Add(history([]request{open, add(20, 30, 1), show(check.Login, 40, 50, name, 1, marked), nothing(check.Logout, 60, 70)}))
 	f.Add(hard(1))
 	f.Fuzz(func(t *testing.T, text string) {
 		replay, err := check.ReadHistory(t.Context(), strings.NewReader(text))
 		if err == nil {
-			replay.Linearize(t.Context(), check.Limits{Session: 10 * time.Millisecond, Total: 20 * time.Millisecond})
+			replay.CheckLinearizability(t.Context(), check.Limits{Session: 10 * time.Millisecond, Total: 20 * time.Millisecond})
 		}
 	})
 }
 
-// What a session allows next follows from what was answered.
+// The responses determine which requests a session allows next.
 func TestStages(t *testing.T) {
 	log := check.NewLog(nil)
-	s := check.Run{Name: "run", Idle: time.Hour, Log: log}.Session(0, 0)
+	s := check.Checker{RunID: "run", Idle: time.Hour, Log: log}.NewSession(0, 0)
 	at := func(ms int) time.Duration { return time.Duration(ms) * time.Millisecond }
 	send := func(kind check.Kind, ms int) *check.Op {
 		r := check.Request{Kind: kind, Sent: at(ms)}
@@ -318,9 +317,9 @@ func TestStages(t *testing.T) {
 		return s.Send(r)
 	}
 	receive := func(op *check.Op, r request) bool {
-		a := check.Answer{Status: r.status, Server: "server-1", Received: at(r.received), Error: r.error}
+		a := check.Response{Status: r.status, Server: "server-1", Received: at(r.received), Error: r.error}
 		if r.body != "" {
-			if err := a.Read(r.kind, []byte(r.body)); err != nil {
+			if err := a.Parse(r.kind, []byte(r.body)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -339,24 +338,24 @@ func TestStages(t *testing.T) {
 	stage(check.Open)
 	receive(send(check.Write, 20), add(20, 30, 1))
 	receive(send(check.Read, 40), read(40, 50, "", 0, marked))
-	stage(check.Doubt)
+	stage(check.InDoubt)
 	receive(send(check.Read, 1060), read(1060, 1070, "", 0, marked))
-	stage(check.Confirm)
+	stage(check.Confirming)
 	if got := s.Confirmation(); got.Kind != check.Write {
-		t.Errorf("confirmation by %+v", got)
+		t.Errorf("the confirmation is %+v, want a write", got)
 	}
 	receive(send(check.Write, 1080), add(1080, 1090, 2))
 	stage(check.Open)
 	op = send(check.Logout, 1100)
-	if late := send(check.Write, 1101); !s.Changing() || s.InFlight() != 2 || !receive(late, failed(check.Write, 0, 1105, 409)) {
-		t.Error("a 409 under a logout is right")
+	if late := send(check.Write, 1101); !s.InTransition() || s.InFlight() != 2 || !receive(late, failed(check.Write, 0, 1105, 409)) {
+		t.Error("a 409 during a logout is refused, want it accepted")
 	}
 	receive(op, nothing(check.Logout, 1100, 1110))
-	stage(check.Ended)
+	stage(check.LoggedOut)
 	receive(send(check.Read, 1120), unanswered(check.Read, 1120, 1130))
-	stage(check.Ended)
+	stage(check.LoggedOut)
 	receive(send(check.Read, 1140), nothing(check.Read, 1140, 1150))
-	stage(check.Over)
+	stage(check.Done)
 	if got := log.Counts(); got != (check.Counts{Total: 1, StaleReads: 2}) || got.Violations() != 2 {
 		t.Errorf("got %+v", got)
 	}

@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// explained is how many acknowledged additions to a counter are kept for explanations.
-const explained = 4
+// maxExplained is the number of acknowledged additions to a counter that are kept for explanations.
+const maxExplained = 4
 
 // remember keeps an acknowledged addition for explanations.
 func (s *Session) remember(o *Op) {
 	counter, _ := o.counter()
 	recent := s.recent[counter]
-	if len(recent) == explained {
+	if len(recent) == maxExplained {
 		recent = slices.Delete(recent, 0, 1)
 	}
 	s.recent[counter] = append(recent, o)
 }
 
-// vanished reports that the session was found gone, for the first and for the last time.
-func (s *Session) vanished() {
+// reportLost reports that the session is gone, with the first and the last response that lacked it.
+func (s *Session) reportLost() {
 	var gone []*Op
 	for _, suspect := range s.suspects {
 		if suspect.gone {
@@ -30,26 +30,27 @@ func (s *Session) vanished() {
 		}
 	}
 	s.suspects = nil
-	ops := []*Op{s.good, gone[0]}
+	ops := []*Op{s.lastGood, gone[0]}
 	if len(gone) > 1 {
 		ops = append(ops, gone[len(gone)-1])
 	}
 	s.log.report("session lost", gone[0].Received, func(c *Counts) { c.Lost++ }, func() string {
-		return s.story("was lost, though nobody had logged out. The last answer that had it, and those that had not", ops...)
+		return s.explain("was lost without a logout. The last response that had it, and the responses that lacked it", ops...)
 	})
 }
 
-func (s *Session) lostUpdates(o *Op, counter int, lost int64) {
+func (s *Session) reportLostUpdates(o *Op, counter int, lost int64) {
 	s.log.report("update lost", o.Received, func(c *Counts) { c.LostUpdates += lost }, func() string {
-		// The addition of the answer itself is not one of those before it.
+		// The request itself is not an earlier addition.
 		before := slices.DeleteFunc(slices.Clone(s.recent[counter]), func(a *Op) bool { return a == o })
-		return s.story(fmt.Sprintf("lost %d of the acknowledged additions to %s. The last of them, and an answer that lacks %d",
+		return s.explain(fmt.Sprintf("lost %d of the acknowledged additions to %s. The last additions, and a response that lacks %d",
 			lost, counterNames[counter], lost), append(before, o)...)
 	})
 }
 
-// stale reports an answer that lacked what another before it had acknowledged; right is one that had it again, if any did.
-func (s *Session) stale(o, right *Op) {
+// reportStale reports a response that lacked an addition acknowledged before the request was sent. The operation correct is
+// a later one whose response has the addition; nil if there was none.
+func (s *Session) reportStale(o, correct *Op) {
 	s.log.report("stale read", o.Received, func(c *Counts) { c.StaleReads++ }, func() string {
 		var ops []*Op
 		for _, recent := range s.recent {
@@ -60,40 +61,40 @@ func (s *Session) stale(o, right *Op) {
 			}
 		}
 		slices.SortFunc(ops, func(a, b *Op) int { return cmp.Compare(a.Received, b.Received) })
-		ops = append(ops[max(0, len(ops)-explained):], o)
-		if right == nil {
-			return s.story("was read in an old state. What was acknowledged before, and the answer that lacks some of it", ops...)
+		ops = append(ops[max(0, len(ops)-maxExplained):], o)
+		if correct == nil {
+			return s.explain("was read in an old state. The additions acknowledged before, and the response that lacks some", ops...)
 		}
-		return s.story("was read in an old state. What was acknowledged before, the answer that lacks some of it, "+
-			"and one that has it", append(ops, right)...)
+		return s.explain("was read in an old state. The additions acknowledged before, the response that lacks some, "+
+			"and one that has them", append(ops, correct)...)
 	})
 }
 
-func (s *Session) crossed(o *Op, why string) {
+func (s *Session) reportLeak(o *Op, why string) {
 	s.suspects = nil
 	s.over = true
-	s.log.report("crossed", o.Received, func(c *Counts) { c.Crossed++ }, func() string {
-		return s.story("got mixed up with another: "+why, o)
+	s.log.report("cross-session leak", o.Received, func(c *Counts) { c.CrossSessionLeaks++ }, func() string {
+		return s.explain("got another session's data: "+why, o)
 	})
 }
 
-func (s *Session) resurrected(o *Op) {
-	s.log.report("session resurrected", o.Received, func(c *Counts) { c.Resurrected++ }, func() string {
-		return s.story("was there again after its logout", s.endedBy, o)
+func (s *Session) reportAliveAfterLogout(o *Op) {
+	s.log.report("session alive after logout", o.Received, func(c *Counts) { c.AliveAfterLogout++ }, func() string {
+		return s.explain("was alive after its logout", s.endedBy, o)
 	})
 }
 
 func explainMark(shown, own int64) string {
-	return fmt.Sprintf("its cart has %d of %s, the mark of another visitor, not %d", shown, MarkProduct, own)
+	return fmt.Sprintf("its cart has %d of %s, which is another visitor's number, not %d", shown, MarkProduct, own)
 }
 
 func explainExcess(counter int, shown, sent int64) string {
-	return fmt.Sprintf("it shows %s %d, but this visitor has sent %d only: they are another's, or a request was applied twice",
+	return fmt.Sprintf("it shows %s %d, but this visitor has added only %d: another visitor's data, or a request applied twice",
 		counterNames[counter], shown, sent)
 }
 
-// story says what happened to the session, and lists the requests that show it, each on a line.
-func (s *Session) story(what string, ops ...*Op) string {
+// explain describes a violation of the session, and lists the requests that show it, one per line.
+func (s *Session) explain(what string, ops ...*Op) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Session %d of visitor %d %s:", s.Number, s.Visitor, what)
 	if s.openedBy != nil && !slices.Contains(ops, s.openedBy) {
@@ -107,11 +108,11 @@ func (s *Session) story(what string, ops ...*Op) string {
 	return b.String()
 }
 
-// describe says what was sent when, who answered, and what the answer shows.
+// describe returns the request, its times, the server, and the content of the response.
 func (o *Op) describe() string {
 	text := fmt.Sprintf("at %s %s", seconds(o.Sent), o.path())
 	if o.Status == 0 {
-		return text + ": no answer (" + o.Error + ")"
+		return text + ": no response (" + o.Error + ")"
 	}
 	text += fmt.Sprintf(", answered at %s by %s: ", seconds(o.Received), o.Server)
 	if o.Status != 200 || o.Error != "" {

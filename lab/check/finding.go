@@ -1,6 +1,8 @@
-// Package check judges what visitors of the sample application were answered: whether sessions were lost, updates lost,
-// reads stale, data shown to the wrong visitor, or sessions brought back after logout. It does so while a load test runs,
-// and again from the history that the test wrote.
+// Package check is the consistency checker of load tests. It compares every response of the sample application with the
+// requests that were acknowledged before. It finds lost sessions, lost updates, stale reads, cross-session leaks, and
+// sessions that are alive after logout. While a test runs, a Checker starts a Session for each session of a visitor, whose
+// requests pass through Session.Send and Op.Receive; violations are counted in a Log. ReadHistory repeats this with the
+// history that a test wrote, and Replay.CheckLinearizability searches it for violations that counting doesn't find.
 package check
 
 import (
@@ -9,51 +11,51 @@ import (
 	"time"
 )
 
-// Counts are the sessions that were followed, and what went wrong with them.
+// Counts has the number of sessions and of the violations in them.
 type Counts struct {
-	Total       int64 `json:"total"`        // sessions that were opened
-	Lost        int64 `json:"lost"`         // sessions that were gone, though nobody had logged out
-	LostUpdates int64 `json:"lost_updates"` // additions that were acknowledged and are gone, of sessions that are there
-	StaleReads  int64 `json:"stale_reads"`  // answers that lacked what was acknowledged before, and was there later
-	Crossed     int64 `json:"crossed"`      // answers that showed another visitor's data, or more than was ever added
-	Resurrected int64 `json:"resurrected"`  // sessions that were there again after their logout
+	Total             int64 `json:"total"`        // sessions that were opened
+	Lost              int64 `json:"lost"`         // sessions that were gone without a logout
+	LostUpdates       int64 `json:"lost_updates"` // acknowledged additions that sessions have lost
+	StaleReads        int64 `json:"stale_reads"`  // responses that lacked an acknowledged addition that a later one had
+	CrossSessionLeaks int64 `json:"crossed"`      // responses with another visitor's data, or with more than was ever added
+	AliveAfterLogout  int64 `json:"resurrected"`  // sessions that a request with the old cookie still reached
 }
 
-// Add returns the sums.
+// Add returns the sum of both counts.
 func (c Counts) Add(other Counts) Counts {
 	return Counts{
 		c.Total + other.Total, c.Lost + other.Lost, c.LostUpdates + other.LostUpdates, c.StaleReads + other.StaleReads,
-		c.Crossed + other.Crossed, c.Resurrected + other.Resurrected,
+		c.CrossSessionLeaks + other.CrossSessionLeaks, c.AliveAfterLogout + other.AliveAfterLogout,
 	}
 }
 
-// Violations is how much went wrong, of all kinds together.
+// Violations returns the total number of violations.
 func (c Counts) Violations() int64 {
-	return c.Lost + c.LostUpdates + c.StaleReads + c.Crossed + c.Resurrected
+	return c.Lost + c.LostUpdates + c.StaleReads + c.CrossSessionLeaks + c.AliveAfterLogout
 }
 
-// Finding is one thing that went wrong.
+// Finding describes one violation.
 type Finding struct {
-	What string        // in few words, such as "session lost"
-	At   time.Duration // from the start of the run, when it was seen
-	Text string        // what was sent and answered, by which servers and when
+	What string        // the kind, such as "session lost"
+	At   time.Duration // when it was seen, from the start of the run
+	Text string        // an explanation with the requests, responses, servers and times
 }
 
-// keptFindings bounds how many findings of a kind keep their text.
-const keptFindings = 3
+// maxFindings is the number of findings of each kind that a Log keeps.
+const maxFindings = 3
 
-// Log collects what the sessions of a run report. It is safe for concurrent use.
+// Log collects the violations in the sessions of a run. It is safe for concurrent use.
 type Log struct {
-	mu       sync.Mutex
-	counts   Counts
-	findings []Finding
-	kept     map[string]int
-	tell     func(Finding)
+	mu        sync.Mutex
+	counts    Counts
+	findings  []Finding
+	perKind   map[string]int
+	onFinding func(Finding)
 }
 
-// NewLog returns an empty Log. When tell is not nil, it is called with the first findings of each kind.
-func NewLog(tell func(Finding)) *Log {
-	return &Log{kept: map[string]int{}, tell: tell}
+// NewLog returns an empty Log. Unless onFinding is nil, it is called with every finding that the Log keeps.
+func NewLog(onFinding func(Finding)) *Log {
+	return &Log{perKind: map[string]int{}, onFinding: onFinding}
 }
 
 // Counts returns the counts so far.
@@ -63,7 +65,7 @@ func (l *Log) Counts() Counts {
 	return l.counts
 }
 
-// Findings returns the first findings of each kind, in the order in which they became clear.
+// Findings returns the first three findings of each kind, in the order in which they were established.
 func (l *Log) Findings() []Finding {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,33 +78,33 @@ func (l *Log) opened() {
 	l.counts.Total++
 }
 
-// report counts with add. The text is made for the first few only.
+// report counts a violation with add. It calls text only for findings that it keeps.
 func (l *Log) report(what string, at time.Duration, add func(*Counts), text func() string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	add(&l.counts)
-	if l.kept[what] == keptFindings {
+	if l.perKind[what] == maxFindings {
 		return
 	}
-	l.kept[what]++
+	l.perKind[what]++
 	finding := Finding{what, at, text()}
 	l.findings = append(l.findings, finding)
-	if l.tell != nil {
-		l.tell(finding)
+	if l.onFinding != nil {
+		l.onFinding(finding)
 	}
 }
 
-// Run is what all sessions of a run share.
-type Run struct {
-	Name string        // tells its visitors from those of other runs
-	Idle time.Duration // after which a session that nobody uses ends
-	Log  *Log
+// Checker starts the sessions of one run.
+type Checker struct {
+	RunID string        // part of the user names, so that runs can't confuse each other's sessions
+	Idle  time.Duration // the idle timeout of sessions
+	Log   *Log
 }
 
-// Session returns a new session of a visitor.
-func (r Run) Session(visitor, number int) *Session {
+// NewSession starts to follow a new session of the visitor. The number distinguishes the visitor's sessions.
+func (c Checker) NewSession(visitor, number int) *Session {
 	return &Session{
-		Visitor: visitor, Number: number, Name: fmt.Sprintf("visitor-%s-%d-%d", r.Name, visitor, number),
-		log: r.Log, idle: r.Idle,
+		Visitor: visitor, Number: number, User: fmt.Sprintf("visitor-%s-%d-%d", c.RunID, visitor, number),
+		log: c.Log, idle: c.Idle,
 	}
 }

@@ -13,33 +13,33 @@ import (
 	"time"
 )
 
-// Header is the first line of a history: which run it is of.
+// Header is the first line of a history. It identifies the run.
 type Header struct {
 	Version int           `json:"history"` // of this format: 1
 	Run     string        `json:"run"`
 	URL     string        `json:"url"`
-	Idle    time.Duration `json:"idle_ns"` // after which a session that nobody uses ends
+	Idle    time.Duration `json:"idle_ns"` // the idle timeout of sessions
 }
 
 const historyVersion = 1
 
-// line is a request and its answer.
+// line is a line of a history: a request and its response.
 type line struct {
 	Visitor int `json:"visitor"`
 	Session int `json:"session"`
 	Request
-	Answer
+	Response
 }
 
-// History writes down what visitors sent and saw: JSON, a line a request, in the order of the answers. It is safe for
-// concurrent use.
+// History writes the requests and responses of a run as JSON, one line per request, in the order of the responses. It is
+// safe for concurrent use.
 type History struct {
 	mu  sync.Mutex
 	w   *bufio.Writer
 	err error
 }
 
-// NewHistory begins a history.
+// NewHistory writes the header, with the current version, and returns the History. Flush reports the first write error.
 func NewHistory(w io.Writer, header Header) *History {
 	h := &History{w: bufio.NewWriterSize(w, 1<<16)}
 	header.Version = historyVersion
@@ -47,9 +47,9 @@ func NewHistory(w io.Writer, header Header) *History {
 	return h
 }
 
-// Add appends a request that was answered. Nothing else may use it meanwhile.
+// Add writes an operation whose response was received. Nothing may change the operation meanwhile.
 func (h *History) Add(o *Op) {
-	h.write(line{o.session.Visitor, o.session.Number, o.Request, o.Answer})
+	h.write(line{o.session.Visitor, o.session.Number, o.Request, o.Response})
 }
 
 func (h *History) write(value any) {
@@ -64,7 +64,7 @@ func (h *History) write(value any) {
 	}
 }
 
-// Flush writes what is still buffered. The error is the first of all writes.
+// Flush writes the buffered lines. It returns the first error of all writes.
 func (h *History) Flush() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,32 +74,33 @@ func (h *History) Flush() error {
 	return h.err
 }
 
-// Replay is a history that was judged again.
+// Replay has the result of checking a history.
 type Replay struct {
 	Header   Header
 	Requests int
 	Counts   Counts
 	Findings []Finding
-	sessions []*replayed
+	sessions []*replayedSession
 }
 
-// replayed is one session of a history, its requests in the order in which they were sent.
-type replayed struct {
+// replayedSession is one session of a history, with its operations in the order in which they were sent.
+type replayedSession struct {
 	session *Session
 	ops     []*Op
 }
 
-// maxLine bounds a line of a history. A server's answer is a few hundred bytes.
+// maxLine is the most bytes in a line of a history. A server's response has a few hundred bytes.
 const maxLine = 1 << 20
 
-// Bounds of what a history may hold, far beyond what a run makes: a file may come from anybody. Sums of these overflow
-// nothing.
+// Bounds of the numbers in a history, which may come from an untrusted file. They are far beyond those of a real run, and
+// small enough that sums don't overflow.
 const (
-	maxRun      = 10 * 365 * 24 * time.Hour // and the life of a session
-	maxQuantity = 1_000_000                 // of one request; the server takes 1,000
+	maxRun      = 10 * 365 * 24 * time.Hour // the length of a run, and of a session's life
+	maxQuantity = 1_000_000                 // of one request; the server accepts up to 1,000
 )
 
-// ReadHistory reads a history and judges it. The error says which line is wrong, and in what; when ctx ends, it is why.
+// ReadHistory reads a history and checks it. The error names the line that is not valid and the reason. When ctx ends,
+// ReadHistory returns the cause.
 func ReadHistory(ctx context.Context, r io.Reader) (*Replay, error) {
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(nil, maxLine)
@@ -108,7 +109,7 @@ func ReadHistory(ctx context.Context, r io.Reader) (*Replay, error) {
 	for n := 1; ctx.Err() == nil && scanner.Scan(); n++ {
 		if n == 1 {
 			if err := json.Unmarshal(scanner.Bytes(), &replay.Header); err != nil || replay.Header.Version != historyVersion {
-				return nil, fmt.Errorf("line 1 is not the beginning of a history, which is {\"history\":%d,…}", historyVersion)
+				return nil, fmt.Errorf("line 1 is not the header of a history, {\"history\":%d,…}", historyVersion)
 			}
 			if idle := replay.Header.Idle; idle < 0 || idle > maxRun {
 				return nil, fmt.Errorf("line 1: idle_ns is %d: allowed is a number from 0 to %d", idle, maxRun)
@@ -128,7 +129,7 @@ func ReadHistory(ctx context.Context, r io.Reader) (*Replay, error) {
 		return nil, fmt.Errorf("the history is empty")
 	}
 	replay.Requests = len(lines)
-	replay.judge(ctx, lines)
+	replay.replay(ctx, lines)
 	return replay, context.Cause(ctx)
 }
 
@@ -147,19 +148,19 @@ func parseLine(text []byte) (line, error) {
 		return l, fmt.Errorf("quantity is %d: allowed is a number from 0 to %d", l.Quantity, maxQuantity)
 	}
 	if l.Sent < 0 || l.Received > maxRun || l.Sent > l.Received {
-		return l, fmt.Errorf("sent_ns and received_ns are %d and %d: allowed are numbers from 0 to %d, and no answer before its request",
+		return l, fmt.Errorf("sent_ns and received_ns are %d and %d: allowed are numbers from 0 to %d, the response not before its request",
 			l.Sent, l.Received, maxRun)
 	}
 	if l.Status == 200 && l.Error == "" {
-		if err := l.Answer.Read(l.Kind, bytes.Clone(l.Body)); err != nil {
+		if err := l.Response.Parse(l.Kind, bytes.Clone(l.Body)); err != nil {
 			return l, err
 		}
 	}
 	return l, nil
 }
 
-// judge sends and answers all requests again, in the order of their times, until ctx ends.
-func (r *Replay) judge(ctx context.Context, lines []line) {
+// replay passes all requests and responses through new sessions, in the order of their times, until ctx ends.
+func (r *Replay) replay(ctx context.Context, lines []line) {
 	type event struct {
 		at      time.Duration
 		receive bool
@@ -174,14 +175,14 @@ func (r *Replay) judge(ctx context.Context, lines []line) {
 		case a.at != b.at || a.receive == b.receive:
 			return cmp.Compare(a.at, b.at)
 		case b.receive:
-			return -1 // what was sent in the same moment may have been sent before
+			return -1 // a request sent at the moment of a response may have been sent before it
 		}
 		return 1
 	})
 	log := NewLog(nil)
-	run := Run{Name: r.Header.Run, Idle: r.Header.Idle, Log: log}
+	checker := Checker{RunID: r.Header.Run, Idle: r.Header.Idle, Log: log}
 	type key struct{ visitor, session int }
-	sessions := map[key]*replayed{}
+	sessions := map[key]*replayedSession{}
 	ops := make([]*Op, len(lines))
 	for _, event := range events {
 		if ctx.Err() != nil {
@@ -189,13 +190,13 @@ func (r *Replay) judge(ctx context.Context, lines []line) {
 		}
 		l := lines[event.line]
 		if event.receive {
-			ops[event.line].Receive(l.Answer)
+			ops[event.line].Receive(l.Response)
 			continue
 		}
 		k := key{l.Visitor, l.Session}
 		s := sessions[k]
 		if s == nil {
-			s = &replayed{session: run.Session(l.Visitor, l.Session)}
+			s = &replayedSession{session: checker.NewSession(l.Visitor, l.Session)}
 			sessions[k] = s
 			r.sessions = append(r.sessions, s)
 		}

@@ -13,32 +13,32 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// Order says whether the sessions of a history are linearizable: whether, for each of them, there is an order of its
-// requests that explains every answer, in which each request takes effect at one moment between its sending and its
-// answer. That is all that the counting while a test runs knows, and more.
-type Order struct {
-	Sessions  int    // that were tried
-	Explained int    // linearizable
-	Undecided int    // given up after the time for each, or for all
-	First     string // of the others: why not; empty when there are none
+// Linearizability counts the sessions of a history that are linearizable. A session is linearizable if its requests can be
+// ordered so that each takes effect at one moment between its sending and its response, and every response shows the effect
+// of exactly the requests before it. This finds every violation that a Log counts, and more.
+type Linearizability struct {
+	Sessions     int    // the sessions that were checked
+	Linearizable int    // of these, the linearizable ones
+	Undecided    int    // sessions whose search was given up at one of the Limits
+	Violation    string // explains the earliest session that is not linearizable; "" when there is none
 }
 
-// Limits are how long Linearize may look for orders.
+// Limits bounds the time that CheckLinearizability searches.
 type Limits struct {
 	Session time.Duration // for each session
-	Total   time.Duration // for all of them together, before what it found is explained
+	Total   time.Duration // for all sessions, without the time to explain the violation
 }
 
-// Linearize tries every session with porcupine, within the limits. When ctx or the time for all ends, the rest is left
-// undecided.
-func (r *Replay) Linearize(ctx context.Context, limits Limits) Order {
+// CheckLinearizability checks every session with porcupine, within the limits. When ctx or the total time ends, the
+// remaining sessions are undecided.
+func (r *Replay) CheckLinearizability(ctx context.Context, limits Limits) Linearizability {
 	searching, cancel := context.WithTimeout(ctx, limits.Total)
 	defer cancel()
-	var order Order
+	var found Linearizability
 	var mu sync.Mutex
 	var group sync.WaitGroup
-	sessions := make(chan *replayed)
-	var first *replayed
+	sessions := make(chan *replayedSession)
+	var first *replayedSession
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for s := range sessions {
@@ -46,15 +46,15 @@ func (r *Replay) Linearize(ctx context.Context, limits Limits) Order {
 				if searching.Err() == nil {
 					result = porcupine.CheckOperationsTimeout(model(searching), s.operations(), limits.Session)
 				}
-				if searching.Err() != nil && result == porcupine.Illegal { // nothing fits a model whose context has ended
+				if searching.Err() != nil && result == porcupine.Illegal { // the model rejects everything once its context has ended
 					result = porcupine.Unknown
 				}
 				mu.Lock()
 				switch {
 				case result == porcupine.Ok:
-					order.Explained++
+					found.Linearizable++
 				case result == porcupine.Unknown:
-					order.Undecided++
+					found.Undecided++
 				case first == nil || s.ops[0].Sent < first.ops[0].Sent:
 					first = s
 				}
@@ -63,47 +63,47 @@ func (r *Replay) Linearize(ctx context.Context, limits Limits) Order {
 		})
 	}
 	for _, s := range r.sessions {
-		// What an expired session answers depends on its time, of which the model knows nothing.
+		// The responses of an expired session depend on the time, which the model doesn't have.
 		if s.session.opened && !s.session.expired {
-			order.Sessions++
+			found.Sessions++
 			sessions <- s
 		}
 	}
 	close(sessions)
 	group.Wait()
 	if first != nil {
-		order.First = first.inexplicable(ctx, limits.Session)
+		found.Violation = first.explainViolation(ctx, limits.Session)
 	}
-	return order
+	return found
 }
 
-// operations are the requests that say anything about the state.
-func (r *replayed) operations() []porcupine.Operation {
+// operations returns the requests that change or show the state of the session.
+func (r *replayedSession) operations() []porcupine.Operation {
 	var list []porcupine.Operation
 	for i, o := range r.ops {
 		call, end := int64(o.Sent), int64(o.Received)
-		switch known := o.done() || o.refused(); {
+		switch known := o.acknowledged() || o.refused(); {
 		case !o.opened && !o.opens, !known && o.Kind == Read:
-			continue // it had no session, or no answer
-		case !known && o.isChange():
-			end = math.MaxInt64 // it may take effect at any time, or never
+			continue // it had no session, or no response
+		case !known && o.isTransition():
+			end = math.MaxInt64 // it may take effect at any later time, or never
 		case !known:
-			end = call // from here on the addition may take effect
+			end = call // the addition is pending from here on
 		}
 		list = append(list, porcupine.Operation{ClientId: i, Input: o, Call: call, Return: end})
 	}
 	return list
 }
 
-// state is a session as the server that never errs has it.
+// state is the state of a session on a correct server.
 type state struct {
 	open, ended bool
 	logins      int
-	has         counts
-	maybe       counts // additions without an answer that have not shown yet
+	applied     counts
+	pending     counts // additions without a response whose effect no response has shown yet
 }
 
-// model is of one session. When ctx ends nothing fits any more, which ends the search.
+// model returns porcupine's model of one session. When ctx ends, the model rejects every step, which ends the search.
 func model(ctx context.Context) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return state{} },
@@ -114,19 +114,19 @@ func model(ctx context.Context) porcupine.Model {
 	}
 }
 
-// step applies the request, and reports whether its answer is right.
+// step applies the request, and reports whether its response is correct in this state.
 func (s *state) step(o *Op) bool {
 	counter, quantity := o.counter()
 	current := s.open && !s.ended && o.logins == s.logins
 	switch {
-	case !o.done() && !o.refused():
+	case !o.acknowledged() && !o.refused():
 		switch o.Kind {
 		case Login:
 			s.logins++
 		case Logout:
 			s.ended = true
 		default:
-			s.maybe[counter] += quantity
+			s.pending[counter] += quantity
 		}
 		return true
 	case o.refused(), o.Kind == Read && !o.view.live:
@@ -138,18 +138,19 @@ func (s *state) step(o *Op) bool {
 	if !current {
 		return false
 	}
-	s.has[counter] += quantity
+	s.applied[counter] += quantity
 	switch o.Kind {
 	case Logout:
 		s.ended = true
-		return true // what it shows is the time after
+		return true // its response shows the state after the logout
 	case Login:
 		s.logins++
 	}
 	return s.shows(o.view)
 }
 
-// shows reports whether the view can be of this state, and notes what it gives away of the additions without an answer.
+// shows reports whether the view is consistent with this state. It marks the pending additions that the view includes as
+// applied.
 func (s *state) shows(v view) bool {
 	if v.whole && (v.user != "") != (s.logins > 0) {
 		return false
@@ -158,18 +159,18 @@ func (s *state) shows(v view) bool {
 		if !v.shows(counter) {
 			continue
 		}
-		more := shown - s.has[counter]
-		if more < 0 || more > s.maybe[counter] {
+		more := shown - s.applied[counter]
+		if more < 0 || more > s.pending[counter] {
 			return false
 		}
-		s.has[counter] += more
-		s.maybe[counter] -= more
+		s.applied[counter] += more
+		s.pending[counter] -= more
 	}
 	return true
 }
 
-// inexplicable says which request has no place in any order.
-func (r *replayed) inexplicable(ctx context.Context, timeout time.Duration) string {
+// explainViolation describes the longest order that it finds, and the first request that fits into no order.
+func (r *replayedSession) explainViolation(ctx context.Context, timeout time.Duration) string {
 	operations := r.operations()
 	_, info := porcupine.CheckOperationsVerbose(model(ctx), operations, timeout)
 	var longest []porcupine.Operation
@@ -191,12 +192,12 @@ func (r *replayed) inexplicable(ctx context.Context, timeout time.Duration) stri
 			continue
 		}
 		ops := []*Op{o}
-		for _, before := range longest[max(0, len(longest)-explained):] {
+		for _, before := range longest[max(0, len(longest)-maxExplained):] {
 			ops = append(ops, before.Input.(*Op))
 		}
-		return r.session.story(fmt.Sprintf("can't be explained: no order of its %d requests gives these answers. "+
-			"The last %d that fit, and the first that doesn't, which was sent at %s",
+		return r.session.explain(fmt.Sprintf("is not linearizable: no order of its %d requests explains the responses. "+
+			"The last %d requests that fit, and the first that doesn't, sent at %s",
 			len(operations), len(ops)-1, seconds(o.Sent)), ops...)
 	}
-	return r.session.story("can't be explained: no order of its requests gives these answers")
+	return r.session.explain("is not linearizable: no order of its requests explains the responses")
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Kind is what a request does to its session.
+// Kind is the effect of a request on its session.
 type Kind string
 
 // The kinds of requests that concern a session.
@@ -20,13 +20,14 @@ const (
 	Logout Kind = "logout" // POST /logout
 )
 
-// Products are what the shop sells, but for MarkProduct.
+// Products returns the products of the sample application, without MarkProduct.
 func Products() []string { return []string{"rubber-duck", "coffee", "pager", "cactus", "socks"} }
 
-// MarkProduct is what a visitor opens a session with: how many pieces says whose session it is. Nothing else buys it.
+// MarkProduct is the product that a visitor puts into the cart to open a session. Its quantity identifies the visitor in
+// every later response with the cart. No other request adds it.
 const MarkProduct = "umbrella"
 
-// The counters of a session: the visits and the lines of the cart.
+// The counters of a session: the visits, and the quantity of each product in the cart.
 const (
 	visits = iota
 	firstProduct
@@ -36,23 +37,23 @@ const (
 
 type counts [counters]int64
 
-// maxUser bounds the name of a user, in bytes; the server takes 64 characters.
+// maxUser is the most bytes in the name of a user. The server accepts up to 64 characters.
 const maxUser = 1000
 
-// maxCount bounds what an answer may show of a counter: differences of such numbers don't overflow.
+// maxCount bounds a counter in a response, so that differences of counters don't overflow.
 const maxCount = 1 << 60
 
 var counterNames = [counters]string{"visits", "rubber-duck", "coffee", "pager", "cactus", "socks", MarkProduct}
 
-// Request is what a visitor sent.
+// Request is a request of a visitor.
 type Request struct {
 	Kind     Kind          `json:"kind"`
-	Product  string        `json:"product,omitempty"`  // of Cart
-	Quantity int64         `json:"quantity,omitempty"` // of Cart
+	Product  string        `json:"product,omitempty"`  // for Cart
+	Quantity int64         `json:"quantity,omitempty"` // for Cart
 	Sent     time.Duration `json:"sent_ns"`            // from the start of the run
 }
 
-// counter is what the request adds to, and how much; nothing for other kinds.
+// counter returns the counter that the request adds to, and the quantity: 0 for kinds that add nothing.
 func (r Request) counter() (index int, quantity int64) {
 	switch r.Kind {
 	case Write:
@@ -75,27 +76,28 @@ func (r Request) path() string {
 	return "POST /" + string(r.Kind)
 }
 
-// Answer is what the visitor got.
-type Answer struct {
+// Response is the response to a Request, or the error instead of one.
+type Response struct {
 	Received time.Duration   `json:"received_ns"`      // from the start of the run
 	Server   string          `json:"server,omitempty"` // X-Served-By
-	Status   int             `json:"status,omitempty"` // 0: none came
-	Error    string          `json:"error,omitempty"`  // why there is no usable answer
+	Status   int             `json:"status,omitempty"` // 0: no response came
+	Error    string          `json:"error,omitempty"`  // why there is no usable response
 	Body     json.RawMessage `json:"body,omitempty"`   // of a 200
 	view     view
 }
 
-// view is what an answer shows of the session.
+// view is the part of the session's state that a response shows.
 type view struct {
-	whole, cart, visits bool // what it shows: all of it, at least the cart, at least the visits
-	live                bool // when whole: there is a session
+	whole, cart, visits bool // whether it shows the whole session, the cart, the visits
+	live                bool // when whole: whether there is a session
 	user                string
 	lifetime            time.Duration // when live: from its creation to its end
 	counts              counts
 }
 
-// Read makes the answer's Body known to the checker. The error says what the body lacks.
-func (a *Answer) Read(kind Kind, body []byte) error {
+// Parse sets the body of the response to a request of the kind, and extracts the state that it shows. The error says what
+// the body lacks, or which value is out of bounds.
+func (r *Response) Parse(kind Kind, body []byte) error {
 	var content struct {
 		Authenticated *bool            `json:"authenticated"`
 		User          string           `json:"user"`
@@ -105,20 +107,20 @@ func (a *Answer) Read(kind Kind, body []byte) error {
 		Expires       *time.Time       `json:"expires"`
 	}
 	if err := json.Unmarshal(body, &content); err != nil {
-		return fmt.Errorf("the answer is not the JSON that it should be: %w", err)
+		return fmt.Errorf("the response is not the expected JSON: %w", err)
 	}
 	if len(content.User) > maxUser {
-		return fmt.Errorf("the answer has a user of %d bytes: allowed are %d at most", len(content.User), maxUser)
+		return fmt.Errorf("the response has a user of %d bytes: allowed are %d at most", len(content.User), maxUser)
 	}
 	v := view{whole: kind != Write && kind != Cart, user: content.User}
 	v.visits, v.cart = kind != Cart, kind != Write
 	switch {
 	case v.whole && content.Authenticated == nil, v.visits && content.Visits == nil, v.cart && content.Cart == nil:
-		return errors.New("the answer lacks the session, its visits or its cart")
+		return errors.New("the response lacks the session, its visits or its cart")
 	}
 	v.live = content.Created != nil
 	if v.live && content.Expires != nil {
-		v.lifetime = min(content.Expires.Sub(*content.Created), maxRun) // negative where a clock was set back between them
+		v.lifetime = min(content.Expires.Sub(*content.Created), maxRun) // negative if a clock was set back between them
 	}
 	if v.visits {
 		v.counts[visits] = *content.Visits
@@ -128,14 +130,14 @@ func (a *Answer) Read(kind Kind, body []byte) error {
 	}
 	for counter, n := range v.counts {
 		if n < -maxCount || n > maxCount {
-			return fmt.Errorf("the answer has %s %d: allowed are %d at most", counterNames[counter], n, int64(maxCount))
+			return fmt.Errorf("the response has %s %d: allowed are %d at most", counterNames[counter], n, int64(maxCount))
 		}
 	}
-	a.Body, a.view = body, v
+	r.Body, r.view = body, v
 	return nil
 }
 
-// shows reports whether the answer shows that counter.
+// shows reports whether the view includes the counter.
 func (v view) shows(counter int) bool {
 	if counter == visits {
 		return v.visits
@@ -143,5 +145,5 @@ func (v view) shows(counter int) bool {
 	return v.cart
 }
 
-// Lifetime is how long the session that the answer shows lasts from its creation to its end; 0 when it shows none.
-func (a Answer) Lifetime() time.Duration { return a.view.lifetime }
+// Lifetime returns the time from the creation to the expiry of the session that the response shows; 0 when it shows none.
+func (r Response) Lifetime() time.Duration { return r.view.lifetime }

@@ -57,7 +57,7 @@ func draw(samples []sample, events []Event) chartView {
 			}
 		}
 	}
-	slices.SortFunc(names, compareNaturally)
+	slices.SortFunc(names, compareNatural)
 	c := chart.Chart{
 		Title: fmt.Sprintf("Requests per second over the last minute: %.0f now, %.0f at most. The table has the rate of each server.", now, highest),
 	}
@@ -86,8 +86,8 @@ func draw(samples []sample, events []Event) chartView {
 	return p
 }
 
-// compareNaturally puts server-2 before server-10.
-func compareNaturally(a, b string) int {
+// compareNatural orders server-2 before server-10.
+func compareNatural(a, b string) int {
 	if len(a) != len(b) {
 		return len(a) - len(b)
 	}

@@ -9,7 +9,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// cacheLoss ends the cache node under load: one that is alone, and one that has a replica.
+// cacheLoss ends the cache node under load: a single node, and one with a replica.
 type cacheLoss struct {
 	alone      []setup // the node starts again, empty
 	replicated setup   // its replica takes over
@@ -31,23 +31,23 @@ func (cacheLoss) Claim() string {
 		"over, the sessions stay, but updates that were acknowledged and not copied yet are lost."
 }
 
-// keepers are visitors who stay: none logs in or out, so that every session that is lost was lost by the cache.
-func keepers() load.Options {
+// stayingVisitors returns a load without logins and logouts, so that only the cache can lose a session.
+func stayingVisitors() load.Options {
 	v := visitors()
 	v.Mix, _ = load.ParseMix("read=50,write=30,cart=20")
 	return v
 }
 
-func (e cacheLoss) Run(ctx context.Context, lab *Lab) (Observation, error) {
+func (e cacheLoss) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	o := Observation{Advice: "A cache without a replica is for sessions that may be lost. With one, a failover " +
 		"costs seconds and the last updates; a store that writes to disk in several zones before it acknowledges " +
 		"costs neither."}
-	v := keepers()
+	v := stayingVisitors()
 	o.set("fleet", "%d servers", e.replicated.servers)
-	o.describe(v)
+	o.describeLoad(v)
 	o.set("failover", "the replica is promoted and the servers' address leads to it, as ElastiCache does; once "+
-		"with a replica that is up to date, once with one that lost touch with its primary %v before", lab.Phase)
-	table := Table{Title: "What the loss of a node cost", Columns: []string{
+		"with a replica that is up to date, once with one that lost touch with its primary %v before", runner.Phase)
+	table := Table{Title: "Effect of the loss of a node", Columns: []string{
 		"cache", "requests", "failed", "sessions", "sessions lost", "updates lost", "stale reads"}}
 	note := func(run string, r load.Result) {
 		c := r.Sessions
@@ -56,84 +56,84 @@ func (e cacheLoss) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	}
 	for _, s := range e.alone {
 		run := s.String() + ", alone"
-		r, err := e.restart(ctx, lab, s)
+		r, err := e.restart(ctx, runner, s)
 		if err != nil {
 			return o, err
 		}
 		note(run, r)
-		o.atLeast("sessions lost with "+run+", of "+cell(v.Sessions), float64(r.Sessions.Lost), float64(v.Sessions))
+		o.assertAtLeast("sessions lost with "+run+", of "+cell(v.Sessions), float64(r.Sessions.Lost), float64(v.Sessions))
 	}
 	for _, lag := range []bool{false, true} {
 		run := e.replicated.String() + " with a replica"
 		if lag {
 			run += " that lags"
 		}
-		r, err := e.failOver(ctx, lab, lag)
+		r, err := e.failOver(ctx, runner, lag)
 		if err != nil {
 			return o, err
 		}
 		note(run, r)
-		o.atLeast("sessions followed with "+run, float64(r.Sessions.Total), float64(v.Sessions))
-		o.atMost("sessions lost with "+run, float64(r.Sessions.Lost), 0)
+		o.assertAtLeast("sessions checked with "+run, float64(r.Sessions.Total), float64(v.Sessions))
+		o.assertAtMost("sessions lost with "+run, float64(r.Sessions.Lost), 0)
 		if lag {
-			o.atLeast("updates lost with "+run, float64(r.Sessions.LostUpdates), 1)
+			o.assertAtLeast("updates lost with "+run, float64(r.Sessions.LostUpdates), 1)
 		}
 	}
 	o.Tables = append(o.Tables, table)
 	return o, nil
 }
 
-func (cacheLoss) restart(ctx context.Context, lab *Lab, s setup) (load.Result, error) {
-	scene, err := lab.open(ctx, s)
+func (cacheLoss) restart(ctx context.Context, runner *Runner, s setup) (load.Result, error) {
+	env, err := runner.open(ctx, s)
 	if err != nil {
 		return load.Result{}, err
 	}
-	defer scene.Close()
-	lab.Report("restarting the node under load")
-	return scene.under(ctx, keepers(), func(ctx context.Context) error {
-		scene.happened("the node restarts")
-		scene.link.Refuse()
-		err := scene.store.Server.Restart(ctx)
-		if err = errors.Join(err, scene.link.Accept()); err != nil {
+	defer env.Close()
+	runner.Report("restarting the node under load")
+	return env.runUnderLoad(ctx, stayingVisitors(), func(ctx context.Context) error {
+		env.addEvent("the node restarts")
+		env.link.Refuse()
+		err := env.store.Server.Restart(ctx)
+		if err = errors.Join(err, env.link.Accept()); err != nil {
 			return err
 		}
-		scene.happened("the node is back, empty")
-		return pause(ctx, lab.Phase)
+		env.addEvent("the node is back, empty")
+		return pause(ctx, runner.Phase)
 	})
 }
 
-func (e cacheLoss) failOver(ctx context.Context, lab *Lab, lag bool) (load.Result, error) {
-	scene, err := lab.open(ctx, e.replicated)
+func (e cacheLoss) failOver(ctx context.Context, runner *Runner, lag bool) (load.Result, error) {
+	env, err := runner.open(ctx, e.replicated)
 	if err != nil {
 		return load.Result{}, err
 	}
-	defer scene.Close()
-	replica, err := storeserver.ValkeyReplica(ctx, scene.store.Server)
+	defer env.Close()
+	replica, err := storeserver.ValkeyReplica(ctx, env.store.Server)
 	if err != nil {
 		return load.Result{}, err
 	}
 	defer replica.Close()
-	lab.Report("failing over under load")
-	return scene.under(ctx, keepers(), func(ctx context.Context) error {
+	runner.Report("failing over under load")
+	return env.runUnderLoad(ctx, stayingVisitors(), func(ctx context.Context) error {
 		if lag {
-			scene.happened("the replica loses touch with its primary, which goes on")
+			env.addEvent("the replica loses touch with its primary, which goes on")
 			if err := storeserver.Promote(ctx, replica); err != nil {
 				return err
 			}
-			if err := pause(ctx, lab.Phase); err != nil {
+			if err := pause(ctx, runner.Phase); err != nil {
 				return err
 			}
 		}
-		scene.happened("the primary ends")
-		if err := scene.store.Server.Kill(); err != nil {
+		env.addEvent("the primary ends")
+		if err := env.store.Server.Kill(); err != nil {
 			return err
 		}
 		if err := storeserver.Promote(ctx, replica); err != nil {
 			return err
 		}
-		scene.link.SetTarget(replica.Addr)
-		scene.link.CloseConnections()
-		scene.happened("the replica has taken over")
-		return pause(ctx, lab.Phase)
+		env.link.SetTarget(replica.Addr)
+		env.link.CloseConnections()
+		env.addEvent("the replica has taken over")
+		return pause(ctx, runner.Phase)
 	})
 }

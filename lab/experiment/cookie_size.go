@@ -12,7 +12,7 @@ import (
 	"stateless-servers/lab/chart"
 )
 
-// cookieSize weighs the cookies of visitors whose sessions grow, and races requests of one session that is in a cookie.
+// cookieSize measures the cookies of growing sessions, and races requests of one session that is in a cookie.
 type cookieSize struct{ server, client setup }
 
 func newCookieSize() cookieSize {
@@ -26,30 +26,30 @@ func (cookieSize) Claim() string {
 		"updates of requests that overlap. The cookie of a session in a store keeps its size, and loses none."
 }
 
-// stage is what a visitor does, after what came before.
-type stage struct {
+// step is one request of a sequence that fills a session.
+type step struct {
 	name, path string
 	form       url.Values
 }
 
-// stages fill a session.
-func stages() []stage {
-	list := []stage{{"a visit", "/api/visits", nil}}
+// fillSteps returns the requests that fill a session.
+func fillSteps() []step {
+	list := []step{{"a visit", "/api/visits", nil}}
 	for _, sku := range []string{"rubber-duck", "coffee", "pager", "cactus", "socks", "umbrella"} {
-		list = append(list, stage{sku + " in the cart", "/api/cart/" + sku, url.Values{"quantity": {"1000"}}})
+		list = append(list, step{sku + " in the cart", "/api/cart/" + sku, url.Values{"quantity": {"1000"}}})
 	}
-	return append(list, stage{"logged in", "/login", url.Values{"user": {strings.Repeat("a", 64)}}})
+	return append(list, step{"logged in", "/login", url.Values{"user": {strings.Repeat("a", 64)}}})
 }
 
 const overlapping = 20 // requests of one session at once
 
-func (e cookieSize) Run(ctx context.Context, lab *Lab) (Observation, error) {
+func (e cookieSize) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	o := Observation{Advice: "Keep in a cookie what is small and seldom changes. It goes with every request, also " +
 		"for images, and upstream, where lines are slow."}
-	o.set("visitor", "one, who visits, puts %d products into the cart and logs in", len(stages())-2)
+	o.set("visitor", "one, who visits, puts %d products into the cart and logs in", len(fillSteps())-2)
 	o.set("overlap", "%d requests of one session at once, each adding a visit", overlapping)
 	table := Table{Title: "Bytes of the header Cookie", Columns: []string{"after"}}
-	for _, s := range stages() {
+	for _, s := range fillSteps() {
 		table.Rows = append(table.Rows, []any{s.name})
 	}
 	table.Rows = append(table.Rows, []any{"MB in a million requests, then"})
@@ -57,15 +57,15 @@ func (e cookieSize) Run(ctx context.Context, lab *Lab) (Observation, error) {
 		Title: "Bytes of the header Cookie, as a session grows",
 		X:     chart.Axis{Label: "changes of the session"}, Y: chart.Axis{Label: "bytes of the header Cookie"},
 	}
-	server, err := e.weigh(ctx, lab, e.server)
+	server, err := e.measure(ctx, runner, e.server)
 	if err != nil {
 		return o, err
 	}
-	client, err := e.weigh(ctx, lab, e.client)
+	client, err := e.measure(ctx, runner, e.client)
 	if err != nil {
 		return o, err
 	}
-	for _, w := range []weight{server, client} {
+	for _, w := range []cookieMeasurement{server, client} {
 		table.Columns = append(table.Columns, w.name)
 		line := chart.Series{Name: w.name}
 		for i, size := range w.sizes {
@@ -73,50 +73,50 @@ func (e cookieSize) Run(ctx context.Context, lab *Lab) (Observation, error) {
 			line.Points = append(line.Points, chart.Point{X: float64(i + 1), Y: float64(size)})
 		}
 		last := len(w.sizes)
-		table.Rows[last] = append(table.Rows[last], w.sizes[last-1]) // bytes of a million are megabytes
+		table.Rows[last] = append(table.Rows[last], w.sizes[last-1]) // bytes per request are megabytes per million requests
 		lines.Series = append(lines.Series, line)
 	}
 	o.Tables = append(o.Tables, table)
-	kept := fmt.Sprintf("of %d overlapping visits, kept with ", overlapping)
-	o.atMost("bytes that the cookie grows with "+server.name, server.growth(), 0)
-	o.atLeast("bytes that the cookie grows with "+client.name, client.growth(), 100)
-	o.atLeast(kept+server.name, server.visits, overlapping)
-	o.atMost(kept+client.name, client.visits, overlapping-1)
+	kept := fmt.Sprintf("of %d overlapping visits, retained with ", overlapping)
+	o.assertAtMost("bytes that the cookie grows with "+server.name, server.growth(), 0)
+	o.assertAtLeast("bytes that the cookie grows with "+client.name, client.growth(), 100)
+	o.assertAtLeast(kept+server.name, server.visits, overlapping)
+	o.assertAtMost(kept+client.name, client.visits, overlapping-1)
 	o.Charts = append(o.Charts, Chart{e.Name(), lines})
 	return o, nil
 }
 
-// weight is what one place for sessions does to cookies.
-type weight struct {
+// cookieMeasurement has the sizes of the cookies, and the retained updates, with one store.
+type cookieMeasurement struct {
 	name   string
-	sizes  []int   // of the cookies, after each stage
-	visits float64 // of those that overlapped, kept
+	sizes  []int   // of the Cookie header, after each step
+	visits float64 // the retained ones of the overlapping visits
 }
 
-func (w weight) growth() float64 { return float64(w.sizes[len(w.sizes)-1] - w.sizes[0]) }
+func (m cookieMeasurement) growth() float64 { return float64(m.sizes[len(m.sizes)-1] - m.sizes[0]) }
 
-// weigh fills a session, and then races requests of another.
-func (cookieSize) weigh(ctx context.Context, lab *Lab, s setup) (weight, error) {
-	w := weight{name: s.String()}
-	scene, err := lab.open(ctx, s)
+// measure fills a session, and then races requests of another.
+func (cookieSize) measure(ctx context.Context, runner *Runner, s setup) (cookieMeasurement, error) {
+	w := cookieMeasurement{name: s.String()}
+	env, err := runner.open(ctx, s)
 	if err != nil {
 		return w, err
 	}
-	defer scene.Close()
-	lab.Report("filling a session")
-	b := newBrowser(scene.url)
-	for _, stage := range stages() {
-		if _, err := b.must(ctx, http.MethodPost, stage.path, stage.form); err != nil {
+	defer env.Close()
+	runner.Report("filling a session")
+	b := newClient(env.url)
+	for _, step := range fillSteps() {
+		if _, err := b.must(ctx, http.MethodPost, step.path, step.form); err != nil {
 			return w, err
 		}
-		w.sizes = append(w.sizes, b.size())
+		w.sizes = append(w.sizes, b.cookieBytes())
 	}
-	lab.Report("racing requests of one session")
-	b = newBrowser(scene.url)
+	runner.Report("racing requests of one session")
+	b = newClient(env.url)
 	if _, err := b.must(ctx, http.MethodPost, "/api/cart/coffee", url.Values{"quantity": {"1"}}); err != nil {
 		return w, err
 	}
-	tabs := make([]*browser, overlapping)
+	tabs := make([]*client, overlapping)
 	errs := make([]error, overlapping)
 	var group sync.WaitGroup
 	for i := range tabs {
@@ -129,7 +129,7 @@ func (cookieSize) weigh(ctx context.Context, lab *Lab, s setup) (weight, error) 
 			return w, err
 		}
 	}
-	// The browser has the cookie of the answer that came last; what it says is the session.
+	// A browser keeps the cookie of the last response, which is the session.
 	r, err := tabs[overlapping-1].must(ctx, http.MethodGet, "/api/session", nil)
 	w.visits = float64(r.state().Visits)
 	return w, err

@@ -1,5 +1,7 @@
-// Package experiment tests claims about sessions behind a load balancer, each on a real fleet of processes with the
-// stores' real servers. Every figure comes from the run, and the verdict from the figures.
+// Package experiment tests claims about sessions behind a load balancer. Each Experiment runs real server processes and real
+// stores, kills, drains or races them under load, and records an Observation. The verdict follows from the assertions in it,
+// and all figures come from the run. All and ByName list the experiments, and Run runs one with the options of a Runner. Start
+// reading at Experiment and serverLoss; environment starts the fleet that an experiment needs.
 package experiment
 
 import (
@@ -14,17 +16,17 @@ import (
 	"stateless-servers/lab/machine"
 )
 
-// Experiment tests one claim.
+// Experiment tests a claim.
 type Experiment interface {
-	// Name is what the command line calls it.
+	// Name returns the name on the command line.
 	Name() string
-	// Claim is what it tests, in a sentence or two.
+	// Claim returns the claim, in one or two sentences.
 	Claim() string
-	// Run observes. The error says why nothing could be observed, such as a store's server that isn't installed.
-	Run(ctx context.Context, lab *Lab) (Observation, error)
+	// Run runs the experiment. The error says why it could not run, such as a store's server that isn't installed.
+	Run(ctx context.Context, runner *Runner) (Observation, error)
 }
 
-// All lists the experiments that take a minute or so each, in the order in which they are best read.
+// All returns the experiments that take about a minute each, in the order in which to read them.
 func All() []Experiment {
 	return []Experiment{
 		newStickyImbalance(), newServerLoss(), newRollingDeploy(), newScaleOut(), newScaleIn(),
@@ -33,11 +35,11 @@ func All() []Experiment {
 	}
 }
 
-// Long lists the experiments that take so long that they are run by their names only.
+// Long returns the experiments that take too long for "all", and run only by name.
 func Long() []Experiment { return []Experiment{newSoak()} }
 
-// Named returns the experiments of those names, or those of All for "all".
-func Named(names ...string) ([]Experiment, error) {
+// ByName returns the experiments with the given names, or All for the single name "all". The error lists the known names.
+func ByName(names ...string) ([]Experiment, error) {
 	if slices.Equal(names, []string{"all"}) {
 		return All(), nil
 	}
@@ -57,7 +59,7 @@ func Named(names ...string) ([]Experiment, error) {
 	return list, nil
 }
 
-// Verdict is what came of a claim.
+// Verdict is the outcome of an experiment.
 type Verdict string
 
 // The verdicts.
@@ -67,90 +69,92 @@ const (
 	NotRun      Verdict = "not run"
 )
 
-// Observation is what an experiment found.
+// Observation has the results of an experiment.
 type Observation struct {
-	Name     string          `json:"name"`
-	Claim    string          `json:"claim"`
-	Verdict  Verdict         `json:"verdict"`
-	Reason   string          `json:"reason,omitempty"` // why it was not run
-	Started  time.Time       `json:"started"`
-	Took     float64         `json:"took_s"`
-	Machine  machine.Machine `json:"machine"`
-	Settings []Setting       `json:"settings"`
-	Checks   []Check         `json:"checks"`
-	Tables   []Table         `json:"tables"`
-	Charts   []Chart         `json:"-"` // of figures that are in the tables, or too many for one
-	Timeline []Event         `json:"timeline"`
-	Advice   string          `json:"-"` // what follows from the claim, where it holds
+	Name       string          `json:"name"`
+	Claim      string          `json:"claim"`
+	Verdict    Verdict         `json:"verdict"`
+	Reason     string          `json:"reason,omitempty"` // why it was not run
+	Started    time.Time       `json:"started"`
+	Took       float64         `json:"took_s"`
+	Machine    machine.Machine `json:"machine"`
+	Parameters []Parameter     `json:"settings"`
+	Assertions []Assertion     `json:"checks"`
+	Tables     []Table         `json:"tables"`
+	Charts     []Chart         `json:"-"` // of figures in the tables, or of time series
+	Timeline   []Event         `json:"timeline"`
+	Advice     string          `json:"-"` // a recommendation, for a claim that holds
 }
 
-// Setting is one thing that was chosen.
-type Setting struct {
+// Parameter is a parameter of an experiment.
+type Parameter struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
-// Check is one figure that the claim stands or falls with.
-type Check struct {
+// Assertion is a condition on a figure. A claim holds if all its assertions hold.
+type Assertion struct {
 	What  string  `json:"what"`
 	Is    float64 `json:"is"`
-	Claim string  `json:"claim"` // what it must be, such as "at most 0"
+	Claim string  `json:"claim"` // the condition, such as "at most 0"
 	Holds bool    `json:"holds"`
 }
 
-// Table has figures: numbers and names, row by row.
+// Table is a table of figures: numbers and texts, row by row.
 type Table struct {
 	Title   string   `json:"title"`
 	Columns []string `json:"columns"`
 	Rows    [][]any  `json:"rows"`
 }
 
-// Chart is a picture of figures.
+// Chart is a chart with the name of its file.
 type Chart struct {
-	Name string // of its file, without .svg
+	Name string // the file's name, without .svg
 	chart.Chart
 }
 
-// Event is something that happened.
+// Event is an event in a part of an experiment.
 type Event struct {
-	Run  string  `json:"run"` // of which part of the experiment
-	N    int     `json:"n"`   // its number in that, which charts show
-	T    float64 `json:"t"`   // seconds from the start of that
+	Run  string  `json:"run"` // the part of the experiment
+	N    int     `json:"n"`   // its number in this part, the label in charts
+	T    float64 `json:"t"`   // seconds from the start of the part
 	What string  `json:"what"`
 }
 
 func (o *Observation) set(name, format string, arguments ...any) {
-	o.Settings = append(o.Settings, Setting{name, fmt.Sprintf(format, arguments...)})
+	o.Parameters = append(o.Parameters, Parameter{name, fmt.Sprintf(format, arguments...)})
 }
 
-// atMost checks a figure against a limit; so does atLeast.
-func (o *Observation) atMost(what string, is, limit float64) {
-	o.Checks = append(o.Checks, Check{what, is, fmt.Sprintf("at most %g", limit), is <= limit})
+// assertAtMost adds the assertion that a value is at most the limit.
+func (o *Observation) assertAtMost(what string, is, limit float64) {
+	o.Assertions = append(o.Assertions, Assertion{what, is, fmt.Sprintf("at most %g", limit), is <= limit})
 }
 
-func (o *Observation) atLeast(what string, is, limit float64) {
-	o.Checks = append(o.Checks, Check{what, is, fmt.Sprintf("at least %g", limit), is >= limit})
+// assertAtLeast adds the assertion that a value is at least the limit.
+func (o *Observation) assertAtLeast(what string, is, limit float64) {
+	o.Assertions = append(o.Assertions, Assertion{what, is, fmt.Sprintf("at least %g", limit), is >= limit})
 }
 
-// Run runs an experiment and judges what it observed. The error is that of ctx: what was interrupted has no verdict.
-func Run(ctx context.Context, e Experiment, lab *Lab) (Observation, error) {
-	started, on := time.Now(), machine.This()
-	lab.versions = nil
-	o, err := e.Run(ctx, lab)
+// Run runs the experiment and sets the verdict, time and machine of its observation. It returns an error only if ctx ends; an
+// experiment that can't run has the verdict NotRun.
+func Run(ctx context.Context, e Experiment, runner *Runner) (Observation, error) {
+	started, on := time.Now(), machine.Current()
+	runner.versions = nil
+	o, err := e.Run(ctx, runner)
 	if ctx.Err() != nil {
 		return Observation{}, errors.New("interrupted")
 	}
 	o.Name, o.Claim, o.Machine = e.Name(), e.Claim(), on
-	if len(lab.versions) > 0 {
-		o.set("versions", "%s", strings.Join(lab.versions, ", "))
+	if len(runner.versions) > 0 {
+		o.set("versions", "%s", strings.Join(runner.versions, ", "))
 	}
 	o.Started, o.Took = started.UTC().Truncate(time.Second), time.Since(started).Seconds()
 	switch {
 	case err != nil:
 		o.Verdict, o.Reason = NotRun, err.Error()
-	case len(o.Checks) == 0:
-		o.Verdict, o.Reason = NotRun, "nothing was checked"
-	case slices.ContainsFunc(o.Checks, func(c Check) bool { return !c.Holds }):
+	case len(o.Assertions) == 0:
+		o.Verdict, o.Reason = NotRun, "the experiment has no assertions"
+	case slices.ContainsFunc(o.Assertions, func(a Assertion) bool { return !a.Holds }):
 		o.Verdict = DoesNotHold
 	default:
 		o.Verdict = Holds

@@ -28,15 +28,15 @@ var (
 	bench  = sync.OnceValues(func() (string, error) { return fleet.BuildBench(context.Background()) })
 )
 
-// testLab is one whose drills are short.
-func testLab(t *testing.T) *Lab {
+// testRunner returns a Runner for short experiments.
+func testRunner(t *testing.T) *Runner {
 	t.Helper()
-	return &Lab{
+	return &Runner{
 		Build:  func(context.Context) (string, error) { return server() },
 		Bench:  func(context.Context) (string, error) { return bench() },
 		Phase:  1500 * time.Millisecond,
 		Length: 24 * time.Second,
-		Seed:   28, // its faults are early enough for one of each kind
+		Seed:   28, // whose faults include one of each kind early
 		Report: func(line string) { t.Log(line) },
 	}
 }
@@ -48,12 +48,12 @@ func observe(t *testing.T, e Experiment) Observation {
 	} else {
 		storeserver.SkipIfSkipped(t, "valkey")
 	}
-	o, err := Run(t.Context(), e, testLab(t))
+	o, err := Run(t.Context(), e, testRunner(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, check := range o.Checks {
-		t.Logf("%t: %s %g, %s", check.Holds, check.What, check.Is, check.Claim)
+	for _, assertion := range o.Assertions {
+		t.Logf("%t: %s %g, %s", assertion.Holds, assertion.What, assertion.Is, assertion.Claim)
 	}
 	for _, event := range o.Timeline {
 		t.Logf("%s, %.1f s: %s", event.Run, event.T, event.What)
@@ -61,17 +61,16 @@ func observe(t *testing.T, e Experiment) Observation {
 	return o
 }
 
-// The setups of tests: quick to start.
+// Setups that start quickly.
 var (
 	onValkey = setup{store: config.StoreValkey, servers: 3}
 	onMemory = setup{store: config.StoreMemory, servers: 3, sticky: true}
 	onCookie = setup{store: config.StoreCookie, servers: 3}
 	onToken  = setup{store: config.StoreToken, servers: 3}
-	onDisk   = quick(setup{store: config.StoreValkey, servers: 3, durable: true, change: impatient})
-	linked   = setup{store: config.StoreValkey, servers: 2, link: true, change: impatient}
+	onDisk   = quick(setup{store: config.StoreValkey, servers: 3, durable: true, change: defaultTimeout})
+	linked   = setup{store: config.StoreValkey, servers: 2, link: true, change: defaultTimeout}
 )
 
-// Claims hold.
 func TestClaimsHold(t *testing.T) {
 	for _, e := range []Experiment{
 		newStickyImbalance(),
@@ -84,7 +83,7 @@ func TestClaimsHold(t *testing.T) {
 		storeOutage{[]setup{linked}},
 		newLostUpdate(),
 		newLogoutRace(),
-		latency{setups: []setup{onValkey}, half: time.Minute},
+		latency{setups: []setup{onValkey}, maxP50: time.Minute},
 		newCookieSize(),
 		tokenRevocation{client: []setup{onToken}, server: []setup{onValkey}},
 		soak{onDisk, 3 * time.Second, 20},
@@ -101,30 +100,30 @@ func TestClaimsHold(t *testing.T) {
 	}
 }
 
-// Where the setup is wrong, the same figures say so: no experiment holds whatever it finds.
-func TestClaimsFall(t *testing.T) {
-	// Its servers don't notice that the link refuses.
+// With a wrong setup, each claim does not hold.
+func TestClaimsDoNotHoldWithWrongSetup(t *testing.T) {
+	// Servers on this setup bypass the link.
 	direct := setup{store: config.StoreValkey, servers: 2, link: true, change: beside}
 	tests := []struct {
 		name       string
 		experiment Experiment
-		failed     []string // parts of what must be among the checks that fail
+		failed     []string // parts of the assertions that must fail
 	}{
 		{"visitors are pinned in neither run", stickyImbalance{onValkey, onValkey}, []string{"max/mean with stickiness, after"}},
 		{"visitors are pinned in both runs", stickyImbalance{sticky(onValkey), sticky(onValkey)}, []string{"share of the added server without stickiness"}},
-		{"no store is shared", serverLoss{pinned: onMemory, shared: []setup{onMemory}}, []string{"lost, stale, crossed or resurrected"}},
+		{"no store is shared", serverLoss{pinned: onMemory, shared: []setup{onMemory}}, []string{"consistency violations"}},
 		{"no session is in memory", serverLoss{pinned: onValkey, shared: nil}, []string{"sessions lost after the kill with valkey"}},
-		{"the shared store writes whole sessions back", serverLoss{pinned: onMemory, shared: []setup{onCookie}}, []string{"lost, stale, crossed or resurrected with cookie"}},
-		{"what is deployed keeps sessions in memory", rollingDeploy{onMemory}, []string{"sessions and updates lost"}},
+		{"the shared store writes whole sessions back", serverLoss{pinned: onMemory, shared: []setup{onCookie}}, []string{"consistency violations with cookie"}},
+		{"the deployed servers keep sessions in memory", rollingDeploy{onMemory}, []string{"sessions and updates lost"}},
 		{"visitors are pinned to the old servers", scaleOut{sticky(onValkey)}, []string{"share of server-"}},
-		{"what is drained keeps sessions in memory", scaleIn{onMemory}, []string{"sessions and updates lost"}},
+		{"the drained servers keep sessions in memory", scaleIn{onMemory}, []string{"sessions and updates lost"}},
 		{"reads are strong for eventual, and the other way round", replicaLag{eventual: false, strong: true, lag: 500 * time.Millisecond},
 			[]string{"reads eventually consistent", "refreshes with an old session, reads strongly consistent"}},
 		{"the store is not out", storeOutage{[]setup{direct}}, []string{"while valkey refuses"}},
 		{"the cache keeps its sessions", cacheLoss{alone: []setup{direct}, replicated: linked}, []string{"sessions lost with valkey, alone"}},
 		{"the library writes whole sessions back", lostUpdate{scsLibrary, ownLibrary}, []string{"kept by this library", "kept by scs"}},
 		{"the library brings sessions back", logoutRace{scsLibrary, ownLibrary}, []string{"with this library", "with scs"}},
-		{"no store is that fast", latency{setups: []setup{onValkey}, half: time.Nanosecond}, []string{"p50 with valkey"}},
+		{"no store is that fast", latency{setups: []setup{onValkey}, maxP50: time.Nanosecond}, []string{"p50 with valkey"}},
 		{"cookies are for servers", cookieSize{onCookie, onValkey}, []string{"grows with cookie", "grows with valkey", "kept with cookie", "kept with valkey"}},
 		{"tokens are for servers", tokenRevocation{[]setup{onValkey}, []setup{onToken}}, []string{"with valkey", "with token"}},
 		{"the store restarts without its data", soak{quick(onValkey), 3 * time.Second, 20},
@@ -138,22 +137,22 @@ func TestClaimsFall(t *testing.T) {
 			t.Parallel()
 			o := observe(t, test.experiment)
 			if o.Verdict != DoesNotHold {
-				t.Errorf("%s: %s", o.Verdict, o.Reason)
+				t.Errorf("the claim %s (%s), want that it does not hold", o.Verdict, o.Reason)
 			}
 			var failed []string
-			for _, check := range o.Failed() {
-				failed = append(failed, check.What)
+			for _, assertion := range o.Failed() {
+				failed = append(failed, assertion.What)
 			}
 			for _, part := range test.failed {
 				if !strings.Contains(strings.Join(failed, "\n"), part) {
-					t.Errorf("%q is not among what fails: %q", part, failed)
+					t.Errorf("%q does not fail; the failed assertions are %q", part, failed)
 				}
 			}
 		})
 	}
 }
 
-// beside has servers use a Valkey of their own, and none that anything happens to.
+// beside makes the servers use another Valkey, which has no faults.
 func beside(ctx context.Context, c *config.Config) (func() error, error) {
 	other, err := storeserver.Valkey(ctx)
 	if err != nil {
@@ -163,7 +162,7 @@ func beside(ctx context.Context, c *config.Config) (func() error, error) {
 	return other.Close, nil
 }
 
-// quick has the load balancer close its connections soon.
+// quick gives the load balancer a short idle timeout.
 func quick(s setup) setup {
 	s.idle = 2 * time.Second
 	return s
@@ -174,8 +173,8 @@ func sticky(s setup) setup {
 	return s
 }
 
-// A store's program that isn't installed is no verdict on the claim.
-func TestMissingPrograms(t *testing.T) {
+// Without the store's program, an experiment is not run, and says what to install.
+func TestMissingProgramIsNotRun(t *testing.T) {
 	if _, err := server(); err != nil {
 		t.Fatal(err)
 	}
@@ -194,17 +193,17 @@ func TestMissingPrograms(t *testing.T) {
 	}
 }
 
-// An interrupted experiment has no verdict, and leaves nothing behind.
-func TestInterruption(t *testing.T) {
+// An interrupted experiment returns an error.
+func TestInterruptionIsError(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
-	lab := testLab(t)
-	lab.Report = func(line string) {
+	runner := testRunner(t)
+	runner.Report = func(line string) {
 		if strings.Contains(line, "under load") {
-			time.AfterFunc(lab.Phase/2, interrupt)
+			time.AfterFunc(runner.Phase/2, interrupt)
 		}
 	}
-	if o, err := Run(ctx, newRollingDeploy(), lab); err == nil {
-		t.Errorf("interrupted, it says %s", o.Verdict)
+	if o, err := Run(ctx, newRollingDeploy(), runner); err == nil {
+		t.Errorf("the interrupted experiment has the verdict %s, want an error", o.Verdict)
 	}
 }
 
@@ -216,30 +215,30 @@ func TestNames(t *testing.T) {
 		}
 		seen[e.Name()] = true
 	}
-	if list, err := Named("scale-in", "server-loss"); err != nil || len(list) != 2 || list[0].Name() != "scale-in" {
+	if list, err := ByName("scale-in", "server-loss"); err != nil || len(list) != 2 || list[0].Name() != "scale-in" {
 		t.Errorf("got %v %v", list, err)
 	}
-	if _, err := Named("scale-in", "nosuch"); err == nil || !strings.Contains(err.Error(), `"nosuch" is no experiment; there are: all, sticky-imbalance`) {
+	if _, err := ByName("scale-in", "nosuch"); err == nil || !strings.Contains(err.Error(), `"nosuch" is no experiment; there are: all, sticky-imbalance`) {
 		t.Errorf("got %v", err)
 	}
-	if list, err := Named("soak"); err != nil || len(list) != 1 {
+	if list, err := ByName("soak"); err != nil || len(list) != 1 {
 		t.Errorf("got %v %v", list, err)
 	}
-	// What takes long is none of all.
-	if list, err := Named("all"); err != nil || len(list) != len(seen)-1 {
+	// Long experiments are not part of all.
+	if list, err := ByName("all"); err != nil || len(list) != len(seen)-1 {
 		t.Errorf("got %v %v", list, err)
 	}
 }
 
-// scripted is an experiment that finds what it is told.
+// scripted is an experiment with a given observation.
 type scripted struct {
 	Observation
 	err error
 }
 
-func (s scripted) Name() string                                   { return "scripted" }
-func (s scripted) Claim() string                                  { return "What is scripted holds." }
-func (s scripted) Run(context.Context, *Lab) (Observation, error) { return s.Observation, s.err }
+func (s scripted) Name() string                                      { return "scripted" }
+func (s scripted) Claim() string                                     { return "What is scripted holds." }
+func (s scripted) Run(context.Context, *Runner) (Observation, error) { return s.Observation, s.err }
 
 func TestPages(t *testing.T) {
 	full := Observation{
@@ -249,16 +248,16 @@ func TestPages(t *testing.T) {
 		Timeline: []Event{{"first", 1, 1.25, "server-1 | killed"}},
 	}
 	full.set("fleet", "%d servers", 3)
-	full.atMost("lost", 0, 0)
-	full.atLeast("kept", 12.5, 12)
+	full.assertAtMost("lost", 0, 0)
+	full.assertAtLeast("kept", 12.5, 12)
 	fallen := full
-	fallen.atMost("failed", 7, 0)
+	fallen.assertAtMost("failed", 7, 0)
 	for name, script := range map[string]scripted{
 		"holds": {full, nil}, "does-not-hold": {fallen, nil}, "not-run": {Observation{}, errors.New("no Memcached: install memcached")},
 		"nothing-found": {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, err := Run(t.Context(), script, testLab(t))
+			o, err := Run(t.Context(), script, testRunner(t))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,35 +10,35 @@ import (
 	"stateless-servers/lab/report"
 )
 
-// counted is how many requests each server has answered.
-type counted map[string]int64
+// counts has the number of requests that each server has answered.
+type counts map[string]int64
 
-func (s *scene) counted() counted {
-	c := counted{}
-	for _, server := range s.fleet.Servers() {
+func (env *environment) requestCounts() counts {
+	c := counts{}
+	for _, server := range env.fleet.Servers() {
 		c[server.Name] = server.Requests
 	}
 	return c
 }
 
-// during is what each server of now answered since before.
-func (now counted) during(before counted) counted {
-	d := counted{}
+// since returns the number of requests that each of the present servers answered since before.
+func (now counts) since(before counts) counts {
+	d := counts{}
 	for name, n := range now {
 		d[name] = n - before[name]
 	}
 	return d
 }
 
-func (c counted) sum() (sum int64) {
+func (c counts) sum() (sum int64) {
 	for _, n := range c {
 		sum += n
 	}
 	return sum
 }
 
-// spread is the most that a server answered, as a multiple of the mean.
-func (c counted) spread() float64 {
+// spread returns the requests of the most loaded server, as a multiple of the mean.
+func (c counts) spread() float64 {
 	if c.sum() == 0 {
 		return 0
 	}
@@ -49,8 +49,8 @@ func (c counted) spread() float64 {
 	return float64(most) * float64(len(c)) / float64(c.sum())
 }
 
-// share is the part of the servers of those names, as a multiple of a fair one.
-func (c counted) share(names []string) float64 {
+// share returns the share of the named servers, as a multiple of an equal share.
+func (c counts) share(names []string) float64 {
 	if c.sum() == 0 || len(names) == 0 {
 		return 0
 	}
@@ -61,17 +61,17 @@ func (c counted) share(names []string) float64 {
 	return float64(own) * float64(len(c)) / float64(c.sum()) / float64(len(names))
 }
 
-// watch counts for a phase.
-func (s *scene) watch(ctx context.Context) (counted, error) {
-	before := s.counted()
-	err := pause(ctx, s.lab.Phase)
-	return s.counted().during(before), err
+// watch counts requests for one phase.
+func (env *environment) watch(ctx context.Context) (counts, error) {
+	before := env.requestCounts()
+	err := pause(ctx, env.runner.Phase)
+	return env.requestCounts().since(before), err
 }
 
-// add starts n servers, and returns their names.
-func (s *scene) add(ctx context.Context, n int) ([]string, error) {
-	s.happened(fmt.Sprintf("%d more servers are started", n))
-	servers, err := s.fleet.Launch(ctx, n)
+// add starts n servers and returns their names.
+func (env *environment) add(ctx context.Context, n int) ([]string, error) {
+	env.addEvent(fmt.Sprintf("%d more servers are started", n))
+	servers, err := env.fleet.Launch(ctx, n)
 	var names []string
 	for _, server := range servers {
 		names = append(names, server.Name)
@@ -79,10 +79,10 @@ func (s *scene) add(ctx context.Context, n int) ([]string, error) {
 	return names, err
 }
 
-// remove stops a server as a deployment does, and waits for its end.
-func (s *scene) remove(ctx context.Context, name string) error {
-	s.happened(name + " is to stop")
-	stopped, err := s.fleet.Stop(name)
+// remove stops a server as a deployment does, and waits until it has ended.
+func (env *environment) remove(ctx context.Context, name string) error {
+	env.addEvent(name + " is to stop")
+	stopped, err := env.fleet.Stop(name)
 	if err != nil {
 		return err
 	}
@@ -94,26 +94,26 @@ func (s *scene) remove(ctx context.Context, name string) error {
 	}
 }
 
-// unnoticed checks that the visitors of a load noticed nothing.
-func (o *Observation) unnoticed(with string, r load.Result) {
-	o.atLeast("requests sent"+with, float64(r.Requests), 1)
-	o.atLeast("sessions followed"+with, float64(r.Sessions.Total), 1)
-	o.atMost("failed requests"+with, float64(r.Requests-r.OK), 0)
-	o.atMost("sessions and updates lost, stale, crossed or resurrected"+with, float64(r.Sessions.Violations()), 0)
+// assertNoImpact asserts that no request of a load test failed and no session was affected.
+func (o *Observation) assertNoImpact(with string, r load.Result) {
+	o.assertAtLeast("requests sent"+with, float64(r.Requests), 1)
+	o.assertAtLeast("sessions checked"+with, float64(r.Sessions.Total), 1)
+	o.assertAtMost("failed requests"+with, float64(r.Requests-r.OK), 0)
+	o.assertAtMost("consistency violations"+with, float64(r.Sessions.Violations()), 0)
 }
 
-// figures is a table of what came of a load.
-func (o *Observation) figures(r load.Result) {
-	o.Tables = append(o.Tables, Table{Title: "What visitors noticed", Columns: []string{"figure", "is"}, Rows: [][]any{
+// addLoadTable adds a table of the results of a load test.
+func (o *Observation) addLoadTable(r load.Result) {
+	o.Tables = append(o.Tables, Table{Title: "Load test", Columns: []string{"figure", "value"}, Rows: [][]any{
 		{"requests", r.Requests}, {"failed", r.Requests - r.OK}, {"sessions", r.Sessions.Total},
 		{"sessions lost", r.Sessions.Lost}, {"updates lost", r.Sessions.LostUpdates},
-		{"stale, crossed, resurrected", r.Sessions.StaleReads + r.Sessions.Crossed + r.Sessions.Resurrected},
-		{"p50, ms", r.Latency.P50}, {"p99, ms", r.Latency.P99}, {"longest, ms", r.Latency.Max},
+		{"stale reads, cross-session leaks, sessions alive after logout", r.Sessions.StaleReads + r.Sessions.CrossSessionLeaks + r.Sessions.AliveAfterLogout},
+		{"p50, ms", r.Latency.P50}, {"p99, ms", r.Latency.P99}, {"max, ms", r.Latency.Max},
 	}})
 }
 
-// servers draws how many requests each server answered, second by second.
-func (o *Observation) servers(name, run string, r load.Result) {
+// drawServers adds a chart of the requests per second of each server.
+func (o *Observation) drawServers(name, run string, r load.Result) {
 	title := "Requests per server and second"
 	if run != "" {
 		title += ", " + run
@@ -121,12 +121,12 @@ func (o *Observation) servers(name, run string, r load.Result) {
 	o.Charts = append(o.Charts, Chart{name, report.Servers(r, title)})
 }
 
-// slowRequests are in flight at every server of which one is stopped.
+// slowRequests is the duration of the requests that are in flight when a server is stopped.
 const slowRequests = time.Second
 
-// answered counts the replies with status 200, and those of them that came from the servers of those names.
-func answered(replies []reply, names ...string) (ok, theirs int) {
-	for _, r := range replies {
+// answered counts the responses with status 200, and those of them from the named servers.
+func answered(responses []response, names ...string) (ok, theirs int) {
+	for _, r := range responses {
 		if r.status == 200 {
 			ok++
 			if slices.Contains(names, r.server) {

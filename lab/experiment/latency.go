@@ -11,14 +11,14 @@ import (
 	"stateless-servers/lab/report"
 )
 
-// latency sends requests to a fleet on every store: at one rate, and then at rates that grow until one isn't held.
+// latency measures a fleet on every store: at one rate for all, and then at growing rates until one isn't sustained.
 type latency struct {
 	setups []setup
-	half   time.Duration // in which half of the answers must come
+	maxP50 time.Duration // the greatest allowed median latency
 }
 
 func newLatency() latency {
-	e := latency{half: 250 * time.Millisecond}
+	e := latency{maxP50: 250 * time.Millisecond}
 	e.setups = append(e.setups, setup{store: config.StoreMemory, sticky: true, servers: 2})
 	for _, kind := range append(sharedStores(), config.StoreCookie, config.StoreToken) {
 		e.setups = append(e.setups, setup{store: kind, servers: 2})
@@ -34,32 +34,32 @@ func (latency) Claim() string {
 }
 
 const (
-	sameRate  = 100                    // requests a second
-	limitP99  = 250 * time.Millisecond // of a rate that is held
-	rightOnes = 0.99                   // of the requests, at least
+	sameRate = 100                    // requests per second
+	maxP99   = 250 * time.Millisecond // of a sustained rate
+	minShare = 0.99                   // the least share of requests that are sent, and answered correctly
 )
 
-// steps are the rates that are tried in turn, in requests a second.
-func steps() []float64 { return []float64{200, 400, 800, 1600} }
+// higherRates returns the rates that are tried in turn, in requests per second.
+func higherRates() []float64 { return []float64{200, 400, 800, 1600} }
 
-func (e latency) Run(ctx context.Context, lab *Lab) (Observation, error) {
+func (e latency) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	o := Observation{Advice: "Choose by what a store promises and costs; its latency is seldom what decides. The " +
 		"figures are those of one small machine that runs everything: visitors, load balancer, servers and store."}
 	v := e.visitors(sameRate)
 	o.set("fleet", "%d servers for each store", e.setups[0].servers)
-	o.set("visitors", "%d, who send %d requests a second together, reads and (but with tokens, which don't change) "+
+	o.set("visitors", "%d, who send %d requests per second in total, reads and (but with tokens, which don't change) "+
 		"writes: %s",
 		v.Sessions, sameRate, v.Mix)
-	o.set("highest rate", "of %v a second, in turn: the last with a p99 up to %v and 99 %% of the requests sent "+
-		"and answered right; each is tried %d times", steps(), limitP99, tries)
-	table := Table{Title: fmt.Sprintf("Latency at %d requests a second, in ms, and the highest rate held", sameRate), Columns: []string{
-		"sessions in", "requests", "failed", "p50", "p90", "p99", "p99.9", "max", "held, requests/s"}}
+	o.set("highest rate", "of %v per second, in turn: the last with a p99 up to %v and 99 %% of the requests sent "+
+		"and answered right; each is tried %d times", higherRates(), maxP99, tries)
+	table := Table{Title: fmt.Sprintf("Latency at %d requests per second, in ms, and the highest sustained rate", sameRate), Columns: []string{
+		"sessions in", "requests", "failed", "p50", "p90", "p99", "p99.9", "max", "sustained, requests/s"}}
 	curves := chart.Chart{
-		Title: fmt.Sprintf("Latency by percentile at %d requests a second, for each store", sameRate),
+		Title: fmt.Sprintf("Latency by percentile at %d requests per second, for each store", sameRate),
 		X:     chart.Axis{Label: "percentile", Kind: chart.Percentile}, Y: chart.Axis{Label: "latency, ms", Kind: chart.Log},
 	}
 	for _, s := range e.setups {
-		r, held, err := e.observe(ctx, lab, s)
+		r, held, err := e.observe(ctx, runner, s)
 		if err != nil {
 			return o, err
 		}
@@ -69,8 +69,8 @@ func (e latency) Run(ctx context.Context, lab *Lab) (Observation, error) {
 			rate = "less than " + cell(sameRate)
 		}
 		table.Rows = append(table.Rows, []any{s.String(), r.Requests, r.Requests - r.OK, q.P50, q.P90, q.P99, q.P999, q.Max, rate})
-		o.atLeast("share of the requests answered right with "+s.String(), float64(r.OK)/float64(max(1, r.Requests)), rightOnes)
-		o.atMost("p50 with "+s.String()+", ms", q.P50, float64(e.half.Milliseconds()))
+		o.assertAtLeast("share of the requests answered correctly with "+s.String(), float64(r.OK)/float64(max(1, r.Requests)), minShare)
+		o.assertAtMost("p50 with "+s.String()+", ms", q.P50, float64(e.maxP50.Milliseconds()))
 		line, err := report.LatencyLine(s.String(), r.Histograms.Latency)
 		if err != nil {
 			return o, err
@@ -88,7 +88,7 @@ func (latency) visitors(rate float64) load.Options {
 	return v
 }
 
-// readsAndWrites is the same for all stores, but that tokens change by login only.
+// readsAndWrites returns the mix of all stores; tokens take no writes.
 func readsAndWrites(writes bool) load.Mix {
 	mix, _ := load.ParseMix("read=100")
 	if writes {
@@ -97,41 +97,40 @@ func readsAndWrites(writes bool) load.Mix {
 	return mix
 }
 
-// tries is how often a rate is tried until it is held: a machine that is busy with something else for a moment proves
-// nothing.
+// tries is the number of attempts at each rate, since the machine may be busy for a moment.
 const tries = 2
 
-// observe returns what came of the same rate, and the highest rate that was held; 0 if not even that was.
-func (e latency) observe(ctx context.Context, lab *Lab, s setup) (same load.Result, held float64, err error) {
-	scene, err := lab.open(ctx, s)
+// observe returns the result at the rate for all stores, and the highest sustained rate; 0 if not even that one was sustained.
+func (e latency) observe(ctx context.Context, runner *Runner, s setup) (same load.Result, held float64, err error) {
+	env, err := runner.open(ctx, s)
 	if err != nil {
 		return same, 0, err
 	}
-	defer scene.Close()
+	defer env.Close()
 	send := func(rate float64, warmup, duration time.Duration) (load.Result, error) {
-		lab.Report(fmt.Sprintf("%s at %g requests a second", s, rate))
+		runner.Report(fmt.Sprintf("%s at %g requests per second", s, rate))
 		v := e.visitors(rate)
 		v.Mix = readsAndWrites(s.store != config.StoreToken)
 		v.Warmup, v.Duration = warmup, duration
-		return scene.send(ctx, v)
+		return env.runLoad(ctx, v)
 	}
-	// A store in a virtual machine for Java is slow until that has compiled it.
-	if _, err = send(sameRate/4, 0, lab.Phase); err != nil {
+	// DynamoDB Local runs in a Java virtual machine, which needs a warm-up.
+	if _, err = send(sameRate/4, 0, runner.Phase); err != nil {
 		return same, 0, err
 	}
-	if same, err = send(sameRate, lab.Phase, 5*lab.Phase/2); err != nil {
+	if same, err = send(sameRate, runner.Phase, 5*runner.Phase/2); err != nil {
 		return same, 0, err
 	}
-	if holds(same, sameRate) {
+	if sustained(same, sameRate) {
 		held = sameRate
 	}
-	for _, rate := range steps() {
+	for _, rate := range higherRates() {
 		for try := 0; try < tries && held < rate; try++ {
-			r, err := send(rate, lab.Phase/2, lab.Phase)
+			r, err := send(rate, runner.Phase/2, runner.Phase)
 			if err != nil {
 				return same, 0, err
 			}
-			if holds(r, rate) {
+			if sustained(r, rate) {
 				held = rate
 			}
 		}
@@ -142,8 +141,8 @@ func (e latency) observe(ctx context.Context, lab *Lab, s setup) (same load.Resu
 	return same, held, nil
 }
 
-// holds reports whether the rate was held.
-func holds(r load.Result, rate float64) bool {
-	return r.RateAchieved >= rightOnes*rate && float64(r.OK) >= rightOnes*float64(r.Requests) &&
-		r.Latency.P99 <= float64(limitP99.Milliseconds())
+// sustained reports whether the load test sustained the rate.
+func sustained(r load.Result, rate float64) bool {
+	return r.RateAchieved >= minShare*rate && float64(r.OK) >= minShare*float64(r.Requests) &&
+		r.Latency.P99 <= float64(maxP99.Milliseconds())
 }

@@ -8,19 +8,19 @@ import (
 	"stateless-servers/lab/load"
 )
 
-// Measured is what the experiment latency finds of one store.
+// Measured has the results of the experiment latency for one store.
 type Measured struct {
-	Servers int
-	Same    load.Result // at the rate that every store gets
-	Held    float64     // the highest rate that was held, in requests a second; 0 if not even that one
+	Servers   int
+	Same      load.Result // at the rate that is the same for every store
+	Sustained float64     // the highest sustained rate, in requests per second; 0 if not even that of Same
 }
 
-// Measure does for one store what the experiment latency does for all.
-func Measure(ctx context.Context, lab *Lab, store config.StoreKind) (Measured, error) {
+// Measure runs the experiment latency for one store.
+func Measure(ctx context.Context, runner *Runner, store config.StoreKind) (Measured, error) {
 	e := newLatency()
 	for _, s := range e.setups {
 		if s.store == store {
-			same, held, err := e.observe(ctx, lab, s)
+			same, held, err := e.observe(ctx, runner, s)
 			return Measured{s.servers, same, held}, err
 		}
 	}

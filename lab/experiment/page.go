@@ -11,41 +11,41 @@ import (
 //go:embed page.tmpl
 var pageText string
 
-// page is written from a fleet's words, which have no place in a cell of a table as they are.
+// page is the template of an observation. Texts from servers are escaped for the cells of Markdown tables.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"cell": cell, "row": row, "seconds": func(s float64) string { return fmt.Sprintf("%.1f", s) },
 	"number": func(n float64) string { return fmt.Sprintf("%.4g", n) },
 }).Parse(pageText))
 
-// WritePage writes the observation as Markdown. Its charts are expected beside it, each in a file Name.svg.
+// WritePage writes the observation as Markdown. The page refers to its charts as files Name.svg beside it.
 func (o Observation) WritePage(w io.Writer) error {
 	return page.Execute(w, o)
 }
 
-// index lists pages.
+// index is the template of the list of observations.
 var index = template.Must(template.New("index").Funcs(template.FuncMap{"cell": cell}).Parse(
 	"# Observations\n\n" +
-		"What `go run ./lab run all` found: each page is of a real run, with its figures and how to repeat it.\n" +
+		"The results of `go run ./lab run all`. Each page shows one real run, with its figures and the command that repeats it.\n" +
 		"`make soak` takes twenty minutes, and adds soak.md.\n\n" +
 		"| experiment | claim | verdict | observed |\n|---|---|---|---|\n" +
 		"{{range .}}| [{{.Name}}]({{.Name}}.md) | {{cell .Claim}} | {{.Verdict}} | " +
 		"{{.Started.Format \"2006-01-02\"}}, {{printf \"%.0f\" .Took}} s |\n{{end}}"))
 
-// WriteIndex writes a page that lists the pages of observations, which are expected beside it.
+// WriteIndex writes a page that links to the pages of the observations, which it expects beside it.
 func WriteIndex(w io.Writer, list []Observation) error { return index.Execute(w, list) }
 
-// Failed lists the checks that the claim fell with.
-func (o Observation) Failed() []Check {
-	var failed []Check
-	for _, check := range o.Checks {
-		if !check.Holds {
-			failed = append(failed, check)
+// Failed returns the assertions that don't hold.
+func (o Observation) Failed() []Assertion {
+	var failed []Assertion
+	for _, assertion := range o.Assertions {
+		if !assertion.Holds {
+			failed = append(failed, assertion)
 		}
 	}
 	return failed
 }
 
-// Command is how to run the experiment again.
+// Command returns the shell command that repeats the experiment.
 func (o Observation) Command() string { return "go run ./lab run " + o.Name }
 
 func cell(value any) string {

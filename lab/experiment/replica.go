@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// replica is a DynamoDB whose eventually consistent reads come from a copy that lags behind. It stands between servers
-// and a DynamoDB that has two tables: what is written to the one it writes to the copy some time later, in the same
-// order. DynamoDB Local alone reads consistently whatever it is asked for.
+// replica is a proxy for DynamoDB that simulates replica lag, because all reads of DynamoDB Local are consistent. Eventually
+// consistent reads come from a second table, the copy. Writes to the first table are repeated on the copy after the lag, in the
+// same order.
 type replica struct {
 	table, copy string
 	lag         time.Duration
@@ -33,16 +33,16 @@ type replica struct {
 	failed error // the first write that the copy didn't take
 }
 
-// write is what the copy is still to be told.
+// write is a write to repeat on the copy.
 type write struct {
 	due     time.Time
 	request *http.Request
 }
 
-// maxQueue bounds the writes on their way to the copy: some seconds' worth.
+// maxQueue bounds the writes that wait for the copy, to some seconds' worth.
 const maxQueue = 10_000
 
-// newReplica listens on a free loopback port until it is closed. The tables are there already.
+// newReplica starts a replica on a free loopback port. Both tables must exist.
 func newReplica(endpoint, table, copy string, lag time.Duration) (r *replica, address string, err error) {
 	target, err := url.Parse(endpoint)
 	if err != nil {
@@ -62,7 +62,7 @@ func newReplica(endpoint, table, copy string, lag time.Duration) (r *replica, ad
 	return r, "http://" + listener.Addr().String(), nil
 }
 
-// Close ends it. The error is that of the first write that the copy refused.
+// Close stops the replica. It returns the first error of a write to the copy.
 func (r *replica) Close() error {
 	err := r.server.Close()
 	r.mu.Lock()
@@ -96,7 +96,7 @@ func (r *replica) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		r.pass(status, request, body)
 		if status.status == http.StatusOK && r.queue != nil {
-			r.queue <- write{time.Now().Add(r.lag), r.again(request, r.toCopy(body))}
+			r.queue <- write{time.Now().Add(r.lag), r.copyRequest(request, r.toCopy(body))}
 		}
 	default:
 		r.pass(w, request, body)
@@ -108,8 +108,8 @@ func (r *replica) pass(w http.ResponseWriter, request *http.Request, body []byte
 	r.proxy.ServeHTTP(w, request)
 }
 
-// again is the request for the copy, which nobody waits for.
-func (r *replica) again(request *http.Request, body []byte) *http.Request {
+// copyRequest returns the request for the copy. It doesn't end with the original request.
+func (r *replica) copyRequest(request *http.Request, body []byte) *http.Request {
 	other := request.Clone(context.WithoutCancel(request.Context()))
 	other.RequestURI, other.Host = "", r.target.Host
 	other.URL.Scheme, other.URL.Host = r.target.Scheme, r.target.Host
@@ -117,7 +117,7 @@ func (r *replica) again(request *http.Request, body []byte) *http.Request {
 	return other
 }
 
-// toCopy names the copy in place of the table, and drops the token of a transaction: one token can't stand for two.
+// toCopy replaces the table by the copy, and removes the client token, which is valid for one transaction only.
 func (r *replica) toCopy(body []byte) []byte {
 	body = bytes.ReplaceAll(body, fmt.Appendf(nil, `"TableName":%q`, r.table), fmt.Appendf(nil, `"TableName":%q`, r.copy))
 	return clientToken.ReplaceAll(body, nil)
@@ -130,7 +130,7 @@ func consistent(body []byte) bool {
 	return json.Unmarshal(body, &input) == nil && input.ConsistentRead
 }
 
-// follow writes to the copy what is due.
+// follow sends the writes to the copy when they are due.
 func (r *replica) follow(queue <-chan write) {
 	for w := range queue {
 		time.Sleep(time.Until(w.due))
@@ -153,7 +153,7 @@ func (r *replica) apply(request *http.Request) error {
 	return err
 }
 
-// statusWriter remembers the status.
+// statusWriter records the status of a response.
 type statusWriter struct {
 	http.ResponseWriter
 	status int

@@ -15,7 +15,7 @@ import (
 	"stateless-servers/session/dynamodb"
 )
 
-// replicaLag reads sessions from a replica that is behind, and from the primary.
+// replicaLag reads sessions from a replica that lags behind, and from the primary.
 type replicaLag struct {
 	eventual, strong bool // what the first run, and the second, set DYNAMODB_EVENTUAL_READS to
 	lag              time.Duration
@@ -32,31 +32,31 @@ func (replicaLag) Claim() string {
 		"Strongly consistent reads never do."
 }
 
-// readers are so few that DynamoDB Local keeps up with them, and with the writes to its copy, from the first request on;
-// and each comes back before the copy has what it did last.
-func readers() load.Options {
+// readingVisitors returns a load that is low enough for DynamoDB Local and its copy, in which each visitor reads again before
+// the copy has the last write.
+func readingVisitors() load.Options {
 	v := visitors()
 	v.Rate, v.Sessions = load.Rate{{From: 25, To: 25}}, 5
 	return v
 }
 
-// refreshes is how many visitors change their session and look at it at once.
+// refreshes is the number of visitors who change their session and read it at once.
 const refreshes = 50
 
-func (e replicaLag) Run(ctx context.Context, lab *Lab) (Observation, error) {
+func (e replicaLag) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	o := Observation{Advice: "Read sessions strongly consistent (DynamoDB: twice the price of a read), or from the " +
 		"primary. What is saved on reads is paid by visitors whose cart is empty after they have filled it."}
-	v := readers()
+	v := readingVisitors()
 	o.set("fleet", "2 servers on dynamodb; eventually consistent reads come from a copy that is %v behind", e.lag)
 	o.set("refreshes", "%d visitors who add a visit and read their session as soon as that is answered", refreshes)
-	o.describe(v)
-	table := Table{Title: "Reads that lacked what was acknowledged before", Columns: []string{
-		"reads", "refreshes", "with an old session", "requests under load", "stale under load", "other violations"}}
+	o.describeLoad(v)
+	table := Table{Title: "Stale reads", Columns: []string{
+		"reads", "refreshes", "that show an old session", "requests under load", "stale under load", "other violations"}}
 	for _, run := range []struct {
 		name     string
 		eventual bool
 	}{{"eventually consistent", e.eventual}, {"strongly consistent", e.strong}} {
-		old, r, err := e.read(ctx, lab, v, run.eventual)
+		old, r, err := e.read(ctx, runner, v, run.eventual)
 		if err != nil {
 			return o, err
 		}
@@ -64,40 +64,40 @@ func (e replicaLag) Run(ctx context.Context, lab *Lab) (Observation, error) {
 		table.Rows = append(table.Rows, []any{run.name, refreshes, old, r.Requests, c.StaleReads, c.Violations() - c.StaleReads})
 		o.timeline(run.name, r)
 		if run.name == "eventually consistent" {
-			o.atLeast("refreshes with an old session, reads "+run.name, float64(old), 1)
-			o.atLeast("stale reads under load, reads "+run.name, float64(c.StaleReads), 1)
+			o.assertAtLeast("refreshes with an old session, reads "+run.name, float64(old), 1)
+			o.assertAtLeast("stale reads under load, reads "+run.name, float64(c.StaleReads), 1)
 		} else {
-			o.atMost("refreshes with an old session, reads "+run.name, float64(old), 0)
-			o.atLeast("sessions followed, reads "+run.name, float64(c.Total), 1)
-			o.atMost("stale reads and other violations under load, reads "+run.name, float64(c.Violations()), 0)
+			o.assertAtMost("refreshes with an old session, reads "+run.name, float64(old), 0)
+			o.assertAtLeast("sessions checked, reads "+run.name, float64(c.Total), 1)
+			o.assertAtMost("stale reads and other violations under load, reads "+run.name, float64(c.Violations()), 0)
 		}
 	}
 	o.Tables = append(o.Tables, table)
 	return o, nil
 }
 
-// read counts old sessions, in refreshes and under load.
-func (e replicaLag) read(ctx context.Context, lab *Lab, v load.Options, eventual bool) (old int, r load.Result, err error) {
+// read counts stale reads, in refreshes and under load.
+func (e replicaLag) read(ctx context.Context, runner *Runner, v load.Options, eventual bool) (old int, r load.Result, err error) {
 	s := setup{store: config.StoreDynamoDB, servers: 2}
 	s.change = func(ctx context.Context, c *config.Config) (func() error, error) {
 		c.DynamoDBEventualReads = eventual
-		return e.lagBehind(ctx, c)
+		return e.startReplica(ctx, c)
 	}
-	scene, err := lab.open(ctx, s)
+	env, err := runner.open(ctx, s)
 	if err != nil {
 		return 0, r, err
 	}
-	defer func() { err = errors.Join(err, scene.Close()) }()
-	lab.Report("warming DynamoDB Local up")
-	warmup := readers()
-	warmup.Duration = lab.Phase
-	if _, err := scene.send(ctx, warmup); err != nil {
+	defer func() { err = errors.Join(err, env.Close()) }()
+	runner.Report("warming DynamoDB Local up")
+	warmup := readingVisitors()
+	warmup.Duration = runner.Phase
+	if _, err := env.runLoad(ctx, warmup); err != nil {
 		return 0, r, err
 	}
-	lab.Report("reading under load")
-	r, err = scene.under(ctx, v, func(ctx context.Context) error {
+	runner.Report("reading under load")
+	r, err = env.runUnderLoad(ctx, v, func(ctx context.Context) error {
 		for range refreshes {
-			b := newBrowser(scene.url)
+			b := newClient(env.url)
 			added, err := b.must(ctx, http.MethodPost, "/api/visits", nil)
 			if err != nil {
 				return err
@@ -110,13 +110,13 @@ func (e replicaLag) read(ctx context.Context, lab *Lab, v load.Options, eventual
 				old++
 			}
 		}
-		return pause(ctx, lab.Phase)
+		return pause(ctx, runner.Phase)
 	})
 	return old, r, err
 }
 
-// lagBehind makes a second table, and has the servers talk to a replica.
-func (e replicaLag) lagBehind(ctx context.Context, c *config.Config) (close func() error, err error) {
+// startReplica creates the copy's table, and makes the servers use a replica.
+func (e replicaLag) startReplica(ctx context.Context, c *config.Config) (close func() error, err error) {
 	copyName := c.DynamoDBTable + "-copy"
 	client := dynamodb.NewClient(aws.Config{
 		Region: c.Region, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),

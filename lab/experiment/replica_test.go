@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-func TestReplica(t *testing.T) {
+func TestReplicaLagsBehind(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,7 +54,7 @@ func TestReplica(t *testing.T) {
 		t.Error(err)
 	}
 	if took := time.Since(wrote); took < lag {
-		t.Errorf("the copy was told after %v", took)
+		t.Errorf("the copy got the writes after %v, want at least the lag", took)
 	}
 	want := []string{
 		`GetItem {"TableName":"copy"}`, `GetItem {"ConsistentRead":true,"TableName":"sessions"}`,
@@ -67,15 +67,15 @@ func TestReplica(t *testing.T) {
 	for i := range want {
 		want[i] = "DynamoDB_20120810." + want[i]
 	}
-	slices.Sort(want) // the copy may be told before the table is asked something else
+	slices.Sort(want) // writes to the copy may come before later requests to the table
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 
-// A copy that doesn't take a write is no copy.
-func TestReplicaThatRefuses(t *testing.T) {
+// Close reports a write that the copy refused.
+func TestReplicaReportsRefusedWrite(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if body, _ := io.ReadAll(r.Body); bytes.Contains(body, []byte("copy")) {
 			w.WriteHeader(http.StatusInternalServerError)

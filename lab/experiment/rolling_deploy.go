@@ -20,46 +20,46 @@ func (rollingDeploy) Claim() string {
 		"session is lost."
 }
 
-func (e rollingDeploy) Run(ctx context.Context, lab *Lab) (Observation, error) {
+func (e rollingDeploy) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	o := Observation{Advice: "Deploy whenever you like. What it takes: a new server that gets requests only once " +
 		"it is healthy, and an old one that is deregistered before it ends and finishes what it has begun."}
 	v := visitors()
 	o.set("fleet", "%d servers on %s, each replaced by a new one, one after the other", e.setup.servers, e.setup)
-	o.describe(v)
-	scene, err := lab.open(ctx, e.setup)
+	o.describeLoad(v)
+	env, err := runner.open(ctx, e.setup)
 	if err != nil {
 		return o, err
 	}
-	defer scene.Close()
-	lab.Report("replacing every server under load")
+	defer env.Close()
+	runner.Report("replacing every server under load")
 	var added []string
-	var last counted
-	r, err := scene.under(ctx, v, func(ctx context.Context) error {
-		for _, old := range scene.fleet.Servers() {
-			names, err := scene.add(ctx, 1)
+	var last counts
+	r, err := env.runUnderLoad(ctx, v, func(ctx context.Context) error {
+		for _, old := range env.fleet.Servers() {
+			names, err := env.add(ctx, 1)
 			if err != nil {
 				return err
 			}
 			added = append(added, names...)
-			if err := scene.remove(ctx, old.Name); err != nil {
+			if err := env.remove(ctx, old.Name); err != nil {
 				return err
 			}
-			if err := pause(ctx, lab.Phase/2); err != nil { // with old servers and new ones side by side
+			if err := pause(ctx, runner.Phase/2); err != nil { // with old servers and new ones side by side
 				return err
 			}
 		}
-		last, err = scene.watch(ctx)
+		last, err = env.watch(ctx)
 		return err
 	})
 	if err != nil {
 		return o, err
 	}
 	o.timeline("deployment", r)
-	o.atLeast("servers replaced", float64(len(added)), float64(e.setup.servers))
-	o.atLeast("requests that the new servers answered alone, at the end", float64(last.sum()), 1)
-	o.atMost("old servers left", float64(len(last)-len(added)), 0)
-	o.unnoticed("", r)
-	o.figures(r)
-	o.servers(e.Name(), "", r)
+	o.assertAtLeast("servers replaced", float64(len(added)), float64(e.setup.servers))
+	o.assertAtLeast("requests that the new servers answered alone, at the end", float64(last.sum()), 1)
+	o.assertAtMost("old servers left", float64(len(last)-len(added)), 0)
+	o.assertNoImpact("", r)
+	o.addLoadTable(r)
+	o.drawServers(e.Name(), "", r)
 	return o, nil
 }

@@ -21,47 +21,47 @@ func (scaleIn) Claim() string {
 
 const (
 	drainedServers = 2
-	slowOnes       = 16 // requests in flight over all servers
+	slowCount      = 16 // requests in flight over all servers
 )
 
-func (e scaleIn) Run(ctx context.Context, lab *Lab) (Observation, error) {
+func (e scaleIn) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	o := Observation{Advice: "Scale in when the load is gone. The deregistration delay must be longer than the " +
 		"slowest request, and the server must go on until it has answered."}
 	v := visitors()
 	o.set("fleet", "%d servers on %s, of which %d are taken out", e.setup.servers, e.setup, drainedServers)
-	o.set("in flight", "%d requests that take %v each, besides the visitors'", slowOnes, slowRequests)
-	o.describe(v)
-	scene, err := lab.open(ctx, e.setup)
+	o.set("in flight", "%d requests that take %v each, besides the visitors'", slowCount, slowRequests)
+	o.describeLoad(v)
+	env, err := runner.open(ctx, e.setup)
 	if err != nil {
 		return o, err
 	}
-	defer scene.Close()
-	lab.Report("draining servers under load")
+	defer env.Close()
+	runner.Report("draining servers under load")
 	var drained []string
-	var slow []reply
-	r, err := scene.under(ctx, v, func(ctx context.Context) error {
-		wait := scene.slow(ctx, slowOnes, slowRequests)
+	var slow []response
+	r, err := env.runUnderLoad(ctx, v, func(ctx context.Context) error {
+		wait := env.startSlowRequests(ctx, slowCount, slowRequests)
 		if err := pause(ctx, slowRequests/4); err != nil { // they have reached the servers
 			return err
 		}
-		for _, server := range scene.fleet.Servers()[:drainedServers] {
+		for _, server := range env.fleet.Servers()[:drainedServers] {
 			drained = append(drained, server.Name)
-			if err := scene.remove(ctx, server.Name); err != nil {
+			if err := env.remove(ctx, server.Name); err != nil {
 				return err
 			}
 		}
 		slow = wait()
-		return pause(ctx, lab.Phase)
+		return pause(ctx, runner.Phase)
 	})
 	if err != nil {
 		return o, err
 	}
 	o.timeline("scaling in", r)
 	ok, theirs := answered(slow, drained...)
-	o.atLeast("slow requests answered, of "+cell(slowOnes), float64(ok), slowOnes)
-	o.atLeast("of these, by "+strings.Join(drained, " or "), float64(theirs), 1)
-	o.unnoticed("", r)
-	o.figures(r)
-	o.servers(e.Name(), "", r)
+	o.assertAtLeast("slow requests answered, of "+cell(slowCount), float64(ok), slowCount)
+	o.assertAtLeast("of these, by "+strings.Join(drained, " or "), float64(theirs), 1)
+	o.assertNoImpact("", r)
+	o.addLoadTable(r)
+	o.drawServers(e.Name(), "", r)
 	return o, nil
 }

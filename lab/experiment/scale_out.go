@@ -21,37 +21,37 @@ func (scaleOut) Claim() string {
 
 const (
 	addedServers = 2
-	fairEnough   = 0.8 // of a fair share
+	minFairShare = 0.8 // of a fair share
 )
 
-func (e scaleOut) Run(ctx context.Context, lab *Lab) (Observation, error) {
+func (e scaleOut) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	o := Observation{Advice: "Scale out on load: capacity that is added relieves the others within seconds."}
 	v := visitors()
 	o.set("fleet", "%d servers on %s, to which %d are added", e.setup.servers, e.setup, addedServers)
-	o.describe(v)
-	scene, err := lab.open(ctx, e.setup)
+	o.describeLoad(v)
+	env, err := runner.open(ctx, e.setup)
 	if err != nil {
 		return o, err
 	}
-	defer scene.Close()
-	lab.Report("adding servers under load")
+	defer env.Close()
+	runner.Report("adding servers under load")
 	var names []string
-	var last counted
-	r, err := scene.under(ctx, v, func(ctx context.Context) (err error) {
-		if names, err = scene.add(ctx, addedServers); err != nil {
+	var last counts
+	r, err := env.runUnderLoad(ctx, v, func(ctx context.Context) (err error) {
+		if names, err = env.add(ctx, addedServers); err != nil {
 			return err
 		}
-		last, err = scene.watch(ctx)
+		last, err = env.watch(ctx)
 		return err
 	})
 	if err != nil {
 		return o, err
 	}
 	o.timeline("scaling out", r)
-	o.atLeast("share of "+strings.Join(names, " and ")+" in the requests after they were added, as a multiple of a fair one",
-		last.share(names), fairEnough)
-	o.unnoticed("", r)
-	o.figures(r)
-	o.servers(e.Name(), "", r)
+	o.assertAtLeast("share of "+strings.Join(names, " and ")+" of the requests after they were added, relative to an equal share",
+		last.share(names), minFairShare)
+	o.assertNoImpact("", r)
+	o.addLoadTable(r)
+	o.drawServers(e.Name(), "", r)
 	return o, nil
 }

@@ -8,7 +8,7 @@ import (
 	"stateless-servers/lab/load"
 )
 
-// serverLoss kills a server under load: one that keeps sessions itself, and then those that keep them elsewhere.
+// serverLoss kills a server under load, with sessions in the servers' memory and in shared stores.
 type serverLoss struct {
 	pinned setup   // sessions in the servers' memory
 	shared []setup // sessions in a store
@@ -22,7 +22,7 @@ func newServerLoss() serverLoss {
 	return e
 }
 
-// sharedStores are those that all servers reach.
+// sharedStores returns the stores that all servers share.
 func sharedStores() []config.StoreKind {
 	return []config.StoreKind{config.StoreValkey, config.StoreMemcached, config.StoreDynamoDB, config.StorePostgres}
 }
@@ -34,18 +34,18 @@ func (serverLoss) Claim() string {
 		"store that all servers share, nobody loses a session or an update."
 }
 
-func (e serverLoss) Run(ctx context.Context, lab *Lab) (Observation, error) {
+func (e serverLoss) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	o := Observation{Advice: "Keep sessions in a store that all servers share. Then the load balancer needs no " +
 		"sticky sessions, and a dead server costs its visitors the requests that it was answering, not their " +
 		"sessions."}
 	o.set("fleet", "%d servers, one of which is killed (SIGKILL) under load", e.pinned.servers)
-	o.describe(visitors())
+	o.describeLoad(visitors())
 	o.set("health checks", "every %v; two that fail make a server unhealthy", healthInterval)
-	table := Table{Title: "What a killed server cost", Columns: []string{
-		"sessions in", "requests", "failed", "sessions", "lost before the kill", "lost after it", "updates lost",
+	table := Table{Title: "Effect of a killed server", Columns: []string{
+		"sessions in", "requests", "failed", "sessions", "lost before the kill", "lost after the kill", "updates lost",
 		"other violations"}}
 	for i, s := range append([]setup{e.pinned}, e.shared...) {
-		r, before, err := e.lose(ctx, lab, s)
+		r, before, err := e.lose(ctx, runner, s)
 		if err != nil {
 			return o, err
 		}
@@ -56,39 +56,39 @@ func (e serverLoss) Run(ctx context.Context, lab *Lab) (Observation, error) {
 		})
 		o.timeline(s.String(), r)
 		if i <= 1 { // one of each kind is enough to look at
-			o.servers(e.Name()+"-"+string(s.store), s.String(), r)
+			o.drawServers(e.Name()+"-"+string(s.store), s.String(), r)
 		}
 		if i == 0 {
-			o.atLeast("sessions lost after the kill with "+s.String(), float64(c.Lost-before), 1)
+			o.assertAtLeast("sessions lost after the kill with "+s.String(), float64(c.Lost-before), 1)
 			continue
 		}
-		o.atLeast("sessions followed with "+s.String(), float64(c.Total), 1)
-		o.atMost("sessions and updates lost, stale, crossed or resurrected with "+s.String(), float64(c.Violations()), 0)
+		o.assertAtLeast("sessions checked with "+s.String(), float64(c.Total), 1)
+		o.assertAtMost("consistency violations with "+s.String(), float64(c.Violations()), 0)
 	}
 	o.Tables = append(o.Tables, table)
 	return o, nil
 }
 
-// lose kills a server, and tells how many sessions had been lost before: where a visitor's first requests are sent at once,
-// the server with the session isn't always the one to which the visitor is pinned in the end.
-func (serverLoss) lose(ctx context.Context, lab *Lab, s setup) (r load.Result, before int64, err error) {
-	scene, err := lab.open(ctx, s)
+// lose kills a server, and returns the result and the number of sessions lost before. Some may be lost before, because a
+// visitor's first requests are sent at once, and the server with the session isn't always the one the visitor is pinned to.
+func (serverLoss) lose(ctx context.Context, runner *Runner, s setup) (r load.Result, before int64, err error) {
+	env, err := runner.open(ctx, s)
 	if err != nil {
 		return r, 0, err
 	}
-	defer scene.Close()
+	defer env.Close()
 	const victim = "server-1"
-	lab.Report("killing " + victim + " under load")
-	r, err = scene.under(ctx, visitors(), func(ctx context.Context) error {
-		before = scene.seen().Lost
-		scene.happened("kill -9 " + victim)
-		if err := scene.fleet.Kill(victim); err != nil {
+	runner.Report("killing " + victim + " under load")
+	r, err = env.runUnderLoad(ctx, visitors(), func(ctx context.Context) error {
+		before = env.latestCounts().Lost
+		env.addEvent("kill -9 " + victim)
+		if err := env.fleet.Kill(victim); err != nil {
 			return err
 		}
-		if err := scene.fleet.Balancer().Await(ctx, victim, balancer.StateUnhealthy); err != nil {
+		if err := env.fleet.Balancer().Await(ctx, victim, balancer.StateUnhealthy); err != nil {
 			return err
 		}
-		return pause(ctx, lab.Phase)
+		return pause(ctx, runner.Phase)
 	})
 	return r, before, err
 }

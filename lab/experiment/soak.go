@@ -18,94 +18,94 @@ import (
 	"stateless-servers/lab/load"
 )
 
-// soak kills servers, and pauses and restarts their store, at random times for as long as the lab says.
+// soak kills servers, and pauses and restarts their store, at random times for the Runner's Length.
 type soak struct {
 	setup    setup
-	every    time.Duration // from the end of a fault to the next of its kind, on average: half as long to half as long again
+	every    time.Duration // the mean time from the end of a fault to the next of its kind; 0.5 to 1.5 times as long
 	visitors int           // each sends a request a second, and logs out about once a minute: sessions live through faults
 }
 
 func newSoak() soak {
-	s := setup{store: config.StoreValkey, durable: true, servers: 3, change: impatient, idle: 10 * time.Second}
+	s := setup{store: config.StoreValkey, durable: true, servers: 3, change: defaultTimeout, idle: 10 * time.Second}
 	return soak{s, 30 * time.Second, 100}
 }
 
 func (soak) Name() string { return "soak" }
 
 func (soak) Claim() string {
-	return "For as long as servers are killed, and their store is paused and restarted with its data, no session and no " +
-		"acknowledged update is lost, and none is stale, crossed or resurrected. A server that stays takes no more " +
-		"memory, goroutines and file descriptors in the end than in the beginning."
+	return "While servers are killed, and their store is paused and restarted with its data, no session and no " +
+		"acknowledged update is lost, and there are no stale reads, cross-session leaks or sessions alive after logout. A " +
+		"server that keeps running needs no more memory, goroutines and file descriptors at the end than at the start."
 }
 
 const (
-	survivor = "server-1" // is never killed, and measured
-	seeds    = 1_000_000  // to draw one from that is easy to type
+	survivor = "server-1" // the server that is never killed, and is measured
+	seeds    = 1_000_000  // the number of random seeds: short ones are easy to type
 
-	// A pause outlasts what servers give the store to answer.
-	shortestPause, longestPause = time.Second, 4 * time.Second
-	maxAbsence                  = 2 * time.Second // of a store, from its end to its start
+	// A pause is longer than the servers' timeout for the store.
+	minPause, maxPause = time.Second, 4 * time.Second
+	maxAbsence         = 2 * time.Second // the longest time from the end of a store to its restart
 )
 
-func (e soak) Run(ctx context.Context, lab *Lab) (Observation, error) {
-	seed := lab.Seed
+func (e soak) Run(ctx context.Context, runner *Runner) (Observation, error) {
+	seed := runner.Seed
 	if seed == 0 {
-		// #nosec G404 -- a drill that can be repeated
+		// #nosec G404 -- faults must be repeatable
 		seed = 1 + rand.IntN(seeds)
 	}
-	lab.Report(fmt.Sprintf("the faults' times and kinds are of the seed %d", seed))
+	runner.Report(fmt.Sprintf("the faults' times and kinds are of the seed %d", seed))
 	v := visitors()
 	v.Rate = load.Rate{{From: float64(e.visitors), To: float64(e.visitors)}}
-	v.Sessions, v.Duration = e.visitors, lab.Length+maxDrill
+	v.Sessions, v.Duration = e.visitors, runner.Length+maxDrill
 	o := Observation{Advice: "Let servers and their store be restarted whenever that is convenient, and keep sessions " +
 		"in a store that has on disk, or on several machines, what it acknowledges."}
-	o.set("length", "%v, with a fault of servers and one of the store every %v on average, each kind on its own", lab.Length, e.every)
+	o.set("length", "%v, with a fault of servers and one of the store every %v on average, each kind on its own", runner.Length, e.every)
 	o.set("seed", "%d, which draws the faults: `--seed %d` draws the same", seed, seed)
 	o.set("fleet", "%d servers, of which %s is never killed; a store has %v to answer",
 		e.setup.servers, survivor, config.Default().StoreTimeout)
 	o.set("store", "Valkey, which writes each update to its file and has that on disk (appendfsync always) before it acknowledges")
 	o.set("load balancer", "closes connections that are idle for %v, so that those of one fault are gone by the next", e.setup.idle)
-	o.describe(v)
+	o.describeLoad(v)
 
-	scene, err := lab.open(ctx, e.setup)
+	env, err := runner.open(ctx, e.setup)
 	if err != nil {
 		return o, err
 	}
-	defer scene.Close()
-	scene.expected = lab.Phase + lab.Length + lab.Phase
-	url, err := scene.fleet.Metrics(survivor)
+	defer env.Close()
+	env.expected = runner.Phase + runner.Length + runner.Phase
+	url, err := env.fleet.Metrics(survivor)
 	if err != nil {
 		return o, err
 	}
-	witness := newBrowser(scene.url)
+	witness := newClient(env.url)
 	for range e.setup.servers { // each connects to the store
 		if err := visit(ctx, witness); err != nil {
 			return o, err
 		}
 	}
 	// #nosec G115 -- any bits are a seed
-	s := &soaking{scene: scene, every: e.every, seed: uint64(seed), meter: newMeter(url), witness: witness}
-	if s.before, err = s.meter.watch(ctx, time.Now(), restLength); err != nil {
+	s := &soakRun{environment: env, every: e.every, seed: uint64(seed), meter: newMeter(url), witness: witness}
+	if s.before, err = s.meter.watch(ctx, time.Now(), idleLength); err != nil {
 		return o, err
 	}
-	lab.Report("killing servers, pausing and restarting their store under load")
-	r, err := scene.under(ctx, v, s.run)
+	runner.Report("killing servers, pausing and restarting their store under load")
+	r, err := env.runUnderLoad(ctx, v, s.run)
 	if err != nil {
 		return o, err
 	}
-	lab.Report("waiting until the load balancer has closed its connections")
-	if err = pause(ctx, e.setup.idle+lab.Phase); err != nil {
+	runner.Report("waiting until the load balancer has closed its connections")
+	if err = pause(ctx, e.setup.idle+runner.Phase); err != nil {
 		return o, err
 	}
-	if s.after, err = s.meter.watch(ctx, time.Now(), restLength); err != nil {
+	if s.after, err = s.meter.watch(ctx, time.Now(), idleLength); err != nil {
 		return o, err
 	}
-	e.judge(&o, r, s)
+	e.assess(&o, r, s)
 	return o, nil
 }
 
-// visit sends the witness's first requests until one is answered: servers have little patience with a store that starts.
-func visit(ctx context.Context, witness *browser) error {
+// visit repeats the client's first request until it succeeds, because servers time out while the store starts.
+func visit(ctx context.Context, witness *client) error {
 	for began := time.Now(); ; {
 		_, err := witness.must(ctx, http.MethodPost, "/api/visits", nil)
 		if err == nil || ctx.Err() != nil || time.Since(began) > healTimeout {
@@ -115,32 +115,32 @@ func visit(ctx context.Context, witness *browser) error {
 	}
 }
 
-// judge says what came of it.
-func (e soak) judge(o *Observation, r load.Result, s *soaking) {
+// assess adds the assertions, tables and charts of the soak.
+func (e soak) assess(o *Observation, r load.Result, s *soakRun) {
 	c := r.Sessions
-	o.atLeast("sessions followed", float64(c.Total), float64(e.visitors))
-	o.atMost("sessions lost", float64(c.Lost), 0)
-	o.atMost("acknowledged updates lost", float64(c.LostUpdates), 0)
-	o.atMost("stale reads", float64(c.StaleReads), 0)
-	o.atMost("answers with another session's data", float64(c.Crossed), 0)
-	o.atMost("sessions back after logout", float64(c.Resurrected), 0)
-	o.atLeast("servers killed", float64(s.kills), 1)
-	o.atLeast("pauses of the store", float64(s.pauses), 1)
-	o.atLeast("restarts of the store", float64(s.restarts), 1)
-	o.atLeast(fmt.Sprintf("of these %d times, the first session was there again within %v", s.pauses+s.restarts, healTimeout),
+	o.assertAtLeast("sessions checked", float64(c.Total), float64(e.visitors))
+	o.assertAtMost("sessions lost", float64(c.Lost), 0)
+	o.assertAtMost("acknowledged updates lost", float64(c.LostUpdates), 0)
+	o.assertAtMost("stale reads", float64(c.StaleReads), 0)
+	o.assertAtMost("cross-session leaks", float64(c.CrossSessionLeaks), 0)
+	o.assertAtMost("sessions alive after logout", float64(c.AliveAfterLogout), 0)
+	o.assertAtLeast("servers killed", float64(s.kills), 1)
+	o.assertAtLeast("pauses of the store", float64(s.pauses), 1)
+	o.assertAtLeast("restarts of the store", float64(s.restarts), 1)
+	o.assertAtLeast(fmt.Sprintf("of these %d times, the first session was there again within %v", s.pauses+s.restarts, healTimeout),
 		float64(s.healed), float64(s.pauses+s.restarts))
-	o.atLeast("servers that run at the end", float64(s.running()), float64(e.setup.servers))
-	o.steady(s.samples, s.lab.Length)
-	o.settled(s.before, s.after)
+	o.assertAtLeast("servers that run at the end", float64(s.running()), float64(e.setup.servers))
+	o.assertNoGrowth(s.samples, s.runner.Length)
+	o.assertNoLeak(s.before, s.after)
 
-	o.figures(r)
+	o.addLoadTable(r)
 	classes := Table{Title: "Failed requests", Columns: []string{"class", "requests"}}
 	for _, class := range slices.Sorted(maps.Keys(r.Errors)) {
 		classes.Rows = append(classes.Rows, []any{class, r.Errors[class]})
 	}
 	o.Tables = append(o.Tables, classes)
 	if len(r.Findings) > 0 {
-		found := Table{Title: "What was found wrong", Columns: []string{"in words"}}
+		found := Table{Title: "Violations", Columns: []string{"explanation"}}
 		for _, finding := range r.Findings {
 			found.Rows = append(found.Rows, []any{finding})
 		}
@@ -150,16 +150,16 @@ func (e soak) judge(o *Observation, r load.Result, s *soaking) {
 	o.drawSamples(e.Name(), s.samples, s.faults)
 }
 
-// soaking is a soak that is on.
-type soaking struct {
-	*scene
+// soakRun is the state of a running soak.
+type soakRun struct {
+	*environment
 	every   time.Duration
 	seed    uint64
 	meter   meter
-	witness *browser // whose session began before the first fault
+	witness *client // has a session from before the first fault
 	began   time.Time
 
-	before, samples, after   []sample // at rest, under load, at rest again
+	before, samples, after   []sample // idle before the load, under load, idle after it
 	kills                    int
 	pauses, restarts, healed int
 	deck                     []int // the kinds of the store's next faults
@@ -168,28 +168,28 @@ type soaking struct {
 	faults []Event
 }
 
-// run makes faults until the time is up, and lets what began last settle.
-func (s *soaking) run(ctx context.Context) error {
+// run causes faults until the time is up, and waits for one phase after the last.
+func (s *soakRun) run(ctx context.Context) error {
 	s.began = time.Now()
 	group, together := errgroup.WithContext(ctx)
-	// #nosec G404 -- a drill that can be repeated
+	// #nosec G404 -- faults must be repeatable
 	group.Go(func() error { return s.repeat(together, s.kill, rand.New(rand.NewPCG(s.seed, 1))) })
-	// #nosec G404 -- a drill that can be repeated
+	// #nosec G404 -- faults must be repeatable
 	group.Go(func() error { return s.repeat(together, s.disturb, rand.New(rand.NewPCG(s.seed, 2))) })
 	group.Go(func() error {
 		var err error
-		s.samples, err = s.meter.watch(together, s.began, s.lab.Length)
+		s.samples, err = s.meter.watch(together, s.began, s.runner.Length)
 		return err
 	})
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return pause(ctx, s.lab.Phase)
+	return pause(ctx, s.runner.Phase)
 }
 
-// repeat makes a fault after the other until the time is up.
-func (s *soaking) repeat(ctx context.Context, fault func(context.Context, *rand.Rand) error, r *rand.Rand) error {
-	end := s.began.Add(s.lab.Length)
+// repeat causes one fault after another until the time is up.
+func (s *soakRun) repeat(ctx context.Context, fault func(context.Context, *rand.Rand) error, r *rand.Rand) error {
+	end := s.began.Add(s.runner.Length)
 	for {
 		gap := s.every/2 + time.Duration(r.Int64N(int64(s.every)))
 		if time.Now().Add(gap).After(end) {
@@ -204,29 +204,29 @@ func (s *soaking) repeat(ctx context.Context, fault func(context.Context, *rand.
 	}
 }
 
-// note puts a fault into the timeline, and tells of it.
-func (s *soaking) note(format string, arguments ...any) {
+// addFault adds a fault to the timeline and reports it.
+func (s *soakRun) addFault(format string, arguments ...any) {
 	what := fmt.Sprintf(format, arguments...)
 	s.mu.Lock()
 	s.faults = append(s.faults, Event{"soak", len(s.faults) + 1, time.Since(s.began).Seconds(), what})
 	s.mu.Unlock()
-	s.lab.Report(what)
+	s.runner.Report(what)
 }
 
-// kill ends one of the servers that are healthy, and launches another once the load balancer has noticed.
-func (s *soaking) kill(ctx context.Context, r *rand.Rand) error {
+// kill kills a healthy server, and starts another once the load balancer has noticed.
+func (s *soakRun) kill(ctx context.Context, r *rand.Rand) error {
 	var others []string
 	for _, server := range s.fleet.Servers() {
 		if server.State == balancer.StateHealthy && server.Name != survivor {
 			others = append(others, server.Name)
 		}
 	}
-	n := r.Int() // drawn in any case, so that what follows is the same
+	n := r.Int() // drawn in every case, so that the following faults are the same
 	if len(others) == 0 {
 		return nil
 	}
 	victim := others[n%len(others)]
-	s.note("%s is killed, and another launched in its place", victim)
+	s.addFault("%s is killed, and another launched in its place", victim)
 	s.kills++
 	if err := s.fleet.Kill(victim); err != nil {
 		return err
@@ -238,8 +238,8 @@ func (s *soaking) kill(ctx context.Context, r *rand.Rand) error {
 	return err
 }
 
-// disturb pauses the store or restarts it, each as often as the other, and waits until the witness has its session again.
-func (s *soaking) disturb(ctx context.Context, r *rand.Rand) error {
+// disturb pauses or restarts the store, each equally often, and waits until the witness has its session again.
+func (s *soakRun) disturb(ctx context.Context, r *rand.Rand) error {
 	if len(s.deck) == 0 {
 		s.deck = r.Perm(2)
 	}
@@ -248,8 +248,8 @@ func (s *soaking) disturb(ctx context.Context, r *rand.Rand) error {
 	store := s.store.Server
 	var err error
 	if kind == 0 {
-		length := shortestPause + time.Duration(share*float64(longestPause-shortestPause))
-		s.note("the store is paused for %.1f s", length.Seconds())
+		length := minPause + time.Duration(share*float64(maxPause-minPause))
+		s.addFault("the store is paused for %.1f s", length.Seconds())
 		s.pauses++
 		err = store.Pause()
 		if err == nil {
@@ -257,7 +257,7 @@ func (s *soaking) disturb(ctx context.Context, r *rand.Rand) error {
 		}
 	} else {
 		length := time.Duration(share * float64(maxAbsence))
-		s.note("the store is killed, and started again after %.1f s", length.Seconds())
+		s.addFault("the store is killed, and started again after %.1f s", length.Seconds())
 		s.restarts++
 		err = store.Kill()
 		if err == nil {
@@ -275,8 +275,8 @@ func (s *soaking) disturb(ctx context.Context, r *rand.Rand) error {
 	return ctx.Err()
 }
 
-// running counts the servers whose process has not ended.
-func (s *soaking) running() (n int) {
+// running returns the number of servers whose process has not ended.
+func (s *soakRun) running() (n int) {
 	for _, server := range s.fleet.Servers() {
 		if process, err := s.fleet.Process(server.Name); err == nil && process.Ended() == nil {
 			n++

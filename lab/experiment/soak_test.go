@@ -11,8 +11,8 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// Interrupted while the store is away, a soak ends, and leaves nothing on disk.
-func TestSoakInterrupted(t *testing.T) {
+// A soak that is interrupted during a fault of the store ends, and leaves no files.
+func TestInterruptedSoakLeavesNothing(t *testing.T) {
 	sessiontest.Long(t)
 	storeserver.SkipIfSkipped(t, "valkey")
 	if _, err := server(); err != nil {
@@ -23,17 +23,17 @@ func TestSoakInterrupted(t *testing.T) {
 			t.Setenv("TMPDIR", t.TempDir())
 			ctx, interrupt := context.WithCancel(t.Context())
 			defer interrupt()
-			lab := testLab(t)
-			lab.Phase, lab.Length = 200*time.Millisecond, time.Minute
+			runner := testRunner(t)
+			runner.Phase, runner.Length = 200*time.Millisecond, time.Minute
 			met := false
-			lab.Report = func(line string) {
+			runner.Report = func(line string) {
 				if t.Log(line); strings.Contains(line, amid) {
 					met = true
 					time.AfterFunc(300*time.Millisecond, interrupt)
 				}
 			}
-			if o, err := Run(ctx, soak{onDisk, time.Second, 20}, lab); err == nil || !met {
-				t.Errorf("interrupted, it says %s: %s", o.Verdict, o.Reason)
+			if o, err := Run(ctx, soak{onDisk, time.Second, 20}, runner); err == nil || !met {
+				t.Errorf("the interrupted soak has the verdict %s (%s), want an error during the fault", o.Verdict, o.Reason)
 			}
 			left, err := os.ReadDir(os.TempDir())
 			if err != nil || len(left) > 0 {

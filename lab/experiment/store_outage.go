@@ -10,19 +10,19 @@ import (
 	"stateless-servers/app/config"
 )
 
-// storeOutage has the store hang, and refuse connections, and looks at what every route answers meanwhile.
+// storeOutage makes the store hang, and refuse connections, and records the responses of every route meanwhile.
 type storeOutage struct{ setups []setup }
 
 func newStoreOutage() storeOutage {
 	e := storeOutage{}
 	for _, kind := range sharedStores() {
-		e.setups = append(e.setups, setup{store: kind, servers: 2, link: true, change: impatient})
+		e.setups = append(e.setups, setup{store: kind, servers: 2, link: true, change: defaultTimeout})
 	}
 	return e
 }
 
-// impatient gives the store the time that servers give it by default.
-func impatient(_ context.Context, c *config.Config) (func() error, error) {
+// defaultTimeout sets the servers' default timeout for the store.
+func defaultTimeout(_ context.Context, c *config.Config) (func() error, error) {
 	c.StoreTimeout = config.Default().StoreTimeout
 	return func() error { return nil }, nil
 }
@@ -34,7 +34,7 @@ func (storeOutage) Claim() string {
 		"try again, and everything else as ever. When the store is back, so are the sessions, without a restart."
 }
 
-// route is a request, and what it needs.
+// route is a request, and whether it needs the store.
 type route struct {
 	method, path string
 	form         url.Values
@@ -62,10 +62,10 @@ func outageRoutes() []route {
 	}
 }
 
-// healTimeout bounds how long a store that is back is waited for.
+// healTimeout bounds the wait for a store that is available again.
 const healTimeout = 30 * time.Second
 
-func (e storeOutage) Run(ctx context.Context, lab *Lab) (Observation, error) {
+func (e storeOutage) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	o := Observation{Advice: "Give the store a timeout of its own, well below the load balancer's, and let health " +
 		"checks not ask it: a store that is away for a minute must not empty the target group."}
 	o.set("fleet", "%d servers; a store has %v to answer", e.setups[0].servers, config.Default().StoreTimeout)
@@ -74,10 +74,10 @@ func (e storeOutage) Run(ctx context.Context, lab *Lab) (Observation, error) {
 		table.Rows = append(table.Rows, []any{r.String()})
 	}
 	healed := Table{
-		Title: "Until the first answer with the session, in ms", Columns: []string{"sessions in", "after it hung", "after it refused"},
+		Title: "Time to the first response with the session, in ms", Columns: []string{"sessions in", "after it hung", "after it refused"},
 	}
 	for _, s := range e.setups {
-		if err := e.observe(ctx, lab, s, &o, &table, &healed); err != nil {
+		if err := e.observe(ctx, runner, s, &o, &table, &healed); err != nil {
 			return o, err
 		}
 	}
@@ -85,14 +85,14 @@ func (e storeOutage) Run(ctx context.Context, lab *Lab) (Observation, error) {
 	return o, nil
 }
 
-// observe tries one store.
-func (e storeOutage) observe(ctx context.Context, lab *Lab, s setup, o *Observation, table, healed *Table) error {
-	scene, err := lab.open(ctx, s)
+// observe tests one store.
+func (e storeOutage) observe(ctx context.Context, runner *Runner, s setup, o *Observation, table, healed *Table) error {
+	env, err := runner.open(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer scene.Close()
-	visitor := newBrowser(scene.url)
+	defer env.Close()
+	visitor := newClient(env.url)
 	if _, err := visitor.must(ctx, http.MethodPost, "/api/visits", nil); err != nil {
 		return err
 	}
@@ -101,27 +101,27 @@ func (e storeOutage) observe(ctx context.Context, lab *Lab, s setup, o *Observat
 		name       string
 		begin, end func() error
 	}{
-		{"hangs", scene.store.Server.Pause, scene.store.Server.Resume},
-		{"refuses", func() error { scene.link.Refuse(); return nil }, scene.link.Accept},
+		{"hangs", env.store.Server.Pause, env.store.Server.Resume},
+		{"refuses", func() error { env.link.Refuse(); return nil }, env.link.Accept},
 	} {
 		when := s.String() + " " + outage.name
-		lab.Report(when)
+		runner.Report(when)
 		if err := outage.begin(); err != nil {
 			return err
 		}
 		table.Columns = append(table.Columns, when)
 		var needing, refused, others, served int
 		for i, r := range outageRoutes() {
-			reply := e.ask(ctx, r, visitor)
-			table.Rows[i] = append(table.Rows[i], fmt.Sprintf("%d, %d", reply.status, reply.took.Milliseconds()))
+			answer := e.ask(ctx, r, visitor)
+			table.Rows[i] = append(table.Rows[i], fmt.Sprintf("%d, %d", answer.status, answer.took.Milliseconds()))
 			if r.needsStore {
 				needing++
-				if reply.status == http.StatusServiceUnavailable && reply.retryAfter != "" {
+				if answer.status == http.StatusServiceUnavailable && answer.retryAfter != "" {
 					refused++
 				}
 			} else {
 				others++
-				if reply.status == http.StatusOK {
+				if answer.status == http.StatusOK {
 					served++
 				}
 			}
@@ -129,30 +129,29 @@ func (e storeOutage) observe(ctx context.Context, lab *Lab, s setup, o *Observat
 		if err := outage.end(); err != nil {
 			return err
 		}
-		o.atLeast(fmt.Sprintf("routes that need the session and answer 503 with Retry-After, of %d, while %s", needing, when),
+		o.assertAtLeast(fmt.Sprintf("routes that need the session and answer 503 with Retry-After, of %d, while %s", needing, when),
 			float64(refused), float64(needing))
-		o.atLeast(fmt.Sprintf("routes that don't and answer 200, of %d, while %s", others, when),
+		o.assertAtLeast(fmt.Sprintf("routes that don't need it and answer 200, of %d, while %s", others, when),
 			float64(served), float64(others))
 		took, back := e.heal(ctx, visitor)
 		row = append(row, took.Milliseconds())
-		o.atLeast("sessions that are there again after "+when, float64(back), 1)
+		o.assertAtLeast("sessions alive again after "+when, float64(back), 1)
 	}
 	healed.Rows = append(healed.Rows, row)
 	return nil
 }
 
-// ask sends the request of a copy of the visitor, so that what a failed login does to its cookies is no concern of the
-// next.
-func (storeOutage) ask(ctx context.Context, r route, visitor *browser) reply {
-	b := newBrowser(visitor.url)
+// ask sends the request from a copy of the visitor, so that the next request has the same cookies.
+func (storeOutage) ask(ctx context.Context, r route, visitor *client) response {
+	b := newClient(visitor.url)
 	if r.cookie {
 		b = visitor.copy()
 	}
 	return b.do(ctx, r.method, r.path, r.form)
 }
 
-// heal waits for the visitor's session, and returns how long that took and how many sessions there are: 1, or 0.
-func (storeOutage) heal(ctx context.Context, visitor *browser) (time.Duration, int) {
+// heal waits for the visitor's session, and returns the time that it took and the number of sessions found: 1 or 0.
+func (storeOutage) heal(ctx context.Context, visitor *client) (time.Duration, int) {
 	began := time.Now()
 	for time.Since(began) < healTimeout && ctx.Err() == nil {
 		if r := visitor.copy().do(ctx, http.MethodGet, "/api/session", nil); r.status == http.StatusOK {

@@ -9,7 +9,7 @@ import (
 	"stateless-servers/app/config"
 )
 
-// tokenRevocation logs visitors out whose cookies somebody has copied, and tries the copies.
+// tokenRevocation copies the cookies of visitors, logs the visitors out, and uses the copies.
 type tokenRevocation struct{ client, server []setup }
 
 func newTokenRevocation() tokenRevocation {
@@ -27,10 +27,10 @@ func (tokenRevocation) Claim() string {
 		"by every server. With sessions in a store the copy is worth nothing."
 }
 
-// thefts is how many visitors log out whose cookies were copied.
+// thefts is the number of visitors whose cookies are copied.
 const thefts = 20
 
-func (e tokenRevocation) Run(ctx context.Context, lab *Lab) (Observation, error) {
+func (e tokenRevocation) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	o := Observation{Advice: "Whoever must be able to log users out, or to lock one out at once, needs state on " +
 		"servers: a session, or a list of revoked tokens that every request asks for."}
 	o.set("fleet", "%d servers, which requests reach in turn", e.client[0].servers)
@@ -41,35 +41,35 @@ func (e tokenRevocation) Run(ctx context.Context, lab *Lab) (Observation, error)
 		Columns: []string{"sessions in", "accepted", "by servers"},
 	}
 	for i, s := range append(append([]setup{}, e.client...), e.server...) {
-		accepted, servers, err := e.steal(ctx, lab, s)
+		accepted, servers, err := e.steal(ctx, runner, s)
 		if err != nil {
 			return o, err
 		}
 		table.Rows = append(table.Rows, []any{s.String(), accepted, servers})
 		what := "copies accepted after logout with " + s.String()
 		if i < len(e.client) {
-			o.atLeast(what, float64(accepted), thefts)
-			o.atLeast("servers that accept them with "+s.String(), float64(servers), float64(s.servers))
+			o.assertAtLeast(what, float64(accepted), thefts)
+			o.assertAtLeast("servers that accept them with "+s.String(), float64(servers), float64(s.servers))
 		} else {
-			o.atMost(what, float64(accepted), 0)
+			o.assertAtMost(what, float64(accepted), 0)
 		}
 	}
 	o.Tables = append(o.Tables, table)
 	return o, nil
 }
 
-// steal returns how many copies were accepted, and by how many servers.
-func (tokenRevocation) steal(ctx context.Context, lab *Lab, s setup) (accepted, servers int, err error) {
-	scene, err := lab.open(ctx, s)
+// steal returns the number of accepted copies, and of servers that accepted one.
+func (tokenRevocation) steal(ctx context.Context, runner *Runner, s setup) (accepted, servers int, err error) {
+	env, err := runner.open(ctx, s)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer scene.Close()
-	lab.Report("using copied cookies")
+	defer env.Close()
+	runner.Report("using copied cookies")
 	by := map[string]bool{}
 	for i := range thefts {
 		user := fmt.Sprintf("ada-%d", i)
-		b := newBrowser(scene.url)
+		b := newClient(env.url)
 		if _, err := b.must(ctx, http.MethodPost, "/login", url.Values{"user": {user}}); err != nil {
 			return 0, 0, err
 		}

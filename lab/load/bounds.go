@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Bounds of what a file may hold as a Result, far beyond what a Run makes: a file may come from anybody.
+// Bounds of a Result in a file, which may be untrusted. They are far beyond those of a real Run.
 const (
-	maxNumber = 1e15 // of any number, so that sums of them don't overflow
+	maxNumber = 1e15 // of any number, so that sums don't overflow
 	maxText   = 1 << 20
 	maxItems  = 100_000 // of a list
-	maxKeys   = 1000    // such as servers
-	maxDigits = 3       // significant ones, of a histogram: its size
+	maxKeys   = 1000    // of a map, such as servers
+	maxDigits = 3       // significant digits of a histogram, which determine its size
 )
 
-// checkBounds reports what in the Result no Run could have written, by its name in the JSON.
+// checkBounds returns an error for a value that no Run could have written, with its name in the JSON.
 func (r Result) checkBounds() error {
-	if err := bounded(reflect.ValueOf(r), ""); err != nil {
+	if err := checkBoundsAt(reflect.ValueOf(r), ""); err != nil {
 		return err
 	}
-	if len(r.Series) > mergedSpans {
-		return fmt.Errorf("series has %d items: allowed are %d at most", len(r.Series), mergedSpans)
+	if len(r.Series) > maxMergedSpans {
+		return fmt.Errorf("series has %d items: allowed are %d at most", len(r.Series), maxMergedSpans)
 	}
 	servers := map[string]bool{}
 	for i, span := range r.Series {
@@ -39,13 +39,13 @@ func (r Result) checkBounds() error {
 	return nil
 }
 
-// bounded looks at every number, text, list and map that v holds. Where is the name of v in the JSON.
-func bounded(v reflect.Value, where string) error {
+// checkBoundsAt checks every number, text, list and map in v. Where is the name of v in the JSON.
+func checkBoundsAt(v reflect.Value, where string) error {
 	outOfBounds := func(value any) error {
 		return fmt.Errorf("%s is %v: allowed is a number from 0 to %g", where, value, float64(maxNumber))
 	}
-	tooLong := func(what string, most int) error {
-		return fmt.Errorf("%s has %d %s: allowed are %d at most", where, v.Len(), what, most)
+	tooLong := func(what string, limit int) error {
+		return fmt.Errorf("%s has %d %s: allowed are %d at most", where, v.Len(), what, limit)
 	}
 	switch v.Kind() {
 	case reflect.Int, reflect.Int64:
@@ -65,7 +65,7 @@ func bounded(v reflect.Value, where string) error {
 			return tooLong("items", maxItems)
 		}
 		for i := range v.Len() {
-			if err := bounded(v.Index(i), fmt.Sprintf("%s[%d]", where, i)); err != nil {
+			if err := checkBoundsAt(v.Index(i), fmt.Sprintf("%s[%d]", where, i)); err != nil {
 				return err
 			}
 		}
@@ -74,7 +74,7 @@ func bounded(v reflect.Value, where string) error {
 			return tooLong("keys", maxKeys)
 		}
 		for _, key := range v.MapKeys() {
-			if err := bounded(v.MapIndex(key), fmt.Sprintf("%s[%.40q]", where, key)); err != nil {
+			if err := checkBoundsAt(v.MapIndex(key), fmt.Sprintf("%s[%.40q]", where, key)); err != nil {
 				return err
 			}
 		}
@@ -84,7 +84,7 @@ func bounded(v reflect.Value, where string) error {
 		}
 		for i := range v.NumField() {
 			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-			if err := bounded(v.Field(i), strings.TrimPrefix(where+"."+name, ".")); err != nil {
+			if err := checkBoundsAt(v.Field(i), strings.TrimPrefix(where+"."+name, ".")); err != nil {
 				return err
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// Every number of a result is looked at, whatever its name: each in turn is too small, too large or as large as can be.
+// Every number of a result is checked: the test sets each in turn too low, too high, or to the largest possible value.
 func TestNumbersOfAResultAreBounded(t *testing.T) {
 	sample, err := json.Marshal(sampleResult(t, 10, noon))
 	if err != nil {
@@ -62,7 +62,7 @@ func TestNumbersOfAResultAreBounded(t *testing.T) {
 	}
 }
 
-// visit calls do with every number that v has and can be set.
+// visit calls do with every settable number in v.
 func visit(v reflect.Value, do func(v reflect.Value, path string)) { visitAt(v, "", do) }
 
 func visitAt(v reflect.Value, path string, do func(reflect.Value, string)) {
@@ -93,7 +93,7 @@ func TestSizesOfAResultAreBounded(t *testing.T) {
 	for want, spoil := range map[string]func(*Result){
 		"series has 1201 items": func(r *Result) {
 			r.Series = nil
-			for i := range mergedSpans + 1 {
+			for i := range maxMergedSpans + 1 {
 				r.Series = append(r.Series, Span{T: float64(i)})
 			}
 		},
@@ -125,8 +125,8 @@ func names(prefix string, n int) map[string]int64 {
 	return list
 }
 
-// Only results that overlap in time add up: a clock that jumped, or a file of last month, would make a page of nothing.
-func TestWhatDoesNotOverlapIsNotMerged(t *testing.T) {
+// Only results that overlap in time are merged.
+func TestMergeRefusesResultsOfOtherTimes(t *testing.T) {
 	for apart, may := range map[time.Duration]bool{
 		0: true, 4 * time.Second: true, -4 * time.Second: true, 6 * time.Second: false, -6 * time.Second: false,
 		24 * time.Hour: false, math.MaxInt64: false,
@@ -142,7 +142,7 @@ func TestWhatDoesNotOverlapIsNotMerged(t *testing.T) {
 	}
 }
 
-// Whatever the spans say, the sum has a bounded number of them, and loses none of what was answered.
+// For any times of spans, the merged series has a bounded number of spans and all responses.
 func TestMergedSeriesIsBounded(t *testing.T) {
 	sessiontest.Long(t)
 	for _, times := range [][]float64{{1e14}, {0, 1, 1e14}, {0, 1e-300, 1e-299}} {
@@ -161,7 +161,7 @@ func TestMergedSeriesIsBounded(t *testing.T) {
 		for _, span := range sum.Series {
 			answered += span.Requests
 		}
-		if len(sum.Series) > mergedSpans || answered != int64(len(times)) {
+		if len(sum.Series) > maxMergedSpans || answered != int64(len(times)) {
 			t.Errorf("%v: %d spans with %d requests", times, len(sum.Series), answered)
 		}
 		text, err := json.Marshal(sum)
@@ -174,7 +174,7 @@ func TestMergedSeriesIsBounded(t *testing.T) {
 	}
 }
 
-// A histogram of a file takes no more memory than one of a run, and its counts don't overflow.
+// A histogram from a file needs no more memory than one of a run, and its counts don't overflow.
 func TestHistogramsAreBounded(t *testing.T) {
 	large := hdrhistogram.New(1, maxTime.Microseconds(), 5)
 	_ = large.RecordValue(1)
@@ -196,8 +196,7 @@ func TestHistogramsAreBounded(t *testing.T) {
 	}
 }
 
-// What answers may call itself anything, and the process that tests may be stopped for a day: the result stays one that can
-// be read.
+// A result can be parsed even if servers send arbitrary names and the process was stopped for a day.
 func TestResultOfARunIsBounded(t *testing.T) {
 	sessiontest.Long(t)
 	r := sampleResult(t, 10, noon)
@@ -212,13 +211,13 @@ func TestResultOfARunIsBounded(t *testing.T) {
 	if r.Series, err = spans.all(); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(r.Series); n != mergedSpans {
+	if n := len(r.Series); n != maxMergedSpans {
 		t.Errorf("%d spans", n)
 	}
 	if got := r.Series[1].Servers; len(got) != maxServers+1 || got["server-7"] != 1 || got["others"] != 1500+2000 {
 		t.Errorf("%d servers, server-7 %d times, others %d times", len(got), got["server-7"], got["others"])
 	}
-	if got := r.Series[mergedSpans-1].Servers["server-7"]; got != 1 {
+	if got := r.Series[maxMergedSpans-1].Servers["server-7"]; got != 1 {
 		t.Errorf("what was answered a day later counts %d times at the end", got)
 	}
 	text, err := json.Marshal(r)
@@ -230,7 +229,7 @@ func TestResultOfARunIsBounded(t *testing.T) {
 	}
 }
 
-func TestCookiesOfAVisitorAreBounded(t *testing.T) {
+func TestCookieJarIsBounded(t *testing.T) {
 	jar := &cookies{}
 	for i := range 2 * maxCookies {
 		jar.apply([]string{fmt.Sprintf("c%d=1", i), "c0=2"})
@@ -240,7 +239,7 @@ func TestCookiesOfAVisitorAreBounded(t *testing.T) {
 	}
 }
 
-// FuzzResult reads whatever it is given, and merges what it could read.
+// FuzzResult parses arbitrary results and merges the valid ones.
 func FuzzResult(f *testing.F) {
 	f.Add([]byte("{}"))
 	f.Add([]byte(`{"histograms":{"latency":"AAAA","service":"` + base64.StdEncoding.EncodeToString([]byte("nonsense")) + `"},"started":"2026-01-01T00:00:00Z"}`))

@@ -6,17 +6,16 @@ import (
 	"time"
 )
 
-// cookies are those of one visitor for the one origin that is tested. They are a tiny jar: every cookie goes with every
-// request, whatever its path.
+// cookies is the cookie jar of one virtual user for one origin. It sends every cookie with every request, whatever its path.
 type cookies struct {
 	list   []http.Cookie
-	header string // what a request sends
+	header string // the Cookie header of a request
 }
 
-// maxCookies is how many a browser must keep of one origin (RFC 6265, section 6.1), and a visitor keeps.
+// maxCookies is the number of cookies that a browser must keep for one origin (RFC 6265, section 6.1). The jar keeps no more.
 const maxCookies = 50
 
-// apply does what the answer's Set-Cookie headers say.
+// apply applies the Set-Cookie headers of a response.
 func (c *cookies) apply(lines []string) {
 	if len(lines) == 0 {
 		return
@@ -56,10 +55,10 @@ func (c *cookies) render() {
 	c.header = strings.Join(pairs, "; ")
 }
 
-// balancerPrefix begins the names of the cookies with which an Application Load Balancer pins visitors.
+// balancerPrefix is the prefix of the stickiness cookies of an Application Load Balancer.
 const balancerPrefix = "AWSALB"
 
-// nextVisit are the cookies of the same browser without the session that it had: those of the load balancer.
+// nextVisit returns the jar without the session's cookies: only those of the load balancer remain.
 func (c *cookies) nextVisit() *cookies {
 	next := &cookies{}
 	for _, cookie := range c.list {

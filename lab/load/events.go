@@ -15,23 +15,23 @@ type Event struct {
 }
 
 const (
-	maxEvents = 1000            // are kept
-	settled   = time.Second     // servers that first answer after that are news
-	quiet     = 2 * time.Second // without an error ends a spell of errors
+	maxEvents = 1000            // further events are dropped
+	startup   = time.Second     // a server whose first response comes later is an event
+	spellGap  = 2 * time.Second // the time without an error that ends a spell of errors
 )
 
-// events notes what happens. It is safe for concurrent use.
+// events collects the events of a run. It is safe for concurrent use.
 type events struct {
 	mu        sync.Mutex
 	list      []Event
 	servers   map[string]bool
-	failures  int // of the spell of errors that is on; 0 for none
+	failures  int // of the present spell of errors; 0 for none
 	lastError time.Duration
 }
 
 func newEvents() *events { return &events{servers: map[string]bool{}} }
 
-// add notes what happened at that time from the start of the run.
+// add appends an event at the given time from the start of the run.
 func (e *events) add(at time.Duration, what string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -44,13 +44,13 @@ func (e *events) append(at time.Duration, what string) {
 	}
 }
 
-// answered looks for news in an answer: a server that wasn't there before, the first of several errors.
-func (e *events) answered(one sample) {
+// record derives events from a response: a new server, the first of several errors.
+func (e *events) record(one sample) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if one.server != "" && !e.servers[one.server] {
 		e.servers[one.server] = true
-		if one.received > settled {
+		if one.received > startup {
 			e.append(one.received, one.server+" answers for the first time")
 		}
 	}
@@ -64,11 +64,11 @@ func (e *events) answered(one sample) {
 	e.lastError = max(e.lastError, one.received)
 }
 
-// look notes the end of a spell of errors.
-func (e *events) look(now time.Duration) {
+// endSpell adds an event for the end of a spell of errors, when enough time has passed without one.
+func (e *events) endSpell(now time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.failures > 0 && now > e.lastError+quiet {
+	if e.failures > 0 && now > e.lastError+spellGap {
 		e.append(e.lastError, fmt.Sprintf("errors end, after %d", e.failures))
 		e.failures = 0
 	}

@@ -15,7 +15,7 @@ import (
 	"stateless-servers/session/sessiontest/broken"
 )
 
-// Every way to be wrong is found, and called by its name.
+// Every kind of violation is found, and counted as its kind.
 func TestFaultsAreFound(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -23,16 +23,16 @@ func TestFaultsAreFound(t *testing.T) {
 		mix   string
 		count func(check.Counts) int64
 		text  string
-		also  func(check.Counts) int64 // what such a store does besides
+		also  func(check.Counts) int64 // other violations that such a store may cause
 	}{
 		{
 			"the store evicts sessions", &evicting{Store: memory.New(), uses: map[session.ID]int{}}, "read=4,write=4,cart=2",
-			func(c check.Counts) int64 { return c.Lost }, "was lost, though nobody had logged out", nil,
+			func(c check.Counts) int64 { return c.Lost }, "was lost without a logout", nil,
 		},
 		{
 			"the store writes the whole session back", broken.WritesWholeSession(slow{memory.New()}), "read=4,write=4,cart=2",
 			func(c check.Counts) int64 { return c.LostUpdates }, "of the acknowledged additions to",
-			// Who writes back what was read long ago may also bring an addition back that another had undone.
+			// Writing back an old session may also restore an addition that another write had removed.
 			func(c check.Counts) int64 { return c.StaleReads },
 		},
 		{
@@ -41,17 +41,17 @@ func TestFaultsAreFound(t *testing.T) {
 		},
 		{
 			"the store mixes sessions up", &crossing{Store: memory.New()}, "read=4,write=4,cart=2",
-			func(c check.Counts) int64 { return c.Crossed }, "got mixed up with another",
-			// Another's session in which nothing has a mark yet looks like an old state of one's own.
+			func(c check.Counts) int64 { return c.CrossSessionLeaks }, "got another session's data",
+			// Another user's session without a mark looks like an old state of the own session.
 			func(c check.Counts) int64 { return c.StaleReads + c.LostUpdates },
 		},
 		{
 			"an update brings an ended session back", ghosts{slow{broken.RevivesEndedSessions(memory.New())}}, "read=2,write=6,logout=2",
-			func(c check.Counts) int64 { return c.Resurrected }, "was there again after its logout", nil,
+			func(c check.Counts) int64 { return c.AliveAfterLogout }, "was alive after its logout", nil,
 		},
 		{
 			"an addition is sent again", &repeating{Store: memory.New()}, "read=4,write=4,cart=2",
-			func(c check.Counts) int64 { return c.Crossed }, "a request was applied twice", nil,
+			func(c check.Counts) int64 { return c.CrossSessionLeaks }, "a request applied twice", nil,
 		},
 	}
 	for _, test := range tests {
@@ -68,26 +68,26 @@ func TestFaultsAreFound(t *testing.T) {
 			}
 			r := runUntil(t, o, func(r load.Result) bool { return test.count(r.Sessions) > 0 || misnamed(r.Sessions) > 0 })
 			if test.count(r.Sessions) == 0 {
-				t.Errorf("not found: %+v", r.Sessions)
+				t.Errorf("the violation is not counted: %+v", r.Sessions)
 			}
 			if misnamed(r.Sessions) > 0 {
-				t.Errorf("called by other names, too: %+v", r.Sessions)
+				t.Errorf("other kinds of violations are counted, too: %+v", r.Sessions)
 			}
 			explained := slices.IndexFunc(r.Findings, func(text string) bool { return strings.Contains(text, test.text) })
 			if explained < 0 || !strings.Contains(r.Findings[explained], "server-") {
-				t.Fatalf("explained as %q", r.Findings)
+				t.Fatalf("the findings are %q, want an explanation with %q", r.Findings, test.text)
 			}
 			t.Logf("%+v\n%s", r.Sessions, r.Findings[explained])
 		})
 	}
 }
 
-// evicting forgets every third session after it was used a few times, as a cache without room does.
+// evicting drops every third session after a few uses, as a full cache does.
 type evicting struct {
 	session.Store
 	mu      sync.Mutex
 	created int
-	uses    map[session.ID]int // left, of those to be forgotten
+	uses    map[session.ID]int // the remaining uses of the sessions to drop
 }
 
 func (s *evicting) add(id session.ID) {
@@ -139,8 +139,7 @@ func (s *evicting) Update(ctx context.Context, id session.ID, u session.Update) 
 	return s.Store.Update(ctx, id, u)
 }
 
-// crossing answers every tenth read with what it read before, as a cache without a key, or a buffer that is used
-// again, does.
+// crossing answers every tenth read with the record of the previous read, as a cache with a wrong key does.
 type crossing struct {
 	session.Store
 	mu    sync.Mutex
@@ -164,7 +163,7 @@ func (s *crossing) Load(ctx context.Context, id session.ID, now time.Time) (sess
 	return record, nil
 }
 
-// slow gives others time to come between the sending of an update and its arrival.
+// slow delays updates, so that other requests overlap with them.
 type slow struct{ session.Store }
 
 func (s slow) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
@@ -172,7 +171,7 @@ func (s slow) Update(ctx context.Context, id session.ID, u session.Update) (sess
 	return s.Store.Update(ctx, id, u)
 }
 
-// ghosts gives what comes back no name.
+// ghosts removes the user from sessions, so that a recreated session is not taken for another user's.
 type ghosts struct{ session.Store }
 
 func (s ghosts) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
@@ -181,7 +180,7 @@ func (s ghosts) Load(ctx context.Context, id session.ID, now time.Time) (session
 	return record, err
 }
 
-// repeating applies every tenth update twice, as clients that retry by themselves do.
+// repeating applies every tenth update twice, as a client that retries does.
 type repeating struct {
 	session.Store
 	mu      sync.Mutex

@@ -19,7 +19,7 @@ import (
 	"stateless-servers/session"
 )
 
-// fleet is the sample application in this process: several servers on one store behind a balancer.
+// fleet runs several servers of the sample application on one store behind a load balancer, in this process.
 type fleet struct {
 	t        *testing.T
 	sessions func(session.Options) (*session.Manager, error)
@@ -57,7 +57,7 @@ func startFleet(t *testing.T, sessions func(session.Options) (*session.Manager, 
 	return f
 }
 
-// add starts a server and returns when it gets requests.
+// add starts a server and returns when the load balancer sends it requests.
 func (f *fleet) add() {
 	f.mu.Lock()
 	f.started++
@@ -85,7 +85,7 @@ func (f *fleet) add() {
 	}
 }
 
-// kill ends the oldest server as a failing machine does: every connection is cut, and new ones are refused.
+// kill simulates the crash of the oldest server: its connections are cut, and new ones are refused.
 func (f *fleet) kill() {
 	f.mu.Lock()
 	server := f.servers[0]
@@ -96,7 +96,7 @@ func (f *fleet) kill() {
 	f.t.Cleanup(server.Close)
 }
 
-// parsed returns the value of a flag.
+// parsed parses text, and fails the test if it is not valid.
 func parsed[T any](t *testing.T, parse func(string) (T, bool), text string) T {
 	t.Helper()
 	value, ok := parse(text)
@@ -106,21 +106,21 @@ func parsed[T any](t *testing.T, parse func(string) (T, bool), text string) T {
 	return value
 }
 
-// options are those of a short test of the fleet.
+// options returns the options of a short test.
 func options(t *testing.T, url string) load.Options {
 	return load.Options{
 		URL: url, Rate: parsed(t, load.ParseRate, "150"), Duration: time.Second, Sessions: 20, Mix: load.DefaultMix(), Timeout: time.Minute,
 	}
 }
 
-// run is one test.
+// run runs a load test.
 func run(t *testing.T, options load.Options) load.Result {
 	t.Helper()
 	return do(t, begin(t, options))
 }
 
-// runUntil is one test that goes on until it has found something, for a minute at most. Of a result, found sees the
-// figures that a Progress has. Its rate is low: where requests pile up, all of them overlap, which explains any answer.
+// runUntil runs a load test until found reports true, for at most a minute. The result that found gets has the figures of a
+// Progress only. The rate is low, because queued requests all overlap, and then hardly any response is a violation.
 func runUntil(t *testing.T, options load.Options, found func(load.Result) bool) load.Result {
 	t.Helper()
 	var r *load.Run
@@ -152,10 +152,10 @@ func do(t *testing.T, r *load.Run) load.Result {
 	return result
 }
 
-// quiet is for servers that are to fail.
+// quiet discards the error logs of servers that are supposed to fail.
 var quiet = log.New(io.Discard, "", 0)
 
-// target is a server that isn't the sample application.
+// target starts a server with the handler.
 func target(t *testing.T, handler http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)

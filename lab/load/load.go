@@ -1,6 +1,7 @@
-// Package load sends the requests of many visitors to the sample application at a rate that doesn't depend on how fast it
-// answers, measures how long every answer takes from the moment at which its request was due, and has package check judge
-// what each visitor sees.
+// Package load is the load generator. It sends the requests of many virtual users to the sample application at a rate that
+// doesn't depend on the response times (an open model), measures each latency from the time at which the request was due, and
+// passes every response to the consistency checker of package check. Start prepares a Run, Run.Do sends the requests, and
+// Result has the figures. Merge combines the results of several machines. Start reading at attack.
 package load
 
 import (
@@ -19,37 +20,37 @@ import (
 	"stateless-servers/lab/machine"
 )
 
-// Options of a Run. All are required but Warmup and what says otherwise.
+// Options configures a Run. Warmup and Progress are optional; all other fields are required.
 type Options struct {
 	URL      string        // the address of the application, such as http://127.0.0.1:8080; see ParseURL
 	Rate     Rate          // during Duration
 	Duration time.Duration // of the measurement
-	Warmup   time.Duration // at the first rate, before the measurement
-	Sessions int           // how many visitors there are, each with a session of its own
-	Mix      Mix           // what they do
-	Timeout  time.Duration // after which an answer no longer counts
-	// Progress is called once a second, from one goroutine; nil for nobody.
+	Warmup   time.Duration // at the first rate, before the measurement; may be 0
+	Sessions int           // the number of virtual users, each with a session of its own
+	Mix      Mix           // the kinds of their requests
+	Timeout  time.Duration // for each response
+	// Progress is called once a second, from one goroutine; may be nil.
 	Progress func(Progress)
 }
 
-func (o Options) setting() Setting {
-	return Setting{o.Rate.String(), o.Sessions, o.Mix.String(), o.Timeout.Seconds(), machine.This()}
+func (o Options) settings() Settings {
+	return Settings{o.Rate.String(), o.Sessions, o.Mix.String(), o.Timeout.Seconds(), machine.Current()}
 }
 
-// lookEvery is the time between two calls of Progress.
-const lookEvery = time.Second
+// reportInterval is the time between two calls of Progress.
+const reportInterval = time.Second
 
 // Run is one load test. Create it with Start, and call Do once.
 type Run struct {
 	attack
-	options Options
-	setting Setting
-	checks  check.Run
-	started atomic.Pointer[time.Time] // nil before Do
-	closing atomic.Bool               // every request of the schedule was answered
+	options  Options
+	settings Settings
+	checker  check.Checker
+	started  atomic.Pointer[time.Time] // nil before Do
+	closing  atomic.Bool               // whether every scheduled request has its response
 }
 
-// Start looks whether the target is the sample application, and prepares a Run. Nothing of it is measured.
+// Start checks that the target is the sample application, and prepares a Run. The requests of this check are not measured.
 func Start(ctx context.Context, options Options) (*Run, error) {
 	base, err := ParseURL(options.URL)
 	if err != nil {
@@ -57,22 +58,22 @@ func Start(ctx context.Context, options Options) (*Run, error) {
 	}
 	var id [3]byte
 	rand.Read(id[:])
-	r := &Run{options: options, setting: options.setting()}
+	r := &Run{options: options, settings: options.settings()}
 	r.client, r.stats = newClient(base, options.Timeout), newStats(spanLength(options.Warmup+options.Duration))
-	r.checks = check.Run{Name: hex.EncodeToString(id[:]), Log: check.NewLog(func(f check.Finding) { r.stats.events.add(f.At, f.What) })}
+	r.checker = check.Checker{RunID: hex.EncodeToString(id[:]), Log: check.NewLog(func(f check.Finding) { r.stats.events.add(f.At, f.What) })}
 	var byLogin bool
-	if r.checks.Idle, byLogin, err = probe(ctx, *r.client, options.URL, r.checks.Session(-1, 0).Name); err != nil {
+	if r.checker.Idle, byLogin, err = probe(ctx, *r.client, options.URL, r.checker.NewSession(-1, 0).User); err != nil {
 		r.client.close()
 		return nil, err
 	}
 	r.schedule, r.now, r.mix = newSchedule(options.Rate, options.Warmup, options.Duration), r.elapsed, options.Mix
 	for i := range options.Sessions {
-		r.visitors = append(r.visitors, newVisitor(i, r.checks, byLogin, r.now))
+		r.users = append(r.users, newVirtualUser(i, r.checker, byLogin, r.now))
 	}
 	return r, nil
 }
 
-// ParseURL reads the address of an application: a scheme and a host.
+// ParseURL parses the address of an application: a scheme, http or https, and a host. The error says what is allowed.
 func ParseURL(text string) (*url.URL, error) {
 	base, err := url.Parse(text)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Hostname() == "" || base.User != nil ||
@@ -82,38 +83,39 @@ func ParseURL(text string) (*url.URL, error) {
 	return base, nil
 }
 
-// elapsed is the time from the start of the run.
+// elapsed returns the time since the start of the run.
 func (r *Run) elapsed() time.Duration { return time.Since(*r.started.Load()) }
 
-// Note adds an event to the result, such as a drill's, while Do runs; before that it does nothing. Any goroutine may call it.
+// Note adds an event to the result, such as the start of a fault, while Do runs; before that it does nothing. It is safe for
+// concurrent use.
 func (r *Run) Note(what string) {
 	if r.started.Load() != nil {
 		r.stats.events.add(r.now(), what)
 	}
 }
 
-// Finish has Do send no more, as if the duration had passed. Any goroutine may call it.
+// Finish makes Do send no more requests, as if the duration had passed. It is safe for concurrent use.
 func (r *Run) Finish() { r.finished.Store(true) }
 
-// WriteHistory has Do write down what every visitor sends and sees, for lab check.
+// WriteHistory makes Do write the requests and responses of every virtual user to w, for lab check. Call it before Do.
 func (r *Run) WriteHistory(w io.Writer) {
-	r.history = check.NewHistory(w, check.Header{Run: r.checks.Name, URL: r.options.URL, Idle: r.checks.Idle})
+	r.history = check.NewHistory(w, check.Header{Run: r.checker.RunID, URL: r.options.URL, Idle: r.checker.Idle})
 }
 
-// Do sends the requests and returns what came of them. When ctx ends it sends no more, and the result is of what was
-// sent until then. The error is that of writing the history.
+// Do sends the requests and returns their result. When ctx ends, Do sends no more requests and returns the result up to then.
+// The error says that the history could not be written, or a histogram not encoded.
 func (r *Run) Do(ctx context.Context) (Result, error) {
 	defer r.client.close()
 	now := time.Now()
 	r.started.Store(&now)
-	stopLooking := r.look()
+	stopReporting := r.reportProgress()
 	r.send(ctx)
 	if r.interrupted {
 		r.stats.events.add(r.stopped, "interrupted")
 	}
 	r.closing.Store(true)
 	r.close(ctx)
-	stopLooking()
+	stopReporting()
 	result, err := r.result()
 	if err == nil && r.history != nil {
 		if err = r.history.Flush(); err != nil {
@@ -123,12 +125,12 @@ func (r *Run) Do(ctx context.Context) (Result, error) {
 	return result, err
 }
 
-// look calls Progress once a second, until the function that it returns is called.
-func (r *Run) look() (stop func()) {
+// reportProgress calls Progress once a second, until the returned function is called.
+func (r *Run) reportProgress() (stop func()) {
 	done := make(chan struct{})
 	var group sync.WaitGroup
 	group.Go(func() {
-		ticker := time.NewTicker(lookEvery)
+		ticker := time.NewTicker(reportInterval)
 		defer ticker.Stop()
 		for {
 			select {
@@ -137,12 +139,12 @@ func (r *Run) look() (stop func()) {
 				return
 			}
 			now := r.now()
-			r.stats.events.look(now)
+			r.stats.events.endSpell(now)
 			if r.options.Progress == nil {
 				continue
 			}
-			p := Progress{Phase: r.phase(now), Elapsed: now, Total: r.length, Sessions: r.checks.Log.Counts()}
-			r.stats.look(&p)
+			p := Progress{Phase: r.phase(now), Elapsed: now, Total: r.length, Sessions: r.checker.Log.Counts()}
+			r.stats.progress(&p)
 			r.options.Progress(p)
 		}
 	})
@@ -159,22 +161,22 @@ func (r *Run) phase(now time.Duration) Phase {
 	return Measure
 }
 
-// result adds everything up.
+// result sums up the measurements.
 func (r *Run) result() (Result, error) {
 	s := r.stats
 	duration := max(0, r.stopped-r.warmup).Seconds()
 	result := Result{
 		Requests: s.requests, OK: s.ok, Duration: duration, Servers: s.servers, Errors: s.errors,
 		Latency: quantiles(s.latency), Service: quantiles(s.service), Late: milliseconds(s.late.ValueAtPercentile(99)),
-		Sessions: r.checks.Log.Counts(), Events: s.events.sorted(),
+		Sessions: r.checker.Log.Counts(), Events: s.events.sorted(),
 		URL: r.options.URL, Started: r.started.Load().Round(0).UTC(), Warmup: r.warmup.Seconds(), Findings: []string{},
-		Settings: []Setting{r.setting},
+		Settings: []Settings{r.settings},
 	}
 	if duration > 0 {
 		result.RateTarget = round(float64(r.scheduled(r.stopped)) / duration)
 		result.RateAchieved = round(float64(s.requests) / duration)
 	}
-	for _, finding := range r.checks.Log.Findings() {
+	for _, finding := range r.checker.Log.Findings() {
 		result.Findings = append(result.Findings, finding.Text)
 	}
 	var err error

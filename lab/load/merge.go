@@ -12,7 +12,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// ParseResult reads a Result that was written as JSON. The error says what it lacks, or what in it is out of bounds.
+// ParseResult parses a Result in JSON. The error names what is missing or out of bounds.
 func ParseResult(text []byte) (Result, error) {
 	var r Result
 	if err := json.Unmarshal(text, &r); err != nil {
@@ -27,14 +27,13 @@ func ParseResult(text []byte) (Result, error) {
 	return r, nil
 }
 
-// Merge adds up the results of several machines that tested at the same time. Quantiles are those of all requests
-// together, not means of quantiles; rates add up. The error says which result can't be read, or that one began after
-// another had ended.
+// Merge combines the results of several machines that tested at the same time. Quantiles are computed from all requests, and
+// rates add up. The error names the result that can't be read, or that doesn't overlap in time with another.
 func Merge(results ...Result) (Result, error) {
 	if err := overlap(results); err != nil {
 		return Result{}, err
 	}
-	sum := Result{Servers: map[string]int64{}, Errors: map[string]int64{}, Events: []Event{}, Settings: []Setting{}, Findings: []string{}}
+	sum := Result{Servers: map[string]int64{}, Errors: map[string]int64{}, Events: []Event{}, Settings: []Settings{}, Findings: []string{}}
 	latency, service := newHistogram(), newHistogram()
 	var urls []string
 	for i, r := range results {
@@ -74,7 +73,7 @@ func Merge(results ...Result) (Result, error) {
 	return sum, sum.encode(latency, service)
 }
 
-// overlap fails unless there is a moment at which all tests were under way, by the machines' clocks.
+// overlap returns an error unless all tests were running at one moment, by the machines' clocks.
 func overlap(results []Result) error {
 	for i, r := range results {
 		for j, other := range results {
@@ -87,10 +86,10 @@ func overlap(results []Result) error {
 	return nil
 }
 
-// mergeSeries adds up spans that lie at the same time, to the second. The spans of the sum are as long as the longest, or
-// longer, so that there are mergedSpans at most. The results are within their bounds and none began before zero.
+// mergeSeries adds up spans at the same time, to the second. The merged spans are at least as long as the longest span, and
+// there are at most maxMergedSpans. The results must be within their bounds, and none may begin before zero.
 func mergeSeries(zero time.Time, results []Result) ([]Span, error) {
-	length, end := shortestBin.Seconds(), 0.0
+	length, end := minSpan.Seconds(), 0.0
 	for _, r := range results {
 		n := len(r.Series)
 		if n > 1 {
@@ -100,7 +99,7 @@ func mergeSeries(zero time.Time, results []Result) ([]Span, error) {
 			end = max(end, r.Series[n-1].T+r.Started.Sub(zero).Seconds())
 		}
 	}
-	length = max(length, math.Ceil(end/(mergedSpans-1)))
+	length = max(length, math.Ceil(end/(maxMergedSpans-1)))
 	var sum []Span
 	var histograms []*hdrhistogram.Histogram
 	for _, r := range results {
@@ -147,7 +146,7 @@ func merge(into *hdrhistogram.Histogram, text string) error {
 	return nil
 }
 
-// mergeEvents brings all events to the time of the first machine.
+// mergeEvents converts the times of all events to those of the earliest run.
 func mergeEvents(zero time.Time, results []Result) []Event {
 	list := []Event{}
 	for _, r := range results {

@@ -10,27 +10,27 @@ import (
 	"stateless-servers/lab/check"
 )
 
-// none is the kind of request that concerns no session: GET /none.
+// none is the kind of requests without a session: GET /none.
 const none check.Kind = "none"
 
-// kinds are those that a Mix knows, in its order.
+// kinds returns the kinds of requests in the order of a Mix.
 func kinds() []check.Kind {
 	return []check.Kind{none, check.Read, check.Write, check.Cart, check.Login, check.Logout}
 }
 
-// Mix is what share of the requests are of which kind: weights, in the order none, read, write, cart, login, logout.
+// Mix has the weights of the kinds of requests: none, read, write, cart, login, logout, in this order.
 type Mix [6]int
 
-// DefaultMix is a shop on a normal day: mostly reads, now and then a login or a logout.
+// DefaultMix returns the mix of a typical shop: mostly reads, with an occasional login or logout.
 func DefaultMix() Mix { return Mix{10, 45, 25, 15, 3, 2} }
 
-const highestWeight = 1000
+const maxWeight = 1000
 
-// MixSyntax says how a Mix is written.
+// MixSyntax describes the syntax of a Mix, for help and error messages.
 const MixSyntax = "weights of none, read, write, cart, login and logout, such as read=80,write=20; each from 0 to 1000, " +
-	"what isn't named is 0"
+	"0 by default"
 
-// ParseMix reads what MixForm says.
+// ParseMix parses a Mix in the syntax that MixSyntax describes. It reports whether the text is valid.
 func ParseMix(text string) (Mix, bool) {
 	var mix Mix
 	named := map[string]bool{}
@@ -38,7 +38,7 @@ func ParseMix(text string) (Mix, bool) {
 		name, number, _ := strings.Cut(part, "=")
 		kind := slices.Index(kinds(), check.Kind(name))
 		weight, err := strconv.Atoi(number)
-		if kind < 0 || err != nil || weight < 0 || weight > highestWeight || named[name] {
+		if kind < 0 || err != nil || weight < 0 || weight > maxWeight || named[name] {
 			return Mix{}, false
 		}
 		named[name] = true
@@ -47,7 +47,7 @@ func ParseMix(text string) (Mix, bool) {
 	return mix, mix.sum() > 0
 }
 
-// String writes the mix as ParseMix reads it.
+// String formats the mix for ParseMix.
 func (m Mix) String() string {
 	var parts []string
 	for i, weight := range m {
@@ -66,7 +66,7 @@ func (m Mix) sum() int {
 	return sum
 }
 
-// draw chooses a kind.
+// draw returns a random kind, with the probabilities of the mix.
 func (m Mix) draw() check.Kind {
 	n := rand.IntN(m.sum()) // #nosec G404 -- which request comes next
 	for i, weight := range m {

@@ -4,17 +4,17 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Percentile is a point of a latency curve: that many percent of the requests took that long at most.
+// Percentile is a point of a latency curve: Percent of the requests took at most Milliseconds.
 type Percentile struct {
 	Percent      float64
 	Milliseconds float64
 }
 
-// pointsPerHalf is how many points a curve has from one half of what is left to the next: from 50 to 75 percent, to 87.5…
-const pointsPerHalf = 5
+// pointsPerHalving is the number of points each time the rest up to 100 percent halves: from 50 to 75 percent, to 87.5, and so on.
+const pointsPerHalving = 5
 
-// Percentiles returns the curve of a histogram of a Result, from 0 percent on, the points closer together the nearer to 100,
-// as far as there were requests to tell them apart.
+// Percentiles returns the latency curve of an encoded histogram of a Result, from 0 percent. The points are closer together
+// near 100 percent, and end where single requests decide.
 func Percentiles(histogram string) ([]Percentile, error) {
 	h := newHistogram()
 	if err := merge(h, histogram); err != nil {
@@ -26,7 +26,7 @@ func Percentiles(histogram string) ([]Percentile, error) {
 func curve(h *hdrhistogram.Histogram) []Percentile {
 	var points []Percentile
 	last := 100 - 100/float64(max(1, h.TotalCount())) // beyond it there is the longest time alone
-	for _, bracket := range h.CumulativeDistributionWithTicks(pointsPerHalf) {
+	for _, bracket := range h.CumulativeDistributionWithTicks(pointsPerHalving) {
 		if bracket.Quantile > last {
 			break
 		}

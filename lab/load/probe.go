@@ -11,33 +11,32 @@ import (
 )
 
 const (
-	// probeTimeout is the time for each answer to a probe at least. A test with a short timeout is no reason to refuse a
-	// target that isn't warm yet.
+	// probeTimeout is the least timeout of a response to a probe, since the target may not be warm yet.
 	probeTimeout = 10 * time.Second
 
-	// The application says by a 503 that its store, or the server itself, is late. In its first seconds that passes.
-	availableTimeout = 10 * time.Second
-	availablePause   = 250 * time.Millisecond
+	// A 503 says that the store or the server is not ready, which may pass in the first seconds.
+	availableTimeout  = 10 * time.Second
+	availableInterval = 250 * time.Millisecond
 )
 
-// probe asks the target for what a run must know: that it is the sample application, how long its sessions last unused,
-// and whether they begin with a login, for its store changes none after. User is who logs in.
+// probe checks that the target is the sample application. It logs in as user and returns the idle timeout of sessions, and
+// whether sessions must be opened with a login because the store keeps no later changes.
 func probe(ctx context.Context, client client, target, user string) (idle time.Duration, byLogin bool, err error) {
 	jar, began := &cookies{}, time.Now()
 	client.timeout = max(client.timeout, probeTimeout)
-	ask := func(kind check.Kind, method, path string, form url.Values) (reply, error) {
+	ask := func(kind check.Kind, method, path string, form url.Values) (response, error) {
 		o := outgoing{kind: kind, method: method, path: path, form: form.Encode(), cookies: jar.header}
-		reply := client.send(ctx, o)
-		for reply.Status == http.StatusServiceUnavailable && time.Since(began) < availableTimeout && ctx.Err() == nil {
-			time.Sleep(availablePause)
-			reply = client.send(ctx, o)
+		response := client.send(ctx, o)
+		for response.Status == http.StatusServiceUnavailable && time.Since(began) < availableTimeout && ctx.Err() == nil {
+			time.Sleep(availableInterval)
+			response = client.send(ctx, o)
 		}
-		jar.apply(reply.setCookie)
-		err := reply.explain(target, method+" "+path)
+		jar.apply(response.setCookie)
+		err := response.explain(target, method+" "+path)
 		if err == nil && (kind == check.Read || kind == check.Login) {
-			err = reply.mustBeSession(target, kind)
+			err = response.mustBeSession(target, kind)
 		}
-		return reply, err
+		return response, err
 	}
 	if _, err = ask(check.Read, http.MethodGet, "/api/session", nil); err != nil {
 		return 0, false, err
@@ -54,15 +53,15 @@ func probe(ctx context.Context, client client, target, user string) (idle time.D
 	return login.Lifetime(), byLogin, err
 }
 
-// explain says what is wrong with the answer to a probe, if something is.
-func (r reply) explain(target, request string) error {
+// explain returns an error that describes a response that the sample application doesn't give to a probe.
+func (r response) explain(target, request string) error {
 	switch {
 	case r.Error != "":
 		return fmt.Errorf("%s doesn't answer %s (%s); lab up starts an application on this machine", target, request, r.Error)
 	case r.location != "":
-		return fmt.Errorf("%s sends visitors on to %s: test that address", target, r.location)
+		return fmt.Errorf("%s redirects to %s: test that address", target, r.location)
 	case r.Status == http.StatusServiceUnavailable:
-		return fmt.Errorf("%s answers %s with %d %s, for %v now; its servers or their store are down or overloaded",
+		return fmt.Errorf("%s answers %s with %d %s, for %v; its servers or their store are down or overloaded",
 			target, request, r.Status, http.StatusText(r.Status), availableTimeout)
 	case r.Status != http.StatusOK:
 		return fmt.Errorf("%s answers %s with %d %s; load tests are for the sample application",
@@ -71,9 +70,9 @@ func (r reply) explain(target, request string) error {
 	return nil
 }
 
-// mustBeSession is for the answers that show a session.
-func (r *reply) mustBeSession(target string, kind check.Kind) error {
-	if err := r.Read(kind, r.Body); err != nil || r.Server == "" || kind == check.Login && r.Lifetime() <= 0 {
+// mustBeSession parses a response that must show a session.
+func (r *response) mustBeSession(target string, kind check.Kind) error {
+	if err := r.Parse(kind, r.Body); err != nil || r.Server == "" || kind == check.Login && r.Lifetime() <= 0 {
 		return fmt.Errorf("%s answers, but not as the sample application does, with a session and the server's name", target)
 	}
 	return nil

@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// Rate is how many requests a second are sent: a list of parts that share the duration equally.
-type Rate []Part
+// Rate is the number of requests per second over time: a sequence of parts of equal duration.
+type Rate []RatePart
 
-// Part is a time at one rate, or on the way from one rate to another; in requests a second.
-type Part struct{ From, To float64 }
+// RatePart is a constant rate, or a linear ramp from one rate to another, in requests per second.
+type RatePart struct{ From, To float64 }
 
-// Bounds of a rate, in requests a second.
+// Bounds of a rate, in requests per second.
 const (
-	lowestRate  = 0.1
-	highestRate = 100_000
+	minRate = 0.1
+	maxRate = 100_000
 )
 
-// SustainedShare is which part of the offered rate must have been sent for a test to be what was asked for.
+// SustainedShare is the least share of the scheduled requests that must be sent for the target rate to count as sustained.
 const SustainedShare = 0.99
 
-// RateSyntax says how a Rate is written.
-const RateSyntax = "requests a second: 200, or a ramp 100..500, or several in turn such as 100,200,400; each from 0.1 to 100000"
+// RateSyntax describes the syntax of a Rate, for help and error messages.
+const RateSyntax = "requests per second: 200, or a ramp 100..500, or a sequence such as 100,200,400; each from 0.1 to 100000"
 
-// ParseRate reads what RateForm says.
+// ParseRate parses a Rate in the syntax that RateSyntax describes. It reports whether the text is valid.
 func ParseRate(text string) (Rate, bool) {
 	var rate Rate
 	for part := range strings.SplitSeq(text, ",") {
@@ -37,14 +37,14 @@ func ParseRate(text string) (Rate, bool) {
 		if err1 != nil || err2 != nil || !isRate(low) || !isRate(high) {
 			return nil, false
 		}
-		rate = append(rate, Part{low, high})
+		rate = append(rate, RatePart{low, high})
 	}
 	return rate, true
 }
 
-func isRate(n float64) bool { return lowestRate <= n && n <= highestRate }
+func isRate(n float64) bool { return minRate <= n && n <= maxRate }
 
-// String writes the rate as ParseRate reads it.
+// String formats the rate for ParseRate.
 func (r Rate) String() string {
 	parts := make([]string, len(r))
 	for i, part := range r {

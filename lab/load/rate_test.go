@@ -14,7 +14,7 @@ func TestRates(t *testing.T) {
 	}
 	for _, text := range []string{"", "0", "-1", "x", "100..", "..5", "1,,2", "1e9", "100001", "NaN", "Inf", "100-500"} {
 		if rate, ok := ParseRate(text); ok {
-			t.Errorf("%q is read as %v", text, rate)
+			t.Errorf("%q is parsed as %v, want an error", text, rate)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func TestMixes(t *testing.T) {
 	}
 	for _, text := range []string{"", "read", "read=", "read=x", "read=-1", "read=0", "wash=1", "read=1,read=2", "read=1001", "read=1,"} {
 		if mix, ok := ParseMix(text); ok {
-			t.Errorf("%q is read as %v", text, mix)
+			t.Errorf("%q is parsed as %v, want an error", text, mix)
 		}
 	}
 	drawn := map[string]int{}
@@ -112,9 +112,9 @@ func TestCookies(t *testing.T) {
 	}
 }
 
-// Latency counts from when a request was due, whoever is to blame that it was sent late.
-func TestLatencyCountsFromTheSchedule(t *testing.T) {
-	// Spans as long as that, so that the latest answer closes two of them, not thousands.
+// Latency counts from the time at which a request was due, even if it was sent late.
+func TestLatencyCountsFromDueTime(t *testing.T) {
+	// Long spans, so that the last response closes two of them, not thousands.
 	s := newStats(maxTime)
 	s.add(sample{due: 0, sent: 0, received: 10 * time.Millisecond, server: "server-1"}, false) // in the warm-up
 	s.add(sample{due: time.Second, sent: 1200 * time.Millisecond, received: 1250 * time.Millisecond, server: "server-1"}, true)
@@ -133,26 +133,26 @@ func TestLatencyCountsFromTheSchedule(t *testing.T) {
 		}
 	}
 	p := Progress{Elapsed: 2 * time.Second}
-	s.look(&p)
+	s.progress(&p)
 	if p.Rate != 1.5 || p.Requests != 2 || p.Errors[errTimeout] != 1 {
 		t.Errorf("progress %+v", p)
 	}
 	p = Progress{Elapsed: 3 * time.Second}
-	if s.look(&p); p.Rate != 0 || p.P99 != 0 || p.Requests != 2 {
+	if s.progress(&p); p.Rate != 0 || p.P99 != 0 || p.Requests != 2 {
 		t.Errorf("a second later: %+v", p)
 	}
 }
 
 func TestEvents(t *testing.T) {
 	e := newEvents()
-	e.answered(sample{received: 500 * time.Millisecond, server: "server-1"})
-	e.answered(sample{received: 3 * time.Second, server: "server-2"})
-	e.answered(sample{received: 4 * time.Second, server: "server-2", failed: "http_502"})
-	e.answered(sample{received: 5 * time.Second, failed: "closed"})
-	e.look(6 * time.Second)
-	e.look(8 * time.Second)
-	e.look(9 * time.Second)
-	e.answered(sample{received: 9500 * time.Millisecond, failed: "timeout"})
+	e.record(sample{received: 500 * time.Millisecond, server: "server-1"})
+	e.record(sample{received: 3 * time.Second, server: "server-2"})
+	e.record(sample{received: 4 * time.Second, server: "server-2", failed: "http_502"})
+	e.record(sample{received: 5 * time.Second, failed: "closed"})
+	e.endSpell(6 * time.Second)
+	e.endSpell(8 * time.Second)
+	e.endSpell(9 * time.Second)
+	e.record(sample{received: 9500 * time.Millisecond, failed: "timeout"})
 	e.add(500*time.Millisecond, "early")
 	want := []Event{
 		{0.5, "early"}, {3, "server-2 answers for the first time"}, {4, "errors begin: http_502"}, {5, "errors end, after 2"},

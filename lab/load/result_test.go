@@ -21,9 +21,9 @@ import (
 	"stateless-servers/lab/machine"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// sampleResult is of requests that took 1 to n ms.
+// sampleResult returns the result of n requests that took 1 to n ms.
 func sampleResult(t *testing.T, n int, started time.Time) Result {
 	t.Helper()
 	h := newHistogram()
@@ -36,7 +36,7 @@ func sampleResult(t *testing.T, n int, started time.Time) Result {
 		Errors: map[string]int64{"timeout": 1}, Sessions: check.Counts{Total: 5, Lost: 1},
 		Events: []Event{{1, fmt.Sprintf("%d requests", n)}}, URL: "http://127.0.0.1:1", Started: started, Warmup: 3, Late: float64(n),
 		Findings: []string{"Session 0 of visitor 0 was lost"},
-		Settings: []Setting{{Rate: "50", Sessions: 5, Mix: "read=1", Timeout: 10, Machine: machine.Machine{System: "linux/arm64", CPUs: 2}}},
+		Settings: []Settings{{Rate: "50", Sessions: 5, Mix: "read=1", Timeout: 10, Machine: machine.Machine{System: "linux/arm64", CPUs: 2}}},
 	}
 	spans := newSeries(time.Second)
 	for i := range n { // half in the first second, half in the third
@@ -55,7 +55,7 @@ func sampleResult(t *testing.T, n int, started time.Time) Result {
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-// Programs read the result. Its fields stay.
+// Programs parse the JSON of a result, so its fields must not change.
 func TestResultJSON(t *testing.T) {
 	r := sampleResult(t, 100, noon)
 	r.Histograms = Histograms{"encoded", "encoded"}
@@ -128,7 +128,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeMerged(t *testing.T) {
+func TestMergeRefusesInvalidResults(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"hello", "not the result of a load test"},
 		{"{}", "it has no histograms"},
@@ -168,19 +168,19 @@ func TestThresholds(t *testing.T) {
 		{Thresholds{P99: limit(98 * time.Millisecond)}, false, "p99 99.007 ms, at most 98 ms"},
 		{Thresholds{Errors: percent(1)}, true, "errors 1 %, at most 1 %"},
 		{Thresholds{Errors: percent(0.9)}, false, "errors 1 %, at most 0.9 %"},
-		{Thresholds{Lost: number(1)}, true, "resurrected 1, at most 1"},
-		{Thresholds{Lost: number(0)}, false, "resurrected 1, at most 0"},
+		{Thresholds{Lost: number(1)}, true, "violations 1, at most 1"},
+		{Thresholds{Lost: number(0)}, false, "violations 1, at most 0"},
 	} {
 		got := test.thresholds.Check(r)
-		if len(got) != 1 || got[0].Kept != test.kept || !strings.Contains(got[0].Text, test.text) {
+		if len(got) != 1 || got[0].Held != test.kept || !strings.Contains(got[0].Text, test.text) {
 			t.Errorf("%+v, want %+v", got, test)
 		}
-		if nothing := test.thresholds.Check(Result{}); test.thresholds.Lost == nil && nothing[0].Kept {
-			t.Errorf("a test without a request keeps %s", nothing[0].Text)
+		if nothing := test.thresholds.Check(Result{}); test.thresholds.Lost == nil && nothing[0].Held {
+			t.Errorf("a test without requests passes the threshold %s, want it exceeded", nothing[0].Text)
 		}
 	}
 	if got := (Thresholds{}).Check(r); len(got) != 0 {
-		t.Errorf("no thresholds: %v", got)
+		t.Errorf("without thresholds there are verdicts %v, want none", got)
 	}
 }
 

@@ -24,7 +24,7 @@ import (
 	"stateless-servers/session/token"
 )
 
-// Requests are sent when they are due, whether the earlier ones are answered or not.
+// Requests are sent when they are due, even while earlier ones have no response.
 func TestOpenModel(t *testing.T) {
 	t.Parallel()
 	const together = 50
@@ -61,8 +61,8 @@ func TestOpenModel(t *testing.T) {
 	}
 }
 
-// A target that calls itself something else in each answer makes no result that can't be read.
-func TestManyNamesOfServers(t *testing.T) {
+// A target that sends a new server name with every response still makes a readable result.
+func TestServerNamesAreBounded(t *testing.T) {
 	sessiontest.Long(t)
 	t.Parallel()
 	app := newFleet(t, memory.New(), 1)
@@ -78,7 +78,7 @@ func TestManyNamesOfServers(t *testing.T) {
 	}
 }
 
-// renaming is the answer of a server of another name.
+// renaming sets the server name of a response.
 type renaming struct {
 	http.ResponseWriter
 	name string
@@ -101,7 +101,7 @@ func forward(t *testing.T, to string, w http.ResponseWriter, r *http.Request) {
 	proxy.ServeHTTP(w, r)
 }
 
-// Each visitor's requests overlap.
+// Requests of one session overlap, at low and at high rates.
 func TestRequestsOfASessionOverlap(t *testing.T) {
 	t.Parallel()
 	for _, rate := range []string{"20", "200"} {
@@ -125,7 +125,7 @@ func TestRequestsOfASessionOverlap(t *testing.T) {
 			cookie := r.Header.Get("Cookie")
 			count(cookie, 1)
 			defer count(cookie, -1)
-			time.Sleep(50 * time.Millisecond) // as a slow answer
+			time.Sleep(50 * time.Millisecond) // a slow response
 			forward(t, app.url, w, r)
 		})
 		o := options(t, front)
@@ -140,7 +140,7 @@ func TestRequestsOfASessionOverlap(t *testing.T) {
 		r = begin(t, o)
 		do(t, r)
 		if !overlapped() {
-			t.Errorf("at %s/s no two requests of a session were under way", rate)
+			t.Errorf("at %s/s no requests of a session overlap, want at least two in flight", rate)
 		}
 	}
 }
@@ -186,8 +186,8 @@ func happened(r load.Result, what string) bool {
 	return slices.ContainsFunc(r.Events, func(e load.Event) bool { return e.What == what })
 }
 
-// An interrupted test is reported.
-func TestInterruption(t *testing.T) {
+// An interrupted test still returns a result.
+func TestInterruptionReturnsResult(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, memory.New(), 1)
 	o := options(t, f.url)
@@ -217,8 +217,8 @@ func endedAfter(r load.Result, seen load.Progress) bool {
 	return r.Duration >= seen.Elapsed.Seconds() && r.Duration < time.Hour.Seconds() && r.Requests >= seen.Requests
 }
 
-// A test that is finished early is one of that duration.
-func TestFinish(t *testing.T) {
+// Finish ends a test early, and the result has the shorter duration.
+func TestFinishEndsEarly(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, memory.New(), 1)
 	o := options(t, f.url)
@@ -241,8 +241,8 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-// The errors of a fleet that loses all of its servers are counted by their class, and accuse nobody.
-func TestOutage(t *testing.T) {
+// When all servers are down, errors are counted by class and no violation is reported.
+func TestOutageIsNoViolation(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, memory.New(), 1)
 	kill := sync.OnceFunc(f.kill)
@@ -260,9 +260,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// A store that changes nothing after login is tested all the same, and what it can't do is found: a token can't be
-// revoked.
-func TestToken(t *testing.T) {
+// A load test runs on a store that keeps no changes after login, and finds that a token can't be revoked.
+func TestTokenIsAliveAfterLogout(t *testing.T) {
 	t.Parallel()
 	secret := make([]byte, 32)
 	rand.Read(secret)
@@ -282,7 +281,7 @@ func TestToken(t *testing.T) {
 	}
 	o.Mix = parsed(t, load.ParseMix, "read=8,logout=2")
 	r := runUntil(t, o, func(r load.Result) bool { return r.Sessions.Violations() > 0 })
-	if r.Sessions.Resurrected == 0 || r.Sessions.Violations() != r.Sessions.Resurrected {
+	if r.Sessions.AliveAfterLogout == 0 || r.Sessions.Violations() != r.Sessions.AliveAfterLogout {
 		t.Errorf("logging out: %+v", r.Sessions)
 	}
 	o.Mix = parsed(t, load.ParseMix, "read=8,write=2")
@@ -292,8 +291,8 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// A server that answers 503 at first, for its store is late, is asked again.
-func TestLateTarget(t *testing.T) {
+// The probe is repeated while the target answers 503.
+func TestProbeWaitsForTarget(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, memory.New(), 1)
 	fleet, err := url.Parse(f.url)
@@ -329,9 +328,9 @@ func TestRefusedTargets(t *testing.T) {
 	for _, test := range []struct{ url, want string }{
 		{"http://127.0.0.1:1", "doesn't answer GET /api/session (refused); lab up starts"},
 		{hello, "not as the sample application does"},
-		{elsewhere, "sends visitors on to https://shop.example/api/session: test that address"},
+		{elsewhere, "redirects to https://shop.example/api/session: test that address"},
 		{missing, "answers GET /api/session with 404 Not Found"},
-		{down, "answers GET /api/session with 503 Service Unavailable, for 10s now; its servers or their store"},
+		{down, "answers GET /api/session with 503 Service Unavailable, for 10s; its servers or their store"},
 		{hanging, "(timeout)"},
 		{cut, "(closed)"},
 		{secure.URL, "(tls)"},
@@ -340,7 +339,7 @@ func TestRefusedTargets(t *testing.T) {
 		{"host:80", "the address of an application, such as"},
 	} {
 		o := options(t, test.url)
-		o.Timeout = 20 * time.Second // busy machines shake hands slowly
+		o.Timeout = 20 * time.Second // a TLS handshake is slow on a busy machine
 		if test.url == hanging {
 			o.Timeout = time.Second
 		}

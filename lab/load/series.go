@@ -7,32 +7,32 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Span is what was answered in a part of the run, the warm-up included.
+// Span has the responses of one interval of a run, or of its warm-up.
 type Span struct {
-	T         float64          `json:"t"` // when it begins, in seconds from the start of the run
+	T         float64          `json:"t"` // its start, in seconds from the start of the run
 	Requests  int64            `json:"requests"`
 	Errors    int64            `json:"errors"`
-	P50       float64          `json:"p50"` // milliseconds, as all that follow
+	P50       float64          `json:"p50"` // milliseconds, as are P99 and Max
 	P99       float64          `json:"p99"`
 	Max       float64          `json:"max"`
 	Servers   map[string]int64 `json:"servers"`
-	Histogram string           `json:"histogram"` // of the latency, to two digits; see Histograms
+	Histogram string           `json:"histogram"` // of the latency, to two significant digits; encoded as Histograms
 }
 
 const (
-	maxSpans    = 600 // of a run
-	spanDigits  = 2   // significant ones, of the histograms of spans
-	shortestBin = time.Second
-	mergedSpans = 2 * maxSpans // of a merged result
+	maxSpans       = 600 // of a run
+	spanDigits     = 2   // significant digits of the histograms of spans
+	minSpan        = time.Second
+	maxMergedSpans = 2 * maxSpans // of a merged result
 )
 
-// spanLength is how long each span of a run of that length is: whole seconds.
+// spanLength returns the length of the spans of a run: whole seconds, so that there are at most maxSpans.
 func spanLength(run time.Duration) time.Duration {
 	seconds := math.Ceil(run.Seconds() / maxSpans)
-	return max(shortestBin, time.Duration(seconds)*time.Second)
+	return max(minSpan, time.Duration(seconds)*time.Second)
 }
 
-// series is what was answered, span by span. It isn't safe for concurrent use.
+// series collects the responses of successive spans. It isn't safe for concurrent use.
 type series struct {
 	length    time.Duration
 	done      []Span
@@ -51,10 +51,10 @@ func newSpanHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, maxTime.Microseconds(), spanDigits)
 }
 
-// add counts an answer. An answer that comes a moment after others of the next span counts there, and one that comes after
-// mergedSpans counts in the last of them: the process may have been stopped for hours.
+// add counts a response in the present span. A response that arrives slightly late counts there too, and one that arrives
+// after maxMergedSpans counts in the last span, since the process may have been stopped for hours.
 func (s *series) add(one sample) {
-	for len(s.done) < mergedSpans-1 && one.received >= time.Duration(len(s.done)+1)*s.length {
+	for len(s.done) < maxMergedSpans-1 && one.received >= time.Duration(len(s.done)+1)*s.length {
 		s.close()
 	}
 	s.now.Requests++
@@ -67,7 +67,7 @@ func (s *series) add(one sample) {
 	record(s.histogram, one.received-one.due)
 }
 
-// close ends the span that is on.
+// close ends the present span.
 func (s *series) close() {
 	if err := s.now.fill(s.histogram); err != nil && s.err == nil {
 		s.err = err
@@ -77,7 +77,7 @@ func (s *series) close() {
 	s.now = Span{T: (time.Duration(len(s.done)) * s.length).Seconds(), Servers: map[string]int64{}}
 }
 
-// all returns the spans, with the one that is on if anything was answered in it.
+// all returns all spans, including the present one if it has responses.
 func (s *series) all() ([]Span, error) {
 	if s.now.Requests > 0 {
 		s.close()
@@ -85,7 +85,7 @@ func (s *series) all() ([]Span, error) {
 	return append([]Span{}, s.done...), s.err
 }
 
-// fill sets what the histogram says.
+// fill sets the quantiles and the encoded histogram.
 func (s *Span) fill(h *hdrhistogram.Histogram) (err error) {
 	q := quantiles(h)
 	s.P50, s.P99, s.Max = q.P50, q.P99, q.Max

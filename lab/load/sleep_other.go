@@ -4,5 +4,5 @@ package load
 
 import "time"
 
-// sleep waits; see the one for Linux.
+// sleep waits for d, with the resolution of time.Sleep.
 func sleep(d time.Duration) { time.Sleep(d) }

@@ -12,61 +12,61 @@ import (
 	"stateless-servers/lab/check"
 )
 
-// maxTime bounds what the histograms tell apart; times are in microseconds, to three significant digits.
+// maxTime is the longest time in a histogram. Histograms count microseconds, to three significant digits.
 const maxTime = time.Hour
 
 func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, maxTime.Microseconds(), 3)
 }
 
-// record never fails: what is out of bounds is recorded as the bound.
+// record adds d to the histogram, limited to its bounds.
 func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(d.Microseconds(), 1), maxTime.Microseconds()))
 }
 
-// sample is one request that was measured.
+// sample is the measurement of one request.
 type sample struct {
 	due, sent, received time.Duration // from the start of the run
 	server              string
-	failed              string // the class of the error
+	failed              string // the class of the error, or ""
 }
 
-// Progress describes a Run that is under way.
+// Progress describes the state of a Run.
 type Progress struct {
 	Phase          Phase
-	Elapsed, Total time.Duration    // with the warm-up; Total is 0 where nobody knows
-	Rate           float64          // requests answered a second, since the last time
-	P50, P99       time.Duration    // latency of these
+	Elapsed, Total time.Duration    // including the warm-up; Total is 0 when unknown
+	Rate           float64          // responses per second since the last report
+	P50, P99       time.Duration    // the latency of these responses
 	Requests, OK   int64            // since the warm-up
-	Servers        map[string]int64 // requests answered, since the warm-up
-	Errors         map[string]int64 // by class, since the warm-up
+	Servers        map[string]int64 // responses by server, since the warm-up
+	Errors         map[string]int64 // failed requests by class, since the warm-up
 	Sessions       check.Counts
 }
 
-// Phase is a part of a Run.
+// Phase is a phase of a Run.
 type Phase string
 
 // The phases of a Run.
 const (
 	Warmup  Phase = "warm-up"
 	Measure Phase = "measuring"
-	Closing Phase = "checking the sessions a last time"
+	Closing Phase = "final check of the sessions"
 )
 
-// stats adds up samples. It is safe for concurrent use.
+// stats aggregates samples. It is safe for concurrent use.
 type stats struct {
 	mu                     sync.Mutex
 	latency, service, late *hdrhistogram.Histogram
 	requests, ok           int64
 	servers, errors        map[string]int64
 	series                 *series
-	known                  map[string]bool // servers that have answered
+	known                  map[string]bool // names of servers in responses
 	events                 *events
 
-	// Since the last look.
+	// Since the last call of progress.
 	recent         *hdrhistogram.Histogram
 	recentRequests int64
-	looked         time.Duration
+	reported       time.Duration
 }
 
 func newStats(span time.Duration) *stats {
@@ -76,12 +76,12 @@ func newStats(span time.Duration) *stats {
 	}
 }
 
-// add counts a sample. One that isn't measured shows in the progress and the series only.
+// add counts a sample. Unmeasured samples, those of the warm-up, count in the progress and the series only.
 func (s *stats) add(one sample, measured bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one.server = s.name(one.server)
-	s.events.answered(one)
+	s.events.record(one)
 	record(s.recent, one.received-one.due)
 	s.recentRequests++
 	s.series.add(one)
@@ -102,44 +102,44 @@ func (s *stats) add(one sample, measured bool) {
 	}
 }
 
-// Bounds of the servers that are told apart: whatever answers may call itself anything, and another name each time.
+// Bounds of the names of servers. A target may send any name, and a new one with every response.
 const (
-	maxServers   = 500
-	maxServer    = 100 // bytes
-	otherServers = "others"
+	maxServers    = 500
+	maxServerName = 100 // bytes
+	otherServers  = "others"
 )
 
-// name returns the name under which an answer of that server counts: its own, or otherServers beyond the bounds.
+// name returns the name under which the server is counted: its own, or otherServers beyond the bounds.
 func (s *stats) name(own string) string {
 	if own == "" || s.known[own] {
 		return own
 	}
-	if len(own) > maxServer || len(s.known) >= maxServers {
+	if len(own) > maxServerName || len(s.known) >= maxServers {
 		return otherServers
 	}
 	s.known[own] = true
 	return own
 }
 
-// look fills in what is to be seen while the test runs.
-func (s *stats) look(p *Progress) {
+// progress fills in the figures since the start, and those since the last call.
+func (s *stats) progress(p *Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.Requests, p.OK = s.requests, s.ok
 	p.Servers, p.Errors = maps.Clone(s.servers), maps.Clone(s.errors)
 	p.P50, p.P99 = quantile(s.recent, 50), quantile(s.recent, 99)
-	if elapsed := p.Elapsed - s.looked; elapsed > 0 {
+	if elapsed := p.Elapsed - s.reported; elapsed > 0 {
 		p.Rate = float64(s.recentRequests) / elapsed.Seconds()
 	}
 	s.recent.Reset()
-	s.recentRequests, s.looked = 0, p.Elapsed
+	s.recentRequests, s.reported = 0, p.Elapsed
 }
 
 func quantile(h *hdrhistogram.Histogram, percent float64) time.Duration {
 	return time.Duration(h.ValueAtPercentile(percent)) * time.Microsecond
 }
 
-// Quantiles are milliseconds.
+// Quantiles has quantiles of response times, in milliseconds.
 type Quantiles struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`

@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// Thresholds are what a Result must keep. Those that are nil don't count.
+// Thresholds are limits for a Result. Nil fields are not checked.
 type Thresholds struct {
-	P99    *time.Duration // of the latency, at most
-	Errors *float64       // percent of the requests, at most
-	Lost   *int64         // violations of all five kinds, at most
+	P99    *time.Duration // the greatest allowed 99th percentile of the latency
+	Errors *float64       // the greatest allowed share of failed requests, in percent
+	Lost   *int64         // the greatest allowed number of violations, of all kinds
 }
 
-// Verdict is whether one threshold was kept.
+// Verdict is the outcome of one threshold.
 type Verdict struct {
-	Kept bool
+	Held bool
 	Text string // such as "p99 12.1 ms, at most 250 ms"
 }
 
-// Check compares the result with each threshold that counts.
+// Check compares the result with each threshold that is set. A result without requests exceeds P99 and Errors.
 func (t Thresholds) Check(r Result) []Verdict {
 	var verdicts []Verdict
 	if t.P99 != nil {
@@ -36,7 +36,7 @@ func (t Thresholds) Check(r Result) []Verdict {
 	if t.Lost != nil {
 		violations := r.Sessions.Violations()
 		verdicts = append(verdicts, Verdict{
-			violations <= *t.Lost, fmt.Sprintf("sessions and updates lost, stale, crossed or resurrected %d, at most %d", violations, *t.Lost),
+			violations <= *t.Lost, fmt.Sprintf("violations %d, at most %d", violations, *t.Lost),
 		})
 	}
 	return verdicts

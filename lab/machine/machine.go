@@ -1,4 +1,5 @@
-// Package machine says what a measurement ran on.
+// Package machine describes the computer on which a measurement runs. Current returns the description. Results of load tests
+// and experiments carry it, so that readers compare only figures of similar machines.
 package machine
 
 import (
@@ -11,19 +12,19 @@ import (
 	"strings"
 )
 
-// Machine is what a measurement ran on. What can't be found out is empty, or 0.
+// Machine describes a computer and the program that measures on it. Unknown fields are empty or 0.
 type Machine struct {
 	System    string  `json:"system"`    // such as linux/amd64
-	Processor string  `json:"processor"` // its model
+	Processor string  `json:"processor"` // the processor's model
 	CPUs      int     `json:"cpus"`
 	MemoryGB  float64 `json:"memory_gb"` // 10⁹ bytes
-	Load      float64 `json:"load"`      // average of the last minute: processes that ran or wanted to, when it was asked for
+	Load      float64 `json:"load"`      // the load average of the last minute
 	Go        string  `json:"go"`        // the compiler's version
-	Revision  string  `json:"revision"`  // of this program's sources
+	Revision  string  `json:"revision"`  // the commit from which this program was built
 }
 
-// This returns what is known of the machine at hand.
-func This() Machine {
+// Current describes the machine on which the program runs. The processor, the memory and the load are known on Linux only.
+func Current() Machine {
 	m := Machine{System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()}
 	m.Processor = field("/proc/cpuinfo", "model name")
 	if words := strings.Fields(field("/proc/meminfo", "MemTotal")); len(words) == 2 {
@@ -43,7 +44,7 @@ func This() Machine {
 	return m
 }
 
-// String is one line for people.
+// String describes the machine in one line.
 func (m Machine) String() string {
 	text := fmt.Sprintf("%s, %d CPUs", m.System, m.CPUs)
 	if m.Processor != "" {
@@ -61,7 +62,7 @@ func (m Machine) String() string {
 	return text
 }
 
-// field is the value of the first line of the file that has the name, a colon and a value.
+// field returns the value of the first line "name: value" of the file, or "" if there is none.
 func field(path, name string) string {
 	file, err := os.Open(path)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"stateless-servers/lab/load"
 )
 
-// latencyCurve is the latency by percentile: from when requests were due, and from when they were sent.
+// latencyCurve returns a chart of the latency and the service time by percentile.
 func latencyCurve(r load.Result) (chart.Chart, error) {
 	due, err := LatencyLine("from due", r.Histograms.Latency)
 	if err != nil {
@@ -36,7 +36,7 @@ func LatencyLine(name, histogram string) (chart.Series, error) {
 	return s, err
 }
 
-// overTime returns a chart with the events of the run.
+// overTime returns a chart over time with the events of the run as marks.
 func overTime(r load.Result, title, y string) chart.Chart {
 	c := chart.Chart{Title: title, X: chart.Axis{Label: "seconds from the start"}, Y: chart.Axis{Label: y}}
 	for i, event := range r.Events {
@@ -45,7 +45,7 @@ func overTime(r load.Result, title, y string) chart.Chart {
 	return c
 }
 
-// latencyOverTime is the latency of what was answered in each span of the run.
+// latencyOverTime returns a chart of the latency in each span of the run.
 func latencyOverTime(r load.Result) chart.Chart {
 	lines := overTime(r, "Latency over time. The table of seconds has its figures.", "ms")
 	for _, part := range []struct {
@@ -54,7 +54,7 @@ func latencyOverTime(r load.Result) chart.Chart {
 	}{
 		{"p50", func(s load.Span) float64 { return s.P50 }},
 		{"p99", func(s load.Span) float64 { return s.P99 }},
-		{"longest", func(s load.Span) float64 { return s.Max }},
+		{"max", func(s load.Span) float64 { return s.Max }},
 	} {
 		lines.Series = append(lines.Series, line(part.name, r.Series, part.of))
 	}
@@ -63,11 +63,11 @@ func latencyOverTime(r load.Result) chart.Chart {
 
 // Servers returns a chart titled title of how many requests per second each server answered, and how many failed.
 func Servers(r load.Result, title string) chart.Chart {
-	lines := overTime(r, title, "requests a second")
+	lines := overTime(r, title, "requests per second")
 	spans, length := r.Series, 1.0
 	if len(spans) > 1 {
 		length = spans[1].T - spans[0].T
-		spans = spans[:len(spans)-1] // the last is a part of one
+		spans = spans[:len(spans)-1] // the last span may be incomplete
 	}
 	failed := int64(0)
 	for _, span := range spans {
@@ -94,7 +94,7 @@ func line(name string, spans []load.Span, of func(load.Span) float64) chart.Seri
 	return s
 }
 
-// serverNames are those that answered, server-2 before server-10.
+// serverNames returns the names of the servers, server-2 before server-10.
 func serverNames(spans []load.Span) []string {
 	seen := map[string]bool{}
 	for _, span := range spans {

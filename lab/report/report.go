@@ -1,5 +1,6 @@
-// Package report makes a page of the result of a load test: one HTML file, which needs nothing else, asks nobody for
-// anything, and is readable on light and on dark, by people who see its charts and by people who don't.
+// Package report writes the HTML report of a load test. Write makes one self-contained file, without scripts or external
+// references, for light and dark pages. A table repeats the figures of every chart for screen readers. Servers and LatencyLine
+// make charts that package experiment shows, too.
 package report
 
 import (
@@ -28,12 +29,12 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"svg": func(c chart.Chart) template.HTML { return template.HTML(c.SVG()) }, // #nosec G203 -- package chart escapes all texts
 }).Parse(text))
 
-// view is what the template shows.
+// view is the data of the template.
 type view struct {
 	load.Result
 	Style       template.CSS
 	Percentiles []percentileRow
-	Names       []string // of the servers
+	Names       []string // the names of the servers
 	Correctness []violation
 
 	Curve, Latencies, Traffic chart.Chart
@@ -49,7 +50,7 @@ type violation struct {
 	Count         int64
 }
 
-// Write writes the page.
+// Write writes the report of the result. The error says that a histogram can't be read, or that writing failed.
 func Write(w io.Writer, r load.Result) error {
 	// #nosec G203 -- the page's own style
 	v := view{Result: r, Style: template.CSS(chart.Style() + css), Names: serverNames(r.Series)}
@@ -65,11 +66,11 @@ func Write(w io.Writer, r load.Result) error {
 	}
 	c := r.Sessions
 	v.Correctness = []violation{
-		{"sessions lost", "gone, though nobody had logged out", c.Lost},
-		{"updates lost", "additions that were acknowledged and are gone, of sessions that are there", c.LostUpdates},
-		{"stale reads", "answers that lacked what was acknowledged before, and was there later", c.StaleReads},
-		{"crossed", "answers with another visitor's data, or with more than was ever added", c.Crossed},
-		{"resurrected", "sessions that were there again after their logout", c.Resurrected},
+		{"sessions lost", "gone without a logout", c.Lost},
+		{"updates lost", "acknowledged additions that sessions have lost", c.LostUpdates},
+		{"stale reads", "responses that lacked an acknowledged addition that a later one had", c.StaleReads},
+		{"cross-session leaks", "responses with another visitor's data, or with more than was ever added", c.CrossSessionLeaks},
+		{"alive after logout", "sessions that a request with the old cookie still reached", c.AliveAfterLogout},
 	}
 	if err := page.Execute(w, v); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
@@ -77,7 +78,7 @@ func Write(w io.Writer, r load.Result) error {
 	return nil
 }
 
-// Percent of the requests that were answered as a correct server may.
+// Percent returns the percentage of the requests that were answered correctly.
 func (v view) Percent() float64 {
 	if v.Requests == 0 {
 		return 0
@@ -85,16 +86,16 @@ func (v view) Percent() float64 {
 	return 100 * float64(v.OK) / float64(v.Requests)
 }
 
-// Missed reports whether less was sent than was to be.
+// Missed reports whether the target rate was missed.
 func (v view) Missed() bool { return v.RateAchieved < load.SustainedShare*v.RateTarget }
 
-// failure is a class of errors.
+// failure is a class of errors with its count.
 type failure struct {
 	Class string
 	Count int64
 }
 
-// Failures lists the errors by class, the most frequent first.
+// Failures returns the errors by class, the most frequent first.
 func (v view) Failures() []failure {
 	var list []failure
 	for class, n := range v.Errors {

@@ -16,7 +16,7 @@ import (
 	"stateless-servers/lab/report"
 )
 
-// encoded is a histogram of 1 to n ms.
+// encoded returns an encoded histogram of 1 to n ms.
 func encoded(t *testing.T, n int) string {
 	t.Helper()
 	h := hdrhistogram.New(1, time.Hour.Microseconds(), 3)
@@ -46,7 +46,7 @@ func sample(t *testing.T) load.Result {
 			{T: 0, Requests: 300, Errors: 10, P50: 1, P99: 2, Max: 3, Servers: map[string]int64{"server-2": 100, "server-10": 190}, Histogram: h},
 			{T: 1, Requests: 700, P50: 4, P99: 5, Max: 6, Servers: map[string]int64{"server-2": 300}, Histogram: h},
 		},
-		Settings: []load.Setting{{Rate: "100..300", Sessions: 50, Mix: "read=1", Timeout: 10, Machine: machine.Machine{System: "linux/arm64", CPUs: 2}}},
+		Settings: []load.Settings{{Rate: "100..300", Sessions: 50, Mix: "read=1", Timeout: 10, Machine: machine.Machine{System: "linux/arm64", CPUs: 2}}},
 	}
 }
 
@@ -59,7 +59,7 @@ func written(t *testing.T, r load.Result) string {
 	return page.String()
 }
 
-func TestWhatThePageSays(t *testing.T) {
+func TestPageHasTheFigures(t *testing.T) {
 	page := written(t, sample(t))
 	for _, part := range []string{
 		"Load test of http://127.0.0.1:1/&lt;b&gt;", "99 %", "100/s <small>of 200</small>", "Rate missed.", "990.00 ms",
@@ -77,33 +77,33 @@ func TestWhatThePageSays(t *testing.T) {
 	calm := sample(t)
 	calm.RateAchieved, calm.OK, calm.Sessions.Lost, calm.Errors, calm.Findings, calm.Events = 200, 1000, 0, nil, nil, nil
 	if page := written(t, calm); strings.Contains(page, "Rate missed") || strings.Contains(page, `class="bad"`) || strings.Contains(page, "<pre>") {
-		t.Error("where nothing is wrong, the page says that something is")
+		t.Error("the page of a result without failures reports some")
 	}
 }
 
-// foreign is what has a browser ask for something else.
-var foreign = regexp.MustCompile(`(?i)<script|<link|<img|<iframe|\ssrc=|\bhref=|url\(|@import`)
+// external matches markup that makes a browser load something else.
+var external = regexp.MustCompile(`(?i)<script|<link|<img|<iframe|\ssrc=|\bhref=|url\(|@import`)
 
-func TestThePageAsksNobody(t *testing.T) {
+func TestPageHasNoExternalReferences(t *testing.T) {
 	page := written(t, sample(t))
-	if found := foreign.FindAllString(page, -1); found != nil {
+	if found := external.FindAllString(page, -1); found != nil {
 		t.Errorf("found %q", found)
 	}
 	if !strings.Contains(page, `content="default-src 'none'; style-src 'unsafe-inline'"`) {
-		t.Error("no policy that forbids it")
+		t.Error("the content security policy is missing")
 	}
 }
 
-// What others put into a result is text on the page: in its tables, its charts and their legends.
-func TestThePageHasNoMarkupOfResults(t *testing.T) {
+// Texts in a result are escaped in tables, charts and legends.
+func TestPageEscapesTexts(t *testing.T) {
 	const markup = `</text></title></svg></style><script>alert(1)</script><iframe><img>"'&`
 	r := sample(t)
 	r.URL, r.Findings, r.Events = markup, []string{markup}, []load.Event{{T: 1, What: markup}}
 	r.Servers, r.Errors = map[string]int64{markup: 1}, map[string]int64{markup: 1}
 	r.Series[0].Servers = map[string]int64{markup: 1}
-	r.Settings[0] = load.Setting{Rate: markup, Mix: markup, Machine: machine.Machine{System: markup, Processor: markup, Revision: markup, Go: markup}}
+	r.Settings[0] = load.Settings{Rate: markup, Mix: markup, Machine: machine.Machine{System: markup, Processor: markup, Revision: markup, Go: markup}}
 	page := written(t, r)
-	if found := foreign.FindAllString(page, -1); found != nil {
+	if found := external.FindAllString(page, -1); found != nil {
 		t.Errorf("found %q", found)
 	}
 	if n, want := strings.Count(page, "&lt;script"), 10; n < want { // or the test would see nothing
@@ -114,8 +114,8 @@ func TestThePageHasNoMarkupOfResults(t *testing.T) {
 	}
 }
 
-// What is merged, or was interrupted before anything was answered, makes a page as well.
-func TestOtherResults(t *testing.T) {
+// A merged result, and one without responses, make a page, too.
+func TestPageOfOtherResults(t *testing.T) {
 	r := sample(t)
 	merged, err := load.Merge(r, r)
 	if err != nil {

@@ -92,7 +92,7 @@ func (s *Store) Close() { s.pool.Close() }
 // sends more than 4 MB in reply.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
-// Promises declares every promise except OneRegion, provided that the database keeps committed transactions in a failover, as RDS
+// Promises declares every promise, without the limit OneRegion, provided that the database keeps committed transactions in a failover, as RDS
 // Multi-AZ and Aurora do.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{

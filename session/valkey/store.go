@@ -113,7 +113,7 @@ func (s *Store) Close() { s.connector.close() }
 // clients: don't keep one longer than a request, and don't close it.
 func (s *Store) Client(ctx context.Context) (client.Client, error) { return s.connector.client(ctx) }
 
-// Promises declares every promise except OneRegion, provided that the server keeps acknowledged writes. Replication is
+// Promises declares every promise, without the limit OneRegion, provided that the server keeps acknowledged writes. Replication is
 // asynchronous, so a failover may lose the most recent changes.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{

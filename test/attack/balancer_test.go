@@ -14,7 +14,7 @@ import (
 	"stateless-servers/lab/balancer"
 )
 
-// behind puts the lab's load balancer in front of the server, and returns where it listens.
+// behind puts the lab's load balancer in front of the server and returns its address.
 func behind(t *testing.T, s *server) (*balancer.Balancer, string) {
 	t.Helper()
 	b := balancer.New(balancer.Options{HealthInterval: time.Hour})
@@ -34,7 +34,7 @@ func behind(t *testing.T, s *server) (*balancer.Balancer, string) {
 	return b, listener.Addr().String()
 }
 
-// Forms that are too long are refused as such, on the way through the balancer too, however many come at once.
+// Forms that are too long get the status for it, through the load balancer too, even if many arrive at once.
 func TestLongFormsThroughTheBalancer(t *testing.T) {
 	s := start(t, []string{"PLAIN_HTTP=true"})
 	b, address := behind(t, s)
@@ -80,11 +80,11 @@ func TestLongFormsThroughTheBalancer(t *testing.T) {
 	if got := b.Errors(); got != (balancer.Errors{}) {
 		t.Errorf("counted %+v", got)
 	}
-	s.well(t)
+	s.checkHealthy(t)
 }
 
-// Visitors who ask for page after page and read none hold up nobody else, neither at the server nor at the balancer.
-func TestVisitorsWhoDoNotRead(t *testing.T) {
+// Clients that request many pages and read none don't delay other clients, neither at the server nor at the load balancer.
+func TestClientsThatDoNotRead(t *testing.T) {
 	s := start(t, []string{"PLAIN_HTTP=true"})
 	_, address := behind(t, s)
 	requests := strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1000)
@@ -100,8 +100,8 @@ func TestVisitorsWhoDoNotRead(t *testing.T) {
 			go io.WriteString(conn, requests) // until nobody takes more of them
 		}
 		if status := keep(t, to).get(t, "/api/session"); status != http.StatusOK {
-			t.Errorf("another visitor: %d", status)
+			t.Errorf("another client got %d, want 200", status)
 		}
 	}
-	s.well(t)
+	s.checkHealthy(t)
 }

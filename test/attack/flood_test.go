@@ -8,7 +8,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// Visitors without cookies cost the store nothing until they write.
+// Clients without cookies cause no store calls until they write.
 func TestSessionFlood(t *testing.T) {
 	valkey := storeserver.ForTest(t, storeserver.Valkey)
 	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true"})
@@ -22,7 +22,7 @@ func TestSessionFlood(t *testing.T) {
 	}
 	const metric = "session_store_operation_seconds_count{"
 	if metrics := s.metrics(t); strings.Contains(metrics, metric) {
-		t.Errorf("the store was asked:\n%s", grep(metrics, metric))
+		t.Errorf("the store was called:\n%s", grep(metrics, metric))
 	}
 	if response := s.do(t, http.MethodPost, "/api/visits", ""); response.StatusCode != http.StatusOK {
 		t.Fatalf("a visit: %d", response.StatusCode)
@@ -42,14 +42,14 @@ func grep(text, want string) string {
 	return found.String()
 }
 
-// With few file descriptors the server refuses visitors rather than its stores, and serves again when there is room.
+// With few file descriptors the server refuses clients before it runs out of store connections. It recovers when some are free.
 func TestFewDescriptors(t *testing.T) {
 	valkey := storeserver.ForTest(t, storeserver.Valkey)
 	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true"},
 		"sh", "-c", `ulimit -n 96; exec "$0"`)
 	const room = 96 - 64 // the server keeps 64 for itself
 	answers := map[int]int{}
-	var open []*keptConn
+	var open []*clientConn
 	for range 3 * room {
 		conn := keep(t, s.addr)
 		answers[conn.get(t, "/api/session")]++
@@ -59,12 +59,12 @@ func TestFewDescriptors(t *testing.T) {
 		t.Errorf("answers by status: %v, want %d times 200", answers, room)
 	}
 	if status := open[0].get(t, "/api/session"); status != http.StatusOK {
-		t.Errorf("a visitor who is in: %d", status)
+		t.Errorf("a client with an open connection got %d, want 200", status)
 	}
 	for _, conn := range open {
 		conn.Close()
 	}
-	s.wellSoon(t)
+	s.awaitHealthy(t)
 	if strings.Contains(s.said.String(), "too many open files") {
 		t.Errorf("it ran out of file descriptors:\n%s", s.said)
 	}

@@ -18,7 +18,7 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// With little memory the server refuses visitors rather than die of them: while a flood of requests holds as much as it
+// With little memory the server refuses requests instead of dying: while a flood of requests holds as much as it
 // can, the surplus gets 503, the server keeps within its limit, and when the flood is over it serves as before. Without
 // its bound, the same server dies of the same flood.
 func TestLittleMemory(t *testing.T) {
@@ -52,10 +52,10 @@ func TestLittleMemory(t *testing.T) {
 				t.Errorf("answers by status: %v, want 503, and when to try again", f.answers())
 			}
 			if most := s.mostMemory(t); most > limited.limit {
-				t.Errorf("it took %d bytes, its limit is %d", most, limited.limit)
+				t.Errorf("the server took %d bytes, its limit is %d", most, limited.limit)
 			}
 			f.end()
-			s.wellSoon(t)
+			s.awaitHealthy(t)
 		})
 		t.Run(limited.name+", not obeyed", func(t *testing.T) {
 			s := start(t, []string{"PLAIN_HTTP=true", unbounded}, limited.under(t, limited.limit)...)
@@ -67,13 +67,13 @@ func TestLittleMemory(t *testing.T) {
 			select {
 			case <-s.Done():
 			case <-time.After(30 * time.Second):
-				t.Errorf("it lives, and took %d bytes", s.mostMemory(t))
+				t.Errorf("the server is alive without its bound, and took %d bytes", s.mostMemory(t))
 			}
 		})
 	}
 }
 
-// Sessions in the server's memory leave room for visitors.
+// Sessions in the server's memory leave memory for requests.
 func TestSessionsFillMemory(t *testing.T) {
 	s := start(t, []string{"PLAIN_HTTP=true", "GOMEMLIMIT=64MiB"})
 	visitor := keep(t, s.addr)
@@ -112,7 +112,7 @@ func newFlood(addr string) *flood {
 	}}
 }
 
-// rise adds connections, and returns when each has sent its request and been read or refused.
+// rise adds connections and returns when each request has been read or refused.
 func (f *flood) rise(t *testing.T, visitors int) {
 	t.Helper()
 	var sending sync.WaitGroup
@@ -139,7 +139,7 @@ func (f *flood) rise(t *testing.T, visitors int) {
 	sending.Wait()
 }
 
-// answers are those that came and said when to try again, by their status.
+// answers returns the number of responses with a Retry-After header by status.
 func (f *flood) answers() map[int]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -185,7 +185,7 @@ func memoryGroup(t *testing.T, limit int) []string {
 	return []string{"sh", "-c", `echo $$ >"$0" && exec "$1"`, filepath.Join(folder, "cgroup.procs")}
 }
 
-// mostMemory is the largest number of bytes that the server ever had in memory.
+// mostMemory returns the maximum resident memory of the server, in bytes.
 func (s *server) mostMemory(t *testing.T) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid()))

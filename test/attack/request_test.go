@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What is no proper request is refused as a client's mistake, and hurts nobody else.
+// A malformed request gets a 4xx status and does not affect others.
 func TestMalformedRequests(t *testing.T) {
 	s := start(t, []string{"PLAIN_HTTP=true"})
 	const host = "Host: a\r\n"
@@ -46,12 +46,12 @@ func TestMalformedRequests(t *testing.T) {
 			if status, body := s.send(t, test.request); status != test.want {
 				t.Errorf("%d, want %d: %.200s", status, test.want, body)
 			}
-			s.well(t)
+			s.checkHealthy(t)
 		})
 	}
 }
 
-// Paths that try to get out of where they are find nothing, and redirects never leave the server.
+// Paths with directory traversal find nothing, and redirects stay on the server.
 func TestPaths(t *testing.T) {
 	s := start(t, []string{"PLAIN_HTTP=true"})
 	for _, path := range []string{
@@ -86,7 +86,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// Who sends slowly is cut off, and holds up nobody: a header has 10 seconds.
+// A client that sends its header slowly is disconnected after 10 seconds and delays nobody.
 func TestSlowHeaders(t *testing.T) {
 	s := start(t, []string{"PLAIN_HTTP=true"})
 	begun := time.Now()
@@ -100,12 +100,12 @@ func TestSlowHeaders(t *testing.T) {
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nX-A: ")
 		slow = append(slow, conn)
 	}
-	s.well(t)
+	s.checkHealthy(t)
 	for _, conn := range slow {
 		conn.SetDeadline(begun.Add(time.Minute))
 		if _, err := io.ReadAll(conn); err != nil {
 			t.Fatalf("%v after its first byte: %v", time.Since(begun), err)
 		}
 	}
-	s.well(t)
+	s.checkHealthy(t)
 }

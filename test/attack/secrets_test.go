@@ -11,8 +11,8 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// Neither keys nor cookies are in a log line, a metric or an error, whatever goes wrong.
-func TestNoSecretIsTold(t *testing.T) {
+// No log line, metric or error has a key or a cookie, whatever fails.
+func TestSecretsAreNotDisclosed(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
 	valkey := storeserver.OwnForTest(t, storeserver.Valkey)
 	for name, settings := range map[string][]string{
@@ -59,13 +59,13 @@ func TestNoSecretIsTold(t *testing.T) {
 	t.Run("bad key", func(t *testing.T) {
 		said := startFails(t, "SESSION_STORE=cookie", "SESSION_KEYS="+key[:20])
 		if strings.Contains(said, key[:20]) || !strings.Contains(said, "session keys: key 1 of 1") {
-			t.Errorf("the server says %q", said)
+			t.Errorf("the server wrote %q", said)
 		}
 	})
 }
 
-// What visitors send can't write lines into the log.
-func TestLogLinesAreTheServersOwn(t *testing.T) {
+// Input from clients can't add lines to the log.
+func TestLogLinesCannotBeForged(t *testing.T) {
 	valkey := storeserver.OwnForTest(t, storeserver.Valkey)
 	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true", "STORE_TIMEOUT=200ms"})
 	if err := valkey.Pause(); err != nil { // so that there is something to log
@@ -84,10 +84,10 @@ func TestLogLinesAreTheServersOwn(t *testing.T) {
 		lines++
 		var entry struct{ Msg string }
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
-			t.Errorf("a line of the log is no JSON: %s", line)
+			t.Errorf("a line of the log is not JSON: %s", line)
 		}
 		if entry.Msg == "forged" || strings.Contains(line, "\x1b") {
-			t.Errorf("a visitor wrote this line: %s", line)
+			t.Errorf("input of a client became this line: %s", line)
 		}
 	}
 	if lines < 2 {

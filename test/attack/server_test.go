@@ -1,5 +1,5 @@
-// Package attack has the tests in which somebody means harm: each sends what a browser wouldn't to the server's own
-// program, in a process of its own.
+// Package attack tests the server against attacks: each test sends requests that no browser would send to the server's
+// program, which runs in a separate process. Other tests let the store misbehave (store_faults_test.go).
 package attack
 
 import (
@@ -20,14 +20,14 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// A server is a running server's program.
+// A server is a running process of the sample server.
 type server struct {
 	*process.Process
 	addr, admin string
 	said        *output
 }
 
-// output keeps all that a process writes.
+// output collects the output of a process.
 type output struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -47,7 +47,7 @@ func (o *output) String() string {
 
 var serving = regexp.MustCompile(`"msg":"serving",.*"addr":"([^"]+)","admin":"([^"]+)"`)
 
-// start runs a server with these settings. under is a command to run it under, or nothing.
+// start starts a server with these environment variables, optionally under another command such as a shell.
 func start(t *testing.T, settings []string, under ...string) *server {
 	t.Helper()
 	program, err := fleet.Build(t.Context())
@@ -75,12 +75,12 @@ func start(t *testing.T, settings []string, under ...string) *server {
 			t.Fatal(err)
 		}
 	}
-	t.Fatalf("the server doesn't serve:\n%s", s.said)
+	t.Fatalf("the server doesn't respond:\n%s", s.said)
 	return nil
 }
 
-// send sends bytes as they are on a connection of their own, and returns the answer's status; 0 when there is none, or
-// when it is no HTTP.
+// send sends the bytes unchanged on a new connection and returns the status of the response; 0 if there is none or
+// if it is not HTTP.
 func (s *server) send(t *testing.T, request string) (status int, body string) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", s.addr, 5*time.Second)
@@ -120,7 +120,7 @@ func (s *server) do(t *testing.T, method, path, form string, headers ...string) 
 	return response
 }
 
-// metrics returns what the admin server says.
+// metrics returns the text of the admin server's metrics.
 func (s *server) metrics(t *testing.T) string {
 	t.Helper()
 	response, err := http.Get("http://" + s.admin + "/metrics")
@@ -135,8 +135,8 @@ func (s *server) metrics(t *testing.T) string {
 	return string(text)
 }
 
-// well fails the test unless the server lives and serves.
-func (s *server) well(t *testing.T) {
+// checkHealthy fails the test unless the server is running and responds.
+func (s *server) checkHealthy(t *testing.T) {
 	t.Helper()
 	if err := s.Ended(); err != nil {
 		t.Fatal(err)
@@ -146,8 +146,8 @@ func (s *server) well(t *testing.T) {
 	}
 }
 
-// wellSoon fails the test unless /healthz answers again before long.
-func (s *server) wellSoon(t *testing.T) {
+// awaitHealthy fails the test unless /healthz succeeds again soon.
+func (s *server) awaitHealthy(t *testing.T) {
 	t.Helper()
 	status := 0
 	for deadline := time.Now().Add(20 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
@@ -168,7 +168,7 @@ func cookieHeader(response *http.Response) string {
 	return strings.Join(pairs, "; ")
 }
 
-// startFails runs a server with settings that it can't start with, and returns what it says.
+// startFails starts a server with settings that it must refuse, and returns its output.
 func startFails(t *testing.T, settings ...string) string {
 	t.Helper()
 	program, err := fleet.Build(t.Context())
@@ -192,13 +192,13 @@ func startFails(t *testing.T, settings ...string) string {
 	return said.String()
 }
 
-// A keptConn is a visitor's connection, kept open.
-type keptConn struct {
+// A clientConn is an open connection to the server.
+type clientConn struct {
 	net.Conn
 	reader *bufio.Reader
 }
 
-func keep(t *testing.T, addr string) *keptConn {
+func keep(t *testing.T, addr string) *clientConn {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
@@ -206,14 +206,14 @@ func keep(t *testing.T, addr string) *keptConn {
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(time.Minute))
-	return &keptConn{conn, bufio.NewReader(conn)}
+	return &clientConn{conn, bufio.NewReader(conn)}
 }
 
-// get returns the status of the answer; 0 when the connection was closed instead.
-func (c *keptConn) get(t *testing.T, path string) int { return c.do(t, http.MethodGet, path) }
+// get returns the status of the response, or 0 if the connection was closed.
+func (c *clientConn) get(t *testing.T, path string) int { return c.do(t, http.MethodGet, path) }
 
 // do is get with another method.
-func (c *keptConn) do(t *testing.T, method, path string) int {
+func (c *clientConn) do(t *testing.T, method, path string) int {
 	t.Helper()
 	io.WriteString(c, method+" "+path+" HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
 	response, err := http.ReadResponse(c.reader, nil)

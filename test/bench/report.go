@@ -36,7 +36,7 @@ type Cost struct {
 }
 
 func newReport(turns, requests int) *Report {
-	r := &Report{Started: time.Now().UTC().Truncate(time.Second), Machine: fmt.Sprint(machine.This()),
+	r := &Report{Started: time.Now().UTC().Truncate(time.Second), Machine: fmt.Sprint(machine.Current()),
 		Modules: map[string]string{}, Turns: turns, Requests: requests, Of: Attempts{increments, trials}}
 	build, _ := debug.ReadBuildInfo()
 	if build == nil {

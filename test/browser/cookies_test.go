@@ -18,7 +18,7 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// broken lists in what the session cookie, as the browser keeps it, falls short of what is promised.
+// broken returns the promised attributes that the session cookie in the browser lacks.
 func broken(cookies []*network.Cookie, tls bool) (list []string) {
 	name := "session"
 	if tls {
@@ -49,7 +49,7 @@ func (b *tab) cookies() []*network.Cookie {
 	return call(b, network.GetCookies, network.GetCookiesParams{}).Cookies
 }
 
-// serveApp runs one server of the application, with sessions in its memory, until the test ends.
+// serveApp runs a server of the application, with sessions in its memory, until the test ends.
 func serveApp(t *testing.T) *url.URL {
 	t.Helper()
 	program, err := fleet.Build(t.Context())
@@ -92,7 +92,7 @@ func TestCookieOverTLS(t *testing.T) {
 	b.shows("#visits", "1")
 	insecure("after the script")
 	if readable := evaluate[string](b, "document.cookie"); strings.Contains(readable, "session") {
-		t.Errorf("scripts see %q", readable)
+		t.Errorf("scripts can read %q", readable)
 	}
 	b.clean()
 
@@ -114,7 +114,7 @@ func TestCookieOverPlainHTTP(t *testing.T) {
 	b.clean()
 }
 
-// The check of the flags finds what is wrong with a cookie.
+// broken finds each missing attribute of a cookie.
 func TestCheckOfCookies(t *testing.T) {
 	for setCookie, finds := range map[string]string{
 		"session=a; Path=/; HttpOnly; SameSite=Lax":        "",

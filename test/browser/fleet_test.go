@@ -14,10 +14,10 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// row is the selector of a server's row in the table.
+// row returns the selector of a server's row in the table.
 func row(name string) string { return "tr[data-key=" + name + "]" }
 
-// The page follows the fleet without being loaded again.
+// The page follows the fleet without reloading.
 func TestFleetPageIsLive(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(l.url + "/_lab")
@@ -57,7 +57,7 @@ func TestFleetPageIsLive(t *testing.T) {
 	b.clean()
 }
 
-// A keyboard does what a mouse does, and the focus stays where it is while the page changes.
+// Everything works with the keyboard, and the focus stays while the page changes.
 func TestFleetPageByKeyboard(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(l.url + "/_lab")
@@ -93,7 +93,7 @@ func TestFleetPageByKeyboard(t *testing.T) {
 	b.clean()
 }
 
-// The load switch starts visitors, whose sessions are checked, and ends them.
+// The load switch starts and ends a load whose sessions are checked.
 func TestFleetPageLoad(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(l.url + "/_lab")
@@ -112,7 +112,7 @@ func TestFleetPageLoad(t *testing.T) {
 	b.clean()
 }
 
-// The page says when the store is down, and when it is back.
+// The page shows when the store is unavailable and when it is available again.
 func TestFleetPageStoreDown(t *testing.T) {
 	store := storeserver.OwnForTest(t, storeserver.Valkey)
 	l, b := labUp(t, "--store-addr", store.Addr), newTab(t)
@@ -132,7 +132,7 @@ func TestFleetPageStoreDown(t *testing.T) {
 	b.clean()
 }
 
-// The page says when the lab itself has gone.
+// The page shows when the lab has ended.
 func TestFleetPageLabStopped(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(l.url + "/_lab")
@@ -144,7 +144,7 @@ func TestFleetPageLabStopped(t *testing.T) {
 	b.shows("#status", "The lab doesn’t respond.")
 }
 
-// Without JavaScript, the page is a page with forms.
+// The forms of the page work without JavaScript.
 func TestFleetPageWithoutJavaScript(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.withoutJavaScript()
@@ -164,7 +164,7 @@ func TestFleetPageWithoutJavaScript(t *testing.T) {
 	b.clean()
 }
 
-// The page looks as it should when nothing has happened yet, and when much has.
+// The page has no faults in its initial state and with many events.
 func TestFleetPageLooks(t *testing.T) {
 	sessiontest.Long(t)
 	l, b := labUp(t), newTab(t)
@@ -206,8 +206,8 @@ func TestServersLookTheSameOnBothPages(t *testing.T) {
 	}
 }
 
-// Another site that the same browser shows can neither end servers nor look at them, not even under a name of its own
-// that leads to this machine.
+// Another site in the same browser can neither end servers nor see them, not even under a name of its own
+// that resolves to this machine.
 func TestOtherSitesCannotReachTheFleet(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(serve(t, "", fmt.Sprintf(`<form method="post" action="%s/_lab/servers/server-1/kill"><button>You have won</button></form>`, l.url)))

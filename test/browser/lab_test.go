@@ -15,19 +15,19 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// lab is a running `lab up`.
-type lab struct {
+// A runningLab is a running `lab up`.
+type runningLab struct {
 	t       *testing.T
 	url     string
 	process *process.Process
 }
 
-// server is one of GET /_lab/fleet.
+// A server is a server in GET /_lab/fleet.
 type server struct{ Name, State string }
 
 // labUp runs `lab up` with three servers until the test ends, and returns when they are healthy. Its load balancer notices
 // a dead server within two seconds.
-func labUp(t *testing.T, args ...string) *lab {
+func labUp(t *testing.T, args ...string) *runningLab {
 	t.Helper()
 	program, err := fleet.BuildProgram(t.Context(), "lab", ".", "./lab")
 	if err != nil {
@@ -41,7 +41,7 @@ func labUp(t *testing.T, args ...string) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, process: p}
+	l := &runningLab{t: t, process: p}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -56,13 +56,13 @@ func labUp(t *testing.T, args ...string) *lab {
 	return l
 }
 
-// What programs say of where they listen.
+// The lines in which programs print their address.
 var (
 	labAddress    = regexp.MustCompile(`\nApplication  (http://\S+)\n`)
 	serverAddress = regexp.MustCompile(`"msg":"serving".*"addr":"([^"]+)".*\n`)
 )
 
-// written waits until the program has written what the pattern matches, and returns the pattern's group. The lab builds
+// written waits until the output of the program matches the pattern, and returns the pattern's group. The lab builds
 // the server before it starts.
 func written(t *testing.T, p *process.Process, pattern *regexp.Regexp) string {
 	t.Helper()
@@ -75,12 +75,12 @@ func written(t *testing.T, p *process.Process, pattern *regexp.Regexp) string {
 			t.Fatalf("%v\n%s", ended, p.Tail())
 		}
 	}
-	t.Fatalf("waited in vain for %s in\n%s", pattern, p.Tail())
+	t.Fatalf("timed out waiting for %s in\n%s", pattern, p.Tail())
 	return ""
 }
 
-// fleet is empty while the lab doesn't answer.
-func (l *lab) fleet() []server {
+// fleet returns the servers, or none while the lab doesn't respond.
+func (l *runningLab) fleet() []server {
 	response, err := http.Get(l.url + "/_lab/fleet")
 	if err != nil {
 		return nil
@@ -91,8 +91,8 @@ func (l *lab) fleet() []server {
 	return fleet.Servers
 }
 
-// await waits until the fleet is as wanted.
-func (l *lab) await(what string, as func([]server) bool) {
+// await waits until the condition holds for the fleet.
+func (l *runningLab) await(what string, as func([]server) bool) {
 	l.t.Helper()
 	for deadline := time.Now().Add(3 * patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if err := l.process.Ended(); err != nil {
@@ -102,11 +102,11 @@ func (l *lab) await(what string, as func([]server) bool) {
 			return
 		}
 	}
-	l.t.Fatalf("waited in vain for %s: %+v\n%s", what, l.fleet(), l.process.Tail())
+	l.t.Fatalf("timed out waiting for %s: %+v\n%s", what, l.fleet(), l.process.Tail())
 }
 
-// kill ends the server, and waits until the load balancer sends it no more requests.
-func (l *lab) kill(name string) {
+// kill kills the server and waits until the load balancer sends it no more requests.
+func (l *runningLab) kill(name string) {
 	l.t.Helper()
 	response, err := http.Post(l.url+"/_lab/servers/"+name+"/kill", "", nil)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"stateless-servers/session/token"
 )
 
-// A visitor logs in at a provider, and out, as the page's policy lets a browser do.
+// Login and logout with a provider work under the Content-Security-Policy of the page.
 func TestLoginByAProvider(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)

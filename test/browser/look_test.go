@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// axe is the program that checks accessibility: axe-core, from the npm package that package.json names.
+// axe reads axe-core, which checks accessibility, from the npm package in package.json.
 var axe = sync.OnceValues(func() (string, error) {
 	program, err := os.ReadFile(filepath.Join(root, "node_modules/axe-core/axe.min.js"))
 	if err != nil {
@@ -19,7 +19,7 @@ var axe = sync.OnceValues(func() (string, error) {
 	return string(program), nil
 })
 
-// barriers are what keeps people from using the page as it is now: every violation of a rule of axe-core's, with the
+// barriers returns the accessibility violations that axe-core finds in the present page, with the
 // elements that have it.
 func (b *tab) barriers() []string {
 	b.t.Helper()
@@ -33,7 +33,7 @@ func (b *tab) barriers() []string {
 	return evaluate[[]string](b, check)
 }
 
-// look is how a visitor looks at a page.
+// A look is a colour scheme and a width of the window.
 type look struct {
 	scheme string // light or dark
 	width  int64  // CSS pixels; what pages must still fit is 360
@@ -55,8 +55,8 @@ func (b *tab) use(l look) {
 	}})
 }
 
-// faults are what is wrong with the page as it is now in that look: barriers, something to scroll sideways for or that
-// sticks out of its section, and, as everybody here asks for reduced motion, anything that moves.
+// faults returns the faults of the present page in that look: barriers, content that needs sideways scrolling or that
+// overflows its section, and animations, because the tests ask for reduced motion.
 func (b *tab) faults(l look) (list []string) {
 	b.t.Helper()
 	b.use(l)
@@ -77,7 +77,7 @@ func (b *tab) faults(l look) (list []string) {
 	return list
 }
 
-// fine checks that the page has no faults in any look, and leaves a screenshot of each.
+// fine checks that the page has no faults in any look, and saves a screenshot of each.
 func (b *tab) fine(name string) {
 	b.t.Helper()
 	for _, l := range looks() {
@@ -89,12 +89,12 @@ func (b *tab) fine(name string) {
 	b.use(looks()[0])
 }
 
-// shown are the screenshots that the README shows.
+// shown returns the names of the screenshots in the README.
 func shown() []string {
 	return []string{"sample-light-1280", "sample-dark-1280", "fleet-light-1280", "fleet-dark-1280"}
 }
 
-// screenshot keeps a picture of the whole page.
+// screenshot saves a screenshot of the whole page.
 func (b *tab) screenshot(name string) {
 	b.t.Helper()
 	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))

@@ -1,5 +1,5 @@
-// Package browser has the tests that look at the pages as visitors do: in Chromium. Screenshots of what they saw are left
-// in .build/screenshots; with -update, those that the README shows are taken over into docs/images.
+// Package browser tests the pages in Chromium. Screenshots are saved
+// in .build/screenshots; with -update, those in the README are copied to docs/images. Start reading at tab_test.go.
 package browser
 
 import (
@@ -19,11 +19,11 @@ const root = "../.."
 
 var update = flag.Bool("update", false, "take the README's screenshots over into docs/images")
 
-// rebound is a name that leads to this machine, in the tests' browser only, as a name of an attacker's may.
+// rebound is a host name that resolves to this machine in the tests' browser, like an attacker's name after DNS rebinding.
 const rebound = "rebound.example"
 
-// chromium starts the browser once for all tests. No flag has to do with the pages: they keep the browser from calling
-// home, which a closed network answers with errors, and let it run as root.
+// chromium starts the browser once for all tests. No flag concerns the pages: they keep the browser from calling
+// its vendor's services, which logs errors in a closed network, and let it run as root.
 var chromium = sync.OnceValues(func() (browser struct {
 	context.Context
 	close func()

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What a visitor does with the sample page, with JavaScript and without: log in, fill a cart while a server dies, log out.
+// A visitor logs in, fills a cart while a server is killed, and logs out, with JavaScript and without.
 func TestSamplePage(t *testing.T) {
 	for _, javaScript := range []bool{true, false} {
 		t.Run(fmt.Sprintf("JavaScript %t", javaScript), func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestSamplePage(t *testing.T) {
 	}
 }
 
-// The script's own parts: the dice, and many requests at once.
+// The parts that need JavaScript: the dice, and many requests at once.
 func TestSamplePageScript(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(l.url)
@@ -77,7 +77,7 @@ func TestSamplePageLooks(t *testing.T) {
 	b.fine("sample-error")
 }
 
-// A store in the visitor's own cookie, or none, cannot do everything: the page says so, and switches off what would fail.
+// With stores that lack features, the page says so and disables what would fail.
 func TestSamplePageOfLesserStores(t *testing.T) {
 	for _, store := range []string{"cookie", "token"} {
 		t.Run(store, func(t *testing.T) {

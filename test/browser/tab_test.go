@@ -17,10 +17,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience bounds how long a test waits for what a page is to show. It is for machines that have much else to do.
+// patience bounds how long a test waits for the page. It is long because the machine may be busy.
 const patience = time.Minute
 
-// tab is a page in a browser of its own, without cookies at first, that notes what goes wrong in it.
+// A tab is a page in a fresh browser context, without cookies. It records errors.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
@@ -30,7 +30,7 @@ type tab struct {
 	problems []string
 }
 
-// newTab opens an empty page, which the test's end closes.
+// newTab opens an empty page, which is closed at the end of the test.
 func newTab(t *testing.T) *tab {
 	t.Helper()
 	browser, err := chromium()
@@ -41,7 +41,7 @@ func newTab(t *testing.T) *tab {
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.note))
 	t.Cleanup(cancel)
 	b.ctx = ctx
-	// The context of the first call is that of the tab, and must have no deadline of its own.
+	// The context of the first call becomes the context of the tab and must have no deadline.
 	watchdog := time.AfterFunc(patience, cancel)
 	defer watchdog.Stop()
 	if err := chromedp.Do(ctx); err != nil {
@@ -50,7 +50,7 @@ func newTab(t *testing.T) *tab {
 	return b
 }
 
-// note looks for what must not happen: errors on the console, and requests to anywhere but the page's own origin.
+// note records errors on the console and requests to other origins.
 func (b *tab) note(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -88,7 +88,7 @@ func foreign(origin, address string) bool {
 	return err != nil || u.Scheme != "data" && u.Scheme+"://"+u.Host != origin
 }
 
-// wrong returns what has gone wrong so far, and forgets it.
+// wrong returns the errors recorded since the last call.
 func (b *tab) wrong() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -97,7 +97,7 @@ func (b *tab) wrong() []string {
 	return list
 }
 
-// clean fails the test for what has gone wrong so far.
+// clean fails the test if errors were recorded.
 func (b *tab) clean() {
 	b.t.Helper()
 	for _, problem := range b.wrong() {
@@ -105,7 +105,7 @@ func (b *tab) clean() {
 	}
 }
 
-// do runs the steps, none of which may take longer than patience.
+// do runs the steps, each within patience.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	if err := b.bounded(func(ctx context.Context) error { return chromedp.Do(ctx, steps...) }); err != nil {
@@ -133,7 +133,7 @@ func call[P, R any](b *tab, command cdp.Command[P, R], params P) R {
 	return result
 }
 
-// evaluate computes an expression of JavaScript, and waits if it is a promise.
+// evaluate evaluates a JavaScript expression and awaits a promise.
 func evaluate[T any](b *tab, expression string) T {
 	b.t.Helper()
 	value, err := try[T](b, expression)
@@ -143,7 +143,7 @@ func evaluate[T any](b *tab, expression string) T {
 	return value
 }
 
-// try is evaluate for the midst of a change of pages, where it may fail.
+// try is like evaluate, but returns the error. Evaluating may fail while the page changes.
 func try[T any](b *tab, expression string) (value T, err error) {
 	err = b.bounded(func(ctx context.Context) (err error) {
 		value, err = chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
@@ -152,7 +152,7 @@ func try[T any](b *tab, expression string) (value T, err error) {
 	return value, err
 }
 
-// open goes to an address.
+// open navigates to an address.
 func (b *tab) open(address string) {
 	b.t.Helper()
 	u, err := url.Parse(address)
@@ -165,7 +165,7 @@ func (b *tab) open(address string) {
 	b.do(chromedp.Navigate(address))
 }
 
-// click presses the element, as a visitor with a mouse.
+// click clicks the element with the mouse.
 func (b *tab) click(selector string) {
 	b.t.Helper()
 	b.do(chromedp.Click(chromedp.CSS(selector)))
@@ -176,7 +176,7 @@ func (b *tab) enter(selector, text string) {
 	b.do(chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
-// await waits until an expression of JavaScript is true.
+// await waits until a JavaScript expression is true.
 func (b *tab) await(expression string) {
 	b.t.Helper()
 	var last error
@@ -187,10 +187,10 @@ func (b *tab) await(expression string) {
 		}
 	}
 	page, _ := try[string](b, "document.body.innerText.replace(/\\s+/g, ' ')")
-	b.t.Fatalf("waited in vain for %s (%v); the page says\n%s\n%v", expression, last, page, b.wrong())
+	b.t.Fatalf("timed out waiting for %s (%v); the page says\n%s\n%v", expression, last, page, b.wrong())
 }
 
-// shows waits until the element is there to be seen, and its text contains what is wanted.
+// shows waits until the element is visible and its text contains text.
 func (b *tab) shows(selector, text string) {
 	b.t.Helper()
 	b.await(fmt.Sprintf("document.querySelector(%s)?.checkVisibility()", quoted(selector)))
@@ -202,7 +202,7 @@ func quoted(text string) string {
 	return string(literal)
 }
 
-// withoutJavaScript has the pages that are opened from now on do without.
+// withoutJavaScript disables JavaScript for pages opened afterwards.
 func (b *tab) withoutJavaScript() {
 	b.t.Helper()
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})

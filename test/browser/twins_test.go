@@ -13,7 +13,7 @@ const sound = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">%s</head>
 <body><main><h1>Sound</h1>%s</main></body></html>`
 
-// serve answers every request with the page that has this in its head and body.
+// serve serves a page with this head and body at every path.
 func serve(t *testing.T, head, body string) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -23,7 +23,7 @@ func serve(t *testing.T, head, body string) string {
 	return server.URL
 }
 
-// Each check of the pages finds the page that is broken in its way, and finds nothing wrong with a sound one.
+// Each check finds the page with its kind of fault, and no check finds a fault in a correct page.
 func TestChecksOfPages(t *testing.T) {
 	sessiontest.Long(t)
 	elsewhere := serve(t, "", "")
@@ -55,7 +55,7 @@ func TestChecksOfPages(t *testing.T) {
 			}
 			found = append(found, b.wrong()...)
 			if test.finds == "" && len(found) > 0 {
-				t.Errorf("a sound page: %q", found)
+				t.Errorf("faults in a correct page: %q", found)
 			}
 			if !strings.Contains(strings.Join(found, "\n"), test.finds) {
 				t.Errorf("not found: %q, only %q", test.finds, found)

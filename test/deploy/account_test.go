@@ -25,8 +25,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
-// account reads what is in an account of AWS, by the SDK. EC2 and what only inventory asks for go without a client of
-// the SDK: EC2's alone takes two minutes to compile.
+// An account reads the resources of an AWS account with the SDK. It calls EC2 and the APIs that only inventory uses without
+// the SDK's clients, because EC2's client alone takes two minutes to compile.
 type account struct {
 	config         aws.Config
 	autoscaling    *autoscaling.Client
@@ -53,7 +53,7 @@ func newAccount(config aws.Config) account {
 	}
 }
 
-// element is a piece of an XML answer.
+// An element is an element of an XML response.
 type element struct {
 	XMLName  xml.Name
 	Text     string    `xml:",chardata"`

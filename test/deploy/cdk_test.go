@@ -16,7 +16,7 @@ import (
 // root is the repository's folder, seen from this package.
 var root = filepath.Join("..", "..")
 
-// commandLine is the CDK's command line as package.json pins it, with a compiled app.
+// commandLine runs the CDK's command line, pinned in package.json, with a compiled app.
 type commandLine struct {
 	program     string // of the CDK
 	app         string // compiled
@@ -25,7 +25,7 @@ type commandLine struct {
 	environment []string
 }
 
-// newCommandLine compiles the app, so that the command line doesn't do so each time.
+// newCommandLine compiles the app once, so that the command line doesn't for each command.
 func newCommandLine(ctx context.Context, t *testing.T, environment []string) commandLine {
 	t.Helper()
 	folder, err := filepath.Abs(root)
@@ -35,7 +35,7 @@ func newCommandLine(ctx context.Context, t *testing.T, environment []string) com
 	c := commandLine{
 		program: filepath.Join(folder, "node_modules", ".bin", "cdk"), app: filepath.Join(t.TempDir(), "cdk-app"),
 		folder: folder, output: t.TempDir(),
-		// One home for each account of an access key, which the command line caches. Nobody is told that it ran.
+		// A separate home folder, because the command line caches the account of an access key. Telemetry is off.
 		environment: append(environment, "CDK_HOME="+t.TempDir(), "CDK_DISABLE_CLI_TELEMETRY=true", "CI=true",
 			"NO_COLOR=1", "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1"),
 	}
@@ -43,7 +43,7 @@ func newCommandLine(ctx context.Context, t *testing.T, environment []string) com
 	return c
 }
 
-// bootstrap prepares the account. It runs beside the repository, so that it needs no app.
+// bootstrap prepares the account. It runs outside the repository, so that it needs no app.
 func (c commandLine) bootstrap(ctx context.Context, t *testing.T, account, region string) {
 	t.Helper()
 	c.run(ctx, t, c.output, 0, c.program, "bootstrap", "aws://"+account+"/"+region, "--no-notices")
@@ -77,7 +77,7 @@ func (c commandLine) cdk(ctx context.Context, t *testing.T, status int, verb str
 	return c.run(ctx, t, c.folder, status, c.program, arguments...)
 }
 
-// run runs a program to its end, which must have the given exit status. Ctrl-C ends it and all that it started.
+// run runs a program, which must end with the given exit status. Ctrl-C ends it and its child processes.
 func (c commandLine) run(ctx context.Context, t *testing.T, folder string, status int, program string,
 	arguments ...string) string {
 	t.Helper()
@@ -96,13 +96,13 @@ func (c commandLine) run(ctx context.Context, t *testing.T, folder string, statu
 		t.Fatalf("%s: %v", shown, err)
 	}
 	if got := command.ProcessState.ExitCode(); got != status {
-		t.Fatalf("%s ended with status %d, not %d:\n%s", shown, got, status, output.Bytes())
+		t.Fatalf("%s ended with status %d, want %d:\n%s", shown, got, status, output.Bytes())
 	}
 	t.Logf("%7s  %s", seconds(time.Since(start)), shown)
 	return output.String()
 }
 
-// shown are the arguments that tell a reader what a command does.
+// shown returns the arguments to show in messages.
 func shown(arguments []string) []string {
 	var kept []string
 	for i := 0; i < len(arguments); i++ {
@@ -117,7 +117,7 @@ func shown(arguments []string) []string {
 	return kept
 }
 
-// template reads what the last deploy or diff synthesized for a stack.
+// template reads the template that the last deploy or diff synthesized for a stack.
 func (c commandLine) template(t *testing.T, stack string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.output, stack+".template.json"))

@@ -17,12 +17,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
-// unchecked are what no emulator can tell.
+// unchecked lists properties that no emulator can check.
 const unchecked = `An emulator says nothing about: servers, since none is started, and so boot, signals, rolling update
 and scaling; networks, since no packet moves; permissions, since all are granted; stores, since none answers; how the
 access logs are encrypted, since S3 always says AES256; prices and quotas.`
 
-// others are the stores that a lab with DynamoDB is switched to, with their options.
+// others returns the stores to which the deployment with DynamoDB is switched, with their options.
 func others() map[string][]string {
 	return map[string][]string{
 		"valkey": nil, "redis": nil, "memcached": nil, "postgres": nil, "cookie": nil, "token": nil,
@@ -30,7 +30,7 @@ func others() map[string][]string {
 	}
 }
 
-// options turn on what no switch of stores does.
+// options returns options that no switch of stores turns on.
 func options() []string {
 	return []string{"-c", "egress=nat-instance", "-c", "waf=true", "-c", "alarmEmail=nobody@example.com",
 		"-c", "billing=provisioned", "-c", "loaders=1"}
@@ -61,7 +61,7 @@ func TestDeploy(t *testing.T) {
 		findTwins(ctx, t, a, cdk, number, "dynamodb")
 	}
 	if text := cdk.diff(ctx, t, false); !strings.Contains(text, "differences: 0") {
-		t.Errorf("a lab that was just deployed differs:\n%s", text)
+		t.Errorf("the deployment differs from what was just deployed:\n%s", text)
 	}
 	text := cdk.diff(ctx, t, true, "-c", "store=valkey")
 	for _, change := range []string{"[+] AWS::ElastiCache::ReplicationGroup", "[-] AWS::DynamoDB::GlobalTable"} {
@@ -86,17 +86,17 @@ func TestDeploy(t *testing.T) {
 	for _, name := range rest {
 		t.Log("stays: " + name)
 		if !retained(name) {
-			t.Errorf("%s stays, and README.md doesn't say so", name)
+			t.Errorf("%s is retained, but README.md doesn't say so", name)
 		}
 	}
 	if len(rest) != 2 {
-		t.Errorf("%d things stay, instead of the access logs and what the loaders found", len(rest))
+		t.Errorf("%d resources are retained, want the access logs and the results of the loaders", len(rest))
 	}
 	t.Logf("%7s  in all", seconds(time.Since(start)))
 	t.Log(unchecked)
 }
 
-// connect starts an emulator, or takes the endpoint that AWS_ENDPOINT_URL names with the credentials of whoever runs
+// connect starts an emulator, or uses the endpoint in AWS_ENDPOINT_URL with the credentials of the user who runs
 // the test.
 func connect(ctx context.Context, t *testing.T) (a account, environment []string, emulated bool) {
 	t.Helper()
@@ -140,12 +140,12 @@ func switchStore(ctx context.Context, t *testing.T, a account, cdk commandLine, 
 // readBack checks every promise of the lab.
 func readBack(ctx context.Context, t *testing.T, a account, store string) {
 	t.Helper()
-	l, err := a.lab(ctx, store)
+	l, err := a.deployment(ctx, store)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, err := range broken(ctx, l) {
-		t.Errorf("%s: it isn't so that %s: %v", store, name, err)
+		t.Errorf("%s: the promise %q is broken: %v", store, name, err)
 	}
 }
 
@@ -168,14 +168,14 @@ func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, nu
 	if err := a.apply(ctx, number, wrong); err != nil {
 		t.Fatalf("%s: deploying the broken twin: %v", store, err)
 	}
-	l, err := a.lab(ctx, store)
+	l, err := a.deployment(ctx, store)
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := broken(ctx, l)
 	for _, name := range names {
 		if found[name] == nil {
-			t.Errorf("%s: a template that breaks it was deployed, and it still seems that %s", store, name)
+			t.Errorf("%s: a template that breaks the promise %q was deployed, but the check passes", store, name)
 		}
 	}
 	restored, err := parseTemplate(right)

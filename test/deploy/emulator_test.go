@@ -86,7 +86,7 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 	return endpoint
 }
 
-// logPretended says what the emulator's word is worth nothing about.
+// logPretended logs which resources the emulator only pretends to have.
 func logPretended(t *testing.T, path string) {
 	t.Helper()
 	file, err := os.Open(path)
@@ -106,7 +106,7 @@ func logPretended(t *testing.T, path string) {
 	}
 }
 
-// logTail shows the end of a failed emulator's log.
+// logTail logs the end of the log of an emulator that failed.
 func logTail(t *testing.T, path string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -145,7 +145,7 @@ func freePort(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// cleanEnvironment is this process's without anything that leads to a real account of AWS.
+// cleanEnvironment returns the environment without variables that name a real AWS account.
 func cleanEnvironment() []string {
 	var kept []string
 	for _, variable := range os.Environ() {

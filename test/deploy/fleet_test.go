@@ -23,34 +23,34 @@ const (
 	group        = "AWS::AutoScaling::AutoScalingGroup"
 )
 
-// fleetPromises are those about the load balancer and the servers.
+// fleetPromises returns the promises about the load balancer and the servers.
 func fleetPromises() []promise {
 	shared := []string{"dynamodb", "valkey", "redis", "memcached", "postgres", "cookie", "token"}
 	return []promise{
-		{"any server may take any request", shared, func(ctx context.Context, l lab) error {
+		{"any server may take any request", shared, func(ctx context.Context, l deployment) error {
 			return l.targetGroupAttribute(ctx, "stickiness.enabled", "false")
 		}, setAttribute(targetGroup, "TargetGroupAttributes", "stickiness.enabled", "true")},
-		{"visitors stick to their server", []string{"memory"}, func(ctx context.Context, l lab) error {
+		{"visitors stick to their server", []string{"memory"}, func(ctx context.Context, l deployment) error {
 			return l.targetGroupAttribute(ctx, "stickiness.enabled", "true")
 		}, setAttribute(targetGroup, "TargetGroupAttributes", "stickiness.enabled", "false")},
-		{"a server that leaves finishes its requests", nil, func(ctx context.Context, l lab) error {
+		{"a server that leaves finishes its requests", nil, func(ctx context.Context, l deployment) error {
 			return l.targetGroupAttribute(ctx, "deregistration_delay.timeout_seconds", "30")
 		}, setAttribute(targetGroup, "TargetGroupAttributes", "deregistration_delay.timeout_seconds", "300")},
-		{"health checks don't ask the store", nil, func(ctx context.Context, l lab) error {
+		{"health checks don't ask the store", nil, func(ctx context.Context, l deployment) error {
 			found, err := l.targets(ctx)
 			return errors.Join(err, want("the path", aws.ToString(found.HealthCheckPath), "/healthz"))
 		}, set(targetGroup, "HealthCheckPath", "/readyz")},
 		{"the load balancer forwards to the target group", nil, forwards,
 			set("AWS::ElasticLoadBalancingV2::Listener", "DefaultActions", []any{map[string]any{
 				"Type": "fixed-response", "FixedResponseConfig": map[string]any{"StatusCode": "503"}}})},
-		{"the load balancer drops invalid headers", nil, func(ctx context.Context, l lab) error {
+		{"the load balancer drops invalid headers", nil, func(ctx context.Context, l deployment) error {
 			return l.balancerAttribute(ctx, "routing.http.drop_invalid_header_fields.enabled", "true")
 		}, setAttribute(loadBalancer, "LoadBalancerAttributes", "routing.http.drop_invalid_header_fields.enabled", "false")},
-		{"requests are logged", nil, func(ctx context.Context, l lab) error {
+		{"requests are logged", nil, func(ctx context.Context, l deployment) error {
 			return l.balancerAttribute(ctx, "access_logs.s3.enabled", "true")
 		}, setAttribute(loadBalancer, "LoadBalancerAttributes", "access_logs.s3.enabled", "false")},
 		{"nobody else reads the logs", nil, privateLogs, set("AWS::S3::Bucket", "PublicAccessBlockConfiguration", nil)},
-		{"servers are in the target group", nil, func(ctx context.Context, l lab) error {
+		{"servers are in the target group", nil, func(ctx context.Context, l deployment) error {
 			servers, err := l.group(ctx)
 			arn, missing := l.id(targetGroup, "")
 			if err := errors.Join(err, missing); err != nil {
@@ -58,19 +58,19 @@ func fleetPromises() []promise {
 			}
 			return want("it in the group", slices.Contains(servers.TargetGroupARNs, arn), true)
 		}, set(group, "TargetGroupARNs", nil)},
-		{"the load balancer says whether a server is well", nil, func(ctx context.Context, l lab) error {
+		{"the load balancer says whether a server is well", nil, func(ctx context.Context, l deployment) error {
 			servers, err := l.group(ctx)
 			return errors.Join(err, want("the health check", aws.ToString(servers.HealthCheckType), "ELB"))
 		}, set(group, "HealthCheckType", "EC2")},
 		{"servers are as the newest launch template says", nil, newestServers, func(t template) {
 			t.of(group, "")[0]["LaunchTemplate"].(map[string]any)["Version"] = "1"
 		}},
-		{"only tokens get at a server's credentials (IMDSv2)", nil, func(ctx context.Context, l lab) error {
+		{"only tokens get at a server's credentials (IMDSv2)", nil, func(ctx context.Context, l deployment) error {
 			data, err := l.launchTemplate(ctx)
 			return errors.Join(err, want("HttpTokens", data.text("metadataOptions", "httpTokens"), "required"),
 				want("the hop limit", data.text("metadataOptions", "httpPutResponseHopLimit"), "1"))
 		}, setData("optional", "MetadataOptions", "HttpTokens")},
-		{"servers' disks are encrypted", nil, func(ctx context.Context, l lab) error {
+		{"servers' disks are encrypted", nil, func(ctx context.Context, l deployment) error {
 			data, err := l.launchTemplate(ctx)
 			disks := data.all("ebs")
 			for _, disk := range disks {
@@ -79,7 +79,7 @@ func fleetPromises() []promise {
 			return errors.Join(err, want("the number of disks", len(disks), 1))
 		}, setData([]any{map[string]any{"DeviceName": "/dev/xvda", "Ebs": map[string]any{"VolumeSize": 8}}},
 			"BlockDeviceMappings")},
-		{"nobody logs in with a key (SSH)", nil, func(ctx context.Context, l lab) error {
+		{"nobody logs in with a key (SSH)", nil, func(ctx context.Context, l deployment) error {
 			data, err := l.launchTemplate(ctx)
 			return errors.Join(err, want("the key", data.text("keyName"), ""))
 		}, setData("somebody", "KeyName")},
@@ -93,7 +93,7 @@ func fleetPromises() []promise {
 	}
 }
 
-func (l lab) targets(ctx context.Context) (balancing.TargetGroup, error) {
+func (l deployment) targets(ctx context.Context) (balancing.TargetGroup, error) {
 	arn, err := l.id(targetGroup, "")
 	if err != nil {
 		return balancing.TargetGroup{}, err
@@ -105,7 +105,7 @@ func (l lab) targets(ctx context.Context) (balancing.TargetGroup, error) {
 	return answer.TargetGroups[0], nil
 }
 
-func (l lab) targetGroupAttribute(ctx context.Context, key, value string) error {
+func (l deployment) targetGroupAttribute(ctx context.Context, key, value string) error {
 	arn, err := l.id(targetGroup, "")
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func (l lab) targetGroupAttribute(ctx context.Context, key, value string) error 
 	return stated(answer.Attributes, key, value)
 }
 
-func (l lab) balancerAttribute(ctx context.Context, key, value string) error {
+func (l deployment) balancerAttribute(ctx context.Context, key, value string) error {
 	arn, err := l.id(loadBalancer, "")
 	if err != nil {
 		return err
@@ -131,17 +131,17 @@ func (l lab) balancerAttribute(ctx context.Context, key, value string) error {
 	return stated(answer.Attributes, key, value)
 }
 
-// stated wants an attribute with that value.
+// stated returns an error unless an attribute has that value.
 func stated[A balancing.TargetGroupAttribute | balancing.LoadBalancerAttribute](attributes []A, key, value string) error {
 	for _, attribute := range attributes {
 		if attribute := balancing.TargetGroupAttribute(attribute); aws.ToString(attribute.Key) == key {
 			return want(key, aws.ToString(attribute.Value), value)
 		}
 	}
-	return fmt.Errorf("%s is not stated", key)
+	return fmt.Errorf("the attribute %s is missing", key)
 }
 
-func forwards(ctx context.Context, l lab) error {
+func forwards(ctx context.Context, l deployment) error {
 	arn, err := l.id(loadBalancer, "")
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func forwards(ctx context.Context, l lab) error {
 	return errors.New("no listener does")
 }
 
-func privateLogs(ctx context.Context, l lab) error {
+func privateLogs(ctx context.Context, l deployment) error {
 	bucket, err := l.id("AWS::S3::Bucket", "Balancer")
 	if err != nil {
 		return err
@@ -179,7 +179,7 @@ func privateLogs(ctx context.Context, l lab) error {
 		aws.ToBool(block.RestrictPublicBuckets), true)
 }
 
-func (l lab) group(ctx context.Context) (scaling.AutoScalingGroup, error) {
+func (l deployment) group(ctx context.Context) (scaling.AutoScalingGroup, error) {
 	name, err := l.id(group, "")
 	if err != nil {
 		return scaling.AutoScalingGroup{}, err
@@ -192,8 +192,8 @@ func (l lab) group(ctx context.Context) (scaling.AutoScalingGroup, error) {
 	return answer.AutoScalingGroups[0], nil
 }
 
-// launchTemplate is the data of the newest version.
-func (l lab) launchTemplate(ctx context.Context) (element, error) {
+// launchTemplate returns the data of the newest version.
+func (l deployment) launchTemplate(ctx context.Context) (element, error) {
 	id, err := l.id("AWS::EC2::LaunchTemplate", "")
 	if err != nil {
 		return element{}, err
@@ -210,7 +210,7 @@ func (l lab) launchTemplate(ctx context.Context) (element, error) {
 	return data[0], nil
 }
 
-func newestServers(ctx context.Context, l lab) error {
+func newestServers(ctx context.Context, l deployment) error {
 	servers, err := l.group(ctx)
 	if err != nil {
 		return err
@@ -230,7 +230,7 @@ func newestServers(ctx context.Context, l lab) error {
 	return want("the version", aws.ToString(servers.LaunchTemplate.Version), newest[0].text())
 }
 
-func knownStore(ctx context.Context, l lab) error {
+func knownStore(ctx context.Context, l deployment) error {
 	data, err := l.launchTemplate(ctx)
 	if err != nil {
 		return err
@@ -253,7 +253,7 @@ func knownStore(ctx context.Context, l lab) error {
 }
 
 // closed checks every security group of the lab's network.
-func closed(ctx context.Context, l lab) error {
+func closed(ctx context.Context, l deployment) error {
 	arn, err := l.id(loadBalancer, "")
 	if err != nil {
 		return err

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// A listing is one call that lists resources of a kind, and the name of what identifies them in its answer.
+// A listing is a call that lists resources of a kind, with the name of their identifier in the response.
 type listing struct {
 	kind, service, version, action, name string
 }
 
-// queries are listings of the Query protocol.
+// queries returns the listings of the Query protocol.
 func queries() []listing {
 	ec2 := func(kind, action, name string) listing { return listing{kind, "ec2", "2016-11-15", action, name} }
 	iam := func(kind, action, name string) listing { return listing{kind, "iam", "2010-05-08", action, name} }
@@ -59,7 +59,7 @@ func queries() []listing {
 	}
 }
 
-// targets are listings of the JSON protocol, where version is the name before the action.
+// targets returns the listings of the JSON protocol. Their version is the prefix of the action.
 func targets() []listing {
 	return []listing{
 		{"table", "dynamodb", "DynamoDB_20120810", "ListTables", "TableNames"},
@@ -69,7 +69,7 @@ func targets() []listing {
 	}
 }
 
-// inventory lists everything in the account of a kind that the stacks make, as "kind name".
+// inventory returns all resources in the account of the kinds that the stacks make, as "kind name".
 func (a account) inventory(ctx context.Context) ([]string, error) {
 	found := map[string]bool{}
 	for _, l := range queries() {
@@ -127,7 +127,7 @@ func (a account) inventory(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// ended lists what EC2 goes on showing for an hour after it has ended, if it hasn't.
+// ended removes resources that EC2 lists for up to an hour after their end.
 func (a account) ended(ctx context.Context, found map[string]bool) error {
 	gateways, err := a.ec2(ctx, "DescribeNatGateways")
 	if err != nil {
@@ -177,15 +177,15 @@ func collect(answer []byte, kind, name string, found map[string]bool) error {
 	return nil
 }
 
-// left are what is in after and wasn't in before.
+// left returns the entries of after that are not in before.
 func left(before, after []string) []string {
 	return slices.DeleteFunc(slices.Clone(after), func(name string) bool { return slices.Contains(before, name) })
 }
 
-// retained reports whether README.md says that something in an inventory stays.
+// retained reports whether README.md says that the resource is retained.
 func retained(name string) bool {
 	return strings.HasPrefix(name, "bucket statelesslab-balanceraccesslogs") || loaderResults(name)
 }
 
-// loaderResults tells of the bucket that stays when there were loaders.
+// loaderResults reports whether the resource is the retained bucket with the results of the loaders.
 func loaderResults(name string) bool { return strings.HasPrefix(name, "bucket statelessload-results") }

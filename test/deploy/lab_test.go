@@ -17,24 +17,24 @@ import (
 
 const labStack = "StatelessLab"
 
-// lab is the deployed stack, as CloudFormation describes it.
-type lab struct {
+// A deployment is the deployed stack, as CloudFormation describes it.
+type deployment struct {
 	account
 	store     string
 	resources []types.StackResource
 }
 
-func (a account) lab(ctx context.Context, store string) (lab, error) {
+func (a account) deployment(ctx context.Context, store string) (deployment, error) {
 	answer, err := a.cloudformation.DescribeStackResources(ctx,
 		&cloudformation.DescribeStackResourcesInput{StackName: aws.String(labStack)})
 	if err != nil {
-		return lab{}, err
+		return deployment{}, err
 	}
-	return lab{a, store, answer.StackResources}, nil
+	return deployment{a, store, answer.StackResources}, nil
 }
 
 // id returns the one resource of a type whose logical id begins with prefix.
-func (l lab) id(kind, prefix string) (string, error) {
+func (l deployment) id(kind, prefix string) (string, error) {
 	var found []string
 	for _, r := range l.resources {
 		if aws.ToString(r.ResourceType) == kind && strings.HasPrefix(aws.ToString(r.LogicalResourceId), prefix) {
@@ -42,12 +42,12 @@ func (l lab) id(kind, prefix string) (string, error) {
 		}
 	}
 	if len(found) != 1 {
-		return "", fmt.Errorf("%d resources of type %s instead of one", len(found), kind)
+		return "", fmt.Errorf("%d resources of type %s, want one", len(found), kind)
 	}
 	return found[0], nil
 }
 
-// events returns what happened to the stack's resources after the event of that id, or all of it when that is empty, in
+// events returns the events of the stack after the event with that id, or all events if it is empty, in
 // order.
 func (a account) events(ctx context.Context, after string) ([]types.StackEvent, error) {
 	var events []types.StackEvent
@@ -70,7 +70,7 @@ func (a account) events(ctx context.Context, after string) ([]types.StackEvent, 
 	return events, nil
 }
 
-// switchedInOrder reports whether an update made the new store before the fleet rolled, and removed the old one after.
+// switchedInOrder returns an error unless an update created the new store before it replaced servers, and removed the old one after.
 func switchedInOrder(events []types.StackEvent) error {
 	const launchTemplate, group = "AWS::EC2::LaunchTemplate", "AWS::AutoScaling::AutoScalingGroup"
 	rolls, rolled := -1, -1
@@ -90,7 +90,7 @@ func switchedInOrder(events []types.StackEvent) error {
 		switch {
 		case !isStore(aws.ToString(event.ResourceType)):
 		case event.ResourceStatus == types.ResourceStatusCreateComplete && i > rolls:
-			return fmt.Errorf("%s was made after the servers that need it", what)
+			return fmt.Errorf("%s was created after the servers that need it", what)
 		case event.ResourceStatus == types.ResourceStatusDeleteInProgress && i < rolled:
 			return fmt.Errorf("%s was deleted before the servers that need it were replaced", what)
 		}
@@ -103,7 +103,7 @@ func isStore(kind string) bool {
 		"AWS::SecretsManager::Secret"}, func(prefix string) bool { return strings.HasPrefix(kind, prefix) })
 }
 
-// template is a CloudFormation template that is to be changed.
+// A template is a CloudFormation template to change.
 type template map[string]any
 
 func parseTemplate(text []byte) (template, error) {
@@ -112,7 +112,7 @@ func parseTemplate(text []byte) (template, error) {
 	return t, err
 }
 
-// of returns the properties of all resources of a type whose logical id begins with prefix.
+// of returns the properties of all resources of a type whose logical id has the prefix.
 func (t template) of(kind, prefix string) []map[string]any {
 	var found []map[string]any
 	for name, r := range t["Resources"].(map[string]any) {
@@ -123,7 +123,7 @@ func (t template) of(kind, prefix string) []map[string]any {
 	return found
 }
 
-// apply updates the stack to a template, by way of the bucket that bootstrap made.
+// apply updates the stack to a template, which it uploads to the bucket from bootstrap.
 func (a account) apply(ctx context.Context, number string, t template) error {
 	text, err := json.Marshal(t)
 	if err != nil {

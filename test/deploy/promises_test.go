@@ -7,20 +7,20 @@ import (
 	"slices"
 )
 
-// promise is something that a deployed lab keeps, read back from AWS.
+// A promise is a property of the deployment that is read back from AWS.
 type promise struct {
 	name   string
 	stores []string // it is about; nil is all of them
-	check  func(ctx context.Context, l lab) error
-	// twin breaks the promise in a template, for the test that the check finds it.
+	check  func(ctx context.Context, l deployment) error
+	// twin breaks the promise in a template. The check must find that.
 	twin func(t template)
 }
 
-// promises are all of them.
+// promises returns all promises.
 func promises() []promise { return slices.Concat(fleetPromises(), storePromises()) }
 
-// broken are the promises that the lab doesn't keep, by name.
-func broken(ctx context.Context, l lab) map[string]error {
+// broken returns the errors of the broken promises by name.
+func broken(ctx context.Context, l deployment) map[string]error {
 	found := map[string]error{}
 	for _, p := range promises() {
 		if p.about(l.store) {
@@ -36,10 +36,10 @@ func (p promise) about(store string) bool { return p.stores == nil || slices.Con
 
 var errAnswer = errors.New("AWS doesn't know what CloudFormation made")
 
-// want says what differs from what a check wants, if anything does.
+// want returns an error unless got equals want.
 func want[T comparable](what string, got, want T) error {
 	if got != want {
-		return fmt.Errorf("%s is %v instead of %v", what, got, want)
+		return fmt.Errorf("%s is %v, want %v", what, got, want)
 	}
 	return nil
 }

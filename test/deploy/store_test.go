@@ -23,14 +23,14 @@ const (
 	rotationDays     = 30
 )
 
-// storePromises are those about where sessions live.
+// storePromises returns the promises about the session store.
 func storePromises() []promise {
 	caches, keys := []string{"valkey", "redis"}, []string{"cookie", "token"}
 	return []promise{
 		{"DynamoDB deletes expired sessions (TTL)", []string{"dynamodb"}, expires, set(dynamoTable,
 			"TimeToLiveSpecification", map[string]any{"AttributeName": "ttl", "Enabled": false})},
 		{"sessions in DynamoDB are encrypted with a key of the account", []string{"dynamodb"},
-			func(ctx context.Context, l lab) error {
+			func(ctx context.Context, l deployment) error {
 				found, err := l.table(ctx)
 				if err != nil {
 					return err
@@ -38,7 +38,7 @@ func storePromises() []promise {
 				return want("encryption by KMS", found.SSEDescription != nil &&
 					found.SSEDescription.Status == table.SSEStatusEnabled, true)
 			}, set(dynamoTable, "SSESpecification", map[string]any{"SSEEnabled": false})},
-		{"sessions of a user are found by an index", []string{"dynamodb"}, func(ctx context.Context, l lab) error {
+		{"sessions of a user are found by an index", []string{"dynamodb"}, func(ctx context.Context, l deployment) error {
 			found, err := l.table(ctx)
 			if err != nil || len(found.GlobalSecondaryIndexes) != 1 {
 				return errors.Join(fmt.Errorf("%d indexes", len(found.GlobalSecondaryIndexes)), err)
@@ -46,15 +46,15 @@ func storePromises() []promise {
 			return want("the index", aws.ToString(found.GlobalSecondaryIndexes[0].IndexName), "owner")
 		}, set(dynamoTable, "GlobalSecondaryIndexes", nil)},
 
-		{"traffic to the cache is encrypted", caches, func(ctx context.Context, l lab) error {
+		{"traffic to the cache is encrypted", caches, func(ctx context.Context, l deployment) error {
 			found, err := l.replicationGroup(ctx)
 			return errors.Join(err, want("TransitEncryptionEnabled", aws.ToBool(found.TransitEncryptionEnabled), true))
 		}, set(replicationGroup, "TransitEncryptionEnabled", false)},
-		{"the cache's storage is encrypted", caches, func(ctx context.Context, l lab) error {
+		{"the cache's storage is encrypted", caches, func(ctx context.Context, l deployment) error {
 			found, err := l.replicationGroup(ctx)
 			return errors.Join(err, want("AtRestEncryptionEnabled", aws.ToBool(found.AtRestEncryptionEnabled), true))
 		}, set(replicationGroup, "AtRestEncryptionEnabled", false)},
-		{"a replica in another zone takes over", caches, func(ctx context.Context, l lab) error {
+		{"a replica in another zone takes over", caches, func(ctx context.Context, l deployment) error {
 			found, err := l.replicationGroup(ctx)
 			return errors.Join(err, want("MultiAZ", found.MultiAZ, cache.MultiAZStatusEnabled),
 				want("AutomaticFailover", found.AutomaticFailover, cache.AutomaticFailoverStatusEnabled))
@@ -62,20 +62,20 @@ func storePromises() []promise {
 		{"servers log in to the cache with IAM", caches, cacheUsers, set("AWS::ElastiCache::User", "AuthenticationMode",
 			map[string]any{"Type": "no-password-required"})},
 
-		{"traffic to Memcached is encrypted", []string{"memcached"}, func(ctx context.Context, l lab) error {
+		{"traffic to Memcached is encrypted", []string{"memcached"}, func(ctx context.Context, l deployment) error {
 			found, err := l.cacheCluster(ctx)
 			return errors.Join(err, want("TransitEncryptionEnabled", aws.ToBool(found.TransitEncryptionEnabled), true))
 		}, set(cacheCluster, "TransitEncryptionEnabled", false)},
-		{"Memcached has two nodes", []string{"memcached"}, func(ctx context.Context, l lab) error {
+		{"Memcached has two nodes", []string{"memcached"}, func(ctx context.Context, l deployment) error {
 			found, err := l.cacheCluster(ctx)
 			return errors.Join(err, want("NumCacheNodes", aws.ToInt32(found.NumCacheNodes), 2))
 		}, set(cacheCluster, "NumCacheNodes", 3)},
 
-		{"the database is encrypted", []string{"postgres"}, func(ctx context.Context, l lab) error {
+		{"the database is encrypted", []string{"postgres"}, func(ctx context.Context, l deployment) error {
 			found, err := l.dbCluster(ctx)
 			return errors.Join(err, want("StorageEncrypted", aws.ToBool(found.StorageEncrypted), true))
 		}, set(dbCluster, "StorageEncrypted", false)},
-		{"servers log in to the database with IAM", []string{"postgres"}, func(ctx context.Context, l lab) error {
+		{"servers log in to the database with IAM", []string{"postgres"}, func(ctx context.Context, l deployment) error {
 			found, err := l.dbCluster(ctx)
 			return errors.Join(err, want("IAMDatabaseAuthenticationEnabled",
 				aws.ToBool(found.IAMDatabaseAuthenticationEnabled), true))
@@ -88,7 +88,7 @@ func storePromises() []promise {
 	}
 }
 
-func (l lab) table(ctx context.Context) (table.TableDescription, error) {
+func (l deployment) table(ctx context.Context) (table.TableDescription, error) {
 	name, err := l.id(dynamoTable, "")
 	if err != nil {
 		return table.TableDescription{}, err
@@ -100,7 +100,7 @@ func (l lab) table(ctx context.Context) (table.TableDescription, error) {
 	return *answer.Table, nil
 }
 
-func expires(ctx context.Context, l lab) error {
+func expires(ctx context.Context, l deployment) error {
 	name, err := l.id(dynamoTable, "")
 	if err != nil {
 		return err
@@ -113,7 +113,7 @@ func expires(ctx context.Context, l lab) error {
 		want("its attribute", aws.ToString(answer.TimeToLiveDescription.AttributeName), "ttl"))
 }
 
-func (l lab) replicationGroup(ctx context.Context) (cache.ReplicationGroup, error) {
+func (l deployment) replicationGroup(ctx context.Context) (cache.ReplicationGroup, error) {
 	id, err := l.id(replicationGroup, "")
 	if err != nil {
 		return cache.ReplicationGroup{}, err
@@ -126,8 +126,8 @@ func (l lab) replicationGroup(ctx context.Context) (cache.ReplicationGroup, erro
 	return answer.ReplicationGroups[0], nil
 }
 
-// cacheUsers checks that the cache has one group of users, whose members log in with IAM or may nothing.
-func cacheUsers(ctx context.Context, l lab) error {
+// cacheUsers checks that the cache has one group of users, whose members log in with IAM or have no permissions.
+func cacheUsers(ctx context.Context, l deployment) error {
 	found, err := l.replicationGroup(ctx)
 	if err != nil || len(found.UserGroupIds) != 1 {
 		return errors.Join(fmt.Errorf("%d user groups", len(found.UserGroupIds)), err)
@@ -143,13 +143,13 @@ func cacheUsers(ctx context.Context, l lab) error {
 		case user.Authentication != nil && user.Authentication.Type == cache.AuthenticationTypeIam:
 			byIAM++
 		case aws.ToString(user.AccessString) != "off -@all":
-			return fmt.Errorf("user %s gets in otherwise", aws.ToString(user.UserId))
+			return fmt.Errorf("user %s can log in without IAM", aws.ToString(user.UserId))
 		}
 	}
 	return want("the number of users with IAM", byIAM, 1)
 }
 
-func (l lab) cacheCluster(ctx context.Context) (cache.CacheCluster, error) {
+func (l deployment) cacheCluster(ctx context.Context) (cache.CacheCluster, error) {
 	id, err := l.id(cacheCluster, "")
 	if err != nil {
 		return cache.CacheCluster{}, err
@@ -162,7 +162,7 @@ func (l lab) cacheCluster(ctx context.Context) (cache.CacheCluster, error) {
 	return answer.CacheClusters[0], nil
 }
 
-func (l lab) dbCluster(ctx context.Context) (database.DBCluster, error) {
+func (l deployment) dbCluster(ctx context.Context) (database.DBCluster, error) {
 	id, err := l.id(dbCluster, "")
 	if err != nil {
 		return database.DBCluster{}, err
@@ -174,7 +174,7 @@ func (l lab) dbCluster(ctx context.Context) (database.DBCluster, error) {
 	return answer.DBClusters[0], nil
 }
 
-func privateInstances(ctx context.Context, l lab) error {
+func privateInstances(ctx context.Context, l deployment) error {
 	cluster, err := l.dbCluster(ctx)
 	if err != nil {
 		return err
@@ -192,7 +192,7 @@ func privateInstances(ctx context.Context, l lab) error {
 	return want("the number of instances", len(cluster.DBClusterMembers), 2)
 }
 
-func rotates(ctx context.Context, l lab) error {
+func rotates(ctx context.Context, l deployment) error {
 	secret, err := l.id("AWS::SecretsManager::Secret", "")
 	if err != nil {
 		return err

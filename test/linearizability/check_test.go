@@ -14,26 +14,28 @@ import (
 	"stateless-servers/session"
 )
 
-// decideTimeout bounds the search for an order of one session's calls.
-const decideTimeout = time.Minute
+// checkTimeout bounds the search for a sequential order of one session's calls.
+const checkTimeout = time.Minute
 
-// forever is the return of a call that was never answered.
+// forever is the return time of a call without a reply.
 const forever = math.MaxInt64
 
-// A violation is why a history is wrong.
+// A violation describes why a history is not linearizable.
 type violation struct {
-	words   string // of the first session that is
-	picture string // a file to open in a browser
+	words         string // about the first session with a violation
+	visualization string // a file to open in a browser
 }
 
-func (v *violation) Error() string { return v.words + "Open " + v.picture + " in a browser to see it." }
+func (v *violation) Error() string {
+	return v.words + "Open " + v.visualization + " in a browser to see the calls."
+}
 
-// check looks for an order of each session's calls in which a store that keeps its contract would have given the same
-// answers, and in which no call comes before another that had returned when it was called. Where there is none the error
+// check searches, for each session, a sequential order of its calls in which a correct store would have given the same
+// replies, and in which no call precedes one that had returned before it was made. If there is none, the error
 // is a violation.
 func check(history []porcupine.Operation) error {
 	for i, calls := range bySession(history) {
-		result, info := porcupine.CheckOperationsVerbose(model, calls, decideTimeout)
+		result, info := porcupine.CheckOperationsVerbose(model, calls, checkTimeout)
 		switch result {
 		case porcupine.Ok:
 		case porcupine.Illegal:
@@ -41,14 +43,14 @@ func check(history []porcupine.Operation) error {
 			return errors.Join(&violation{fmt.Sprintf("session %d of the history: %s", i+1, explain(calls, info)), file}, err)
 		default:
 			return fmt.Errorf("session %d of the history: no order of its %d calls was found or ruled out within %v",
-				i+1, len(calls), decideTimeout)
+				i+1, len(calls), checkTimeout)
 		}
 	}
 	return nil
 }
 
-// bySession splits a history into those of its sessions, in the order of their beginnings. What all sessions lose, each
-// loses.
+// bySession splits a history into the histories of its sessions, in the order of their first calls. A loss of all sessions
+// is part of each history.
 func bySession(history []porcupine.Operation) [][]porcupine.Operation {
 	var order []session.ID
 	calls := map[session.ID][]porcupine.Operation{}
@@ -71,7 +73,7 @@ func bySession(history []porcupine.Operation) [][]porcupine.Operation {
 	return sessions
 }
 
-// explain says how far an order of the calls gets, and why none goes on from there.
+// explain describes the longest valid order of calls, and why none of the remaining calls can follow.
 func explain(calls []porcupine.Operation, info porcupine.LinearizationInfo) string {
 	var longest []int
 	for _, order := range info.PartialLinearizations()[0] {
@@ -80,26 +82,26 @@ func explain(calls []porcupine.Operation, info porcupine.LinearizationInfo) stri
 		}
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "no order of its %d calls explains every answer. The longest that explains any has %d of them",
+	fmt.Fprintf(&text, "no order of its %d calls explains every reply. The longest valid order has %d of them",
 		len(calls), len(longest))
-	at := model.Init().(state)
+	at := model.Init().(sessionState)
 	for i, call := range longest {
 		at, _ = at.after(calls[call].Input.(Call))
 		if i == len(longest)-1 {
 			fmt.Fprintf(&text, ", ends with\n  %s\n", describe(calls[call]))
 		}
 	}
-	fmt.Fprintf(&text, "and leaves the session %v. None of those that may come next does:\n", at)
-	first := int64(forever) // whatever comes next was called before any other returned
+	fmt.Fprintf(&text, "and leaves the session %v. None of the possible next calls fits:\n", at)
+	first := int64(forever) // the next call must have been made before any other returned
 	for i, call := range calls {
 		if !slices.Contains(longest, i) {
 			first = min(first, call.Return)
 		}
 	}
 	for i, call := range calls {
-		if !slices.Contains(longest, i) && call.Call <= first && call.Output.(Answer).Outcome != unknown {
+		if !slices.Contains(longest, i) && call.Call <= first && call.Output.(Reply).Outcome != unknown {
 			_, want := at.after(call.Input.(Call))
-			fmt.Fprintf(&text, "  %s\n    where the answer would be %v\n", describe(call), want)
+			fmt.Fprintf(&text, "  %s\n    where the reply would be %v\n", describe(call), want)
 		}
 	}
 	return text.String()
@@ -114,7 +116,7 @@ func describe(call porcupine.Operation) string {
 		call.ClientId, time.Duration(call.Call), until, model.DescribeOperation(call.Input, call.Output))
 }
 
-// draw makes a page of the calls and of the orders that were tried.
+// draw writes an HTML page with the calls and the orders that were tried.
 func draw(info porcupine.LinearizationInfo) (file string, err error) {
 	page, err := os.CreateTemp("", "linearizability-*.html")
 	if err != nil {

@@ -13,22 +13,22 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// A fault is what goes wrong while clients go on.
+// A fault disturbs the store, a server or the network while clients make calls.
 type fault struct {
 	name string
-	// strike does the harm and mends it. It fails when it could do none.
-	strike func(t *testing.T, s *stage, r *recorder) error
+	// inject causes the fault and ends it. It returns an error if the fault had no effect.
+	inject func(t *testing.T, s *fixture, r *recorder) error
 }
 
 const (
-	// patience is what each call has while there are faults. It is well below the time that a fault lasts.
-	patience = 400 * time.Millisecond
-	// outage is how long a store is out of reach.
+	// faultyCallTimeout bounds each call while there are faults. It is well below the duration of a fault.
+	faultyCallTimeout = 400 * time.Millisecond
+	// outage is how long a store is unreachable.
 	outage = 900 * time.Millisecond
 )
 
-// faults returns what can go wrong on a stage.
-func faults(s *stage) []fault {
+// faults returns the faults that can be injected into a fixture.
+func faults(s *fixture) []fault {
 	list := []fault{
 		{"a server is killed", killServer},
 		{"the store pauses", pauseStore},
@@ -38,13 +38,13 @@ func faults(s *stage) []fault {
 	}
 	return append(list,
 		fault{"connections are cut", cutConnections},
-		fault{"answers are lost", loseAnswers},
+		fault{"replies are lost", dropReplies},
 		fault{"the network is slow", slowNetwork},
 		fault{"the store is killed", killStore},
 	)
 }
 
-// unanswered does harm until some calls got no answer.
+// unanswered calls harm until some calls have got no reply.
 func unanswered(r *recorder, harm func() error) error {
 	before, _ := r.failures()
 	for range 10 {
@@ -55,10 +55,10 @@ func unanswered(r *recorder, harm func() error) error {
 			return nil
 		}
 	}
-	return errors.New("every call was answered: the fault did nothing")
+	return errors.New("every call got a reply: the fault had no effect")
 }
 
-func killServer(_ *testing.T, s *stage, r *recorder) error {
+func killServer(_ *testing.T, s *fixture, r *recorder) error {
 	return unanswered(r, func() error {
 		for _, server := range s.servers {
 			server.kill()
@@ -71,7 +71,7 @@ func killServer(_ *testing.T, s *stage, r *recorder) error {
 	})
 }
 
-func pauseStore(_ *testing.T, s *stage, r *recorder) error {
+func pauseStore(_ *testing.T, s *fixture, r *recorder) error {
 	return unanswered(r, func() error {
 		for _, node := range s.nodes {
 			if err := node.Pause(); err != nil {
@@ -88,27 +88,27 @@ func pauseStore(_ *testing.T, s *stage, r *recorder) error {
 	})
 }
 
-// cutConnections waits for the moments when the clients have just called.
-func cutConnections(_ *testing.T, s *stage, r *recorder) error {
+// cutConnections closes all connections just after the clients have sent their calls.
+func cutConnections(_ *testing.T, s *fixture, r *recorder) error {
 	return unanswered(r, func() error {
 		for range 20 {
-			time.Sleep(4*beat + beat - time.Since(r.started)%beat + random.N(beat/4))
+			time.Sleep(4*callInterval + callInterval - time.Since(r.started)%callInterval + random.N(callInterval/4))
 			s.link.CloseConnections()
 		}
 		return nil
 	})
 }
 
-// loseAnswers lets calls through to the store, and none of its answers back: twice for a moment, so that clients hear of
-// a lost connection while they still have time, and then for longer than that. A connection that lost answers ends before
-// others get through: what a client takes for the answer to its call must not be that to another.
-func loseAnswers(_ *testing.T, s *stage, r *recorder) error {
+// dropReplies forwards calls to the store but drops its replies: twice for a moment, so that clients notice
+// a lost connection before their timeout, and then for longer. A connection that lost replies ends before
+// others are forwarded, so that no client takes a reply to another call for its own.
+func dropReplies(_ *testing.T, s *fixture, r *recorder) error {
 	nobody, err := process.FreePort()
 	if err != nil {
 		return err
 	}
 	return unanswered(r, func() error {
-		for _, lasting := range []time.Duration{patience / 4, patience / 4, outage} {
+		for _, lasting := range []time.Duration{faultyCallTimeout / 4, faultyCallTimeout / 4, outage} {
 			s.link.Mute(true)
 			time.Sleep(lasting)
 			s.link.SetTarget(net.JoinHostPort("127.0.0.1", strconv.Itoa(nobody)))
@@ -123,8 +123,8 @@ func loseAnswers(_ *testing.T, s *stage, r *recorder) error {
 	})
 }
 
-// slowNetwork has calls overtake each other on their way.
-func slowNetwork(t *testing.T, s *stage, r *recorder) error {
+// slowNetwork delays calls at random, so that they overtake each other.
+func slowNetwork(t *testing.T, s *fixture, r *recorder) error {
 	s.link.SetTarget(slow(t, s.nodes[0].Addr, outage/40))
 	s.link.CloseConnections()
 	time.Sleep(outage)
@@ -134,7 +134,7 @@ func slowNetwork(t *testing.T, s *stage, r *recorder) error {
 	return err
 }
 
-func killStore(t *testing.T, s *stage, r *recorder) error {
+func killStore(t *testing.T, s *fixture, r *recorder) error {
 	return r.lost(func() error {
 		if err := s.nodes[0].Kill(); err != nil {
 			return err
@@ -147,8 +147,8 @@ func killStore(t *testing.T, s *stage, r *recorder) error {
 	})
 }
 
-// failOver has a replica take its primary's place. It does so when it knows all that the primary has acknowledged.
-func failOver(t *testing.T, s *stage, _ *recorder) error {
+// failOver makes a replica the primary. CLUSTER FAILOVER waits until the replica has everything that the primary acknowledged.
+func failOver(t *testing.T, s *fixture, _ *recorder) error {
 	replica := s.nodes[len(s.nodes)-1]
 	if err := storeserver.Exec(t.Context(), replica, "CLUSTER FAILOVER"); err != nil {
 		return err

@@ -17,12 +17,12 @@ import (
 	"stateless-servers/session/valkey"
 )
 
-// A kind is a store that servers share.
+// A kind is a kind of store that servers share.
 type kind struct {
 	name  string
 	nodes func(t testing.TB) []*storeserver.Server
 	open  func(endpoint string) (session.Store, error)
-	// prepare makes tables, whenever the store's server was started; nil where there are none.
+	// prepare creates tables after each start of the store's server. It is nil if there are none.
 	prepare func(ctx context.Context, endpoint string) error
 }
 
@@ -36,7 +36,7 @@ func kinds() []kind {
 	}
 }
 
-func kindOf(name string) (kind, error) {
+func kindNamed(name string) (kind, error) {
 	for _, kind := range kinds() {
 		if kind.name == name {
 			return kind, nil

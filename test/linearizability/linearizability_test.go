@@ -1,11 +1,11 @@
-// Package linearizability checks sessions by machine: clients of several servers change a few sessions at once, while the
-// store and the network fail, and porcupine looks for an order of all calls, one after the other, in which the answers
-// would have been the same. Where there is none, an update was lost, a session came back, or somebody read what was
-// no longer true.
+// Package linearizability checks the stores for linearizability. Clients of several servers change a few sessions concurrently
+// while the store and the network fail. Then porcupine searches a sequential order of all calls that explains every
+// reply. If there is none, an update was lost, a session was alive after logout, or a read was stale. Start reading at
+// TestSharedStores; model_test.go has the sequential specification.
 //
-// What calls the stores here are processes of their own that share nothing but the store, as web servers do, without
-// the web: a request may cost two calls or none, and what it answers when a call fails is not what the store said.
-// Requests are checked elsewhere, against the same promises.
+// The servers here are separate processes that share only the store, like web servers, but
+// without HTTP: an HTTP request makes two store calls or none, and its response to a failed call is not the store's reply.
+// Other tests check HTTP requests against the same promises.
 package linearizability
 
 import (
@@ -36,51 +36,51 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	// undisturbed is what each call has while there are no faults: far more than it needs.
-	undisturbed = 20 * time.Second
-	// callsAround is how many answers each client gets before a fault and again after it.
-	callsAround = 25
+	// callTimeout bounds each call while there are no faults. It is far more than a call needs.
+	callTimeout = 20 * time.Second
+	// callsBeforeAndAfter is the number of replies that each client gets before a fault, and again after it.
+	callsBeforeAndAfter = 25
 )
 
-// A stage is a store and the servers that keep sessions in it.
-type stage struct {
+// A fixture is a store with the servers that use it.
+type fixture struct {
 	kind    kind
 	nodes   []*storeserver.Server
-	link    *storeserver.Forwarder // between servers and store; nil where a store's nodes tell their own addresses
-	servers []*child
+	link    *storeserver.Forwarder // between servers and store; nil for a cluster, whose nodes announce their own addresses
+	servers []*serverProcess
 }
 
-// set sets a stage with three servers on a store, which the breakage of that name spoils.
-func set(t *testing.T, k kind, breakage string) *stage {
+// newFixture starts a store and three servers. The breakage of that name, if any, is applied to the store in the servers.
+func newFixture(t *testing.T, k kind, breakage string) *fixture {
 	t.Helper()
-	s := &stage{kind: k, nodes: k.nodes(t)}
-	must(t, s.prepare(t.Context()))
+	s := &fixture{kind: k, nodes: k.nodes(t)}
+	noError(t, s.prepare(t.Context()))
 	endpoint := s.nodes[0].Endpoint
 	if len(s.nodes) == 1 {
 		s.link = storeserver.Forward(t, s.nodes[0].Addr)
 		endpoint = strings.Replace(endpoint, s.nodes[0].Addr, s.link.Addr, 1)
 	}
 	for range 3 {
-		s.servers = append(s.servers, startChild(t, spec{Store: k.name, Endpoint: endpoint, Broken: breakage}))
+		s.servers = append(s.servers, startServer(t, spec{Store: k.name, Endpoint: endpoint, Broken: breakage}))
 	}
 	return s
 }
 
-func (s *stage) prepare(ctx context.Context) error {
+func (s *fixture) prepare(ctx context.Context) error {
 	if s.kind.prepare == nil {
 		return nil
 	}
 	return s.kind.prepare(ctx, s.nodes[0].Endpoint)
 }
 
-// calm starts clients that have all the time, and hurried some that don't.
-func (s *stage) calm() *recorder    { return record(s.all(), undisturbed, clients) }
-func (s *stage) hurried() *recorder { return record(s.all(), patience, atATime) }
+// calm starts clients whose calls have callTimeout, and hurried clients whose calls have faultyCallTimeout.
+func (s *fixture) calm() *recorder    { return record(s.all(), callTimeout, clients) }
+func (s *fixture) hurried() *recorder { return record(s.all(), faultyCallTimeout, atATime) }
 
-func (s *stage) all() []server {
+func (s *fixture) all() []server {
 	servers := make([]server, len(s.servers))
-	for i, child := range s.servers {
-		servers[i] = child
+	for i, serverProcess := range s.servers {
+		servers[i] = serverProcess
 	}
 	return servers
 }
@@ -92,11 +92,11 @@ func TestSharedStores(t *testing.T) {
 				sessiontest.Long(t)
 			}
 			t.Parallel()
-			s := set(t, kind, "")
+			s := newFixture(t, kind, "")
 			t.Run("no faults", func(t *testing.T) { keepsPromises(t, s.calm(), nothing) })
 			for _, fault := range faults(s) {
 				t.Run(fault.name, func(t *testing.T) {
-					keepsPromises(t, s.hurried(), func(r *recorder) error { return fault.strike(t, s, r) })
+					keepsPromises(t, s.hurried(), func(r *recorder) error { return fault.inject(t, s, r) })
 				})
 			}
 		})
@@ -104,71 +104,71 @@ func TestSharedStores(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
-	keepsPromises(t, record([]server{Service{memory.New()}}, undisturbed, clients), nothing)
+	keepsPromises(t, record([]server{Service{memory.New()}}, callTimeout, clients), nothing)
 }
 
-// A check that finds nothing wrong with these stores is worth nothing.
+// The check must find the errors of these stores.
 func TestBrokenStoresAreFound(t *testing.T) {
-	valkey, err := kindOf("valkey")
-	must(t, err)
+	valkey, err := kindNamed("valkey")
+	noError(t, err)
 	for _, name := range []string{writesBack, recreates, readsStale} {
 		t.Run(name+", in one process", func(t *testing.T) {
-			breaksPromises(t, record([]server{Service{breakages()[name](memory.New())}}, undisturbed, clients), nothing)
+			breaksPromises(t, record([]server{Service{breakages()[name](memory.New())}}, callTimeout, clients), nothing)
 		})
 		t.Run(name+", in several", func(t *testing.T) {
-			breaksPromises(t, set(t, valkey, name).calm(), nothing)
+			breaksPromises(t, newFixture(t, valkey, name).calm(), nothing)
 		})
 	}
 	t.Run(repeats, func(t *testing.T) {
-		s := set(t, valkey, repeats)
-		breaksPromises(t, s.hurried(), func(r *recorder) error { return loseAnswers(t, s, r) })
+		s := newFixture(t, valkey, repeats)
+		breaksPromises(t, s.hurried(), func(r *recorder) error { return dropReplies(t, s, r) })
 	})
 }
 
-func keepsPromises(t *testing.T, r *recorder, strike func(*recorder) error) {
-	history := played(t, r, strike)
+func keepsPromises(t *testing.T, r *recorder, inject func(*recorder) error) {
+	history := recordHistory(t, r, inject)
 	begin := time.Now()
 	if err := check(history); err != nil {
 		t.Error(err)
 	}
-	t.Logf("%d calls on %d sessions, of which %d got no answer, checked in %v", len(history), len(r.used), r.unanswered,
+	t.Logf("%d calls on %d sessions, of which %d got no reply, checked in %v", len(history), len(r.used), r.unanswered,
 		time.Since(begin).Round(time.Millisecond))
 }
 
-func breaksPromises(t *testing.T, r *recorder, strike func(*recorder) error) {
+func breaksPromises(t *testing.T, r *recorder, inject func(*recorder) error) {
 	var found *violation
-	if !errors.As(check(played(t, r, strike)), &found) {
-		t.Fatal("nothing was found")
+	if !errors.As(check(recordHistory(t, r, inject)), &found) {
+		t.Fatal("the check found no violation, want one")
 	}
-	os.Remove(found.picture)
+	os.Remove(found.visualization)
 	t.Log(found.words)
 }
 
-// played returns the history of clients that call before a fault, while it strikes, and after it.
-func played(t *testing.T, r *recorder, strike func(*recorder) error) []porcupine.Operation {
+// recordHistory returns the history of clients that make calls before, during and after a fault.
+func recordHistory(t *testing.T, r *recorder, inject func(*recorder) error) []porcupine.Operation {
 	t.Helper()
-	err := r.proceed(callsAround)
+	err := r.proceed(callsBeforeAndAfter)
 	if err == nil {
-		err = strike(r)
+		err = inject(r)
 	}
 	if err == nil {
-		err = r.proceed(callsAround)
+		err = r.proceed(callsBeforeAndAfter)
 	}
 	history, stopErr := r.stop()
-	must(t, errors.Join(err, stopErr))
+	noError(t, errors.Join(err, stopErr))
 	return history
 }
 
-// nothing goes wrong, and so every call gets its answer.
+// nothing injects no fault. Every call must get a reply.
 func nothing(r *recorder) error {
-	err := r.proceed(callsAround)
+	err := r.proceed(callsBeforeAndAfter)
 	if unanswered, last := r.failures(); err == nil && unanswered > 0 {
-		err = fmt.Errorf("%d calls got no answer, though nothing was wrong; the last: %s", unanswered, last)
+		err = fmt.Errorf("%d calls got no reply without a fault; the last: %s", unanswered, last)
 	}
 	return err
 }
 
-func must(t *testing.T, err error) {
+func noError(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -30,8 +30,8 @@ const (
 	lose   Kind = "lose" // the store was killed, and it keeps nothing on disk
 )
 
-// An Answer is what a server says of a Call.
-type Answer struct {
+// An Reply is what a server says of a Call.
+type Reply struct {
 	Outcome Outcome
 	Values  map[string]string // of a load, an update or an end that is ok
 	Idle    int64             // of the same: IdleExpires, in Unix seconds
@@ -58,64 +58,64 @@ const (
 	over   phase = "ended"
 )
 
-// state is all there is to know of one session.
-type state struct {
+// sessionState is the complete state of one session.
+type sessionState struct {
 	phase  phase
 	values map[string]string
 	idle   int64
 }
 
-// after returns what a store that keeps the contract of session.Store does with a call: its next state and its answer.
-func (s state) after(c Call) (state, Answer) {
+// after returns what a store that keeps the contract of session.Store does with a call: its next state and its reply.
+func (s sessionState) after(c Call) (sessionState, Reply) {
 	if c.Kind == lose {
-		return state{phase: absent}, Answer{Outcome: ok}
+		return sessionState{phase: absent}, Reply{Outcome: ok}
 	}
 	if c.Kind == create {
 		values, err := session.Apply(nil, c.Changes)
 		if s.phase != absent || err != nil {
-			return s, Answer{Outcome: "refused"} // ids are fresh and first values good, so that no client gets this
+			return s, Reply{Outcome: "refused"} // ids are fresh and first values good, so that no client gets this
 		}
-		return state{live, values, c.Idle}, Answer{Outcome: ok}
+		return sessionState{live, values, c.Idle}, Reply{Outcome: ok}
 	}
 	switch s.phase {
 	case absent:
-		return s, Answer{Outcome: notFound}
+		return s, Reply{Outcome: notFound}
 	case over:
-		return s, Answer{Outcome: ended}
+		return s, Reply{Outcome: ended}
 	}
 	next := s
 	switch c.Kind {
 	case update:
 		values, err := session.Apply(s.values, c.Changes)
 		if err != nil {
-			return s, Answer{Outcome: counter}
+			return s, Reply{Outcome: counter}
 		}
-		next = state{live, values, c.Idle}
-		return next, Answer{Outcome: ok, Values: next.values, Idle: next.idle}
+		next = sessionState{live, values, c.Idle}
+		return next, Reply{Outcome: ok, Values: next.values, Idle: next.idle}
 	case end:
-		next = state{phase: over}
+		next = sessionState{phase: over}
 	}
-	return next, Answer{Outcome: ok, Values: s.values, Idle: s.idle}
+	return next, Reply{Outcome: ok, Values: s.values, Idle: s.idle}
 }
 
 // model is one session, as porcupine wants it. A call of unknown outcome may be anywhere from its start to the end of the
 // history: at its end, nobody sees it, and so it also stands for one that never took effect.
 var model = porcupine.Model{
-	Init: func() any { return state{phase: absent} },
+	Init: func() any { return sessionState{phase: absent} },
 	Step: func(from, input, output any) (bool, any) {
-		next, want := from.(state).after(input.(Call))
-		got := output.(Answer)
+		next, want := from.(sessionState).after(input.(Call))
+		got := output.(Reply)
 		return got.Outcome == unknown || got.equal(want), next
 	},
 	Equal: func(a, b any) bool {
-		s, t := a.(state), b.(state)
+		s, t := a.(sessionState), b.(sessionState)
 		return s.phase == t.phase && s.idle == t.idle && maps.Equal(s.values, t.values)
 	},
-	DescribeOperation: func(input, output any) string { return input.(Call).String() + " → " + output.(Answer).String() },
-	DescribeState:     func(s any) string { return s.(state).String() },
+	DescribeOperation: func(input, output any) string { return input.(Call).String() + " → " + output.(Reply).String() },
+	DescribeState:     func(s any) string { return s.(sessionState).String() },
 }
 
-func (a Answer) equal(b Answer) bool {
+func (a Reply) equal(b Reply) bool {
 	return a.Outcome == b.Outcome && a.Idle == b.Idle && maps.Equal(a.Values, b.Values)
 }
 
@@ -137,7 +137,7 @@ func (c Call) String() string {
 	return strings.Join(words, " ")
 }
 
-func (a Answer) String() string {
+func (a Reply) String() string {
 	switch {
 	case a.Outcome == unknown:
 		return "unknown (" + a.Error + ")"
@@ -148,7 +148,7 @@ func (a Answer) String() string {
 	}
 }
 
-func (s state) String() string {
+func (s sessionState) String() string {
 	if s.phase == live {
 		return "live " + contents(s.values, s.idle)
 	}

@@ -24,16 +24,16 @@ func TestPausedStore(t *testing.T) {
 			nodes := kind.nodes(t)
 			endpoint := nodes[0].Endpoint
 			if kind.prepare != nil {
-				must(t, kind.prepare(t.Context(), endpoint))
+				noError(t, kind.prepare(t.Context(), endpoint))
 			}
 			servers := []string{web(t, kind, endpoint), web(t, kind, endpoint)}
-			v := &visitor{Client: sessiontest.NewClient()}
+			v := &client{Client: sessiontest.NewClient()}
 			for _, server := range servers {
 				v.visitsAgain(t, server)
 			}
 
 			for _, node := range nodes {
-				must(t, node.Pause())
+				noError(t, node.Pause())
 			}
 			const requests = 4 // of each server at once
 			answers := make(chan error)
@@ -53,7 +53,7 @@ func TestPausedStore(t *testing.T) {
 				}
 			}
 			for _, node := range nodes {
-				must(t, node.Resume())
+				noError(t, node.Resume())
 			}
 
 			for _, server := range servers {
@@ -71,9 +71,9 @@ func TestPausedStore(t *testing.T) {
 func web(t *testing.T, k kind, endpoint string) string {
 	t.Helper()
 	store, err := k.open(endpoint)
-	must(t, err)
+	noError(t, err)
 	manager, err := session.New(store, session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)})
-	must(t, err)
+	noError(t, err)
 	const visits = session.Counter("visits")
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /none", func(http.ResponseWriter, *http.Request) {})
@@ -88,13 +88,13 @@ func web(t *testing.T, k kind, endpoint string) string {
 }
 
 // A visitor is a client, which knows how many visits it was acknowledged and refused.
-type visitor struct {
+type client struct {
 	*sessiontest.Client
 	acknowledged, refused atomic.Int64
 }
 
-// post counts the answers to visits.
-func (v *visitor) post(t *testing.T, url string) (status int, body string, err error) {
+// post sends a visit and counts it if it is acknowledged.
+func (v *client) post(t *testing.T, url string) (status int, body string, err error) {
 	response, err := v.Do(t.Context(), http.MethodPost, url, "")
 	if err != nil {
 		return 0, "", err
@@ -112,8 +112,8 @@ func (v *visitor) post(t *testing.T, url string) (status int, body string, err e
 	return response.StatusCode, response.Body, err
 }
 
-// isRefused wants a 503.
-func (v *visitor) isRefused(t *testing.T, server string) error {
+// isRefused returns an error unless the server responds with 503.
+func (v *client) isRefused(t *testing.T, server string) error {
 	status, _, err := v.post(t, server+"/visit")
 	if err == nil && status != http.StatusServiceUnavailable {
 		err = fmt.Errorf("status %d, want 503", status)
@@ -121,8 +121,8 @@ func (v *visitor) isRefused(t *testing.T, server string) error {
 	return err
 }
 
-// visitsAgain tries for at most half a minute, and returns the counter.
-func (v *visitor) visitsAgain(t *testing.T, server string) int64 {
+// visitsAgain retries a visit for at most half a minute and returns the counter.
+func (v *client) visitsAgain(t *testing.T, server string) int64 {
 	t.Helper()
 	var last string
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
@@ -132,6 +132,6 @@ func (v *visitor) visitsAgain(t *testing.T, server string) int64 {
 		}
 		last = fmt.Sprint(status, " ", body, " ", err)
 	}
-	t.Fatalf("no visit is counted; the last answer: %s", last)
+	t.Fatalf("no visit is counted; the last response: %s", last)
 	panic("unreachable")
 }

@@ -16,21 +16,21 @@ import (
 const (
 	clients  = 9
 	sessions = 4 // in use at a time
-	// beat is when clients call: all at once, so that their calls overlap.
-	beat = 4 * time.Millisecond
-	// longest is how many calls a session gets. It ends before, or goes on for a while after its end.
+	// callInterval is the time between calls. All clients call at the same moments, so that their calls overlap.
+	callInterval = 4 * time.Millisecond
+	// longest is the number of calls on a session. Afterwards, or after its end, afterEnd more calls follow.
 	longest, afterEnd = 60, 12
 	// What the check costs grows with the factorial of a session's calls without an answer. There are four at most: where
 	// there are faults, a session has few calls at a time, and gets fewer in all by lostCalls for each.
 	atATime   = 3
 	lostCalls = longest / 2
-	// rest is what a client that got no answer waits for.
+	// rest is the pause of a client after a call without a reply.
 	rest = 100 * time.Millisecond
-	// proceedTimeout bounds how long clients wait for answers that are due: far more than they need.
+	// proceedTimeout bounds how long proceed waits for replies.
 	proceedTimeout = time.Minute
 )
 
-// A recorder has clients call servers, and notes what they ask and are told, and when. All times are this process's: a
+// A recorder runs clients that call servers, and records calls and replies with their times. All times are of this process: a
 // call's begins before its server hears of it, and ends after its server has answered, so that what the servers' own
 // clocks say doesn't matter. A call may only seem longer than it was, which allows an order more, and never one less.
 type recorder struct {
@@ -43,26 +43,26 @@ type recorder struct {
 
 	mu         sync.Mutex
 	history    []porcupine.Operation
-	used       []*subject
+	used       []*openSession
 	calls      int64
-	open       [sessions]*subject
+	open       [sessions]*openSession
 	answered   [clients]int
 	unanswered int
 	last       string // why a call was not answered
 }
 
-// A server takes a client's request to a store.
-type server interface{ Do(Request) Answer }
+// A server executes a client's request on a store.
+type server interface{ Do(Request) Reply }
 
-// A Request is a Call with what a server needs to know to do it.
+// A Request is a Call with the time and the timeout for the server.
 type Request struct {
 	Call   Call
 	Now    time.Time
 	Within time.Duration
 }
 
-// A subject is a session in use.
-type subject struct {
+// An openSession is a session in use.
+type openSession struct {
 	id   session.ID
 	left int // how many more calls it gets
 	busy int // calls under way
@@ -81,7 +81,7 @@ func (r *recorder) client(client int) {
 	for {
 		s, call := r.next()
 		outcome := r.do(client, call)
-		pause := beat - time.Since(r.started)%beat
+		pause := callInterval - time.Since(r.started)%callInterval
 		r.mu.Lock()
 		s.busy--
 		if outcome == unknown {
@@ -97,8 +97,8 @@ func (r *recorder) client(client int) {
 	}
 }
 
-// next picks one of the open sessions, some more often than others, and what to do with it.
-func (r *recorder) next() (*subject, Call) {
+// next chooses one of the open sessions, some more often than others, and a call on it.
+func (r *recorder) next() (*openSession, Call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls++
@@ -108,7 +108,7 @@ func (r *recorder) next() (*subject, Call) {
 		at = &r.open[random.IntN(sessions)]
 	}
 	if *at == nil || (*at).left <= 0 {
-		s := &subject{left: longest, busy: 1}
+		s := &openSession{left: longest, busy: 1}
 		rand.Read(s.id[:])
 		*at, r.used = s, append(r.used, s)
 		return s, Call{Kind: create, ID: s.id, Idle: idle, Changes: []session.Change{
@@ -146,7 +146,7 @@ func changes() []session.Change {
 	return list
 }
 
-// do has a server do a call, and notes it.
+// do makes a call on a server and records it.
 func (r *recorder) do(client int, call Call) Outcome {
 	begin := time.Since(r.started)
 	answer := r.servers[client%len(r.servers)].Do(Request{call, r.now(), r.within})
@@ -172,7 +172,7 @@ func (r *recorder) do(client int, call Call) Outcome {
 // faults take their time. It is ahead of the stores' own clocks, which delete by them.
 func (r *recorder) now() time.Time { return r.started.Add(30 * time.Minute) }
 
-// lost notes that all sessions are lost while f runs.
+// lost records that all sessions are lost while f runs.
 func (r *recorder) lost(f func() error) error {
 	begin := time.Since(r.started)
 	err := f()
@@ -180,17 +180,17 @@ func (r *recorder) lost(f func() error) error {
 	defer r.mu.Unlock()
 	r.history = append(r.history, porcupine.Operation{
 		ClientId: clients, Input: Call{Kind: lose}, Call: int64(begin),
-		Output: Answer{Outcome: ok}, Return: int64(time.Since(r.started)),
+		Output: Reply{Outcome: ok}, Return: int64(time.Since(r.started)),
 	})
 	return err
 }
 
-// proceed returns when every client got n more answers.
+// proceed waits until every client has got n more replies.
 func (r *recorder) proceed(n int) error {
 	r.mu.Lock()
 	before := r.answered
 	r.mu.Unlock()
-	for deadline := time.Now().Add(proceedTimeout); ; time.Sleep(beat) {
+	for deadline := time.Now().Add(proceedTimeout); ; time.Sleep(callInterval) {
 		r.mu.Lock()
 		least := n
 		for client := range clients {
@@ -202,23 +202,23 @@ func (r *recorder) proceed(n int) error {
 		}
 		if time.Now().After(deadline) {
 			_, last := r.failures()
-			return fmt.Errorf("a client got %d answers in %v, want %d; the last failure: %s", least, proceedTimeout, n, last)
+			return fmt.Errorf("a client got %d replies in %v, want %d; the last failure: %s", least, proceedTimeout, n, last)
 		}
 	}
 }
 
-// failures tells how many calls got no answer, and why the last one didn't.
+// failures returns how many calls got no reply, and why the last one did not.
 func (r *recorder) failures() (unanswered int, last string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.unanswered, r.last
 }
 
-// stop stops the clients, has every session looked at once more, and returns the history.
+// stop stops the clients, loads every session once more, and returns the history.
 func (r *recorder) stop() ([]porcupine.Operation, error) {
 	close(r.done)
 	r.running.Wait()
-	r.within = undisturbed
+	r.within = callTimeout
 	for _, s := range r.used {
 		if r.do(0, Call{Kind: load, ID: s.id}) == unknown {
 			return nil, errors.New("a session could not be read at the end: " + r.last)

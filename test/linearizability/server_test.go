@@ -17,14 +17,14 @@ import (
 	"stateless-servers/session/sessiontest/broken"
 )
 
-// lifetime is longer than any history.
+// lifetime of a session. It is longer than any history.
 const lifetime = 24 * time.Hour
 
-// A Service does on a store what clients ask. It is a server by itself, in this process.
+// A Service executes requests on a store. It implements server within this process.
 type Service struct{ store session.Store }
 
 // Do makes one call of the store.
-func (s Service) Do(r Request) Answer {
+func (s Service) Do(r Request) Reply {
 	ctx, cancel := context.WithTimeout(context.Background(), r.Within)
 	defer cancel()
 	var record session.Record
@@ -56,25 +56,25 @@ func firstState(r Request, idle time.Time) (session.Record, error) {
 	return session.Record{Values: values, User: "ada", Created: r.Now, Expires: r.Now.Add(lifetime), IdleExpires: idle}, err
 }
 
-func outcome(err error) Answer {
+func outcome(err error) Reply {
 	for known, outcome := range map[error]Outcome{
 		nil: ok, session.ErrNotFound: notFound, session.ErrEnded: ended, session.ErrCounter: counter,
 	} {
 		if errors.Is(err, known) {
-			return Answer{Outcome: outcome}
+			return Reply{Outcome: outcome}
 		}
 	}
-	return Answer{Outcome: unknown, Error: err.Error()}
+	return Reply{Outcome: unknown, Error: err.Error()}
 }
 
-// A spec says what a server process keeps sessions in.
+// A spec describes the store of a server process.
 type spec struct {
 	Store    string // a name of kinds
 	Endpoint string
 	Broken   string // a name of breakages; empty for a store as it is
 }
 
-// The ways to break a store, and their names.
+// The names of the breakages.
 const (
 	writesBack = "whole sessions are written back"
 	recreates  = "an update recreates what has ended"
@@ -90,7 +90,7 @@ func breakages() map[string]func(session.Store) session.Store {
 
 // open returns the store of a spec.
 func (s spec) open() (session.Store, error) {
-	kind, err := kindOf(s.Store)
+	kind, err := kindNamed(s.Store)
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +101,11 @@ func (s spec) open() (session.Store, error) {
 	return store, err
 }
 
-// specVariable makes the test program a server: see TestMain.
+// specVariable is the environment variable that makes the test program a server; see TestMain.
 const specVariable = "LINEARIZABILITY_SERVER"
 
-// serve is the server process. It answers on its standard output what it's asked on its standard input, and ends with
-// that: when its parent does.
+// serve runs the server process. It reads requests from standard input and writes replies to standard output. It ends when
+// standard input does, and so with its parent.
 func serve(text string) error {
 	var s spec
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
@@ -127,7 +127,7 @@ func serve(text string) error {
 type remote struct{ Service }
 
 // Do makes one call of the store.
-func (r remote) Do(request Request, answer *Answer) error {
+func (r remote) Do(request Request, answer *Reply) error {
 	*answer = r.Service.Do(request)
 	return nil
 }
@@ -139,11 +139,11 @@ type pipe struct {
 
 func (p pipe) Close() error { return errors.Join(p.ReadCloser.Close(), p.WriteCloser.Close()) }
 
-// grace is what a server may take beyond the time that its store has.
+// grace is added to the timeout of a call for the server's own work.
 const grace = 10 * time.Second
 
-// A child is a server in a process of its own.
-type child struct {
+// A serverProcess is a server in a separate process.
+type serverProcess struct {
 	spec spec
 
 	mu      sync.Mutex
@@ -151,16 +151,16 @@ type child struct {
 	client  *rpc.Client
 }
 
-// startChild starts a server that ends with the test.
-func startChild(t *testing.T, s spec) *child {
+// startServer starts a server that ends with the test.
+func startServer(t *testing.T, s spec) *serverProcess {
 	t.Helper()
-	c := &child{spec: s}
-	must(t, c.start())
+	c := &serverProcess{spec: s}
+	noError(t, c.start())
 	t.Cleanup(c.kill)
 	return c
 }
 
-func (c *child) start() error {
+func (c *serverProcess) start() error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -183,8 +183,8 @@ func (c *child) start() error {
 	return nil
 }
 
-// kill ends the server at once, whatever it's doing.
-func (c *child) kill() {
+// kill ends the server at once with SIGKILL.
+func (c *serverProcess) kill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.command.Process.Kill()
@@ -192,20 +192,20 @@ func (c *child) kill() {
 	c.command.Wait()
 }
 
-// Do asks the server.
-func (c *child) Do(r Request) Answer {
+// Do sends the request to the server and waits for the reply.
+func (c *serverProcess) Do(r Request) Reply {
 	c.mu.Lock()
 	client := c.client
 	c.mu.Unlock()
-	var answer Answer
+	var answer Reply
 	call := client.Go("Service.Do", r, &answer, make(chan *rpc.Call, 1))
 	select {
 	case <-call.Done:
 		if call.Error != nil {
-			return Answer{Outcome: unknown, Error: call.Error.Error()}
+			return Reply{Outcome: unknown, Error: call.Error.Error()}
 		}
 		return answer
 	case <-time.After(r.Within + grace):
-		return Answer{Outcome: unknown, Error: "the server says nothing"}
+		return Reply{Outcome: unknown, Error: "the server says nothing"}
 	}
 }

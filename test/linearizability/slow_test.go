@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// slow listens until the test ends and passes connections on to an address. Whatever either side says is late, by
-// anything up to most.
+// slow listens until the test ends and forwards connections to an address. It delays every message in either direction by a
+// random time of at most most.
 func slow(t testing.TB, to string, most time.Duration) (addr string) {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")

@@ -28,7 +28,7 @@ type row struct {
 func (r report) markdown() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Measured by `make bench-load`, %s. %s; vegeta %s. Medians of %d turns of %s.\n\n",
-		r.started.UTC().Format("2 January 2006, 15:04 MST"), machine.This(), vegetaVersion(), r.plan.rounds, r.plan.length)
+		r.started.UTC().Format("2 January 2006, 15:04 MST"), machine.Current(), vegetaVersion(), r.plan.rounds, r.plan.length)
 	fmt.Fprintf(&text, "| | highest rate held | to vegeta | turns at %d/s held | p50 (ms) | to vegeta | p99 (ms) | to vegeta |\n"+
 		"|---|---:|---:|---:|---:|---:|---:|---:|\n", r.half)
 	first := r.rows[0]

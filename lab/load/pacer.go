@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// schedule says when each request is due. All times are from the start of the run.
+// schedule determines when each request is due. All times are from the start of the run.
 type schedule struct {
 	spans  []span
-	warmup time.Duration // at the first rate, before what is measured
-	length time.Duration // with the warm-up
-	first  int           // the number of the first request that is measured
-	total  int           // requests in all
+	warmup time.Duration // before the measurement, at the first rate
+	length time.Duration // including the warm-up
+	first  int           // the index of the first request after the warm-up
+	total  int           // the number of all requests
 }
 
-// span is a Part with its place in time.
+// span is a RatePart with its place in time.
 type span struct {
-	Part
+	RatePart
 	start, length float64 // seconds
 	before        float64 // requests due before it
 }
 
-// pairBelow is the rate below which requests come in twos: even where an answer takes a millisecond, requests of one
-// visitor then overlap.
-const pairBelow = 100
+// pairedBelow is the rate, in requests per second, below which requests are sent in pairs, so that requests of one user
+// overlap even if a response takes a millisecond.
+const pairedBelow = 100
 
 func newSchedule(rate Rate, warmup, duration time.Duration) *schedule {
 	s := &schedule{warmup: warmup, length: warmup + duration}
-	s.add(Part{rate[0].From, rate[0].From}, warmup.Seconds())
+	s.add(RatePart{rate[0].From, rate[0].From}, warmup.Seconds())
 	s.first = s.total
 	for _, part := range rate {
 		s.add(part, duration.Seconds()/float64(len(rate)))
@@ -37,8 +37,8 @@ func newSchedule(rate Rate, warmup, duration time.Duration) *schedule {
 	return s
 }
 
-// add appends a span. Each begins with a whole request.
-func (s *schedule) add(part Part, length float64) {
+// add appends a span, which begins with a whole request.
+func (s *schedule) add(part RatePart, length float64) {
 	start := 0.0
 	if len(s.spans) > 0 {
 		last := s.spans[len(s.spans)-1]
@@ -48,7 +48,7 @@ func (s *schedule) add(part Part, length float64) {
 	s.total += int(math.Ceil((part.From+part.To)/2*length - 1e-6))
 }
 
-// due is when request n is to be sent.
+// due returns the time at which request n is due.
 func (s *schedule) due(n int) time.Duration {
 	i := len(s.spans) - 1
 	for i > 0 && float64(n) < s.spans[i].before {
@@ -56,7 +56,7 @@ func (s *schedule) due(n int) time.Duration {
 	}
 	span := s.spans[i]
 	at := span.due(float64(n) - span.before)
-	if n%2 == 1 && n > int(span.before) && span.rate(at) < pairBelow {
+	if n%2 == 1 && n > int(span.before) && span.rate(at) < pairedBelow {
 		at = span.due(float64(n-1) - span.before)
 	}
 	return time.Duration((span.start + at) * float64(time.Second))
@@ -73,7 +73,7 @@ func (s span) due(n float64) float64 {
 
 func (s span) rate(at float64) float64 { return s.From + (s.To-s.From)*at/s.length }
 
-// scheduled is how many measured requests are due before that time.
+// scheduled returns the number of measured requests that are due before the given time.
 func (s *schedule) scheduled(before time.Duration) int {
 	low, high := s.first, s.total
 	for low < high {
@@ -88,22 +88,22 @@ func (s *schedule) scheduled(before time.Duration) int {
 }
 
 const (
-	graceAtEnd  = 100 * time.Millisecond // for the last requests, if they are late; what isn't sent then is missed
-	sleepAtMost = 50 * time.Millisecond  // so that the end of a context is noticed
+	endGrace = 100 * time.Millisecond // for late requests after the end; requests not sent by then are missed
+	maxSleep = 50 * time.Millisecond  // so that the pacer notices the end of its context
 )
 
-// pacer waits for the requests of a schedule to be due. One goroutine at a time may use it, but any may set finished.
+// pacer waits for the requests of a schedule to be due. It isn't safe for concurrent use, except finished.
 type pacer struct {
 	*schedule
 	now         func() time.Duration // from the start of the run
-	finished    atomic.Bool          // no more requests are to be sent
-	next        int                  // the number of the next request
+	finished    atomic.Bool          // set to send no more requests
+	next        int                  // the index of the next request
 	stopped     time.Duration        // when the last request was due, or ctx ended; 0 while requests are sent
-	interrupted bool                 // ctx ended first
+	interrupted bool                 // whether ctx ended before the schedule
 }
 
-// pace returns when the next request is due, at that time: false when there is none. Measured reports whether the request
-// is of the measurement, not of the warm-up.
+// pace waits until the next request is due and returns that time; ok is false when no request is left. Measured reports
+// whether the request belongs to the measurement, not to the warm-up.
 func (p *pacer) pace(ctx context.Context) (due time.Duration, measured, ok bool) {
 	for p.stopped == 0 {
 		now := p.now()
@@ -111,7 +111,7 @@ func (p *pacer) pace(ctx context.Context) (due time.Duration, measured, ok bool)
 		case ctx.Err() != nil, p.finished.Load():
 			p.stopped, p.interrupted = min(now, p.length), ctx.Err() != nil
 			return 0, false, false
-		case p.next == p.total, now > p.length+graceAtEnd:
+		case p.next == p.total, now > p.length+endGrace:
 			p.stopped = p.length
 			return 0, false, false
 		}
@@ -120,7 +120,7 @@ func (p *pacer) pace(ctx context.Context) (due time.Duration, measured, ok bool)
 			p.next++
 			return due, p.next > p.first, true
 		}
-		sleep(min(due-now, sleepAtMost))
+		sleep(min(due-now, maxSleep))
 	}
 	return 0, false, false
 }

@@ -16,33 +16,33 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// A PostgreSQL that lies or hangs costs visitors a 503, whatever it says.
-func TestLyingPostgres(t *testing.T) {
+// A PostgreSQL that sends wrong replies or hangs causes a 503, whatever it sends.
+func TestFaultyPostgres(t *testing.T) {
 	sessiontest.Long(t)
 	store := storeserver.ForTest(t, storeserver.Postgres)
-	l := newLiar(t, store.Addr)
+	l := newFaultProxy(t, store.Addr)
 	// A password, so that every kind of authentication can be asked for. The real server wants none.
-	v := victim{liar: l, settings: []string{"SESSION_STORE=postgres",
+	v := testedServer{proxy: l, settings: []string{"SESSION_STORE=postgres",
 		"POSTGRES_URL=postgres://postgres:secret@" + l.addr + "/postgres?sslmode=disable"}}
-	lies := []lie{
-		{name: "never answers", tell: hang},
-		{name: "hangs up", tell: hangUp},
-		{name: "drips", tell: func(c net.Conn) { drip(c, "R\x00\x00\x10\x00"+strings.Repeat("\x00", 1000)) }},
-		{name: "floods before it is asked", tell: func(c net.Conn) { flooding(c, "Z\x00\x00\x00\x05I") }},
-		{name: "speaks HTTP", tell: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); hang(c) }},
-		{name: "ready at once", tell: after(&pgproto3.ReadyForQuery{TxStatus: 'I'})},
-		{name: "a password in the clear, for ever", tell: func(c net.Conn) { flooding(c, encoded(&pgproto3.AuthenticationCleartextPassword{})) }},
-		{name: "SCRAM without a mechanism", tell: after(&pgproto3.AuthenticationSASL{})},
-		{name: "an unknown mechanism", tell: after(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"NONE"}})},
-		{name: "SCRAM of absurd cost", tell: after(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256"}},
+	faults := []storeFault{
+		{name: "never responds", run: hang},
+		{name: "hangs up", run: hangUp},
+		{name: "drips", run: func(c net.Conn) { drip(c, "R\x00\x00\x10\x00"+strings.Repeat("\x00", 1000)) }},
+		{name: "floods before it is asked", run: func(c net.Conn) { flooding(c, "Z\x00\x00\x00\x05I") }},
+		{name: "speaks HTTP", run: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); hang(c) }},
+		{name: "ready at once", run: after(&pgproto3.ReadyForQuery{TxStatus: 'I'})},
+		{name: "a password in the clear, for ever", run: func(c net.Conn) { flooding(c, encoded(&pgproto3.AuthenticationCleartextPassword{})) }},
+		{name: "SCRAM without a mechanism", run: after(&pgproto3.AuthenticationSASL{})},
+		{name: "an unknown mechanism", run: after(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"NONE"}})},
+		{name: "SCRAM of absurd cost", run: after(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256"}},
 			&pgproto3.AuthenticationSASLContinue{Data: []byte("r=a,s=AAAA,i=2147483647")})},
-		{name: "SCRAM that goes on", tell: func(c net.Conn) {
+		{name: "SCRAM that goes on", run: func(c net.Conn) {
 			io.WriteString(c, encoded(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256"}}))
 			flooding(c, encoded(&pgproto3.AuthenticationSASLContinue{Data: []byte("r=a,s=AAAA,i=1")}))
 		}},
-		{name: "an unknown authentication", tell: func(c net.Conn) { io.WriteString(c, "R\x00\x00\x00\x08\x00\x00\x00\x63"); hang(c) }},
-		{name: "a password and hangs", tell: after(&pgproto3.AuthenticationMD5Password{})},
-		{name: "parameters without end", tell: func(c net.Conn) {
+		{name: "an unknown authentication", run: func(c net.Conn) { io.WriteString(c, "R\x00\x00\x00\x08\x00\x00\x00\x63"); hang(c) }},
+		{name: "a password and hangs", run: after(&pgproto3.AuthenticationMD5Password{})},
+		{name: "parameters without end", run: func(c net.Conn) {
 			io.WriteString(c, encoded(&pgproto3.AuthenticationOk{}))
 			for i := range 1 << 24 {
 				message := &pgproto3.ParameterStatus{Name: fmt.Sprint("parameter", i), Value: strings.Repeat("a", 1000)}
@@ -51,23 +51,23 @@ func TestLyingPostgres(t *testing.T) {
 				}
 			}
 		}},
-		{name: "notices without end", tell: func(c net.Conn) {
+		{name: "notices without end", run: func(c net.Conn) {
 			io.WriteString(c, encoded(&pgproto3.AuthenticationOk{}))
 			flooding(c, encoded(&pgproto3.NoticeResponse{Severity: "NOTICE", Message: "again"}))
 		}},
-		{name: "a message of -1 bytes", tell: func(c net.Conn) { io.WriteString(c, "R\xff\xff\xff\xff"); hang(c) }},
-		{name: "a message of 2 GB", tell: func(c net.Conn) { io.WriteString(c, "R\x7f\xff\xff\xff"); flooding(c, "a") }},
-		{name: "a message of 1 GB", tell: func(c net.Conn) { io.WriteString(c, "E\x3f\xff\xff\xff"); flooding(c, "a") }},
-		{name: "rows without end to the first question", tell: func(c net.Conn) {
+		{name: "a message of -1 bytes", run: func(c net.Conn) { io.WriteString(c, "R\xff\xff\xff\xff"); hang(c) }},
+		{name: "a message of 2 GB", run: func(c net.Conn) { io.WriteString(c, "R\x7f\xff\xff\xff"); flooding(c, "a") }},
+		{name: "a message of 1 GB", run: func(c net.Conn) { io.WriteString(c, "E\x3f\xff\xff\xff"); flooding(c, "a") }},
+		{name: "rows without end to the first question", run: func(c net.Conn) {
 			io.WriteString(c, encoded(&pgproto3.AuthenticationOk{})+encoded(&pgproto3.ReadyForQuery{TxStatus: 'I'}))
 			io.WriteString(c, encoded(&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("a"), DataTypeOID: 25}}}))
 			flooding(c, encoded(&pgproto3.DataRow{Values: [][]byte{[]byte("off")}}))
 		}},
-		{name: "a standby", tell: after(&pgproto3.AuthenticationOk{}, &pgproto3.ParameterStatus{Name: "in_hot_standby", Value: "on"},
+		{name: "a standby", run: after(&pgproto3.AuthenticationOk{}, &pgproto3.ParameterStatus{Name: "in_hot_standby", Value: "on"},
 			&pgproto3.ParameterStatus{Name: "default_transaction_read_only", Value: "on"}, &pgproto3.ReadyForQuery{TxStatus: 'I'})},
 	}
 	for _, code := range []string{"", "00000", "08006", "25006", "28P01", "3D000", "40001", "42P01", "42501", "53300", "57P01", "57P03", "XX000", "an error"} {
-		lies = append(lies, lie{name: "a greeting of error " + code, tell: after(&pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: "no"})})
+		faults = append(faults, storeFault{name: "a greeting of error " + code, run: after(&pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: "no"})})
 	}
 	row := func(values ...string) *pgproto3.DataRow {
 		var r pgproto3.DataRow
@@ -78,7 +78,7 @@ func TestLyingPostgres(t *testing.T) {
 	}
 	for _, answered := range []struct {
 		name string
-		kind byte // of the message that the lie takes the place of
+		kind byte // of the message that is replaced
 		says string
 	}{
 		{"an error in the place of rows", 'D', encoded(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "XX000", Message: "no"})},
@@ -109,33 +109,33 @@ func TestLyingPostgres(t *testing.T) {
 		{"parameters of other types", 't', encoded(&pgproto3.ParameterDescription{ParameterOIDs: []uint32{16, 16, 16, 16, 16, 16, 16, 16, 16, 16}})},
 		{"an error in the place of the end", 'C', encoded(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "40001", Message: "no"})},
 	} {
-		lies = append(lies, lie{name: answered.name, tell: l.inPlaceOf(answered.kind, func(to io.Writer, _ []byte) { io.WriteString(to, answered.says) })})
+		faults = append(faults, storeFault{name: answered.name, run: l.replacing(answered.kind, func(to io.Writer, _ []byte) { io.WriteString(to, answered.says) })})
 	}
-	lies = append(lies,
+	faults = append(faults,
 		// The client takes no notice of these: there is no row, and there is one.
-		lie{name: "a copy in the place of rows", status: http.StatusOK, tell: l.inPlaceOf('D', func(to io.Writer, _ []byte) {
+		storeFault{name: "a copy in the place of rows", status: http.StatusOK, run: l.replacing('D', func(to io.Writer, _ []byte) {
 			io.WriteString(to, encoded(&pgproto3.CopyInResponse{}))
 		})},
-		lie{name: "an empty query in the place of the end", status: http.StatusOK, tell: l.inPlaceOf('C', func(to io.Writer, _ []byte) {
+		storeFault{name: "an empty query in the place of the end", status: http.StatusOK, run: l.replacing('C', func(to io.Writer, _ []byte) {
 			io.WriteString(to, encoded(&pgproto3.EmptyQueryResponse{}))
 		})},
-		lie{name: "rows without end", tell: l.inPlaceOf('D', func(to io.Writer, message []byte) { flooding(to, string(message)) })},
-		lie{name: "a row without end", tell: l.inPlaceOf('D', func(to io.Writer, _ []byte) { io.WriteString(to, "D\x3f\xff\xff\xff"); flooding(to, "a") })},
-		lie{name: "a row that drips", tell: l.inPlaceOf('D', func(to io.Writer, message []byte) { drip(to, string(message)) })},
-		lie{name: "notices in the place of rows", tell: l.inPlaceOf('D', func(to io.Writer, _ []byte) {
+		storeFault{name: "rows without end", run: l.replacing('D', func(to io.Writer, message []byte) { flooding(to, string(message)) })},
+		storeFault{name: "a row without end", run: l.replacing('D', func(to io.Writer, _ []byte) { io.WriteString(to, "D\x3f\xff\xff\xff"); flooding(to, "a") })},
+		storeFault{name: "a row that drips", run: l.replacing('D', func(to io.Writer, message []byte) { drip(to, string(message)) })},
+		storeFault{name: "notices in the place of rows", run: l.replacing('D', func(to io.Writer, _ []byte) {
 			flooding(to, encoded(&pgproto3.NoticeResponse{Severity: "NOTICE", Message: "again"}))
 		})},
-		lie{name: "notifications in the place of rows", tell: l.inPlaceOf('D', func(to io.Writer, _ []byte) {
+		storeFault{name: "notifications in the place of rows", run: l.replacing('D', func(to io.Writer, _ []byte) {
 			flooding(to, encoded(&pgproto3.NotificationResponse{Channel: "a", Payload: "b"}))
 		})},
-		lie{name: "half a row, and hangs up", tell: l.inPlaceOf('D', func(to io.Writer, message []byte) {
+		storeFault{name: "half a row, and hangs up", run: l.replacing('D', func(to io.Writer, message []byte) {
 			to.Write(message[:len(message)/2])
 			to.(net.Conn).Close()
 		})},
-		lie{name: "never ready", tell: l.inPlaceOf('C', func(io.Writer, []byte) {})},
-		lie{name: "columns without end", tell: l.inPlaceOf('T', func(to io.Writer, message []byte) { flooding(to, string(message)) })},
+		storeFault{name: "never ready", run: l.replacing('C', func(io.Writer, []byte) {})},
+		storeFault{name: "columns without end", run: l.replacing('T', func(to io.Writer, message []byte) { flooding(to, string(message)) })},
 	)
-	v.suffer(t, lies)
+	v.runFaults(t, faults)
 }
 
 func encoded(message pgproto3.BackendMessage) string {
@@ -146,7 +146,7 @@ func encoded(message pgproto3.BackendMessage) string {
 	return string(text)
 }
 
-// after sends the messages once the client has spoken, and then nothing.
+// after sends the messages after the client's first message, and then nothing.
 func after(messages ...pgproto3.BackendMessage) func(net.Conn) {
 	return func(conn net.Conn) {
 		if _, err := conn.Read(make([]byte, 4096)); err != nil {
@@ -159,9 +159,9 @@ func after(messages ...pgproto3.BackendMessage) func(net.Conn) {
 	}
 }
 
-// inPlaceOf passes on what the real store says, but for messages of that kind in answers to statements that the client has
+// replacing passes on what the real store says, but for messages of that kind in answers to statements that the client has
 // prepared: those about sessions, and not those that it connects with.
-func (l *liar) inPlaceOf(kind byte, say func(to io.Writer, message []byte)) func(net.Conn) {
+func (l *faultProxy) replacing(kind byte, say func(to io.Writer, message []byte)) func(net.Conn) {
 	return func(conn net.Conn) {
 		l.pass(conn, func(to io.Writer, from io.Reader) {
 			reader := bufio.NewReader(from)

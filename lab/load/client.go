@@ -18,26 +18,26 @@ import (
 )
 
 const (
-	maxInFlight     = 10_000           // requests at a time; at more, they wait, which their latency shows
-	maxAnswer       = 1 << 20          // bytes that are read of an answer's body
-	maxHeader       = 64 << 10         // and of its header
-	connectTimeout  = 10 * time.Second // at most; the timeout of a request may be shorter
-	idleConnections = 90 * time.Second // are kept for that long
+	maxInFlight     = 10_000           // requests at a time; further ones wait, and their latency includes it
+	maxBody         = 1 << 20          // bytes of a response's body
+	maxHeader       = 64 << 10         // bytes of a response's header
+	connectTimeout  = 10 * time.Second // unless the timeout of a request is shorter
+	idleConnections = 90 * time.Second // the time for which idle connections stay open
 )
 
 // Classes of errors, besides http_ and a status.
 const (
-	errTimeout    = "timeout"    // no answer within Options.Timeout
-	errRefused    = "refused"    // nobody listens
-	errClosed     = "closed"     // the connection was closed or reset before the answer was complete
-	errDNS        = "dns"        // the name is unknown
-	errTLS        = "tls"        // no secure connection
-	errConnection = "connection" // anything else on the way
-	errUnreadable = "unreadable" // a 200 that isn't what the sample application answers
+	errTimeout    = "timeout"    // no response within Options.Timeout
+	errRefused    = "refused"    // the target doesn't listen
+	errClosed     = "closed"     // the connection was closed or reset before the response was complete
+	errDNS        = "dns"        // the host name is unknown
+	errTLS        = "tls"        // the TLS handshake failed
+	errConnection = "connection" // any other network error
+	errUnreadable = "unreadable" // a 200 whose body is not one of the sample application
 )
 
-// client sends requests to the one target, over HTTP/1.1: every visitor is a browser of its own, and with HTTP/2 all of
-// them would share a connection.
+// client sends requests to one target over HTTP/1.1. With HTTP/2 all virtual users would share one connection, and real
+// visitors' browsers don't.
 type client struct {
 	base      *url.URL
 	timeout   time.Duration
@@ -61,15 +61,15 @@ func newClient(base *url.URL, timeout time.Duration) *client {
 
 func (c *client) close() { c.transport.CloseIdleConnections() }
 
-// reply is what came back.
-type reply struct {
-	check.Answer
+// response is a response with the headers that the virtual user needs.
+type response struct {
+	check.Response
 	setCookie []string
 	location  string
 }
 
-// send sends the request and reads all of the answer. It never fails: what goes wrong is in the reply's Error.
-func (c *client) send(ctx context.Context, o outgoing) reply {
+// send sends the request and reads the whole response. It never fails: errors are in the response's Error.
+func (c *client) send(ctx context.Context, o outgoing) response {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	request := (&http.Request{
@@ -83,23 +83,23 @@ func (c *client) send(ctx context.Context, o outgoing) reply {
 		request.Header["Content-Type"] = []string{"application/x-www-form-urlencoded"}
 		request.Body, request.ContentLength = io.NopCloser(strings.NewReader(o.form)), int64(len(o.form))
 	}
-	response, err := c.transport.RoundTrip(request)
+	got, err := c.transport.RoundTrip(request)
 	if err != nil {
-		return reply{Answer: check.Answer{Error: class(err)}}
+		return response{Response: check.Response{Error: class(err)}}
 	}
-	defer response.Body.Close()
-	r := reply{
-		Answer:    check.Answer{Server: response.Header.Get("X-Served-By"), Status: response.StatusCode},
-		setCookie: response.Header["Set-Cookie"], location: response.Header.Get("Location"),
+	defer got.Body.Close()
+	r := response{
+		Response:  check.Response{Server: got.Header.Get("X-Served-By"), Status: got.StatusCode},
+		setCookie: got.Header["Set-Cookie"], location: got.Header.Get("Location"),
 	}
-	r.Body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	r.Body, err = io.ReadAll(io.LimitReader(got.Body, maxBody))
 	if err != nil {
 		r.Error = class(err)
 	}
 	return r
 }
 
-// class names the error, for counts.
+// class returns the class under which the error is counted.
 func class(err error) string {
 	var timeout net.Error
 	var dns *net.DNSError

@@ -15,34 +15,34 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// A Memcached that lies or hangs costs visitors a 503, whatever it says.
-func TestLyingMemcached(t *testing.T) {
+// A Memcached that sends wrong replies or hangs causes a 503, whatever it sends.
+func TestFaultyMemcached(t *testing.T) {
 	store := storeserver.ForTest(t, storeserver.Memcached)
-	l := newLiar(t, store.Addr)
-	v := victim{liar: l, settings: []string{"SESSION_STORE=memcached", "MEMCACHED_ADDRESSES=" + l.addr},
-		unable: []string{"/api/sessions", "/logout/everywhere", "/api/leaderboard", "/api/scores"}}
-	lies := []lie{
-		{name: "never answers", tell: hang},
-		{name: "hangs up", tell: hangUp},
-		{name: "drips", tell: func(c net.Conn) { drip(c, "VALUE a 0 1000 1\r\n"+strings.Repeat("a", 1000)) }},
-		{name: "floods before it is asked", tell: func(c net.Conn) { flooding(c, "STORED\r\n") }},
-		{name: "a line without an end", tell: func(c net.Conn) { flooding(c, "V") }},
-		{name: "speaks HTTP", tell: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); hang(c) }},
-		{name: "items without an end", tell: memcachedTells(func(to io.Writer, key string) {
+	l := newFaultProxy(t, store.Addr)
+	v := testedServer{proxy: l, settings: []string{"SESSION_STORE=memcached", "MEMCACHED_ADDRESSES=" + l.addr},
+		unsupported: []string{"/api/sessions", "/logout/everywhere", "/api/leaderboard", "/api/scores"}}
+	faults := []storeFault{
+		{name: "never responds", run: hang},
+		{name: "hangs up", run: hangUp},
+		{name: "drips", run: func(c net.Conn) { drip(c, "VALUE a 0 1000 1\r\n"+strings.Repeat("a", 1000)) }},
+		{name: "floods before it is asked", run: func(c net.Conn) { flooding(c, "STORED\r\n") }},
+		{name: "a line without an end", run: func(c net.Conn) { flooding(c, "V") }},
+		{name: "speaks HTTP", run: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); hang(c) }},
+		{name: "items without an end", run: memcachedReplies(func(to io.Writer, key string) {
 			flooding(to, fmt.Sprintf("VALUE %s 0 2 1\r\n{}\r\n", key))
 		})},
-		{name: "an item of 4 GB", tell: memcachedTells(func(to io.Writer, key string) {
+		{name: "an item of 4 GB", run: memcachedReplies(func(to io.Writer, key string) {
 			fmt.Fprintf(to, "VALUE %s 0 4294967295 1\r\n", key)
 			flooding(to, "a")
 		})},
-		{name: "many small items", tell: memcachedTells(func(to io.Writer, key string) {
+		{name: "many small items", run: memcachedReplies(func(to io.Writer, key string) {
 			flooding(to, strings.Repeat(fmt.Sprintf("VALUE %s 0 1 1\r\na\r\n", key), 100))
 		})},
-		{name: "an item that drips", tell: memcachedTells(func(to io.Writer, key string) {
+		{name: "an item that drips", run: memcachedReplies(func(to io.Writer, key string) {
 			fmt.Fprintf(to, "VALUE %s 0 1000 1\r\n", key)
 			drip(to, strings.Repeat("a", 1000))
 		})},
-		{name: "items, one by one", tell: memcachedTells(func(to io.Writer, key string) {
+		{name: "items, one by one", run: memcachedReplies(func(to io.Writer, key string) {
 			for range 10_000 {
 				if _, err := fmt.Fprintf(to, "VALUE %s 0 2 1\r\n{}\r\n", key); err != nil {
 					return
@@ -74,7 +74,7 @@ func TestLyingMemcached(t *testing.T) {
 		{"an item and an end and an item", "VALUE %[1]s 0 2 1\r\nno\r\nEND\r\nVALUE %[1]s 0 2 1\r\n{}\r\nEND\r\n"},
 		{"stored", "STORED\r\n"},
 	} {
-		lies = append(lies, lie{name: said.name, tell: memcachedTells(func(to io.Writer, key string) {
+		faults = append(faults, storeFault{name: said.name, run: memcachedReplies(func(to io.Writer, key string) {
 			if reply := said.reply; strings.Contains(reply, "%[1]s") {
 				fmt.Fprintf(to, reply, key)
 			} else {
@@ -121,23 +121,23 @@ func TestLyingMemcached(t *testing.T) {
 		{"an end that is a word", session("ended", `"soon"`), 0},
 		{"a session of nobody's", session("", ""), http.StatusOK},
 	} {
-		lies = append(lies, lie{name: kept.name, status: kept.status, tell: memcachedTells(func(to io.Writer, key string) {
+		faults = append(faults, storeFault{name: kept.name, status: kept.status, run: memcachedReplies(func(to io.Writer, key string) {
 			fmt.Fprintf(to, "VALUE %s 0 %d 1\r\n%s\r\nEND\r\n", key, len(kept.item), kept.item)
 		})})
 	}
 	for name, key := range map[string]string{
 		"another key's item": "session:" + strings.Repeat("A", 43), "no key's item": "",
 	} {
-		lies = append(lies, lie{name: name, tell: memcachedTells(func(to io.Writer, _ string) {
+		faults = append(faults, storeFault{name: name, run: memcachedReplies(func(to io.Writer, _ string) {
 			item := session("", "")
 			fmt.Fprintf(to, "VALUE %s 0 %d 1\r\n%s\r\nEND\r\n", key, len(item), item)
 		})})
 	}
-	v.suffer(t, lies)
+	v.runFaults(t, faults)
 }
 
-// memcachedTells greets the client, has tell answer each gets, and refuses to store.
-func memcachedTells(tell func(to io.Writer, key string)) func(net.Conn) {
+// memcachedReplies greets the client, has respond write the reply to each gets, and refuses to store.
+func memcachedReplies(respond func(to io.Writer, key string)) func(net.Conn) {
 	return func(conn net.Conn) {
 		reader := bufio.NewReader(conn)
 		for range 1 << 20 {
@@ -148,7 +148,7 @@ func memcachedTells(tell func(to io.Writer, key string)) func(net.Conn) {
 			}
 			switch words[0] {
 			case "gets":
-				tell(conn, words[1])
+				respond(conn, words[1])
 			case "version":
 				io.WriteString(conn, "VERSION 1.6\r\n")
 			default: // add and cas: key, flags, expiry, size
@@ -159,7 +159,7 @@ func memcachedTells(tell func(to io.Writer, key string)) func(net.Conn) {
 				if _, err := io.CopyN(io.Discard, reader, int64(size)+2); err != nil {
 					return
 				}
-				tell(conn, words[1])
+				respond(conn, words[1])
 			}
 		}
 	}

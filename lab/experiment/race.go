@@ -14,22 +14,21 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// kept says what a library makes of requests that overlap, as the program of test/bench writes it.
-type kept struct {
+// raceResult is the result of one library for overlapping requests, in the JSON of test/bench.
+type raceResult struct {
 	Variant                    string
 	Increments, SlowIncrements int64
 	ByWrite, ByRead            int
 }
 
-// peers is what several libraries make of them, and how many there were.
-type peers struct {
-	Kept    []kept
+// raceResults has the results of several libraries, and the number of requests.
+type raceResults struct {
+	Kept    []raceResult
 	Of      struct{ Increments, Trials int }
 	Modules map[string]string // the versions of the libraries
 }
 
-// The library of this repository and others, all on one Valkey. The last two are there for comparison: whatever they do,
-// the claims don't depend on it.
+// The libraries to compare, all on one Valkey. The claims don't depend on the last two.
 const (
 	ownLibrary   = "own-valkey"
 	scsLibrary   = "scs"
@@ -37,18 +36,18 @@ const (
 	gorillaStore = "gorilla"
 )
 
-// title is the library for people.
-func title(variant string) string {
+// libraryName returns the name of the library for people.
+func libraryName(variant string) string {
 	return map[string]string{
 		ownLibrary: "this library", scsLibrary: "scs", scsIdle: "scs with an idle timeout",
 		gorillaStore: "gorilla/sessions, redistore",
 	}[variant]
 }
 
-// race has servers of each library race requests of one session against each other.
-func (l *Lab) race(ctx context.Context, variants ...string) (p peers, err error) {
-	l.Report("building the servers with other libraries")
-	program, err := l.Bench(ctx)
+// race runs test/bench, in which the servers of each library race requests of one session.
+func (r *Runner) race(ctx context.Context, variants ...string) (p raceResults, err error) {
+	r.Report("building the servers with other libraries")
+	program, err := r.Bench(ctx)
 	if err != nil {
 		return p, err
 	}
@@ -58,7 +57,7 @@ func (l *Lab) race(ctx context.Context, variants ...string) (p peers, err error)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	result := filepath.Join(dir, "result.json")
-	l.Report("racing requests of one session over two servers of each library")
+	r.Report("racing requests of one session over two servers of each library")
 	bench, err := process.Start(process.Command{Name: "test/bench", Path: program, Args: []string{
 		"-correctness", "-variants", strings.Join(variants, ","), "-json", result,
 	}})
@@ -85,17 +84,17 @@ func (l *Lab) race(ctx context.Context, variants ...string) (p peers, err error)
 		return p, fmt.Errorf("reading what test/bench found: %w", err)
 	}
 	for _, module := range slices.Sorted(maps.Keys(p.Modules)) {
-		l.used(module + " " + p.Modules[module])
+		r.addVersion(module + " " + p.Modules[module])
 	}
 	return p, nil
 }
 
-// of is what the library made of it.
-func (p peers) of(variant string) kept {
+// of returns the result of the library.
+func (p raceResults) of(variant string) raceResult {
 	for _, k := range p.Kept {
 		if k.Variant == variant {
 			return k
 		}
 	}
-	return kept{}
+	return raceResult{}
 }

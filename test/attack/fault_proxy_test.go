@@ -9,60 +9,60 @@ import (
 	"time"
 )
 
-// A liar stands between the server and a real store. It passes connections on, or tells a lie on each.
-type liar struct {
+// A faultProxy forwards connections from the server to a real store, or handles them itself with a fault.
+type faultProxy struct {
 	addr     string // host:port where it listens
-	truth    string // host:port of the real store
+	store    string // host:port of the real store
 	listener net.Listener
 	running  sync.WaitGroup
 
-	mu   sync.Mutex
-	lie  func(net.Conn) // nil: the truth
-	open map[net.Conn]bool
+	mu    sync.Mutex
+	fault func(net.Conn) // handles new connections; nil forwards them to the store
+	open  map[net.Conn]bool
 }
 
-// newLiar listens on a free loopback port until the test ends, and tells the truth at first.
-func newLiar(t *testing.T, truth string) *liar {
+// newFaultProxy listens on a free loopback port until the test ends. At first it forwards connections.
+func newFaultProxy(t *testing.T, store string) *faultProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &liar{addr: listener.Addr().String(), truth: truth, listener: listener, open: map[net.Conn]bool{}}
+	l := &faultProxy{addr: listener.Addr().String(), store: store, listener: listener, open: map[net.Conn]bool{}}
 	l.running.Go(l.accept)
 	t.Cleanup(func() {
 		listener.Close()
-		l.tell(nil)
+		l.set(nil)
 		l.running.Wait()
 	})
 	return l
 }
 
-// tell cuts every connection, and answers new ones with the lie; nil is the truth.
-func (l *liar) tell(lie func(net.Conn)) {
+// set closes every connection and has the fault handle new ones. With nil they are forwarded to the store.
+func (l *faultProxy) set(fault func(net.Conn)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lie = lie
+	l.fault = fault
 	for conn := range l.open {
 		conn.Close()
 	}
 }
 
-func (l *liar) accept() {
+func (l *faultProxy) accept() {
 	for {
 		conn, err := l.listener.Accept()
 		if err != nil {
 			return
 		}
-		conn.SetDeadline(time.Now().Add(time.Minute)) // no lie is endless
+		conn.SetDeadline(time.Now().Add(time.Minute))
 		l.mu.Lock()
-		lie := l.lie
+		fault := l.fault
 		l.open[conn] = true
 		l.mu.Unlock()
 		l.running.Go(func() {
 			defer l.end(conn)
-			if lie != nil {
-				lie(conn)
+			if fault != nil {
+				fault(conn)
 				return
 			}
 			l.pass(conn, func(to io.Writer, from io.Reader) { io.Copy(to, from) })
@@ -70,7 +70,7 @@ func (l *liar) accept() {
 	}
 }
 
-func (l *liar) end(conn net.Conn) {
+func (l *faultProxy) end(conn net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	conn.Close()
@@ -78,8 +78,8 @@ func (l *liar) end(conn net.Conn) {
 }
 
 // pass sends to the real store what the server says, and has answer send back what the store says.
-func (l *liar) pass(conn net.Conn, answer func(to io.Writer, from io.Reader)) {
-	store, err := net.DialTimeout("tcp", l.truth, 5*time.Second)
+func (l *faultProxy) pass(conn net.Conn, answer func(to io.Writer, from io.Reader)) {
+	store, err := net.DialTimeout("tcp", l.store, 5*time.Second)
 	if err != nil {
 		return
 	}
@@ -95,13 +95,13 @@ func (l *liar) pass(conn net.Conn, answer func(to io.Writer, from io.Reader)) {
 	asking.Wait()
 }
 
-// hang reads, and says nothing.
+// hang reads and never replies.
 func hang(conn net.Conn) { io.Copy(io.Discard, conn) }
 
 // hangUp closes the connection at once.
 func hangUp(net.Conn) {}
 
-// drip sends a byte every 50 ms, as long as somebody listens.
+// drip sends a byte every 50 ms until the connection is closed.
 func drip(to io.Writer, text string) {
 	for i := range text {
 		if _, err := io.WriteString(to, text[i:i+1]); err != nil {
@@ -111,7 +111,7 @@ func drip(to io.Writer, text string) {
 	}
 }
 
-// flooding sends the text again and again, as fast as it is read.
+// flooding sends the text repeatedly, as fast as it is read.
 func flooding(to io.Writer, text string) {
 	text = strings.Repeat(text, 1+64<<10/len(text))
 	for range 1 << 20 {
@@ -121,7 +121,7 @@ func flooding(to io.Writer, text string) {
 	}
 }
 
-// replying answers each command that a reader finds with what reply says, until that says nothing more.
+// replying replies to each command that next reads, until next returns an error.
 func replying(conn net.Conn, next func() (string, error), reply func(command string) string) {
 	for range 1 << 20 {
 		command, err := next()

@@ -17,55 +17,55 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-const lyingTable = "lies"
+const faultyTable = "faults"
 
-// A DynamoDB that lies or hangs costs visitors a 503, whatever it says.
-func TestLyingDynamoDB(t *testing.T) {
+// A DynamoDB that sends wrong replies or hangs causes a 503, whatever it sends.
+func TestFaultyDynamoDB(t *testing.T) {
 	sessiontest.Long(t)
 	store := storeserver.ForTest(t, storeserver.DynamoDB)
 	createTable(t, store.Endpoint)
-	l := newLiar(t, store.Addr)
-	v := victim{liar: l, settings: []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=" + lyingTable, "AWS_REGION=eu-west-1",
+	l := newFaultProxy(t, store.Addr)
+	v := testedServer{proxy: l, settings: []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=" + faultyTable, "AWS_REGION=eu-west-1",
 		"DYNAMODB_ENDPOINT=http://" + l.addr}}
-	lies := []lie{
-		{name: "never answers", tell: hang},
-		{name: "hangs up", tell: hangUp},
-		{name: "no HTTP", tell: func(c net.Conn) { flooding(c, "\x00\x01") }},
-		{name: "a line without an end", tell: func(c net.Conn) { flooding(c, "H") }},
-		{name: "informs without end", tell: raw("", "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")},
-		{name: "headers without end", tell: raw("HTTP/1.1 200 OK\r\n", "X-A: a\r\n")},
-		{name: "a header without end", tell: raw("HTTP/1.1 200 OK\r\nX-A: ", "a")},
-		{name: "drips", tell: func(c net.Conn) {
+	faults := []storeFault{
+		{name: "never responds", run: hang},
+		{name: "hangs up", run: hangUp},
+		{name: "no HTTP", run: func(c net.Conn) { flooding(c, "\x00\x01") }},
+		{name: "a line without an end", run: func(c net.Conn) { flooding(c, "H") }},
+		{name: "informs without end", run: raw("", "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")},
+		{name: "headers without end", run: raw("HTTP/1.1 200 OK\r\n", "X-A: a\r\n")},
+		{name: "a header without end", run: raw("HTTP/1.1 200 OK\r\nX-A: ", "a")},
+		{name: "drips", run: func(c net.Conn) {
 			requests(c, func(to io.Writer, _ string) {
 				drip(to, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat(" ", 1000))
 			})
 		}},
-		{name: "spaces without end", tell: raw("HTTP/1.1 200 OK\r\n\r\n", " ")},
-		{name: "a string without end", tell: raw("HTTP/1.1 200 OK\r\n\r\n{\"Item\":{\"id\":{\"S\":\"", "a")},
-		{name: "items without end", tell: raw("HTTP/1.1 200 OK\r\n\r\n{\"Item\":{\"id\":{\"L\":[{\"S\":\"a\"}", ",{\"S\":\"a\"}")},
-		{name: "an error without end", tell: raw("HTTP/1.1 400 Bad Request\r\n\r\n{\"message\":\"", "a")},
-		{name: "chunks without end", tell: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n")},
-		{name: "a chunk of absurd length", tell: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", "a")},
-		{name: "trailers without end", tell: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", "X-A: a\r\n")},
-		{name: "a negative length", tell: said("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}")},
-		{name: "two lengths", tell: said("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}")},
-		{name: "an absurd length", tell: said("HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n{}")},
-		{name: "shorter than it said", tell: func(c net.Conn) {
+		{name: "spaces without end", run: raw("HTTP/1.1 200 OK\r\n\r\n", " ")},
+		{name: "a string without end", run: raw("HTTP/1.1 200 OK\r\n\r\n{\"Item\":{\"id\":{\"S\":\"", "a")},
+		{name: "items without end", run: raw("HTTP/1.1 200 OK\r\n\r\n{\"Item\":{\"id\":{\"L\":[{\"S\":\"a\"}", ",{\"S\":\"a\"}")},
+		{name: "an error without end", run: raw("HTTP/1.1 400 Bad Request\r\n\r\n{\"message\":\"", "a")},
+		{name: "chunks without end", run: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n")},
+		{name: "a chunk of absurd length", run: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", "a")},
+		{name: "trailers without end", run: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", "X-A: a\r\n")},
+		{name: "a negative length", run: said("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}")},
+		{name: "two lengths", run: said("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}")},
+		{name: "an absurd length", run: said("HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n{}")},
+		{name: "shorter than it said", run: func(c net.Conn) {
 			requests(c, func(to io.Writer, _ string) {
 				io.WriteString(to, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"Item\":")
 				c.Close()
 			})
 		}},
-		{name: "compressed, it says", tell: said("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno")},
-		{name: "leads to itself", tell: says(307, ``, "Location: /")},
-		{name: "leads to nowhere", tell: says(308, ``, "Location: http://127.0.0.1:1/")},
-		{name: "leads to no address", tell: says(307, ``, "Location: ::")},
-		{name: "has moved", tell: says(301, ``)},
-		{name: "switches", tell: said("HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n")},
-		{name: "no content", tell: said("HTTP/1.1 204 No Content\r\n\r\n"), status: http.StatusOK},
+		{name: "compressed, it says", run: said("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno")},
+		{name: "leads to itself", run: says(307, ``, "Location: /")},
+		{name: "leads to nowhere", run: says(308, ``, "Location: http://127.0.0.1:1/")},
+		{name: "leads to no address", run: says(307, ``, "Location: ::")},
+		{name: "has moved", run: says(301, ``)},
+		{name: "switches", run: said("HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n")},
+		{name: "no content", run: said("HTTP/1.1 204 No Content\r\n\r\n"), status: http.StatusOK},
 	}
 	for _, status := range []int{400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 504, 599, 999} {
-		lies = append(lies, lie{name: fmt.Sprint("status ", status), tell: says(status, `<html>no</html>`)})
+		faults = append(faults, storeFault{name: fmt.Sprint("status ", status), run: says(status, `<html>no</html>`)})
 	}
 	for _, code := range []string{
 		"AccessDeniedException", "ExpiredTokenException", "IncompleteSignatureException", "InternalServerError", "InvalidSignatureException",
@@ -75,18 +75,18 @@ func TestLyingDynamoDB(t *testing.T) {
 		"TransactionCanceledException", "TransactionConflictException", "UnrecognizedClientException", "ValidationException",
 		"NobodyKnowsThisException", "",
 	} {
-		lies = append(lies, lie{name: "error " + code, tell: says(400, fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"no"}`, code))})
+		faults = append(faults, storeFault{name: "error " + code, run: says(400, fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"no"}`, code))})
 	}
 	far := time.Now().Add(20 * 365 * 24 * time.Hour).UTC().Format(http.TimeFormat)
-	lies = append(lies,
-		lie{name: "a clock far ahead", tell: says(400, `{"__type":"InvalidSignatureException","message":"Signature expired"}`, "Date: "+far)},
-		lie{name: "a clock far behind", tell: says(400, `{"__type":"RequestTimeTooSkewed","message":"no"}`, "Date: Thu, 01 Jan 1970 00:00:00 GMT")},
-		lie{name: "a clock of no time", tell: says(400, `{"__type":"RequestTimeTooSkewed","message":"no"}`, "Date: soon")},
-		lie{name: "an error of wrong types", tell: says(400, `{"__type":5,"message":[]}`)},
-		lie{name: "an error that is a list", tell: says(400, `[]`)},
-		lie{name: "an error of nothing", tell: says(400, ``)},
-		lie{name: "a failed condition of wrong types", tell: says(400, `{"__type":"ConditionalCheckFailedException","Item":[]}`)},
-		lie{name: "a failed condition of no times", tell: says(400, `{"__type":"ConditionalCheckFailedException","Item":{"id":{"S":"a"}}}`)},
+	faults = append(faults,
+		storeFault{name: "a clock far ahead", run: says(400, `{"__type":"InvalidSignatureException","message":"Signature expired"}`, "Date: "+far)},
+		storeFault{name: "a clock far behind", run: says(400, `{"__type":"RequestTimeTooSkewed","message":"no"}`, "Date: Thu, 01 Jan 1970 00:00:00 GMT")},
+		storeFault{name: "a clock of no time", run: says(400, `{"__type":"RequestTimeTooSkewed","message":"no"}`, "Date: soon")},
+		storeFault{name: "an error of wrong types", run: says(400, `{"__type":5,"message":[]}`)},
+		storeFault{name: "an error that is a list", run: says(400, `[]`)},
+		storeFault{name: "an error of nothing", run: says(400, ``)},
+		storeFault{name: "a failed condition of wrong types", run: says(400, `{"__type":"ConditionalCheckFailedException","Item":[]}`)},
+		storeFault{name: "a failed condition of no times", run: says(400, `{"__type":"ConditionalCheckFailedException","Item":{"id":{"S":"a"}}}`)},
 	)
 	for _, body := range []struct{ name, text string }{
 		{"null", `null`}, {"a number", `5`}, {"a string", `"a"`}, {"a list", `[]`}, {"words", `no`}, {"NUL", "\x00"},
@@ -102,7 +102,7 @@ func TestLyingDynamoDB(t *testing.T) {
 		{"binary that is no base64", bodyOf(`{"id":{"B":"%"}}`)},
 		{"a number that is no string", bodyOf(`{"id":{"S":"a"},"created":{"N":5}}`)},
 	} {
-		lies = append(lies, lie{name: "a body of " + body.name, tell: says(200, body.text)})
+		faults = append(faults, storeFault{name: "a body of " + body.name, run: says(200, body.text)})
 	}
 	for _, changed := range []struct {
 		attribute, value string
@@ -120,25 +120,25 @@ func TestLyingDynamoDB(t *testing.T) {
 		{"values", `{"M":{"visits":{"L":[]}}}`, http.StatusOK},
 		{"user", `{"N":"5"}`, http.StatusOK},
 	} {
-		lies = append(lies, lie{name: fmt.Sprintf("%s=%.40s", changed.attribute, changed.value), status: changed.status,
-			tell: func(c net.Conn) {
+		faults = append(faults, storeFault{name: fmt.Sprintf("%s=%.40s", changed.attribute, changed.value), status: changed.status,
+			run: func(c net.Conn) {
 				requests(c, func(to io.Writer, id string) {
 					io.WriteString(to, response(200, bodyOf(item(id, changed.attribute, changed.value))))
 				})
 			}})
 	}
-	lies = append(lies, lie{name: "pages without end", status: http.StatusOK, tell: func(c net.Conn) {
+	faults = append(faults, storeFault{name: "pages without end", status: http.StatusOK, run: func(c net.Conn) {
 		requests(c, func(to io.Writer, id string) {
 			body := bodyOf(item(id, "", ""))
 			io.WriteString(to, response(200, body[:len(body)-1]+`,"LastEvaluatedKey":{"id":{"S":"a"}}}`))
 		})
 	}})
-	v.suffer(t, lies)
+	v.runFaults(t, faults)
 }
 
-// The SDK sets its clock by what DynamoDB says. A clock that is far off doesn't outlast the lie: DynamoDB refuses what is
+// The SDK adjusts its clock to the Date of DynamoDB. A clock that is far off does not outlast the fault: DynamoDB refuses what is
 // signed for another time than its own.
-func TestClockOfLyingDynamoDB(t *testing.T) {
+func TestClockOfFaultyDynamoDB(t *testing.T) {
 	var wrong atomic.Int64 // by how many years
 	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := time.Now().AddDate(int(wrong.Load()), 0, 0).UTC()
@@ -152,28 +152,28 @@ func TestClockOfLyingDynamoDB(t *testing.T) {
 		io.WriteString(w, "{}")
 	}))
 	defer store.Close()
-	v := victim{settings: []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=" + lyingTable, "AWS_REGION=eu-west-1", "DYNAMODB_ENDPOINT=" + store.URL}}
+	v := testedServer{settings: []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=" + faultyTable, "AWS_REGION=eu-west-1", "DYNAMODB_ENDPOINT=" + store.URL}}
 	v.start(t)
 	cookie := "session=" + strings.Repeat("A", 43)
 	for _, years := range []int64{20, -50, 1} {
 		wrong.Store(years)
 		for range 3 {
-			if status, _ := v.ask(t, needs()[0], cookie); status != http.StatusServiceUnavailable {
+			if status, _ := v.ask(t, storeRequests()[0], cookie); status != http.StatusServiceUnavailable {
 				t.Errorf("%d years off: %d, want 503", years, status)
 			}
 		}
 		wrong.Store(0)
 		status := 0
 		for deadline := time.Now().Add(20 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
-			status, _ = v.ask(t, needs()[0], cookie)
+			status, _ = v.ask(t, storeRequests()[0], cookie)
 		}
-		if again, _ := v.ask(t, needs()[0], cookie); status != http.StatusOK || again != http.StatusOK {
+		if again, _ := v.ask(t, storeRequests()[0], cookie); status != http.StatusOK || again != http.StatusOK {
 			t.Errorf("after %d years: %d, then %d, want 200", years, status, again)
 		}
 	}
 }
 
-// item is a session of ada's that never ends, but for one attribute.
+// item returns a session of ada that does not expire, with one attribute changed.
 func item(id, attribute, value string) string {
 	attributes := map[string]string{
 		"id": fmt.Sprintf(`{"S":%q}`, id), "created": `{"N":"0"}`, "expires": `{"N":"253402300799"}`, "ttl": `{"N":"253402300799"}`,
@@ -191,7 +191,7 @@ func item(id, attribute, value string) string {
 	return "{" + strings.Join(list, ",") + "}"
 }
 
-// bodyOf is the body of every kind of answer that has the item in it.
+// bodyOf returns a body that is valid for every operation that returns the item.
 func bodyOf(item string) string {
 	return fmt.Sprintf(`{"Item":%s,"Attributes":%s,"Items":[%s]}`, item, item, item)
 }
@@ -204,8 +204,8 @@ func response(status int, body string, headers ...string) string {
 	return head + "\r\n" + body
 }
 
-// requests has tell answer each request. id is the key of the item that it is about.
-func requests(conn net.Conn, tell func(to io.Writer, id string)) {
+// requests has respond write the response to each request. id is the key of the item that it is about.
+func requests(conn net.Conn, respond func(to io.Writer, id string)) {
 	reader := bufio.NewReader(conn)
 	for range 1 << 20 {
 		request, err := http.ReadRequest(reader)
@@ -219,7 +219,7 @@ func requests(conn net.Conn, tell func(to io.Writer, id string)) {
 			return
 		}
 		io.Copy(io.Discard, request.Body)
-		tell(conn, asked.Key.ID.S+asked.Item.ID.S)
+		respond(conn, asked.Key.ID.S+asked.Item.ID.S)
 	}
 }
 
@@ -231,7 +231,7 @@ func said(text string) func(net.Conn) {
 	return func(conn net.Conn) { requests(conn, func(to io.Writer, _ string) { io.WriteString(to, text) }) }
 }
 
-// raw answers a request with the head, and then with the rest without end.
+// raw responds with head and then with rest repeated without end.
 func raw(head, rest string) func(net.Conn) {
 	return func(conn net.Conn) {
 		requests(conn, func(to io.Writer, _ string) { io.WriteString(to, head); flooding(to, rest) })
@@ -240,7 +240,7 @@ func raw(head, rest string) func(net.Conn) {
 
 func createTable(t *testing.T, endpoint string) {
 	t.Helper()
-	body := `{"TableName":"` + lyingTable + `","BillingMode":"PAY_PER_REQUEST",
+	body := `{"TableName":"` + faultyTable + `","BillingMode":"PAY_PER_REQUEST",
 		"AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"},{"AttributeName":"owner","AttributeType":"S"},
 			{"AttributeName":"position","AttributeType":"N"}],
 		"KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],

@@ -13,21 +13,21 @@ import (
 	"stateless-servers/lab/chart"
 )
 
-// resource is something that a server takes, and must not take more and more of.
+// resource is a resource of a server process, whose usage must not grow.
 type resource struct {
-	name, in string // in is the unit; empty for a number
-	metric   string
-	unit     float64 // in those of the metric
-	// most is by how much the median of the last third may exceed that of the first.
-	most float64
+	name, unitName string // unitName is empty for a count
+	metric         string
+	unit           float64 // one unit, in units of the metric
+	// maxGrowth is the greatest allowed difference between the medians of the last and the first third.
+	maxGrowth float64
 }
 
-// String is the name with the unit.
+// String returns the name with the unit.
 func (r resource) String() string {
-	if r.in == "" {
+	if r.unitName == "" {
 		return r.name
 	}
-	return r.name + ", " + r.in
+	return r.name + ", " + r.unitName
 }
 
 const (
@@ -40,11 +40,11 @@ const (
 
 const megabyte = 1 << 20
 
-// resources are what is measured. Of twenty minutes, 720 seconds are between the middle of the first third and that of
-// the last: 24 000 requests of one server of three, and 48 faults. A leak of 200 bytes a request is 4.6 MB of heap by then,
-// while that of a steady server goes up and down by some 2 MB. Its resident memory follows the highest heap there was.
-// Goroutines and descriptors follow the connections, of which a fault leaves dozens for some seconds, and a machine that
-// is busy with something else more; what a server keeps of them for good, settled finds.
+// resources returns the resources to measure. In twenty minutes, 720 seconds lie between the middle of the first and of the
+// last third: 24,000 requests of one server of three, and 48 faults. A leak of 200 bytes per request is 4.6 MB of heap by
+// then, while the heap of a server without a leak varies by about 2 MB. Resident memory follows the largest heap. Goroutines
+// and descriptors follow the connections: a fault leaves dozens for some seconds, and more on a busy machine. assertNoLeak
+// finds those that remain.
 func resources() [resourceCount]resource {
 	return [resourceCount]resource{
 		residentMemory: {"resident memory", "MB", "process_resident_memory_bytes", megabyte, 12},
@@ -54,32 +54,32 @@ func resources() [resourceCount]resource {
 	}
 }
 
-// sample is what a server took at a time.
+// sample is the resource usage of a server at one time.
 type sample struct {
 	at    time.Duration
-	takes [resourceCount]float64
+	usage [resourceCount]float64
 }
 
-// meter reads what a server says of itself.
+// meter reads the resource usage of a server from its metrics.
 type meter struct {
 	url    string
 	client *http.Client
 }
 
-// meterTimeout bounds one reading: a machine that is busy with something else proves nothing.
+// meterTimeout bounds one reading. It is generous, since the machine may be busy.
 const meterTimeout = 5 * time.Second
 
 func newMeter(url string) meter {
-	// A connection each, so that the server has the same number of them at every reading.
+	// Each reading uses a new connection, so that the server has the same number of connections at every reading.
 	return meter{url, &http.Client{Timeout: meterTimeout, Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
 const (
-	samplesWanted = 400 // of a run, more or less: enough for a chart
+	samplesWanted = 400 // the approximate number of samples of a run, enough for a chart
 	readPause     = 100 * time.Millisecond
 )
 
-// watch reads until length has passed since began. A reading that fails is left out; steady counts what there is.
+// watch takes samples until length has passed since began. It leaves out readings that fail.
 func (m meter) watch(ctx context.Context, began time.Time, length time.Duration) ([]sample, error) {
 	var samples []sample
 	ticker := time.NewTicker(max(readPause, length/samplesWanted))
@@ -118,20 +118,21 @@ func (m meter) read(ctx context.Context) (one sample, err error) {
 		if len(metrics) != 1 {
 			return one, fmt.Errorf("reading %s: it has %d values of %s, not 1", m.url, len(metrics), r.metric)
 		}
-		one.takes[i] = metrics[0].GetGauge().GetValue() / r.unit
+		one.usage[i] = metrics[0].GetGauge().GetValue() / r.unit
 	}
 	return one, nil
 }
 
-// warmUpShare is the part of the length, at its beginning, that isn't judged: caches, pools and buffers fill.
+// warmUpShare is the share of the run, at its start, without samples: caches, pools and buffers fill.
 const warmUpShare = 0.1
 
-// steady checks that a server takes no more in the last third of what follows the warm-up than in the first.
-func (o *Observation) steady(samples []sample, length time.Duration) {
+// assertNoGrowth asserts that the median usage in the last third of the run, after the warm-up, does not exceed that in the
+// first third by more than the resource's maxGrowth.
+func (o *Observation) assertNoGrowth(samples []sample, length time.Duration) {
 	warmUp := time.Duration(warmUpShare * float64(length))
 	third := (length - warmUp) / 3
-	table := Table{Title: "What " + survivor + " took", Columns: []string{
-		"resource", "median of the first third", "median of the last third", "growth", "least", "most"}}
+	table := Table{Title: "Resource usage of " + survivor, Columns: []string{
+		"resource", "median of the first third", "median of the last third", "growth", "min", "max"}}
 	between := func(from, to time.Duration) (part []sample) {
 		for _, one := range samples {
 			if from <= one.at && one.at < to {
@@ -141,14 +142,14 @@ func (o *Observation) steady(samples []sample, length time.Duration) {
 		return part
 	}
 	all, first, last := between(warmUp, length), between(warmUp, warmUp+third), between(length-third, length)
-	o.atLeast("measurements of "+survivor+" in the first third, or in the last if it has less", float64(min(len(first), len(last))), 1)
+	o.assertAtLeast("measurements of "+survivor+" in the first or the last third, whichever has fewer", float64(min(len(first), len(last))), 1)
 	if len(first) == 0 || len(last) == 0 {
 		return
 	}
 	for i, r := range resources() {
 		growth := median(last, i) - median(first, i)
-		o.atMost("growth of "+r.String(), growth, r.most)
-		values := takes(all, i)
+		o.assertAtMost("growth of "+r.String(), growth, r.maxGrowth)
+		values := resourceValues(all, i)
 		table.Rows = append(table.Rows, []any{
 			r.String(), median(first, i), median(last, i), growth, slices.Min(values), slices.Max(values)})
 	}
@@ -156,42 +157,42 @@ func (o *Observation) steady(samples []sample, length time.Duration) {
 }
 
 const (
-	restLength = 2 * time.Second // in which a server is measured without visitors: some readings are between health checks
-	// maxAtRest is by how much goroutines and descriptors may grow without visitors: the runtime has some goroutines that
-	// come and go. One that is left by every tenth fault would show after twenty minutes.
-	maxAtRest = 5
+	idleLength = 2 * time.Second // the time to measure an idle server; some readings fall between health checks
+	// maxLeak is the greatest allowed difference of goroutines and descriptors, since the runtime starts and ends some
+	// goroutines. A leak of one per ten faults exceeds it after twenty minutes.
+	maxLeak = 5
 )
 
-// settled checks that a server has no more goroutines and descriptors after the visitors than before them: the least of
-// each, for health checks and readings come and go.
-func (o *Observation) settled(before, after []sample) {
+// assertNoLeak is the leak check: an idle server must not have more goroutines and descriptors after the load than before it.
+// It compares the least of each, because health checks and readings add some for a moment.
+func (o *Observation) assertNoLeak(before, after []sample) {
 	n := min(len(before), len(after))
-	o.atLeast("measurements of "+survivor+" before the visitors, or after them if there are less", float64(n), 1)
+	o.assertAtLeast("measurements of "+survivor+" before or after the load, whichever has fewer", float64(n), 1)
 	if n == 0 {
 		return
 	}
 	for _, i := range []int{goroutines, descriptors} {
-		growth := slices.Min(takes(after, i)) - slices.Min(takes(before, i))
-		o.atMost(resources()[i].name+" more after the visitors than before them", growth, maxAtRest)
+		growth := slices.Min(resourceValues(after, i)) - slices.Min(resourceValues(before, i))
+		o.assertAtMost(resources()[i].name+" after the load, less those before it", growth, maxLeak)
 	}
 }
 
-// takes are the values of one resource.
-func takes(samples []sample, resource int) []float64 {
+// resourceValues returns the values of one resource.
+func resourceValues(samples []sample, resource int) []float64 {
 	values := make([]float64, len(samples))
 	for i, one := range samples {
-		values[i] = one.takes[resource]
+		values[i] = one.usage[resource]
 	}
 	return values
 }
 
 func median(samples []sample, resource int) float64 {
-	values := takes(samples, resource)
+	values := resourceValues(samples, resource)
 	slices.Sort(values)
 	return values[len(values)/2]
 }
 
-// drawSamples draws what a server took over time, with what happened meanwhile.
+// drawSamples adds charts of the resource usage over time, with the events as marks.
 func (o *Observation) drawSamples(name string, samples []sample, events []Event) {
 	var marks []chart.Mark
 	for _, event := range events {
@@ -210,7 +211,7 @@ func (o *Observation) drawSamples(name string, samples []sample, events []Event)
 		for _, i := range picture.resources {
 			line := chart.Series{Name: resources()[i].name}
 			for _, one := range samples {
-				line.Points = append(line.Points, chart.Point{X: one.at.Seconds(), Y: one.takes[i]})
+				line.Points = append(line.Points, chart.Point{X: one.at.Seconds(), Y: one.usage[i]})
 			}
 			lines.Series = append(lines.Series, line)
 		}

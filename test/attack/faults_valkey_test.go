@@ -14,21 +14,21 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// A Valkey that lies or hangs costs visitors a 503, whatever it says.
-func TestLyingValkey(t *testing.T) {
+// A Valkey that sends wrong replies or hangs causes a 503, whatever it sends.
+func TestFaultyValkey(t *testing.T) {
 	sessiontest.Long(t)
 	store := storeserver.ForTest(t, storeserver.Valkey)
-	l := newLiar(t, store.Addr)
-	v := victim{liar: l, settings: []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + l.addr}}
-	lies := []lie{
-		{name: "never answers", tell: hang},
-		{name: "hangs up", tell: hangUp},
-		{name: "drips", tell: func(c net.Conn) { drip(c, strings.Repeat("*1\r\n$1\r\na\r\n", 1000)) }},
-		{name: "floods before it is asked", tell: func(c net.Conn) { flooding(c, "+OK\r\n") }},
-		{name: "a line without an end", tell: func(c net.Conn) { flooding(c, "+") }},
-		{name: "speaks HTTP", tell: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); hang(c) }},
-		{name: "a greeting of nothing", tell: valkeySays("%0\r\n"), status: http.StatusOK},
-		{name: "a greeting that is a negative map", tell: valkeySays("%-1\r\n")},
+	l := newFaultProxy(t, store.Addr)
+	v := testedServer{proxy: l, settings: []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + l.addr}}
+	faults := []storeFault{
+		{name: "never responds", run: hang},
+		{name: "hangs up", run: hangUp},
+		{name: "drips", run: func(c net.Conn) { drip(c, strings.Repeat("*1\r\n$1\r\na\r\n", 1000)) }},
+		{name: "floods before it is asked", run: func(c net.Conn) { flooding(c, "+OK\r\n") }},
+		{name: "a line without an end", run: func(c net.Conn) { flooding(c, "+") }},
+		{name: "speaks HTTP", run: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); hang(c) }},
+		{name: "a greeting of nothing", run: valkeySays("%0\r\n"), status: http.StatusOK},
+		{name: "a greeting that is a negative map", run: valkeySays("%-1\r\n")},
 	}
 	for _, said := range []struct{ name, reply string }{
 		{"a string of length -5", "$-5\r\n"},
@@ -79,7 +79,7 @@ func TestLyingValkey(t *testing.T) {
 		{"a session of fields without values", "$3\r\na\x00\xff\r\n"},
 		{"a session without times", "*2\r\n$1\r\na\r\n$1\r\nb\r\n"},
 	} {
-		lies = append(lies, lie{name: said.name, tell: func(c net.Conn) {
+		faults = append(faults, storeFault{name: said.name, run: func(c net.Conn) {
 			greet(c, noCluster, func(string) string { return said.reply })
 		}})
 	}
@@ -99,7 +99,7 @@ func TestLyingValkey(t *testing.T) {
 	} {
 		fields := []string{"@created", kept.created, "@expires", kept.expires, "@idle", kept.idle, "visits", kept.visits}
 		text := strings.Join(fields, "\x00\xff")
-		lies = append(lies, lie{name: kept.name, status: kept.status, tell: func(c net.Conn) {
+		faults = append(faults, storeFault{name: kept.name, status: kept.status, run: func(c net.Conn) {
 			greet(c, noCluster, func(command string) string {
 				if strings.HasPrefix(command, "HGETALL") {
 					return array(fields)
@@ -108,16 +108,16 @@ func TestLyingValkey(t *testing.T) {
 			})
 		}})
 	}
-	v.suffer(t, lies)
+	v.runFaults(t, faults)
 }
 
-// What a cluster says of its nodes and slots may be a lie, too. New servers hear it: the others know what the address leads to.
-func TestLyingValkeyCluster(t *testing.T) {
+// What a cluster says of its nodes and slots may be wrong, too. New servers are used: running ones know what the address leads to.
+func TestFaultyValkeyCluster(t *testing.T) {
 	sessiontest.Long(t)
 	store := storeserver.ValkeyCluster(t, 1, 0)[0]
-	l := newLiar(t, store.Addr)
-	v := victim{liar: l, settings: []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + l.addr}}
-	var lies []lie
+	l := newFaultProxy(t, store.Addr)
+	v := testedServer{proxy: l, settings: []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + l.addr}}
+	var faults []storeFault
 	const no = "-ERR no\r\n"
 	for _, said := range []struct{ name, slots, reply string }{
 		{"no slots", "*0\r\n", no},
@@ -131,12 +131,12 @@ func TestLyingValkeyCluster(t *testing.T) {
 		{"try again", oneNode(l.addr), "-TRYAGAIN later\r\n"},
 		{"down", oneNode(l.addr), "-CLUSTERDOWN the hash slot is not served\r\n"},
 	} {
-		lies = append(lies, lie{name: said.name, fresh: true, tell: func(c net.Conn) { greet(c, said.slots, func(string) string { return said.reply }) }})
+		faults = append(faults, storeFault{name: said.name, fresh: true, run: func(c net.Conn) { greet(c, said.slots, func(string) string { return said.reply }) }})
 	}
-	v.suffer(t, lies)
+	v.runFaults(t, faults)
 }
 
-// commands returns the commands that the client sends, their words separated by spaces.
+// commands returns a function that reads the client's next command, its words separated by spaces.
 func commands(conn net.Conn) func() (string, error) {
 	reader := bufio.NewReader(conn)
 	length := func() (n int, err error) {
@@ -161,7 +161,7 @@ func commands(conn net.Conn) func() (string, error) {
 	}
 }
 
-// greet greets the client, says what slots a cluster has, and answers everything else with the reply.
+// greet replies to the greeting, returns slots for CLUSTER SLOTS, and the reply for every other command.
 func greet(conn net.Conn, slots string, reply func(command string) string) {
 	replying(conn, commands(conn), func(command string) string {
 		switch word, _, _ := strings.Cut(command, " "); word {
@@ -176,10 +176,10 @@ func greet(conn net.Conn, slots string, reply func(command string) string) {
 	})
 }
 
-// noCluster is what a node that is alone says of its slots.
+// noCluster is the reply of a server without cluster mode to CLUSTER SLOTS.
 const noCluster = "-ERR This instance has cluster support disabled\r\n"
 
-// oneNode is what the node of a cluster at addr says of its slots: it has all.
+// oneNode returns the reply of a cluster with a single node at addr to CLUSTER SLOTS.
 func oneNode(addr string) string {
 	host, port, _ := net.SplitHostPort(addr)
 	return fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$%d\r\n%s\r\n:%s\r\n", len(host), host, port)
