@@ -71,7 +71,7 @@ func newCommand(build func(context.Context) (string, error)) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(explain)
-	root.AddCommand(newUp(build), newLoad(), newMerge(), newReport(), newCheck(), newList(), newRun(build), newCompare(build), newCost())
+	root.AddCommand(newUp(build), newLoad(), newMerge(), newReport(), newCheck(), newList(), newRun(build), newExplore(build), newCompare(build), newCost())
 	completeValues(root)
 	return root
 }

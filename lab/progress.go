@@ -39,10 +39,19 @@ func colours(w io.Writer) bool {
 }
 
 func (v *progressView) show(p load.Progress) {
+	text := progressText(p)
+	if v.terminal != nil {
+		text = bar(p) + " " + text
+	}
+	v.line(p.Elapsed, text, p.Requests > p.OK || p.Sessions.Violations() > 0)
+}
+
+// line shows a text, after some time, in red if something is wrong.
+func (v *progressView) line(elapsed time.Duration, text string, wrong bool) {
 	if v.terminal == nil {
-		if p.Elapsed-v.shown >= linesEvery-100*time.Millisecond {
-			v.shown = p.Elapsed
-			fmt.Fprintln(v.w, progressText(p))
+		if elapsed-v.shown >= linesEvery-100*time.Millisecond {
+			v.shown = elapsed
+			fmt.Fprintln(v.w, text)
 		}
 		return
 	}
@@ -50,9 +59,9 @@ func (v *progressView) show(p load.Progress) {
 	if err != nil || width < 20 {
 		width = 80
 	}
-	line := []rune(bar(p) + " " + progressText(p))
+	line := []rune(text)
 	control(v.w, eraseLine)
-	paint(v.w, v.colours && (p.Requests > p.OK || p.Sessions.Violations() > 0), red, string(line[:min(len(line), width-1)]))
+	paint(v.w, v.colours && wrong, red, string(line[:min(len(line), width-1)]))
 }
 
 // end erases the line. Another load test may follow.

@@ -18,6 +18,7 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/app/config/allowed"
 	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/contract"
 	"stateless-servers/lab/dashboard"
 	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/localstore"
@@ -32,6 +33,7 @@ type upOptions struct {
 	servers   int
 	store     config.StoreKind
 	storeAddr string
+	server    string
 	addr      string
 	balancer  balancer.Options
 	threshold int
@@ -55,16 +57,22 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 			"The store valkey is valkey-server or redis-server from the PATH, or one embedded in the lab if there is neither.\n" +
 			"dynamodb is DynamoDB Local, downloaded once (with Java 17 and Maven). memcached and postgres are the programs of those\n" +
 			"names. cookie and token keep each session in its visitor's cookie. memory keeps sessions in each server, which shows\n" +
-			"what goes wrong without a shared store, and with --sticky what goes wrong when a server dies.",
+			"what goes wrong without a shared store, and with --sticky what goes wrong when a server dies.\n\n" +
+			"With --server the fleet runs another application, in any language: the command starts a server that listens on\n" +
+			"127.0.0.1:$PORT, keeps its sessions at $STORE_URL, answers 200 at /healthz, and has the routes of docs/explore.md.",
 		Example: "  lab up\n" +
 			"  lab up --store dynamodb --servers 5\n" +
 			"  lab up --store memory --sticky\n" +
 			"  lab up --store-addr cache.internal:6379 --addr 127.0.0.1:9000\n" +
+			"  lab up --server ./my-server --store postgres\n" +
 			"  curl -X POST http://127.0.0.1:8080/_lab/servers/server-2/kill",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.storeAddr != "" && o.store != config.StoreValkey {
 				return notAllowed("store-addr", o.storeAddr, "nothing unless the store is valkey")
+			}
+			if o.server != "" && !o.store.ServerSide() {
+				return notAllowed("store", string(o.store), "with --server valkey, dynamodb, memcached or postgres, or memory, which starts no store")
 			}
 			return up(c.Context(), o, c.OutOrStdout(), c.ErrOrStderr(), build)
 		},
@@ -75,6 +83,7 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 	add(flags, "store", &o.store, allowed.OneOf(config.StoreValkey, config.StoreDynamoDB, config.StoreMemcached,
 		config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory), "where sessions live")
 	add(flags, "store-addr", &o.storeAddr, address(), "a running Valkey or Redis to use")
+	flags.StringVar(&o.server, "server", "", "run this `command` for each server instead of the sample application")
 	add(flags, "addr", &o.addr, loopback(), "where the load balancer listens")
 	flags.BoolVar(&o.balancer.Sticky, "sticky", false, "pin each visitor to one server (cookie AWSALB)")
 	add(flags, "health-interval", &o.balancer.HealthInterval, allowed.Duration(100*time.Millisecond, 5*time.Minute), "time between two health checks of a server")
@@ -110,10 +119,12 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 		return err
 	}
 	defer func() { err = errors.Join(err, sessions.Close()) }()
-	out.line("Building the server")
-	program, err := build(ctx)
-	if err != nil {
-		return err
+	program := ""
+	if o.server == "" {
+		out.line("Building the server")
+		if program, err = build(ctx); err != nil {
+			return err
+		}
 	}
 
 	logs, err := os.MkdirTemp("", "stateless-servers-logs-")
@@ -123,7 +134,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 	o.balancer.HealthyThreshold, o.balancer.UnhealthyThreshold = o.threshold, o.threshold
 	o.balancer.DeregistrationDelay = max(o.balancer.DeregistrationDelay, time.Nanosecond) // 0 would mean the default
 	events := dashboard.NewEvents(out.event)
-	options := fleet.Options{Program: program, Config: c, Balancer: o.balancer, LogDir: logs, Report: events.Add}
+	options := fleet.Options{Program: program, Command: contract.Server{Command: o.server}, Config: c, Balancer: o.balancer, LogDir: logs, Report: events.Add}
 	if o.verbose {
 		options.Output = &printer{w: stderr}
 	}

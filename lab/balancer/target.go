@@ -51,15 +51,24 @@ func (b *Balancer) newTarget(name, address string, stopChecks context.CancelFunc
 		DisableCompression:    true, // Accept-Encoding is the client's to set
 	}
 	t.proxy = &httputil.ReverseProxy{
-		Transport:      t.transport,
-		Rewrite:        t.rewrite,
-		ModifyResponse: func(response *http.Response) error { b.onResponse(t, response); return nil },
-		ErrorHandler:   b.onError,
-		ErrorLog:       log.New(io.Discard, "", 0), // errors are counted, not logged
-		BufferPool:     &buffers{},
+		Transport: t.transport,
+		Rewrite:   t.rewrite,
+		ModifyResponse: func(response *http.Response) error {
+			if response.Header.Get(servedBy) == "" { // of a server that doesn't know its name
+				response.Header.Set(servedBy, t.name)
+			}
+			b.onResponse(t, response)
+			return nil
+		},
+		ErrorHandler: b.onError,
+		ErrorLog:     log.New(io.Discard, "", 0), // errors are counted, not logged
+		BufferPool:   &buffers{},
 	}
 	return t
 }
+
+// servedBy is the header that names the server which has answered. Load tests count requests by it.
+const servedBy = "X-Served-By"
 
 // acquire counts a request as in flight and returns true, unless the target is draining. It increments the count before it reads
 // draining, and drain sets draining before it reads the count, so that no request starts after drained is closed.

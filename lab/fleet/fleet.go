@@ -16,6 +16,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/contract"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -32,6 +33,9 @@ const MaxServers = 50
 type Options struct {
 	// Program is the path of the server's program; see Build.
 	Program string
+	// Command, if its command line is not empty, starts servers of another application instead. They follow the lab's
+	// contract and have no metrics.
+	Command contract.Server
 	// Config is the configuration of all servers. The fleet sets the name, zone and addresses of each.
 	Config config.Config
 	// Balancer has the options of the load balancer. The fleet replaces OnTransition; use Report instead.
@@ -262,11 +266,12 @@ func (f *Fleet) Process(name string) (*process.Process, error) {
 	return nil, fmt.Errorf("%s: %w", name, ErrNoServer)
 }
 
-// Metrics returns the URL of the metrics of the server called name, in the text format of Prometheus.
+// Metrics returns the URL of the metrics of the server called name, in the text format of Prometheus. The error is
+// ErrNoServer if there is no such server, or if it has no metrics.
 func (f *Fleet) Metrics(name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if m := f.find(name); m != nil && m.process != nil {
+	if m := f.find(name); m != nil && m.process != nil && f.options.Command.Command == "" {
 		return "http://" + m.admin + "/metrics", nil
 	}
 	return "", fmt.Errorf("%s: %w", name, ErrNoServer)

@@ -13,6 +13,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/contract"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -36,7 +37,7 @@ func (f *Fleet) launch(ctx context.Context, m *member) error {
 		if err := f.start(m); err != nil {
 			return err
 		}
-		err := awaitResponse(ctx, m)
+		err := f.awaitResponse(ctx, m)
 		if err == nil {
 			break
 		}
@@ -73,10 +74,15 @@ func (f *Fleet) start(m *member) error {
 		addresses[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
 	output, closeLog := f.openLog(m.name)
-	p, err := process.Start(process.Command{
-		Name: m.name, Path: f.options.Program, Output: output,
-		Env: serverEnvironment(f.options.Config, m.name, m.zone, addresses[0], addresses[1]),
-	})
+	command := process.Command{
+		Name: m.name, Path: f.options.Program, Env: serverEnvironment(f.options.Config, m.name, m.zone, addresses[0], addresses[1]),
+	}
+	if f.options.Command.Command != "" {
+		_, port, _ := net.SplitHostPort(addresses[0])
+		command = f.options.Command.Process(m.name, port, contract.StoreURL(f.options.Config))
+	}
+	command.Output = output
+	p, err := process.Start(command)
 	if err != nil {
 		closeLog()
 		return err
@@ -108,8 +114,9 @@ func (f *Fleet) openLog(name string) (output io.Writer, closeLog func()) {
 	return io.MultiWriter(writers...), closeLog
 }
 
-// awaitResponse waits until the server responds to a health check. It ignores responses of another server on the same port.
-func awaitResponse(ctx context.Context, m *member) error {
+// awaitResponse waits until the server responds to a health check. It ignores responses of another server on the same port,
+// unless the servers are of another application, which don't say their names.
+func (f *Fleet) awaitResponse(ctx context.Context, m *member) error {
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	ticker := time.NewTicker(readyInterval)
 	defer ticker.Stop()
@@ -121,7 +128,8 @@ func awaitResponse(ctx context.Context, m *member) error {
 		response, err := client.Do(request)
 		if err == nil {
 			response.Body.Close()
-			if response.StatusCode == http.StatusOK && response.Header.Get("X-Served-By") == m.name {
+			named := response.Header.Get("X-Served-By") == m.name || f.options.Command.Command != ""
+			if response.StatusCode == http.StatusOK && named {
 				return nil
 			}
 		}

@@ -1,0 +1,146 @@
+package explore
+
+import (
+	"errors"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	"stateless-servers/session/sessiontest"
+)
+
+func TestEffectsAreParsed(t *testing.T) {
+	got, ok := ParseEffects("visits +1, cart.tea + 12, user = ada, ends session, renews session")
+	want := []Effect{{Field: "visits", Add: 1}, {Field: "cart.tea", Add: 12}, {Field: "user", Value: "ada"}, {Ends: true}, {Renews: true}}
+	if !ok || !reflect.DeepEqual(got, want) {
+		t.Errorf("effects %v, %t; want %v", got, ok, want)
+	}
+	for _, text := range []string{"", "visits", "visits +0", "visits -1", "user =", "ends", "visits +1,"} {
+		if got, ok := ParseEffects(text); ok {
+			t.Errorf("effects %q are parsed as %v, want a refusal", text, got)
+		}
+	}
+}
+
+func TestSchedulesAreParsed(t *testing.T) {
+	const text = "A B A!drop B"
+	s, err := ParseSchedule(text, 2)
+	if err != nil || s.String() != text || s.switches() != 3 || !s.faulty() {
+		t.Errorf("schedule %v (%d switches, faulty %t), error %v", s, s.switches(), s.faulty(), err)
+	}
+	for _, text := range []string{"C", "A!", "A!die", "AB", "1"} {
+		if _, err := ParseSchedule(text, 2); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("schedule %q: error %v, want one that names it", text, err)
+		}
+	}
+}
+
+func TestScenarioFileErrorsNameLineAndWhatIsAllowed(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"server: x\nstore: valkey\nport: 3", "3: unknown field \"port\""},
+		{"store: valkey", "1: \"\": allowed is the command that starts a server"},
+		{"server: x\n\nstore: mysql", "3: \"mysql\": allowed is valkey, memcached"},
+		{"server: x\nstore: tcp://example.com:1", "2: \"tcp://example.com:1\": allowed is"},
+		{"server: [x", "1: "},
+		{"server: x\nstore: valkey\nrequests:\n- name: a\n  send: FETCH /\n  effects: v +1", "5: \"FETCH /\": allowed is a method"},
+		{"server: x\nstore: valkey\nrequests:\n- name: a\n  send: POST /\n  effects: v -1", "6: \"v -1\": allowed is effects such as"},
+		{"server: x\nstore: valkey\nrequests:\n- name: a b\n  send: POST /\n  effects: v +1", "4: \"a b\": allowed is a name"},
+		{"server: x\nstore: valkey\nrequests:\n- name: a\n  send: POST /\n  effects: ends session", "no request adds or sets"},
+		{"server: x\nstore: valkey\nready: healthz", "3: \"healthz\": allowed is a path"},
+		{"server: x\nstore: valkey\nstate: /", "3: \"/\": allowed is a request"},
+		{"server: x\nstore: {a: b}", "2: "},
+	} {
+		_, err := parseFile([]byte(test.text))
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) && !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("file %q: error %v, want one line with %q", test.text, err, test.want)
+		}
+	}
+}
+
+func TestThreeLinesFollowTheContract(t *testing.T) {
+	f, err := parseFile([]byte("server: ./server\nstore: tcp://127.0.0.1:3306\nenv: {URL: \"mysql://${STORE_HOST}:${STORE_PORT}/db\"}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := Contract(); !reflect.DeepEqual(f.Requests, want.Requests) || !reflect.DeepEqual(f.State, want.State) {
+		t.Errorf("requests %v and %v, want those of the contract", f.Requests, f.State)
+	}
+	env := f.Process("s", "8080", "tcp://127.0.0.1:99").Env
+	for _, want := range []string{"PORT=8080", "STORE_URL=tcp://127.0.0.1:99", "URL=mysql://127.0.0.1:99/db"} {
+		if !strings.Contains(strings.Join(env, "\n")+"\n", "\n"+want+"\n") {
+			t.Errorf("the environment has no %s", want)
+		}
+	}
+}
+
+// ran returns a request of the contract with its answer; status 0 is no answer.
+func ran(name string, status int) *lane {
+	requests, err := Contract().named(name)
+	if err != nil {
+		panic(err)
+	}
+	l := &lane{request: requests[0], answered: true}
+	if status == 0 {
+		l.err = errors.New("no answer")
+		return l
+	}
+	l.response = sessiontest.Response{Response: &http.Response{StatusCode: status}}
+	return l
+}
+
+func TestJudge(t *testing.T) {
+	const cart = "cart.coffee"
+	anonymous, ada := state{"visits": "1", cart: "1"}, state{"visits": "1", cart: "1", "user": "ada"}
+	with := func(s state, field, value string) state {
+		changed := state{field: value}
+		for name, v := range s {
+			if name != field {
+				changed[name] = v
+			}
+		}
+		if value == "" {
+			delete(changed, field)
+		}
+		return changed
+	}
+	for _, test := range []struct {
+		name    string
+		outcome outcome
+		want    Promise
+	}{
+		{"acknowledged and there", outcome{ada, with(ada, "visits", "2"), ada, []*lane{ran("visits", 200)}}, ""},
+		{"acknowledged and missing", outcome{ada, ada, ada, []*lane{ran("visits", 200)}}, LostUpdate},
+		{"refused and there", outcome{ada, with(ada, "visits", "2"), ada, []*lane{ran("visits", 503)}}, ""},
+		{"refused and missing", outcome{ada, ada, ada, []*lane{ran("visits", 503)}}, ""},
+		{"sent once and there twice", outcome{ada, with(ada, "visits", "3"), ada, []*lane{ran("visits", 0)}}, AppliedTwice},
+		{"another field is gone", outcome{ada, with(with(ada, "visits", "2"), cart, ""), ada, []*lane{ran("visits", 200)}}, SessionLost},
+		{"nothing is there", outcome{ada, state{}, state{}, []*lane{ran("visits", 0)}}, SessionLost},
+		{"user is gone", outcome{ada, with(with(ada, "visits", "2"), "user", ""), ada, []*lane{ran("visits", 200)}}, LoginLost},
+		{"user is somebody else", outcome{ada, with(ada, "user", "eve"), ada, []*lane{ran("visits", 503)}}, WrongValue},
+		{"visits is no number", outcome{ada, with(ada, "visits", "many"), ada, []*lane{ran("visits", 503)}}, WrongValue},
+		{"logged in", outcome{anonymous, ada, state{}, []*lane{ran("login", 200)}}, ""},
+		{"login refused", outcome{anonymous, anonymous, anonymous, []*lane{ran("login", 503)}}, ""},
+		{"login acknowledged and missing", outcome{anonymous, anonymous, anonymous, []*lane{ran("login", 200)}}, LoginLost},
+		{"login without a new identifier", outcome{anonymous, ada, ada, []*lane{ran("login", 200)}}, Fixation},
+		{"login with an empty session", outcome{anonymous, state{"user": "ada"}, state{}, []*lane{ran("login", 200)}}, SessionLost},
+		{"logged out", outcome{ada, state{}, state{}, []*lane{ran("logout", 200)}}, ""},
+		{"logout acknowledged, the old cookie works", outcome{ada, state{}, ada, []*lane{ran("logout", 200)}}, AliveAfter},
+		{"logout refused, all is there", outcome{ada, ada, ada, []*lane{ran("logout", 503)}}, ""},
+		{"logout refused, nothing is there", outcome{ada, state{}, state{}, []*lane{ran("logout", 503)}}, ""},
+		{"logout refused, a part is there", outcome{ada, with(ada, cart, ""), state{}, []*lane{ran("logout", 503)}}, SessionLost},
+		{"logout, and a visit in a new session", outcome{ada, state{"visits": "1"}, state{}, []*lane{ran("logout", 200), ran("visits", 200)}}, ""},
+		{"logout, and a visit brings the user back", outcome{ada, ada, state{}, []*lane{ran("logout", 200), ran("visits", 200)}}, WrongValue},
+		{"login after the logout", outcome{anonymous, state{"user": "ada"}, state{}, []*lane{ran("logout", 200), ran("login", 200)}}, ""},
+	} {
+		got := Promise("")
+		if v := test.outcome.judge(); v != nil {
+			if got = v.Promise; v.Sentence == "" {
+				t.Errorf("%s: no sentence says what is broken", test.name)
+			}
+		}
+		if got != test.want {
+			t.Errorf("%s: broken is %q, want %q", test.name, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,378 @@
+// Package explore finds session races and lost sessions by exhaustion. It sends a few requests of one visitor at once, each
+// to a server of its own, holds every call that the servers make to their store, and releases the calls in every order, and
+// with every failure at every call. After each run it compares what the visitor's session holds with what the answers
+// promised.
+//
+// It needs to know nothing of the application but its requests and their effects: see Application. Explore runs all
+// scenarios of a Target. A Scenario's findings have the simplest schedule that breaks a promise, which Diagram draws and
+// Replay runs again. Start reading at Explore, then cell.run for a single run and outcome.judge for the promises.
+package explore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Options of Explore.
+type Options struct {
+	// Requests is how many requests overlap, 1 to 3. Each request also runs alone with faults.
+	Requests int
+	// Only is the name of the scenario to explore; empty for all.
+	Only string
+	// NoFaults leaves out faults.
+	NoFaults bool
+	// MaxRuns bounds the schedules of a scenario without faults, and those with a fault. Beyond it, those with the fewest
+	// switches between requests are explored.
+	MaxRuns int
+	// Parallel is how many runs go on at a time, each on servers of its own.
+	Parallel int
+	// Progress is told of each scenario that ends, and of each run; nil for nobody.
+	Progress func(Progress)
+}
+
+// DefaultMaxRuns is the default of the option MaxRuns.
+const DefaultMaxRuns = 500
+
+// Replays is how often the simplest schedule that breaks a promise is run again.
+const Replays = 5
+
+// Progress says how far an exploration is.
+type Progress struct {
+	Scenario  string
+	Done, All int // scenarios
+	Explored  int // runs of all scenarios so far
+	Broken    int
+	Ended     *Scenario // the scenario that has ended, if one has
+}
+
+// A Scenario is what the exploration of some requests has found.
+type Scenario struct {
+	Name     string   `json:"name"` // the requests' names: "visits + logout"
+	Requests []string `json:"requests"`
+	// Calls is how many store calls the request makes; only of a request alone.
+	Calls    int `json:"calls,omitempty"`
+	Explored int `json:"explored"`
+	Broken   int `json:"broken"`
+	// Unreached is how many schedules could not be run, because requests did not make the calls that they had made before.
+	Unreached int    `json:"unreached"`
+	Orders    Counts `json:"orders"` // the schedules without a fault
+	Faults    Counts `json:"faults"` // the schedules with one fault
+	// Shortest is the simplest schedule that breaks a promise: without a fault if possible, then with the fewest switches.
+	Shortest *Finding `json:"shortest,omitempty"`
+	// Findings has the simplest schedule for each promise that is broken.
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// Counts are the numbers of schedules.
+type Counts struct {
+	Explored int `json:"explored"`
+	Broken   int `json:"broken"`
+	// Complete says that every schedule was explored. Otherwise those were that have at most Switches changes from one
+	// request to another, and some with one more.
+	Complete bool `json:"complete"`
+	Switches int  `json:"switches,omitempty"`
+}
+
+// A Finding is a schedule that breaks a promise.
+type Finding struct {
+	Schedule  string  `json:"schedule"`
+	Promise   Promise `json:"promise"`
+	Sentence  string  `json:"sentence"`
+	Broken    int     `json:"broken"` // the schedules of the scenario that break this promise
+	Steps     []Step  `json:"steps"`
+	Browser   string  `json:"browser"`    // what the visitor's cookies open afterwards
+	OldCookie string  `json:"old_cookie"` // what the cookies from before open
+	// Replayed is how many of five more runs of the schedule had the same steps and the same end.
+	Replayed int `json:"replayed"`
+
+	schedule Schedule
+}
+
+// Explore explores every scenario of the target. The error says why it could not; broken promises are no error.
+func Explore(ctx context.Context, t Target, o Options) ([]Scenario, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	combinations := t.combinations(o)
+	if len(combinations) == 0 {
+		return nil, fmt.Errorf("no scenario is named %q; there are: %s", o.Only, strings.Join(t.scenarioNames(o), ", "))
+	}
+	e := &exploration{Target: t, options: o, progress: Progress{All: len(combinations)}}
+	defer func() {
+		for _, c := range e.cells {
+			c.close()
+		}
+	}()
+	if err := e.startCells(ctx); err != nil {
+		return nil, err
+	}
+	var list []Scenario
+	for i, requests := range combinations {
+		e.progress.Done, e.progress.Scenario = i, scenarioName(requests)
+		s, err := e.explore(ctx, requests)
+		if err != nil {
+			return list, fmt.Errorf("%s: %w", scenarioName(requests), err)
+		}
+		list = append(list, s)
+		e.tell(&s)
+	}
+	return list, nil
+}
+
+// Replay runs one schedule of a scenario. It returns what came of it, with an empty Promise if none was broken, and the
+// names of the requests.
+func Replay(ctx context.Context, t Target, scenario, schedule string) (Finding, []string, error) {
+	fail := func(err error) (Finding, []string, error) { return Finding{}, nil, err }
+	if err := t.check(); err != nil {
+		return fail(err)
+	}
+	requests, err := t.named(scenario)
+	if err != nil {
+		return fail(err)
+	}
+	s, err := ParseSchedule(schedule, len(requests))
+	if err != nil {
+		return fail(err)
+	}
+	c, err := newCell(ctx, &t, "", len(requests))
+	if err != nil {
+		return fail(err)
+	}
+	defer c.close()
+	if err := c.measureLate(ctx); err != nil {
+		return fail(err)
+	}
+	if requests, err = t.named(scenario); err != nil { // now with what was measured
+		return fail(err)
+	}
+	result, err := c.run(ctx, requests, s)
+	if err != nil {
+		return fail(err)
+	}
+	return newFinding(result, 0), names(requests), nil
+}
+
+// named returns the requests of a scenario by its name.
+func (a Application) named(scenario string) (requests []Request, err error) {
+	for name := range strings.SplitSeq(scenario, "+") {
+		found := false
+		for _, r := range a.Requests {
+			if r.Name == strings.TrimSpace(name) {
+				requests, found = append(requests, r), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("no request is named %q; there are: %s", strings.TrimSpace(name), scenarioName(a.Requests))
+		}
+	}
+	if len(requests) > maxRequests {
+		return nil, fmt.Errorf("%d requests overlap; allowed is 1 to %d", len(requests), maxRequests)
+	}
+	return requests, nil
+}
+
+const maxRequests = 3
+
+func scenarioName(requests []Request) string { return strings.Join(names(requests), " + ") }
+
+func names(requests []Request) []string {
+	list := make([]string, len(requests))
+	for i, r := range requests {
+		list[i] = r.Name
+	}
+	return list
+}
+
+// combinations returns the requests of each scenario: each request alone, for faults, and all that overlap.
+func (t *Target) combinations(o Options) [][]Request {
+	var all [][]Request
+	var choose func(chosen []Request, from, size int)
+	choose = func(chosen []Request, from, size int) {
+		if len(chosen) == size {
+			all = append(all, append([]Request(nil), chosen...))
+			return
+		}
+		for i := from; i < len(t.Requests); i++ {
+			choose(append(chosen, t.Requests[i]), i, size)
+		}
+	}
+	if !o.NoFaults {
+		choose(nil, 0, 1)
+	}
+	if o.Requests > 1 {
+		choose(nil, 0, o.Requests)
+	}
+	if o.Only == "" {
+		return all
+	}
+	requests, err := t.named(o.Only)
+	if err != nil {
+		return nil
+	}
+	return [][]Request{requests}
+}
+
+func (t *Target) scenarioNames(o Options) []string {
+	o.Only = ""
+	var names []string
+	for _, requests := range t.combinations(o) {
+		names = append(names, scenarioName(requests))
+	}
+	return names
+}
+
+type exploration struct {
+	Target
+	options Options
+	cells   []*cell
+
+	mu       sync.Mutex
+	progress Progress
+}
+
+func (e *exploration) startCells(ctx context.Context) error {
+	requests := max(1, e.options.Requests, strings.Count(e.options.Only, "+")+1)
+	first, err := newCell(ctx, &e.Target, "1", requests)
+	if err != nil {
+		return err
+	}
+	e.cells = append(e.cells, first)
+	if err := first.measureLate(ctx); err != nil {
+		return err
+	}
+	for i := 1; i < e.options.Parallel; i++ {
+		c, err := newCell(ctx, &e.Target, fmt.Sprint(i+1), requests)
+		if err != nil {
+			return err
+		}
+		e.cells = append(e.cells, c)
+	}
+	return nil
+}
+
+// tell reports the progress.
+func (e *exploration) tell(ended *Scenario) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.options.Progress != nil {
+		p := e.progress
+		p.Ended = ended
+		e.options.Progress(p)
+	}
+}
+
+// explore explores a scenario: first its orders, then each order with each fault.
+func (e *exploration) explore(ctx context.Context, requests []Request) (Scenario, error) {
+	for i := range requests { // with what was measured
+		for _, r := range e.Requests {
+			if r.Name == requests[i].Name {
+				requests[i].late = r.late
+			}
+		}
+	}
+	s := Scenario{Name: scenarioName(requests), Requests: names(requests)}
+	search := &search{requests: requests, maxRuns: e.options.MaxRuns, simplest: map[Promise]Result{}, broken: map[Promise]int{}}
+	search.faults = Faults()
+	if e.Store == "" {
+		search.faults = []Fault{Drop, Refuse, Down, Kill} // an error reply needs a protocol
+	}
+	if e.options.NoFaults {
+		search.faults = nil
+	}
+	search.push(nil)
+	if err := e.runAll(ctx, search); err != nil {
+		return s, err
+	}
+	search.faultsOn()
+	if err := e.runAll(ctx, search); err != nil {
+		return s, err
+	}
+	if len(requests) == 1 && len(search.trunks) > 0 {
+		s.Calls = len(search.trunks[0].Schedule)
+	}
+	s.Orders, s.Faults, s.Unreached = search.counts[0], search.counts[1], search.unreached
+	s.Explored, s.Broken = s.Orders.Explored+s.Faults.Explored, s.Orders.Broken+s.Faults.Broken
+	for _, result := range search.findings() {
+		f := newFinding(result, search.broken[result.Violation.Promise])
+		for range Replays {
+			again, err := e.cells[0].run(ctx, requests, f.schedule)
+			if err != nil && !errors.Is(err, errUnreached) {
+				return s, err
+			}
+			if err == nil && again.sameAs(result) {
+				f.Replayed++
+			}
+		}
+		s.Findings = append(s.Findings, f)
+	}
+	if len(s.Findings) > 0 {
+		s.Shortest = &s.Findings[0]
+	}
+	return s, nil
+}
+
+func newFinding(r Result, broken int) Finding {
+	f := Finding{
+		Schedule: r.Schedule.String(), Broken: broken,
+		Steps: r.Steps, Browser: r.Browser.String(), OldCookie: r.Old.String(), schedule: r.Schedule,
+	}
+	if r.Violation != nil {
+		f.Promise, f.Sentence = r.Violation.Promise, r.Violation.Sentence
+	}
+	return f
+}
+
+// sameAs reports whether two runs made the same calls with the same end.
+func (r Result) sameAs(other Result) bool {
+	if r.Violation == nil || other.Violation == nil || *r.Violation != *other.Violation ||
+		r.Browser.String() != other.Browser.String() || r.Old.String() != other.Old.String() || len(r.Steps) != len(other.Steps) {
+		return false
+	}
+	for i := range r.Steps {
+		a, b := r.Steps[i], other.Steps[i]
+		if a.Request != b.Request || a.Call != b.Call || a.Answer != b.Answer || a.Fault != b.Fault {
+			return false
+		}
+	}
+	return true
+}
+
+// runAll runs the schedules of the search on all cells until there is none left.
+func (e *exploration) runAll(ctx context.Context, s *search) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, c := range e.cells {
+		group.Go(func() error {
+			for {
+				prefix, ok := s.next(ctx)
+				if !ok {
+					return ctx.Err()
+				}
+				result, err := c.run(ctx, s.requests, prefix)
+				if errors.Is(err, errUnreached) {
+					err = c.recover(ctx, prefix)
+					s.done(prefix, nil)
+				} else if err == nil {
+					s.done(prefix, &result)
+				}
+				if err != nil {
+					return fmt.Errorf("schedule %s: %w", prefix, err)
+				}
+				e.mu.Lock()
+				e.progress.Explored++
+				if result.Violation != nil {
+					e.progress.Broken++
+				}
+				e.mu.Unlock()
+				e.tell(nil)
+			}
+		})
+	}
+	err := group.Wait()
+	s.cut()
+	return err
+}
