@@ -23,7 +23,7 @@ func firstLine(text []byte) string {
 
 func (memcached) describe(request []byte) string {
 	words := strings.Fields(firstLine(request))
-	if len(words) > 2 && strings.HasSuffix(words[0], "s") == false && words[0] != "get" && words[0] != "gets" {
+	if len(words) > 2 && words[0] != "get" && words[0] != "gets" {
 		words = words[:2] // without flags, times and lengths
 	}
 	return strings.Join(words, " ")

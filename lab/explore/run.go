@@ -35,7 +35,6 @@ const (
 // order of a schedule.
 type run struct {
 	prefix  Schedule
-	faulty  bool // choices may have faults
 	labels  *labels
 	lanes   []*lane
 	changed chan struct{}
