@@ -17,7 +17,6 @@ import (
 
 	"stateless-servers/app/config/allowed"
 	"stateless-servers/lab/experiment"
-	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/load"
 )
 
@@ -127,7 +126,7 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 	view := newProgressView(stderr)
 	var mu sync.Mutex // guards view and stderr: an experiment and its load test report concurrently
 	runner := &experiment.Runner{
-		Build: build, Bench: fleet.BuildBench, Phase: experiment.DefaultPhase,
+		Build: build, Phase: experiment.DefaultPhase,
 		Length: o.length, Seed: o.seed,
 		Progress: func(p load.Progress) {
 			mu.Lock()

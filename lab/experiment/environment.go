@@ -23,8 +23,6 @@ import (
 type Runner struct {
 	// Build compiles the sample server and returns the path of the program.
 	Build func(context.Context) (string, error)
-	// Bench compiles test/bench, which has servers on other session libraries, and returns the path of the program.
-	Bench func(context.Context) (string, error)
 	// Phase is the duration of each part of a test that doesn't wait for an event.
 	Phase time.Duration
 	// Length is the duration of the experiment soak.

@@ -23,17 +23,13 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-var (
-	server = sync.OnceValues(func() (string, error) { return fleet.Build(context.Background()) })
-	bench  = sync.OnceValues(func() (string, error) { return fleet.BuildBench(context.Background()) })
-)
+var server = sync.OnceValues(func() (string, error) { return fleet.Build(context.Background()) })
 
 // testRunner returns a Runner for short experiments.
 func testRunner(t *testing.T) *Runner {
 	t.Helper()
 	return &Runner{
 		Build:  func(context.Context) (string, error) { return server() },
-		Bench:  func(context.Context) (string, error) { return bench() },
 		Phase:  1500 * time.Millisecond,
 		Length: 24 * time.Second,
 		Seed:   28, // whose faults include one of each kind early
@@ -121,8 +117,8 @@ func TestClaimsDoNotHoldWithWrongSetup(t *testing.T) {
 			[]string{"reads eventually consistent", "refreshes with an old session, reads strongly consistent"}},
 		{"the store is not out", storeOutage{[]setup{direct}}, []string{"while valkey refuses"}},
 		{"the cache keeps its sessions", cacheLoss{alone: []setup{direct}, replicated: linked}, []string{"sessions lost with valkey, alone"}},
-		{"the library writes whole sessions back", lostUpdate{scsLibrary, ownLibrary}, []string{"retained by this library", "retained by scs"}},
-		{"the library brings sessions back", logoutRace{scsLibrary, ownLibrary}, []string{"with this library", "with scs"}},
+		{"the library writes whole sessions back", lostUpdate{scsLibrary, ownLibrary}, []string{"lose an update with this library", "lose an update with scs"}},
+		{"the library brings sessions back", logoutRace{scsLibrary, ownLibrary}, []string{"alive after logout with this library", "alive after logout with scs"}},
 		{"no store is that fast", latency{setups: []setup{onValkey}, maxP50: time.Nanosecond}, []string{"p50 with valkey"}},
 		{"cookies are for servers", cookieSize{onCookie, onValkey}, []string{"grows with cookie", "grows with valkey", "retained with cookie", "retained with valkey"}},
 		{"tokens are for servers", tokenRevocation{[]setup{onValkey}, []setup{onToken}}, []string{"with valkey", "with token"}},

@@ -2,99 +2,95 @@ package experiment
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
-	"stateless-servers/session/sessiontest/process"
+	"stateless-servers/app/config"
+	"stateless-servers/lab/contract"
+	"stateless-servers/lab/explore"
+	"stateless-servers/lab/fleet"
+	"stateless-servers/lab/localstore"
+	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// raceResult is the result of one library for overlapping requests, in the JSON of test/bench.
-type raceResult struct {
-	Variant                    string
-	Increments, SlowIncrements int64
-	ByWrite, ByRead            int
-}
-
-// raceResults has the results of several libraries, and the number of requests.
-type raceResults struct {
-	Kept    []raceResult
-	Of      struct{ Increments, Trials int }
-	Modules map[string]string // the versions of the libraries
-}
-
-// The libraries to compare, all on one Valkey. The claims don't depend on the last two.
+// The session libraries to compare, both on Valkey. The server with scs is in peers/scs.
 const (
-	ownLibrary   = "own-valkey"
-	scsLibrary   = "scs"
-	scsIdle      = "scs-idle"
-	gorillaStore = "gorilla"
+	ownLibrary = "this library"
+	scsLibrary = "scs" // its folder in peers
 )
 
-// libraryName returns the name of the library for people.
-func libraryName(variant string) string {
-	return map[string]string{
-		ownLibrary: "this library", scsLibrary: "scs", scsIdle: "scs with an idle timeout",
-		gorillaStore: "gorilla/sessions, redistore",
-	}[variant]
+// race runs every order of the store calls of two requests of one session, on servers with a library, and returns what was
+// found. The scenario names the requests, such as "visits + logout".
+func (r *Runner) race(ctx context.Context, library, scenario string) (s explore.Scenario, err error) {
+	if _, err := storeserver.ValkeyProgram(); err != nil {
+		return s, err // orders on the embedded server prove nothing
+	}
+	c := config.Default()
+	c.PlainHTTP, c.ShutdownDelay, c.StoreTimeout = true, 0, storeTimeout
+	store, err := localstore.Start(ctx, config.StoreValkey, "", &c, r.Report)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	r.addVersion(store.Server.Version())
+	r.Report("running every order of " + scenario + " with " + library)
+	target, err := r.target(ctx, library, c)
+	if err != nil {
+		return s, err
+	}
+	list, err := explore.Explore(ctx, target, explore.Options{
+		Requests: 2, Only: scenario, NoFaults: true, MaxRuns: explore.DefaultMaxRuns, Parallel: 1,
+	})
+	if err != nil {
+		return s, err
+	}
+	return list[0], nil
 }
 
-// race runs test/bench, in which the servers of each library race requests of one session.
-func (r *Runner) race(ctx context.Context, variants ...string) (p raceResults, err error) {
-	r.Report("building the servers with other libraries")
-	program, err := r.Bench(ctx)
+// target returns the server with a library as a target.
+func (r *Runner) target(ctx context.Context, library string, c config.Config) (explore.Target, error) {
+	if library == ownLibrary {
+		program, err := r.Build(ctx)
+		if err != nil {
+			return explore.Target{}, err
+		}
+		return explore.Sample(program, c)
+	}
+	root, err := fleet.ModuleRoot()
 	if err != nil {
-		return p, err
+		return explore.Target{}, err
 	}
-	dir, err := os.MkdirTemp("", "stateless-servers-peers-")
+	file, err := explore.ReadFile(filepath.Join(root, "peers", library, "scenario.yaml"))
 	if err != nil {
-		return p, err
+		return explore.Target{}, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	result := filepath.Join(dir, "result.json")
-	r.Report("racing requests of one session over two servers of each library")
-	bench, err := process.Start(process.Command{Name: "test/bench", Path: program, Args: []string{
-		"-correctness", "-variants", strings.Join(variants, ","), "-json", result,
-	}})
-	if err != nil {
-		return p, err
+	if err := file.Prepare(ctx); err != nil {
+		return explore.Target{}, err
 	}
-	select {
-	case <-bench.Done():
-	case <-ctx.Done():
-		bench.Kill()
-		return p, ctx.Err()
-	}
-	if bench.ExitCode() != 0 {
-		return p, bench.Ended()
-	}
-	text, err := os.ReadFile(result)
-	if err == nil {
-		err = json.Unmarshal(text, &p)
-	}
-	if err == nil && len(p.Kept) != len(variants) {
-		err = fmt.Errorf("%d libraries", len(p.Kept))
-	}
-	if err != nil {
-		return p, fmt.Errorf("reading what test/bench found: %w", err)
-	}
-	for _, module := range slices.Sorted(maps.Keys(p.Modules)) {
-		r.addVersion(module + " " + p.Modules[module])
-	}
-	return p, nil
+	return file.Target(contract.StoreURL(c))
 }
 
-// of returns the result of the library.
-func (p raceResults) of(variant string) raceResult {
-	for _, k := range p.Kept {
-		if k.Variant == variant {
-			return k
+// raceTable compares this library with another one in a scenario. broken is the heading of the column of orders that break a
+// promise.
+func (r *Runner) raceTable(ctx context.Context, o *Observation, own, other, scenario, broken string) error {
+	table := Table{Title: "Orders of the store calls of " + scenario, Columns: []string{"library", "orders", broken, "simplest such order"}}
+	for i, library := range []string{own, other} {
+		s, err := r.race(ctx, library, scenario)
+		if err != nil {
+			return err
+		}
+		name, simplest := []string{ownLibrary, scsLibrary}[i], "none"
+		if s.Shortest != nil {
+			simplest = s.Shortest.Schedule
+		}
+		table.Rows = append(table.Rows, []any{name, s.Orders.Explored, s.Orders.Broken, simplest})
+		o.assertAtLeast("orders run with "+name, float64(s.Orders.Explored), 2)
+		if i == 0 {
+			o.assertAtMost(broken+" with "+name, float64(s.Orders.Broken), 0)
+		} else {
+			o.assertAtLeast(broken+" with "+name, float64(s.Orders.Broken), 1)
 		}
 	}
-	return raceResult{}
+	o.Tables = append(o.Tables, table)
+	return nil
 }

@@ -25,12 +25,6 @@ func Build(ctx context.Context) (string, error) {
 	return BuildProgram(ctx, "server", ".", "./app")
 }
 
-// BuildBench compiles the program in test/bench, a separate module with servers that use other session libraries. It works like
-// Build.
-func BuildBench(ctx context.Context) (string, error) {
-	return BuildProgram(ctx, "bench", filepath.Join("test", "bench"), ".")
-}
-
 // BuildProgram compiles a package of the module in that folder to .build/name. It works like Build. If several processes build
 // at once, one compiles and the others wait, so that a running program is not overwritten.
 func BuildProgram(ctx context.Context, name, module, pkg string) (string, error) {
