@@ -67,6 +67,7 @@ type Target struct {
 	Address  string // host:port
 	State    TargetState
 	Requests int64 // requests that the target responded to, with any status
+	InFlight int64 // requests that it has not responded to yet
 }
 
 // A Transition is a change of a target's state.
@@ -209,7 +210,7 @@ func (b *Balancer) Targets() []Target {
 	defer b.mu.Unlock()
 	list := make([]Target, len(b.targets))
 	for i, t := range b.targets {
-		list[i] = Target{t.name, t.address, t.state, t.requests.Load()}
+		list[i] = Target{t.name, t.address, t.state, t.requests.Load(), t.inFlight.Load()}
 	}
 	return list
 }

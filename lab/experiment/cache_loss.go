@@ -116,6 +116,10 @@ func (e cacheLoss) failOver(ctx context.Context, runner *Runner, lag bool) (load
 	runner.Report("failing over under load")
 	return env.runUnderLoad(ctx, stayingVisitors(), func(ctx context.Context) error {
 		if lag {
+			// The replica has every session that began before it loses touch.
+			if err := storeserver.AwaitReplica(ctx, env.store.Server); err != nil {
+				return err
+			}
 			env.addEvent("the replica loses touch with its primary, which goes on")
 			if err := storeserver.Promote(ctx, replica); err != nil {
 				return err

@@ -212,7 +212,7 @@ func visitors() load.Options {
 const maxDrill = 3 * time.Minute
 
 // runUnderLoad runs the drill while visitors send requests, and returns the result of the load test. The load begins one phase
-// before the drill and ends with it, or after the options' duration.
+// before the drill and ends with it, or after the options' duration. When the drill begins, every visitor has a session.
 func (env *environment) runUnderLoad(ctx context.Context, o load.Options, drill func(context.Context) error) (load.Result, error) {
 	o.URL = env.url
 	o.Progress = func(p load.Progress) {
@@ -237,12 +237,28 @@ func (env *environment) runUnderLoad(ctx context.Context, o load.Options, drill 
 		defer run.Finish()
 		err := pause(ctx, env.runner.Phase)
 		if err == nil {
+			err = env.awaitSessions(ctx, o.Sessions)
+		}
+		if err == nil {
 			err = drill(ctx)
 		}
 		done <- err
 	}()
 	result, err := run.Do(ctx)
 	return result, errors.Join(err, <-done)
+}
+
+// maxSignUp bounds the time until every visitor has a session. On a broken fleet some never get one.
+const maxSignUp = 20 * time.Second
+
+// awaitSessions waits until n sessions have begun, at most for maxSignUp.
+func (env *environment) awaitSessions(ctx context.Context, n int) error {
+	for deadline := time.Now().Add(maxSignUp); time.Now().Before(deadline) && env.latestCounts().Total < int64(n); {
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // runLoad runs a load test for the options' duration.

@@ -10,18 +10,19 @@ import (
 	"stateless-servers/lab/report"
 )
 
-// counts has the number of requests that each server has answered.
+// counts has the number of requests that each server was given. A server that is slow to respond on a busy machine has its share
+// too.
 type counts map[string]int64
 
 func (env *environment) requestCounts() counts {
 	c := counts{}
 	for _, server := range env.fleet.Servers() {
-		c[server.Name] = server.Requests
+		c[server.Name] = server.Requests + server.InFlight
 	}
 	return c
 }
 
-// since returns the number of requests that each of the present servers answered since before.
+// since returns the number of requests that each of the present servers was given since before.
 func (now counts) since(before counts) counts {
 	d := counts{}
 	for name, n := range now {

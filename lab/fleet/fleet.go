@@ -59,6 +59,7 @@ type Server struct {
 	Address  string               `json:"address"`
 	State    balancer.TargetState `json:"state"`
 	Requests int64                `json:"requests"` // that it responded to
+	InFlight int64                `json:"-"`        // that it has not responded to yet
 }
 
 // Errors of Launch, Add, Kill and Stop.
@@ -235,7 +236,7 @@ func (f *Fleet) Servers() []Server {
 			continue
 		}
 		target, registered := targets[m.name]
-		server := Server{m.name, m.zone, m.process.Pid(), m.address, target.State, target.Requests}
+		server := Server{m.name, m.zone, m.process.Pid(), m.address, target.State, target.Requests, target.InFlight}
 		switch {
 		case m.stopping:
 			server.State = balancer.StateDraining

@@ -85,6 +85,15 @@ func ValkeyReplica(ctx context.Context, primary *Server) (*Server, error) {
 	return replica, nil
 }
 
+// AwaitReplica waits until a replica of the primary has all writes that were made before the call.
+func AwaitReplica(ctx context.Context, primary *Server) error {
+	lines, err := Query(ctx, primary, "SET replicated 1\r\nWAIT 1 5000") // WAIT waits for writes of its own connection
+	if err == nil && (len(lines) < 2 || lines[1] != ":1") {
+		err = fmt.Errorf("%s has no replica that is up to date: replied %q to SET and WAIT", primary.Addr, lines)
+	}
+	return err
+}
+
 // Promote makes a replica a primary. It keeps its data.
 func Promote(ctx context.Context, replica *Server) error {
 	return Exec(ctx, replica, "REPLICAOF NO ONE")
