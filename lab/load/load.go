@@ -50,7 +50,7 @@ type Run struct {
 	closing  atomic.Bool               // whether every scheduled request has its response
 }
 
-// Start checks that the target is the sample application, and prepares a Run. The requests of this check are not measured.
+// Start checks that the target is the sample application or follows the lab's contract, and prepares a Run. The requests of this check are not measured.
 func Start(ctx context.Context, options Options) (*Run, error) {
 	base, err := ParseURL(options.URL)
 	if err != nil {
@@ -61,14 +61,15 @@ func Start(ctx context.Context, options Options) (*Run, error) {
 	r := &Run{options: options, settings: options.settings()}
 	r.client, r.stats = newClient(base, options.Timeout), newStats(spanLength(options.Warmup+options.Duration))
 	r.checker = check.Checker{RunID: hex.EncodeToString(id[:]), Log: check.NewLog(func(f check.Finding) { r.stats.events.add(f.At, f.What) })}
-	var byLogin bool
-	if r.checker.Idle, byLogin, err = probe(ctx, *r.client, options.URL, r.checker.NewSession(-1, 0).User); err != nil {
+	found, err := probe(ctx, *r.client, options.URL, r.checker.NewSession(-1, 0).User)
+	if err != nil {
 		r.client.close()
 		return nil, err
 	}
+	r.checker.Idle = found.idle
 	r.schedule, r.now, r.mix = newSchedule(options.Rate, options.Warmup, options.Duration), r.elapsed, options.Mix
 	for i := range options.Sessions {
-		r.users = append(r.users, newVirtualUser(i, r.checker, byLogin, r.now))
+		r.users = append(r.users, newVirtualUser(i, r.checker, found, r.now))
 	}
 	return r, nil
 }

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,9 +20,15 @@ const (
 	availableInterval = 250 * time.Millisecond
 )
 
-// probe checks that the target is the sample application. It logs in as user and returns the idle timeout of sessions, and
-// whether sessions must be opened with a login because the store keeps no later changes.
-func probe(ctx context.Context, client client, target, user string) (idle time.Duration, byLogin bool, err error) {
+// A probed is what a probe has found out about a target.
+type probed struct {
+	idle     time.Duration // the idle timeout of sessions
+	byLogin  bool          // sessions must be opened with a login, because the store keeps no later changes
+	contract bool          // the target is another application, which follows the lab's contract
+}
+
+// probe checks that the target is the sample application, or another one that follows the lab's contract. It logs in as user.
+func probe(ctx context.Context, client client, target, user string) (p probed, err error) {
 	jar, began := &cookies{}, time.Now()
 	client.timeout = max(client.timeout, probeTimeout)
 	ask := func(kind check.Kind, method, path string, form url.Values) (response, error) {
@@ -38,20 +45,34 @@ func probe(ctx context.Context, client client, target, user string) (idle time.D
 		}
 		return response, err
 	}
-	if _, err = ask(check.Read, http.MethodGet, "/api/session", nil); err != nil {
-		return 0, false, err
+	first, err := ask(check.Read, http.MethodGet, "/api/session", nil)
+	if p.contract = errors.Is(err, errNotSample); p.contract {
+		first.Body = contractBody(check.Read, first.Body)
+		err = first.mustBeSession(target, check.Read)
+	}
+	if err != nil {
+		return p, err
 	}
 	login, err := ask(check.Login, http.MethodPost, "/login", url.Values{"user": {user}})
+	if p.contract && errors.Is(err, errNotSample) {
+		err = nil
+	}
 	if err != nil {
-		return 0, false, err
+		return p, err
 	}
 	change, err := ask(check.Write, http.MethodPost, "/api/visits", nil)
-	byLogin = change.Status == http.StatusNotImplemented
-	if err == nil || byLogin {
+	p.byLogin = change.Status == http.StatusNotImplemented
+	if err == nil || p.byLogin {
 		_, err = ask(check.Logout, http.MethodPost, "/logout", nil)
 	}
-	return login.Lifetime(), byLogin, err
+	if p.idle = login.Lifetime(); p.contract {
+		p.idle = contractLifetime
+	}
+	return p, err
 }
+
+// errNotSample says that a response is not in the form of the sample application.
+var errNotSample = errors.New("answers, but not as the sample application does, with a session and the server's name")
 
 // explain returns an error that describes a response that the sample application doesn't give to a probe.
 func (r response) explain(target, request string) error {
@@ -73,7 +94,7 @@ func (r response) explain(target, request string) error {
 // mustBeSession parses a response that must show a session.
 func (r *response) mustBeSession(target string, kind check.Kind) error {
 	if err := r.Parse(kind, r.Body); err != nil || r.Server == "" || kind == check.Login && r.Lifetime() <= 0 {
-		return fmt.Errorf("%s answers, but not as the sample application does, with a session and the server's name", target)
+		return fmt.Errorf("%s %w; docs/explore.md has the routes that load tests need", target, errNotSample)
 	}
 	return nil
 }

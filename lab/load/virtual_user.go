@@ -15,7 +15,7 @@ import (
 type virtualUser struct {
 	index   int
 	checker check.Checker
-	byLogin bool                 // open sessions with a login, because the store keeps no later changes
+	target  probed
 	now     func() time.Duration // from the start of the run
 
 	mu           sync.Mutex
@@ -37,8 +37,8 @@ type outgoing struct {
 	cookies string
 }
 
-func newVirtualUser(index int, checker check.Checker, byLogin bool, now func() time.Duration) *virtualUser {
-	u := &virtualUser{index: index, checker: checker, byLogin: byLogin, now: now, jar: &cookies{}}
+func newVirtualUser(index int, checker check.Checker, target probed, now func() time.Duration) *virtualUser {
+	u := &virtualUser{index: index, checker: checker, target: target, now: now, jar: &cookies{}}
 	u.session = checker.NewSession(index, 0)
 	return u
 }
@@ -48,7 +48,11 @@ func (u *virtualUser) next(kind check.Kind) outgoing {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if kind == none {
-		return outgoing{user: u, kind: none, method: http.MethodGet, path: "/none", jar: u.jar, cookies: u.jar.header}
+		path := "/none"
+		if u.target.contract {
+			path = "/healthz"
+		}
+		return outgoing{user: u, kind: none, method: http.MethodGet, path: path, jar: u.jar, cookies: u.jar.header}
 	}
 	if u.session.Stage() == check.Done {
 		u.number++
@@ -88,7 +92,7 @@ const maxPieces = 1000
 // opening returns the request that opens the session. It puts MarkProduct into the cart, or logs in where the store keeps no
 // changes after the login.
 func (u *virtualUser) opening() check.Request {
-	if u.byLogin {
+	if u.target.byLogin {
 		return check.Request{Kind: check.Login}
 	}
 	serial := u.index*31 + u.number // differs between neighbouring users, and between successive sessions of one
@@ -118,6 +122,9 @@ func (o *outgoing) receive(r response) (failed string) {
 	body := r.Body
 	r.Body = nil
 	if o.op != nil && r.Error == "" && r.Status == http.StatusOK {
+		if o.user.target.contract {
+			body = contractBody(o.kind, body)
+		}
 		if err := r.Parse(o.kind, body); err != nil {
 			r.Error = errUnreadable
 		}

@@ -1,0 +1,56 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"stateless-servers/lab/load"
+)
+
+// A server of another application runs as a fleet, and lab load finds its race.
+func TestUpRunsAnyServer(t *testing.T) {
+	script, err := filepath.Abs("explore/testdata/shop/server.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab1 := startLab(t, "--servers", "2", "--server", "python3 "+script)
+	if !slices.Contains(lab1.lines, "Starting 2 servers") || slices.Contains(lab1.lines, "Building the server") {
+		t.Errorf("the lab said %q, want that it starts 2 servers and builds none", lab1.lines)
+	}
+	file := filepath.Join(t.TempDir(), "result.json")
+	code, stdout, stderr := lab(t, "load", "--url", lab1.url, "--rate", "200", "--duration", "3s", "--sessions", "4", "--json", file)
+	var result load.Result
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &result)
+	}
+	if err != nil {
+		t.Fatalf("lab load: exit status %d, %v\n%s%s", code, err, stdout, stderr)
+	}
+	if result.Errors["unreadable"] > 0 || result.OK == 0 || result.Sessions.Total == 0 {
+		t.Errorf("%d of %d requests succeeded with %d sessions, errors %v; want most, and none unreadable",
+			result.OK, result.Requests, result.Sessions.Total, result.Errors)
+	}
+	if result.Sessions.LostUpdates+result.Sessions.StaleReads+result.Sessions.Lost == 0 {
+		t.Error("no lost update, want some: the server writes back whole sessions")
+	}
+	served := 0
+	for _, server := range lab1.fleet(t).Servers {
+		if server.Requests > 0 {
+			served++
+		}
+	}
+	if served != 2 {
+		t.Errorf("%d servers have responded, want both", served)
+	}
+}
+
+func TestUpRefusesStoresThatAServerCannotUse(t *testing.T) {
+	code, stdout, stderr := lab(t, "up", "--server", "true", "--store", "cookie")
+	oneLine(t, code, stdout, stderr, []string{`--store="cookie": allowed is with --server valkey`})
+}
