@@ -19,18 +19,18 @@ import (
 
 const tableName = "sessions"
 
-// newDynamoDBClient returns the client of every variant on DynamoDB. The endpoint speaks plain HTTP: TLS would add to
-// both sides of the comparison, and make the library look cheaper than it is.
+// newDynamoDBClient returns the client of every variant on DynamoDB. The endpoint serves plain HTTP: TLS would add the same
+// cost to both sides of the comparison, and so make the library look cheaper than it is.
 func newDynamoDBClient(endpoint string) *dynamodb.Client {
 	return store.NewClient(aws.Config{
 		Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, endpoint)
 }
 
-// bareDynamoDBCalls is the floor on DynamoDB: the two calls that session/dynamodb sends, written out for this one
-// counter, and of their answers the one number that is asked for.
+// bareDynamoDBCalls is the baseline on DynamoDB. It sends the same two calls as session/dynamodb, written by hand for the one
+// counter, and decodes only that counter from the replies.
 type bareDynamoDBCalls struct {
-	nothing
+	noLibrary
 	client *dynamodb.Client
 }
 
@@ -85,7 +85,7 @@ func (b *bareDynamoDBCalls) Add(_ http.ResponseWriter, r *http.Request) (int64, 
 	return visitsOf(output.Attributes)
 }
 
-// addVisit is the update that session/dynamodb sends to add to one counter.
+// addVisit returns the update that session/dynamodb sends to add to one counter.
 func addVisit(id types.AttributeValue, now time.Time) *dynamodb.UpdateItemInput {
 	const most = 1<<53 - 1
 	return &dynamodb.UpdateItemInput{

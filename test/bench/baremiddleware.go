@@ -5,9 +5,9 @@ import (
 	"net/http"
 )
 
-// bareMiddleware is the floor of a request that doesn't use its session: what any middleware needs that hands a session to
-// the handlers behind it, and stores it before the response begins.
-type bareMiddleware struct{ nothing }
+// bareMiddleware is the baseline of a request that doesn't use its session. It does the least that any session middleware must:
+// pass a value in the request's context, and wrap the response writer to be able to save before the response begins.
+type bareMiddleware struct{ noLibrary }
 
 var _ library = bareMiddleware{}
 
@@ -15,13 +15,13 @@ func openBareMiddleware(string) (library, error) { return bareMiddleware{}, nil 
 
 func (bareMiddleware) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b := &between{Context: r.Context(), ResponseWriter: w}
-		next.ServeHTTP(b, r.WithContext(b))
+		c := &contextWriter{Context: r.Context(), ResponseWriter: w}
+		next.ServeHTTP(c, r.WithContext(c))
 	})
 }
 
-// between is a request's context and response.
-type between struct {
+// A contextWriter is the context of a request and the writer of its response in one allocation.
+type contextWriter struct {
 	context.Context
 	http.ResponseWriter
 }

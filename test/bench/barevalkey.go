@@ -12,15 +12,15 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
-// bareValkeyCalls is the floor: what a session in a hash costs at least. It finds the hash by the SHA-256 of the cookie
-// and makes one round trip, HGETALL or one script, with the client as it comes.
+// bareValkeyCalls is the baseline on Valkey: the least that a session in a hash costs. It finds the hash by the SHA-256 of the
+// cookie and makes one round trip, HGETALL or one script, with the client's default options.
 type bareValkeyCalls struct {
-	nothing
+	noLibrary
 	client valkey.Client
 	add    *valkey.Lua
 }
 
-// addScript adds a visit to a session that exists, and prolongs it.
+// addScript adds a visit to an existing session and extends its idle timeout.
 const addScript = `
 if redis.call('EXISTS', KEYS[1]) == 0 then
 	return redis.error_reply('no session')
@@ -71,7 +71,7 @@ func (b *bareValkeyCalls) Add(_ http.ResponseWriter, r *http.Request) (int64, er
 	return b.add.Exec(context.WithoutCancel(r.Context()), b.client, []string{key}, []string{idle}).AsInt64()
 }
 
-// cookieKey is the store's key of the request's session.
+// cookieKey returns the store's key of the request's session.
 func cookieKey(r *http.Request) (string, error) {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {

@@ -17,12 +17,12 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// asBench, in the environment, makes the test binary the benchmark: the processes that it starts are of the same
-// program.
-const asBench = "TEST_RUN_AS_BENCH"
+// With the environment variable runAsBench the test binary runs the benchmark's main, because the benchmark starts its own
+// executable as a server.
+const runAsBench = "TEST_RUN_AS_BENCH"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asBench) != "" || len(os.Args) > 1 && os.Args[1] == "serve" {
+	if os.Getenv(runAsBench) != "" || len(os.Args) > 1 && os.Args[1] == "serve" {
 		main()
 		return
 	}
@@ -40,7 +40,7 @@ func realStores(t testing.TB) stores {
 	return s
 }
 
-// Its metrics are what a server uses for a request. The time of an operation is mostly that of the visitors.
+// The metrics are the server's CPU time and allocations per request. Ignore the time per operation: it is mostly the clients'.
 func BenchmarkRequest(b *testing.B) {
 	s := realStores(b)
 	for _, v := range variants() {
@@ -80,36 +80,36 @@ func TestStoreCalls(t *testing.T) {
 			for route, c := range counts {
 				got[route] = c.calls
 				if (c.bytes > 0) != (len(c.calls) > 0) {
-					t.Errorf("%s: %v are %d bytes", route, c.calls, c.bytes)
+					t.Errorf("%s: %d bytes for the calls %v", route, c.bytes, c.calls)
 				}
 			}
 			if !reflect.DeepEqual(got, want[v.Name]) {
-				t.Errorf("store calls of a request are %v, want %v", got, want[v.Name])
+				t.Errorf("store calls per request: %v, want %v", got, want[v.Name])
 			}
 		})
 	}
 	for _, want := range []Units{
 		// 500 requests of 1000 don't use the session, 400 read it, 100 write.
-		{Bytes: 300, Pace: 10 * time.Second, Reads: 400, Writes: 100},
-		// So slow that every read extends the session.
-		{Bytes: 1500, Pace: 5 * time.Minute, Reads: 400, Writes: 1000},
+		{Bytes: 300, Interval: 10 * time.Second, Reads: 400, Writes: 100},
+		// With this interval every read extends the session.
+		{Bytes: 1500, Interval: 5 * time.Minute, Reads: 400, Writes: 1000},
 	} {
-		got := Units{Bytes: want.Bytes, Pace: want.Pace}
+		got := Units{Bytes: want.Bytes, Interval: want.Interval}
 		if err := got.count(t.Context(), s[storeDynamoDB]); err != nil {
 			t.Fatal(err)
 		}
 		if got != want {
-			t.Errorf("units of DynamoDB are %+v, want %+v", got, want)
+			t.Errorf("DynamoDB request units: %+v, want %+v", got, want)
 		}
 	}
 }
 
-// A run of a moment: its figures of CPU time mean nothing, but each is there, and this library keeps everything.
+// A run this short measures nothing useful. The test checks that every figure is present and that this library loses no update.
 func TestRun(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "bench.json")
 	command := exec.CommandContext(t.Context(), os.Args[0], "-variants", "none,bare-valkey,own-valkey",
 		"-turns", "2", "-requests", "200", "-json", data)
-	command.Env = append(os.Environ(), asBench+"=1")
+	command.Env = append(os.Environ(), runAsBench+"=1")
 	var stderr strings.Builder
 	command.Stderr = &stderr
 	stdout, err := command.Output()
@@ -122,7 +122,7 @@ func TestRun(t *testing.T) {
 		}
 	}
 	if n := strings.Count(string(stdout), "(at most 1."); n != 3 {
-		t.Errorf("%d ratios are compared with what is aimed at, want 3:\n%s", n, stdout)
+		t.Errorf("%d ratios are compared with a goal, want 3:\n%s", n, stdout)
 	}
 	text, err := os.ReadFile(data)
 	if err != nil {
@@ -141,7 +141,7 @@ func TestRun(t *testing.T) {
 	for _, c := range r.Costs {
 		got = append(got, c.Name+" "+c.Route)
 		if len(c.CPU) != 2 || len(c.Mallocs) != 2 || c.CPU[0] <= 0 || c.Mallocs[0] <= 0 {
-			t.Errorf("something is missing: %+v", c)
+			t.Errorf("want a CPU time and allocations of 2 turns, got %+v", c)
 		}
 	}
 	want := []string{"none untouched", "bare-valkey read", "bare-valkey write",

@@ -60,7 +60,7 @@ type pair struct {
 
 // newPair starts servers whose slow routes wait in hold, after they have read the session.
 func newPair(v variant, s stores, hold func(*http.Request)) (*pair, error) {
-	p := &pair{client: newClient(2 * trials)}
+	p := &pair{client: newHTTPClient(2 * trials)}
 	for i := range p.urls {
 		l, err := v.open(s[v.Store])
 		if err != nil {
@@ -86,11 +86,11 @@ func (p *pair) Close() {
 }
 
 // visitors starts sessions on the first server, each with one visit.
-func (p *pair) visitors(ctx context.Context) ([]*visitor, error) {
-	visitors := make([]*visitor, trials)
+func (p *pair) visitors(ctx context.Context) ([]*client, error) {
+	visitors := make([]*client, trials)
 	for i := range visitors {
 		var err error
-		if visitors[i], err = newVisitor(ctx, p.client, p.urls[0]); err != nil {
+		if visitors[i], err = newClient(ctx, p.client, p.urls[0]); err != nil {
 			return nil, err
 		}
 		if err := visitors[i].send(ctx, p.urls[0], routeWrite); err != nil {
@@ -107,22 +107,22 @@ func (k *Kept) increment(ctx context.Context, kept *int64, v variant, s stores, 
 		return err
 	}
 	defer p.Close()
-	visitor, err := newVisitor(ctx, p.client, p.urls[0])
+	visitor, err := newClient(ctx, p.client, p.urls[0])
 	if err != nil {
 		return err
 	}
 	var all errgroup.Group
-	all.SetLimit(crowd)
+	all.SetLimit(concurrency)
 	for i := range increments {
 		all.Go(func() error {
-			_, err := visitor.ask(ctx, http.MethodPost, p.urls[i%2]+"/slow")
+			_, err := visitor.requestVisits(ctx, http.MethodPost, p.urls[i%2]+"/slow")
 			return err
 		})
 	}
 	if err := all.Wait(); err != nil {
 		return err
 	}
-	*kept, err = visitor.ask(ctx, http.MethodGet, p.urls[0]+"/read")
+	*kept, err = visitor.requestVisits(ctx, http.MethodGet, p.urls[0]+"/read")
 	return err
 }
 
@@ -146,7 +146,7 @@ func (k *Kept) abandon(ctx context.Context, v variant, s stores) error {
 	var all errgroup.Group
 	for i, visitor := range visitors {
 		all.Go(func() error {
-			if _, err := visitor.ask(clients, http.MethodPost, p.urls[i%2]+"/slow"); !errors.Is(err, context.Canceled) {
+			if _, err := visitor.requestVisits(clients, http.MethodPost, p.urls[i%2]+"/slow"); !errors.Is(err, context.Canceled) {
 				return fmt.Errorf("a write was answered before its client gave up (%v)", err)
 			}
 			return nil
@@ -161,7 +161,7 @@ func (k *Kept) abandon(ctx context.Context, v variant, s stores) error {
 	}
 	p.active.Wait()
 	for _, visitor := range visitors {
-		n, err := visitor.ask(ctx, http.MethodGet, p.urls[0]+"/read")
+		n, err := visitor.requestVisits(ctx, http.MethodGet, p.urls[0]+"/read")
 		if err != nil {
 			return err
 		}
@@ -191,8 +191,8 @@ func (k *Kept) logout(ctx context.Context, back *int, v variant, s stores, metho
 	var all errgroup.Group
 	for _, visitor := range visitors {
 		all.Go(func() error {
-			_, err := visitor.ask(ctx, method, p.urls[0]+"/slow")
-			if errors.As(err, new(refusal)) {
+			_, err := visitor.requestVisits(ctx, method, p.urls[0]+"/slow")
+			if errors.As(err, new(statusError)) {
 				err = nil
 			}
 			return err
@@ -202,7 +202,7 @@ func (k *Kept) logout(ctx context.Context, back *int, v variant, s stores, metho
 		return err
 	}
 	for _, visitor := range visitors {
-		if _, err := visitor.ask(ctx, http.MethodPost, p.urls[1]+"/logout"); err != nil {
+		if _, err := visitor.requestVisits(ctx, http.MethodPost, p.urls[1]+"/logout"); err != nil {
 			return err
 		}
 	}
@@ -211,7 +211,7 @@ func (k *Kept) logout(ctx context.Context, back *int, v variant, s stores, metho
 		return err
 	}
 	for _, visitor := range visitors {
-		n, err := visitor.ask(ctx, http.MethodGet, p.urls[1]+"/read")
+		n, err := visitor.requestVisits(ctx, http.MethodGet, p.urls[1]+"/read")
 		if err != nil {
 			return err
 		}

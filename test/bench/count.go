@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// Calls are store calls by name: commands of Valkey, operations of DynamoDB.
+// Calls counts store calls by name: Valkey commands or DynamoDB operations.
 type Calls map[string]int
 
-// String lists them by name.
+// String lists the calls, sorted by name.
 func (c Calls) String() string {
 	if len(c) == 0 {
 		return "0"
@@ -25,14 +25,14 @@ func (c Calls) String() string {
 	return strings.Join(parts, " + ")
 }
 
-// A count is what one request costs the store.
+// A count is the store traffic of one request.
 type count struct {
 	calls Calls
 	bytes int // on the connections to the store, in both directions
 }
 
-// countCalls counts what each of the variant's routes costs its store, for a visitor who has a session. The server runs in
-// this process, and what it says to its store goes through a counter.
+// countCalls counts the store traffic of each of the variant's routes, for a client with a session. The server runs in this
+// process and reaches its store through a counting proxy.
 func countCalls(ctx context.Context, v variant, s stores) (map[string]count, error) {
 	store, take := "", func() (Calls, int) { return Calls{}, 0 }
 	if v.Store != storeNone {
@@ -58,7 +58,7 @@ func countCalls(ctx context.Context, v variant, s stores) (map[string]count, err
 	defer l.Close()
 	server := httptest.NewServer(newHandler(l, nil))
 	defer server.Close()
-	visitor, err := newVisitor(ctx, server.Client(), server.URL)
+	c, err := newClient(ctx, server.Client(), server.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -66,18 +66,18 @@ func countCalls(ctx context.Context, v variant, s stores) (map[string]count, err
 	const requests = 20
 	counts := map[string]count{}
 	for _, route := range v.Routes {
-		// Once before, for what is sent once: scripts.
-		if err := visitor.send(ctx, server.URL, route); err != nil {
+		// The first request is not counted, because it may load a script into the store.
+		if err := c.send(ctx, server.URL, route); err != nil {
 			return nil, err
 		}
 		take()
 		for range requests {
-			if err := visitor.send(ctx, server.URL, route); err != nil {
+			if err := c.send(ctx, server.URL, route); err != nil {
 				return nil, err
 			}
 		}
 		calls, bytes := take()
-		// A pool may open another connection at any time; that is no part of a request.
+		// A pool may open another connection at any time. These commands are not part of a request.
 		delete(calls, "HELLO")
 		delete(calls, "CLIENT")
 		if v.KeepAlive {

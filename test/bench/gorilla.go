@@ -12,7 +12,7 @@ type gorillaSessions struct{ store *redistore.RediStore }
 
 func openGorilla(store string) (library, error) {
 	// Servers that share sessions have to share the key that signs cookies.
-	s, err := redistore.NewRediStore(poolSize, "tcp", store, "", "", []byte("the benchmark's, of no other use"))
+	s, err := redistore.NewRediStore(poolSize, "tcp", store, "", "", []byte("the signing key of the benchmark"))
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", store, err)
 	}

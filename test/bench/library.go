@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// A library is one way to keep a visitor's session. Its methods serve the routes of newHandler.
+// A library is a session library that is compared. Its methods serve the routes of newHandler.
 type library interface {
 	// Wrap returns the handler with the library's middleware around it, if it has one.
 	Wrap(next http.Handler) http.Handler
-	// Start gives the visitor a new session with the seed.
+	// Start starts a session with the seed and sets its cookie.
 	Start(w http.ResponseWriter, r *http.Request) error
-	// Visits returns the session's visit count; 0 for a visitor without a session.
+	// Visits returns the session's visit count, or 0 if the request has no session.
 	Visits(r *http.Request) (int64, error)
 	// Add adds one visit and returns the new count. It is called before the response's first byte.
 	Add(w http.ResponseWriter, r *http.Request) (int64, error)
@@ -23,45 +23,45 @@ type library interface {
 	Close()
 }
 
-// seed has the keys that every session starts with, beside a visit count of 0.
+// seed is the content of every new session, in addition to a visit count of 0.
 var seed = []struct{ key, value string }{{"name", "Ada Lovelace"}, {"locale", "en-GB"}, {"theme", "dark"}}
 
-// The session's lifetime and idle timeout, for the libraries that have them.
+// The lifetime and idle timeout of sessions, for the libraries that support them.
 const (
 	lifetime    = 24 * time.Hour
 	idleTimeout = 30 * time.Minute
 )
 
-// poolSize is how many store connections a library may keep that pools them: more than the load has visitors, so that
-// no request waits for one, or opens its own.
+// poolSize is the maximum number of connections of a library with a connection pool. It is greater than concurrency, so that no
+// request waits for a connection or opens one.
 const poolSize = 64
 
 const cookieName = "session"
 
-// The routes that are measured, and what each answers: {"visits":n}.
+// The routes that are measured. Each responds with {"visits":n}.
 const (
 	routeUntouched = "untouched" // doesn't use the session
-	routeRead      = "read"      // answers the visit count
-	routeWrite     = "write"     // adds one visit, answers the new count
+	routeRead      = "read"      // returns the visit count
+	routeWrite     = "write"     // adds one visit and returns the new count
 )
 
-// A variant is one library as it is set up for the comparison.
+// A variant is a library with one configuration.
 type variant struct {
 	Name   string
 	Title  string
 	Store  string             // storeNone, storeValkey or storeDynamoDB
-	Routes []string           // that are measured
-	Bare   string             // the variant whose store calls it adds to; empty: none
-	Most   map[string]float64 // by route: the CPU time that is aimed at, in times the bare calls', or else no session's
-	// KeepAlive: the store's client sends a PING on a connection that was silent for a second, for no request.
+	Routes []string           // the measured routes
+	Bare   string             // the baseline on the same store, or "" if the variant is a baseline itself
+	MaxCPU map[string]float64 // by route: the goal for CPU time, relative to Bare or, untouched, to noSession
+	// KeepAlive reports whether the store's client sends a PING, which belongs to no request, on a connection idle for a second.
 	KeepAlive bool
-	// Lab: it is compared in what happens to overlapping and abandoned requests too.
+	// Lab reports whether correctness with overlapping and abandoned requests is compared too.
 	Lab bool
 
 	open func(store string) (library, error)
 }
 
-// stores are the endpoints of the stores that run, by name.
+// stores maps the name of each running store to its endpoint.
 type stores map[string]string
 
 // The stores of variants.
@@ -71,7 +71,7 @@ const (
 	storeDynamoDB = "dynamodb"
 )
 
-// The variants that others are compared with, and ours.
+// The baselines, and the variants of this repository's library.
 const (
 	noSession    = "none"
 	bareValkey   = "bare-valkey"
@@ -83,11 +83,11 @@ const (
 func variants() []variant {
 	onStore, all := []string{routeRead, routeWrite}, []string{routeUntouched, routeRead, routeWrite}
 	return []variant{
-		{Name: noSession, Title: "no session", Routes: []string{routeUntouched}, open: openNothing},
+		{Name: noSession, Title: "no session", Routes: []string{routeUntouched}, open: openNoLibrary},
 		{Name: "bare-middleware", Title: "bare middleware", Routes: []string{routeUntouched}, open: openBareMiddleware},
 		{Name: bareValkey, Title: "bare valkey-go", Store: storeValkey, Routes: onStore, KeepAlive: true, open: openBareValkey},
 		{Name: ownValkey, Title: "session, valkey", Store: storeValkey, Routes: all, Bare: bareValkey, KeepAlive: true,
-			Most: map[string]float64{routeUntouched: 1.05, routeRead: 1.25, routeWrite: 1.25}, Lab: true, open: openOwnValkey},
+			MaxCPU: map[string]float64{routeUntouched: 1.05, routeRead: 1.25, routeWrite: 1.25}, Lab: true, open: openOwnValkey},
 		{Name: "scs", Title: "scs, goredisstore", Store: storeValkey, Routes: all, Bare: bareValkey, Lab: true,
 			open: openSCS(0)},
 		{Name: "scs-idle", Title: "scs, goredisstore, IdleTimeout", Store: storeValkey, Routes: all, Bare: bareValkey,
@@ -96,7 +96,7 @@ func variants() []variant {
 			Lab: true, open: openGorilla},
 		{Name: bareDynamoDB, Title: "bare aws-sdk-go-v2", Store: storeDynamoDB, Routes: onStore, open: openBareDynamoDB},
 		{Name: ownDynamoDB, Title: "session, dynamodb", Store: storeDynamoDB, Routes: all, Bare: bareDynamoDB,
-			Most: map[string]float64{routeUntouched: 1.05, routeRead: 1.15, routeWrite: 1.15}, Lab: true, open: openOwnDynamoDB},
+			MaxCPU: map[string]float64{routeUntouched: 1.05, routeRead: 1.15, routeWrite: 1.15}, Lab: true, open: openOwnDynamoDB},
 	}
 }
 
@@ -111,8 +111,8 @@ func variantNamed(name string) (variant, error) {
 	return variant{}, fmt.Errorf("variant %q: allowed are %s", name, strings.Join(names, ","))
 }
 
-// newHandler serves the routes with the library. Slow requests read the session, wait in hold, and then read it again or
-// add a visit.
+// newHandler returns a handler that serves the routes with the library. The slow routes read the session, call hold, and then
+// read the session again or add a visit.
 func newHandler(l library, hold func(*http.Request)) http.Handler {
 	mux := http.NewServeMux()
 	read := func(_ http.ResponseWriter, r *http.Request) (int64, error) { return l.Visits(r) }
@@ -136,13 +136,13 @@ func newHandler(l library, hold func(*http.Request)) http.Handler {
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			n, err := serve(w, r)
-			answer(w, n, err)
+			writeResponse(w, n, err)
 		})
 	}
 	return l.Wrap(mux)
 }
 
-func answer(w http.ResponseWriter, visits int64, err error) {
+func writeResponse(w http.ResponseWriter, visits int64, err error) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
@@ -153,16 +153,18 @@ func answer(w http.ResponseWriter, visits int64, err error) {
 	w.Write(append(body, '}'))
 }
 
-// nothing keeps no session. Libraries embed it for the methods that they need nothing of.
-type nothing struct{}
+// noLibrary keeps no session. Baselines embed it for the methods that they don't need.
+type noLibrary struct{}
 
-var _ library = nothing{}
+var _ library = noLibrary{}
 
-func openNothing(string) (library, error) { return nothing{}, nil }
+func openNoLibrary(string) (library, error) { return noLibrary{}, nil }
 
-func (nothing) Wrap(next http.Handler) http.Handler                   { return next }
-func (nothing) Start(w http.ResponseWriter, _ *http.Request) error    { return setCookie(w, newSecret()) }
-func (nothing) Visits(*http.Request) (int64, error)                   { return 0, nil }
-func (nothing) Add(http.ResponseWriter, *http.Request) (int64, error) { return 0, nil }
-func (nothing) Logout(http.ResponseWriter, *http.Request) error       { return nil }
-func (nothing) Close()                                                {}
+func (noLibrary) Wrap(next http.Handler) http.Handler { return next }
+func (noLibrary) Start(w http.ResponseWriter, _ *http.Request) error {
+	return setCookie(w, newSecret())
+}
+func (noLibrary) Visits(*http.Request) (int64, error)                   { return 0, nil }
+func (noLibrary) Add(http.ResponseWriter, *http.Request) (int64, error) { return 0, nil }
+func (noLibrary) Logout(http.ResponseWriter, *http.Request) error       { return nil }
+func (noLibrary) Close()                                                {}

@@ -1,7 +1,9 @@
-// Command bench counts and measures what sessions cost a server, and what libraries make of requests that overlap: this
-// repository's library beside bare store calls and other libraries, in one run on one machine.
+// Command bench measures the cost of sessions to a server: CPU time, allocations, store calls and bytes per request. It compares
+// this repository's library with bare store calls and with other libraries, in one run on one machine, and also counts the
+// updates that each library loses. It prints Markdown tables; docs/benchmarks.md explains them. Start reading at variants in
+// library.go.
 //
-// It is a module of its own, so that what it compares with is no dependency of the product.
+// The command is a module of its own, so that the other libraries are no dependency of the rest of the repository.
 package main
 
 import (
@@ -20,10 +22,10 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-const help = `Count and measure what sessions cost a server, in one run on one machine.
+const help = `Measure the cost of sessions to a server, in one run on one machine.
 
-  go run .                 everything, about 4 minutes; Markdown to stdout
-  go run . -correctness    only the counts of kept updates and of logouts, 20 seconds
+  go run .                 everything, about 4 minutes; prints Markdown
+  go run . -correctness    only lost updates and sessions alive after logout, 20 seconds
   go run . -variants none,bare-valkey,own-valkey -turns 5 -requests 2000
   go test -bench Request/own-valkey -count 10     for benchstat
 
@@ -51,17 +53,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprint(stderr, help)
 		flags.PrintDefaults()
 	}
-	turns := flags.Int("turns", 8, "how often each route of each variant is measured, in turn")
-	requests := flags.Int("requests", 2000, "requests of a route in a turn")
-	names := flags.String("variants", "", "what to compare, with commas between; default everything")
-	correctness := flags.Bool("correctness", false, "only count what becomes of overlapping and abandoned requests")
-	data := flags.String("json", "", "file for the report as JSON; default none")
+	turns := flags.Int("turns", 8, "number of turns; in each, every route of every variant is measured once")
+	requests := flags.Int("requests", 2000, "requests to a route in a turn")
+	names := flags.String("variants", "", "comma-separated variants to compare; default all")
+	correctness := flags.Bool("correctness", false, "only count lost updates and sessions alive after logout")
+	data := flags.String("json", "", "file to write the report to as JSON; default none")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || *turns < 1 || *requests < crowd {
-		return fmt.Errorf("-turns %d -requests %d %q: allowed are a number from 1, one from %d, and no arguments",
-			*turns, *requests, flags.Args(), crowd)
+	if flags.NArg() > 0 || *turns < 1 || *requests < concurrency {
+		return fmt.Errorf("-turns %d -requests %d %q: allowed are turns from 1, requests from %d, and no arguments",
+			*turns, *requests, flags.Args(), concurrency)
 	}
 	compared := variants()
 	if *names != "" {
@@ -103,7 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
-// startStores starts the stores that the variants need. stop ends them.
+// startStores starts the stores that the variants need. The caller ends them with stop.
 func startStores(ctx context.Context, compared []variant, progress func(string, ...any)) (s stores, stop func(), err error) {
 	s = stores{}
 	var servers []*storeserver.Server
@@ -141,13 +143,13 @@ func startStores(ctx context.Context, compared []variant, progress func(string, 
 	return s, stop, nil
 }
 
-// keep fills in what becomes of overlapping and abandoned requests.
+// keep adds the results for overlapping and abandoned requests to the report.
 func (r *Report) keep(ctx context.Context, compared []variant, s stores, progress func(string, ...any)) error {
 	for _, v := range compared {
 		if !v.Lab {
 			continue
 		}
-		progress("counting what %s keeps", v.Name)
+		progress("counting lost updates of %s", v.Name)
 		kept, err := keep(ctx, v, s)
 		if err != nil {
 			return err
@@ -157,10 +159,10 @@ func (r *Report) keep(ctx context.Context, compared []variant, s stores, progres
 	return nil
 }
 
-// cost fills in what is counted and measured of each route.
+// cost adds the costs of every route to the report.
 func (r *Report) cost(ctx context.Context, compared []variant, s stores, progress func(string, ...any)) error {
 	if s[storeDynamoDB] != "" {
-		progress("counting DynamoDB's units")
+		progress("counting DynamoDB request units")
 		for _, u := range unitSettings() {
 			if err := u.count(ctx, s[storeDynamoDB]); err != nil {
 				return err

@@ -32,7 +32,7 @@ func ownOptions() session.Options {
 	return session.Options{
 		IdleTimeout: idleTimeout, Lifetime: lifetime, CookieName: cookieName, PlainHTTP: true,
 		Logger: slog.New(slog.DiscardHandler),
-		// The default would turn a busy machine, or a JVM that is warming up, into errors.
+		// With the default, requests would fail on a busy machine or while the JVM of DynamoDB Local warms up.
 		StoreTimeout: 10 * time.Second,
 	}
 }

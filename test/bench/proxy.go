@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// A countingProxy passes connections on to a store and counts what clients send and get. What a script does inside the
-// store is no call of a client's, and isn't seen.
+// A countingProxy forwards connections to a store and counts calls and bytes. It does not see the commands that a script calls
+// inside the store.
 type countingProxy struct {
 	addr     string
 	listener net.Listener
@@ -24,7 +24,7 @@ type countingProxy struct {
 	conns []net.Conn
 }
 
-// startCountingProxy listens on a free loopback port until Close. read reads one call and returns its name.
+// startCountingProxy starts a proxy on a free loopback port. The function read reads one call and returns its name.
 func startCountingProxy(store string, read func(*bufio.Reader) (string, error)) (*countingProxy, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -67,7 +67,7 @@ func (p *countingProxy) Close() {
 	}
 }
 
-// take returns the calls and bytes since it was last called.
+// take returns the calls and bytes since the last take.
 func (p *countingProxy) take() (Calls, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,7 +76,7 @@ func (p *countingProxy) take() (Calls, int) {
 	return calls, bytes
 }
 
-// forward passes on the client's calls, each counted before the store can answer it.
+// forward forwards the client's calls to the store. It counts each call before the store can reply to it.
 func (p *countingProxy) forward(store io.Writer, client io.Reader, read func(*bufio.Reader) (string, error)) {
 	var raw bytes.Buffer
 	reader := bufio.NewReader(io.TeeReader(client, io.MultiWriter(byteCounter{p}, &raw)))
@@ -89,7 +89,7 @@ func (p *countingProxy) forward(store io.Writer, client io.Reader, read func(*bu
 		p.calls[name]++
 		p.mu.Unlock()
 		if reader.Buffered() > 0 {
-			continue // raw has the beginning of another call
+			continue // raw contains the beginning of the next call
 		}
 		if _, err := raw.WriteTo(store); err != nil {
 			return
@@ -107,7 +107,7 @@ func (c byteCounter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// readCommand reads a command as clients send it to Valkey (RESP: an array of bulk strings).
+// readCommand reads a Valkey command (in RESP, an array of bulk strings) and returns its name.
 func readCommand(r *bufio.Reader) (name string, err error) {
 	length := func() (int, error) {
 		line, err := r.ReadString('\n')
@@ -133,7 +133,7 @@ func readCommand(r *bufio.Reader) (name string, err error) {
 	return name, err
 }
 
-// readOperation reads a request to DynamoDB.
+// readOperation reads a request to DynamoDB and returns the name of its operation.
 func readOperation(r *bufio.Reader) (name string, err error) {
 	request, err := http.ReadRequest(r)
 	if err != nil {

@@ -11,28 +11,28 @@ import (
 	"stateless-servers/lab/machine"
 )
 
-// A Report is all that one run found.
+// A Report contains the results of one run.
 type Report struct {
 	Started  time.Time
 	Machine  string
-	Modules  map[string]string // versions of what is compared
+	Modules  map[string]string // versions of the compared modules, by module path
 	Turns    int
-	Requests int // of a route in a turn
+	Requests int // requests to a route in a turn
 
 	Costs []*Cost
 	Units []Units
 	Kept  []Kept
-	Of    Attempts // of what Kept counts
+	Of    Attempts // the number of attempts that Kept refers to
 }
 
-// A Cost is what a variant's route costs a request.
+// A Cost is the cost of one request to a route of a variant.
 type Cost struct {
 	variant
 	Route   string
-	CPU     []float64 // nanoseconds of the server's CPU time a request, by turn
-	Mallocs []float64 // heap objects of the server a request, by turn
-	Calls   Calls     // of the store
-	Bytes   int       // to and from the store
+	CPU     []float64 // nanoseconds of the server's CPU time per request, by turn
+	Mallocs []float64 // heap objects of the server per request, by turn
+	Calls   Calls     // store calls
+	Bytes   int       // bytes to and from the store
 }
 
 func newReport(turns, requests int) *Report {
@@ -55,9 +55,9 @@ func newReport(turns, requests int) *Report {
 	return r
 }
 
-// to returns the median over the turns of a cost's CPU time as a multiple of another's in the same turn; 0 if the other
-// wasn't measured.
-func (r *Report) to(c *Cost, variant, route string) float64 {
+// ratio returns the CPU time of a cost divided by that of the route of another variant: the median of the ratios of each turn.
+// It returns 0 if the other was not measured.
+func (r *Report) ratio(c *Cost, variant, route string) float64 {
 	i := slices.IndexFunc(r.Costs, func(base *Cost) bool { return base.Name == variant && base.Route == route })
 	if i < 0 {
 		return 0
@@ -78,20 +78,20 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// target formats the ratio that is aimed at, and whether it is reached.
-func target(most, is float64) string {
+// formatGoal formats the goal for a ratio, and whether the ratio reaches it. It returns "" if the goal or the ratio is 0.
+func formatGoal(goal, ratio float64) string {
 	switch {
-	case most == 0 || is == 0:
+	case goal == 0 || ratio == 0:
 		return ""
-	case is <= most:
-		return fmt.Sprintf(" (at most %.2f×: yes)", most)
+	case ratio <= goal:
+		return fmt.Sprintf(" (at most %.2f×: yes)", goal)
 	default:
-		return fmt.Sprintf(" (at most %.2f×: **no**)", most)
+		return fmt.Sprintf(" (at most %.2f×: **no**)", goal)
 	}
 }
 
-// times formats a ratio; 0 is none.
-func times(ratio float64) string {
+// formatRatio formats a ratio, or "–" for 0.
+func formatRatio(ratio float64) string {
 	if ratio == 0 {
 		return "–"
 	}
@@ -100,16 +100,16 @@ func times(ratio float64) string {
 
 // row formats a cost as a line of its table.
 func (r *Report) row(c *Cost) string {
-	toNone, toBare := r.to(c, noSession, routeUntouched), r.to(c, c.Bare, c.Route)
-	aimNone, aimBare := "", target(c.Most[c.Route], toBare)
+	vsNone, vsBare := r.ratio(c, noSession, routeUntouched), r.ratio(c, c.Bare, c.Route)
+	goalNone, goalBare := "", formatGoal(c.MaxCPU[c.Route], vsBare)
 	if c.Route == routeUntouched {
-		aimNone = target(c.Most[c.Route], toNone)
+		goalNone = formatGoal(c.MaxCPU[c.Route], vsNone)
 	}
 	return fmt.Sprintf("| %s | %s | %.1f | %s%s | %s%s | %.0f | %s | %d |\n", c.Title, c.Route, median(c.CPU)/1000,
-		times(toNone), aimNone, times(toBare), aimBare, median(c.Mallocs), c.Calls, c.Bytes)
+		formatRatio(vsNone), goalNone, formatRatio(vsBare), goalBare, median(c.Mallocs), c.Calls, c.Bytes)
 }
 
-// markdown returns the report's tables. docs/benchmarks.md says what they mean.
+// markdown returns the report's tables. docs/benchmarks.md explains them.
 func (r *Report) markdown() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Measured by `make bench`, %s. %s. Medians of %d turns of %d requests.\n\n",
@@ -118,19 +118,19 @@ func (r *Report) markdown() string {
 		fmt.Fprintf(&text, "- %s %s\n", module, r.Modules[module])
 	}
 	if len(r.Costs) > 0 {
-		text.WriteString("\n| | route | CPU µs | to no session | to bare calls | allocations | store calls | store bytes |\n" +
+		text.WriteString("\n| | route | CPU µs | vs no session | vs bare calls | allocations | store calls | store bytes |\n" +
 			"|---|---|---:|---:|---:|---:|---|---:|\n")
 	}
 	for _, c := range r.Costs {
 		text.WriteString(r.row(c))
 	}
 	if len(r.Units) > 0 {
-		text.WriteString("\n| session | a request every | write units | eager | read units | eager | fewer write units |\n" +
+		text.WriteString("\n| session | time between requests | write units | eager | read units | eager | fewer write units |\n" +
 			"|---:|---:|---:|---:|---:|---:|---:|\n")
 	}
 	for _, u := range r.Units {
 		fmt.Fprintf(&text, "| %d B | %s | %g | %g | %g | %g | %.1f× |\n",
-			u.Bytes, u.Pace, u.Writes, u.EagerWrites(), u.Reads, u.EagerReads(), u.EagerWrites()/u.Writes)
+			u.Bytes, u.Interval, u.Writes, u.EagerWrites(), u.Reads, u.EagerReads(), u.EagerWrites()/u.Writes)
 	}
 	fmt.Fprintf(&text, "\n| | increments kept of %d | with %s of work | abandoned writes kept of %d | back after logout by a write | "+
 		"by a read |\n|---|---:|---:|---:|---:|---:|\n", increments, slowly, trials)

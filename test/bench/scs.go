@@ -9,14 +9,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// scsSessions is alexedwards/scs. Its middleware loads the session of every request that has a cookie, and saves before
-// the response's first byte.
+// scsSessions is alexedwards/scs. Its middleware loads the session of every request with a cookie, and saves it before the
+// first byte of the response.
 type scsSessions struct {
 	manager *scs.SessionManager
 	client  *redis.Client
 }
 
-// openSCS sets it up with an idle timeout, or without one: 0, its default.
+// openSCS returns a function that opens the library with the idle timeout; 0, its default, is none.
 func openSCS(idle time.Duration) func(string) (library, error) {
 	return func(store string) (library, error) {
 		client := redis.NewClient(&redis.Options{Addr: store, PoolSize: poolSize})

@@ -19,13 +19,13 @@ import (
 	"time"
 )
 
-// A usage is what a server process has used since its start.
+// A usage is the resource usage of a server process since its start.
 type usage struct {
-	CPU     time.Duration // user and system (getrusage)
-	Mallocs uint64        // heap objects
+	CPU     time.Duration // user and system time (getrusage)
+	Mallocs uint64        // heap objects allocated
 }
 
-// serve is the server process: it prints its URL, and serves a variant until its standard input ends.
+// serve runs the server process. It prints its URL and serves the variant until its standard input ends.
 func serve(name, store string) error {
 	v, err := variantNamed(name)
 	if err != nil {
@@ -61,13 +61,13 @@ func serve(name, store string) error {
 	return server.Close()
 }
 
-// A server is a server process, seen from outside.
+// A server is a running server process.
 type server struct {
 	url string
 	end func() error
 }
 
-// startServer starts a server process of the variant, with one processor.
+// startServer starts a server process of the variant with GOMAXPROCS=1.
 func startServer(v variant, s stores) (*server, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -97,32 +97,32 @@ func startServer(v variant, s stores) (*server, error) {
 
 func (s *server) usage(ctx context.Context) (usage, error) {
 	var u usage
-	response, err := (&visitor{client: http.DefaultClient}).do(ctx, http.MethodGet, s.url+"/usage")
+	response, err := (&client{http: http.DefaultClient}).do(ctx, http.MethodGet, s.url+"/usage")
 	if err != nil {
-		return u, fmt.Errorf("ask the server for its usage: %w", err)
+		return u, fmt.Errorf("get the usage of the server: %w", err)
 	}
 	defer response.Body.Close()
 	return u, json.NewDecoder(response.Body).Decode(&u)
 }
 
-// Metrics of a benchmark's result, per request. Its time says nothing of the server.
+// The metrics of a benchmark's result, per request. Its time per operation does not measure the server.
 const (
 	metricCPU     = "cpu-ns/req"
 	metricMallocs = "mallocs/req"
 )
 
-// crowd is how many visitors send at once.
-const crowd = 16
+// concurrency is the number of clients that send at the same time.
+const concurrency = 16
 
-// benchmark sends b.N requests of a route to the server, by visitors who each have a session, and reports what the server
-// has used for them.
+// benchmark sends b.N requests for the route to the server, from clients with a session each, and reports the server's CPU time
+// and allocations per request.
 func (s *server) benchmark(b *testing.B, route string) {
-	client := newClient(crowd)
-	defer client.CloseIdleConnections()
-	var visitors [crowd]*visitor
-	for i := range visitors {
+	httpClient := newHTTPClient(concurrency)
+	defer httpClient.CloseIdleConnections()
+	var clients [concurrency]*client
+	for i := range clients {
 		var err error
-		if visitors[i], err = newVisitor(b.Context(), client, s.url); err != nil {
+		if clients[i], err = newClient(b.Context(), httpClient, s.url); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -131,11 +131,11 @@ func (s *server) benchmark(b *testing.B, route string) {
 		b.Fatal(err)
 	}
 	var next atomic.Int64
-	b.SetParallelism((crowd + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+	b.SetParallelism((concurrency + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
 	b.RunParallel(func(pb *testing.PB) {
 		i := next.Add(1) - 1
-		for i < crowd && pb.Next() {
-			if err := visitors[i].send(b.Context(), s.url, route); err != nil {
+		for i < concurrency && pb.Next() {
+			if err := clients[i].send(b.Context(), s.url, route); err != nil {
 				b.Error(err)
 				return
 			}

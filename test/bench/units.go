@@ -15,7 +15,7 @@ import (
 	store "stateless-servers/session/dynamodb"
 )
 
-// mix returns what ten requests of a visitor do.
+// mix returns the routes of ten requests of a client, in order.
 func mix() [10]string {
 	return [10]string{
 		routeUntouched, routeRead, routeUntouched, routeRead, routeUntouched,
@@ -23,38 +23,38 @@ func mix() [10]string {
 	}
 }
 
-// Units are what a thousand requests of the mix cost on DynamoDB.
+// Units are the DynamoDB request units of a thousand requests of the mix.
 type Units struct {
-	Bytes         int           // size of the session, about
-	Pace          time.Duration // between two requests of a visitor
-	Reads, Writes float64       // of session, as DynamoDB reports them (ReturnConsumedCapacity)
+	Bytes         int           // approximate size of the session
+	Interval      time.Duration // between two requests of a client
+	Reads, Writes float64       // read and write units, as DynamoDB reports them (ReturnConsumedCapacity)
 }
 
-// EagerReads are the read units of a library that loads the session in every request: one for every 4 KB.
+// EagerReads returns the read units of a library that loads the session in every request: one unit for every 4 KB.
 func (u Units) EagerReads() float64 { return float64(1000 * ((u.Bytes + 4095) / 4096)) }
 
-// EagerWrites are the write units of a library that writes or touches the session in every request: one for every KB.
+// EagerWrites returns the write units of a library that writes or touches the session in every request: one unit for every KB.
 func (u Units) EagerWrites() float64 { return float64(1000 * ((u.Bytes + 1023) / 1024)) }
 
-// unitSettings returns the sizes and paces that the report shows. A quick visitor's own writes extend the session; a slower
-// one's reads have to, and in the worst case all of them.
+// unitSettings returns the sizes and intervals in the report. With short intervals the writes of the mix extend the session.
+// With longer intervals reads must extend it too, in the worst case every read.
 func unitSettings() (list []Units) {
 	for _, bytes := range []int{300, 1500} {
-		for _, pace := range []time.Duration{time.Second, 10 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute} {
-			list = append(list, Units{Bytes: bytes, Pace: pace})
+		for _, interval := range []time.Duration{time.Second, 10 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute} {
+			list = append(list, Units{Bytes: bytes, Interval: interval})
 		}
 	}
 	return list
 }
 
-// count has one visitor send the mix, in a table that exists.
+// count measures Reads and Writes: one client sends requests of the mix. The table must exist.
 func (u *Units) count(ctx context.Context, endpoint string) error {
-	// The mix repeats itself, so that a hundred requests cost a tenth of a thousand.
+	// The mix repeats every ten requests, so a hundred requests are enough.
 	const requests, perThousand = 100, 10
 	m := &meter{Client: newDynamoDBClient(endpoint)}
 	now := time.Now()
 	options := ownOptions()
-	options.Lifetime = 365 * 24 * time.Hour // longer than the requests take at any pace
+	options.Lifetime = 365 * 24 * time.Hour // longer than the whole sequence with any interval
 	options.Now = func() time.Time { return now }
 	l, err := openOwn(store.New(m, store.Options{Table: tableName}), func() {}, options)
 	if err != nil {
@@ -67,11 +67,11 @@ func (u *Units) count(ctx context.Context, endpoint string) error {
 		for _, cookie := range cookies {
 			request.AddCookie(cookie)
 		}
-		answered := httptest.NewRecorder()
-		if handler.ServeHTTP(answered, request); answered.Code != http.StatusOK {
-			return fmt.Errorf("count DynamoDB's units: %s: %s", path, answered.Body)
+		recorder := httptest.NewRecorder()
+		if handler.ServeHTTP(recorder, request); recorder.Code != http.StatusOK {
+			return fmt.Errorf("count DynamoDB request units: %s: %s", path, recorder.Body)
 		}
-		cookies = append(cookies, answered.Result().Cookies()...)
+		cookies = append(cookies, recorder.Result().Cookies()...)
 		return nil
 	}
 	if err := send(http.MethodPost, "/start"); err != nil {
@@ -79,7 +79,7 @@ func (u *Units) count(ctx context.Context, endpoint string) error {
 	}
 	m.reads, m.writes = 0, 0
 	for i := range requests {
-		now = now.Add(u.Pace)
+		now = now.Add(u.Interval)
 		method, route := http.MethodGet, mix()[i%10]
 		if route == routeWrite {
 			method = http.MethodPost
@@ -92,7 +92,7 @@ func (u *Units) count(ctx context.Context, endpoint string) error {
 	return nil
 }
 
-// padded starts sessions with that much more in them.
+// padded is a library that starts every session with additional padding.
 type padded struct {
 	library
 	padding string
@@ -103,7 +103,7 @@ func (p padded) Start(w http.ResponseWriter, r *http.Request) error {
 	return p.library.Start(w, r)
 }
 
-// A meter adds up the units that DynamoDB reports for the calls through it.
+// A meter is a DynamoDB client that adds up the request units of its calls.
 type meter struct {
 	*dynamodb.Client
 	reads, writes float64

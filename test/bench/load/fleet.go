@@ -18,13 +18,14 @@ const (
 	stopTimeout  = 30 * time.Second
 )
 
-// fleet is a lab that runs.
+// A fleet is a running lab up.
 type fleet struct {
-	program string // the lab's
+	program string // the path of the lab's executable
 	url     string
 	lab     *process.Process
 }
 
+// startFleet builds the lab, starts three servers on Valkey with it, and waits until they respond.
 func startFleet(ctx context.Context, stderr io.Writer) (*fleet, error) {
 	fmt.Fprintln(stderr, "starting three servers on Valkey")
 	program, err := labfleet.BuildProgram(ctx, "lab", ".", "./lab")

@@ -1,5 +1,6 @@
-// Command load measures how much lab load sends, and what it says of latency, beside vegeta: the same requests to the same
-// fleet, in turn, in one run on one machine.
+// Command load compares lab load with vegeta: the highest rate that each sustains, and the latencies that each reports. All send
+// the same requests to the same fleet, in turn, in one run on one machine. It prints a Markdown table, which docs/load.md
+// explains. Start reading at run.
 package main
 
 import (
@@ -14,25 +15,25 @@ import (
 	"time"
 )
 
-const help = `Measure what lab load sends and what it says of latency, beside vegeta, on one machine.
+const help = `Compare the rates and latencies of lab load with vegeta, on one machine.
 
-  go run ./load                        everything, about 15 minutes; Markdown to stdout
+  go run ./load                        everything, about 15 minutes; prints Markdown
   go run ./load -rounds 1 -length 2s   a quick look
 
-A fleet of three servers on Valkey, behind the lab's load balancer, answers GET /api/session. First each program sends at
-rates that grow until one isn't held; then all send half of what vegeta held, in turn.
+Three servers on Valkey, behind the lab's load balancer, serve GET /api/session. First each program sends at increasing rates
+until it does not sustain one. Then all programs, in turn, send at half of the highest rate that vegeta sustained.
 
 `
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	p := plan{holds: outcome.holds, recovery: recovery}
-	flag.IntVar(&p.rounds, "rounds", 7, "how often each program sends half of the highest rate")
-	flag.DurationVar(&p.length, "length", 8*time.Second, "how long it sends, each time")
-	flag.IntVar(&p.least, "least", 1000, "the first of the growing rates, in requests a second")
-	flag.IntVar(&p.most, "most", 10_000, "the last one")
-	flag.IntVar(&p.step, "step", 500, "from one rate to the next")
+	p := plan{sustained: outcome.sustains, recovery: recovery}
+	flag.IntVar(&p.rounds, "rounds", 7, "turns of each program at half of the highest rate")
+	flag.DurationVar(&p.length, "length", 8*time.Second, "duration of a turn")
+	flag.IntVar(&p.minRate, "least", 1000, "the first of the increasing rates, in requests per second")
+	flag.IntVar(&p.maxRate, "most", 10_000, "the last of the increasing rates")
+	flag.IntVar(&p.step, "step", 500, "the difference between two rates")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), help)
 		flag.PrintDefaults()
@@ -44,37 +45,39 @@ func main() {
 	}
 }
 
-// plan says what to send.
+// A plan contains the settings of a run.
 type plan struct {
-	rounds            int
-	length            time.Duration
-	least, most, step int // requests a second
-	holds             func(o outcome, rate int) bool
-	recovery          time.Duration // the rest after a rate that wasn't held
+	rounds                 int
+	length                 time.Duration // of a turn
+	minRate, maxRate, step int           // requests per second
+	sustained              func(o outcome, rate int) bool
+	recovery               time.Duration // the pause after a rate that was not sustained
 }
 
 func (p plan) check() error {
-	if p.rounds < 1 || p.length < 2*time.Second || p.least < 2 || p.most < p.least || p.step < 1 {
-		return fmt.Errorf("-rounds %d -length %s -least %d -most %d -step %d: allowed are a number from 1, a duration from 2s, "+
-			"a rate from 2, one that is no lower, and a number from 1", p.rounds, p.length, p.least, p.most, p.step)
+	if p.rounds < 1 || p.length < 2*time.Second || p.minRate < 2 || p.maxRate < p.minRate || p.step < 1 {
+		return fmt.Errorf("-rounds %d -length %s -least %d -most %d -step %d: allowed are rounds from 1, a length from 2s, "+
+			"a least rate from 2, a most rate from the least, and a step from 1", p.rounds, p.length, p.minRate, p.maxRate, p.step)
 	}
 	return nil
 }
 
-// outcome is what a program says of what it has sent.
+// An outcome is the result that a program reports for a turn.
 type outcome struct {
-	sent     float64 // requests a second
-	right    float64 // share of the requests that were answered with a 200
-	p50, p99 float64 // milliseconds from when a request was sent until it was answered
+	sent      float64 // requests per second
+	succeeded float64 // share of the requests with a response of status 200
+	p50, p99  float64 // milliseconds from sending a request to its response
 }
 
+// The limits of an outcome for a rate to count as sustained.
 const (
-	heldShare = 0.99 // of the requests, at least, are sent and answered right where a rate is held
-	heldP99   = 250  // milliseconds, at most
+	minShare = 0.99 // of the requests are sent, and succeed
+	maxP99   = 250  // milliseconds
 )
 
-func (o outcome) holds(rate int) bool {
-	return o.sent >= heldShare*float64(rate) && o.right >= heldShare && o.p99 <= heldP99
+// sustains reports whether the outcome sustains the rate, in requests per second.
+func (o outcome) sustains(rate int) bool {
+	return o.sent >= minShare*float64(rate) && o.succeeded >= minShare && o.p99 <= maxP99
 }
 
 // sender is a program that sends requests at a rate.
@@ -84,10 +87,10 @@ type sender struct {
 }
 
 const (
-	tries = 2                      // of a rate until it is held: a machine that is busy for a moment proves nothing
-	rest  = 500 * time.Millisecond // after a turn, so that none begins with what the last one left
-	// recovery is the rest after a rate that wasn't held. It leaves tens of thousands of connections behind, and one machine
-	// has no more ports: the fleet keeps its own for a minute, and Linux those that were closed (TIME_WAIT).
+	tries = 2                      // attempts at a rate, because the machine may be busy for a moment
+	pause = 500 * time.Millisecond // after a turn, so that turns don't affect each other
+	// recovery is the pause after a rate that was not sustained. Such a turn uses up the ports of the machine with tens of
+	// thousands of connections. The fleet keeps its idle connections for a minute, and so does Linux with closed ones (TIME_WAIT).
 	recovery = 65 * time.Second
 )
 
@@ -113,11 +116,11 @@ func run(ctx context.Context, p plan, stdout, stderr io.Writer) (err error) {
 		r.rows = append(r.rows, row{name: s.name, highest: highest[i]})
 	}
 	if r.half = r.rows[0].highest / 2; r.half == 0 {
-		return fmt.Errorf("%s didn't hold even %d requests a second", senders[0].name, p.least)
+		return fmt.Errorf("%s did not sustain the lowest rate, %d requests per second", senders[0].name, p.minRate)
 	}
 	for round := range p.rounds {
 		for i := range senders {
-			n := (round + i) % len(senders) // who comes after whom changes
+			n := (round + i) % len(senders) // the order changes from round to round
 			fmt.Fprintf(stderr, "round %d of %d: ", round+1, p.rounds)
 			o, err := p.turn(ctx, senders[n], r.half, p.length, stderr)
 			if err != nil {
@@ -130,25 +133,25 @@ func run(ctx context.Context, p plan, stdout, stderr io.Writer) (err error) {
 	return nil
 }
 
-// highest is the highest rate that each sender holds, of rates that grow until it doesn't hold one; 0 if not even the
-// first. At every rate they take turns.
+// highest returns the highest rate that each sender sustains, or 0 if it does not sustain the first. A sender's rates increase
+// until it does not sustain one. At every rate the senders take turns.
 func (p plan) highest(ctx context.Context, senders []sender, stderr io.Writer) ([]int, error) {
 	highest := make([]int, len(senders))
-	next := make([]int, len(senders)) // rate that a sender is to try
+	next := make([]int, len(senders)) // the rate to try next, by sender
 	for i := range next {
-		next[i] = p.least
+		next[i] = p.minRate
 	}
-	for rate := p.least; rate <= p.most && slices.Contains(next, rate); rate += p.step {
+	for rate := p.minRate; rate <= p.maxRate && slices.Contains(next, rate); rate += p.step {
 		for range tries {
 			for i, s := range senders {
 				if next[i] != rate {
-					continue // it holds this one, or didn't hold a lower one
+					continue // it has sustained this rate, or failed at a lower one
 				}
 				o, err := p.turn(ctx, s, rate, p.length/2, stderr)
 				if err != nil {
 					return nil, err
 				}
-				if p.holds(o, rate) {
+				if p.sustained(o, rate) {
 					highest[i], next[i] = rate, rate+p.step
 				}
 			}
@@ -157,9 +160,9 @@ func (p plan) highest(ctx context.Context, senders []sender, stderr io.Writer) (
 	return highest, nil
 }
 
-// turn has the program send for a while, and rests.
+// turn runs the sender for the length, and then pauses.
 func (p plan) turn(ctx context.Context, s sender, rate int, length time.Duration, stderr io.Writer) (outcome, error) {
-	fmt.Fprintf(stderr, "%s at %d requests a second", s.name, rate)
+	fmt.Fprintf(stderr, "%s at %d requests per second", s.name, rate)
 	o, err := s.send(ctx, rate, length)
 	if err == nil {
 		err = ctx.Err()
@@ -168,14 +171,14 @@ func (p plan) turn(ctx context.Context, s sender, rate int, length time.Duration
 		fmt.Fprintln(stderr)
 		return o, fmt.Errorf("%s: %w", s.name, err)
 	}
-	fmt.Fprintf(stderr, ": %.0f sent, %.1f %% answered right, p50 %.3f ms, p99 %.3f ms\n", o.sent, 100*o.right, o.p50, o.p99)
-	pause := rest
-	if !p.holds(o, rate) {
-		fmt.Fprintf(stderr, "that isn't held; the machine recovers for %s\n", p.recovery)
-		pause = p.recovery
+	fmt.Fprintf(stderr, ": %.0f sent, %.1f %% succeeded, p50 %.3f ms, p99 %.3f ms\n", o.sent, 100*o.succeeded, o.p50, o.p99)
+	wait := pause
+	if !p.sustained(o, rate) {
+		fmt.Fprintf(stderr, "the rate was not sustained; waiting %s until the machine has recovered\n", p.recovery)
+		wait = p.recovery
 	}
 	select {
-	case <-time.After(pause):
+	case <-time.After(wait):
 		return o, nil
 	case <-ctx.Done():
 		return o, ctx.Err()

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// Every program sends what it is told to, and says how long the answers took.
+// Every program sends at the given rate and reports latencies.
 func TestRun(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir()) // the servers' logs stay
+	t.Setenv("TMPDIR", t.TempDir()) // the servers leave their logs there
 	var text strings.Builder
-	answered := func(o outcome, _ int) bool { return o.sent > 0 && o.right == 1 } // however slow the machine is
-	p := plan{rounds: 1, length: 2 * time.Second, least: 20, most: 20, step: 1, holds: answered}
+	succeeds := func(o outcome, _ int) bool { return o.sent > 0 && o.succeeded == 1 } // on a slow machine too
+	p := plan{rounds: 1, length: 2 * time.Second, minRate: 20, maxRate: 20, step: 1, sustained: succeeds}
 	if err := run(t.Context(), p, &text, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	rows := strings.Split(strings.TrimSpace(text.String()), "\n")[4:]
 	if len(rows) != 3 {
-		t.Fatalf("%d programs:\n%s", len(rows), text.String())
+		t.Fatalf("%d programs in the report, want 3:\n%s", len(rows), text.String())
 	}
 	for _, row := range rows {
 		if strings.Contains(row, "| 0.000 |") || !strings.Contains(row, "| 20/s | 1.00× |") {
@@ -30,41 +30,41 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestHolds(t *testing.T) {
+func TestSustains(t *testing.T) {
 	for _, test := range []struct {
 		outcome
 		want bool
 	}{
-		{outcome{sent: 100, right: 1, p99: 10}, true},
-		{outcome{sent: 98, right: 1, p99: 10}, false},
-		{outcome{sent: 100, right: 0.98, p99: 10}, false},
-		{outcome{sent: 100, right: 1, p99: 251}, false},
+		{outcome{sent: 100, succeeded: 1, p99: 10}, true},
+		{outcome{sent: 98, succeeded: 1, p99: 10}, false},
+		{outcome{sent: 100, succeeded: 0.98, p99: 10}, false},
+		{outcome{sent: 100, succeeded: 1, p99: 251}, false},
 	} {
-		if got := test.holds(100); got != test.want {
-			t.Errorf("%+v holds 100/s: %v", test.outcome, got)
+		if got := test.sustains(100); got != test.want {
+			t.Errorf("%+v sustains 100/s: %t, want %t", test.outcome, got, test.want)
 		}
 	}
 }
 
-// The highest rate is the last one before a rate that failed as often as is allowed.
+// The highest rate is the last one before a rate at which all tries failed.
 func TestHighest(t *testing.T) {
-	asked := map[int]int{}
-	holds := func(rate int) (outcome, error) { return outcome{sent: float64(rate), right: 1}, nil }
+	attempts := map[int]int{} // of the sender middling, by rate
+	succeed := func(rate int) (outcome, error) { return outcome{sent: float64(rate), succeeded: 1}, nil }
 	middling := sender{"middling", func(_ context.Context, rate int, _ time.Duration) (outcome, error) {
-		asked[rate]++
-		if rate > 30 || rate == 20 && asked[rate] == 1 {
+		attempts[rate]++
+		if rate > 30 || rate == 20 && attempts[rate] == 1 {
 			return outcome{sent: 0}, nil
 		}
-		return holds(rate)
+		return succeed(rate)
 	}}
-	best := sender{"best", func(_ context.Context, rate int, _ time.Duration) (outcome, error) { return holds(rate) }}
+	best := sender{"best", func(_ context.Context, rate int, _ time.Duration) (outcome, error) { return succeed(rate) }}
 	failed := errors.New("failed")
 	worst := sender{"worst", func(context.Context, int, time.Duration) (outcome, error) { return outcome{}, nil }}
 	broken := sender{"broken", func(context.Context, int, time.Duration) (outcome, error) { return outcome{}, failed }}
-	p := plan{length: 2 * time.Millisecond, least: 10, most: 50, step: 10, holds: outcome.holds}
+	p := plan{length: 2 * time.Millisecond, minRate: 10, maxRate: 50, step: 10, sustained: outcome.sustains}
 	got, err := p.highest(t.Context(), []sender{middling, best, worst}, io.Discard)
-	if err != nil || !slices.Equal(got, []int{30, 50, 0}) || asked[20] != 2 || asked[40] != tries || asked[50] != 0 {
-		t.Errorf("highest rates %d, asked for %v, %v", got, asked, err)
+	if err != nil || !slices.Equal(got, []int{30, 50, 0}) || attempts[20] != 2 || attempts[40] != tries || attempts[50] != 0 {
+		t.Errorf("highest rates %d, attempts by rate %v, %v", got, attempts, err)
 	}
 	if _, err := p.highest(t.Context(), []sender{broken}, io.Discard); !errors.Is(err, failed) {
 		t.Errorf("got %v", err)

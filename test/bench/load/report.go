@@ -10,39 +10,40 @@ import (
 	"stateless-servers/lab/machine"
 )
 
-// report is what a run has found.
+// A report contains the results of a run.
 type report struct {
 	started time.Time
 	plan    plan
-	half    int   // requests a second: half of what the first row held
-	rows    []row // the first is what the others are compared with
+	half    int   // half of the highest rate in the first row, in requests per second
+	rows    []row // all are compared with the first
 }
 
-// row is what one program did.
+// A row contains the results of one program.
 type row struct {
 	name     string
-	highest  int       // rate that was held
-	outcomes []outcome // one a round
+	highest  int       // the highest sustained rate, in requests per second
+	outcomes []outcome // at half of the first row's highest rate, by round
 }
 
+// markdown returns the report as a table. docs/load.md explains it.
 func (r report) markdown() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Measured by `make bench-load`, %s. %s; vegeta %s. Medians of %d turns of %s.\n\n",
 		r.started.UTC().Format("2 January 2006, 15:04 MST"), machine.Current(), vegetaVersion(), r.plan.rounds, r.plan.length)
-	fmt.Fprintf(&text, "| | highest rate held | to vegeta | turns at %d/s held | p50 (ms) | to vegeta | p99 (ms) | to vegeta |\n"+
+	fmt.Fprintf(&text, "| | highest sustained rate | vs vegeta | turns sustained at %d/s | p50 (ms) | vs vegeta | p99 (ms) | vs vegeta |\n"+
 		"|---|---:|---:|---:|---:|---:|---:|---:|\n", r.half)
 	first := r.rows[0]
 	p50 := func(o outcome) float64 { return o.p50 }
 	p99 := func(o outcome) float64 { return o.p99 }
 	for _, row := range r.rows {
-		held := 0
+		sustained := 0
 		for _, o := range row.outcomes {
-			if o.holds(r.half) {
-				held++
+			if o.sustains(r.half) {
+				sustained++
 			}
 		}
 		fmt.Fprintf(&text, "| %s | %d/s | %.2f× | %d of %d | %.3f | %.2f× | %.3f | %.2f× |\n", row.name,
-			row.highest, float64(row.highest)/float64(first.highest), held, len(row.outcomes),
+			row.highest, float64(row.highest)/float64(first.highest), sustained, len(row.outcomes),
 			median(row.outcomes, p50), median(row.outcomes, p50)/median(first.outcomes, p50),
 			median(row.outcomes, p99), median(row.outcomes, p99)/median(first.outcomes, p99))
 	}

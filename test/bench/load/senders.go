@@ -17,13 +17,12 @@ import (
 )
 
 const (
-	visitors   = 100 // with a session each
-	vegetaIs   = "vegeta"
-	timeout    = 10 * time.Second // of a request; both programs' default is no shorter
-	endTimeout = 30 * time.Second // lab load looks at every session once more when all is sent
+	sessions       = 100
+	requestTimeout = 10 * time.Second // shorter than the default of vegeta and equal to that of lab load
+	exitTimeout    = 30 * time.Second // after the last request, lab load checks every session once more
 )
 
-// senders are the programs that are compared; the first one is what the others are compared with.
+// senders returns the compared programs. The first is the reference.
 func (f *fleet) senders(ctx context.Context) ([]sender, error) {
 	targets, err := f.targets(ctx)
 	if err != nil {
@@ -35,31 +34,31 @@ func (f *fleet) senders(ctx context.Context) ([]sender, error) {
 		}
 	}
 	return []sender{
-		{vegetaIs, attack(func(p vegeta.Pacer) vegeta.Pacer { return p })},
+		{"vegeta", attack(func(p vegeta.Pacer) vegeta.Pacer { return p })},
 		{"vegeta, each request sent when it is due", attack(func(p vegeta.Pacer) vegeta.Pacer { return whenDue{p} })},
 		{"lab load, all checks on", f.sendByLab},
 	}, nil
 }
 
-// whenDue waits as its Pacer says, by itself. Vegeta waits by time.Sleep, which on Linux wakes up once in a millisecond, and
-// then sends all that has fallen due meanwhile.
+// whenDue is a Pacer that waits itself, with select(2). Vegeta waits with time.Sleep, which on Linux has a resolution of a
+// millisecond, and then sends all requests that have become due at once.
 type whenDue struct{ vegeta.Pacer }
 
 func (p whenDue) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) {
 	wait, stop := p.Pacer.Pace(elapsed, hits)
 	if !stop && wait > 0 {
 		interval := unix.NsecToTimeval(wait.Nanoseconds())
-		_, _ = unix.Select(0, nil, nil, nil, &interval) // interrupted by a signal, it is early, as is a wait of no time
+		_, _ = unix.Select(0, nil, nil, nil, &interval) // a signal may end the wait early
 	}
 	return 0, stop
 }
 
-// sendByVegeta sends until the length has passed, or ctx has ended.
+// sendByVegeta sends until the length has passed or ctx ends.
 func sendByVegeta(ctx context.Context, targets []vegeta.Target, p vegeta.Pacer, length time.Duration) (outcome, error) {
-	// As vegeta's own, but its connections end with the turn: they would take what the next one needs.
+	// This is vegeta's default transport, but its connections are closed after the turn, because the next turn needs the ports.
 	transport := &http.Transport{MaxIdleConnsPerHost: vegeta.DefaultConnections}
 	defer transport.CloseIdleConnections()
-	attacker := vegeta.NewAttacker(vegeta.Client(&http.Client{Timeout: timeout, Transport: transport}))
+	attacker := vegeta.NewAttacker(vegeta.Client(&http.Client{Timeout: requestTimeout, Transport: transport}))
 	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
 	var m vegeta.Metrics
 	for result := range attacker.Attack(vegeta.NewStaticTargeter(targets...), p, length, "") {
@@ -70,10 +69,10 @@ func sendByVegeta(ctx context.Context, targets []vegeta.Target, p vegeta.Pacer, 
 	return outcome{m.Rate, m.Success, milliseconds(m.Latencies.P50), milliseconds(m.Latencies.P99)}, nil
 }
 
-// targets are one request a visitor, with the cookie of a session.
+// targets starts the sessions and returns a request with the cookie of each.
 func (f *fleet) targets(ctx context.Context) ([]vegeta.Target, error) {
 	var list []vegeta.Target
-	for range visitors {
+	for range sessions {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/api/visits", nil)
 		if err != nil {
 			return nil, err
@@ -84,7 +83,7 @@ func (f *fleet) targets(ctx context.Context) ([]vegeta.Target, error) {
 		}
 		response.Body.Close()
 		if response.StatusCode != http.StatusOK || len(response.Cookies()) != 1 {
-			return nil, fmt.Errorf("a visit was answered %s, with %d cookies", response.Status, len(response.Cookies()))
+			return nil, fmt.Errorf("start a session: %s, %d cookies", response.Status, len(response.Cookies()))
 		}
 		cookie := response.Cookies()[0]
 		list = append(list, vegeta.Target{Method: http.MethodGet, URL: f.url + "/api/session", Header: http.Header{
@@ -93,7 +92,7 @@ func (f *fleet) targets(ctx context.Context) ([]vegeta.Target, error) {
 	return list, nil
 }
 
-// sendByLab is a whole run of the program, as a user starts it.
+// sendByLab runs the command lab load.
 func (f *fleet) sendByLab(ctx context.Context, rate int, length time.Duration) (outcome, error) {
 	dir, err := os.MkdirTemp("", "bench-load-")
 	if err != nil {
@@ -103,7 +102,7 @@ func (f *fleet) sendByLab(ctx context.Context, rate int, length time.Duration) (
 	file := filepath.Join(dir, "result.json")
 	p, err := process.Start(process.Command{Name: "lab load", Path: f.program, Args: []string{
 		"load", "--url", f.url, "--rate", fmt.Sprint(rate), "--duration", length.String(), "--warmup", "0s", "--mix", "read=1",
-		"--sessions", fmt.Sprint(visitors), "--timeout", timeout.String(), "--json", file,
+		"--sessions", fmt.Sprint(sessions), "--timeout", requestTimeout.String(), "--json", file,
 	}})
 	if err != nil {
 		return outcome{}, err
@@ -111,8 +110,8 @@ func (f *fleet) sendByLab(ctx context.Context, rate int, length time.Duration) (
 	defer p.Kill()
 	select {
 	case <-p.Done():
-	case <-time.After(length + endTimeout):
-		return outcome{}, fmt.Errorf("it didn't end within %s", length+endTimeout)
+	case <-time.After(length + exitTimeout):
+		return outcome{}, fmt.Errorf("lab load did not exit within %s", length+exitTimeout)
 	case <-ctx.Done():
 		return outcome{}, ctx.Err()
 	}
