@@ -56,7 +56,7 @@ func countCalls(ctx context.Context, v variant, s stores) (map[string]count, err
 		return nil, err
 	}
 	defer l.Close()
-	server := httptest.NewServer(newHandler(l, nil))
+	server := httptest.NewServer(newHandler(l))
 	defer server.Close()
 	c, err := newClient(ctx, server.Client(), server.URL)
 	if err != nil {

@@ -55,8 +55,6 @@ type variant struct {
 	MaxCPU map[string]float64 // by route: the goal for CPU time, relative to Bare or, untouched, to noSession
 	// KeepAlive reports whether the store's client sends a PING, which belongs to no request, on a connection idle for a second.
 	KeepAlive bool
-	// Lab reports whether correctness with overlapping and abandoned requests is compared too.
-	Lab bool
 
 	open func(store string) (library, error)
 }
@@ -87,16 +85,16 @@ func variants() []variant {
 		{Name: "bare-middleware", Title: "bare middleware", Routes: []string{routeUntouched}, open: openBareMiddleware},
 		{Name: bareValkey, Title: "bare valkey-go", Store: storeValkey, Routes: onStore, KeepAlive: true, open: openBareValkey},
 		{Name: ownValkey, Title: "session, valkey", Store: storeValkey, Routes: all, Bare: bareValkey, KeepAlive: true,
-			MaxCPU: map[string]float64{routeUntouched: 1.05, routeRead: 1.25, routeWrite: 1.25}, Lab: true, open: openOwnValkey},
-		{Name: "scs", Title: "scs, goredisstore", Store: storeValkey, Routes: all, Bare: bareValkey, Lab: true,
+			MaxCPU: map[string]float64{routeUntouched: 1.05, routeRead: 1.25, routeWrite: 1.25}, open: openOwnValkey},
+		{Name: "scs", Title: "scs, goredisstore", Store: storeValkey, Routes: all, Bare: bareValkey,
 			open: openSCS(0)},
 		{Name: "scs-idle", Title: "scs, goredisstore, IdleTimeout", Store: storeValkey, Routes: all, Bare: bareValkey,
-			Lab: true, open: openSCS(idleTimeout)},
+			open: openSCS(idleTimeout)},
 		{Name: "gorilla", Title: "gorilla/sessions, boj/redistore", Store: storeValkey, Routes: all, Bare: bareValkey,
-			Lab: true, open: openGorilla},
+			open: openGorilla},
 		{Name: bareDynamoDB, Title: "bare aws-sdk-go-v2", Store: storeDynamoDB, Routes: onStore, open: openBareDynamoDB},
 		{Name: ownDynamoDB, Title: "session, dynamodb", Store: storeDynamoDB, Routes: all, Bare: bareDynamoDB,
-			MaxCPU: map[string]float64{routeUntouched: 1.05, routeRead: 1.15, routeWrite: 1.15}, Lab: true, open: openOwnDynamoDB},
+			MaxCPU: map[string]float64{routeUntouched: 1.05, routeRead: 1.15, routeWrite: 1.15}, open: openOwnDynamoDB},
 	}
 }
 
@@ -111,26 +109,13 @@ func variantNamed(name string) (variant, error) {
 	return variant{}, fmt.Errorf("variant %q: allowed are %s", name, strings.Join(names, ","))
 }
 
-// newHandler returns a handler that serves the routes with the library. The slow routes read the session, call hold, and then
-// read the session again or add a visit.
-func newHandler(l library, hold func(*http.Request)) http.Handler {
+// newHandler returns a handler that serves the routes with the library.
+func newHandler(l library) http.Handler {
 	mux := http.NewServeMux()
-	read := func(_ http.ResponseWriter, r *http.Request) (int64, error) { return l.Visits(r) }
-	slow := func(then func(http.ResponseWriter, *http.Request) (int64, error)) func(http.ResponseWriter, *http.Request) (int64, error) {
-		return func(w http.ResponseWriter, r *http.Request) (int64, error) {
-			if _, err := l.Visits(r); err != nil {
-				return 0, err
-			}
-			hold(r)
-			return then(w, r)
-		}
-	}
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request) (int64, error){
 		"GET /untouched": func(http.ResponseWriter, *http.Request) (int64, error) { return 0, nil },
-		"GET /read":      read,
+		"GET /read":      func(_ http.ResponseWriter, r *http.Request) (int64, error) { return l.Visits(r) },
 		"POST /write":    l.Add,
-		"GET /slow":      slow(read),
-		"POST /slow":     slow(l.Add),
 		"POST /start":    func(w http.ResponseWriter, r *http.Request) (int64, error) { return 0, l.Start(w, r) },
 		"POST /logout":   func(w http.ResponseWriter, r *http.Request) (int64, error) { return 0, l.Logout(w, r) },
 	} {

@@ -1,6 +1,6 @@
 // Command bench measures the cost of sessions to a server: CPU time, allocations, store calls and bytes per request. It compares
-// this repository's library with bare store calls and with other libraries, in one run on one machine, and also counts the
-// updates that each library loses. It prints Markdown tables; docs/benchmarks.md explains them. Start reading at variants in
+// this repository's library with bare store calls and with other libraries, in one run on one machine. It prints Markdown
+// tables; docs/benchmarks.md explains them. Start reading at variants in
 // library.go.
 //
 // The command is a module of its own, so that the other libraries are no dependency of the rest of the repository.
@@ -25,7 +25,6 @@ import (
 const help = `Measure the cost of sessions to a server, in one run on one machine.
 
   go run .                 everything, about 4 minutes; prints Markdown
-  go run . -correctness    only lost updates and sessions alive after logout, 20 seconds
   go run . -variants none,bare-valkey,own-valkey -turns 5 -requests 2000
   go test -bench Request/own-valkey -count 10     for benchstat
 
@@ -56,7 +55,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	turns := flags.Int("turns", 8, "number of turns; in each, every route of every variant is measured once")
 	requests := flags.Int("requests", 2000, "requests to a route in a turn")
 	names := flags.String("variants", "", "comma-separated variants to compare; default all")
-	correctness := flags.Bool("correctness", false, "only count lost updates and sessions alive after logout")
 	data := flags.String("json", "", "file to write the report to as JSON; default none")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -84,13 +82,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer stop()
 	r := newReport(*turns, *requests)
-	if err := r.keep(ctx, compared, s, progress); err != nil {
+	if err := r.cost(ctx, compared, s, progress); err != nil {
 		return err
-	}
-	if !*correctness {
-		if err := r.cost(ctx, compared, s, progress); err != nil {
-			return err
-		}
 	}
 	if *data != "" {
 		text, err := json.MarshalIndent(r, "", "  ")
@@ -141,22 +134,6 @@ func startStores(ctx context.Context, compared []variant, progress func(string, 
 		}
 	}
 	return s, stop, nil
-}
-
-// keep adds the results for overlapping and abandoned requests to the report.
-func (r *Report) keep(ctx context.Context, compared []variant, s stores, progress func(string, ...any)) error {
-	for _, v := range compared {
-		if !v.Lab {
-			continue
-		}
-		progress("counting lost updates of %s", v.Name)
-		kept, err := keep(ctx, v, s)
-		if err != nil {
-			return err
-		}
-		r.Kept = append(r.Kept, kept)
-	}
-	return nil
 }
 
 // cost adds the costs of every route to the report.

@@ -21,8 +21,6 @@ type Report struct {
 
 	Costs []*Cost
 	Units []Units
-	Kept  []Kept
-	Of    Attempts // the number of attempts that Kept refers to
 }
 
 // A Cost is the cost of one request to a route of a variant.
@@ -37,7 +35,7 @@ type Cost struct {
 
 func newReport(turns, requests int) *Report {
 	r := &Report{Started: time.Now().UTC().Truncate(time.Second), Machine: fmt.Sprint(machine.Current()),
-		Modules: map[string]string{}, Turns: turns, Requests: requests, Of: Attempts{increments, trials}}
+		Modules: map[string]string{}, Turns: turns, Requests: requests}
 	build, _ := debug.ReadBuildInfo()
 	if build == nil {
 		return r
@@ -131,11 +129,6 @@ func (r *Report) markdown() string {
 	for _, u := range r.Units {
 		fmt.Fprintf(&text, "| %d B | %s | %g | %g | %g | %g | %.1f× |\n",
 			u.Bytes, u.Interval, u.Writes, u.EagerWrites(), u.Reads, u.EagerReads(), u.EagerWrites()/u.Writes)
-	}
-	fmt.Fprintf(&text, "\n| | increments kept of %d | with %s of work | abandoned writes kept of %d | back after logout by a write | "+
-		"by a read |\n|---|---:|---:|---:|---:|---:|\n", increments, slowly, trials)
-	for _, k := range r.Kept {
-		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d |\n", k.title, k.Increments, k.SlowIncrements, k.Abandoned, k.ByWrite, k.ByRead)
 	}
 	return text.String()
 }

@@ -40,7 +40,7 @@ func serve(name, store string) error {
 	if err != nil {
 		return err
 	}
-	routes := newHandler(l, nil)
+	routes := newHandler(l)
 	server := http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/usage" {
 			routes.ServeHTTP(w, r)

@@ -60,7 +60,7 @@ func (u *Units) count(ctx context.Context, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	handler := newHandler(padded{l, strings.Repeat("x", max(0, u.Bytes-250))}, nil)
+	handler := newHandler(padded{l, strings.Repeat("x", max(0, u.Bytes-250))})
 	var cookies []*http.Cookie
 	send := func(method, path string) error {
 		request := httptest.NewRequestWithContext(ctx, method, path, nil)
