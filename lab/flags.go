@@ -39,7 +39,7 @@ func (f flag) String() string { return f.Text() }
 
 func (f flag) Set(text string) error {
 	if !f.Value.Set(text) {
-		return errors.New(f.Allowed)
+		return errors.New(f.Allowed) // explain adds the flag and the value
 	}
 	return nil
 }
@@ -56,6 +56,7 @@ func completeValues(root *cobra.Command) {
 	}
 }
 
+// address returns the kind of flag that takes an address of a server.
 func address() allowed.Kind[string] {
 	return hostPort("host:port, such as localhost:6379", func(host string, port uint64) bool { return host != "" && port > 0 })
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The help of every command has its purpose, examples and exit statuses. The flags in the examples exist.
+// The help of every command describes its purpose and exit status and has valid examples.
 func TestHelpIsComplete(t *testing.T) {
 	root := newCommand(nil)
 	for _, c := range append(root.Commands(), root) {
@@ -31,7 +31,7 @@ func TestHelpIsComplete(t *testing.T) {
 				}
 			}
 			if c.Short == "" || len(c.Long) < 100 {
-				t.Errorf("short %q, long %q", c.Short, c.Long)
+				t.Errorf("short %q, long %q: want both, and a long one of at least 100 bytes", c.Short, c.Long)
 			}
 			for line := range strings.Lines(c.Example) {
 				checkExample(t, root, line)
@@ -40,13 +40,13 @@ func TestHelpIsComplete(t *testing.T) {
 	}
 }
 
-// checkExample parses a line of an example like the program, without running it.
+// checkExample parses a line of an example as the program does, without running it.
 func checkExample(t *testing.T, root *cobra.Command, line string) {
 	t.Helper()
 	line, _, _ = strings.Cut(line, " # ")
 	words := strings.Fields(line)
 	if len(words) == 0 || words[0] != "lab" {
-		return // of another program
+		return // a command of another program
 	}
 	c, rest, err := root.Find(words[1:])
 	if err == nil {

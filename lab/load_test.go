@@ -203,7 +203,7 @@ func TestRefusedLoads(t *testing.T) {
 		})
 	}
 	for name, want := range map[string]string{
-		"hello.txt": "has no outputs of stacks", "none.json": "no stack in none.json has an output URL", "two.json": "(A, B): choose one",
+		"hello.txt": "is not a file of stack outputs", "none.json": "no stack in none.json has an output URL", "two.json": "(A, B): choose one",
 		".": "reading the deployment's fails",
 	} {
 		if _, err := deployedURL(name); err == nil || !strings.Contains(err.Error(), want) {

@@ -10,22 +10,22 @@ import (
 	"strings"
 )
 
-// outputsFile is where npx cdk deploy --outputs-file cdk-outputs.json leaves what a deployment has.
+// outputsFile is the file to which npx cdk deploy --outputs-file cdk-outputs.json writes the outputs of the stacks.
 const outputsFile = "cdk-outputs.json"
 
-// deployedURL returns the output URL of the one stack in the file that has it.
+// deployedURL returns the output URL from the file. It returns an error unless exactly one stack has this output.
 func deployedURL(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("--url is missing, and so is %s, which npx cdk deploy --outputs-file %s writes; "+
-			"--url http://127.0.0.1:8080 is what lab up runs", path, path)
+			"lab up serves http://127.0.0.1:8080", path, path)
 	}
 	if err != nil {
-		return "", fmt.Errorf("--url is missing, and reading the deployment's fails: %w", err)
+		return "", fmt.Errorf("--url is missing, and the outputs of the deployment are unreadable: %w", err)
 	}
 	var stacks map[string]map[string]string
 	if err := json.Unmarshal(text, &stacks); err != nil {
-		return "", fmt.Errorf("--url is missing, and %s has no outputs of stacks: %w", path, err)
+		return "", fmt.Errorf("--url is missing, and %s is not a file of stack outputs: %w", path, err)
 	}
 	var urls, names []string
 	for _, name := range slices.Sorted(maps.Keys(stacks)) {
@@ -39,5 +39,5 @@ func deployedURL(path string) (string, error) {
 	case 1:
 		return urls[0], nil
 	}
-	return "", fmt.Errorf("--url is missing, and several stacks in %s have a URL (%s): choose one", path, strings.Join(names, ", "))
+	return "", fmt.Errorf("--url is missing, and several stacks in %s have an output URL (%s): choose one with --url", path, strings.Join(names, ", "))
 }

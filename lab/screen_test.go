@@ -47,7 +47,7 @@ func TestScreenEscapesControlCharacters(t *testing.T) {
 
 const evil = "\x1b[2J\x1b]0;title\a\u009b31m\u202e"
 
-// evilFiles writes files of others to a folder: each text that they hold has control characters.
+// evilFiles writes input files to the current folder. Every text in them has control characters.
 func evilFiles(t *testing.T) {
 	t.Helper()
 	write := func(name string, text []byte) {
@@ -110,8 +110,8 @@ func must(text []byte, err error) []byte {
 	return text
 }
 
-// Whatever others put into files, the terminal gets text, line ends and tabs.
-func TestWordsOfOthersDoNotControlTheTerminal(t *testing.T) {
+// Control characters in files, arguments and flags don't reach the terminal.
+func TestControlCharactersInInputAreEscaped(t *testing.T) {
 	dir, root := t.TempDir(), moduleRoot(t)
 	t.Chdir(dir)
 	evilFiles(t)
@@ -128,12 +128,12 @@ func TestWordsOfOthersDoNotControlTheTerminal(t *testing.T) {
 		}
 		_, stdout, stderr := lab(t, strings.Split(args, " ")...)
 		if stdout+stderr == "" {
-			t.Errorf("%q says nothing", args)
+			t.Errorf("lab %s printed nothing, want an error or a result", args)
 		}
 		if i := strings.IndexFunc(stdout+stderr, func(r rune) bool {
 			return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r))
 		}); i >= 0 {
-			t.Errorf("%q: %q", args, (stdout + stderr)[max(0, i-40):min(len(stdout+stderr), i+40)])
+			t.Errorf("lab %s printed a control character: %q", args, (stdout + stderr)[max(0, i-40):min(len(stdout+stderr), i+40)])
 		}
 	}
 }

@@ -25,8 +25,8 @@ type k6Run struct {
 		NoCookiesReset bool
 		Thresholds     map[string][]string
 	}
-	Answered map[string]int // by method, route and status
-	Counted  map[string]int
+	Responses map[string]int // by method, route and status
+	Counters  map[string]int
 }
 
 // runK6 runs the scenario against an application, with replacements for the modules of k6.
@@ -75,24 +75,24 @@ func runK6(t *testing.T, url string, iterations int) k6Run {
 // On a shared store the scenario finds no violation, and the application has a route for each of its requests.
 func TestK6(t *testing.T) {
 	run := runK6(t, labUp(t, 3, "--store", "valkey").url, 600)
-	for name, n := range run.Counted {
+	for name, n := range run.Counters {
 		if n != 0 {
-			t.Errorf("%s: %d", name, n)
+			t.Errorf("%s: %d, want 0", name, n)
 		}
 	}
 	want := []string{"GET /api/session 200", "GET /none 200", "POST /api/cart/{sku} 200", "POST /api/visits 200",
 		"POST /login 200", "POST /logout 200"}
-	if got := slices.Sorted(maps.Keys(run.Answered)); !slices.Equal(got, want) {
-		t.Errorf("answered %v, want %q and nothing else", run.Answered, want)
+	if got := slices.Sorted(maps.Keys(run.Responses)); !slices.Equal(got, want) {
+		t.Errorf("responses %v, want exactly %q", run.Responses, want)
 	}
 	visitors := run.Options.Scenarios.Visitors
 	if visitors.Executor != "constant-arrival-rate" || visitors.Rate != 50 || visitors.Duration != "20s" ||
 		visitors.MaxVUs != 7 || visitors.PreAllocatedVUs != 7 || !run.Options.NoCookiesReset {
 		t.Errorf("options %+v", run.Options)
 	}
-	for name := range run.Counted {
+	for name := range run.Counters {
 		if !slices.Equal(run.Options.Thresholds[name], []string{"count==0"}) {
-			t.Errorf("%s fails no run: %q", name, run.Options.Thresholds[name])
+			t.Errorf("the threshold of %s is %q, want count==0", name, run.Options.Thresholds[name])
 		}
 	}
 }
@@ -100,7 +100,7 @@ func TestK6(t *testing.T) {
 // With sessions in the servers' memory, the scenario finds lost sessions.
 func TestK6FindsLostSessions(t *testing.T) {
 	run := runK6(t, labUp(t, 3, "--store", "memory").url, 300)
-	if run.Counted["sessions_lost"] == 0 || run.Counted["updates_lost"] == 0 {
-		t.Errorf("found %v", run.Counted)
+	if run.Counters["sessions_lost"] == 0 || run.Counters["updates_lost"] == 0 {
+		t.Errorf("counters %v, want lost sessions and lost updates", run.Counters)
 	}
 }

@@ -27,7 +27,7 @@ func finite(t *testing.T, what string, b Bill) {
 	}
 }
 
-// Whatever a template has in the place of a number, the numbers of the bill are finite.
+// The numbers of the bill are finite, whatever value a template has instead of a number.
 func TestNumbersOfTemplatesAreBounded(t *testing.T) {
 	e := estimator(t)
 	values := []any{1e308, -1e308, "NaN", "Inf", "-Inf", "1e999", 0.0, -1.0, "0x1p1000", nil, true, []any{}, map[string]any{"Ref": "Nothing"}, "\x1b"}

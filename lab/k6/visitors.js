@@ -1,11 +1,11 @@
-// The scenario of "lab load" for k6 (https://k6.io) and AWS Distributed Load Testing: visitors with a session each, who
-// read, count visits, fill a cart, log in and log out, and know what they must see. Requests come at a rate that doesn't
-// wait for answers.
+// The scenario of "lab load" for k6 (https://k6.io) and AWS Distributed Load Testing. Each virtual user (VU) has a session. It
+// reads, counts visits, fills a cart, logs in and out, and checks the responses. New requests start at a constant rate, whether or
+// not earlier ones have a response.
 //
 //   k6 run -e URL=https://… -e RATE=200 -e DURATION=1m -e SESSIONS=100 lab/k6/visitors.js
 //
-// A visitor here sends one request at a time, since k6's are synchronous: overlapping requests of one session, and with
-// them most lost updates, only "lab load" sends.
+// Requests in k6 are synchronous, so a VU sends one request at a time. Only "lab load" sends overlapping requests of one session,
+// which cause most lost updates.
 import http from 'k6/http';
 import { Counter } from 'k6/metrics';
 
@@ -23,7 +23,7 @@ export const options = {
       maxVUs: sessions,
     },
   },
-  noCookiesReset: true, // a visitor's session outlives an iteration
+  noCookiesReset: true, // keep the session of a VU between iterations
   thresholds: {
     sessions_lost: ['count==0'],
     updates_lost: ['count==0'],
@@ -36,18 +36,19 @@ export const options = {
 
 const found = {
   lost: new Counter('sessions_lost'), // the session is gone
-  updates: new Counter('updates_lost'), // less than what was acknowledged, in the answer to a change
-  stale: new Counter('stale_reads'), // less than that, in a read
-  crossed: new Counter('sessions_crossed'), // somebody else's
-  resurrected: new Counter('sessions_resurrected'), // there again after its logout
+  updates: new Counter('updates_lost'), // the response to an update lacks acknowledged updates
+  stale: new Counter('stale_reads'), // the response to a read lacks acknowledged updates
+  crossed: new Counter('sessions_crossed'), // the response has the data of another session
+  resurrected: new Counter('sessions_resurrected'), // the session is alive after logout
 };
 
 const products = ['rubber-duck', 'coffee', 'pager', 'cactus', 'socks'];
 
-// What "lab load" does by default, in percent.
+// The default mix of "lab load", in percent.
 const mix = { none: 10, read: 45, write: 25, cart: 15, login: 3, logout: 2 };
 
-function draw() {
+// randomKind returns a random kind of request according to the mix.
+function randomKind() {
   let n = Math.random() * 100;
   for (const kind of Object.keys(mix)) {
     n -= mix[kind];
@@ -56,76 +57,79 @@ function draw() {
   return 'read';
 }
 
-// visitor is what this VU knows of its session. A request without a good answer may have been done or not: after it the
-// visitor believes what the next answer says.
-const visitor = { name: `k6-${__VU}`, visits: 0, cart: {}, loggedIn: false, sure: true };
+// expected is the expected state of this VU's session. An update without a successful response may or may not have taken effect.
+// After it, certain is false, and the state in the next response is not checked but becomes the expected one.
+const expected = { name: `k6-${__VU}`, visits: 0, cart: {}, loggedIn: false, certain: true };
 
+// send returns the body of the response, or null if the request fails.
 function send(method, path, form) {
-  const answer = http.request(method, url + path, form || null, {
+  const response = http.request(method, url + path, form || null, {
     headers: { Accept: 'application/json' },
-    tags: { name: path.startsWith('/api/cart/') ? '/api/cart/{sku}' : path }, // not a series for each product
+    tags: { name: path.startsWith('/api/cart/') ? '/api/cart/{sku}' : path }, // one time series for all products
   });
-  if (answer.status !== 200) {
-    if (method === 'POST') visitor.sure = false;
+  if (response.status !== 200) {
+    if (method === 'POST') expected.certain = false;
     return null;
   }
-  return answer.json();
+  return response.json();
 }
 
-// judge compares counters with what the visitor knows.
-function judge(visits, cart, short) {
-  let less = visits < visitor.visits;
-  let more = visits > visitor.visits;
+// check compares the counters with the expected ones. Counters that are too low count as the violation tooLow, and counters that
+// are too high as crossed.
+function check(visits, cart, tooLow) {
+  let less = visits < expected.visits;
+  let more = visits > expected.visits;
   for (const sku of products) {
-    less = less || (cart[sku] || 0) < (visitor.cart[sku] || 0);
-    more = more || (cart[sku] || 0) > (visitor.cart[sku] || 0);
+    less = less || (cart[sku] || 0) < (expected.cart[sku] || 0);
+    more = more || (cart[sku] || 0) > (expected.cart[sku] || 0);
   }
-  if (less && visitor.sure) short.add(1);
-  if (more && visitor.sure) found.crossed.add(1);
-  Object.assign(visitor, { visits, cart, sure: true });
+  if (less && expected.certain) tooLow.add(1);
+  if (more && expected.certain) found.crossed.add(1);
+  Object.assign(expected, { visits, cart, certain: true });
 }
 
 function read() {
   const state = send('GET', '/api/session');
   if (!state) return;
-  const began = visitor.visits > 0 || Object.keys(visitor.cart).length > 0 || visitor.loggedIn;
-  if (visitor.sure && began && state.created === null) {
+  const started = expected.visits > 0 || Object.keys(expected.cart).length > 0 || expected.loggedIn;
+  if (expected.certain && started && state.created === null) {
     found.lost.add(1);
     forget();
     return;
   }
-  if (visitor.sure && (state.authenticated !== visitor.loggedIn || (state.authenticated && state.user !== visitor.name))) {
+  if (expected.certain && (state.authenticated !== expected.loggedIn || (state.authenticated && state.user !== expected.name))) {
     found.crossed.add(1);
   }
-  visitor.loggedIn = state.authenticated;
-  judge(state.visits, state.cart, found.stale);
+  expected.loggedIn = state.authenticated;
+  check(state.visits, state.cart, found.stale);
 }
 
+// forget resets the expected state to that of no session.
 function forget() {
-  Object.assign(visitor, { visits: 0, cart: {}, loggedIn: false, sure: true });
+  Object.assign(expected, { visits: 0, cart: {}, loggedIn: false, certain: true });
 }
 
 const actions = {
   none: () => send('GET', '/none'),
   read,
   write: () => {
-    const answer = send('POST', '/api/visits');
-    if (!answer) return;
-    visitor.visits += 1;
-    judge(answer.visits, visitor.cart, found.updates);
+    const response = send('POST', '/api/visits');
+    if (!response) return;
+    expected.visits += 1;
+    check(response.visits, expected.cart, found.updates);
   },
   cart: () => {
     const sku = products[Math.floor(Math.random() * products.length)];
-    const answer = send('POST', `/api/cart/${sku}`, { quantity: '1' });
-    if (!answer) return;
-    visitor.cart[sku] = (visitor.cart[sku] || 0) + 1;
-    judge(visitor.visits, answer.cart, found.updates);
+    const response = send('POST', `/api/cart/${sku}`, { quantity: '1' });
+    if (!response) return;
+    expected.cart[sku] = (expected.cart[sku] || 0) + 1;
+    check(expected.visits, response.cart, found.updates);
   },
   login: () => {
-    const answer = send('POST', '/login', { user: visitor.name });
-    if (answer) visitor.loggedIn = answer.authenticated;
+    const response = send('POST', '/login', { user: expected.name });
+    if (response) expected.loggedIn = response.authenticated;
   },
-  // Logout is final: what comes next with the old cookie must find nothing.
+  // After a logout, a request with the old cookie must find no session.
   logout: () => {
     const jar = http.cookieJar();
     const cookies = jar.cookiesForURL(url);
@@ -139,5 +143,5 @@ const actions = {
 };
 
 export default function () {
-  actions[draw()]();
+  actions[randomKind()]();
 }

@@ -14,8 +14,8 @@ import (
 	"stateless-servers/lab/balancer"
 )
 
-// behind puts the lab's load balancer in front of the server and returns its address.
-func behind(t *testing.T, s *server) (*balancer.Balancer, string) {
+// startBalancer puts the lab's load balancer in front of the server and returns its address.
+func startBalancer(t *testing.T, s *server) (*balancer.Balancer, string) {
 	t.Helper()
 	b := balancer.New(balancer.Options{HealthInterval: time.Hour})
 	t.Cleanup(b.Close)
@@ -34,14 +34,14 @@ func behind(t *testing.T, s *server) (*balancer.Balancer, string) {
 	return b, listener.Addr().String()
 }
 
-// Forms that are too long get the status for it, through the load balancer too, even if many arrive at once.
+// The server responds to forms that are too long with 413, through the load balancer too, and even if many arrive at once.
 func TestLongFormsThroughTheBalancer(t *testing.T) {
-	s := start(t, []string{"PLAIN_HTTP=true"})
-	b, address := behind(t, s)
+	s := startServer(t, []string{"PLAIN_HTTP=true"})
+	b, address := startBalancer(t, s)
 	const length = 10 << 20
 	var posts sync.WaitGroup
 	var mu sync.Mutex
-	answers := map[string]int{}
+	statuses := map[string]int{}
 	for i := range 40 {
 		posts.Go(func() {
 			conn, err := net.DialTimeout("tcp", address, 5*time.Second)
@@ -59,34 +59,34 @@ func TestLongFormsThroughTheBalancer(t *testing.T) {
 				}
 				for range length >> 16 {
 					if _, err := io.WriteString(conn, strings.Repeat("a", 1<<16)); err != nil {
-						return // the answer was enough
+						return // the server has responded and closed the connection
 					}
 				}
 			}()
-			answer := "none"
+			status := "no response"
 			if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
-				answer = response.Status
+				status = response.Status
 				response.Body.Close()
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			answers[answer]++
+			statuses[status]++
 		})
 	}
 	posts.Wait()
-	if answers["413 Request Entity Too Large"] != 40 {
-		t.Errorf("answers: %v", answers)
+	if statuses["413 Request Entity Too Large"] != 40 {
+		t.Errorf("responses by status: %v, want 40 with status 413", statuses)
 	}
 	if got := b.Errors(); got != (balancer.Errors{}) {
-		t.Errorf("counted %+v", got)
+		t.Errorf("the load balancer counted errors: %+v, want none", got)
 	}
 	s.checkHealthy(t)
 }
 
 // Clients that request many pages and read none don't delay other clients, neither at the server nor at the load balancer.
 func TestClientsThatDoNotRead(t *testing.T) {
-	s := start(t, []string{"PLAIN_HTTP=true"})
-	_, address := behind(t, s)
+	s := startServer(t, []string{"PLAIN_HTTP=true"})
+	_, address := startBalancer(t, s)
 	requests := strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1000)
 	for _, to := range []string{s.addr, address} {
 		for range 100 {
@@ -97,9 +97,9 @@ func TestClientsThatDoNotRead(t *testing.T) {
 			t.Cleanup(func() { conn.Close() })
 			conn.(*net.TCPConn).SetReadBuffer(4096)
 			conn.SetDeadline(time.Now().Add(time.Minute))
-			go io.WriteString(conn, requests) // until nobody takes more of them
+			go io.WriteString(conn, requests) // until the buffers are full
 		}
-		if status := keep(t, to).get(t, "/api/session"); status != http.StatusOK {
+		if status := dial(t, to).get(t, "/api/session"); status != http.StatusOK {
 			t.Errorf("another client got %d, want 200", status)
 		}
 	}

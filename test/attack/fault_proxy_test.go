@@ -77,32 +77,32 @@ func (l *faultProxy) end(conn net.Conn) {
 	delete(l.open, conn)
 }
 
-// pass sends to the real store what the server says, and has answer send back what the store says.
-func (l *faultProxy) pass(conn net.Conn, answer func(to io.Writer, from io.Reader)) {
+// pass forwards the connection to the real store. The function reply forwards the store's replies.
+func (l *faultProxy) pass(conn net.Conn, reply func(to io.Writer, from io.Reader)) {
 	store, err := net.DialTimeout("tcp", l.store, 5*time.Second)
 	if err != nil {
 		return
 	}
 	defer store.Close()
 	store.SetDeadline(time.Now().Add(time.Minute))
-	var asking sync.WaitGroup
-	asking.Go(func() {
+	var sending sync.WaitGroup
+	sending.Go(func() {
 		io.Copy(store, conn)
 		store.Close()
 	})
-	answer(conn, store)
+	reply(conn, store)
 	conn.Close()
-	asking.Wait()
+	sending.Wait()
 }
 
 // hang reads and never replies.
 func hang(conn net.Conn) { io.Copy(io.Discard, conn) }
 
-// hangUp closes the connection at once.
-func hangUp(net.Conn) {}
+// disconnect closes the connection at once.
+func disconnect(net.Conn) {}
 
-// drip sends a byte every 50 ms until the connection is closed.
-func drip(to io.Writer, text string) {
+// sendSlowly sends a byte every 50 ms until the connection is closed.
+func sendSlowly(to io.Writer, text string) {
 	for i := range text {
 		if _, err := io.WriteString(to, text[i:i+1]); err != nil {
 			return
@@ -111,8 +111,8 @@ func drip(to io.Writer, text string) {
 	}
 }
 
-// flooding sends the text repeatedly, as fast as it is read.
-func flooding(to io.Writer, text string) {
+// sendEndlessly sends the text repeatedly, as fast as it is read.
+func sendEndlessly(to io.Writer, text string) {
 	text = strings.Repeat(text, 1+64<<10/len(text))
 	for range 1 << 20 {
 		if _, err := io.WriteString(to, text); err != nil {
@@ -121,8 +121,8 @@ func flooding(to io.Writer, text string) {
 	}
 }
 
-// replying replies to each command that next reads, until next returns an error.
-func replying(conn net.Conn, next func() (string, error), reply func(command string) string) {
+// serveReplies replies to each command that next reads, until next returns an error.
+func serveReplies(conn net.Conn, next func() (string, error), reply func(command string) string) {
 	for range 1 << 20 {
 		command, err := next()
 		if err != nil {

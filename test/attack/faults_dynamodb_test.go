@@ -29,43 +29,43 @@ func TestFaultyDynamoDB(t *testing.T) {
 		"DYNAMODB_ENDPOINT=http://" + l.addr}}
 	faults := []storeFault{
 		{name: "never responds", run: hang},
-		{name: "hangs up", run: hangUp},
-		{name: "no HTTP", run: func(c net.Conn) { flooding(c, "\x00\x01") }},
-		{name: "a line without an end", run: func(c net.Conn) { flooding(c, "H") }},
-		{name: "informs without end", run: raw("", "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")},
-		{name: "headers without end", run: raw("HTTP/1.1 200 OK\r\n", "X-A: a\r\n")},
-		{name: "a header without end", run: raw("HTTP/1.1 200 OK\r\nX-A: ", "a")},
-		{name: "drips", run: func(c net.Conn) {
+		{name: "hangs up", run: disconnect},
+		{name: "not HTTP", run: func(c net.Conn) { sendEndlessly(c, "\x00\x01") }},
+		{name: "an endless line", run: func(c net.Conn) { sendEndlessly(c, "H") }},
+		{name: "endless 103 responses", run: respondEndlessly("", "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")},
+		{name: "endless headers", run: respondEndlessly("HTTP/1.1 200 OK\r\n", "X-A: a\r\n")},
+		{name: "an endless header", run: respondEndlessly("HTTP/1.1 200 OK\r\nX-A: ", "a")},
+		{name: "sends slowly", run: func(c net.Conn) {
 			requests(c, func(to io.Writer, _ string) {
-				drip(to, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat(" ", 1000))
+				sendSlowly(to, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat(" ", 1000))
 			})
 		}},
-		{name: "spaces without end", run: raw("HTTP/1.1 200 OK\r\n\r\n", " ")},
-		{name: "a string without end", run: raw("HTTP/1.1 200 OK\r\n\r\n{\"Item\":{\"id\":{\"S\":\"", "a")},
-		{name: "items without end", run: raw("HTTP/1.1 200 OK\r\n\r\n{\"Item\":{\"id\":{\"L\":[{\"S\":\"a\"}", ",{\"S\":\"a\"}")},
-		{name: "an error without end", run: raw("HTTP/1.1 400 Bad Request\r\n\r\n{\"message\":\"", "a")},
-		{name: "chunks without end", run: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n")},
-		{name: "a chunk of absurd length", run: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", "a")},
-		{name: "trailers without end", run: raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", "X-A: a\r\n")},
-		{name: "a negative length", run: said("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}")},
-		{name: "two lengths", run: said("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}")},
-		{name: "an absurd length", run: said("HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n{}")},
-		{name: "shorter than it said", run: func(c net.Conn) {
+		{name: "endless spaces", run: respondEndlessly("HTTP/1.1 200 OK\r\n\r\n", " ")},
+		{name: "an endless string", run: respondEndlessly("HTTP/1.1 200 OK\r\n\r\n{\"Item\":{\"id\":{\"S\":\"", "a")},
+		{name: "endless items", run: respondEndlessly("HTTP/1.1 200 OK\r\n\r\n{\"Item\":{\"id\":{\"L\":[{\"S\":\"a\"}", ",{\"S\":\"a\"}")},
+		{name: "an endless error", run: respondEndlessly("HTTP/1.1 400 Bad Request\r\n\r\n{\"message\":\"", "a")},
+		{name: "endless chunks", run: respondEndlessly("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n")},
+		{name: "a chunk of absurd length", run: respondEndlessly("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", "a")},
+		{name: "endless trailers", run: respondEndlessly("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", "X-A: a\r\n")},
+		{name: "a negative length", run: respondRaw("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}")},
+		{name: "two lengths", run: respondRaw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}")},
+		{name: "an absurd length", run: respondRaw("HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n{}")},
+		{name: "shorter than declared", run: func(c net.Conn) {
 			requests(c, func(to io.Writer, _ string) {
 				io.WriteString(to, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"Item\":")
 				c.Close()
 			})
 		}},
-		{name: "compressed, it says", run: said("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno")},
-		{name: "leads to itself", run: says(307, ``, "Location: /")},
-		{name: "leads to nowhere", run: says(308, ``, "Location: http://127.0.0.1:1/")},
-		{name: "leads to no address", run: says(307, ``, "Location: ::")},
-		{name: "has moved", run: says(301, ``)},
-		{name: "switches", run: said("HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n")},
-		{name: "no content", run: said("HTTP/1.1 204 No Content\r\n\r\n"), status: http.StatusOK},
+		{name: "not compressed as declared", run: respondRaw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno")},
+		{name: "redirects to itself", run: respondWith(307, ``, "Location: /")},
+		{name: "redirects to a closed port", run: respondWith(308, ``, "Location: http://127.0.0.1:1/")},
+		{name: "redirects to an invalid URL", run: respondWith(307, ``, "Location: ::")},
+		{name: "a redirect without a location", run: respondWith(301, ``)},
+		{name: "switches protocols", run: respondRaw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n")},
+		{name: "no content", run: respondRaw("HTTP/1.1 204 No Content\r\n\r\n"), status: http.StatusOK},
 	}
 	for _, status := range []int{400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 504, 599, 999} {
-		faults = append(faults, storeFault{name: fmt.Sprint("status ", status), run: says(status, `<html>no</html>`)})
+		faults = append(faults, storeFault{name: fmt.Sprint("status ", status), run: respondWith(status, `<html>no</html>`)})
 	}
 	for _, code := range []string{
 		"AccessDeniedException", "ExpiredTokenException", "IncompleteSignatureException", "InternalServerError", "InvalidSignatureException",
@@ -75,34 +75,34 @@ func TestFaultyDynamoDB(t *testing.T) {
 		"TransactionCanceledException", "TransactionConflictException", "UnrecognizedClientException", "ValidationException",
 		"NobodyKnowsThisException", "",
 	} {
-		faults = append(faults, storeFault{name: "error " + code, run: says(400, fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"no"}`, code))})
+		faults = append(faults, storeFault{name: "error " + code, run: respondWith(400, fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"no"}`, code))})
 	}
 	far := time.Now().Add(20 * 365 * 24 * time.Hour).UTC().Format(http.TimeFormat)
 	faults = append(faults,
-		storeFault{name: "a clock far ahead", run: says(400, `{"__type":"InvalidSignatureException","message":"Signature expired"}`, "Date: "+far)},
-		storeFault{name: "a clock far behind", run: says(400, `{"__type":"RequestTimeTooSkewed","message":"no"}`, "Date: Thu, 01 Jan 1970 00:00:00 GMT")},
-		storeFault{name: "a clock of no time", run: says(400, `{"__type":"RequestTimeTooSkewed","message":"no"}`, "Date: soon")},
-		storeFault{name: "an error of wrong types", run: says(400, `{"__type":5,"message":[]}`)},
-		storeFault{name: "an error that is a list", run: says(400, `[]`)},
-		storeFault{name: "an error of nothing", run: says(400, ``)},
-		storeFault{name: "a failed condition of wrong types", run: says(400, `{"__type":"ConditionalCheckFailedException","Item":[]}`)},
-		storeFault{name: "a failed condition of no times", run: says(400, `{"__type":"ConditionalCheckFailedException","Item":{"id":{"S":"a"}}}`)},
+		storeFault{name: "a clock far ahead", run: respondWith(400, `{"__type":"InvalidSignatureException","message":"Signature expired"}`, "Date: "+far)},
+		storeFault{name: "a clock far behind", run: respondWith(400, `{"__type":"RequestTimeTooSkewed","message":"no"}`, "Date: Thu, 01 Jan 1970 00:00:00 GMT")},
+		storeFault{name: "an invalid Date", run: respondWith(400, `{"__type":"RequestTimeTooSkewed","message":"no"}`, "Date: soon")},
+		storeFault{name: "an error with wrong types", run: respondWith(400, `{"__type":5,"message":[]}`)},
+		storeFault{name: "an error that is a list", run: respondWith(400, `[]`)},
+		storeFault{name: "an empty error", run: respondWith(400, ``)},
+		storeFault{name: "a failed condition with wrong types", run: respondWith(400, `{"__type":"ConditionalCheckFailedException","Item":[]}`)},
+		storeFault{name: "a failed condition without times", run: respondWith(400, `{"__type":"ConditionalCheckFailedException","Item":{"id":{"S":"a"}}}`)},
 	)
 	for _, body := range []struct{ name, text string }{
-		{"null", `null`}, {"a number", `5`}, {"a string", `"a"`}, {"a list", `[]`}, {"words", `no`}, {"NUL", "\x00"},
-		{"JSON cut short", `{"Item":{"id":`}, {"objects without end", strings.Repeat(`{"Item":`, 200_000)},
-		{"lists without end", `{"Item":{"a":` + strings.Repeat(`{"L":[`, 200_000)},
-		{"maps without end", `{"Item":{"a":` + strings.Repeat(`{"M":{"a":`, 200_000)},
+		{"null", `null`}, {"a number", `5`}, {"a string", `"a"`}, {"a list", `[]`}, {"plain text", `no`}, {"NUL", "\x00"},
+		{"JSON cut short", `{"Item":{"id":`}, {"endless objects", strings.Repeat(`{"Item":`, 200_000)},
+		{"endless lists", `{"Item":{"a":` + strings.Repeat(`{"L":[`, 200_000)},
+		{"endless maps", `{"Item":{"a":` + strings.Repeat(`{"M":{"a":`, 200_000)},
 		{"maps nested 9,000 deep", bodyOf(`{"a":` + strings.Repeat(`{"M":{"a":`, 4500) + `{"S":""}` + strings.Repeat(`}}`, 4500) + `}`)},
 		{"an item that is a list", `{"Item":[],"Attributes":[],"Items":{}}`},
 		{"an item that is a number", `{"Item":5,"Attributes":5,"Items":5}`},
-		{"attributes of no type", bodyOf(`{"id":"a"}`)},
-		{"attributes of an unknown type", bodyOf(`{"id":{"X":"a"}}`)},
-		{"attributes of two types", bodyOf(`{"id":{"S":"a","N":"5"},"created":{"S":"a"}}`)},
-		{"binary that is no base64", bodyOf(`{"id":{"B":"%"}}`)},
-		{"a number that is no string", bodyOf(`{"id":{"S":"a"},"created":{"N":5}}`)},
+		{"attributes without a type", bodyOf(`{"id":"a"}`)},
+		{"attributes with an unknown type", bodyOf(`{"id":{"X":"a"}}`)},
+		{"attributes with two types", bodyOf(`{"id":{"S":"a","N":"5"},"created":{"S":"a"}}`)},
+		{"binary that is not base64", bodyOf(`{"id":{"B":"%"}}`)},
+		{"a number that is not a string", bodyOf(`{"id":{"S":"a"},"created":{"N":5}}`)},
 	} {
-		faults = append(faults, storeFault{name: "a body of " + body.name, run: says(200, body.text)})
+		faults = append(faults, storeFault{name: "a body of " + body.name, run: respondWith(200, body.text)})
 	}
 	for _, changed := range []struct {
 		attribute, value string
@@ -127,7 +127,7 @@ func TestFaultyDynamoDB(t *testing.T) {
 				})
 			}})
 	}
-	faults = append(faults, storeFault{name: "pages without end", status: http.StatusOK, run: func(c net.Conn) {
+	faults = append(faults, storeFault{name: "endless pages", status: http.StatusOK, run: func(c net.Conn) {
 		requests(c, func(to io.Writer, id string) {
 			body := bodyOf(item(id, "", ""))
 			io.WriteString(to, response(200, body[:len(body)-1]+`,"LastEvaluatedKey":{"id":{"S":"a"}}}`))
@@ -136,8 +136,8 @@ func TestFaultyDynamoDB(t *testing.T) {
 	v.runFaults(t, faults)
 }
 
-// The SDK adjusts its clock to the Date of DynamoDB. A clock that is far off does not outlast the fault: DynamoDB refuses what is
-// signed for another time than its own.
+// The SDK adjusts its clock to the Date header of DynamoDB's responses, and DynamoDB refuses signatures with a wrong time. After a
+// wrong Date the server must recover.
 func TestClockOfFaultyDynamoDB(t *testing.T) {
 	var wrong atomic.Int64 // by how many years
 	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -204,7 +204,7 @@ func response(status int, body string, headers ...string) string {
 	return head + "\r\n" + body
 }
 
-// requests has respond write the response to each request. id is the key of the item that it is about.
+// requests reads requests and has respond write each response. The id is the key of the requested item.
 func requests(conn net.Conn, respond func(to io.Writer, id string)) {
 	reader := bufio.NewReader(conn)
 	for range 1 << 20 {
@@ -212,29 +212,31 @@ func requests(conn net.Conn, respond func(to io.Writer, id string)) {
 		if err != nil {
 			return
 		}
-		var asked struct {
+		var body struct {
 			Key, Item struct{ ID struct{ S string } }
 		}
-		if err := json.NewDecoder(request.Body).Decode(&asked); err != nil {
+		if err := json.NewDecoder(request.Body).Decode(&body); err != nil {
 			return
 		}
 		io.Copy(io.Discard, request.Body)
-		respond(conn, asked.Key.ID.S+asked.Item.ID.S)
+		respond(conn, body.Key.ID.S+body.Item.ID.S)
 	}
 }
 
-func says(status int, body string, headers ...string) func(net.Conn) {
-	return said(response(status, body, headers...))
+// respondWith returns a fault that responds to every request with the status, body and headers.
+func respondWith(status int, body string, headers ...string) func(net.Conn) {
+	return respondRaw(response(status, body, headers...))
 }
 
-func said(text string) func(net.Conn) {
+// respondRaw returns a fault that responds to every request with the text.
+func respondRaw(text string) func(net.Conn) {
 	return func(conn net.Conn) { requests(conn, func(to io.Writer, _ string) { io.WriteString(to, text) }) }
 }
 
-// raw responds with head and then with rest repeated without end.
-func raw(head, rest string) func(net.Conn) {
+// respondEndlessly returns a fault that responds with head and then with rest, repeated endlessly.
+func respondEndlessly(head, rest string) func(net.Conn) {
 	return func(conn net.Conn) {
-		requests(conn, func(to io.Writer, _ string) { io.WriteString(to, head); flooding(to, rest) })
+		requests(conn, func(to io.Writer, _ string) { io.WriteString(to, head); sendEndlessly(to, rest) })
 	}
 }
 
@@ -253,12 +255,12 @@ func createTable(t *testing.T, endpoint string) {
 	request.Header.Set("X-Amz-Target", "DynamoDB_20120810.CreateTable")
 	request.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
-	answer, err := http.DefaultClient.Do(request)
+	created, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	if text, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusOK {
-		t.Fatalf("create the table: %d %s", answer.StatusCode, text)
+	defer created.Body.Close()
+	if text, _ := io.ReadAll(created.Body); created.StatusCode != http.StatusOK {
+		t.Fatalf("create the table: %d %s", created.StatusCode, text)
 	}
 }

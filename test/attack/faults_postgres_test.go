@@ -21,28 +21,28 @@ func TestFaultyPostgres(t *testing.T) {
 	sessiontest.Long(t)
 	store := storeserver.ForTest(t, storeserver.Postgres)
 	l := newFaultProxy(t, store.Addr)
-	// A password, so that every kind of authentication can be asked for. The real server wants none.
+	// The URL has a password so that the faults can request every kind of authentication. The real server requests none.
 	v := testedServer{proxy: l, settings: []string{"SESSION_STORE=postgres",
 		"POSTGRES_URL=postgres://postgres:secret@" + l.addr + "/postgres?sslmode=disable"}}
 	faults := []storeFault{
 		{name: "never responds", run: hang},
-		{name: "hangs up", run: hangUp},
-		{name: "drips", run: func(c net.Conn) { drip(c, "R\x00\x00\x10\x00"+strings.Repeat("\x00", 1000)) }},
-		{name: "floods before it is asked", run: func(c net.Conn) { flooding(c, "Z\x00\x00\x00\x05I") }},
+		{name: "hangs up", run: disconnect},
+		{name: "sends slowly", run: func(c net.Conn) { sendSlowly(c, "R\x00\x00\x10\x00"+strings.Repeat("\x00", 1000)) }},
+		{name: "floods before the first command", run: func(c net.Conn) { sendEndlessly(c, "Z\x00\x00\x00\x05I") }},
 		{name: "speaks HTTP", run: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); hang(c) }},
 		{name: "ready at once", run: after(&pgproto3.ReadyForQuery{TxStatus: 'I'})},
-		{name: "a password in the clear, for ever", run: func(c net.Conn) { flooding(c, encoded(&pgproto3.AuthenticationCleartextPassword{})) }},
+		{name: "asks for a cleartext password again and again", run: func(c net.Conn) { sendEndlessly(c, encoded(&pgproto3.AuthenticationCleartextPassword{})) }},
 		{name: "SCRAM without a mechanism", run: after(&pgproto3.AuthenticationSASL{})},
 		{name: "an unknown mechanism", run: after(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"NONE"}})},
-		{name: "SCRAM of absurd cost", run: after(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256"}},
+		{name: "SCRAM with an absurd cost", run: after(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256"}},
 			&pgproto3.AuthenticationSASLContinue{Data: []byte("r=a,s=AAAA,i=2147483647")})},
-		{name: "SCRAM that goes on", run: func(c net.Conn) {
+		{name: "endless SCRAM", run: func(c net.Conn) {
 			io.WriteString(c, encoded(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256"}}))
-			flooding(c, encoded(&pgproto3.AuthenticationSASLContinue{Data: []byte("r=a,s=AAAA,i=1")}))
+			sendEndlessly(c, encoded(&pgproto3.AuthenticationSASLContinue{Data: []byte("r=a,s=AAAA,i=1")}))
 		}},
 		{name: "an unknown authentication", run: func(c net.Conn) { io.WriteString(c, "R\x00\x00\x00\x08\x00\x00\x00\x63"); hang(c) }},
-		{name: "a password and hangs", run: after(&pgproto3.AuthenticationMD5Password{})},
-		{name: "parameters without end", run: func(c net.Conn) {
+		{name: "asks for a password and hangs", run: after(&pgproto3.AuthenticationMD5Password{})},
+		{name: "endless parameters", run: func(c net.Conn) {
 			io.WriteString(c, encoded(&pgproto3.AuthenticationOk{}))
 			for i := range 1 << 24 {
 				message := &pgproto3.ParameterStatus{Name: fmt.Sprint("parameter", i), Value: strings.Repeat("a", 1000)}
@@ -51,17 +51,17 @@ func TestFaultyPostgres(t *testing.T) {
 				}
 			}
 		}},
-		{name: "notices without end", run: func(c net.Conn) {
+		{name: "endless notices", run: func(c net.Conn) {
 			io.WriteString(c, encoded(&pgproto3.AuthenticationOk{}))
-			flooding(c, encoded(&pgproto3.NoticeResponse{Severity: "NOTICE", Message: "again"}))
+			sendEndlessly(c, encoded(&pgproto3.NoticeResponse{Severity: "NOTICE", Message: "again"}))
 		}},
 		{name: "a message of -1 bytes", run: func(c net.Conn) { io.WriteString(c, "R\xff\xff\xff\xff"); hang(c) }},
-		{name: "a message of 2 GB", run: func(c net.Conn) { io.WriteString(c, "R\x7f\xff\xff\xff"); flooding(c, "a") }},
-		{name: "a message of 1 GB", run: func(c net.Conn) { io.WriteString(c, "E\x3f\xff\xff\xff"); flooding(c, "a") }},
-		{name: "rows without end to the first question", run: func(c net.Conn) {
+		{name: "a message of 2 GB", run: func(c net.Conn) { io.WriteString(c, "R\x7f\xff\xff\xff"); sendEndlessly(c, "a") }},
+		{name: "a message of 1 GB", run: func(c net.Conn) { io.WriteString(c, "E\x3f\xff\xff\xff"); sendEndlessly(c, "a") }},
+		{name: "endless rows for the first query", run: func(c net.Conn) {
 			io.WriteString(c, encoded(&pgproto3.AuthenticationOk{})+encoded(&pgproto3.ReadyForQuery{TxStatus: 'I'}))
 			io.WriteString(c, encoded(&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("a"), DataTypeOID: 25}}}))
-			flooding(c, encoded(&pgproto3.DataRow{Values: [][]byte{[]byte("off")}}))
+			sendEndlessly(c, encoded(&pgproto3.DataRow{Values: [][]byte{[]byte("off")}}))
 		}},
 		{name: "a standby", run: after(&pgproto3.AuthenticationOk{}, &pgproto3.ParameterStatus{Name: "in_hot_standby", Value: "on"},
 			&pgproto3.ParameterStatus{Name: "default_transaction_read_only", Value: "on"}, &pgproto3.ReadyForQuery{TxStatus: 'I'})},
@@ -76,64 +76,64 @@ func TestFaultyPostgres(t *testing.T) {
 		}
 		return &r
 	}
-	for _, answered := range []struct {
+	for _, replaced := range []struct {
 		name string
-		kind byte // of the message that is replaced
-		says string
+		kind byte // the kind of message that is replaced
+		with string
 	}{
-		{"an error in the place of rows", 'D', encoded(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "XX000", Message: "no"})},
+		{"an error instead of rows", 'D', encoded(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "XX000", Message: "no"})},
 		{"a fatal error", 'D', encoded(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: "no"})},
 		{"an error without a field", 'D', "E\x00\x00\x00\x05\x00"},
 		{"an error cut short", 'D', "E\x00\x00\x00\x06SE"},
 		{"no field", 'D', encoded(row())},
 		{"one field", 'D', encoded(row("live"))},
 		{"a hundred fields", 'D', encoded(row(strings.Split(strings.Repeat("a,", 100), ",")...))},
-		{"fields of nothing", 'D', encoded(&pgproto3.DataRow{Values: make([][]byte, 7)})},
+		{"null fields", 'D', encoded(&pgproto3.DataRow{Values: make([][]byte, 7)})},
 		{"fields of NUL", 'D', encoded(row("\x00", "\x00", "\x00", "\x00", "\x00", "\x00", "\x00"))},
-		{"fields of no type", 'D', encoded(row("live", "soon", "later", "never", "a", "b", "{"))},
+		{"fields with wrong types", 'D', encoded(row("live", "soon", "later", "never", "a", "b", "{"))},
 		{"an unknown outcome", 'D', encoded(row("dead", "1234567", "12345678", "12345678", "", "", "{}"))},
-		{"times that never end", 'D', encoded(row("live", "\x7f\xff\xff\xff\xff\xff\xff\xff", "\x7f\xff\xff\xff\xff\xff\xff\xff", "\x7f\xff\xff\xff\xff\xff\xff\xff", "", "", "{}"))},
+		{"infinite times", 'D', encoded(row("live", "\x7f\xff\xff\xff\xff\xff\xff\xff", "\x7f\xff\xff\xff\xff\xff\xff\xff", "\x7f\xff\xff\xff\xff\xff\xff\xff", "", "", "{}"))},
 		{"times beyond the calendar", 'D', encoded(row("live", "\x7f\xff\xff\xff\xff\xff\xff\xfe", "\x7f\xff\xff\xff\xff\xff\xff\xfe", "\x7f\xff\xff\xff\xff\xff\xff\xfe", "", "", "{}"))},
 		{"a row cut short", 'D', "D\x00\x00\x00\x0a\x00\x07\x00\x00\x00\x09"},
-		{"a row of 65,535 fields", 'D', "D\x00\x00\x00\x06\xff\xff"},
+		{"a row with 65,535 fields", 'D', "D\x00\x00\x00\x06\xff\xff"},
 		{"a field of -2 bytes", 'D', "D\x00\x00\x00\x0a\x00\x01\xff\xff\xff\xfe"},
 		{"a field of 2 GB", 'D', "D\x00\x00\x00\x0a\x00\x01\x7f\xff\xff\xff"},
 		{"a message of 1 byte", 'D', "D\x00\x00\x00\x01"},
 		{"a message of 1 GB", 'D', "D\x3f\xff\xff\xff"},
 		{"an unknown message", 'D', "?\x00\x00\x00\x04"},
-		{"columns that nobody knows", 'T', "T\x00\x00\x00\x06\xff\xff"},
+		{"a row description cut short", 'T', "T\x00\x00\x00\x06\xff\xff"},
 		{"no columns", 'T', encoded(&pgproto3.RowDescription{})},
-		{"nothing in the place of columns", 'T', encoded(&pgproto3.NoData{})},
-		{"a statement of 65,535 parameters", 't', "t\x00\x00\x00\x06\xff\xff"},
-		{"a statement of no parameters", 't', encoded(&pgproto3.ParameterDescription{})},
-		{"parameters of other types", 't', encoded(&pgproto3.ParameterDescription{ParameterOIDs: []uint32{16, 16, 16, 16, 16, 16, 16, 16, 16, 16}})},
-		{"an error in the place of the end", 'C', encoded(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "40001", Message: "no"})},
+		{"nothing instead of columns", 'T', encoded(&pgproto3.NoData{})},
+		{"a statement with 65,535 parameters", 't', "t\x00\x00\x00\x06\xff\xff"},
+		{"a statement without parameters", 't', encoded(&pgproto3.ParameterDescription{})},
+		{"parameters with other types", 't', encoded(&pgproto3.ParameterDescription{ParameterOIDs: []uint32{16, 16, 16, 16, 16, 16, 16, 16, 16, 16}})},
+		{"an error instead of the end", 'C', encoded(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "40001", Message: "no"})},
 	} {
-		faults = append(faults, storeFault{name: answered.name, run: l.replacing(answered.kind, func(to io.Writer, _ []byte) { io.WriteString(to, answered.says) })})
+		faults = append(faults, storeFault{name: replaced.name, run: l.replacing(replaced.kind, func(to io.Writer, _ []byte) { io.WriteString(to, replaced.with) })})
 	}
 	faults = append(faults,
-		// The client takes no notice of these: there is no row, and there is one.
-		storeFault{name: "a copy in the place of rows", status: http.StatusOK, run: l.replacing('D', func(to io.Writer, _ []byte) {
+		// The client ignores these messages. The first statement returns no row, the second one row.
+		storeFault{name: "a copy instead of rows", status: http.StatusOK, run: l.replacing('D', func(to io.Writer, _ []byte) {
 			io.WriteString(to, encoded(&pgproto3.CopyInResponse{}))
 		})},
-		storeFault{name: "an empty query in the place of the end", status: http.StatusOK, run: l.replacing('C', func(to io.Writer, _ []byte) {
+		storeFault{name: "an empty query instead of the end", status: http.StatusOK, run: l.replacing('C', func(to io.Writer, _ []byte) {
 			io.WriteString(to, encoded(&pgproto3.EmptyQueryResponse{}))
 		})},
-		storeFault{name: "rows without end", run: l.replacing('D', func(to io.Writer, message []byte) { flooding(to, string(message)) })},
-		storeFault{name: "a row without end", run: l.replacing('D', func(to io.Writer, _ []byte) { io.WriteString(to, "D\x3f\xff\xff\xff"); flooding(to, "a") })},
-		storeFault{name: "a row that drips", run: l.replacing('D', func(to io.Writer, message []byte) { drip(to, string(message)) })},
-		storeFault{name: "notices in the place of rows", run: l.replacing('D', func(to io.Writer, _ []byte) {
-			flooding(to, encoded(&pgproto3.NoticeResponse{Severity: "NOTICE", Message: "again"}))
+		storeFault{name: "endless rows", run: l.replacing('D', func(to io.Writer, message []byte) { sendEndlessly(to, string(message)) })},
+		storeFault{name: "an endless row", run: l.replacing('D', func(to io.Writer, _ []byte) { io.WriteString(to, "D\x3f\xff\xff\xff"); sendEndlessly(to, "a") })},
+		storeFault{name: "a row that is sent slowly", run: l.replacing('D', func(to io.Writer, message []byte) { sendSlowly(to, string(message)) })},
+		storeFault{name: "notices instead of rows", run: l.replacing('D', func(to io.Writer, _ []byte) {
+			sendEndlessly(to, encoded(&pgproto3.NoticeResponse{Severity: "NOTICE", Message: "again"}))
 		})},
-		storeFault{name: "notifications in the place of rows", run: l.replacing('D', func(to io.Writer, _ []byte) {
-			flooding(to, encoded(&pgproto3.NotificationResponse{Channel: "a", Payload: "b"}))
+		storeFault{name: "notifications instead of rows", run: l.replacing('D', func(to io.Writer, _ []byte) {
+			sendEndlessly(to, encoded(&pgproto3.NotificationResponse{Channel: "a", Payload: "b"}))
 		})},
 		storeFault{name: "half a row, and hangs up", run: l.replacing('D', func(to io.Writer, message []byte) {
 			to.Write(message[:len(message)/2])
 			to.(net.Conn).Close()
 		})},
 		storeFault{name: "never ready", run: l.replacing('C', func(io.Writer, []byte) {})},
-		storeFault{name: "columns without end", run: l.replacing('T', func(to io.Writer, message []byte) { flooding(to, string(message)) })},
+		storeFault{name: "endless columns", run: l.replacing('T', func(to io.Writer, message []byte) { sendEndlessly(to, string(message)) })},
 	)
 	v.runFaults(t, faults)
 }
@@ -159,9 +159,9 @@ func after(messages ...pgproto3.BackendMessage) func(net.Conn) {
 	}
 }
 
-// replacing passes on what the real store says, but for messages of that kind in answers to statements that the client has
-// prepared: those about sessions, and not those that it connects with.
-func (l *faultProxy) replacing(kind byte, say func(to io.Writer, message []byte)) func(net.Conn) {
+// replacing returns a fault that forwards the replies of the real store, but has replace write another message for each message of
+// the kind. It does so only after the client has prepared a statement, so the replies while it connects are unchanged.
+func (l *faultProxy) replacing(kind byte, replace func(to io.Writer, message []byte)) func(net.Conn) {
 	return func(conn net.Conn) {
 		l.pass(conn, func(to io.Writer, from io.Reader) {
 			reader := bufio.NewReader(from)
@@ -177,7 +177,7 @@ func (l *faultProxy) replacing(kind byte, say func(to io.Writer, message []byte)
 				}
 				prepared = prepared || message[0] == '1' // ParseComplete
 				if prepared && message[0] == kind {
-					say(to, message)
+					replace(to, message)
 				} else if _, err := to.Write(message); err != nil {
 					return
 				}

@@ -22,13 +22,13 @@ func TestFaultyValkey(t *testing.T) {
 	v := testedServer{proxy: l, settings: []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + l.addr}}
 	faults := []storeFault{
 		{name: "never responds", run: hang},
-		{name: "hangs up", run: hangUp},
-		{name: "drips", run: func(c net.Conn) { drip(c, strings.Repeat("*1\r\n$1\r\na\r\n", 1000)) }},
-		{name: "floods before it is asked", run: func(c net.Conn) { flooding(c, "+OK\r\n") }},
-		{name: "a line without an end", run: func(c net.Conn) { flooding(c, "+") }},
+		{name: "hangs up", run: disconnect},
+		{name: "sends slowly", run: func(c net.Conn) { sendSlowly(c, strings.Repeat("*1\r\n$1\r\na\r\n", 1000)) }},
+		{name: "floods before the first command", run: func(c net.Conn) { sendEndlessly(c, "+OK\r\n") }},
+		{name: "an endless line", run: func(c net.Conn) { sendEndlessly(c, "+") }},
 		{name: "speaks HTTP", run: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); hang(c) }},
-		{name: "a greeting of nothing", run: valkeySays("%0\r\n"), status: http.StatusOK},
-		{name: "a greeting that is a negative map", run: valkeySays("%-1\r\n")},
+		{name: "an empty greeting", run: replyToAll("%0\r\n"), status: http.StatusOK},
+		{name: "a greeting that is a negative map", run: replyToAll("%-1\r\n")},
 	}
 	for _, said := range []struct{ name, reply string }{
 		{"a string of length -5", "$-5\r\n"},
@@ -37,7 +37,7 @@ func TestFaultyValkey(t *testing.T) {
 		{"a string of 2^63", "$9223372036854775808\r\na"},
 		{"a string whose length overflows", "$99999999999999999999999999999999\r\na"},
 		{"a string without a length", "$\r\n"},
-		{"a string with a length of words", "$five\r\nabcde\r\n"},
+		{"a string with a length that is a word", "$five\r\nabcde\r\n"},
 		{"a string cut short", "$100\r\nabc\r\n"},
 		{"an array of length -5", "*-5\r\n"},
 		{"an array of 2^31-1", "*2147483647\r\n"},
@@ -59,24 +59,24 @@ func TestFaultyValkey(t *testing.T) {
 		{"a broken null", "_$-5\r\n\r\n"},
 		{"a double", ",1.5\r\n"},
 		{"a number", ":9223372036854775807\r\n"},
-		{"a number of letters", ":abc\r\n"},
-		{"a type that nobody knows", "@1\r\n"},
+		{"a number that is a word", ":abc\r\n"},
+		{"an unknown type", "@1\r\n"},
 		{"NUL", "\x00\r\n"},
 		{"line feeds alone", "$5\nabcde\n"},
 		{"an error without text", "-\r\n"},
 		{"an error", "-ERR no\r\n"},
 		{"loading", "-LOADING the data\r\n"},
 		{"read-only", "-READONLY you can't write\r\n"},
-		{"a script that is never there", "-NOSCRIPT no\r\n"},
-		{"moved to nowhere", "-MOVED\r\n"},
-		{"asks nowhere", "-ASK\r\n"},
-		{"an error of the other kind", "!5\r\nMOVED\r\n"},
-		{"two answers to one question", "$1\r\na\r\n$1\r\nb\r\n"},
-		{"a thousand answers", strings.Repeat("$1\r\na\r\n", 1000)},
+		{"NOSCRIPT for every script", "-NOSCRIPT no\r\n"},
+		{"MOVED without a target", "-MOVED\r\n"},
+		{"ASK without a target", "-ASK\r\n"},
+		{"a blob error", "!5\r\nMOVED\r\n"},
+		{"two replies to one command", "$1\r\na\r\n$1\r\nb\r\n"},
+		{"a thousand replies", strings.Repeat("$1\r\na\r\n", 1000)},
 		{"a subscription", ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"},
 		{"an unsubscription", ">3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n$1\r\na\r\n"},
-		{"a push of nothing", ">0\r\n"},
-		{"a session of fields without values", "$3\r\na\x00\xff\r\n"},
+		{"an empty push", ">0\r\n"},
+		{"a session with fields without values", "$3\r\na\x00\xff\r\n"},
 		{"a session without times", "*2\r\n$1\r\na\r\n$1\r\nb\r\n"},
 	} {
 		faults = append(faults, storeFault{name: said.name, run: func(c net.Conn) {
@@ -90,12 +90,12 @@ func TestFaultyValkey(t *testing.T) {
 		visits                 string
 		status                 int
 	}{
-		{"times that are no numbers", "soon", "later", "never", "1", 0},
+		{"times that are not numbers", "soon", "later", "never", "1", 0},
 		{"times beyond the calendar", "9223372036854775807", "9223372036854775807", "9223372036854775807", "1", http.StatusServiceUnavailable},
 		{"times before the calendar", "-9223372036854775808", late, late, "1", http.StatusServiceUnavailable},
-		{"a counter that is no number", created, late, late, `"many"`, http.StatusUnprocessableEntity},
+		{"a counter that is not a number", created, late, late, `"many"`, http.StatusUnprocessableEntity},
 		{"a counter out of range", created, late, late, "9007199254740993", http.StatusUnprocessableEntity},
-		{"a session of nobody's", created, late, late, "7", http.StatusOK},
+		{"a session that was never stored", created, late, late, "7", http.StatusOK},
 	} {
 		fields := []string{"@created", kept.created, "@expires", kept.expires, "@idle", kept.idle, "visits", kept.visits}
 		text := strings.Join(fields, "\x00\xff")
@@ -111,7 +111,8 @@ func TestFaultyValkey(t *testing.T) {
 	v.runFaults(t, faults)
 }
 
-// What a cluster says of its nodes and slots may be wrong, too. New servers are used: running ones know what the address leads to.
+// A cluster that sends wrong nodes and slots causes a 503. Each fault gets a new server, because a running one has the correct
+// slots already.
 func TestFaultyValkeyCluster(t *testing.T) {
 	sessiontest.Long(t)
 	store := storeserver.ValkeyCluster(t, 1, 0)[0]
@@ -121,15 +122,15 @@ func TestFaultyValkeyCluster(t *testing.T) {
 	const no = "-ERR no\r\n"
 	for _, said := range []struct{ name, slots, reply string }{
 		{"no slots", "*0\r\n", no},
-		{"slots of no nodes", "*1\r\n*2\r\n:0\r\n:16383\r\n", no},
+		{"slots without nodes", "*1\r\n*2\r\n:0\r\n:16383\r\n", no},
 		{"wrong types", "*1\r\n*3\r\n+a\r\n$-1\r\n*2\r\n:1\r\n+x\r\n", no},
 		{"far too many slots", "*1\r\n*3\r\n:-9\r\n:9223372036854775807\r\n*2\r\n$9\r\n127.0.0.1\r\n:1\r\n", no},
 		{"an absurd number of slots", "*2147483647\r\n", no},
-		{"everything has moved, for ever", oneNode(l.addr), "-MOVED 1 " + l.addr + "\r\n"},
-		{"everything has moved, to nowhere", oneNode(l.addr), "-MOVED\r\n"},
-		{"everything is asked for, nowhere", oneNode(l.addr), "-ASK 1\r\n"},
+		{"every slot has moved, again and again", oneNode(l.addr), "-MOVED 1 " + l.addr + "\r\n"},
+		{"every slot has moved, without a target", oneNode(l.addr), "-MOVED\r\n"},
+		{"ASK without an address", oneNode(l.addr), "-ASK 1\r\n"},
 		{"try again", oneNode(l.addr), "-TRYAGAIN later\r\n"},
-		{"down", oneNode(l.addr), "-CLUSTERDOWN the hash slot is not served\r\n"},
+		{"the cluster is down", oneNode(l.addr), "-CLUSTERDOWN the hash slot is not served\r\n"},
 	} {
 		faults = append(faults, storeFault{name: said.name, fresh: true, run: func(c net.Conn) { greet(c, said.slots, func(string) string { return said.reply }) }})
 	}
@@ -163,7 +164,7 @@ func commands(conn net.Conn) func() (string, error) {
 
 // greet replies to the greeting, returns slots for CLUSTER SLOTS, and the reply for every other command.
 func greet(conn net.Conn, slots string, reply func(command string) string) {
-	replying(conn, commands(conn), func(command string) string {
+	serveReplies(conn, commands(conn), func(command string) string {
 		switch word, _, _ := strings.Cut(command, " "); word {
 		case "HELLO":
 			return "%2\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$5\r\nproto\r\n:3\r\n"
@@ -185,9 +186,9 @@ func oneNode(addr string) string {
 	return fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$%d\r\n%s\r\n:%s\r\n", len(host), host, port)
 }
 
-// valkeySays answers every command with the reply, the greeting too.
-func valkeySays(reply string) func(net.Conn) {
-	return func(conn net.Conn) { replying(conn, commands(conn), func(string) string { return reply }) }
+// replyToAll returns a fault that replies to every command with the reply, to the greeting too.
+func replyToAll(reply string) func(net.Conn) {
+	return func(conn net.Conn) { serveReplies(conn, commands(conn), func(string) string { return reply }) }
 }
 
 func array(words []string) string {

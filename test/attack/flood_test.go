@@ -11,12 +11,12 @@ import (
 // Clients without cookies cause no store calls until they write.
 func TestSessionFlood(t *testing.T) {
 	valkey := storeserver.ForTest(t, storeserver.Valkey)
-	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true"})
+	s := startServer(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true"})
 	for i := range 500 {
 		path := []string{"/api/session", "/none", "/nosuch"}[i%3]
 		response := s.do(t, http.MethodGet, path, "", "Cookie", []string{"", "session=short", "a=b"}[i%3])
 		if len(response.Cookies()) > 0 {
-			t.Fatalf("GET %s gave a visitor a cookie: %v", path, response.Cookies())
+			t.Fatalf("GET %s set a cookie: %v, want none", path, response.Cookies())
 		}
 		response.Body.Close()
 	}
@@ -27,8 +27,8 @@ func TestSessionFlood(t *testing.T) {
 	if response := s.do(t, http.MethodPost, "/api/visits", ""); response.StatusCode != http.StatusOK {
 		t.Fatalf("a visit: %d", response.StatusCode)
 	}
-	if metrics := s.metrics(t); !strings.Contains(metrics, metric) { // or the test would see nothing
-		t.Error("a write asked the store nothing")
+	if metrics := s.metrics(t); !strings.Contains(metrics, metric) { // otherwise the check above could not fail
+		t.Error("a write caused no store call, want one")
 	}
 }
 
@@ -45,18 +45,18 @@ func grep(text, want string) string {
 // With few file descriptors the server refuses clients before it runs out of store connections. It recovers when some are free.
 func TestFewDescriptors(t *testing.T) {
 	valkey := storeserver.ForTest(t, storeserver.Valkey)
-	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true"},
+	s := startServer(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true"},
 		"sh", "-c", `ulimit -n 96; exec "$0"`)
-	const room = 96 - 64 // the server keeps 64 for itself
-	answers := map[int]int{}
+	const limit = 96 - 64 // the server keeps 64 descriptors for itself
+	statuses := map[int]int{}
 	var open []*clientConn
-	for range 3 * room {
-		conn := keep(t, s.addr)
-		answers[conn.get(t, "/api/session")]++
+	for range 3 * limit {
+		conn := dial(t, s.addr)
+		statuses[conn.get(t, "/api/session")]++
 		open = append(open, conn)
 	}
-	if answers[http.StatusOK] != room || answers[http.StatusServiceUnavailable] == 0 {
-		t.Errorf("answers by status: %v, want %d times 200", answers, room)
+	if statuses[http.StatusOK] != limit || statuses[http.StatusServiceUnavailable] == 0 {
+		t.Errorf("responses by status: %v, want %d with status 200 and some with 503", statuses, limit)
 	}
 	if status := open[0].get(t, "/api/session"); status != http.StatusOK {
 		t.Errorf("a client with an open connection got %d, want 200", status)
@@ -65,7 +65,7 @@ func TestFewDescriptors(t *testing.T) {
 		conn.Close()
 	}
 	s.awaitHealthy(t)
-	if strings.Contains(s.said.String(), "too many open files") {
-		t.Errorf("it ran out of file descriptors:\n%s", s.said)
+	if strings.Contains(s.output.String(), "too many open files") {
+		t.Errorf("the server ran out of file descriptors:\n%s", s.output)
 	}
 }

@@ -18,13 +18,13 @@ import (
 	"stateless-servers/session/sessiontest"
 )
 
-// With little memory the server refuses requests instead of dying: while a flood of requests holds as much as it
-// can, the surplus gets 503, the server keeps within its limit, and when the flood is over it serves as before. Without
-// its bound, the same server dies of the same flood.
+// With little memory the server refuses requests instead of being killed. During a flood of requests, it responds to some with 503
+// and stays within its limit. After the flood it is healthy. A server with GOMEMLIMIT=off dies in the same flood, which shows that
+// the flood would exceed the limit.
 func TestLittleMemory(t *testing.T) {
 	sessiontest.Long(t)
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux holds a process to a limit of all that it maps (ulimit -d), and has cgroups")
+		t.Skip("only Linux enforces ulimit -d for mapped memory and has cgroups")
 	}
 	const unbounded = "GOMEMLIMIT=off"
 	for _, limited := range []struct {
@@ -33,63 +33,63 @@ func TestLittleMemory(t *testing.T) {
 		setting string
 		under   func(t *testing.T, limit int) []string
 	}{
-		// Go maps some 100 MB that it doesn't use, which this limit counts.
-		{"limit of data", 320 << 20, "GOMEMLIMIT=160MiB", func(_ *testing.T, limit int) []string {
+		// This limit includes some 100 MB that Go maps but does not use.
+		{"limit of the data segment", 320 << 20, "GOMEMLIMIT=160MiB", func(_ *testing.T, limit int) []string {
 			return []string{"sh", "-c", fmt.Sprintf(`ulimit -d %d; exec "$0"`, limit>>10)}
 		}},
-		// The server finds this limit by itself.
+		// The server detects this limit itself.
 		{"cgroup", 160 << 20, "PLAIN_HTTP=true", memoryGroup},
 	} {
 		t.Run(limited.name, func(t *testing.T) {
-			s := start(t, []string{"PLAIN_HTTP=true", limited.setting}, limited.under(t, limited.limit)...)
+			s := startServer(t, []string{"PLAIN_HTTP=true", limited.setting}, limited.under(t, limited.limit)...)
 			f := newFlood(s.addr)
 			defer f.end()
-			f.rise(t, 800)
+			f.add(t, 800)
 			if err := s.Ended(); err != nil {
 				t.Fatal(err)
 			}
-			if f.answers()[http.StatusServiceUnavailable] == 0 {
-				t.Errorf("answers by status: %v, want 503, and when to try again", f.answers())
+			if f.statuses()[http.StatusServiceUnavailable] == 0 {
+				t.Errorf("responses with Retry-After by status: %v, want some with 503", f.statuses())
 			}
-			if most := s.mostMemory(t); most > limited.limit {
-				t.Errorf("the server took %d bytes, its limit is %d", most, limited.limit)
+			if used := s.maxResidentMemory(t); used > limited.limit {
+				t.Errorf("the server used %d bytes, want at most %d", used, limited.limit)
 			}
 			f.end()
 			s.awaitHealthy(t)
 		})
-		t.Run(limited.name+", not obeyed", func(t *testing.T) {
-			s := start(t, []string{"PLAIN_HTTP=true", unbounded}, limited.under(t, limited.limit)...)
+		t.Run(limited.name+", GOMEMLIMIT=off", func(t *testing.T) {
+			s := startServer(t, []string{"PLAIN_HTTP=true", unbounded}, limited.under(t, limited.limit)...)
 			f := newFlood(s.addr)
 			defer f.end()
 			for wave := 0; wave < 5 && s.Ended() == nil; wave++ {
-				f.rise(t, 800)
+				f.add(t, 800)
 			}
 			select {
 			case <-s.Done():
 			case <-time.After(30 * time.Second):
-				t.Errorf("the server is alive without its bound, and took %d bytes", s.mostMemory(t))
+				t.Errorf("the server survived the flood with GOMEMLIMIT=off and %d bytes, want it killed", s.maxResidentMemory(t))
 			}
 		})
 	}
 }
 
-// Sessions in the server's memory leave memory for requests.
+// Sessions in the server's memory don't use up the memory that requests need.
 func TestSessionsFillMemory(t *testing.T) {
-	s := start(t, []string{"PLAIN_HTTP=true", "GOMEMLIMIT=64MiB"})
-	visitor := keep(t, s.addr)
+	s := startServer(t, []string{"PLAIN_HTTP=true", "GOMEMLIMIT=64MiB"})
+	client := dial(t, s.addr)
 	status := http.StatusOK
 	for i := 0; i < 20_000 && status == http.StatusOK; i++ {
-		status = visitor.do(t, http.MethodPost, "/api/visits")
+		status = client.do(t, http.MethodPost, "/api/visits")
 	}
 	if status != http.StatusServiceUnavailable {
-		t.Fatalf("when the memory for sessions is full: %d", status)
+		t.Fatalf("POST /api/visits after many sessions: %d, want 503", status)
 	}
-	if status := visitor.do(t, http.MethodGet, "/healthz"); status != http.StatusOK {
-		t.Errorf("/healthz: %d", status)
+	if status := client.do(t, http.MethodGet, "/healthz"); status != http.StatusOK {
+		t.Errorf("/healthz: %d, want 200", status)
 	}
 }
 
-// A flood is many connections, each with a request that holds memory and doesn't end.
+// A flood is a set of connections, each with a request that takes memory in the server and doesn't end.
 type flood struct {
 	requests []string
 	addr     string
@@ -112,11 +112,11 @@ func newFlood(addr string) *flood {
 	}}
 }
 
-// rise adds connections and returns when each request has been read or refused.
-func (f *flood) rise(t *testing.T, visitors int) {
+// add opens n connections and returns when each request has been read or refused.
+func (f *flood) add(t *testing.T, n int) {
 	t.Helper()
 	var sending sync.WaitGroup
-	for i := range visitors {
+	for i := range n {
 		conn, err := net.DialTimeout("tcp", f.addr, 5*time.Second)
 		if err != nil {
 			break // the server is gone
@@ -125,7 +125,7 @@ func (f *flood) rise(t *testing.T, visitors int) {
 		f.conns = append(f.conns, conn)
 		f.mu.Unlock()
 		sending.Go(func() {
-			conn.SetDeadline(time.Now().Add(5 * time.Second)) // well below what the server grants slow visitors
+			conn.SetDeadline(time.Now().Add(5 * time.Second)) // well below the server's timeout for reading a request
 			io.WriteString(conn, f.requests[i%len(f.requests)])
 			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			f.mu.Lock()
@@ -139,8 +139,8 @@ func (f *flood) rise(t *testing.T, visitors int) {
 	sending.Wait()
 }
 
-// answers returns the number of responses with a Retry-After header by status.
-func (f *flood) answers() map[int]int {
+// statuses returns the number of responses with a Retry-After header by status.
+func (f *flood) statuses() map[int]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.status
@@ -154,7 +154,7 @@ func (f *flood) end() {
 	}
 }
 
-// memoryGroup makes a cgroup below the test's own with a limit of memory, and returns how to start a program in it.
+// memoryGroup creates a cgroup with a memory limit below the test's own, and returns the command that runs a program in it.
 func memoryGroup(t *testing.T, limit int) []string {
 	t.Helper()
 	own, err := os.ReadFile("/proc/self/cgroup")
@@ -186,7 +186,7 @@ func memoryGroup(t *testing.T, limit int) []string {
 }
 
 // mostMemory returns the maximum resident memory of the server, in bytes.
-func (s *server) mostMemory(t *testing.T) int {
+func (s *server) maxResidentMemory(t *testing.T) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid()))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// No log line, metric or error has a key or a cookie, whatever fails.
+// No log line, metric or response contains a key or a cookie, even when requests fail.
 func TestSecretsAreNotDisclosed(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
 	valkey := storeserver.OwnForTest(t, storeserver.Valkey)
@@ -21,18 +21,18 @@ func TestSecretsAreNotDisclosed(t *testing.T) {
 		"valkey": {"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "STORE_TIMEOUT=300ms"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, append(settings, "PLAIN_HTTP=true"))
+			s := startServer(t, append(settings, "PLAIN_HTTP=true"))
 			login := s.do(t, http.MethodPost, "/login", "user=ada")
 			cookies := cookieHeader(login)
 			_, secret, _ := strings.Cut(cookies, "=")
 			if len(secret) < 32 {
 				t.Fatalf("no session cookie: %q", cookies)
 			}
-			var told strings.Builder
-			ask := func(method, path, cookie string) {
+			var responses strings.Builder
+			send := func(method, path, cookie string) {
 				response := s.do(t, method, path, "", "Cookie", cookie)
 				body, _ := io.ReadAll(response.Body)
-				told.Write(body)
+				responses.Write(body)
 			}
 			if name == "valkey" {
 				if err := valkey.Pause(); err != nil {
@@ -41,13 +41,13 @@ func TestSecretsAreNotDisclosed(t *testing.T) {
 				defer valkey.Resume()
 			}
 			for _, cookie := range []string{cookies, cookies + "x", "session=" + secret[1:] + "A", "a=b; " + cookies} {
-				ask(http.MethodGet, "/", cookie)
-				ask(http.MethodGet, "/api/session", cookie)
-				ask(http.MethodPost, "/api/visits", cookie)
-				ask(http.MethodPost, "/api/cart/nosuch", cookie)
-				ask(http.MethodGet, "/nosuch", cookie)
+				send(http.MethodGet, "/", cookie)
+				send(http.MethodGet, "/api/session", cookie)
+				send(http.MethodPost, "/api/visits", cookie)
+				send(http.MethodPost, "/api/cart/nosuch", cookie)
+				send(http.MethodGet, "/nosuch", cookie)
 			}
-			for place, text := range map[string]string{"answers": told.String(), "metrics": s.metrics(t), "log": s.said.String()} {
+			for place, text := range map[string]string{"responses": responses.String(), "metrics": s.metrics(t), "log": s.output.String()} {
 				for what, secret := range map[string]string{"the key": key, "the cookie": secret[1:]} {
 					if strings.Contains(text, secret) {
 						t.Errorf("%s is in the %s:\n%s", what, place, text)
@@ -67,8 +67,8 @@ func TestSecretsAreNotDisclosed(t *testing.T) {
 // Input from clients can't add lines to the log.
 func TestLogLinesCannotBeForged(t *testing.T) {
 	valkey := storeserver.OwnForTest(t, storeserver.Valkey)
-	s := start(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true", "STORE_TIMEOUT=200ms"})
-	if err := valkey.Pause(); err != nil { // so that there is something to log
+	s := startServer(t, []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + valkey.Addr, "PLAIN_HTTP=true", "STORE_TIMEOUT=200ms"})
+	if err := valkey.Pause(); err != nil { // the server then logs errors
 		t.Fatal(err)
 	}
 	defer valkey.Resume()
@@ -80,7 +80,7 @@ func TestLogLinesCannotBeForged(t *testing.T) {
 	s.send(t, "GET /api/session?\u2028"+forged+" HTTP/1.1\r\nHost: a\r\nCookie: "+cookie+"\r\n\r\n")
 	s.send(t, "GET /\n"+forged+" HTTP/1.1\r\nHost: a\r\n\r\n")
 	lines := 0
-	for line := range strings.Lines(s.said.String()) {
+	for line := range strings.Lines(s.output.String()) {
 		lines++
 		var entry struct{ Msg string }
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
@@ -91,6 +91,6 @@ func TestLogLinesCannotBeForged(t *testing.T) {
 		}
 	}
 	if lines < 2 {
-		t.Errorf("only %d lines were logged:\n%s", lines, s.said)
+		t.Errorf("only %d lines were logged:\n%s", lines, s.output)
 	}
 }

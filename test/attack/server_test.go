@@ -24,10 +24,10 @@ import (
 type server struct {
 	*process.Process
 	addr, admin string
-	said        *output
+	output      *output
 }
 
-// output collects the output of a process.
+// An output collects the output of a process. It is safe for concurrent use.
 type output struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -47,17 +47,17 @@ func (o *output) String() string {
 
 var serving = regexp.MustCompile(`"msg":"serving",.*"addr":"([^"]+)","admin":"([^"]+)"`)
 
-// start starts a server with these environment variables, optionally under another command such as a shell.
-func start(t *testing.T, settings []string, under ...string) *server {
+// startServer starts a server with these environment variables, optionally under another command such as a shell.
+func startServer(t *testing.T, settings []string, under ...string) *server {
 	t.Helper()
 	program, err := fleet.Build(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{said: &output{}}
+	s := &server{output: &output{}}
 	arguments := append(under, program)
 	s.Process, err = process.Start(process.Command{
-		Name: "server", Path: arguments[0], Args: arguments[1:], Output: s.said,
+		Name: "server", Path: arguments[0], Args: arguments[1:], Output: s.output,
 		Env: append([]string{
 			"PATH=" + os.Getenv("PATH"), "ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "SERVER_NAME=server-1", "SHUTDOWN_DELAY=0s",
 		}, settings...),
@@ -67,7 +67,7 @@ func start(t *testing.T, settings []string, under ...string) *server {
 	}
 	t.Cleanup(s.Kill)
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if found := serving.FindStringSubmatch(s.said.String()); found != nil {
+		if found := serving.FindStringSubmatch(s.output.String()); found != nil {
 			s.addr, s.admin = found[1], found[2]
 			return s
 		}
@@ -75,7 +75,7 @@ func start(t *testing.T, settings []string, under ...string) *server {
 			t.Fatal(err)
 		}
 	}
-	t.Fatalf("the server doesn't respond:\n%s", s.said)
+	t.Fatalf("the server doesn't respond:\n%s", s.output)
 	return nil
 }
 
@@ -89,7 +89,7 @@ func (s *server) send(t *testing.T, request string) (status int, body string) {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(time.Minute))
-	go io.WriteString(conn, request) // the server may answer before it has read all of it
+	go io.WriteString(conn, request) // the server may respond before it has read the whole request
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		return 0, ""
@@ -120,7 +120,7 @@ func (s *server) do(t *testing.T, method, path, form string, headers ...string) 
 	return response
 }
 
-// metrics returns the text of the admin server's metrics.
+// metrics returns the metrics of the admin server.
 func (s *server) metrics(t *testing.T) string {
 	t.Helper()
 	response, err := http.Get("http://" + s.admin + "/metrics")
@@ -151,7 +151,7 @@ func (s *server) awaitHealthy(t *testing.T) {
 	t.Helper()
 	status := 0
 	for deadline := time.Now().Add(20 * time.Second); status != http.StatusOK && time.Now().Before(deadline); {
-		conn := keep(t, s.addr)
+		conn := dial(t, s.addr)
 		status = conn.get(t, "/healthz")
 		conn.Close()
 	}
@@ -175,8 +175,8 @@ func startFails(t *testing.T, settings ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := &output{}
-	p, err := process.Start(process.Command{Name: "server", Path: program, Env: append(settings, "SERVER_NAME=a"), Output: said})
+	written := &output{}
+	p, err := process.Start(process.Command{Name: "server", Path: program, Env: append(settings, "SERVER_NAME=a"), Output: written})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,12 +184,12 @@ func startFails(t *testing.T, settings ...string) string {
 	select {
 	case <-p.Done():
 	case <-time.After(30 * time.Second):
-		t.Fatal("it started")
+		t.Fatal("the server started, want it to refuse the settings")
 	}
 	if p.ExitCode() <= 0 {
-		t.Errorf("exit code %d", p.ExitCode())
+		t.Errorf("exit code %d, want a positive one", p.ExitCode())
 	}
-	return said.String()
+	return written.String()
 }
 
 // A clientConn is an open connection to the server.
@@ -198,7 +198,8 @@ type clientConn struct {
 	reader *bufio.Reader
 }
 
-func keep(t *testing.T, addr string) *clientConn {
+// dial opens a connection that is closed at the end of the test.
+func dial(t *testing.T, addr string) *clientConn {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
@@ -212,7 +213,7 @@ func keep(t *testing.T, addr string) *clientConn {
 // get returns the status of the response, or 0 if the connection was closed.
 func (c *clientConn) get(t *testing.T, path string) int { return c.do(t, http.MethodGet, path) }
 
-// do is get with another method.
+// do is like get with another method.
 func (c *clientConn) do(t *testing.T, method, path string) int {
 	t.Helper()
 	io.WriteString(c, method+" "+path+" HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")

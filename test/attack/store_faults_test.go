@@ -48,14 +48,14 @@ func storeRequests() []storeRequest {
 // A testedServer is a server that reaches its store through a faultProxy.
 type testedServer struct {
 	*server
-	t           *testing.T // the parent of the faults; at its end the server is stopped
+	t           *testing.T // the test of all faults; the server stops at its end
 	proxy       *faultProxy
 	settings    []string
-	unsupported []string // the paths of requests that are refused with this store
+	unsupported []string // the paths of routes that this store does not support
 }
 
 const (
-	// maxMemory bounds the memory of a server while its store misbehaves. It takes some 25 MB otherwise.
+	// maxMemory bounds the memory of a server while its store misbehaves. Otherwise it uses some 25 MB.
 	maxMemory = 128 << 20
 	// maxData is the limit of the data segment, beyond which the process ends. Go maps some 100 MB without using them.
 	maxData = 512 << 20
@@ -70,7 +70,7 @@ func (v *testedServer) start(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		under = []string{"sh", "-c", fmt.Sprintf(`ulimit -d %d; exec "$0"`, maxData>>10)}
 	}
-	v.server = start(t, append(v.settings, "PLAIN_HTTP=true", "STORE_TIMEOUT=100ms"), under...)
+	v.server = startServer(t, append(v.settings, "PLAIN_HTTP=true", "STORE_TIMEOUT=100ms"), under...)
 }
 
 // runFaults runs every fault. Before and after each one the store works.
@@ -89,7 +89,7 @@ func (v *testedServer) runFaults(t *testing.T, faults []storeFault) {
 // runFault runs one fault. The server must respond in bounded time and memory meanwhile, and recover afterwards.
 func (v *testedServer) runFault(t *testing.T, f storeFault) {
 	v.proxy.set(nil)
-	cookie := v.recovers(t)
+	cookie := v.awaitStore(t)
 	v.proxy.set(f.run)
 	if f.fresh {
 		v.Kill()
@@ -99,11 +99,11 @@ func (v *testedServer) runFault(t *testing.T, f storeFault) {
 	if f.status != 0 {
 		v.awaitStatus(t, cookie, f.status)
 	}
-	var together sync.WaitGroup
+	var concurrent sync.WaitGroup
 	for range 8 {
-		together.Go(func() { v.expect(t, storeRequests()[0], cookie, f) })
+		concurrent.Go(func() { v.expect(t, storeRequests()[0], cookie, f) })
 	}
-	together.Wait()
+	concurrent.Wait()
 	for _, need := range storeRequests() {
 		if !slices.Contains(v.unsupported, need.path) {
 			v.expect(t, need, cookie, f)
@@ -115,13 +115,13 @@ func (v *testedServer) runFault(t *testing.T, f storeFault) {
 		}
 	}
 	v.checkHealthy(t)
-	if most := v.maxMemoryUsed(t); most > maxMemory {
-		t.Errorf("the server took %d MB, want at most %d", most>>20, maxMemory>>20)
+	if used := v.maxMemoryUsed(t); used > maxMemory {
+		t.Errorf("the server used %d MB, want at most %d", used>>20, maxMemory>>20)
 	}
 	v.closesConnections(t)
 	v.proxy.set(nil)
-	v.recovers(t)
-	if said := v.said.String(); strings.Contains(said, `"panic"`) {
+	v.awaitStore(t)
+	if said := v.output.String(); strings.Contains(said, `"panic"`) {
 		t.Errorf("a handler panicked:\n%.3000s", said[strings.Index(said, `"panic"`):])
 	}
 }
@@ -129,17 +129,17 @@ func (v *testedServer) runFault(t *testing.T, f storeFault) {
 // closesConnections fails the test unless the server soon closes all but a few connections, although the fault goes on.
 func (v *testedServer) closesConnections(t *testing.T) {
 	t.Helper()
-	const few = 10 // that a pool may keep
+	const poolSize = 10 // connections that a pool may keep open
 	open := 0
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		v.proxy.mu.Lock()
 		open = len(v.proxy.open)
 		v.proxy.mu.Unlock()
-		if open <= few {
+		if open <= poolSize {
 			return
 		}
 	}
-	t.Errorf("%d connections to the store are open", open)
+	t.Errorf("%d connections to the store are open, want at most %d", open, poolSize)
 }
 
 // awaitStatus fails the test unless GET /api/session gets that status before long. Requests on connections to the working store may fail first.
@@ -190,8 +190,8 @@ func (v *testedServer) ask(t *testing.T, n storeRequest, cookie string) (status 
 	return response.StatusCode, cookieHeader(response)
 }
 
-// recovers waits until the store can be used, starts, changes and reads a session, and returns its cookie.
-func (v *testedServer) recovers(t *testing.T) (cookie string) {
+// awaitStore waits until the server can use its store again: it logs in, changes and reads a session. It returns the cookie.
+func (v *testedServer) awaitStore(t *testing.T) (cookie string) {
 	t.Helper()
 	for _, n := range []storeRequest{
 		{http.MethodPost, "/login", "user=ada"}, {http.MethodPost, "/api/visits", ""}, {http.MethodPost, "/api/scores", "score=5"}, storeRequests()[0],
@@ -208,7 +208,7 @@ func (v *testedServer) recovers(t *testing.T) (cookie string) {
 				t.Fatal(err)
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("the store works, but %s %s gets %d:\n%s", n.method, n.path, status, tail(v.said.String()))
+				t.Fatalf("%s %s: %d although the store works, want 200:\n%s", n.method, n.path, status, tail(v.output.String()))
 			}
 		}
 		if cookie == "" {
@@ -236,5 +236,5 @@ func (v *testedServer) maxMemoryUsed(t *testing.T) int {
 	if runtime.GOOS != "linux" {
 		return 0
 	}
-	return v.mostMemory(t)
+	return v.maxResidentMemory(t)
 }

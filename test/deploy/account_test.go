@@ -101,11 +101,11 @@ func (a account) query(ctx context.Context, service, version, action string, par
 	if err != nil {
 		return element{}, fmt.Errorf("%s: %w", action, err)
 	}
-	var answer element
-	if err := xml.Unmarshal(body, &answer); err != nil {
+	var response element
+	if err := xml.Unmarshal(body, &response); err != nil {
 		return element{}, fmt.Errorf("%s: %w", action, err)
 	}
-	return answer, nil
+	return response, nil
 }
 
 // call sends one signed request to the endpoint.
@@ -127,14 +127,14 @@ func (a account) call(ctx context.Context, service, method, path string, header 
 	if err != nil {
 		return nil, err
 	}
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, err
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode >= 300 {
-		err = fmt.Errorf("%s: %s", answer.Status, bytes.TrimSpace(text))
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode >= 300 {
+		err = fmt.Errorf("%s: %s", response.Status, bytes.TrimSpace(text))
 	}
 	return text, err
 }

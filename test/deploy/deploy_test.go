@@ -22,7 +22,7 @@ const unchecked = `An emulator says nothing about: servers, since none is starte
 and scaling; networks, since no packet moves; permissions, since all are granted; stores, since none answers; how the
 access logs are encrypted, since S3 always says AES256; prices and quotas.`
 
-// others returns the stores to which the deployment with DynamoDB is switched, with their options.
+// others returns the options of all stores except DynamoDB, by name.
 func others() map[string][]string {
 	return map[string][]string{
 		"valkey": nil, "redis": nil, "memcached": nil, "postgres": nil, "cookie": nil, "token": nil,
@@ -30,13 +30,13 @@ func others() map[string][]string {
 	}
 }
 
-// options returns options that no switch of stores turns on.
+// options returns options that switching the store does not cover.
 func options() []string {
 	return []string{"-c", "egress=nat-instance", "-c", "waf=true", "-c", "alarmEmail=nobody@example.com",
 		"-c", "billing=provisioned", "-c", "loaders=1"}
 }
 
-// The life of a lab: bootstrap, deploy, read back, compare, switch to every other store and back, destroy.
+// The test deploys the stacks, reads them back, compares, switches to every other store and back, and destroys them.
 func TestDeploy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: make check and make test-deploy run this test")
@@ -84,15 +84,15 @@ func TestDeploy(t *testing.T) {
 	cdk.destroy(ctx, t, everything...)
 	rest := left(before, inventory(ctx, t, a))
 	for _, name := range rest {
-		t.Log("stays: " + name)
+		t.Log("retained: " + name)
 		if !retained(name) {
 			t.Errorf("%s is retained, but README.md doesn't say so", name)
 		}
 	}
 	if len(rest) != 2 {
-		t.Errorf("%d resources are retained, want the access logs and the results of the loaders", len(rest))
+		t.Errorf("%d resources are retained, want 2: the buckets of the access logs and of the loaders' results", len(rest))
 	}
-	t.Logf("%7s  in all", seconds(time.Since(start)))
+	t.Logf("%7s  total", seconds(time.Since(start)))
 	t.Log(unchecked)
 }
 
@@ -101,7 +101,7 @@ func TestDeploy(t *testing.T) {
 func connect(ctx context.Context, t *testing.T) (a account, environment []string, emulated bool) {
 	t.Helper()
 	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" {
-		t.Log("against " + endpoint)
+		t.Log("using the endpoint " + endpoint)
 		loaded, err := config.LoadDefaultConfig(ctx, config.WithBaseEndpoint(endpoint))
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +119,7 @@ func connect(ctx context.Context, t *testing.T) (a account, environment []string
 	}), environment, true
 }
 
-// switchStore deploys another store in one update and reads back that the lab has it, and only it.
+// switchStore switches to another store in one update, and reads the deployment back.
 func switchStore(ctx context.Context, t *testing.T, a account, cdk commandLine, store string, options ...string) {
 	t.Helper()
 	before, err := a.events(ctx, "")
@@ -137,7 +137,7 @@ func switchStore(ctx context.Context, t *testing.T, a account, cdk commandLine, 
 	readBack(ctx, t, a, store)
 }
 
-// readBack checks every promise of the lab.
+// readBack checks every promise about the deployment with the store.
 func readBack(ctx context.Context, t *testing.T, a account, store string) {
 	t.Helper()
 	l, err := a.deployment(ctx, store)
@@ -160,7 +160,7 @@ func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, nu
 	}
 	var names []string
 	for _, p := range promises() {
-		if p.about(store) {
+		if p.appliesTo(store) {
 			p.twin(wrong)
 			names = append(names, p.name)
 		}
@@ -186,7 +186,7 @@ func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, nu
 		t.Fatalf("%s: undoing the broken twin: %v", store, err)
 	}
 	readBack(ctx, t, a, store)
-	t.Logf("%s: all %d broken twins were looked for", store, len(names))
+	t.Logf("%s: checked %d broken promises", store, len(names))
 }
 
 func inventory(ctx context.Context, t *testing.T, a account) []string {

@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// startEmulator starts MiniStack with the resource types that it lacks (emulator/resources.py) on a free loopback port,
-// and ends it with the test. What the emulator only pretends goes to the test's log. It ends with its standard input
-// too, so that it doesn't outlive a test that is killed.
+// startEmulator starts MiniStack, with the resource types that it lacks (emulator/resources.py), on a free loopback port until the
+// test ends. The test logs the resources that the emulator only pretends to have. The emulator also ends when its standard input
+// is closed, so that it does not outlive a killed test.
 func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 	t.Helper()
 	port := freePort(t)
@@ -39,7 +39,7 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 	emulator.Env = append(cleanEnvironment(), "BIND_HOST=127.0.0.1", "GATEWAY_PORT="+strconv.Itoa(port),
 		"IOT_MTLS_ENABLED=0", "PYTHONUNBUFFERED=1", "TMPDIR="+folder)
 	emulator.Stdout, emulator.Stderr = output, output
-	emulator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the test, which ends it in order
+	emulator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // on Ctrl-C the test ends it
 	stdin, err := emulator.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -64,22 +64,22 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 
 	endpoint = "http://127.0.0.1:" + strconv.Itoa(port)
 	for deadline := time.Now().Add(90 * time.Second); ; {
-		if answer, err := http.Get(endpoint + "/_ministack/health"); err == nil {
-			_ = answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
+		if response, err := http.Get(endpoint + "/_ministack/health"); err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
 				break
 			}
 		}
 		select {
 		case err := <-ended:
 			ended <- err
-			t.Fatalf("the emulator ended at once: %v", err)
+			t.Fatalf("the emulator ended while starting: %v", err)
 		case <-ctx.Done():
 			t.Fatal("interrupted")
 		case <-time.After(200 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("the emulator doesn't answer after 90 s")
+			t.Fatal("the emulator does not respond after 90 s")
 		}
 	}
 	logPretended(t, output.Name())
@@ -98,11 +98,11 @@ func logPretended(t *testing.T, path string) {
 	for lines := bufio.NewScanner(file); lines.Scan(); {
 		if what, ok := strings.CutPrefix(lines.Text(), "pretended: "); ok {
 			found = true
-			t.Log("The emulator only pretends: " + what)
+			t.Log("the emulator only pretends: " + what)
 		}
 	}
 	if !found {
-		t.Fatal("the emulator doesn't say what it pretends")
+		t.Fatal("the emulator's log has no line about pretended resources")
 	}
 }
 
@@ -135,7 +135,7 @@ func freePort(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The side that closes first is the one that waits.
+	// TIME_WAIT is on the side that closes first.
 	if err := accepted.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -157,5 +157,5 @@ func cleanEnvironment() []string {
 	return kept
 }
 
-// seconds renders a duration for people.
+// seconds formats a duration in seconds.
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

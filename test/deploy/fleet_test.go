@@ -27,7 +27,7 @@ const (
 func fleetPromises() []promise {
 	shared := []string{"dynamodb", "valkey", "redis", "memcached", "postgres", "cookie", "token"}
 	return []promise{
-		{"any server may take any request", shared, func(ctx context.Context, l deployment) error {
+		{"any server may serve any request", shared, func(ctx context.Context, l deployment) error {
 			return l.targetGroupAttribute(ctx, "stickiness.enabled", "false")
 		}, setAttribute(targetGroup, "TargetGroupAttributes", "stickiness.enabled", "true")},
 		{"visitors stick to their server", []string{"memory"}, func(ctx context.Context, l deployment) error {
@@ -36,7 +36,7 @@ func fleetPromises() []promise {
 		{"a server that leaves finishes its requests", nil, func(ctx context.Context, l deployment) error {
 			return l.targetGroupAttribute(ctx, "deregistration_delay.timeout_seconds", "30")
 		}, setAttribute(targetGroup, "TargetGroupAttributes", "deregistration_delay.timeout_seconds", "300")},
-		{"health checks don't ask the store", nil, func(ctx context.Context, l deployment) error {
+		{"health checks don't call the store", nil, func(ctx context.Context, l deployment) error {
 			found, err := l.targets(ctx)
 			return errors.Join(err, want("the path", aws.ToString(found.HealthCheckPath), "/healthz"))
 		}, set(targetGroup, "HealthCheckPath", "/readyz")},
@@ -46,26 +46,26 @@ func fleetPromises() []promise {
 		{"the load balancer drops invalid headers", nil, func(ctx context.Context, l deployment) error {
 			return l.balancerAttribute(ctx, "routing.http.drop_invalid_header_fields.enabled", "true")
 		}, setAttribute(loadBalancer, "LoadBalancerAttributes", "routing.http.drop_invalid_header_fields.enabled", "false")},
-		{"requests are logged", nil, func(ctx context.Context, l deployment) error {
+		{"the load balancer writes access logs", nil, func(ctx context.Context, l deployment) error {
 			return l.balancerAttribute(ctx, "access_logs.s3.enabled", "true")
 		}, setAttribute(loadBalancer, "LoadBalancerAttributes", "access_logs.s3.enabled", "false")},
-		{"nobody else reads the logs", nil, privateLogs, set("AWS::S3::Bucket", "PublicAccessBlockConfiguration", nil)},
+		{"the access logs are private", nil, privateLogs, set("AWS::S3::Bucket", "PublicAccessBlockConfiguration", nil)},
 		{"servers are in the target group", nil, func(ctx context.Context, l deployment) error {
 			servers, err := l.group(ctx)
 			arn, missing := l.id(targetGroup, "")
 			if err := errors.Join(err, missing); err != nil {
 				return err
 			}
-			return want("it in the group", slices.Contains(servers.TargetGroupARNs, arn), true)
+			return want("membership in the target group", slices.Contains(servers.TargetGroupARNs, arn), true)
 		}, set(group, "TargetGroupARNs", nil)},
-		{"the load balancer says whether a server is well", nil, func(ctx context.Context, l deployment) error {
+		{"the load balancer checks the health of the servers", nil, func(ctx context.Context, l deployment) error {
 			servers, err := l.group(ctx)
 			return errors.Join(err, want("the health check", aws.ToString(servers.HealthCheckType), "ELB"))
 		}, set(group, "HealthCheckType", "EC2")},
-		{"servers are as the newest launch template says", nil, newestServers, func(t template) {
+		{"servers use the newest launch template", nil, newestServers, func(t template) {
 			t.of(group, "")[0]["LaunchTemplate"].(map[string]any)["Version"] = "1"
 		}},
-		{"only tokens get at a server's credentials (IMDSv2)", nil, func(ctx context.Context, l deployment) error {
+		{"a server's credentials require a token (IMDSv2)", nil, func(ctx context.Context, l deployment) error {
 			data, err := l.launchTemplate(ctx)
 			return errors.Join(err, want("HttpTokens", data.text("metadataOptions", "httpTokens"), "required"),
 				want("the hop limit", data.text("metadataOptions", "httpPutResponseHopLimit"), "1"))
@@ -79,12 +79,12 @@ func fleetPromises() []promise {
 			return errors.Join(err, want("the number of disks", len(disks), 1))
 		}, setData([]any{map[string]any{"DeviceName": "/dev/xvda", "Ebs": map[string]any{"VolumeSize": 8}}},
 			"BlockDeviceMappings")},
-		{"nobody logs in with a key (SSH)", nil, func(ctx context.Context, l deployment) error {
+		{"servers have no SSH key", nil, func(ctx context.Context, l deployment) error {
 			data, err := l.launchTemplate(ctx)
 			return errors.Join(err, want("the key", data.text("keyName"), ""))
 		}, setData("somebody", "KeyName")},
-		{"servers know their store", nil, knownStore, setData("IyEvYmluL2Jhc2gK", "UserData")},
-		{"the load balancer alone is open to the world", nil, closed, func(t template) {
+		{"the environment of servers names their store", nil, knownStore, setData("IyEvYmluL2Jhc2gK", "UserData")},
+		{"only the load balancer is open to the internet", nil, closed, func(t template) {
 			for _, properties := range t.of("AWS::EC2::SecurityGroup", "Fleet") {
 				properties["SecurityGroupIngress"] = []any{map[string]any{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22,
 					"CidrIp": "0.0.0.0/0"}}
@@ -98,11 +98,11 @@ func (l deployment) targets(ctx context.Context) (balancing.TargetGroup, error) 
 	if err != nil {
 		return balancing.TargetGroup{}, err
 	}
-	answer, err := l.elb.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{TargetGroupArns: []string{arn}})
-	if err != nil || len(answer.TargetGroups) != 1 {
-		return balancing.TargetGroup{}, errors.Join(errAnswer, err)
+	response, err := l.elb.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{TargetGroupArns: []string{arn}})
+	if err != nil || len(response.TargetGroups) != 1 {
+		return balancing.TargetGroup{}, errors.Join(errMissing, err)
 	}
-	return answer.TargetGroups[0], nil
+	return response.TargetGroups[0], nil
 }
 
 func (l deployment) targetGroupAttribute(ctx context.Context, key, value string) error {
@@ -110,12 +110,12 @@ func (l deployment) targetGroupAttribute(ctx context.Context, key, value string)
 	if err != nil {
 		return err
 	}
-	answer, err := l.elb.DescribeTargetGroupAttributes(ctx,
+	response, err := l.elb.DescribeTargetGroupAttributes(ctx,
 		&elb.DescribeTargetGroupAttributesInput{TargetGroupArn: aws.String(arn)})
 	if err != nil {
 		return err
 	}
-	return stated(answer.Attributes, key, value)
+	return stated(response.Attributes, key, value)
 }
 
 func (l deployment) balancerAttribute(ctx context.Context, key, value string) error {
@@ -123,15 +123,15 @@ func (l deployment) balancerAttribute(ctx context.Context, key, value string) er
 	if err != nil {
 		return err
 	}
-	answer, err := l.elb.DescribeLoadBalancerAttributes(ctx,
+	response, err := l.elb.DescribeLoadBalancerAttributes(ctx,
 		&elb.DescribeLoadBalancerAttributesInput{LoadBalancerArn: aws.String(arn)})
 	if err != nil {
 		return err
 	}
-	return stated(answer.Attributes, key, value)
+	return stated(response.Attributes, key, value)
 }
 
-// stated returns an error unless an attribute has that value.
+// stated returns an error unless the attribute of that key has the value.
 func stated[A balancing.TargetGroupAttribute | balancing.LoadBalancerAttribute](attributes []A, key, value string) error {
 	for _, attribute := range attributes {
 		if attribute := balancing.TargetGroupAttribute(attribute); aws.ToString(attribute.Key) == key {
@@ -150,18 +150,18 @@ func forwards(ctx context.Context, l deployment) error {
 	if err != nil {
 		return err
 	}
-	answer, err := l.elb.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: aws.String(arn)})
+	response, err := l.elb.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: aws.String(arn)})
 	if err != nil {
 		return err
 	}
-	for _, listener := range answer.Listeners {
+	for _, listener := range response.Listeners {
 		for _, action := range listener.DefaultActions {
 			if aws.ToString(action.TargetGroupArn) == to {
 				return nil
 			}
 		}
 	}
-	return errors.New("no listener does")
+	return errors.New("no listener forwards to the target group")
 }
 
 func privateLogs(ctx context.Context, l deployment) error {
@@ -169,11 +169,11 @@ func privateLogs(ctx context.Context, l deployment) error {
 	if err != nil {
 		return err
 	}
-	answer, err := l.s3.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: aws.String(bucket)})
+	response, err := l.s3.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: aws.String(bucket)})
 	if err != nil {
 		return err
 	}
-	block := answer.PublicAccessBlockConfiguration
+	block := response.PublicAccessBlockConfiguration
 	return want("public access blocked in four ways", aws.ToBool(block.BlockPublicAcls) &&
 		aws.ToBool(block.BlockPublicPolicy) && aws.ToBool(block.IgnorePublicAcls) &&
 		aws.ToBool(block.RestrictPublicBuckets), true)
@@ -184,12 +184,12 @@ func (l deployment) group(ctx context.Context) (scaling.AutoScalingGroup, error)
 	if err != nil {
 		return scaling.AutoScalingGroup{}, err
 	}
-	answer, err := l.autoscaling.DescribeAutoScalingGroups(ctx,
+	response, err := l.autoscaling.DescribeAutoScalingGroups(ctx,
 		&autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
-	if err != nil || len(answer.AutoScalingGroups) != 1 {
-		return scaling.AutoScalingGroup{}, errors.Join(errAnswer, err)
+	if err != nil || len(response.AutoScalingGroups) != 1 {
+		return scaling.AutoScalingGroup{}, errors.Join(errMissing, err)
 	}
-	return answer.AutoScalingGroups[0], nil
+	return response.AutoScalingGroups[0], nil
 }
 
 // launchTemplate returns the data of the newest version.
@@ -198,14 +198,14 @@ func (l deployment) launchTemplate(ctx context.Context) (element, error) {
 	if err != nil {
 		return element{}, err
 	}
-	answer, err := l.ec2(ctx, "DescribeLaunchTemplateVersions", "LaunchTemplateId", id,
+	response, err := l.ec2(ctx, "DescribeLaunchTemplateVersions", "LaunchTemplateId", id,
 		"LaunchTemplateVersion.1", "$Latest")
 	if err != nil {
 		return element{}, err
 	}
-	data := answer.all("launchTemplateData")
+	data := response.all("launchTemplateData")
 	if len(data) != 1 {
-		return element{}, errAnswer
+		return element{}, errMissing
 	}
 	return data[0], nil
 }
@@ -218,14 +218,14 @@ func newestServers(ctx context.Context, l deployment) error {
 	if servers.LaunchTemplate == nil {
 		return errors.New("no launch template")
 	}
-	answer, err := l.ec2(ctx, "DescribeLaunchTemplates", "LaunchTemplateId.1",
+	response, err := l.ec2(ctx, "DescribeLaunchTemplates", "LaunchTemplateId.1",
 		aws.ToString(servers.LaunchTemplate.LaunchTemplateId))
 	if err != nil {
 		return err
 	}
-	newest := answer.all("latestVersionNumber")
+	newest := response.all("latestVersionNumber")
 	if len(newest) != 1 {
-		return errAnswer
+		return errMissing
 	}
 	return want("the version", aws.ToString(servers.LaunchTemplate.Version), newest[0].text())
 }
@@ -244,12 +244,12 @@ func knownStore(ctx context.Context, l deployment) error {
 	expected := strconv.Quote(l.store)
 	switch l.store {
 	case "redis":
-		expected = `"valkey"` // to servers it is the same
+		expected = `"valkey"` // servers use the same protocol for both
 	case "memory":
-		expected = "" // their default
+		expected = "" // the default of servers
 	}
-	return errors.Join(want("the store in their environment", stated, expected),
-		want("an environment", strings.Contains(string(script), "\nSERVER_NAME="), true))
+	return errors.Join(want("SESSION_STORE", stated, expected),
+		want("an environment with SERVER_NAME", strings.Contains(string(script), "\nSERVER_NAME="), true))
 }
 
 // closed checks every security group of the lab's network.
@@ -258,11 +258,11 @@ func closed(ctx context.Context, l deployment) error {
 	if err != nil {
 		return err
 	}
-	answer, err := l.elb.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{LoadBalancerArns: []string{arn}})
-	if err != nil || len(answer.LoadBalancers) != 1 {
-		return errors.Join(errAnswer, err)
+	response, err := l.elb.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{LoadBalancerArns: []string{arn}})
+	if err != nil || len(response.LoadBalancers) != 1 {
+		return errors.Join(errMissing, err)
 	}
-	balancer := answer.LoadBalancers[0]
+	balancer := response.LoadBalancers[0]
 	groups, err := l.ec2(ctx, "DescribeSecurityGroups", "Filter.1.Name", "vpc-id", "Filter.1.Value.1",
 		aws.ToString(balancer.VpcId))
 	if err != nil {
@@ -278,7 +278,7 @@ func closed(ctx context.Context, l deployment) error {
 					}
 					opened++
 					if id := group.text("groupId"); !slices.Contains(balancer.SecurityGroups, id) {
-						return fmt.Errorf("security group %s is open too", id)
+						return fmt.Errorf("security group %s is open to the internet", id)
 					}
 				}
 			}

@@ -37,7 +37,7 @@ func queries() []listing {
 		ec2("launch template", "DescribeLaunchTemplates", "launchTemplateId"),
 		ec2("volume", "DescribeVolumes", "volumeId"),
 		iam("role", "ListRoles", "RoleName"),
-		iam("policy of our own", "ListPolicies", "PolicyName"),
+		iam("customer managed policy", "ListPolicies", "PolicyName"),
 		iam("instance profile", "ListInstanceProfiles", "InstanceProfileName"),
 		elb("load balancer", "DescribeLoadBalancers", "LoadBalancerArn"),
 		elb("target group", "DescribeTargetGroups", "TargetGroupArn"),
@@ -77,24 +77,24 @@ func (a account) inventory(ctx context.Context) ([]string, error) {
 		if l.action == "ListPolicies" {
 			options = []string{"Scope", "Local"}
 		}
-		answer, err := a.query(ctx, l.service, l.version, l.action, options...)
+		response, err := a.query(ctx, l.service, l.version, l.action, options...)
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range answer.all(l.name) {
+		for _, id := range response.all(l.name) {
 			found[l.kind+" "+id.text()] = true
 		}
 	}
-	if err := a.ended(ctx, found); err != nil {
+	if err := a.addRunning(ctx, found); err != nil {
 		return nil, err
 	}
 	for _, l := range targets() {
 		header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {l.version + "." + l.action}}
-		answer, err := a.call(ctx, l.service, http.MethodPost, "/", header, "{}")
+		response, err := a.call(ctx, l.service, http.MethodPost, "/", header, "{}")
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.action, err)
 		}
-		if err := collect(answer, l.kind, l.name, found); err != nil {
+		if err := collect(response, l.kind, l.name, found); err != nil {
 			return nil, fmt.Errorf("%s: %w", l.action, err)
 		}
 	}
@@ -127,8 +127,8 @@ func (a account) inventory(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// ended removes resources that EC2 lists for up to an hour after their end.
-func (a account) ended(ctx context.Context, found map[string]bool) error {
+// addRunning adds the resources that EC2 still lists for up to an hour after their end, except ended ones.
+func (a account) addRunning(ctx context.Context, found map[string]bool) error {
 	gateways, err := a.ec2(ctx, "DescribeNatGateways")
 	if err != nil {
 		return err
@@ -150,10 +150,10 @@ func (a account) ended(ctx context.Context, found map[string]bool) error {
 	return nil
 }
 
-// collect adds the strings that a JSON answer has under a name, at any depth.
-func collect(answer []byte, kind, name string, found map[string]bool) error {
+// collect adds the strings that a JSON response has under a name, at any depth.
+func collect(response []byte, kind, name string, found map[string]bool) error {
 	var tree any
-	if err := json.Unmarshal(answer, &tree); err != nil {
+	if err := json.Unmarshal(response, &tree); err != nil {
 		return err
 	}
 	var walk func(value any, under bool)

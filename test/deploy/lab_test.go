@@ -25,12 +25,12 @@ type deployment struct {
 }
 
 func (a account) deployment(ctx context.Context, store string) (deployment, error) {
-	answer, err := a.cloudformation.DescribeStackResources(ctx,
+	response, err := a.cloudformation.DescribeStackResources(ctx,
 		&cloudformation.DescribeStackResourcesInput{StackName: aws.String(labStack)})
 	if err != nil {
 		return deployment{}, err
 	}
-	return deployment{a, store, answer.StackResources}, nil
+	return deployment{a, store, response.StackResources}, nil
 }
 
 // id returns the one resource of a type whose logical id begins with prefix.
@@ -73,7 +73,7 @@ func (a account) events(ctx context.Context, after string) ([]types.StackEvent, 
 // switchedInOrder returns an error unless an update created the new store before it replaced servers, and removed the old one after.
 func switchedInOrder(events []types.StackEvent) error {
 	const launchTemplate, group = "AWS::EC2::LaunchTemplate", "AWS::AutoScaling::AutoScalingGroup"
-	rolls, rolled := -1, -1
+	rolls, rolled := -1, -1 // the indexes of the events that begin and end the rolling update
 	for i, event := range events {
 		switch kind := aws.ToString(event.ResourceType); {
 		case kind == launchTemplate && event.ResourceStatus == types.ResourceStatusUpdateInProgress && rolls < 0:

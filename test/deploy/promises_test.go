@@ -10,7 +10,7 @@ import (
 // A promise is a property of the deployment that is read back from AWS.
 type promise struct {
 	name   string
-	stores []string // it is about; nil is all of them
+	stores []string // the stores that it applies to; nil is all
 	check  func(ctx context.Context, l deployment) error
 	// twin breaks the promise in a template. The check must find that.
 	twin func(t template)
@@ -23,7 +23,7 @@ func promises() []promise { return slices.Concat(fleetPromises(), storePromises(
 func broken(ctx context.Context, l deployment) map[string]error {
 	found := map[string]error{}
 	for _, p := range promises() {
-		if p.about(l.store) {
+		if p.appliesTo(l.store) {
 			if err := p.check(ctx, l); err != nil {
 				found[p.name] = err
 			}
@@ -32,9 +32,11 @@ func broken(ctx context.Context, l deployment) map[string]error {
 	return found
 }
 
-func (p promise) about(store string) bool { return p.stores == nil || slices.Contains(p.stores, store) }
+func (p promise) appliesTo(store string) bool {
+	return p.stores == nil || slices.Contains(p.stores, store)
+}
 
-var errAnswer = errors.New("AWS doesn't know what CloudFormation made")
+var errMissing = errors.New("AWS does not have the resource that CloudFormation created")
 
 // want returns an error unless got equals want.
 func want[T comparable](what string, got, want T) error {

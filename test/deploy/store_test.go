@@ -93,11 +93,11 @@ func (l deployment) table(ctx context.Context) (table.TableDescription, error) {
 	if err != nil {
 		return table.TableDescription{}, err
 	}
-	answer, err := l.dynamodb.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String(name)})
+	response, err := l.dynamodb.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String(name)})
 	if err != nil {
 		return table.TableDescription{}, err
 	}
-	return *answer.Table, nil
+	return *response.Table, nil
 }
 
 func expires(ctx context.Context, l deployment) error {
@@ -105,12 +105,12 @@ func expires(ctx context.Context, l deployment) error {
 	if err != nil {
 		return err
 	}
-	answer, err := l.dynamodb.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: aws.String(name)})
+	response, err := l.dynamodb.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: aws.String(name)})
 	if err != nil {
 		return err
 	}
-	return errors.Join(want("TTL", answer.TimeToLiveDescription.TimeToLiveStatus, table.TimeToLiveStatusEnabled),
-		want("its attribute", aws.ToString(answer.TimeToLiveDescription.AttributeName), "ttl"))
+	return errors.Join(want("TTL", response.TimeToLiveDescription.TimeToLiveStatus, table.TimeToLiveStatusEnabled),
+		want("its attribute", aws.ToString(response.TimeToLiveDescription.AttributeName), "ttl"))
 }
 
 func (l deployment) replicationGroup(ctx context.Context) (cache.ReplicationGroup, error) {
@@ -118,12 +118,12 @@ func (l deployment) replicationGroup(ctx context.Context) (cache.ReplicationGrou
 	if err != nil {
 		return cache.ReplicationGroup{}, err
 	}
-	answer, err := l.elasticache.DescribeReplicationGroups(ctx,
+	response, err := l.elasticache.DescribeReplicationGroups(ctx,
 		&elasticache.DescribeReplicationGroupsInput{ReplicationGroupId: aws.String(id)})
-	if err != nil || len(answer.ReplicationGroups) != 1 {
-		return cache.ReplicationGroup{}, errors.Join(errAnswer, err)
+	if err != nil || len(response.ReplicationGroups) != 1 {
+		return cache.ReplicationGroup{}, errors.Join(errMissing, err)
 	}
-	return answer.ReplicationGroups[0], nil
+	return response.ReplicationGroups[0], nil
 }
 
 // cacheUsers checks that the cache has one group of users, whose members log in with IAM or have no permissions.
@@ -154,12 +154,12 @@ func (l deployment) cacheCluster(ctx context.Context) (cache.CacheCluster, error
 	if err != nil {
 		return cache.CacheCluster{}, err
 	}
-	answer, err := l.elasticache.DescribeCacheClusters(ctx,
+	response, err := l.elasticache.DescribeCacheClusters(ctx,
 		&elasticache.DescribeCacheClustersInput{CacheClusterId: aws.String(id)})
-	if err != nil || len(answer.CacheClusters) != 1 {
-		return cache.CacheCluster{}, errors.Join(errAnswer, err)
+	if err != nil || len(response.CacheClusters) != 1 {
+		return cache.CacheCluster{}, errors.Join(errMissing, err)
 	}
-	return answer.CacheClusters[0], nil
+	return response.CacheClusters[0], nil
 }
 
 func (l deployment) dbCluster(ctx context.Context) (database.DBCluster, error) {
@@ -167,11 +167,11 @@ func (l deployment) dbCluster(ctx context.Context) (database.DBCluster, error) {
 	if err != nil {
 		return database.DBCluster{}, err
 	}
-	answer, err := l.rds.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: aws.String(id)})
-	if err != nil || len(answer.DBClusters) != 1 {
-		return database.DBCluster{}, errors.Join(errAnswer, err)
+	response, err := l.rds.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: aws.String(id)})
+	if err != nil || len(response.DBClusters) != 1 {
+		return database.DBCluster{}, errors.Join(errMissing, err)
 	}
-	return answer.DBClusters[0], nil
+	return response.DBClusters[0], nil
 }
 
 func privateInstances(ctx context.Context, l deployment) error {
@@ -180,12 +180,12 @@ func privateInstances(ctx context.Context, l deployment) error {
 		return err
 	}
 	for _, member := range cluster.DBClusterMembers {
-		answer, err := l.rds.DescribeDBInstances(ctx,
+		response, err := l.rds.DescribeDBInstances(ctx,
 			&rds.DescribeDBInstancesInput{DBInstanceIdentifier: member.DBInstanceIdentifier})
-		if err != nil || len(answer.DBInstances) != 1 {
-			return errors.Join(errAnswer, err)
+		if err != nil || len(response.DBInstances) != 1 {
+			return errors.Join(errMissing, err)
 		}
-		if err := want("PubliclyAccessible", aws.ToBool(answer.DBInstances[0].PubliclyAccessible), false); err != nil {
+		if err := want("PubliclyAccessible", aws.ToBool(response.DBInstances[0].PubliclyAccessible), false); err != nil {
 			return err
 		}
 	}
@@ -197,13 +197,13 @@ func rotates(ctx context.Context, l deployment) error {
 	if err != nil {
 		return err
 	}
-	answer, err := l.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: aws.String(secret)})
+	response, err := l.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: aws.String(secret)})
 	if err != nil {
 		return err
 	}
-	if answer.RotationRules == nil {
+	if response.RotationRules == nil {
 		return errors.New("no rules of rotation")
 	}
-	return errors.Join(want("RotationEnabled", aws.ToBool(answer.RotationEnabled), true),
-		want("the days", aws.ToInt64(answer.RotationRules.AutomaticallyAfterDays), rotationDays))
+	return errors.Join(want("RotationEnabled", aws.ToBool(response.RotationEnabled), true),
+		want("the days", aws.ToInt64(response.RotationRules.AutomaticallyAfterDays), rotationDays))
 }

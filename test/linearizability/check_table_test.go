@@ -123,7 +123,7 @@ func violationText(t *testing.T, err error) string {
 		t.Errorf("the visualization: %v", err)
 	}
 	os.Remove(found.visualization)
-	return found.words
+	return found.text
 }
 
 func at(call, returned int64, c Call, a Reply) porcupine.Operation {

@@ -22,12 +22,12 @@ const forever = math.MaxInt64
 
 // A violation describes why a history is not linearizable.
 type violation struct {
-	words         string // about the first session with a violation
+	text          string // describes the violation in the first session that has one
 	visualization string // a file to open in a browser
 }
 
 func (v *violation) Error() string {
-	return v.words + "Open " + v.visualization + " in a browser to see the calls."
+	return v.text + "Open " + v.visualization + " in a browser to see the calls."
 }
 
 // check searches, for each session, a sequential order of its calls in which a correct store would have given the same
@@ -86,7 +86,7 @@ func explain(calls []porcupine.Operation, info porcupine.LinearizationInfo) stri
 		len(calls), len(longest))
 	at := model.Init().(sessionState)
 	for i, call := range longest {
-		at, _ = at.after(calls[call].Input.(Call))
+		at, _ = at.apply(calls[call].Input.(Call))
 		if i == len(longest)-1 {
 			fmt.Fprintf(&text, ", ends with\n  %s\n", describe(calls[call]))
 		}
@@ -100,7 +100,7 @@ func explain(calls []porcupine.Operation, info porcupine.LinearizationInfo) stri
 	}
 	for i, call := range calls {
 		if !slices.Contains(longest, i) && call.Call <= first && call.Output.(Reply).Outcome != unknown {
-			_, want := at.after(call.Input.(Call))
+			_, want := at.apply(call.Input.(Call))
 			fmt.Fprintf(&text, "  %s\n    where the reply would be %v\n", describe(call), want)
 		}
 	}

@@ -44,11 +44,11 @@ func faults(s *fixture) []fault {
 	)
 }
 
-// unanswered calls harm until some calls have got no reply.
-func unanswered(r *recorder, harm func() error) error {
+// untilUnanswered calls disturb, at most 10 times, until a call has got no reply.
+func untilUnanswered(r *recorder, disturb func() error) error {
 	before, _ := r.failures()
 	for range 10 {
-		if err := harm(); err != nil {
+		if err := disturb(); err != nil {
 			return err
 		}
 		if now, _ := r.failures(); now > before {
@@ -59,7 +59,7 @@ func unanswered(r *recorder, harm func() error) error {
 }
 
 func killServer(_ *testing.T, s *fixture, r *recorder) error {
-	return unanswered(r, func() error {
+	return untilUnanswered(r, func() error {
 		for _, server := range s.servers {
 			server.kill()
 			time.Sleep(outage / 4)
@@ -72,7 +72,7 @@ func killServer(_ *testing.T, s *fixture, r *recorder) error {
 }
 
 func pauseStore(_ *testing.T, s *fixture, r *recorder) error {
-	return unanswered(r, func() error {
+	return untilUnanswered(r, func() error {
 		for _, node := range s.nodes {
 			if err := node.Pause(); err != nil {
 				return err
@@ -90,7 +90,7 @@ func pauseStore(_ *testing.T, s *fixture, r *recorder) error {
 
 // cutConnections closes all connections just after the clients have sent their calls.
 func cutConnections(_ *testing.T, s *fixture, r *recorder) error {
-	return unanswered(r, func() error {
+	return untilUnanswered(r, func() error {
 		for range 20 {
 			time.Sleep(4*callInterval + callInterval - time.Since(r.started)%callInterval + random.N(callInterval/4))
 			s.link.CloseConnections()
@@ -103,15 +103,15 @@ func cutConnections(_ *testing.T, s *fixture, r *recorder) error {
 // a lost connection before their timeout, and then for longer. A connection that lost replies ends before
 // others are forwarded, so that no client takes a reply to another call for its own.
 func dropReplies(_ *testing.T, s *fixture, r *recorder) error {
-	nobody, err := process.FreePort()
+	unusedPort, err := process.FreePort()
 	if err != nil {
 		return err
 	}
-	return unanswered(r, func() error {
-		for _, lasting := range []time.Duration{faultyCallTimeout / 4, faultyCallTimeout / 4, outage} {
+	return untilUnanswered(r, func() error {
+		for _, duration := range []time.Duration{faultyCallTimeout / 4, faultyCallTimeout / 4, outage} {
 			s.link.Mute(true)
-			time.Sleep(lasting)
-			s.link.SetTarget(net.JoinHostPort("127.0.0.1", strconv.Itoa(nobody)))
+			time.Sleep(duration)
+			s.link.SetTarget(net.JoinHostPort("127.0.0.1", strconv.Itoa(unusedPort)))
 			s.link.CloseConnections()
 			s.link.Mute(false)
 			s.link.SetTarget(s.nodes[0].Addr)

@@ -73,9 +73,13 @@ func (s *fixture) prepare(ctx context.Context) error {
 	return s.kind.prepare(ctx, s.nodes[0].Endpoint)
 }
 
-// calm starts clients whose calls have callTimeout, and hurried clients whose calls have faultyCallTimeout.
-func (s *fixture) calm() *recorder    { return record(s.all(), callTimeout, clients) }
-func (s *fixture) hurried() *recorder { return record(s.all(), faultyCallTimeout, atATime) }
+// recordWithoutFaults starts clients whose calls have callTimeout.
+func (s *fixture) recordWithoutFaults() *recorder { return record(s.all(), callTimeout, clients) }
+
+// recordWithFaults starts clients whose calls have faultyCallTimeout.
+func (s *fixture) recordWithFaults() *recorder {
+	return record(s.all(), faultyCallTimeout, maxConcurrentCalls)
+}
 
 func (s *fixture) all() []server {
 	servers := make([]server, len(s.servers))
@@ -93,10 +97,10 @@ func TestSharedStores(t *testing.T) {
 			}
 			t.Parallel()
 			s := newFixture(t, kind, "")
-			t.Run("no faults", func(t *testing.T) { keepsPromises(t, s.calm(), nothing) })
+			t.Run("no faults", func(t *testing.T) { keepsPromises(t, s.recordWithoutFaults(), noFault) })
 			for _, fault := range faults(s) {
 				t.Run(fault.name, func(t *testing.T) {
-					keepsPromises(t, s.hurried(), func(r *recorder) error { return fault.inject(t, s, r) })
+					keepsPromises(t, s.recordWithFaults(), func(r *recorder) error { return fault.inject(t, s, r) })
 				})
 			}
 		})
@@ -104,7 +108,7 @@ func TestSharedStores(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
-	keepsPromises(t, record([]server{Service{memory.New()}}, callTimeout, clients), nothing)
+	keepsPromises(t, record([]server{Service{memory.New()}}, callTimeout, clients), noFault)
 }
 
 // The check must find the errors of these stores.
@@ -113,18 +117,19 @@ func TestBrokenStoresAreFound(t *testing.T) {
 	noError(t, err)
 	for _, name := range []string{writesBack, recreates, readsStale} {
 		t.Run(name+", in one process", func(t *testing.T) {
-			breaksPromises(t, record([]server{Service{breakages()[name](memory.New())}}, callTimeout, clients), nothing)
+			breaksPromises(t, record([]server{Service{breakages()[name](memory.New())}}, callTimeout, clients), noFault)
 		})
-		t.Run(name+", in several", func(t *testing.T) {
-			breaksPromises(t, newFixture(t, valkey, name).calm(), nothing)
+		t.Run(name+", in several processes", func(t *testing.T) {
+			breaksPromises(t, newFixture(t, valkey, name).recordWithoutFaults(), noFault)
 		})
 	}
 	t.Run(repeats, func(t *testing.T) {
 		s := newFixture(t, valkey, repeats)
-		breaksPromises(t, s.hurried(), func(r *recorder) error { return dropReplies(t, s, r) })
+		breaksPromises(t, s.recordWithFaults(), func(r *recorder) error { return dropReplies(t, s, r) })
 	})
 }
 
+// keepsPromises fails the test unless the history that the recorder records around a fault is linearizable.
 func keepsPromises(t *testing.T, r *recorder, inject func(*recorder) error) {
 	history := recordHistory(t, r, inject)
 	begin := time.Now()
@@ -135,13 +140,14 @@ func keepsPromises(t *testing.T, r *recorder, inject func(*recorder) error) {
 		time.Since(begin).Round(time.Millisecond))
 }
 
+// breaksPromises fails the test unless the check finds a violation in the history that the recorder records around a fault.
 func breaksPromises(t *testing.T, r *recorder, inject func(*recorder) error) {
 	var found *violation
 	if !errors.As(check(recordHistory(t, r, inject)), &found) {
 		t.Fatal("the check found no violation, want one")
 	}
 	os.Remove(found.visualization)
-	t.Log(found.words)
+	t.Log(found.text)
 }
 
 // recordHistory returns the history of clients that make calls before, during and after a fault.
@@ -159,8 +165,8 @@ func recordHistory(t *testing.T, r *recorder, inject func(*recorder) error) []po
 	return history
 }
 
-// nothing injects no fault. Every call must get a reply.
-func nothing(r *recorder) error {
+// noFault injects no fault. Every call must get a reply.
+func noFault(r *recorder) error {
 	err := r.proceed(callsBeforeAndAfter)
 	if unanswered, last := r.failures(); err == nil && unanswered > 0 {
 		err = fmt.Errorf("%d calls got no reply without a fault; the last: %s", unanswered, last)

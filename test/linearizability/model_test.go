@@ -11,15 +11,15 @@ import (
 	"stateless-servers/session"
 )
 
-// A Call is what a client asks of a server.
+// A Call is a call of a method of session.Store by a client, or the loss of all sessions.
 type Call struct {
 	Kind    Kind
 	ID      session.ID
-	Changes []session.Change // of an update; of a create, what makes the first values
-	Idle    int64            // of a create or an update: the new IdleExpires, in Unix seconds
+	Changes []session.Change // for a create or an update; those of a create make the first values
+	Idle    int64            // for a create or an update: the new IdleExpires, in Unix seconds
 }
 
-// A Kind is an operation of session.Store, or the loss of everything.
+// A Kind is the operation of a Call.
 type Kind string
 
 const (
@@ -27,18 +27,18 @@ const (
 	load   Kind = "load"
 	update Kind = "update"
 	end    Kind = "end"
-	lose   Kind = "lose" // the store was killed, and it keeps nothing on disk
+	lose   Kind = "lose" // the store, which keeps nothing on disk, was killed
 )
 
-// An Reply is what a server says of a Call.
+// A Reply is the store's reply to a Call.
 type Reply struct {
 	Outcome Outcome
-	Values  map[string]string // of a load, an update or an end that is ok
-	Idle    int64             // of the same: IdleExpires, in Unix seconds
-	Error   string            // when the outcome is unknown: why
+	Values  map[string]string // of a successful load, update or end
+	Idle    int64             // IdleExpires of a successful load, update or end, in Unix seconds
+	Error   string            // the reason for an unknown outcome
 }
 
-// An Outcome is an error of session.Store, by name.
+// An Outcome is the result of a Call: success or an error of session.Store.
 type Outcome string
 
 const (
@@ -46,10 +46,10 @@ const (
 	notFound Outcome = "not found"
 	ended    Outcome = "ended"
 	counter  Outcome = "not a counter"
-	unknown  Outcome = "unknown" // no answer: it took effect at some time, or will, or never does
+	unknown  Outcome = "unknown" // no reply: the call has taken effect, will take effect, or never does
 )
 
-// A phase is where a session is in its life.
+// A phase is a phase of a session's life.
 type phase string
 
 const (
@@ -65,15 +65,15 @@ type sessionState struct {
 	idle   int64
 }
 
-// after returns what a store that keeps the contract of session.Store does with a call: its next state and its reply.
-func (s sessionState) after(c Call) (sessionState, Reply) {
+// apply returns the next state and the reply of a store that keeps the contract of session.Store.
+func (s sessionState) apply(c Call) (sessionState, Reply) {
 	if c.Kind == lose {
 		return sessionState{phase: absent}, Reply{Outcome: ok}
 	}
 	if c.Kind == create {
 		values, err := session.Apply(nil, c.Changes)
 		if s.phase != absent || err != nil {
-			return s, Reply{Outcome: "refused"} // ids are fresh and first values good, so that no client gets this
+			return s, Reply{Outcome: "refused"} // never happens: clients create sessions with new ids and valid values
 		}
 		return sessionState{live, values, c.Idle}, Reply{Outcome: ok}
 	}
@@ -98,12 +98,12 @@ func (s sessionState) after(c Call) (sessionState, Reply) {
 	return next, Reply{Outcome: ok, Values: s.values, Idle: s.idle}
 }
 
-// model is one session, as porcupine wants it. A call of unknown outcome may be anywhere from its start to the end of the
-// history: at its end, nobody sees it, and so it also stands for one that never took effect.
+// model is the sequential specification of one session for porcupine. A call with an unknown outcome may take effect at any time
+// from its start to the end of the history. At the end no other call sees its effect, so this includes calls without effect.
 var model = porcupine.Model{
 	Init: func() any { return sessionState{phase: absent} },
 	Step: func(from, input, output any) (bool, any) {
-		next, want := from.(sessionState).after(input.(Call))
+		next, want := from.(sessionState).apply(input.(Call))
 		got := output.(Reply)
 		return got.Outcome == unknown || got.equal(want), next
 	},
@@ -166,5 +166,5 @@ func contents(values map[string]string, expires int64) string {
 	return "{" + strings.Join(words, " ") + "}"
 }
 
-// idle tells idle expiries apart in few digits.
+// idle formats an idle expiry in few digits that differ between the updates of a history.
 func idle(expires int64) string { return fmt.Sprintf("idle@%d", expires%100_000) }

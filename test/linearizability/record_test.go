@@ -15,62 +15,63 @@ import (
 
 const (
 	clients  = 9
-	sessions = 4 // in use at a time
+	sessions = 4 // in use at the same time
 	// callInterval is the time between calls. All clients call at the same moments, so that their calls overlap.
 	callInterval = 4 * time.Millisecond
-	// longest is the number of calls on a session. Afterwards, or after its end, afterEnd more calls follow.
-	longest, afterEnd = 60, 12
-	// What the check costs grows with the factorial of a session's calls without an answer. There are four at most: where
-	// there are faults, a session has few calls at a time, and gets fewer in all by lostCalls for each.
-	atATime   = 3
-	lostCalls = longest / 2
-	// rest is the pause of a client after a call without a reply.
-	rest = 100 * time.Millisecond
+	// maxCalls is the maximum number of calls on a session. After its end, at most maxCallsAfterEnd more calls follow.
+	maxCalls, maxCallsAfterEnd = 60, 12
+	// The cost of the check grows with the factorial of the number of a session's calls without a reply. Two limits keep that
+	// number at four or less with faults: a session has at most maxConcurrentCalls at a time, and each call without a reply counts
+	// as lostCalls.
+	maxConcurrentCalls = 3
+	lostCalls          = maxCalls / 2
+	// lostCallPause is the pause of a client after a call without a reply.
+	lostCallPause = 100 * time.Millisecond
 	// proceedTimeout bounds how long proceed waits for replies.
 	proceedTimeout = time.Minute
 )
 
-// A recorder runs clients that call servers, and records calls and replies with their times. All times are of this process: a
-// call's begins before its server hears of it, and ends after its server has answered, so that what the servers' own
-// clocks say doesn't matter. A call may only seem longer than it was, which allows an order more, and never one less.
+// A recorder runs clients that call servers, and records calls and replies with their times. All times are from the clock of this
+// process: a call starts before its server receives it and ends after its server has replied. A recorded call may therefore be
+// longer than the real one. This can hide a violation, but never cause one.
 type recorder struct {
-	servers []server
-	within  time.Duration // of each call, in its server
-	atATime int           // calls of one session
-	started time.Time
-	done    chan struct{} // closed to stop the clients
-	running sync.WaitGroup
+	servers       []server
+	timeout       time.Duration // of each call, in its server
+	maxPerSession int           // concurrent calls on one session
+	started       time.Time
+	done          chan struct{} // closed to stop the clients
+	running       sync.WaitGroup
 
 	mu         sync.Mutex
 	history    []porcupine.Operation
-	used       []*openSession
+	used       []*openSession // all sessions so far
 	calls      int64
 	open       [sessions]*openSession
-	answered   [clients]int
+	answered   [clients]int // calls with a reply, by client
 	unanswered int
-	last       string // why a call was not answered
+	last       string // why the last call without a reply failed
 }
 
 // A server executes a client's request on a store.
 type server interface{ Do(Request) Reply }
 
-// A Request is a Call with the time and the timeout for the server.
+// A Request is a Call with the current time and the timeout for the server.
 type Request struct {
-	Call   Call
-	Now    time.Time
-	Within time.Duration
+	Call    Call
+	Now     time.Time
+	Timeout time.Duration
 }
 
 // An openSession is a session in use.
 type openSession struct {
 	id   session.ID
-	left int // how many more calls it gets
-	busy int // calls under way
+	left int // the number of calls still to make
+	busy int // calls in progress
 }
 
-// record starts clients, each of one of the servers.
-func record(servers []server, within time.Duration, atATime int) *recorder {
-	r := &recorder{servers: servers, within: within, atATime: atATime, started: time.Now(), done: make(chan struct{})}
+// record starts the clients and assigns each to one of the servers. A session has at most maxPerSession calls at a time.
+func record(servers []server, timeout time.Duration, maxPerSession int) *recorder {
+	r := &recorder{servers: servers, timeout: timeout, maxPerSession: maxPerSession, started: time.Now(), done: make(chan struct{})}
 	for client := range clients {
 		r.running.Go(func() { r.client(client) })
 	}
@@ -86,7 +87,7 @@ func (r *recorder) client(client int) {
 		s.busy--
 		if outcome == unknown {
 			s.left -= lostCalls
-			pause = rest
+			pause = lostCallPause
 		}
 		r.mu.Unlock()
 		select {
@@ -97,18 +98,18 @@ func (r *recorder) client(client int) {
 	}
 }
 
-// next chooses one of the open sessions, some more often than others, and a call on it.
+// next chooses an open session, some more often than others, and a call on it.
 func (r *recorder) next() (*openSession, Call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls++
-	idle := r.started.Add(time.Hour).Unix() + r.calls // each update has its own
+	idle := r.started.Add(time.Hour).Unix() + r.calls // different for every call
 	at := &r.open[min(random.IntN(sessions), random.IntN(sessions))]
-	for *at != nil && (*at).left > 0 && (*at).busy >= r.atATime {
+	for *at != nil && (*at).left > 0 && (*at).busy >= r.maxPerSession {
 		at = &r.open[random.IntN(sessions)]
 	}
 	if *at == nil || (*at).left <= 0 {
-		s := &openSession{left: longest, busy: 1}
+		s := &openSession{left: maxCalls, busy: 1}
 		rand.Read(s.id[:])
 		*at, r.used = s, append(r.used, s)
 		return s, Call{Kind: create, ID: s.id, Idle: idle, Changes: []session.Change{
@@ -120,7 +121,7 @@ func (r *recorder) next() (*openSession, Call) {
 	s.busy++
 	switch n := random.IntN(100); {
 	case n < 4:
-		s.left = min(s.left, afterEnd)
+		s.left = min(s.left, maxCallsAfterEnd)
 		return s, Call{Kind: end, ID: s.id}
 	case n < 35:
 		return s, Call{Kind: load, ID: s.id}
@@ -129,16 +130,17 @@ func (r *recorder) next() (*openSession, Call) {
 	}
 }
 
-// changes are those of one update: none is a touch. What is added tells the additions apart.
+// changes returns the random changes of an update. An update without changes is a touch. Counters get random increments, so that
+// their sums show which increments were made.
 func changes() []session.Change {
-	forms := []string{`"ünïcode 🛒"`, "null", "{}", "0", "-0", "007", "1.5", "-5", "9007199254740991", "9007199254740993"}
+	values := []string{`"ünïcode 🛒"`, "null", "{}", "0", "-0", "007", "1.5", "-5", "9007199254740991", "9007199254740993"}
 	var list []session.Change
 	for _, key := range []string{"visits", "cart/tea", "cart/salt", "text", "mixed"} {
 		switch n := random.IntN(12); {
 		case n < 4 && key != "text":
 			list = append(list, session.Change{Op: session.OpAdd, Key: key, N: random.Int64N(2_000) - 500})
 		case n < 5 && key != "visits":
-			list = append(list, session.Change{Op: session.OpSet, Key: key, Value: forms[random.IntN(len(forms))]})
+			list = append(list, session.Change{Op: session.OpSet, Key: key, Value: values[random.IntN(len(values))]})
 		case n < 6 && key != "visits":
 			list = append(list, session.Change{Op: session.OpRemove, Key: key})
 		}
@@ -149,27 +151,27 @@ func changes() []session.Change {
 // do makes a call on a server and records it.
 func (r *recorder) do(client int, call Call) Outcome {
 	begin := time.Since(r.started)
-	answer := r.servers[client%len(r.servers)].Do(Request{call, r.now(), r.within})
+	reply := r.servers[client%len(r.servers)].Do(Request{call, r.now(), r.timeout})
 	returned := int64(time.Since(r.started))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if answer.Outcome == unknown {
+	if reply.Outcome == unknown {
 		r.unanswered++
-		r.last = answer.Error
+		r.last = reply.Error
 		returned = forever
 	} else {
 		r.answered[client]++
 	}
-	if answer.Outcome != unknown || call.Kind != load { // a load that told nothing did nothing
+	if reply.Outcome != unknown || call.Kind != load { // a load without a reply has no effect
 		r.history = append(r.history, porcupine.Operation{
-			ClientId: client, Input: call, Call: int64(begin), Output: answer, Return: returned,
+			ClientId: client, Input: call, Call: int64(begin), Output: reply, Return: returned,
 		})
 	}
-	return answer.Outcome
+	return reply.Outcome
 }
 
-// now is what servers take for the time. It stands still: what a session's end is remembered for must not pass while
-// faults take their time. It is ahead of the stores' own clocks, which delete by them.
+// now returns the current time for the servers. It is constant, so that the record of a session's end does not expire during a
+// fault. It is ahead of the clocks of the stores, by which they delete expired sessions.
 func (r *recorder) now() time.Time { return r.started.Add(30 * time.Minute) }
 
 // lost records that all sessions are lost while f runs.
@@ -192,17 +194,17 @@ func (r *recorder) proceed(n int) error {
 	r.mu.Unlock()
 	for deadline := time.Now().Add(proceedTimeout); ; time.Sleep(callInterval) {
 		r.mu.Lock()
-		least := n
+		fewest := n
 		for client := range clients {
-			least = min(least, r.answered[client]-before[client])
+			fewest = min(fewest, r.answered[client]-before[client])
 		}
 		r.mu.Unlock()
-		if least == n {
+		if fewest == n {
 			return nil
 		}
 		if time.Now().After(deadline) {
 			_, last := r.failures()
-			return fmt.Errorf("a client got %d replies in %v, want %d; the last failure: %s", least, proceedTimeout, n, last)
+			return fmt.Errorf("a client got %d replies in %v, want %d; the last failure: %s", fewest, proceedTimeout, n, last)
 		}
 	}
 }
@@ -218,7 +220,7 @@ func (r *recorder) failures() (unanswered int, last string) {
 func (r *recorder) stop() ([]porcupine.Operation, error) {
 	close(r.done)
 	r.running.Wait()
-	r.within = callTimeout
+	r.timeout = callTimeout
 	for _, s := range r.used {
 		if r.do(0, Call{Kind: load, ID: s.id}) == unknown {
 			return nil, errors.New("a session could not be read at the end: " + r.last)

@@ -17,7 +17,7 @@ import (
 	"stateless-servers/session/sessiontest/broken"
 )
 
-// lifetime of a session. It is longer than any history.
+// lifetime is the lifetime of a session. It is longer than any history.
 const lifetime = 24 * time.Hour
 
 // A Service executes requests on a store. It implements server within this process.
@@ -25,7 +25,7 @@ type Service struct{ store session.Store }
 
 // Do makes one call of the store.
 func (s Service) Do(r Request) Reply {
-	ctx, cancel := context.WithTimeout(context.Background(), r.Within)
+	ctx, cancel := context.WithTimeout(context.Background(), r.Timeout)
 	defer cancel()
 	var record session.Record
 	var err error
@@ -44,11 +44,11 @@ func (s Service) Do(r Request) Reply {
 	case end:
 		record, err = s.store.End(ctx, r.Call.ID, session.EndOptions{Now: r.Now})
 	}
-	answer := outcome(err)
+	reply := replyTo(err)
 	if err == nil && r.Call.Kind != create {
-		answer.Values, answer.Idle = record.Values, record.IdleExpires.Unix()
+		reply.Values, reply.Idle = record.Values, record.IdleExpires.Unix()
 	}
-	return answer
+	return reply
 }
 
 func firstState(r Request, idle time.Time) (session.Record, error) {
@@ -56,7 +56,8 @@ func firstState(r Request, idle time.Time) (session.Record, error) {
 	return session.Record{Values: values, User: "ada", Created: r.Now, Expires: r.Now.Add(lifetime), IdleExpires: idle}, err
 }
 
-func outcome(err error) Reply {
+// replyTo returns the reply for an error of the store, or for nil.
+func replyTo(err error) Reply {
 	for known, outcome := range map[error]Outcome{
 		nil: ok, session.ErrNotFound: notFound, session.ErrEnded: ended, session.ErrCounter: counter,
 	} {
@@ -69,17 +70,17 @@ func outcome(err error) Reply {
 
 // A spec describes the store of a server process.
 type spec struct {
-	Store    string // a name of kinds
+	Store    string // the name of a kind
 	Endpoint string
-	Broken   string // a name of breakages; empty for a store as it is
+	Broken   string // the name of a breakage, or "" for none
 }
 
 // The names of the breakages.
 const (
 	writesBack = "whole sessions are written back"
-	recreates  = "an update recreates what has ended"
+	recreates  = "an update recreates an ended session"
 	readsStale = "reads are stale"
-	repeats    = "updates without an answer are repeated"
+	repeats    = "updates without a reply are repeated"
 )
 
 func breakages() map[string]func(session.Store) session.Store {
@@ -123,12 +124,12 @@ func serve(text string) error {
 	return nil
 }
 
-// remote is a Service in the form that net/rpc wants.
+// remote adapts a Service to net/rpc.
 type remote struct{ Service }
 
 // Do makes one call of the store.
-func (r remote) Do(request Request, answer *Reply) error {
-	*answer = r.Service.Do(request)
+func (r remote) Do(request Request, reply *Reply) error {
+	*reply = r.Service.Do(request)
 	return nil
 }
 
@@ -197,15 +198,15 @@ func (c *serverProcess) Do(r Request) Reply {
 	c.mu.Lock()
 	client := c.client
 	c.mu.Unlock()
-	var answer Reply
-	call := client.Go("Service.Do", r, &answer, make(chan *rpc.Call, 1))
+	var reply Reply
+	call := client.Go("Service.Do", r, &reply, make(chan *rpc.Call, 1))
 	select {
 	case <-call.Done:
 		if call.Error != nil {
 			return Reply{Outcome: unknown, Error: call.Error.Error()}
 		}
-		return answer
-	case <-time.After(r.Within + grace):
-		return Reply{Outcome: unknown, Error: "the server says nothing"}
+		return reply
+	case <-time.After(r.Timeout + grace):
+		return Reply{Outcome: unknown, Error: "the server does not reply"}
 	}
 }

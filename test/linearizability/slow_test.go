@@ -10,8 +10,8 @@ import (
 )
 
 // slow listens until the test ends and forwards connections to an address. It delays every message in either direction by a
-// random time of at most most.
-func slow(t testing.TB, to string, most time.Duration) (addr string) {
+// random time below maxDelay.
+func slow(t testing.TB, to string, maxDelay time.Duration) (addr string) {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -22,7 +22,7 @@ func slow(t testing.TB, to string, most time.Duration) (addr string) {
 		running.Go(func() {
 			defer from.Close()
 			defer to.Close()
-			io.Copy(late{to, most}, from)
+			io.Copy(delayedConn{to, maxDelay}, from)
 		})
 	}
 	running.Go(func() {
@@ -42,17 +42,18 @@ func slow(t testing.TB, to string, most time.Duration) (addr string) {
 	})
 	t.Cleanup(func() {
 		listener.Close()
-		running.Wait() // whoever is connected through here was cut off before
+		running.Wait() // the test has closed all connections before
 	})
 	return listener.Addr().String()
 }
 
-type late struct {
+// A delayedConn delays every write by a random time below maxDelay.
+type delayedConn struct {
 	net.Conn
-	most time.Duration
+	maxDelay time.Duration
 }
 
-func (l late) Write(b []byte) (int, error) {
-	time.Sleep(random.N(l.most))
-	return l.Conn.Write(b)
+func (c delayedConn) Write(b []byte) (int, error) {
+	time.Sleep(random.N(c.maxDelay))
+	return c.Conn.Write(b)
 }

@@ -1,5 +1,5 @@
-// Command matrix writes the README's tables of stores: what each promises, from what it declares, and what each costs and
-// how fast it is, from what the lab has found.
+// Command matrix writes the tables of stores in README.md. The first table has the promises that each store declares. The second
+// has the cost and latency of each store, from docs/compare.md and docs/observations/latency.md. Start reading at replace.
 package main
 
 //go:generate go run .
@@ -38,7 +38,7 @@ func main() {
 	}
 }
 
-// run replaces the table in a file.
+// run replaces the tables in the file.
 func run(file string) error {
 	old, err := os.ReadFile(file)
 	if err != nil {
@@ -51,7 +51,7 @@ func run(file string) error {
 	return os.WriteFile(file, next, 0o644)
 }
 
-// replace writes both tables anew: what stores promise, and what they cost and how fast they are.
+// replace returns the text with both tables replaced.
 func replace(text []byte) ([]byte, error) {
 	declared, err := promises()
 	if err != nil {
@@ -72,7 +72,7 @@ func replace(text []byte) ([]byte, error) {
 	return text, nil
 }
 
-// promises asks every store what it keeps. None of them connects for that.
+// promises returns the promises of every store, without connecting to it.
 func promises() ([]session.Promises, error) {
 	database, err := postgres.New(postgres.Options{URL: "postgres://localhost"})
 	if err != nil {
@@ -108,6 +108,7 @@ func promises() ([]session.Promises, error) {
 	}, nil
 }
 
+// table returns the table of promises.
 func table(list []session.Promises) string {
 	var text strings.Builder
 	text.WriteString("| store | shared by all servers | no lost update | logout is final | read your writes | login is one step | sessions by user | changes after login | largest session |\n")

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestTheReadmeSaysWhatStoresDeclare(t *testing.T) {
+func TestReadmeIsUpToDate(t *testing.T) {
 	old, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -17,6 +17,6 @@ func TestTheReadmeSaysWhatStoresDeclare(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(old, next) {
-		t.Error("the table in README.md is out of date: go generate ./test/matrix")
+		t.Error("a table in README.md is out of date: run go generate ./test/matrix")
 	}
 }

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// latencyRow is a line of the experiment: the store, requests, failed, p50, p90, p99, two more, highest rate.
+// latencyRow matches a row of the experiment's table: store, requests, failed, p50, p90, p99, two more columns, sustained rate.
 var latencyRow = regexp.MustCompile(
 	`(?m)^\| ([a-z]+)(?:, sticky)? \| [0-9]+ \| [0-9]+ \| ([0-9.]+) \| [0-9.]+ \| ([0-9.]+) \| [0-9.]+ \| [0-9.]+ \| ([0-9]+) \|$`)
 
-// measured is the table of what stores cost and how fast they are, from the pages in docs, in the order of the bill.
+// measured returns the table of costs and latencies from the pages in docs, in the order of the bill.
 func measured(docs string) (string, error) {
 	bill, err := os.ReadFile(filepath.Join(docs, "compare.md"))
 	if err != nil {
@@ -46,7 +46,7 @@ func measured(docs string) (string, error) {
 		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s | %s |\n", cells[0], cells[1], cells[6], speed[0], speed[1], speed[2])
 	}
 	if rows != len(speeds) || rows == 0 {
-		return "", fmt.Errorf("%d stores were measured, and %d of them have a price", len(speeds), rows)
+		return "", fmt.Errorf("%d stores have a latency, and %d of them a cost", len(speeds), rows)
 	}
 	return text.String(), nil
 }

@@ -10,14 +10,15 @@ import (
 )
 
 const (
-	hours         = 730 // of a month
+	hours         = 730 // per month
 	pricedRegion  = "us-east-1"
 	endpointsOnly = 6 * 2 // interface endpoints of egress=endpoints-only: six APIs in the two zones of the default
 )
 
-// costs are what keys add to the bill, in words, by key or, where a key has several meanings, by key and first store.
+// costs describe the monthly cost of a key's values, by key, or by key and first store where stores have different keys of one name.
 type costs map[string]string
 
+// of returns the description for the key, or "".
 func (c costs) of(key stacks.Key) string {
 	if len(key.Stores) > 0 {
 		if text, ok := c[key.Name+" "+string(key.Stores[0])]; ok {
@@ -27,7 +28,7 @@ func (c costs) of(key stacks.Key) string {
 	return c[key.Name]
 }
 
-// monthlyCosts reads the file with the prices. An item that it doesn't have is an error.
+// monthlyCosts computes the costs from the file of prices. It returns an error if a price is missing.
 func monthlyCosts(path string) (costs, error) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command reference writes docs/configuration.md: every key of the deployment and every variable of the server, from
-// the structs that declare them.
+// Command reference writes docs/configuration.md: a table of the deployment's keys and a table of the server's environment
+// variables. It takes both from the structs that declare them and from the comments of their fields. Start reading at reference.
 package main
 
 //go:generate go run .
@@ -19,7 +19,7 @@ import (
 	"stateless-servers/stacks"
 )
 
-// Where things are, seen from this folder.
+// Paths relative to this folder.
 const (
 	root = "../.."
 	page = root + "/docs/configuration.md"
@@ -59,7 +59,7 @@ Variables of ` + "`go run ./app`" + `. What has no default is empty, and needed 
 
 `
 
-// reference is the whole page.
+// reference returns the text of the page.
 func reference() (string, error) {
 	costs, err := monthlyCosts(filepath.Join(root, "lab", "cost", "prices.csv"))
 	if err != nil {
@@ -71,7 +71,7 @@ func reference() (string, error) {
 	}
 	var text strings.Builder
 	text.WriteString(introduction)
-	text.WriteString("| key | type | default | allowed | monthly cost | what it is |\n|---|---|---|---|---|---|\n")
+	text.WriteString("| key | type | default | allowed | monthly cost | description |\n|---|---|---|---|---|---|\n")
 	for _, key := range stacks.Keys() {
 		comment, err := commentOf(key, comments)
 		if err != nil {
@@ -88,7 +88,7 @@ func reference() (string, error) {
 		row(&text, name, key.Type, code(key.Default), allowed, costs.of(key), comment)
 	}
 	text.WriteString(serverIntroduction)
-	text.WriteString("| variable | type | default | allowed | what it is |\n|---|---|---|---|---|\n")
+	text.WriteString("| variable | type | default | allowed | description |\n|---|---|---|---|---|\n")
 	fields, err := fieldComments(filepath.Join(root, "app", "config"))
 	if err != nil {
 		return "", err
@@ -99,12 +99,12 @@ func reference() (string, error) {
 		if comment == "" {
 			return "", fmt.Errorf("config.Config.%s has no comment", field)
 		}
-		row(&text, code(v.Name), v.Type, code(v.Default), v.Allowed, polished(field, comment))
+		row(&text, code(v.Name), v.Type, code(v.Default), v.Allowed, description(field, comment))
 	}
 	return text.String(), nil
 }
 
-// row writes a line of a table. Vertical bars would end a cell.
+// row writes a row of a table. It escapes vertical bars and writes a dash for an empty cell.
 func row(text *strings.Builder, cells ...string) {
 	for _, cell := range cells {
 		if cell == "" {
@@ -130,7 +130,7 @@ func list(stores []config.StoreKind) string {
 	return strings.Join(words, ", ")
 }
 
-// fieldComments are the comments of the fields of all structs in a folder, by Struct.Field, each in one line.
+// fieldComments returns the comments of the fields of all structs in a folder, by Struct.Field, each in one line.
 func fieldComments(folder string) (map[string]string, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	if err != nil {
@@ -162,8 +162,8 @@ func fieldComments(folder string) (map[string]string, error) {
 	return comments, nil
 }
 
-// polished is a comment without keys in parentheses, and without the name of the field where it begins with "Name is".
-func polished(name, comment string) string {
+// description returns a comment without keys in parentheses, and without the field's name at the start, as in "Name is".
+func description(name, comment string) string {
 	comment = keyInComment.ReplaceAllString(comment, "")
 	for _, verb := range []string{" is ", " are "} {
 		if rest, found := strings.CutPrefix(comment, name+verb); found {
@@ -175,9 +175,10 @@ func polished(name, comment string) string {
 
 var keyInComment = regexp.MustCompile(` \([a-zA-Z]+\)`)
 
-// commentOf is what the field of a key says. Two structs have a field for the key replicas.
+// commentOf returns the description of a key from the comment of its field. For keys with stores it uses the struct of the first
+// store, because two structs have a field for the key replicas.
 func commentOf(key stacks.Key, comments map[string]string) (string, error) {
-	of := map[config.StoreKind]string{
+	structs := map[config.StoreKind]string{
 		config.StoreDynamoDB: "DynamoDBConfig.", config.StoreValkey: "CacheConfig.", config.StoreMemcached: "CacheConfig.",
 		config.StorePostgres: "PostgresConfig.",
 	}
@@ -185,14 +186,14 @@ func commentOf(key stacks.Key, comments map[string]string) (string, error) {
 		if !strings.Contains(comment, "("+key.Name+")") && !strings.Contains(comment, "("+key.Name+", ") {
 			continue
 		}
-		if len(key.Stores) > 0 && !strings.HasPrefix(field, of[key.Stores[0]]) {
+		if len(key.Stores) > 0 && !strings.HasPrefix(field, structs[key.Stores[0]]) {
 			continue
 		}
 		_, name, _ := strings.Cut(field, ".")
-		if !strings.HasPrefix(comment, name+" ") { // of several fields with one comment, the first
+		if !strings.HasPrefix(comment, name+" ") { // a comment of several fields begins with the first field's name
 			continue
 		}
-		return polished(name, comment), nil
+		return description(name, comment), nil
 	}
-	return "", fmt.Errorf("no field of the stacks' configuration says that it is of the key %s", key.Name)
+	return "", fmt.Errorf("no field of the stacks' configuration has the key %s in its comment", key.Name)
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-func TestTheReferenceIsUpToDate(t *testing.T) {
-	defer jsii.Close() // what importing the CDK leaves behind
+func TestReferenceIsUpToDate(t *testing.T) {
+	defer jsii.Close() // ends the Node process that importing the CDK starts
 	old, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -18,6 +18,6 @@ func TestTheReferenceIsUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(old) != next {
-		t.Error("docs/configuration.md is out of date: go generate ./test/reference")
+		t.Error("docs/configuration.md is out of date: run go generate ./test/reference")
 	}
 }

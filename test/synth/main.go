@@ -1,5 +1,6 @@
-// Command synth measures how long "npx cdk synth -q" takes here, beside the stock app in the folder stock: a load
-// balancer, an Auto Scaling group and a table as "cdk init" begins, on the same machine, in turn.
+// Command synth measures the duration of "npx cdk synth -q" for this repository's app, and compares it with that of a stock app on
+// the same machine. The stock app in the folder stock is a small app as made by "cdk init", with a load balancer, an Auto Scaling
+// group and a table. The command prints a Markdown table. Start reading at run.
 package main
 
 import (
@@ -16,22 +17,22 @@ import (
 	"time"
 )
 
-// A sample is one synthesis.
+// A sample is the measurement of one synthesis.
 type sample struct {
-	took time.Duration
-	cpu  time.Duration // of all its processes: what a busy machine changes least
+	duration time.Duration
+	cpu      time.Duration // CPU time of all its processes, which depends least on the load of the machine
 }
 
-// An app is a folder with a cdk.json.
+// An app is a CDK app, in a folder with a cdk.json.
 type app struct {
 	name, folder string
-	keys         []string // of the context
+	context      []string // as key=value
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	rounds := flag.Int("rounds", 7, "how often each app is synthesized, after once to warm up")
+	rounds := flag.Int("rounds", 7, "measured syntheses of each app, after one to warm up")
 	root := flag.String("root", ".", "the repository's `folder`")
 	flag.Parse()
 	if err := run(ctx, *root, *rounds, os.Stdout, os.Stderr); err != nil {
@@ -50,20 +51,20 @@ func run(ctx context.Context, root string, rounds int, stdout, stderr io.Writer)
 		{"ours, by default", root, nil},
 		{"ours, valkey in production", root, []string{"store=valkey", "stage=production"}},
 	}
-	times := make([][]sample, len(apps))
-	for round := range rounds + 1 { // the first one compiles and fills caches
+	samples := make([][]sample, len(apps))
+	for round := range rounds + 1 { // round 0 compiles and fills caches
 		for i, a := range apps {
 			fmt.Fprintf(stderr, "round %d of %d: %s\n", round, rounds, a.name)
-			took, err := a.synthesize(ctx, filepath.Join(root, "node_modules/.bin/cdk"))
+			s, err := a.synthesize(ctx, filepath.Join(root, "node_modules/.bin/cdk"))
 			if err != nil {
 				return fmt.Errorf("%s: %w", a.name, err)
 			}
 			if round > 0 {
-				times[i] = append(times[i], took)
+				samples[i] = append(samples[i], s)
 			}
 		}
 	}
-	fmt.Fprint(stdout, report(apps, times))
+	fmt.Fprint(stdout, report(apps, samples))
 	return nil
 }
 
@@ -74,29 +75,29 @@ func (a app) synthesize(ctx context.Context, cdk string) (sample, error) {
 	}
 	defer os.RemoveAll(out)
 	arguments := []string{"synth", "--quiet", "--output", out}
-	for _, key := range a.keys {
-		arguments = append(arguments, "--context", key)
+	for _, setting := range a.context {
+		arguments = append(arguments, "--context", setting)
 	}
 	command := exec.CommandContext(ctx, cdk, arguments...) // #nosec G204 -- the programs of this repository
 	command.Dir = a.folder
 	start := time.Now()
-	if said, err := command.CombinedOutput(); err != nil {
-		return sample{}, fmt.Errorf("%w\n%s", err, said)
+	if output, err := command.CombinedOutput(); err != nil {
+		return sample{}, fmt.Errorf("%w\n%s", err, output)
 	}
 	state := command.ProcessState
 	return sample{time.Since(start), state.UserTime() + state.SystemTime()}, nil
 }
 
-// report is a table of medians, and of how they compare with those of the first app.
+// report returns a table of medians, with their ratios to those of the first app.
 func report(apps []app, samples [][]sample) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "| warm `npx cdk synth -q`, %d times in turn | median (s) | fastest | slowest | of the stock app | "+
-		"CPU time, median (s) | of the stock app |\n|---|---|---|---|---|---|---|\n", len(samples[0]))
-	took := func(s sample) time.Duration { return s.took }
+	fmt.Fprintf(&text, "| warm `npx cdk synth -q`, %d times in turn | median (s) | min | max | vs stock app | "+
+		"CPU time, median (s) | vs stock app |\n|---|---|---|---|---|---|---|\n", len(samples[0]))
+	duration := func(s sample) time.Duration { return s.duration }
 	cpu := func(s sample) time.Duration { return s.cpu }
-	stock, stockCPU := sorted(samples[0], took), sorted(samples[0], cpu)
+	stock, stockCPU := sorted(samples[0], duration), sorted(samples[0], cpu)
 	for i, a := range apps {
-		times, cpus := sorted(samples[i], took), sorted(samples[i], cpu)
+		times, cpus := sorted(samples[i], duration), sorted(samples[i], cpu)
 		fmt.Fprintf(&text, "| %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f |\n", a.name, median(times).Seconds(),
 			times[0].Seconds(), times[len(times)-1].Seconds(), float64(median(times))/float64(median(stock)),
 			median(cpus).Seconds(), float64(median(cpus))/float64(median(stockCPU)))

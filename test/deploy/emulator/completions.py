@@ -1,6 +1,6 @@
-"""What MiniStack's own types leave out of what the stacks say.
+"""Completes resource types of MiniStack that ignore some of the properties that the stacks set.
 
-As in resources.py, its own APIs do the work where it has them.
+As in resources.py, the completions call MiniStack's APIs where they exist.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from ministack.services import alb, autoscaling, dynamodb, ec2, elasticache, ssm
 from ministack.services.cloudformation import provisioners
 
 Properties = dict[str, Any]
-# Given what Ref gives, and the properties.
+# A Completion is called after a type's handler, with the value of Ref and the properties.
 Completion = Callable[[str, Properties], None]
 
-# The public parameter that names the newest image of Amazon Linux. No API may write it.
+# The public parameter with the id of the newest image of Amazon Linux. The API can't write it.
 IMAGE_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-6.1-arm64"
 IMAGE = "ami-0123456789abcdef0"
 
@@ -23,7 +23,7 @@ PRETENDED = ("the expression of an alarm on metric math",)
 
 
 def register() -> None:
-    """Completes MiniStack."""
+    """Adds the completions to MiniStack."""
     ssm._PUBLIC_AMI_PARAMETERS[IMAGE_PARAMETER] = IMAGE
     elasticache._SERVERLESS_ENGINE_VERSIONS["memcached"] = {"1.6": "1.6.22"}
     _admit_metric_math()
@@ -42,7 +42,7 @@ def register() -> None:
 
 
 def _then(handle: Callable[..., Any], completion: Completion, position: int) -> Callable[..., Any]:
-    """What a type does, and then its completion. Its new properties are the argument at position."""
+    """Returns a handler that calls handle and then completion, with the properties from the argument at position."""
 
     def both(*arguments: Any) -> Any:
         result = handle(*arguments)
@@ -53,7 +53,7 @@ def _then(handle: Callable[..., Any], completion: Completion, position: int) -> 
 
 
 def _complete_table(table: str, properties: Properties) -> None:
-    """Expiry, encryption and backups, which creating a table leaves out."""
+    """Sets the expiry, encryption and backups of a new table."""
     expiry = properties.get("TimeToLiveSpecification")
     if expiry:
         _call(dynamodb._update_ttl, {"TableName": table, "TimeToLiveSpecification": expiry})
@@ -79,7 +79,7 @@ def _keep_authentication(user: str, properties: Properties) -> None:
 
 
 def _place_balancer(arn: str, properties: Properties) -> None:
-    """A load balancer is in the VPC of its subnets."""
+    """Sets the VPC of a load balancer to that of its subnets."""
     alb._lbs[arn]["VpcId"] = ec2._subnets[properties["Subnets"][0]]["VpcId"]
 
 
@@ -88,7 +88,7 @@ def _keep_target_groups(group: str, properties: Properties) -> None:
 
 
 def _show_target_groups() -> None:
-    """DescribeAutoScalingGroups with the target groups, which it shows beside the instances."""
+    """Adds the target groups to the response of DescribeAutoScalingGroups."""
     instances = autoscaling._instances_xml
 
     def both(group: Properties) -> str:
@@ -99,7 +99,7 @@ def _show_target_groups() -> None:
 
 
 def _admit_metric_math() -> None:
-    """MiniStack refuses alarms on metric math. Here they exist, with all but the expression, and never go off."""
+    """Creates alarms on metric math, which MiniStack refuses, without their expression. They never go off."""
     record = provisioners._cw_metric_alarm_record
 
     def without_expression(name: str, properties: Properties) -> Properties:
@@ -111,7 +111,7 @@ def _admit_metric_math() -> None:
 
 
 def _name_memcached_nodes() -> None:
-    """MiniStack has every cluster at localhost. Here a Memcached cluster has a name of AWS's form, and no node."""
+    """Gives Memcached clusters an endpoint like those of AWS instead of localhost. They have no nodes."""
     attributes = provisioners._ec_cluster_attrs
 
     def named(cluster: str) -> Properties:

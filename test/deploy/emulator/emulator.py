@@ -1,6 +1,6 @@
-"""Starts MiniStack with resources.py and completions.py. It ends when its standard input does.
+"""Starts MiniStack with the additions of resources.py and completions.py. It ends when its standard input is closed.
 
-Usage: emulator.py < pipe. The port and the rest are MiniStack's own environment variables: GATEWAY_PORT, BIND_HOST …
+Usage: emulator.py < pipe. MiniStack's environment variables configure it, such as GATEWAY_PORT and BIND_HOST.
 """
 
 from __future__ import annotations

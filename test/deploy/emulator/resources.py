@@ -1,8 +1,7 @@
-"""The resource types of CloudFormation that the stacks use and MiniStack lacks.
+"""The CloudFormation resource types that the stacks use and MiniStack lacks.
 
-Where MiniStack has the service's own API, a type here calls it, so that what CloudFormation made is read back and
-deleted as if made by hand. Where it has none, the type is in PRETENDED: CloudFormation gets an answer, and nothing
-exists.
+Where MiniStack has the API of a service, a type here calls that API, so that the resources exist and can be read back
+and deleted. Other types are in PRETENDED: CloudFormation reports success, but no resource exists.
 """
 
 from __future__ import annotations
@@ -18,12 +17,13 @@ from ministack.services.cloudformation import provisioners
 
 Properties = dict[str, Any]
 Attributes = dict[str, Any]
-# What a type's "create" is given: the logical id, the resolved properties and the stack's name. It returns what Ref
-# gives and what Fn::GetAtt gives.
+# Create makes a resource from its logical id, its resolved properties and the stack's name. It returns the value of Ref
+# and the values of Fn::GetAtt.
 Create = Callable[[str, Properties, str], tuple[str, Attributes]]
-# What a type's "delete" is given: what Ref gave, and the properties.
+# Delete deletes a resource, given the value of Ref and the properties.
 Delete = Callable[[str, Properties], None]
-Answer = tuple[int, Mapping[str, str], bytes | str]
+# Response is the status, headers and body of an API's response.
+Response = tuple[int, Mapping[str, str], bytes | str]
 
 PRETENDED = (
     "AWS::ApplicationAutoScaling::ScalableTarget",
@@ -34,12 +34,12 @@ PRETENDED = (
     "AWS::DAX::SubnetGroup",
     "AWS::WAFv2::LoggingConfiguration",
 )
-# What a type leaves out, though the rest of it exists.
+# Parts that a type only pretends, although the resource exists.
 PARTLY = ("the disks and metadata options of AWS::EC2::Instance", "rotations of AWS::SecretsManager::RotationSchedule")
 
 
 def register() -> None:
-    """Adds the types to MiniStack's. One that MiniStack has meanwhile is an error: it should go from here."""
+    """Adds the types to MiniStack. It is an error if a newer MiniStack has one of them; then remove it here."""
     table: dict[str, tuple[Create, Delete]] = {
         "AWS::EC2::EIP": (_create_address, _delete_address),
         "AWS::EC2::NatGateway": (_create_nat_gateway, _delete_nat_gateway),
@@ -54,14 +54,14 @@ def register() -> None:
     }
     for name, (create, delete) in table.items():
         if name in provisioners._RESOURCE_HANDLERS:
-            raise SystemExit(f"MiniStack has {name} by itself now: take it out of {__file__}")
-        # Without "update" a change makes the resource anew and then deletes the old one, as CloudFormation does with
-        # nearly every property of these.
+            raise SystemExit(f"MiniStack has {name} itself now: remove it from {__file__}")
+        # Without "update", a change creates a new resource and then deletes the old one. CloudFormation does the same
+        # for nearly every property of these types.
         provisioners._RESOURCE_HANDLERS[name] = {"create": create, "delete": delete}
 
 
 def _query(properties: Properties) -> dict[str, str]:
-    """Properties as the parameters of EC2's API: A.1.B."""
+    """Converts properties to parameters of EC2's API, with names such as A.1.B."""
     flat: dict[str, str] = {}
 
     def put(key: str, value: Any) -> None:
@@ -89,17 +89,17 @@ def _ec2(action: str, result: str, **properties: Any) -> str:
     return texts.get(result, "")
 
 
-def _json(call: Callable[[Properties], Answer], **request: Any) -> Properties:
-    """Calls an API that speaks JSON."""
+def _json(call: Callable[[Properties], Response], **request: Any) -> Properties:
+    """Calls an API with the JSON protocol and returns the body of the response."""
     status, _, body = call(request)
-    answer = json.loads(body or "{}")
+    result = json.loads(body or "{}")
     if status >= 400:
-        raise ValueError(f"{call.__name__}: {answer}")
-    return answer
+        raise ValueError(f"{call.__name__}: {result}")
+    return result
 
 
 def _tags(kind: str, properties: Properties) -> list[Properties]:
-    """The TagSpecification of EC2's API."""
+    """Returns the tags as a TagSpecification of EC2's API."""
     return [{"ResourceType": kind, "Tag": properties["Tags"]}] if properties.get("Tags") else []
 
 
@@ -139,7 +139,7 @@ def _delete_flow_log(log: str, _properties: Properties) -> None:
 
 
 def _create_instance(_logical_id: str, properties: Properties, _stack: str) -> tuple[str, Attributes]:
-    """An instance with one network interface, as a record: nothing runs."""
+    """Creates a record of an instance with one network interface. No instance runs."""
     interface = properties["NetworkInterfaces"][0]
     instance = _ec2("RunInstances", "instanceId", ImageId=properties["ImageId"],
                     InstanceType=properties["InstanceType"], SubnetId=interface["SubnetId"],
@@ -150,7 +150,7 @@ def _create_instance(_logical_id: str, properties: Properties, _stack: str) -> t
 
 
 def _delete_instance(instance: str, _properties: Properties) -> None:
-    """Its disks go with it, as they do by default on AWS."""
+    """Deletes the instance and its disks, as AWS does by default."""
     disks = [disk for disk, record in ec2._volumes.items()
              if any(attachment.get("InstanceId") == instance for attachment in record.get("Attachments", []))]
     _ec2("TerminateInstances", "", InstanceId=[instance])
@@ -159,7 +159,7 @@ def _delete_instance(instance: str, _properties: Properties) -> None:
 
 
 def _security_group_rule(direction: str, peer: str) -> tuple[Create, Delete]:
-    """Rules into (Ingress, from a Source) or out of (Egress, to a Destination) a security group."""
+    """Returns the handlers of rules: Ingress with the peer Source, or Egress with the peer Destination."""
 
     def create(_logical_id: str, properties: Properties, _stack: str) -> tuple[str, Attributes]:
         described = {"Description": properties.get("Description", "")}
@@ -194,13 +194,13 @@ def _delete_serverless_cache(name: str, _properties: Properties) -> None:
 
 
 def _create_rotation(_logical_id: str, properties: Properties, _stack: str) -> tuple[str, Attributes]:
-    """MiniStack notes function and rules, and promotes a copy of the secret without calling the function."""
-    answer = _json(secretsmanager._rotate_secret, **properties)
-    return answer["ARN"], {"Id": answer["ARN"]}
+    """Creates the schedule. MiniStack promotes a copy of the secret and does not call the function."""
+    secret = _json(secretsmanager._rotate_secret, **properties)
+    return secret["ARN"], {"Id": secret["ARN"]}
 
 
 def _delete_rotation(secret: str, _properties: Properties) -> None:
-    """MiniStack can't cancel a rotation, and its stack deletes the secret right after."""
+    """Does nothing: MiniStack can't cancel a rotation, and the stack deletes the secret right after."""
 
 
 def _create_association(_logical_id: str, properties: Properties, _stack: str) -> tuple[str, Attributes]:

@@ -1,5 +1,6 @@
-// Package files keeps sessions in a folder that all servers mount, one file a session. It shows what it takes to add a
-// store to the server (CONTRIBUTING.md): one step at a time for all sessions together is too slow for a real fleet.
+// Package files is an example of a session store (see CONTRIBUTING.md). It keeps sessions in a folder that all servers mount, one
+// file per session. It is too slow for a real fleet, because a single lock serializes the operations on all sessions. Start reading
+// at Store and step.
 package files
 
 import (
@@ -18,8 +19,8 @@ import (
 )
 
 const (
-	maxBytes = 400_000              // as much as every other store takes
-	pause    = 2 * time.Millisecond // between two attempts at the lock
+	maxBytes     = 400_000              // the same limit as the other stores
+	lockInterval = 2 * time.Millisecond // between two attempts to take the lock
 )
 
 // Store keeps sessions in a folder. Create one with Open.
@@ -30,13 +31,14 @@ type Store struct {
 
 var _ session.Store = (*Store)(nil)
 
-// An entry is the content of a file: a session, or the note that one has ended, with what is kept of it.
+// An entry is the content of a file: a session, or a marker that the session has ended.
 type entry struct {
 	Record session.Record
-	Forget time.Time // when not zero: the session has ended, and that is remembered until then
-	Kept   string    // for whom the record of a session that has ended is kept; empty for nobody
+	Forget time.Time // if not zero, the session has ended, and the marker is valid until this time
+	Kept   string    // why the marker still has the record of the session, or "" if it has none
 }
 
+// The values of Kept.
 const (
 	keptForLogin = "renewed"
 	keptForMove  = "moving"
@@ -49,13 +51,13 @@ func Open(url string) (*Store, error) {
 		return nil, errors.New("allowed is file:// and the absolute path of a folder")
 	}
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("%s is no folder", folder)
+		return nil, fmt.Errorf("%s is not a folder", folder)
 	}
 	return &Store{folder, filepath.Join(folder, "lock")}, nil
 }
 
-// Promises declares that servers share the sessions and keep everything but lists of a user's. A renewal writes two files:
-// a server that dies in between leaves both sessions.
+// Promises returns all promises except ListsByUser and AtomicRenewal. A renewal writes two files, and a server that dies in between
+// leaves both sessions.
 func (s *Store) Promises() session.Promises {
 	return session.Promises{
 		Name: "files", Shared: true, NoLostUpdate: true, LogoutIsFinal: true, ReadYourWrites: true, Mutable: true,
@@ -63,7 +65,7 @@ func (s *Store) Promises() session.Promises {
 	}
 }
 
-// Ping returns nil when the folder can be written to.
+// Ping returns an error if the folder's lock can't be taken.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.step(ctx, func() error { return nil })
 }
@@ -127,7 +129,7 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (record session.Re
 	return record, err
 }
 
-// End ends a session and remembers that it did.
+// End replaces a session by a marker that it has ended.
 func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptions) (record session.Record, err error) {
 	err = s.step(ctx, func() error {
 		e, err := s.read(id, options.Now)
@@ -149,13 +151,13 @@ func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptio
 	return record, err
 }
 
-// step has the folder's lock while it runs do, which makes it one atomic step for every server.
+// step calls do while it holds the folder's lock, so that do is atomic for all servers.
 func (s *Store) step(ctx context.Context, do func() error) error {
 	lock, err := os.OpenFile(s.lock, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	defer lock.Close() // gives it back
+	defer lock.Close() // releases the lock
 	for {
 		err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
@@ -167,13 +169,14 @@ func (s *Store) step(ctx context.Context, do func() error) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(pause):
+		case <-time.After(lockInterval):
 		}
 	}
 }
 
 func (s *Store) path(id session.ID) string { return filepath.Join(s.folder, id.String()) }
 
+// live returns the record of a live session.
 func (s *Store) live(id session.ID, now time.Time) (session.Record, error) {
 	e, err := s.read(id, now)
 	if err != nil {
@@ -182,7 +185,7 @@ func (s *Store) live(id session.ID, now time.Time) (session.Record, error) {
 	return e.Record, nil
 }
 
-// read returns the entry of a live session. With ErrEnded it returns that of one that has ended.
+// read returns the entry of a live session. If the session has ended, it returns the marker and ErrEnded.
 func (s *Store) read(id session.ID, now time.Time) (e entry, err error) {
 	text, err := os.ReadFile(s.path(id))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -203,7 +206,7 @@ func (s *Store) read(id session.ID, now time.Time) (e entry, err error) {
 	}
 }
 
-// write replaces a file as a whole, so that a server that dies meanwhile leaves the old state.
+// write replaces the file atomically, so that a server that dies meanwhile leaves the old content.
 func (s *Store) write(id session.ID, e entry) error {
 	text, err := json.Marshal(e)
 	if err != nil {

@@ -19,7 +19,7 @@ func TestStore(t *testing.T) { sessiontest.Run(t, open(t, "file://"+t.TempDir())
 
 func TestFaults(t *testing.T) { sessiontest.RunStoreFaults(t, open(t, "file://"+t.TempDir())) }
 
-// TestServers gives each server a store of its own in the same folder.
+// TestServers gives each server its own store, in the same folder.
 func TestServers(t *testing.T) {
 	url := "file://" + t.TempDir()
 	sessiontest.RunServers(t, func(o session.Options) (*session.Manager, error) {

@@ -1,17 +1,17 @@
-// What the scenario uses of k6/http: requests that block, and a cookie jar for each visitor.
+// A replacement for the parts of k6/http that the scenario uses: blocking requests, and a cookie jar for each VU.
 import { MessageChannel, Worker, receiveMessageOnPort } from 'node:worker_threads';
 
 const worker = new Worker(`
   const { workerData: { port, done } } = require('node:worker_threads');
   port.on('message', async ({ method, url, body, headers }) => {
-    let answer;
+    let result;
     try {
       const response = await fetch(url, { method, body, headers, redirect: 'manual' });
-      answer = { status: response.status, text: await response.text(), cookies: response.headers.getSetCookie() };
+      result = { status: response.status, text: await response.text(), cookies: response.headers.getSetCookie() };
     } catch (error) {
-      answer = { status: 0, text: String(error), cookies: [] };
+      result = { status: 0, text: String(error), cookies: [] };
     }
-    port.postMessage(answer);
+    port.postMessage(result);
     Atomics.store(done, 0, 1);
     Atomics.notify(done, 0);
   });`, (() => {
@@ -25,7 +25,7 @@ worker.unref();
 const jars = new Map();
 const jarOf = (vu) => jars.get(vu) || jars.set(vu, new Map()).get(vu);
 
-export const answered = {}; // how often, by method, route and status
+export const responses = {}; // the number of responses by method, route and status
 
 function request(method, url, form, params = {}) {
   const jar = jarOf(globalThis.__VU);
@@ -34,7 +34,7 @@ function request(method, url, form, params = {}) {
   if (body) headers['Content-Type'] = 'application/x-www-form-urlencoded';
   Atomics.store(globalThis.k6done, 0, 0);
   globalThis.k6port.postMessage({ method, url, body, headers });
-  if (Atomics.wait(globalThis.k6done, 0, 0, 10000) === 'timed-out') throw new Error(`${method} ${url}: no answer`);
+  if (Atomics.wait(globalThis.k6done, 0, 0, 10000) === 'timed-out') throw new Error(`${method} ${url}: no response`);
   const { message } = receiveMessageOnPort(globalThis.k6port);
   for (const cookie of message.cookies) {
     const [name, value] = cookie.split(';')[0].split(/=(.*)/);
@@ -42,7 +42,7 @@ function request(method, url, form, params = {}) {
     else jar.set(name, value);
   }
   const line = `${method} ${params.tags.name} ${message.status}`;
-  answered[line] = (answered[line] || 0) + 1;
+  responses[line] = (responses[line] || 0) + 1;
   return { status: message.status, json: () => JSON.parse(message.text) };
 }
 

@@ -1,11 +1,12 @@
-export const counted = {};
+// A replacement for k6/metrics that keeps the values of all counters.
+export const counters = {};
 
 export class Counter {
   constructor(name) {
     this.name = name;
-    counted[name] = counted[name] || 0;
+    counters[name] = counters[name] || 0;
   }
   add(n) {
-    counted[this.name] += n;
+    counters[this.name] += n;
   }
 }
