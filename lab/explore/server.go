@@ -136,7 +136,13 @@ func (s *server) send(ctx context.Context, visitor *sessiontest.Client, r Reques
 // left out, so that no session and an empty one are the same.
 type state map[string]string
 
-// read returns the state of the visitor's session. A status of 401, 403 or 404 says that there is none.
+// An unreadableError says that a server answers the request for the state of a session with an error, though nothing fails.
+type unreadableError struct{ text string }
+
+func (e *unreadableError) Error() string { return e.text }
+
+// read returns the state of the visitor's session. A status of 401, 403 or 404 says that there is none. The error is an
+// *unreadableError if the server answers with another error.
 func (s *server) read(ctx context.Context, visitor *sessiontest.Client) (state, error) {
 	response, err := s.send(ctx, visitor, s.target.State)
 	if err != nil {
@@ -147,7 +153,8 @@ func (s *server) read(ctx context.Context, visitor *sessiontest.Client) (state, 
 		return state{}, nil
 	case http.StatusOK:
 	default:
-		return nil, fmt.Errorf("%s: %s answers %d without any failure: %.200s", s.name, s.target.State, response.StatusCode, response.Body)
+		return nil, &unreadableError{fmt.Sprintf("%s: %s answers %d without any failure: %.200s",
+			s.name, s.target.State, response.StatusCode, response.Body)}
 	}
 	decoder := json.NewDecoder(strings.NewReader(response.Body))
 	decoder.UseNumber()

@@ -35,9 +35,11 @@ def redis(*args):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        self.session = {}
         if self.path != "/healthz":
             self.load()
-        self.answer(200, getattr(self, "session", {}))
+        broken = str(self.session.get("visits")) == os.environ.get("UNREADABLE_VISITS")
+        self.answer(500 if broken else 200, self.session)
 
     def do_POST(self):
         length = int(self.headers.get("Content-Length") or 0)
