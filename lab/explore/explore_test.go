@@ -235,6 +235,20 @@ func TestSessionThatCantBeReadIsBroken(t *testing.T) {
 	}
 }
 
+// Dalli doesn't try a server of Memcached again for a minute, and sessions are empty meanwhile.
+func TestServerThatStaysAwayFromItsStoreIsStartedAnew(t *testing.T) {
+	o := options(1)
+	o.Only, o.Parallel = "visits", 1
+	scenarios, err := explore.Explore(t.Context(), shopWith(t, map[string]string{"STAYS_AWAY": "yes"}), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := scenarios[0]; s.Faults.Explored != 10 || s.Unreached > 0 || s.Broken > 0 {
+		t.Errorf("%d schedules with a fault, %d not reached, %d broken; want each of 2 calls with each of 5 faults, all kept",
+			s.Faults.Explored, s.Unreached, s.Broken)
+	}
+}
+
 func TestServersThatDontUseTheirStoreAreRefused(t *testing.T) {
 	target := shop(t)
 	other := target
