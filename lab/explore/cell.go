@@ -154,13 +154,18 @@ func (c *cell) run(ctx context.Context, requests []Request, prefix Schedule) (re
 		return result, err
 	}
 	o := outcome{before: before, sent: r.lanes}
-	if o.browser, err = c.observer.read(ctx, visitor); err != nil {
-		return result, err
+	var unreadable *unreadableError
+	if o.old, err = c.observer.read(ctx, old.Clone()); err != nil && !errors.As(err, &unreadable) {
+		return result, err // an old cookie that gets an error opens no session
 	}
-	if o.browser, err = c.retryLogin(ctx, visitor, o); err != nil {
-		return result, err
+	if o.browser, err = c.observer.read(ctx, visitor); err == nil {
+		o.browser, err = c.retryLogin(ctx, visitor, o)
 	}
-	if o.old, err = c.observer.read(ctx, old.Clone()); err != nil {
+	if errors.As(err, &unreadable) {
+		result.Old, result.Violation = o.old, &Violation{Unreadable, "The browser's cookies get an error: " + unreadable.text}
+		return result, nil
+	}
+	if err != nil {
 		return result, err
 	}
 	stranger, err := c.observer.read(ctx, c.stranger)

@@ -109,10 +109,17 @@ func TestThreesOnValkeyKeepPromises(t *testing.T) {
 // shop returns the application of testdata/shop, which writes back whole sessions.
 func shop(t *testing.T) explore.Target {
 	t.Helper()
+	return shopWith(t, nil)
+}
+
+// shopWith returns the same with further variables of the servers.
+func shopWith(t *testing.T, env map[string]string) explore.Target {
+	t.Helper()
 	file, err := explore.ReadFile("testdata/shop/scenario.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
+	file.Env = env
 	target, err := file.Target(contract.StoreURL(startStore(t, file.Store)))
 	if err != nil {
 		t.Fatal(err)
@@ -214,6 +221,37 @@ func TestReplay(t *testing.T) {
 	}
 	if _, _, err := explore.Replay(t.Context(), target, "visits + logout", "A A A A A"); err == nil {
 		t.Error("a schedule with more calls than the request makes was replayed, want an error")
+	}
+}
+
+// Spring Session leaves a session behind, after some orders, that it can't read any more.
+func TestSessionThatCantBeReadIsBroken(t *testing.T) {
+	target := shopWith(t, map[string]string{"UNREADABLE_VISITS": "3"})
+	finding, _, err := explore.Replay(t.Context(), target, "visits + visits", "A A B B")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if finding.Promise != explore.Unreadable || !strings.Contains(finding.Sentence, "GET /api/session answers 500") {
+		t.Errorf("broken is %q: %s; want %q and the answer", finding.Promise, finding.Sentence, explore.Unreadable)
+	}
+	// The old cookie gets an error here and so opens nothing; the browser's opens the new session, without the last visit.
+	finding, _, err = explore.Replay(t.Context(), target, "visits + visits + login", "A A B C C B C")
+	if err != nil || finding.Promise != explore.LostUpdate {
+		t.Errorf("an old cookie that gets an error: broken is %q, error %v; want %q", finding.Promise, err, explore.LostUpdate)
+	}
+}
+
+// Dalli doesn't try a server of Memcached again for a minute, and sessions are empty meanwhile.
+func TestServerThatStaysAwayFromItsStoreIsStartedAnew(t *testing.T) {
+	o := options(1)
+	o.Only, o.Parallel = "visits", 1
+	scenarios, err := explore.Explore(t.Context(), shopWith(t, map[string]string{"STAYS_AWAY": "yes"}), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := scenarios[0]; s.Faults.Explored != 10 || s.Unreached > 0 || s.Broken > 0 {
+		t.Errorf("%d schedules with a fault, %d not reached, %d broken; want each of 2 calls with each of 5 faults, all kept",
+			s.Faults.Explored, s.Unreached, s.Broken)
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 	Fixation     Promise = "session fixation"       // the cookie from before a login opens a session with a login
 	Crossed      Promise = "cross-session leak"     // another visitor's session has changed
 	WrongValue   Promise = "value that nobody sent" // a field has a value that no request gives it
+	Unreadable   Promise = "unreadable session"     // the browser's cookies get an error, though nothing fails any more
 )
 
 // A Violation is a promise that a run has broken.

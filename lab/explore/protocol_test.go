@@ -28,6 +28,14 @@ func message(kind byte, body string) string {
 	return string(kind) + string(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4))) + body
 }
 
+// binaryMessage encodes a message of Memcached's binary protocol with the status of a reply and no value.
+func binaryMessage(magic, opcode byte, status uint16, key string) string {
+	b := binary.BigEndian.AppendUint16([]byte{magic, opcode}, uint16(len(key)))
+	b = binary.BigEndian.AppendUint16(append(b, 0, 0), status)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(key)))
+	return string(append(b, "OPAQ\x00\x00\x00\x00\x00\x00\x00\x00"+key...))
+}
+
 func TestCallsAreDescribed(t *testing.T) {
 	parse := message('P', "s1\x00UPDATE sessions SET visits = $1 WHERE id = $2\x00\x00\x00")
 	bind := message('B', "\x00s1\x00\x00\x00\x00\x01\x00\x00\x00\x17abcdefghijklmnopqrstu42\x00\x00")
@@ -47,6 +55,10 @@ func TestCallsAreDescribed(t *testing.T) {
 		{config.StoreMemcached, "set key 0 60 3\r\nabc\r\n", false, "set key", "STORED", "STORED\r\n"},
 		{config.StoreMemcached, "get a b\r\n", false, "get a b", "nothing", "END\r\n"},
 		{config.StoreMemcached, "version\r\n", true, "version", "VERSION", "VERSION 1.6\r\n"},
+		{config.StoreMemcached, binaryMessage(0x80, 0x02, 0, "lock.key"), false, "add lock.key", "EXISTS", binaryMessage(0x81, 0x02, 2, "")},
+		{config.StoreMemcached, binaryMessage(0x80, 0x0d, 0, "a") + binaryMessage(0x80, 0x0a, 0, ""), false, "getkq a; noop", "OK", binaryMessage(0x81, 0x0d, 0, "")},
+		{config.StoreMemcached, binaryMessage(0x80, 0x0b, 0, ""), true, "version", "error 0x84", binaryMessage(0x81, 0x0b, 0x84, "")},
+		{config.StoreMemcached, binaryMessage(0x80, 0x00, 0, "a")[:24], false, "…", "", "\x81"},
 		{config.StoreDynamoDB, "POST / HTTP/1.1\r\nX-Amz-Target: DynamoDB_20120810.GetItem\r\n\r\n" +
 			`{"Key":{"id":{"S":"abcdefghijklmnopqrstu42"}},"TableName":"sessions"}`, false, "GetItem abcdefghijklmnopqrstu42",
 			"nothing", "HTTP/1.1 200 OK\r\n\r\n{}"},
@@ -71,6 +83,17 @@ func TestCallsAreDescribed(t *testing.T) {
 		}
 		if got := p.answered([]byte(test.reply)); got != test.answer {
 			t.Errorf("%s %q: reply described as %q, want %q", test.store, test.reply, got, test.answer)
+		}
+	}
+}
+
+func TestErrorReplyOfBinaryMemcachedAnswersEachCommand(t *testing.T) {
+	reply := string(memcached{}.failure([]byte(binaryMessage(0x80, 0x00, 0, "a") + binaryMessage(0x80, 0x04, 0, "b"))))
+	for i, opcode := range []byte{0x00, 0x04} {
+		header := binaryMessage(0x81, opcode, 0x84, injected)
+		header = header[:2] + "\x00\x00" + header[4:] // the text is a value, not a key
+		if one := reply[min(i*len(header), len(reply)):]; !strings.HasPrefix(one, header) {
+			t.Errorf("reply %d: %q, want %q first", i+1, one, header)
 		}
 	}
 }
@@ -109,6 +132,7 @@ func TestIdentifiersGetTheSameNamesInEveryRun(t *testing.T) {
 func FuzzProtocols(f *testing.F) {
 	f.Add(respRequest("GET k", "MULTI"), []byte("$-1\r\n"))
 	f.Add([]byte("*1000000\r\n$1000000\r\n"), []byte("*-1\r\n"))
+	f.Add([]byte(binaryMessage(0x80, 0x00, 0, "key")), []byte(binaryMessage(0x81, 0x00, 1, "")))
 	f.Add([]byte(message('B', "\x00\x00\xff\xff\xff\xff")), []byte(message('E', "C")))
 	f.Add([]byte("POST / HTTP/1.1\r\nX-Amz-Target: a.B\r\n\r\n[[[{}]]]"), []byte("HTTP/1.1 200"))
 	f.Fuzz(func(t *testing.T, request, reply []byte) {

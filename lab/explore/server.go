@@ -136,7 +136,13 @@ func (s *server) send(ctx context.Context, visitor *sessiontest.Client, r Reques
 // left out, so that no session and an empty one are the same.
 type state map[string]string
 
-// read returns the state of the visitor's session. A status of 401, 403 or 404 says that there is none.
+// An unreadableError says that a server answers the request for the state of a session with an error, though nothing fails.
+type unreadableError struct{ text string }
+
+func (e *unreadableError) Error() string { return e.text }
+
+// read returns the state of the visitor's session. A status of 401, 403 or 404 says that there is none. The error is an
+// *unreadableError if the server answers with another error.
 func (s *server) read(ctx context.Context, visitor *sessiontest.Client) (state, error) {
 	response, err := s.send(ctx, visitor, s.target.State)
 	if err != nil {
@@ -147,7 +153,8 @@ func (s *server) read(ctx context.Context, visitor *sessiontest.Client) (state, 
 		return state{}, nil
 	case http.StatusOK:
 	default:
-		return nil, fmt.Errorf("%s: %s answers %d without any failure: %.200s", s.name, s.target.State, response.StatusCode, response.Body)
+		return nil, &unreadableError{fmt.Sprintf("%s: %s answers %d without any failure: %.200s",
+			s.name, s.target.State, response.StatusCode, response.Body)}
 	}
 	decoder := json.NewDecoder(strings.NewReader(response.Body))
 	decoder.UseNumber()
@@ -176,28 +183,48 @@ func (s *server) read(ctx context.Context, visitor *sessiontest.Client) (state, 
 	return found, nil
 }
 
-// recover waits until the server reaches its store again, after a fault, and starts it anew if it was killed.
+// awayTime bounds how long a server may stay away from its store after a fault before it is started anew. Some clients
+// don't try a store again for a minute.
+const awayTime = 2 * time.Second
+
+// recover waits until the server keeps sessions again, after a fault. It starts the server anew if it was killed, or doesn't
+// do so soon.
 func (s *server) recover(ctx context.Context) error {
-	if s.process.Ended() != nil {
-		if err := s.start(ctx); err != nil {
+	if s.process.Ended() == nil {
+		waiting, cancel := context.WithTimeout(ctx, awayTime)
+		defer cancel()
+		if err := s.awaitSessions(waiting); err == nil || ctx.Err() != nil {
 			return err
 		}
+		s.process.Kill()
+	}
+	if err := s.start(ctx); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
+	return s.awaitSessions(ctx)
+}
+
+// awaitSessions waits until the server keeps what a request adds to a new session.
+func (s *server) awaitSessions(ctx context.Context) error {
 	ticker := time.NewTicker(readyPause)
 	defer ticker.Stop()
 	for {
-		err := s.must(ctx, sessiontest.NewClient(), s.target.before(nil)[0])
+		visitor := sessiontest.NewClient()
+		err := s.must(ctx, visitor, s.target.before(nil)[0])
 		if err == nil {
-			return nil
+			var kept state
+			if kept, err = s.read(ctx, visitor); err == nil && len(kept) > 0 {
+				return nil
+			}
 		}
 		select {
 		case <-ticker.C:
 		case <-s.process.Done():
 			return errors.Join(errors.New("a server ended by itself"), s.process.Ended())
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not work again after a fault: %w", s.name, err)
+			return fmt.Errorf("%s keeps no sessions after a fault: %w", s.name, errors.Join(ctx.Err(), err))
 		}
 	}
 }

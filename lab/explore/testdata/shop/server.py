@@ -34,10 +34,14 @@ def redis(*args):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    away = False  # from the store, for good: sessions are empty
+
     def do_GET(self):
-        if self.path != "/healthz":
+        self.session = {}
+        if self.path != "/healthz" and not self.away:
             self.load()
-        self.answer(200, getattr(self, "session", {}))
+        broken = str(self.session.get("visits")) == os.environ.get("UNREADABLE_VISITS")
+        self.answer(500 if broken else 200, self.session)
 
     def do_POST(self):
         length = int(self.headers.get("Content-Length") or 0)
@@ -45,9 +49,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             self.change(form)
         except OSError as error:
+            Handler.away = "STAYS_AWAY" in os.environ
             self.answer(503, {"error": str(error)})
 
     def change(self, form):
+        if self.away:
+            return self.answer(200, {})
         self.load()
         session = self.session
         if self.path == "/logout":
