@@ -6,7 +6,9 @@ import session from "express-session";
 
 const DynamoDBStore = connectDynamoDB(session);
 const store = new DynamoDBStore({ client: new DynamoDBClient({ endpoint: process.env.STORE_URL }) });
-await store.initialize();
+await store.initialize().catch((err) => {
+  if (err.name !== "ResourceInUseException") throw err; // another server creates the table
+});
 
 const app = express();
 app.get("/healthz", (req, res) => res.send());
