@@ -3,7 +3,7 @@ module stateless-servers
 go 1.26.0
 
 // The CDK's command line brings templates that look like Go.
-ignore ./node_modules
+ignore node_modules
 
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0

@@ -170,6 +170,19 @@ func TestRacesOfAnotherLanguageAreFound(t *testing.T) {
 	checkReport(t, explore.Report{Runs: []explore.ServerReport{{Server: "shop", Store: "valkey", Scenarios: scenarios}}})
 }
 
+func TestEveryOrderOfRequestsThatComputeIsExplored(t *testing.T) {
+	t.Setenv("THINK", "0.15")
+	o := options(2)
+	o.NoFaults, o.Only = true, "visits + visits"
+	scenarios, err := explore.Explore(t.Context(), shop(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := scenarios[0]; s.Explored != 6 || s.Broken != 4 || s.Unreached != 0 {
+		t.Errorf("%d of %d orders broken, %d not reached; want 4 of 6, and all reached", s.Broken, s.Explored, s.Unreached)
+	}
+}
+
 // checkReport checks the JSON of a report against its schema, and that its page has every diagram.
 func checkReport(t *testing.T, r explore.Report) {
 	t.Helper()

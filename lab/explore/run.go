@@ -18,9 +18,12 @@ const (
 	quiet = 1500 * time.Microsecond
 	// quietAnswered is the same after the answer, for requests that are known to call the store then.
 	quietAnswered = 25 * time.Millisecond
-	// silent is how long a request is waited for that neither calls the store nor answers: it computes, or the store has it
-	// wait for another one.
+	// silent is how long a request is waited for that the store doesn't reply to: the store may have it wait for another one.
+	// After a fault, a client may also pause before it tries again.
 	silent = 60 * time.Millisecond
+	// computing is how long a request is waited for that has its reply and neither calls the store nor answers. If the next
+	// call came later, the orders in which it comes first would not be explored.
+	computing = time.Second
 	// downTime bounds how long a store stays down for a server whose request isn't answered.
 	downTime = time.Second
 	// answerTimeout bounds a request. Store clients may retry for seconds.
@@ -57,6 +60,8 @@ type lane struct {
 	response sessiontest.Response
 	err      error // why there is no response
 	calls    int
+	waiting  *call // was released, and its reply has not begun to arrive
+	failed   bool  // a fault has struck
 
 	previous *call // the last one that was released
 	before   *call // the one before it
@@ -112,9 +117,12 @@ func (l *lane) hold(c *call) {
 }
 
 // replied is told that the reply of a call is arriving.
-func (l *lane) replied(*call) {
+func (l *lane) replied(c *call) {
 	l.run.mu.Lock()
 	defer l.run.mu.Unlock()
+	if l.waiting == c {
+		l.waiting = nil
+	}
 	l.touch()
 }
 
@@ -123,6 +131,9 @@ func (l *lane) dropped(ended *link) {
 	l.run.mu.Lock()
 	defer l.run.mu.Unlock()
 	l.held = slices.DeleteFunc(l.held, func(c *call) bool { return c.link == ended })
+	if l.waiting != nil && l.waiting.link == ended {
+		l.waiting = nil
+	}
 	l.touch()
 }
 
@@ -213,6 +224,7 @@ func (r *run) release(ctx context.Context, choice Choice) error {
 	c := l.held[0]
 	l.held = l.held[1:]
 	l.before, l.previous = l.previous, c
+	l.waiting, l.failed = c, l.failed || choice.Fault != None
 	l.moved = time.Now()
 	for _, other := range r.lanes {
 		if other != l {
@@ -274,6 +286,9 @@ func (r *run) settle(ctx context.Context) (enabled []int, err error) {
 				}
 			default:
 				all = false
+				if l.waiting == nil && !l.failed {
+					need = computing
+				}
 				if began.After(since) {
 					since = began // the last release may let it go on
 				}

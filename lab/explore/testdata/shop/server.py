@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 import urllib.parse
 
 connection = threading.local()
@@ -56,6 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.away:
             return self.answer(200, {})
         self.load()
+        time.sleep(float(os.environ.get("THINK", 0)))  # seconds
         session = self.session
         if self.path == "/logout":
             redis("DEL", "session:" + self.id)
