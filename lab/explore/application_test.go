@@ -130,7 +130,8 @@ func TestJudge(t *testing.T) {
 		{"logout refused, nothing is there", outcome{ada, state{}, state{}, []*lane{ran("logout", 503)}}, ""},
 		{"logout refused, a part is there", outcome{ada, with(ada, cart, ""), state{}, []*lane{ran("logout", 503)}}, SessionLost},
 		{"logout, and a visit in a new session", outcome{ada, state{"visits": "1"}, state{}, []*lane{ran("logout", 200), ran("visits", 200)}}, ""},
-		{"logout, and a visit brings the user back", outcome{ada, ada, state{}, []*lane{ran("logout", 200), ran("visits", 200)}}, WrongValue},
+		{"logout, and a visit brings the user back", outcome{ada, ada, state{}, []*lane{ran("logout", 200), ran("visits", 200)}}, AliveAfter},
+		{"logout, and a new session under the old identifier", outcome{ada, state{}, state{"visits": "1"}, []*lane{ran("logout", 200), ran("visits", 200)}}, ""},
 		{"login after the logout", outcome{anonymous, state{"user": "ada"}, state{}, []*lane{ran("logout", 200), ran("login", 200)}}, ""},
 	} {
 		got := Promise("")

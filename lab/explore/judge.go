@@ -50,8 +50,11 @@ func (o outcome) judge() *Violation {
 		logins = logins || l.request.has(sets)
 		loggedIn = loggedIn || l.request.has(sets) && l.request.has(renews) && l.acknowledged()
 	}
-	if loggedOut && len(o.old) > 0 {
-		return broken(AliveAfter, "The logout was acknowledged, but the old cookie still opens a session: %s.", o.old)
+	if loggedOut && o.hasOldContents(o.old) {
+		return broken(AliveAfter, "The logout was acknowledged, but the old cookie still opens the session: %s.", o.old)
+	}
+	if loggedOut && !logins && o.hasOldContents(o.browser) {
+		return broken(AliveAfter, "The logout was acknowledged, but the browser is back in the session: %s.", o.browser)
 	}
 	if loggedIn {
 		for field := range o.loginFields() {
@@ -93,6 +96,23 @@ func (o outcome) judge() *Violation {
 		}
 	}
 	return nil
+}
+
+// hasOldContents reports whether a state has contents that the requests of the run don't explain, so that they are from before.
+// A server may begin a new session under an identifier that has ended. It then has nothing but what the requests added to it.
+func (o outcome) hasOldContents(s state) bool {
+	explained := outcome{before: state{}, sent: o.sent}
+	for field, value := range s {
+		_, most, isSum := explained.bounds(field, true)
+		n, err := strconv.ParseInt(value, 10, 64)
+		switch {
+		case isSum && err == nil && n > most:
+			return true
+		case !isSum && explained.judgeValue(field, value, true) != nil:
+			return true
+		}
+	}
+	return false
 }
 
 // loginFields returns the fields that acknowledged logins have set.

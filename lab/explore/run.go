@@ -18,8 +18,9 @@ const (
 	quiet = 1500 * time.Microsecond
 	// quietAnswered is the same after the answer, for requests that are known to call the store then.
 	quietAnswered = 25 * time.Millisecond
-	// silent is how long a request is waited for that the store doesn't reply to: the store may have it wait for another one.
-	// After a fault, a client may also pause before it tries again.
+	// blocked is how long a request is waited for that the store doesn't reply to: the store may have it wait for another one.
+	blocked = 250 * time.Millisecond
+	// silent is the same after a fault: the client may pause before it tries again.
 	silent = 60 * time.Millisecond
 	// computing is how long a request is waited for that has its reply and neither calls the store nor answers. If the next
 	// call came later, the orders in which it comes first would not be explored.
@@ -286,8 +287,10 @@ func (r *run) settle(ctx context.Context) (enabled []int, err error) {
 				}
 			default:
 				all = false
-				if l.waiting == nil && !l.failed {
-					need = computing
+				if !l.failed {
+					if need = blocked; l.waiting == nil {
+						need = computing
+					}
 				}
 				if began.After(since) {
 					since = began // the last release may let it go on
