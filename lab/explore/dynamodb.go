@@ -38,7 +38,7 @@ func (d dynamoDB) describe(request []byte) string {
 	return strings.Join(words, " ")
 }
 
-// itemKeys returns the strings that look like identifiers under "Key" and "Item", and in lists of transactions and batches.
+// itemKeys returns the short strings with identifiers under "Key" and "Item", and in lists of transactions and batches.
 func itemKeys(document any) []string {
 	var found []string
 	var walk func(value any, inside bool)
@@ -58,7 +58,7 @@ func itemKeys(document any) []string {
 				walk(element, inside)
 			}
 		case string:
-			if inside && idPattern.FindString(v) == v && digitPattern.MatchString(v) && !slices.Contains(found, v) {
+			if id := idPattern.FindString(v); inside && len(v) <= maxLabel && digitPattern.MatchString(id) && !slices.Contains(found, v) {
 				found = append(found, v)
 			}
 		}

@@ -60,7 +60,11 @@ func (p *postgres) setup(request []byte) bool {
 // isBegin reports whether the statement begins a transaction or sets a parameter of the connection, which reads and changes
 // no data.
 func isBegin(sql string) bool {
-	word, _, _ := strings.Cut(strings.ToUpper(strings.TrimLeft(sql, " \t\n;-")), " ")
+	statement := strings.ToUpper(strings.TrimLeft(sql, " \t\n;-"))
+	if strings.HasPrefix(statement, "SELECT SET_CONFIG(") {
+		return true
+	}
+	word, _, _ := strings.Cut(statement, " ")
 	switch strings.TrimRight(word, ";\n") {
 	case "BEGIN", "START", "SET", "SHOW", "DISCARD", "":
 		return true

@@ -68,6 +68,7 @@ func TestCallsAreDescribed(t *testing.T) {
 		{config.StorePostgres, parse + bind + message('E', "") + message('S', ""), false, "UPDATE sessions abcdefghijklmnopqrstu42",
 			"UPDATE 1", message('C', "UPDATE 1\x00") + message('Z', "I")},
 		{config.StorePostgres, message('Q', "BEGIN\x00"), true, "BEGIN", "error 40001", message('E', "SERROR\x00C40001\x00\x00")},
+		{config.StorePostgres, message('Q', "SELECT set_config('TimeZone', 'UTC', false)\x00"), true, "SELECT set_config", "", ""},
 		{config.StorePostgres, message('Q', "DELETE FROM sessions WHERE id = 1\x00"), false, "DELETE sessions", "", "Z"},
 		{"", "\x00\x01\x02", false, "3 bytes", "1 bytes", "x"},
 	} {
