@@ -212,11 +212,11 @@ func TestOtherSitesCannotReachTheFleet(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(serve(t, "", fmt.Sprintf(`<form method="post" action="%s/_lab/servers/server-1/kill"><button>You have won</button></form>`, l.url)))
 	b.click("button")
-	b.shows("body", "another site's page asked for this")
+	b.shows("body", "the request comes from a page of another site")
 
 	b.open(strings.Replace(l.url, "127.0.0.1", rebound, 1) + "/_lab")
 	b.shows("body", "from this machine only")
 	if fleet := l.fleet(); len(fleet) != 3 || fleet[0] != (server{"server-1", "healthy"}) {
-		t.Errorf("the fleet is %+v", fleet)
+		t.Errorf("the fleet is %+v, want three servers and server-1 healthy", fleet)
 	}
 }
