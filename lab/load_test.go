@@ -204,7 +204,7 @@ func TestRefusedLoads(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"hello.txt": "is not a file of stack outputs", "none.json": "no stack in none.json has an output URL", "two.json": "(A, B): choose one",
-		".": "reading the deployment's fails",
+		".": "the outputs of the deployment are unreadable",
 	} {
 		if _, err := deployedURL(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", name, err)

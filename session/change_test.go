@@ -63,7 +63,7 @@ func FuzzToken(f *testing.F) {
 			return
 		}
 		if len(value) != tokenLength || string(token) != value {
-			t.Fatalf("%q was taken for the token %q", value, token)
+			t.Fatalf("%q was parsed as the token %q", value, token)
 		}
 		id, ok := ParseID(value)
 		if !ok || id.String() != value {

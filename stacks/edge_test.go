@@ -82,7 +82,7 @@ func TestCloudFront(t *testing.T) {
 	expectProperties(t, lab, "AWS::EC2::SecurityGroupIngress", map[string]any{"FromPort": 80, "ToPort": 80,
 		"SourcePrefixListId": assertions.Match_AnyValue(), "CidrIp": assertions.Match_Absent()})
 	if environment := environmentFile(t, lab); strings.Contains(environment, "PLAIN_HTTP") {
-		t.Errorf("the server is told of plain HTTP: %s", environment)
+		t.Errorf("the server's environment has PLAIN_HTTP, want none: %s", environment)
 	}
 	expect(t, func() {
 		if found := *lab.FindOutputs(jsii.String("Warning"), nil); len(found) != 0 {

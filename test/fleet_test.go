@@ -85,10 +85,10 @@ func killServer(t *testing.T, l *runningLab) {
 		}
 	}
 	if got := v.get("/api/session"); got.Visits < acknowledged || got.Visits > acknowledged+maybe {
-		t.Errorf("%d visits were acknowledged and %d answered 503, the counter says %d", acknowledged, maybe, got.Visits)
+		t.Errorf("the counter is %d, want from %d to %d", got.Visits, acknowledged, acknowledged+maybe)
 	}
 	if maybe > 10 {
-		t.Errorf("%d of 90 visits were answered 503", maybe)
+		t.Errorf("%d of 90 visits got a 503, want at most 10", maybe)
 	}
 }
 
@@ -215,7 +215,7 @@ func logoutIsFinal(t *testing.T, l *runningLab) {
 	}
 	late := <-answered
 	if late.status != http.StatusConflict || out.Server == late.Server {
-		t.Errorf("the visit in flight was answered %+v, the logout %+v; want a 409 of the other server", late, out)
+		t.Errorf("the response to the visit in flight is %+v, to the logout %+v; want a 409 from the other server", late, out)
 	}
 	for range 4 {
 		if a := inFlight.get("/api/session"); a.Authenticated || a.Visits != 0 {

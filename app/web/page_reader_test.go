@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A page is what a visitor without JavaScript can see and do.
+// A page is the part of an HTML page that a visitor without JavaScript can see and use.
 type page struct {
 	text           string
 	offered        []string // the actions of forms with an enabled button; all lines of the cart count as one

@@ -91,7 +91,7 @@ func TestBillsOfTheVariants(t *testing.T) {
 // A session of 500 bytes is an item of 598: one unit a write, one a read.
 func TestOnDemandUnitsFollowTheTraffic(t *testing.T) {
 	e, traffic := estimator(t), usual
-	traffic.Sessions = 0 // none starts, and none is extended: 40 reads and 10 writes a second
+	traffic.Sessions = 0 // no session starts or is extended: 40 reads and 10 writes per second
 	bill := e.Bill(golden(t, "dynamodb"), traffic)
 	if got, want := usd(bill, "read request units"), 40*0.125*730*3600/1e6; math.Abs(got-want) > 1e-6 {
 		t.Errorf("reads cost %v, want %v", got, want)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// itemOverhead is what DynamoDB adds to each item when it bills storage (Amazon DynamoDB Developer Guide, "Best practices
-// for storing large items and attributes" and the pricing page).
+// itemOverhead is the number of bytes that DynamoDB adds to each item when it bills storage (Amazon DynamoDB Developer Guide, "Best
+// practices for storing large items and attributes" and the pricing page).
 const itemOverhead = 100
 
 // targetUtilization is the target utilization of autoscaling where the template has none.

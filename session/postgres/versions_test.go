@@ -12,7 +12,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// Statements of the version before Renew, which runs beside newer servers during a deployment.
+// Statements of the version before Renew, which runs together with newer servers during a deployment.
 const (
 	earlierOutcome = `CASE WHEN least(expires_at, idle_expires_at) <= $2 THEN 'missing' WHEN ended THEN 'ended' ELSE 'live' END`
 	earlierLocked  = `locked AS MATERIALIZED (SELECT *, ` + earlierOutcome + ` AS outcome FROM sessions WHERE id = $1 FOR UPDATE)`

@@ -14,7 +14,7 @@ import (
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
-// A before is a server of the version without Renew, which runs beside newer ones during a deployment. Its scripts are in
+// A before is a server of the version without Renew, which runs together with newer ones during a deployment. Its scripts are in
 // testdata/before.
 type before struct {
 	t      *testing.T

@@ -18,8 +18,8 @@ import (
 	"stateless-servers/session/sessiontest/process"
 )
 
-// broken returns the promised attributes that the session cookie in the browser lacks.
-func broken(cookies []*network.Cookie, tls bool) (list []string) {
+// cookieFaults returns the ways in which the session cookie in the browser lacks its promised attributes.
+func cookieFaults(cookies []*network.Cookie, tls bool) (list []string) {
 	name := "session"
 	if tls {
 		name = "__Host-session"
@@ -39,7 +39,7 @@ func broken(cookies []*network.Cookie, tls bool) (list []string) {
 		list = append(list, fmt.Sprintf("Secure is %t", c.Secure))
 	}
 	if c.Path != "/" || strings.HasPrefix(c.Domain, ".") {
-		list = append(list, "other hosts or paths: "+c.Domain+c.Path)
+		list = append(list, "sent to other hosts or paths: "+c.Domain+c.Path)
 	}
 	return list
 }
@@ -63,7 +63,7 @@ func serveApp(t *testing.T) *url.URL {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Kill)
-	return &url.URL{Scheme: "http", Host: written(t, p, serverAddress)}
+	return &url.URL{Scheme: "http", Host: awaitOutput(t, p, serverAddress)}
 }
 
 // Over HTTPS, as behind a load balancer with a certificate, the cookie is bound to its host and to TLS.
@@ -76,10 +76,10 @@ func TestCookieOverTLS(t *testing.T) {
 	b.enter("#user", "Ada")
 	b.click("form[action='/login'] button")
 	b.shows(".who", "Logged in as Ada")
-	for _, fault := range broken(b.cookies(), true) {
+	for _, fault := range cookieFaults(b.cookies(), true) {
 		t.Error("the session cookie: " + fault)
 	}
-	insecure := func(when string) {
+	checkSecure := func(when string) {
 		t.Helper()
 		for _, c := range b.cookies() {
 			if !c.Secure {
@@ -87,19 +87,19 @@ func TestCookieOverTLS(t *testing.T) {
 			}
 		}
 	}
-	insecure("after the page")
+	checkSecure("after the page")
 	b.click("#visit-form button")
 	b.shows("#visits", "1")
-	insecure("after the script")
+	checkSecure("after the script")
 	if readable := evaluate[string](b, "document.cookie"); strings.Contains(readable, "session") {
 		t.Errorf("scripts can read %q", readable)
 	}
-	b.clean()
+	b.checkProblems()
 
 	b.click("form[action='/logout'] button")
 	b.shows("#no-session", "You have no session yet")
 	if slices.ContainsFunc(b.cookies(), func(c *network.Cookie) bool { return strings.Contains(c.Name, "session") }) {
-		t.Error("the session cookie outlived the logout")
+		t.Error("the session cookie exists after the logout")
 	}
 }
 
@@ -108,20 +108,20 @@ func TestCookieOverPlainHTTP(t *testing.T) {
 	b.open(l.url)
 	b.click("#visit-form button")
 	b.shows("#visits", "1")
-	for _, fault := range broken(b.cookies(), false) {
+	for _, fault := range cookieFaults(b.cookies(), false) {
 		t.Error("the session cookie: " + fault)
 	}
-	b.clean()
+	b.checkProblems()
 }
 
-// broken finds each missing attribute of a cookie.
-func TestCheckOfCookies(t *testing.T) {
+// cookieFaults finds each missing attribute of a cookie.
+func TestCookieFaults(t *testing.T) {
 	for setCookie, finds := range map[string]string{
 		"session=a; Path=/; HttpOnly; SameSite=Lax":        "",
 		"session=a; Path=/; SameSite=Lax":                  "scripts can read it",
 		"session=a; Path=/; HttpOnly; SameSite=Strict":     `SameSite is "Strict"`,
 		"session=a; Path=/; HttpOnly":                      `SameSite is ""`,
-		"session=a; Path=/api; HttpOnly; SameSite=Lax":     "other hosts or paths: 127.0.0.1/api",
+		"session=a; Path=/api; HttpOnly; SameSite=Lax":     "sent to other hosts or paths: 127.0.0.1/api",
 		"other=a; Path=/; HttpOnly; SameSite=Lax":          "no cookie is called session",
 		"__Host-session=a; Path=/; HttpOnly; SameSite=Lax": "no cookie is called session", // not without Secure
 	} {
@@ -130,11 +130,11 @@ func TestCheckOfCookies(t *testing.T) {
 			defer site.Close()
 			b := newTab(t)
 			b.open(site.URL + "/api/")
-			if found := strings.Join(broken(b.cookies(), false), "; "); (finds == "") != (found == "") || !strings.Contains(found, finds) {
+			if found := strings.Join(cookieFaults(b.cookies(), false), "; "); (finds == "") != (found == "") || !strings.Contains(found, finds) {
 				t.Errorf("found %q, want %q", found, finds)
 			}
-			if len(broken(b.cookies(), true)) == 0 {
-				t.Error("taken for a cookie over TLS")
+			if len(cookieFaults(b.cookies(), true)) == 0 {
+				t.Error("no fault as a cookie over TLS, want one")
 			}
 		})
 	}

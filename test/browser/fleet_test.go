@@ -42,7 +42,7 @@ func TestFleetPageIsLive(t *testing.T) {
 	b.shows(".events", "server-2 killed")
 	b.shows(row("server-2"), "unhealthy")
 	b.shows(".events", "server-2 unhealthy: connection refused")
-	b.shows("#status", "server-2 unhealthy: connection refused.") // the news, for screen readers too
+	b.shows("#status", "server-2 unhealthy: connection refused.") // announced to screen readers
 	b.shows(".figures", "2 of 3")
 
 	b.click("form[action='/_lab/servers'] button")
@@ -52,9 +52,9 @@ func TestFleetPageIsLive(t *testing.T) {
 	b.await("!document.querySelector('" + row("server-2") + "')")
 	b.shows(".figures", "3 of 3")
 	if !evaluate[bool](b, "window.witness === document.querySelector('tbody tr')") {
-		t.Error("the page, or its first row, was made anew")
+		t.Error("the page or its first row was replaced, want it updated")
 	}
-	b.clean()
+	b.checkProblems()
 }
 
 // Everything works with the keyboard, and the focus stays while the page changes.
@@ -86,11 +86,11 @@ func TestFleetPageByKeyboard(t *testing.T) {
 	before := evaluate[string](b, "document.querySelector('.chart').innerHTML")
 	b.await("document.querySelector('.chart').innerHTML !== " + quoted(before))
 	if now := evaluate[string](b, focused); now != "Kill server-3" {
-		t.Errorf("after a change the focus is on %q", now)
+		t.Errorf("after a change the focus is on %q, want Kill server-3", now)
 	}
 	press(kb.Enter)
 	b.shows(row("server-3"), "unhealthy")
-	b.clean()
+	b.checkProblems()
 }
 
 // The load switch starts and ends a load whose sessions are checked.
@@ -105,11 +105,11 @@ func TestFleetPageLoad(t *testing.T) {
 	b.click(".switch [value=off]")
 	b.shows(".events", "load ended: ")
 	b.shows(".events", " 0 sessions lost, 0 updates lost")
-	b.clean()
+	b.checkProblems()
 
 	b.open(l.url + "/_lab")
 	b.await("document.querySelector('.switch [value=off]').getAttribute('aria-pressed') === 'true'")
-	b.clean()
+	b.checkProblems()
 }
 
 // The page shows when the store is unavailable and when it is available again.
@@ -129,7 +129,7 @@ func TestFleetPageStoreDown(t *testing.T) {
 	}
 	b.shows(".figures", "answers in")
 	b.shows(".events", "store answers again")
-	b.clean()
+	b.checkProblems()
 }
 
 // The page shows when the lab has ended.
@@ -137,7 +137,7 @@ func TestFleetPageLabStopped(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(l.url + "/_lab")
 	b.shows(".figures", "answers in")
-	b.clean()
+	b.checkProblems()
 	if err := l.process.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestFleetPageWithoutJavaScript(t *testing.T) {
 	b.shows("#load-text", "20 visitors send 20 requests per second")
 	b.click(".switch [value=off]")
 	b.await("document.querySelector('.switch [value=off]').getAttribute('aria-pressed') === 'true'")
-	b.clean()
+	b.checkProblems()
 }
 
 // The page has no faults in its initial state and with many events.
@@ -170,22 +170,22 @@ func TestFleetPageLooks(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(l.url + "/_lab")
 	b.shows(".figures", "answers in")
-	b.fine("fleet-new")
+	b.checkLooks("fleet-new")
 	b.click(".switch [value=high]")
 	b.shows("#load-figures", "of 1") // a hundred or more sessions
-	if *update {                     // the README shows a good part of a minute
+	if *update {                     // the chart in the README shows most of a minute
 		b.await("document.querySelector('.chart path[class^=server-]').getAttribute('d').split('M').length > 40")
 	}
 	b.click(row("server-2") + " .danger")
 	b.shows(row("server-2"), "unhealthy")
 	b.click("form[action='/_lab/servers'] button")
 	b.shows(row("server-4"), "healthy")
-	b.fine("fleet")
-	b.clean()
+	b.checkLooks("fleet")
+	b.checkProblems()
 
 	b.open(l.url + "/_lab/nowhere")
 	b.shows("h1", "Not Found")
-	b.fine("fleet-error")
+	b.checkLooks("fleet-error")
 }
 
 // A server has the same colour and letter on both pages.
@@ -202,7 +202,7 @@ func TestServersLookTheSameOnBothPages(t *testing.T) {
 	b.open(l.url + "/_lab")
 	fleet := evaluate[[]string](b, "("+identities+")([...document.querySelectorAll('tbody tr')])")
 	if !slices.Equal(sample, fleet) || len(fleet) != 3 {
-		t.Errorf("on the sample page %q, on the fleet's %q", sample, fleet)
+		t.Errorf("servers on the sample page %q, on the fleet page %q, want three equal ones", sample, fleet)
 	}
 }
 
@@ -212,11 +212,11 @@ func TestOtherSitesCannotReachTheFleet(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(serve(t, "", fmt.Sprintf(`<form method="post" action="%s/_lab/servers/server-1/kill"><button>You have won</button></form>`, l.url)))
 	b.click("button")
-	b.shows("body", "another site's page asked for this")
+	b.shows("body", "the request comes from a page of another site")
 
 	b.open(strings.Replace(l.url, "127.0.0.1", rebound, 1) + "/_lab")
 	b.shows("body", "from this machine only")
 	if fleet := l.fleet(); len(fleet) != 3 || fleet[0] != (server{"server-1", "healthy"}) {
-		t.Errorf("the fleet is %+v", fleet)
+		t.Errorf("the fleet is %+v, want three servers and server-1 healthy", fleet)
 	}
 }

@@ -49,7 +49,7 @@ func labUp(t *testing.T, args ...string) *runningLab {
 			t.Errorf("%v:\n%s", err, p.Tail())
 		}
 	})
-	l.url = written(t, p, labAddress)
+	l.url = awaitOutput(t, p, labAddress)
 	l.await("three healthy servers", func(fleet []server) bool {
 		return len(fleet) == 3 && !slices.ContainsFunc(fleet, func(s server) bool { return s.State != "healthy" })
 	})
@@ -62,11 +62,11 @@ var (
 	serverAddress = regexp.MustCompile(`"msg":"serving".*"addr":"([^"]+)".*\n`)
 )
 
-// written waits until the output of the program matches the pattern, and returns the pattern's group. The lab builds
-// the server before it starts.
-func written(t *testing.T, p *process.Process, pattern *regexp.Regexp) string {
+// awaitOutput waits until the output of the program matches the pattern, and returns the pattern's group. The timeout is long,
+// because the lab compiles the server before it starts.
+func awaitOutput(t *testing.T, p *process.Process, pattern *regexp.Regexp) string {
 	t.Helper()
-	for deadline := time.Now().Add(3 * patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * pageTimeout); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		ended := p.Ended()
 		if found := pattern.FindStringSubmatch(p.Tail()); found != nil {
 			return found[1]
@@ -92,13 +92,13 @@ func (l *runningLab) fleet() []server {
 }
 
 // await waits until the condition holds for the fleet.
-func (l *runningLab) await(what string, as func([]server) bool) {
+func (l *runningLab) await(what string, condition func([]server) bool) {
 	l.t.Helper()
-	for deadline := time.Now().Add(3 * patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * pageTimeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if err := l.process.Ended(); err != nil {
 			l.t.Fatalf("%v:\n%s", err, l.process.Tail())
 		}
-		if as(l.fleet()) {
+		if condition(l.fleet()) {
 			return
 		}
 	}

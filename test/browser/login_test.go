@@ -60,10 +60,10 @@ func TestLoginByAProvider(t *testing.T) {
 			b.shows(".who", "Logged in as ann")
 
 			b.click("form[action='/logout'] button")
-			b.shows("#no-session", "You have no session yet") // the provider led back
+			b.shows("#no-session", "You have no session yet") // the provider has redirected back
 			b.shows("form[action='/login'] button", "Log in")
-			for _, problem := range b.wrong() {
-				if !strings.Contains(problem, p.Issuer) { // where the visitor goes
+			for _, problem := range b.takeProblems() {
+				if !strings.Contains(problem, p.Issuer) { // the requests to the provider are expected
 					t.Error(problem)
 				}
 			}

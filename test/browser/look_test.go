@@ -19,9 +19,9 @@ var axe = sync.OnceValues(func() (string, error) {
 	return string(program), nil
 })
 
-// barriers returns the accessibility violations that axe-core finds in the present page, with the
-// elements that have it.
-func (b *tab) barriers() []string {
+// accessibilityFaults returns the accessibility violations that axe-core finds in the current page, with the elements that have
+// them.
+func (b *tab) accessibilityFaults() []string {
 	b.t.Helper()
 	program, err := axe()
 	if err != nil {
@@ -36,7 +36,7 @@ func (b *tab) barriers() []string {
 // A look is a colour scheme and a width of the window.
 type look struct {
 	scheme string // light or dark
-	width  int64  // CSS pixels; what pages must still fit is 360
+	width  int64  // CSS pixels; pages must fit into 360
 }
 
 func looks() []look {
@@ -45,6 +45,7 @@ func looks() []look {
 
 func (l look) String() string { return fmt.Sprintf("%s-%d", l.scheme, l.width) }
 
+// use sets the look of the tab.
 func (b *tab) use(l look) {
 	b.t.Helper()
 	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
@@ -55,13 +56,13 @@ func (b *tab) use(l look) {
 	}})
 }
 
-// faults returns the faults of the present page in that look: barriers, content that needs sideways scrolling or that
-// overflows its section, and animations, because the tests ask for reduced motion.
+// faults returns the faults of the current page in the look: accessibility violations, content that is wider than the window or
+// its section, and animations, because the tests ask for reduced motion.
 func (b *tab) faults(l look) (list []string) {
 	b.t.Helper()
 	b.use(l)
-	for _, barrier := range b.barriers() {
-		list = append(list, fmt.Sprintf("%s: %s", l, barrier))
+	for _, fault := range b.accessibilityFaults() {
+		list = append(list, fmt.Sprintf("%s: %s", l, fault))
 	}
 	if pixels := evaluate[int](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); pixels > 0 {
 		list = append(list, fmt.Sprintf("%s: %d pixels wider than the window", l, pixels))
@@ -69,16 +70,16 @@ func (b *tab) faults(l look) (list []string) {
 	const outside = `[...document.querySelectorAll("main section *")].filter((e) => e.checkVisibility() &&
 		e.getBoundingClientRect().right > e.closest("section").getBoundingClientRect().right).map((e) => e.outerHTML)`
 	for _, element := range evaluate[[]string](b, outside) {
-		list = append(list, fmt.Sprintf("%s: sticks out of its section: %s", l, element))
+		list = append(list, fmt.Sprintf("%s: wider than its section: %s", l, element))
 	}
 	if moving := evaluate[int](b, "document.getAnimations().length"); moving > 0 {
-		list = append(list, fmt.Sprintf("%s: %d elements move", l, moving))
+		list = append(list, fmt.Sprintf("%s: %d animated elements", l, moving))
 	}
 	return list
 }
 
-// fine checks that the page has no faults in any look, and saves a screenshot of each.
-func (b *tab) fine(name string) {
+// checkLooks checks that the page has no faults in any look, and saves a screenshot of each.
+func (b *tab) checkLooks(name string) {
 	b.t.Helper()
 	for _, l := range looks() {
 		for _, fault := range b.faults(l) {

@@ -17,7 +17,7 @@ import (
 // root is the module's folder, seen from this package.
 const root = "../.."
 
-var update = flag.Bool("update", false, "take the README's screenshots over into docs/images")
+var update = flag.Bool("update", false, "copy the README's screenshots to docs/images")
 
 // rebound is a host name that resolves to this machine in the tests' browser, like an attacker's name after DNS rebinding.
 const rebound = "rebound.example"
@@ -41,7 +41,7 @@ var chromium = sync.OnceValues(func() (browser struct {
 	ctx, cancel := chromedp.NewContext(allocator)
 	browser.Context = ctx
 	browser.close = func() {
-		_ = chromedp.Cancel(ctx) // has it end by itself, and remove what it put into the temp folder
+		_ = chromedp.Cancel(ctx) // lets the browser exit and remove its temporary files
 		cancel()
 		closeAllocator()
 	}

@@ -37,7 +37,7 @@ func TestSamplePage(t *testing.T) {
 			b.shows("#no-session", "You have no session yet")
 			b.shows("[data-sku=coffee] [data-quantity]", "0")
 			b.shows("#visits", "0")
-			b.clean()
+			b.checkProblems()
 		})
 	}
 }
@@ -50,14 +50,14 @@ func TestSamplePageScript(t *testing.T) {
 	b.shows("#visits-title ~ .status", "20 of 20 acknowledged by 3 servers, 20 counted.")
 	b.click("#roll")
 	b.shows("#game-title ~ .status", "recorded by server-")
-	b.shows("#board .own", "") // the own line of the leaderboard
-	b.clean()
+	b.shows("#board .own", "") // the visitor's own line of the leaderboard
+	b.checkProblems()
 }
 
 func TestSamplePageLooks(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(l.url)
-	b.fine("sample-new")
+	b.checkLooks("sample-new")
 	b.enter("#user", "Ada")
 	b.click("form[action='/login'] button")
 	b.shows(".who", "Logged in as Ada")
@@ -69,16 +69,16 @@ func TestSamplePageLooks(t *testing.T) {
 	b.shows("[data-sku=coffee] [data-quantity]", "2")
 	b.click("#roll")
 	b.shows("#game-title ~ .status", "recorded by server-")
-	b.fine("sample")
-	b.clean()
+	b.checkLooks("sample")
+	b.checkProblems()
 
 	b.open(l.url + "/nowhere")
 	b.shows("h1", "404")
-	b.fine("sample-error")
+	b.checkLooks("sample-error")
 }
 
 // With stores that lack features, the page says so and disables what would fail.
-func TestSamplePageOfLesserStores(t *testing.T) {
+func TestSamplePageOfLimitedStores(t *testing.T) {
 	for _, store := range []string{"cookie", "token"} {
 		t.Run(store, func(t *testing.T) {
 			l, b := labUp(t, "--store", store), newTab(t)
@@ -87,8 +87,8 @@ func TestSamplePageOfLesserStores(t *testing.T) {
 			b.click("form[action='/login'] button")
 			b.shows(".who", "Logged in as Ada")
 			b.shows("#store-title ~ .limits", "a copy of its cookie still works until it expires")
-			b.fine("sample-" + store)
-			b.clean()
+			b.checkLooks("sample-" + store)
+			b.checkProblems()
 		})
 	}
 }

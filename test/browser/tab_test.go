@@ -17,8 +17,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience bounds how long a test waits for the page. It is long because the machine may be busy.
-const patience = time.Minute
+// pageTimeout bounds how long a test waits for the page. It is long because the machine may be busy.
+const pageTimeout = time.Minute
 
 // A tab is a page in a fresh browser context, without cookies. It records errors.
 type tab struct {
@@ -38,11 +38,11 @@ func newTab(t *testing.T) *tab {
 		t.Fatal(err)
 	}
 	b := &tab{t: t}
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.note))
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.record))
 	t.Cleanup(cancel)
 	b.ctx = ctx
 	// The context of the first call becomes the context of the tab and must have no deadline.
-	watchdog := time.AfterFunc(patience, cancel)
+	watchdog := time.AfterFunc(pageTimeout, cancel)
 	defer watchdog.Stop()
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("opening a tab: %v", err)
@@ -50,8 +50,8 @@ func newTab(t *testing.T) *tab {
 	return b
 }
 
-// note records errors on the console and requests to other origins.
-func (b *tab) note(event any) {
+// record records errors on the console and requests to other origins.
+func (b *tab) record(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	add := func(format string, args ...any) { b.problems = append(b.problems, fmt.Sprintf(format, args...)) }
@@ -69,7 +69,7 @@ func (b *tab) note(event any) {
 		}
 	case *network.EventRequestWillBeSent:
 		if foreign(b.origin, e.Request.URL) {
-			add("request that leaves the origin: %s", e.Request.URL)
+			add("request to another origin: %s", e.Request.URL)
 		}
 	case *network.EventWebSocketCreated:
 		add("web socket: %s", e.URL)
@@ -83,13 +83,14 @@ func texts(args []*runtime.RemoteObject) (list []string) {
 	return list
 }
 
+// foreign reports whether the address is of another origin. Data URLs belong to every origin.
 func foreign(origin, address string) bool {
 	u, err := url.Parse(address)
 	return err != nil || u.Scheme != "data" && u.Scheme+"://"+u.Host != origin
 }
 
-// wrong returns the errors recorded since the last call.
-func (b *tab) wrong() []string {
+// takeProblems returns the problems recorded since the last call.
+func (b *tab) takeProblems() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	list := b.problems
@@ -97,24 +98,25 @@ func (b *tab) wrong() []string {
 	return list
 }
 
-// clean fails the test if errors were recorded.
-func (b *tab) clean() {
+// checkProblems fails the test if problems were recorded.
+func (b *tab) checkProblems() {
 	b.t.Helper()
-	for _, problem := range b.wrong() {
+	for _, problem := range b.takeProblems() {
 		b.t.Error(problem)
 	}
 }
 
-// do runs the steps, each within patience.
+// do runs the steps within pageTimeout.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := b.bounded(func(ctx context.Context) error { return chromedp.Do(ctx, steps...) }); err != nil {
+	if err := b.withTimeout(func(ctx context.Context) error { return chromedp.Do(ctx, steps...) }); err != nil {
 		b.t.Fatal(err)
 	}
 }
 
-func (b *tab) bounded(run func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+// withTimeout calls run with a context that ends after pageTimeout.
+func (b *tab) withTimeout(run func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(b.ctx, pageTimeout)
 	defer cancel()
 	return run(ctx)
 }
@@ -123,7 +125,7 @@ func (b *tab) bounded(run func(context.Context) error) error {
 func call[P, R any](b *tab, command cdp.Command[P, R], params P) R {
 	b.t.Helper()
 	var result R
-	err := b.bounded(func(ctx context.Context) (err error) {
+	err := b.withTimeout(func(ctx context.Context) (err error) {
 		result, err = chromedp.Call(ctx, command, params)
 		return err
 	})
@@ -133,19 +135,19 @@ func call[P, R any](b *tab, command cdp.Command[P, R], params P) R {
 	return result
 }
 
-// evaluate evaluates a JavaScript expression and awaits a promise.
+// evaluate returns the value of a JavaScript expression. If the value is a promise, it awaits it.
 func evaluate[T any](b *tab, expression string) T {
 	b.t.Helper()
-	value, err := try[T](b, expression)
+	value, err := tryEvaluate[T](b, expression)
 	if err != nil {
 		b.t.Fatalf("%s: %v", expression[:min(len(expression), 200)], err)
 	}
 	return value
 }
 
-// try is like evaluate, but returns the error. Evaluating may fail while the page changes.
-func try[T any](b *tab, expression string) (value T, err error) {
-	err = b.bounded(func(ctx context.Context) (err error) {
+// tryEvaluate is like evaluate, but returns the error. Evaluating may fail while the page changes.
+func tryEvaluate[T any](b *tab, expression string) (value T, err error) {
+	err = b.withTimeout(func(ctx context.Context) (err error) {
 		value, err = chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 		return err
 	})
@@ -180,14 +182,14 @@ func (b *tab) enter(selector, text string) {
 func (b *tab) await(expression string) {
 	b.t.Helper()
 	var last error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(pageTimeout); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		var reached bool
-		if reached, last = try[bool](b, "Boolean("+expression+")"); reached {
+		if reached, last = tryEvaluate[bool](b, "Boolean("+expression+")"); reached {
 			return
 		}
 	}
-	page, _ := try[string](b, "document.body.innerText.replace(/\\s+/g, ' ')")
-	b.t.Fatalf("timed out waiting for %s (%v); the page says\n%s\n%v", expression, last, page, b.wrong())
+	page, _ := tryEvaluate[string](b, "document.body.innerText.replace(/\\s+/g, ' ')")
+	b.t.Fatalf("timed out waiting for %s (%v); the page says\n%s\n%v", expression, last, page, b.takeProblems())
 }
 
 // shows waits until the element is visible and its text contains text.

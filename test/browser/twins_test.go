@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-const sound = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sound</title>
+const pageFormat = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sound</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">%s</head>
 <body><main><h1>Sound</h1>%s</main></body></html>`
 
@@ -17,7 +17,7 @@ const sound = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title
 func serve(t *testing.T, head, body string) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, sound, head, body)
+		fmt.Fprintf(w, pageFormat, head, body)
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
@@ -26,24 +26,24 @@ func serve(t *testing.T, head, body string) string {
 // Each check finds the page with its kind of fault, and no check finds a fault in a correct page.
 func TestChecksOfPages(t *testing.T) {
 	sessiontest.Long(t)
-	elsewhere := serve(t, "", "")
+	otherOrigin := serve(t, "", "")
 	tests := []struct {
 		name, head, body string
-		finds            string // part of what is said; empty for a sound page
+		finds            string // part of a fault, or "" for a correct page
 	}{
-		{"sound", "", "<p>Nothing is wrong here.</p>", ""},
-		{"an image without words", "", `<img src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">`, "image-alt"},
+		{"a correct page", "", "<p>Nothing is wrong here.</p>", ""},
+		{"an image without a text alternative", "", `<img src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">`, "image-alt"},
 		{"grey on grey", "", `<p style="color:#999;background:#bbb">Hard to read</p>`, "color-contrast"},
 		{"grey on grey in the dark", "<style>@media (prefers-color-scheme: dark) { p { color: #999; background: #bbb } }</style>",
 			"<p>Hard to read</p>", "color-contrast"},
 		{"an error on the console", "<script>console.error('broken')</script>", "", "broken"},
 		{"an exception", "<script>throw new Error('thrown')</script>", "", "thrown"},
-		{"a promise that nobody catches", "<script>Promise.reject(new Error('rejected'))</script>", "", "rejected"},
-		{"an image from elsewhere", "", `<img alt="" src="` + elsewhere + `/pixel.gif">`, "leaves the origin: " + elsewhere},
-		{"a request to elsewhere", "<script>fetch('" + elsewhere + "/beacon', { mode: 'no-cors' })</script>", "", "leaves the origin: " + elsewhere},
+		{"an unhandled rejection of a promise", "<script>Promise.reject(new Error('rejected'))</script>", "", "rejected"},
+		{"an image from another origin", "", `<img alt="" src="` + otherOrigin + `/pixel.gif">`, "request to another origin: " + otherOrigin},
+		{"a request to another origin", "<script>fetch('" + otherOrigin + "/beacon', { mode: 'no-cors' })</script>", "", "request to another origin: " + otherOrigin},
 		{"wider than a telephone", "", `<div style="width:30rem">wide</div>`, "wider than the window"},
-		{"wider than its section", "", `<section style="width:9rem"><p style="width:10rem">wide</p></section>`, "sticks out of its section"},
-		{"moving", "<style>@keyframes on { to { opacity: .9 } } p { animation: on 1s infinite }</style>", "<p>Dizzy</p>", "elements move"},
+		{"wider than its section", "", `<section style="width:9rem"><p style="width:10rem">wide</p></section>`, "wider than its section"},
+		{"moving", "<style>@keyframes on { to { opacity: .9 } } p { animation: on 1s infinite }</style>", "<p>Dizzy</p>", "animated elements"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -53,12 +53,12 @@ func TestChecksOfPages(t *testing.T) {
 			for _, l := range []look{{"light", 1280}, {"dark", 360}} {
 				found = append(found, b.faults(l)...)
 			}
-			found = append(found, b.wrong()...)
+			found = append(found, b.takeProblems()...)
 			if test.finds == "" && len(found) > 0 {
 				t.Errorf("faults in a correct page: %q", found)
 			}
 			if !strings.Contains(strings.Join(found, "\n"), test.finds) {
-				t.Errorf("not found: %q, only %q", test.finds, found)
+				t.Errorf("found %q, want %q", found, test.finds)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-// Package deploy has no program: its test drives the CDK's command line through the life of a lab, against an emulator
-// of AWS or whatever endpoint AWS_ENDPOINT_URL names. "make test-deploy" runs it. It is a module of its own, so that
-// the AWS SDK's clients that it reads back with are nobody else's.
+// Package deploy tests deployments of the stacks. Its test runs the CDK's command line against an emulator of AWS, or against the
+// endpoint in AWS_ENDPOINT_URL: it deploys, reads back, switches stores and destroys. "make test-deploy" runs it. Start reading at
+// TestDeploy. The package has no program. It is a module of its own, so that no other package depends on the clients of the AWS SDK.
 package deploy

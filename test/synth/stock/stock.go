@@ -1,5 +1,5 @@
-// The CDK app that a reader of tutorials has after "cdk init app --language go": a network, a load balancer, an Auto
-// Scaling group and a table, with the defaults of the CDK. It is what the synthesis of this repository is measured by.
+// Command stock is the stock app of command synth: a network, a load balancer, an Auto Scaling group and a table with the defaults
+// of the CDK, in an app as made by "cdk init app --language go".
 package main
 
 import (
