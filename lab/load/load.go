@@ -1,7 +1,8 @@
 // Package load is the load generator. It sends the requests of many virtual users to the sample application, or to another that
 // follows the lab's contract, at a rate that doesn't depend on the response times (an open model). It measures each latency from
-// the time at which the request was due, and passes every response to the consistency checker of package check. Start prepares a Run, Run.Do sends the requests, and
-// Result has the figures. Merge combines the results of several machines. Start reading at attack.
+// the time at which the request was due, and passes every response to the consistency checker of package check. Start prepares a
+// Run, Run.Do sends the requests, and Result has the figures. Merge combines the results of several machines. Start reading at
+// attack.
 package load
 
 import (
