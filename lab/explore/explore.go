@@ -50,49 +50,6 @@ type Progress struct {
 	Ended     *Scenario // the scenario that has ended, if one has
 }
 
-// A Scenario is what the exploration of some requests has found.
-type Scenario struct {
-	Name     string   `json:"name"` // the requests' names: "visits + logout"
-	Requests []string `json:"requests"`
-	// Calls is how many store calls the request makes; only of a request alone.
-	Calls    int `json:"calls,omitempty"`
-	Explored int `json:"explored"`
-	Broken   int `json:"broken"`
-	// Unreached is how many schedules could not be run, because requests did not make the calls that they had made before.
-	Unreached int    `json:"unreached"`
-	Orders    Counts `json:"orders"` // the schedules without a fault
-	Faults    Counts `json:"faults"` // the schedules with one fault
-	// Shortest is the simplest schedule that breaks a promise: without a fault if possible, then with the fewest switches.
-	Shortest *Finding `json:"shortest,omitempty"`
-	// Findings has the simplest schedule for each promise that is broken.
-	Findings []Finding `json:"findings,omitempty"`
-}
-
-// Counts are the numbers of schedules.
-type Counts struct {
-	Explored int `json:"explored"`
-	Broken   int `json:"broken"`
-	// Complete says that every schedule was explored. Otherwise those were that have at most Switches changes from one
-	// request to another, and some with one more.
-	Complete bool `json:"complete"`
-	Switches int  `json:"switches,omitempty"`
-}
-
-// A Finding is a schedule that breaks a promise.
-type Finding struct {
-	Schedule  string  `json:"schedule"`
-	Promise   Promise `json:"promise"`
-	Sentence  string  `json:"sentence"`
-	Broken    int     `json:"broken"` // the schedules of the scenario that break this promise
-	Steps     []Step  `json:"steps"`
-	Browser   string  `json:"browser"`    // what the visitor's cookies open afterwards
-	OldCookie string  `json:"old_cookie"` // what the cookies from before open
-	// Replayed is how many of five more runs of the schedule had the same steps and the same end.
-	Replayed int `json:"replayed"`
-
-	schedule Schedule
-}
-
 // Explore explores every scenario of the target. The error says why it could not; broken promises are no error.
 func Explore(ctx context.Context, t Target, o Options) ([]Scenario, error) {
 	if err := t.check(); err != nil {
@@ -314,32 +271,6 @@ func (e *exploration) explore(ctx context.Context, requests []Request) (Scenario
 		s.Shortest = &s.Findings[0]
 	}
 	return s, nil
-}
-
-func newFinding(r Result, broken int) Finding {
-	f := Finding{
-		Schedule: r.Schedule.String(), Broken: broken,
-		Steps: r.Steps, Browser: r.Browser.String(), OldCookie: r.Old.String(), schedule: r.Schedule,
-	}
-	if r.Violation != nil {
-		f.Promise, f.Sentence = r.Violation.Promise, r.Violation.Sentence
-	}
-	return f
-}
-
-// sameAs reports whether two runs made the same calls with the same end.
-func (r Result) sameAs(other Result) bool {
-	if r.Violation == nil || other.Violation == nil || *r.Violation != *other.Violation ||
-		r.Browser.String() != other.Browser.String() || r.Old.String() != other.Old.String() || len(r.Steps) != len(other.Steps) {
-		return false
-	}
-	for i := range r.Steps {
-		a, b := r.Steps[i], other.Steps[i]
-		if a.Request != b.Request || a.Call != b.Call || a.Answer != b.Answer || a.Fault != b.Fault {
-			return false
-		}
-	}
-	return true
 }
 
 // runAll runs the schedules of the search on all cells until there is none left.
