@@ -102,6 +102,7 @@ func parseSend(text string) (r Request, ok bool) {
 	return Request{Method: match[1], Path: match[2], Form: match[3]}, true
 }
 
+// String returns the method and the path.
 func (r Request) String() string { return r.Method + " " + r.Path }
 
 // has reports whether one of the request's effects satisfies the condition.

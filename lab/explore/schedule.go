@@ -31,6 +31,7 @@ type Choice struct {
 // A Schedule is the order in which the store calls of several requests are released, such as "A B A!drop".
 type Schedule []Choice
 
+// String formats the schedule for ParseSchedule.
 func (s Schedule) String() string {
 	words := make([]string, len(s))
 	for i, c := range s {
