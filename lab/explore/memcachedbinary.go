@@ -45,9 +45,9 @@ func binaryCommands(request []byte) (commands []binaryCommand, whole bool) {
 			return commands, false
 		}
 		header := request[:binaryHeader]
-		body := uint64(binary.BigEndian.Uint32(header[8:]))
+		body := int64(binary.BigEndian.Uint32(header[8:]))
 		extras, key := int(header[4]), int(binary.BigEndian.Uint16(header[2:]))
-		if uint64(len(request)-binaryHeader) < body || uint64(extras+key) > body { // #nosec G115 -- not negative
+		if int64(len(request)-binaryHeader) < body || int64(extras+key) > body {
 			return commands, false
 		}
 		name, known := binaryOpcodes[header[1]]
@@ -56,7 +56,7 @@ func binaryCommands(request []byte) (commands []binaryCommand, whole bool) {
 		}
 		from := binaryHeader + extras
 		commands = append(commands, binaryCommand{header, name, request[from : from+key]})
-		request = request[binaryHeader+int(body):] // #nosec G115 -- within the request
+		request = request[binaryHeader+body:]
 	}
 	return commands, true
 }

@@ -2,6 +2,7 @@ package explore
 
 import (
 	"encoding/binary"
+	"math"
 	"regexp"
 	"strings"
 )
@@ -129,13 +130,14 @@ func boundIDs(text []byte) []string {
 		if len(text) < 4 {
 			break
 		}
-		size := int(int32(binary.BigEndian.Uint32(text))) // -1 for NULL
+		size := int64(binary.BigEndian.Uint32(text))
 		text = text[4:]
-		if size < 0 {
+		if size == math.MaxUint32 { // NULL
 			continue
 		}
-		value := printable(text[:min(size, len(text))])
-		text = text[min(size, len(text)):]
+		size = min(size, int64(len(text)))
+		value := printable(text[:size])
+		text = text[size:]
 		if idPattern.FindString(value) == value && digitPattern.MatchString(value) {
 			ids = append(ids, value)
 		}
