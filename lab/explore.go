@@ -37,7 +37,7 @@ var exploredStores = []config.StoreKind{config.StoreValkey, config.StoreDynamoDB
 
 func newExplore(build func(context.Context) (string, error)) *cobra.Command {
 	o := exploreOptions{stores: string(config.StoreValkey), Options: explore.Options{
-		Requests: 2, MaxRuns: explore.DefaultMaxRuns, Parallel: 2 * runtime.NumCPU(), // runs wait more than they compute
+		Requests: 2, MaxRuns: explore.DefaultMaxRuns, Parallel: 4 * runtime.NumCPU(), // runs wait more than they compute
 	}}
 	c := &cobra.Command{
 		Use:   "explore",

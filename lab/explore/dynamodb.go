@@ -58,7 +58,7 @@ func itemKeys(document any) []string {
 				walk(element, inside)
 			}
 		case string:
-			if id := idPattern.FindString(v); inside && len(v) <= maxLabel && digitPattern.MatchString(id) && !slices.Contains(found, v) {
+			if id := idPattern.FindString(v); inside && len(v) <= maxLabel && isRandom(id) && !slices.Contains(found, v) {
 				found = append(found, v)
 			}
 		}

@@ -106,7 +106,7 @@ func describeSQL(sql string) string {
 func quotedIDs(sql string) []string {
 	var ids []string
 	for _, id := range idPattern.FindAllString(sql, -1) {
-		if digitPattern.MatchString(id) {
+		if isRandom(id) {
 			ids = append(ids, id)
 		}
 	}
@@ -138,7 +138,7 @@ func boundIDs(text []byte) []string {
 		size = min(size, int64(len(text)))
 		value := printable(text[:size])
 		text = text[size:]
-		if idPattern.FindString(value) == value && digitPattern.MatchString(value) {
+		if idPattern.FindString(value) == value && isRandom(value) {
 			ids = append(ids, value)
 		}
 	}

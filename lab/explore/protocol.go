@@ -76,12 +76,20 @@ func newLabels() *labels {
 var (
 	idPattern    = regexp.MustCompile(`[A-Za-z0-9_+/%-]{20,}={0,2}`)
 	digitPattern = regexp.MustCompile(`\d`)
+	upperPattern = regexp.MustCompile(`[A-Z]`)
+	lowerPattern = regexp.MustCompile(`[a-z]`)
 )
+
+// isRandom reports whether a text that matches idPattern looks like a random identifier, and not like the name of a table: it has
+// a digit, or it is long and mixes cases. One in 1,500 random texts of 43 characters in base64 has no digit.
+func isRandom(id string) bool {
+	return digitPattern.MatchString(id) || len(id) >= 32 && upperPattern.MatchString(id) && lowerPattern.MatchString(id)
+}
 
 // apply returns the text with the names of its identifiers.
 func (l *labels) apply(text string) string {
 	text = idPattern.ReplaceAllStringFunc(text, func(id string) string {
-		if !digitPattern.MatchString(id) {
+		if !isRandom(id) {
 			return id
 		}
 		name, known := l.names[id]

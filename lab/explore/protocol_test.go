@@ -123,7 +123,8 @@ func TestIdentifiersGetTheSameNamesInEveryRun(t *testing.T) {
 	l := newLabels()
 	l.apply("GET session:0123456789abcdef0123456789abcdef")
 	l.first = "new"
-	got := l.apply("0123456789abcdef0123456789abcdef aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 99999999999999999999 88888888888888888888")
+	got := l.apply("0123456789abcdef0123456789abcdef aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 99999999999999999999 " +
+		"GfTLtceZmOLmnkrgHQyESojlXg-aYCwDSnUDMeBFgIY")
 	if want := "old aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa new new2"; got != want {
 		t.Errorf("labels: %q, want %q", got, want)
 	}
