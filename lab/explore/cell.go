@@ -106,7 +106,7 @@ func (c *cell) measureLate(ctx context.Context) error {
 	return nil
 }
 
-// A Result is what one run of a schedule has shown.
+// A Result has the steps of one run of a schedule, and the state of the session after it.
 type Result struct {
 	Schedule  Schedule
 	Steps     []Step
@@ -190,7 +190,7 @@ func (c *cell) recover(ctx context.Context, s Schedule) error {
 	return nil
 }
 
-// retryLogin sends a login again that was not acknowledged, if the session seems to be lost: this is what the visitor does.
+// retryLogin sends a login again that was not acknowledged, if the session seems to be lost, as the visitor would.
 // The session must then be there with its contents. It returns the state of the session.
 func (c *cell) retryLogin(ctx context.Context, visitor *sessiontest.Client, o outcome) (state, error) {
 	if len(o.browser) > 0 {

@@ -1,6 +1,6 @@
 package explore
 
-// A Scenario is what the exploration of some requests has found.
+// A Scenario has the findings for one combination of requests.
 type Scenario struct {
 	Name     string   `json:"name"` // the requests' names: "visits + logout"
 	Requests []string `json:"requests"`

@@ -25,7 +25,7 @@ type gate struct {
 	closed bool
 }
 
-// A call is what a server sends on a connection until the store replies. Pipelined commands are one call.
+// A call holds the bytes that a server sends on a connection until the store replies. Pipelined commands are one call.
 type call struct {
 	link      *link
 	request   []byte
