@@ -111,17 +111,24 @@ type openedTarget struct {
 
 func runExplore(ctx context.Context, o exploreOptions, stdout, stderr io.Writer, build func(context.Context) (string, error)) error {
 	line := func(text string) { fmt.Fprintln(stderr, text) }
+	application := explore.Contract()
 	var open []func() (openedTarget, error)
 	if o.scenario != "" {
 		file, err := explore.ReadFile(o.scenario)
 		if err != nil {
 			return err
 		}
+		application = file.Application
 		open = append(open, func() (openedTarget, error) { return openFile(ctx, file, line) })
 	} else {
 		stores, _ := parseStores(o.stores) // the flag has been checked
 		for _, store := range stores {
 			open = append(open, func() (openedTarget, error) { return openSample(ctx, store, line, build) })
+		}
+	}
+	if o.Only != "" {
+		if _, err := application.Scenario(o.Only); err != nil {
+			return fmt.Errorf("--only=%q: %w", o.Only, err)
 		}
 	}
 	if o.replay != "" {

@@ -63,7 +63,7 @@ func TestExploreRefusesBadInput(t *testing.T) {
 		{[]string{"--scenario", bad}, bad + ":2: "},
 		{[]string{"--scenario", bad, "--store", "valkey"}, "--store is for the sample application"},
 		{[]string{"--requests", "4"}, `--requests="4": allowed is`},
-		{[]string{"--scenario", shopScenario, "--only", "visits+pay"}, `no scenario is named "visits+pay"; there are: visits, cart`},
+		{[]string{"--scenario", shopScenario, "--only", "visits+pay"}, `no request is named "pay"; there are: visits, cart, login, logout`},
 		{[]string{"--scenario", shopScenario, "--replay", "visits"}, `--replay="visits": allowed is the name of a scenario`},
 		{[]string{"--scenario", shopScenario, "--replay", "visits:B"}, `"B" is no letter from A to A`},
 	} {

@@ -134,7 +134,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 	o.balancer.HealthyThreshold, o.balancer.UnhealthyThreshold = o.threshold, o.threshold
 	o.balancer.DeregistrationDelay = max(o.balancer.DeregistrationDelay, time.Nanosecond) // 0 would mean the default
 	events := dashboard.NewEvents(out.event)
-	options := fleet.Options{Program: program, Command: contract.Server{Command: o.server}, Config: c, Balancer: o.balancer, LogDir: logs, Report: events.Add}
+	options := fleet.Options{Program: program, Server: contract.Server{Command: o.server}, Config: c, Balancer: o.balancer, LogDir: logs, Report: events.Add}
 	if o.verbose {
 		options.Output = &printer{w: stderr}
 	}

@@ -12,7 +12,8 @@ import (
 	"stateless-servers/lab/load"
 )
 
-// A server of another application runs as a fleet, and lab load finds its race.
+// A server of another application runs as a fleet, and lab load understands its responses. Whether requests overlap and lose
+// updates depends on the machine; lab explore finds that race for certain.
 func TestUpRunsAnyServer(t *testing.T) {
 	script, err := filepath.Abs("explore/testdata/shop/server.py")
 	if err != nil {
@@ -35,9 +36,6 @@ func TestUpRunsAnyServer(t *testing.T) {
 	if result.Errors["unreadable"] > 0 || result.OK == 0 || result.Sessions.Total == 0 {
 		t.Errorf("%d of %d requests succeeded with %d sessions, errors %v; want most, and none unreadable",
 			result.OK, result.Requests, result.Sessions.Total, result.Errors)
-	}
-	if result.Sessions.LostUpdates+result.Sessions.StaleReads+result.Sessions.Lost == 0 {
-		t.Error("no lost update, want some: the server writes back whole sessions")
 	}
 	served := 0
 	for _, server := range lab1.fleet(t).Servers {

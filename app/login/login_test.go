@@ -125,7 +125,7 @@ func TestLogoutRedirectsToTheProvider(t *testing.T) {
 	stores(t, func(t *testing.T, store string) {
 		p := logintest.Start(t, redirect)
 		c := newFleet(t, store, p.Issuer).client(t)
-		c.do(http.MethodPost, "/logout").expect(t, http.StatusOK, "") // nobody is logged in
+		c.do(http.MethodPost, "/logout").expect(t, http.StatusOK, "") // no user is logged in
 		c.do(http.MethodGet, p.LogIn(t, c.begin(), "ann")).expect(t, http.StatusSeeOther, "")
 		address := c.do(http.MethodPost, "/logout").expect(t, http.StatusSeeOther, "").Header.Get("Location")
 		if c.Cookies()["session"] != "" || c.user() != "" {

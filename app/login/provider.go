@@ -146,8 +146,9 @@ func (d *configuration) check(issuer string) error {
 	return nil
 }
 
-// authStyle returns how a client with that secret authenticates at the token endpoint. The default is that of OpenID Connect
-// Discovery 1.0, 3. By default package oauth2 tries both styles, which could invalidate the code.
+// authStyle returns how a client with that secret authenticates at the token endpoint. If the provider lists no style, it
+// is client_secret_basic, as in OpenID Connect Discovery 1.0, section 3. By itself package oauth2 tries both styles, which could
+// invalidate the code.
 func (d *configuration) authStyle(secret string) oauth2.AuthStyle {
 	const basic = "client_secret_basic"
 	methods := d.AuthMethods

@@ -29,7 +29,7 @@ func TestLoginAndLogout(t *testing.T) {
 	thief.post("/api/visits", "", "Cookie: session="+after).problem(t, 409, "The session has ended")
 	c.get("/api/session").expect(t, 200, noSession)
 	f.operations.since()
-	c.post("/logout", "").expect(t, 200, noSession) // nobody is logged in
+	c.post("/logout", "").expect(t, 200, noSession) // no user is logged in
 	if got := f.operations.since(); got != "" {
 		t.Errorf("a logout without a session called the store: %q, want no call", got)
 	}

@@ -81,7 +81,7 @@ func addBill(d *document, bill cost.Bill) {
 	d.table(lines)
 }
 
-// unverifiedMark returns the mark behind a price that nobody has checked against its source.
+// unverifiedMark returns the mark behind a price that has not been checked against its source.
 func unverifiedMark(p cost.Price) string {
 	if p.Verified {
 		return ""

@@ -39,8 +39,8 @@ type Server struct {
 	Env     map[string]string // more variables, in which ${STORE_PORT} and the others of Process are replaced
 }
 
-// Process returns how to start the server on a port of the loopback address. Its environment is that of this program with
-// PORT, STORE_URL, and STORE_HOST and STORE_PORT, which are parts of STORE_URL. Servers with DynamoDB Local get AWS_REGION
+// Process returns the command that starts the server on a port of the loopback address. The server inherits the environment of
+// this program, and gets PORT, STORE_URL, and the parts STORE_HOST and STORE_PORT of STORE_URL. Servers with DynamoDB Local get AWS_REGION
 // and credentials that it takes.
 func (s Server) Process(name, port, storeURL string) process.Command {
 	given := map[string]string{"PORT": port, "STORE_URL": storeURL}

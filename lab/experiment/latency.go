@@ -43,7 +43,7 @@ const (
 func higherRates() []float64 { return []float64{200, 400, 800, 1600} }
 
 func (e latency) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "Choose by what a store promises and costs; its latency is seldom what decides. The " +
+	o := Observation{Advice: "Choose by what a store promises and costs; its latency rarely decides. The " +
 		"figures are those of one small machine that runs everything: visitors, load balancer, servers and store."}
 	v := e.visitors(sameRate)
 	o.set("fleet", "%d servers for each store", e.setups[0].servers)

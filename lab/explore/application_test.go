@@ -23,6 +23,26 @@ func TestEffectsAreParsed(t *testing.T) {
 	}
 }
 
+// Faults at orders that were not run are missing too, so a scenario whose orders were cut off is never complete.
+func TestFaultsAreCompleteOnlyIfOrdersAre(t *testing.T) {
+	for _, test := range []struct {
+		left   int // orders beyond the bound
+		faults []Fault
+		want   bool
+	}{{0, Faults(), true}, {1, Faults(), false}, {0, nil, false}} {
+		s := &search{faults: test.faults}
+		for range test.left {
+			s.push(Schedule{{Lane: 0}})
+		}
+		s.cut()
+		s.faultsOn()
+		s.cut()
+		if got := s.counts[1].Complete; got != test.want || s.counts[0].Complete != (test.left == 0) {
+			t.Errorf("%d orders left, faults %v: complete %t, want %t", test.left, test.faults, got, test.want)
+		}
+	}
+}
+
 func TestSchedulesAreParsed(t *testing.T) {
 	const text = "A B A!drop B"
 	s, err := ParseSchedule(text, 2)
@@ -76,7 +96,7 @@ func TestThreeLinesFollowTheContract(t *testing.T) {
 
 // ran returns a request of the contract with its answer; status 0 is no answer.
 func ran(name string, status int) *lane {
-	requests, err := Contract().named(name)
+	requests, err := Contract().Scenario(name)
 	if err != nil {
 		panic(err)
 	}

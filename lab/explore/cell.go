@@ -117,7 +117,7 @@ type Result struct {
 	decisions []decision
 }
 
-// run sends the requests in the order of the schedule and judges what is there then. The error is errUnreached when the
+// run sends the requests in the order of the schedule and judges the session that they leave. The error is errUnreached when the
 // requests don't make the calls that the schedule releases.
 func (c *cell) run(ctx context.Context, requests []Request, prefix Schedule) (result Result, err error) {
 	visitor := sessiontest.NewClient()

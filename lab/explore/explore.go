@@ -4,14 +4,15 @@
 // promised.
 //
 // It needs to know nothing of the application but its requests and their effects: see Application. Explore runs all
-// scenarios of a Target. A Scenario's findings have the simplest schedule that breaks a promise, which Diagram draws and
-// Replay runs again. Start reading at Explore, then cell.run for a single run and outcome.judge for the promises.
+// scenarios of a Target. A Scenario's findings have the simplest schedule that breaks a promise, which Finding.Text and
+// Finding.SVG draw, and Replay runs again. Start reading at Explore, then cell.run for a single run and outcome.judge for the promises.
 package explore
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -55,19 +56,24 @@ func Explore(ctx context.Context, t Target, o Options) ([]Scenario, error) {
 	if err := t.check(); err != nil {
 		return nil, err
 	}
-	combinations := t.combinations(o)
-	if len(combinations) == 0 {
-		return nil, fmt.Errorf("no scenario is named %q; there are: %s", o.Only, strings.Join(t.scenarioNames(o), ", "))
-	}
-	e := &exploration{Target: t, options: o, progress: Progress{All: len(combinations)}}
+	t.Requests = slices.Clone(t.Requests) // which are measured
+	e := &exploration{Target: t, options: o}
 	defer func() {
 		for _, c := range e.cells {
 			c.close()
 		}
 	}()
-	if err := e.startCells(ctx); err != nil {
+	combinations, err := t.combinations(o)
+	if err == nil {
+		err = e.startCells(ctx)
+	}
+	if err == nil {
+		combinations, err = e.combinations(o) // of the measured requests
+	}
+	if err != nil {
 		return nil, err
 	}
+	e.progress.All = len(combinations)
 	var list []Scenario
 	for i, requests := range combinations {
 		e.progress.Done, e.progress.Scenario = i, scenarioName(requests)
@@ -88,7 +94,8 @@ func Replay(ctx context.Context, t Target, scenario, schedule string) (Finding, 
 	if err := t.check(); err != nil {
 		return fail(err)
 	}
-	requests, err := t.named(scenario)
+	t.Requests = slices.Clone(t.Requests) // which are measured
+	requests, err := t.Scenario(scenario)
 	if err != nil {
 		return fail(err)
 	}
@@ -104,7 +111,7 @@ func Replay(ctx context.Context, t Target, scenario, schedule string) (Finding, 
 	if err := c.measureLate(ctx); err != nil {
 		return fail(err)
 	}
-	if requests, err = t.named(scenario); err != nil { // now with what was measured
+	if requests, err = t.Scenario(scenario); err != nil { // of the measured requests
 		return fail(err)
 	}
 	result, err := c.run(ctx, requests, s)
@@ -114,8 +121,8 @@ func Replay(ctx context.Context, t Target, scenario, schedule string) (Finding, 
 	return newFinding(result, 0), names(requests), nil
 }
 
-// named returns the requests of a scenario by its name.
-func (a Application) named(scenario string) (requests []Request, err error) {
+// Scenario returns the requests of a scenario by its name, such as "visits + logout". The error says which requests there are.
+func (a Application) Scenario(scenario string) (requests []Request, err error) {
 	for name := range strings.SplitSeq(scenario, "+") {
 		found := false
 		for _, r := range a.Requests {
@@ -124,7 +131,7 @@ func (a Application) named(scenario string) (requests []Request, err error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("no request is named %q; there are: %s", strings.TrimSpace(name), scenarioName(a.Requests))
+			return nil, fmt.Errorf("no request is named %q; there are: %s", strings.TrimSpace(name), strings.Join(names(a.Requests), ", "))
 		}
 	}
 	if len(requests) > maxRequests {
@@ -145,17 +152,21 @@ func names(requests []Request) []string {
 	return list
 }
 
-// combinations returns the requests of each scenario: each request alone, for faults, and all that overlap.
-func (t *Target) combinations(o Options) [][]Request {
-	var all [][]Request
+// combinations returns the requests of each scenario that the options select: each request alone, for faults, and all
+// combinations that overlap.
+func (a Application) combinations(o Options) (all [][]Request, err error) {
+	if o.Only != "" {
+		requests, err := a.Scenario(o.Only)
+		return [][]Request{requests}, err
+	}
 	var choose func(chosen []Request, from, size int)
 	choose = func(chosen []Request, from, size int) {
 		if len(chosen) == size {
 			all = append(all, append([]Request(nil), chosen...))
 			return
 		}
-		for i := from; i < len(t.Requests); i++ {
-			choose(append(chosen, t.Requests[i]), i, size)
+		for i := from; i < len(a.Requests); i++ {
+			choose(append(chosen, a.Requests[i]), i, size)
 		}
 	}
 	if !o.NoFaults {
@@ -164,23 +175,7 @@ func (t *Target) combinations(o Options) [][]Request {
 	if o.Requests > 1 {
 		choose(nil, 0, o.Requests)
 	}
-	if o.Only == "" {
-		return all
-	}
-	requests, err := t.named(o.Only)
-	if err != nil {
-		return nil
-	}
-	return [][]Request{requests}
-}
-
-func (t *Target) scenarioNames(o Options) []string {
-	o.Only = ""
-	var names []string
-	for _, requests := range t.combinations(o) {
-		names = append(names, scenarioName(requests))
-	}
-	return names
+	return all, nil
 }
 
 type exploration struct {
@@ -225,13 +220,6 @@ func (e *exploration) tell(ended *Scenario) {
 
 // explore explores a scenario: first its orders, then each order with each fault.
 func (e *exploration) explore(ctx context.Context, requests []Request) (Scenario, error) {
-	for i := range requests { // with what was measured
-		for _, r := range e.Requests {
-			if r.Name == requests[i].Name {
-				requests[i].late = r.late
-			}
-		}
-	}
 	s := Scenario{Name: scenarioName(requests), Requests: names(requests)}
 	search := &search{requests: requests, maxRuns: e.options.MaxRuns, simplest: map[Promise]Result{}, broken: map[Promise]int{}}
 	search.faults = Faults()

@@ -30,7 +30,6 @@ type call struct {
 	link      *link
 	request   []byte
 	reply     []byte // its first bytes, for labels
-	fault     Fault
 	performed func() // called once the store has performed a call whose reply is then withheld; nil for the others
 }
 
@@ -215,7 +214,6 @@ func (g *gate) release(c *call, fault Fault, killed func()) {
 		return // the server has closed the connection meanwhile
 	}
 	l.held = nil
-	c.fault = fault
 	switch fault {
 	case None:
 		if l.pass(c) != nil {

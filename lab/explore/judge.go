@@ -30,7 +30,7 @@ type Violation struct {
 	Sentence string  `json:"sentence"` // what was answered and what is there
 }
 
-// An outcome is what is there after a run.
+// An outcome has the states of the session before and after a run, and the requests with their answers.
 type outcome struct {
 	before  state // the visitor's session before the run
 	browser state // with the cookies that the browser has after the run

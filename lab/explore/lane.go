@@ -22,7 +22,6 @@ type lane struct {
 	answered bool
 	response sessiontest.Response
 	err      error // why there is no response
-	calls    int
 	waiting  *call // was released, and its reply has not begun to arrive
 	failed   bool  // a fault has struck
 
@@ -45,7 +44,6 @@ func (l *lane) hold(c *call) {
 	l.run.mu.Lock()
 	defer l.run.mu.Unlock()
 	l.held = append(l.held, c)
-	l.calls++
 	if p := l.previous; p != nil && string(p.request) == string(c.request) &&
 		(l.before == nil || string(l.before.request) != string(p.request) || string(l.before.reply) == string(p.reply)) {
 		l.same++

@@ -59,7 +59,7 @@ type Step struct {
 	call *call
 }
 
-// A decision is what a run could choose at one step, and what it chose.
+// A decision records the lanes that a run could choose from at one step, and its choice.
 type decision struct {
 	enabled []int
 	chosen  Choice

@@ -119,8 +119,9 @@ func (s *search) faultsOn() {
 // cut notes whether the stage has run every schedule.
 func (s *search) cut() {
 	counts := &s.counts[s.stage]
-	counts.Complete = len(s.queue) == 0
-	if !counts.Complete {
+	// Where orders are missing, so are their faults.
+	counts.Complete = len(s.queue) == 0 && (s.stage == 0 || s.counts[0].Complete && len(s.faults) > 0)
+	if len(s.queue) > 0 {
 		counts.Switches = max(0, s.queue[0].switches()-1)
 	}
 }

@@ -33,9 +33,9 @@ const MaxServers = 50
 type Options struct {
 	// Program is the path of the server's program; see Build.
 	Program string
-	// Command, if its command line is not empty, starts servers of another application instead. They follow the lab's
+	// Server, if its command line is not empty, starts servers of another application instead. They follow the lab's
 	// contract and have no metrics.
-	Command contract.Server
+	Server contract.Server
 	// Config is the configuration of all servers. The fleet sets the name, zone and addresses of each.
 	Config config.Config
 	// Balancer has the options of the load balancer. The fleet replaces OnTransition; use Report instead.
@@ -272,7 +272,7 @@ func (f *Fleet) Process(name string) (*process.Process, error) {
 func (f *Fleet) Metrics(name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if m := f.find(name); m != nil && m.process != nil && f.options.Command.Command == "" {
+	if m := f.find(name); m != nil && m.process != nil && f.options.Server.Command == "" {
 		return "http://" + m.admin + "/metrics", nil
 	}
 	return "", fmt.Errorf("%s: %w", name, ErrNoServer)

@@ -77,9 +77,9 @@ func (f *Fleet) start(m *member) error {
 	command := process.Command{
 		Name: m.name, Path: f.options.Program, Env: serverEnvironment(f.options.Config, m.name, m.zone, addresses[0], addresses[1]),
 	}
-	if f.options.Command.Command != "" {
+	if f.options.Server.Command != "" {
 		_, port, _ := net.SplitHostPort(addresses[0])
-		command = f.options.Command.Process(m.name, port, contract.StoreURL(f.options.Config))
+		command = f.options.Server.Process(m.name, port, contract.StoreURL(f.options.Config))
 	}
 	command.Output = output
 	p, err := process.Start(command)
@@ -128,7 +128,7 @@ func (f *Fleet) awaitResponse(ctx context.Context, m *member) error {
 		response, err := client.Do(request)
 		if err == nil {
 			response.Body.Close()
-			named := response.Header.Get("X-Served-By") == m.name || f.options.Command.Command != ""
+			named := response.Header.Get("X-Served-By") == m.name || f.options.Server.Command != ""
 			if response.StatusCode == http.StatusOK && named {
 				return nil
 			}

@@ -20,7 +20,7 @@ const (
 	availableInterval = 250 * time.Millisecond
 )
 
-// A probed is what a probe has found out about a target.
+// A probed describes a target, as a probe has found it.
 type probed struct {
 	idle     time.Duration // the idle timeout of sessions
 	byLogin  bool          // sessions must be opened with a login, because the store keeps no later changes
@@ -85,7 +85,7 @@ func (r response) explain(target, request string) error {
 		return fmt.Errorf("%s answers %s with %d %s, for %v; its servers or their store are down or overloaded",
 			target, request, r.Status, http.StatusText(r.Status), availableTimeout)
 	case r.Status != http.StatusOK:
-		return fmt.Errorf("%s answers %s with %d %s; load tests are for the sample application",
+		return fmt.Errorf("%s answers %s with %d %s; load tests need the routes of docs/explore.md",
 			target, request, r.Status, http.StatusText(r.Status))
 	}
 	return nil
