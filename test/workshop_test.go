@@ -33,18 +33,36 @@ type step struct {
 // Every command of docs/workshop.md prints what the page shows, where … stands for any text.
 func TestWorkshop(t *testing.T) {
 	sessiontest.Long(t)
-	program := labProgram(t)
-	w := &workshop{t: t, program: program, dir: t.TempDir()}
+	runPage(t, "workshop.md", 15)
+}
+
+// The same of docs/php.md, whose first command installs PHP.
+func TestPHPPage(t *testing.T) {
+	sessiontest.Long(t)
+	runPage(t, "php.md", 10)
+}
+
+// runPage runs the commands of a page in docs, of which it has at least that many.
+func runPage(t *testing.T, page string, least int) {
+	t.Helper()
+	peers, err := filepath.Abs(filepath.Join(root, "peers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &workshop{t: t, page: "docs/" + page, program: labProgram(t), dir: t.TempDir()}
+	if err := os.Symlink(peers, filepath.Join(w.dir, "peers")); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(w.ctrlC)
-	steps := workshopSteps(t)
+	steps := workshopSteps(t, page)
 	for _, s := range steps {
 		output := w.do(s)
 		if err := shows(output, s.want); err != nil {
-			t.Fatalf("docs/workshop.md:%d: $ %s\n%v\nThe output was:\n%s", s.line, s.command, err, output)
+			t.Fatalf("%s:%d: $ %s\n%v\nThe output was:\n%s", w.page, s.line, s.command, err, output)
 		}
 	}
-	if len(steps) < 15 {
-		t.Errorf("the page has %d commands", len(steps))
+	if len(steps) < least {
+		t.Errorf("%s has %d commands, want at least %d", w.page, len(steps), least)
 	}
 }
 
@@ -71,9 +89,9 @@ func TestWorkshopComparison(t *testing.T) {
 }
 
 // workshopSteps reads the page: in its console blocks, a line that begins with $ is a command, the others are output.
-func workshopSteps(t *testing.T) []step {
+func workshopSteps(t *testing.T, file string) []step {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join(root, "docs", "workshop.md"))
+	page, err := os.ReadFile(filepath.Join(root, "docs", file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +141,9 @@ func shows(output string, want []string) error {
 // A workshop runs the commands of the page.
 type workshop struct {
 	t       *testing.T
-	program string
-	dir     string           // of the cookies
+	page    string           // for messages
+	program string           // lab
+	dir     string           // of the cookies; peers in it is the repository's
 	lab     *process.Process // the running lab, or nil
 	addr    string           // of the running lab
 }
@@ -138,7 +157,7 @@ func (w *workshop) do(s step) string {
 	arguments, fails := strings.CutSuffix(arguments, " || true") // lab explore fails when it finds something
 	if isLab && strings.HasPrefix(arguments, "up") {
 		w.ctrlC()
-		return w.up(strings.Fields(arguments))
+		return w.up(arguments)
 	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), commandTimeout)
 	defer cancel()
@@ -153,7 +172,7 @@ func (w *workshop) do(s step) string {
 	var output, complaints bytes.Buffer
 	command.Stdout, command.Stderr = &output, &complaints
 	if err := command.Run(); (err != nil) != fails {
-		w.t.Fatalf("docs/workshop.md:%d: $ %s\n%v\n%s%s", s.line, s.command, err, output.String(), complaints.String())
+		w.t.Fatalf("%s:%d: $ %s\n%v\n%s%s", w.page, s.line, s.command, err, output.String(), complaints.String())
 	}
 	return output.String()
 }
@@ -161,12 +180,12 @@ func (w *workshop) do(s step) string {
 // labStart matches the output of `lab up` until it is ready.
 var labStart = regexp.MustCompile(`(?s)^(.*?\nReady in [^\n]*\n)`)
 
-// up starts a lab and returns its output until it was ready.
-func (w *workshop) up(arguments []string) string {
+// up starts a lab with arguments for a shell, and returns its output until it was ready.
+func (w *workshop) up(arguments string) string {
 	w.t.Helper()
 	var err error
 	w.lab, err = process.Start(process.Command{
-		Name: "lab up", Path: w.program, Dir: root, Args: append(arguments, "--no-browser", "--addr", anyPort),
+		Name: "lab up", Path: "bash", Dir: root, Args: []string{"-c", "exec " + w.program + " " + arguments + " --no-browser --addr " + anyPort},
 		Env: append(os.Environ(), "TMPDIR="+w.dir), // the servers' logs stay
 	})
 	if err != nil {
