@@ -37,7 +37,7 @@ var exploredStores = []config.StoreKind{config.StoreValkey, config.StoreDynamoDB
 
 func newExplore(build func(context.Context) (string, error)) *cobra.Command {
 	o := exploreOptions{stores: string(config.StoreValkey), Options: explore.Options{
-		Requests: 2, MaxRuns: explore.DefaultMaxRuns, Parallel: 4 * runtime.NumCPU(), // runs wait more than they compute
+		Requests: 2, MaxOrders: explore.DefaultMax, MaxFaults: explore.DefaultMax, Parallel: 4 * runtime.NumCPU(), // runs wait more than they compute
 	}}
 	c := &cobra.Command{
 		Use:   "explore",
@@ -69,9 +69,9 @@ func newExplore(build func(context.Context) (string, error)) *cobra.Command {
 	flags.StringVar(&o.scenario, "scenario", "", "explore the application of this scenario `file`")
 	add(flags, "requests", &o.Requests, allowed.Number(1, 3), "requests that overlap")
 	flags.StringVar(&o.Only, "only", "", "explore only the scenario of this `name`, such as visits+logout")
-	flags.BoolVar(&o.NoFaults, "no-faults", false, "explore orders only, without failures")
 	flags.BoolVar(&o.hang, "hang", false, "also measure what requests do while the store takes calls and never answers")
-	add(flags, "max-runs", &o.MaxRuns, allowed.Number(1, 1_000_000), "schedules of a scenario, with and without failures; beyond it those with the fewest switches")
+	add(flags, "max-orders", &o.MaxOrders, allowed.Number(1, 1_000_000), "schedules of a scenario without a failure; beyond it those with the fewest switches")
+	add(flags, "max-faults", &o.MaxFaults, allowed.Number(0, 1_000_000), "schedules of a scenario with a failure; 0 for none")
 	add(flags, "parallel", &o.Parallel, allowed.Number(1, 64), "runs at a time")
 	flags.StringVar(&o.json, "json", "", "write the findings to this `file`, for programs")
 	flags.StringVar(&o.report, "report", "", "write the findings, with their diagrams, to this HTML `file`")

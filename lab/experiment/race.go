@@ -39,7 +39,7 @@ func (r *Runner) race(ctx context.Context, library, scenario string) (s explore.
 		return s, err
 	}
 	list, err := explore.Explore(ctx, target, explore.Options{
-		Requests: 2, Only: scenario, NoFaults: true, MaxRuns: explore.DefaultMaxRuns, Parallel: 1,
+		Requests: 2, Only: scenario, MaxOrders: explore.DefaultMax, Parallel: 1,
 	})
 	if err != nil {
 		return s, err

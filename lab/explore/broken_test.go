@@ -118,11 +118,13 @@ func TestBrokenStoresAreFound(t *testing.T) {
 			o := options(2)
 			o.Parallel = 2
 			if d.promise == "" {
-				o.NoFaults = true
+				o.MaxFaults = 0
 				keepsPromises(t, target, o)
 				return
 			}
-			o.Only, o.NoFaults = d.scenario, strings.Contains(d.scenario, "+")
+			if o.Only = d.scenario; strings.Contains(d.scenario, "+") {
+				o.MaxFaults = 0
+			}
 			scenarios, err := explore.Explore(t.Context(), target, o)
 			if err != nil {
 				t.Fatal(err)

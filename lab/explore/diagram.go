@@ -5,6 +5,8 @@ import (
 	"html"
 	"strings"
 	"unicode/utf8"
+
+	"stateless-servers/lab/chart"
 )
 
 // columnWidth is the width of a request's column in a diagram of text, in characters.
@@ -70,12 +72,19 @@ const (
 )
 
 // SVG draws the finding as a sequence diagram for a page that has the variables of chart.Style.
-func (f Finding) SVG(requests []string) string {
+func (f Finding) SVG(requests []string) string { return f.draw(requests, "", "") }
+
+// File draws the same as an SVG file that stands alone.
+func (f Finding) File(requests []string) string {
+	return f.draw(requests, ` xmlns="http://www.w3.org/2000/svg"`, "<style>"+chart.Style()+"</style>") + "\n"
+}
+
+func (f Finding) draw(requests []string, namespace, style string) string {
 	width := len(requests) * laneWidth
 	height := headHeight + len(f.Steps)*stepHeight + footHeight
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" font-family="system-ui,sans-serif" font-size="12" fill="var(--chart-ink)">`, width, height)
-	fmt.Fprintf(&b, "<title>%s: %s</title>", html.EscapeString(strings.Join(requests, " and ")), html.EscapeString(f.Sentence))
+	fmt.Fprintf(&b, `<svg%s viewBox="0 0 %d %d" role="img" font-family="system-ui,sans-serif" font-size="12" fill="var(--chart-ink)">`, namespace, width, height)
+	fmt.Fprintf(&b, "<title>%s: %s</title>%s", html.EscapeString(strings.Join(requests, " and ")), html.EscapeString(f.Sentence), style)
 	text := func(x, y int, class, content string) {
 		fmt.Fprintf(&b, `<text x="%d" y="%d"%s>%s</text>`, x, y, class, html.EscapeString(shorten(content)))
 	}

@@ -25,19 +25,17 @@ type Options struct {
 	Requests int
 	// Only is the name of the scenario to explore; empty for all.
 	Only string
-	// NoFaults leaves out faults.
-	NoFaults bool
-	// MaxRuns bounds the schedules of a scenario without faults, and those with a fault. Beyond it, those with the fewest
-	// switches between requests are explored.
-	MaxRuns int
+	// MaxOrders bounds the schedules of a scenario without a fault, and MaxFaults those with one. Beyond them, those with the
+	// fewest switches between requests are explored. With MaxFaults 0, faults are left out.
+	MaxOrders, MaxFaults int
 	// Parallel is how many runs go on at a time, each on servers of its own.
 	Parallel int
 	// Progress is told of each scenario that ends, and of each run; nil for nobody.
 	Progress func(Progress)
 }
 
-// DefaultMaxRuns is the default of the option MaxRuns.
-const DefaultMaxRuns = 500
+// DefaultMax is the default of the options MaxOrders and MaxFaults.
+const DefaultMax = 500
 
 // Replays is how often the simplest schedule that breaks a promise is run again.
 const Replays = 5
@@ -169,7 +167,7 @@ func (a Application) combinations(o Options) (all [][]Request, err error) {
 			choose(append(chosen, a.Requests[i]), i, size)
 		}
 	}
-	if !o.NoFaults {
+	if o.MaxFaults > 0 {
 		choose(nil, 0, 1)
 	}
 	if o.Requests > 1 {
@@ -221,12 +219,12 @@ func (e *exploration) tell(ended *Scenario) {
 // explore explores a scenario: first its orders, then each order with each fault.
 func (e *exploration) explore(ctx context.Context, requests []Request) (Scenario, error) {
 	s := Scenario{Name: scenarioName(requests), Requests: names(requests)}
-	search := &search{requests: requests, maxRuns: e.options.MaxRuns, simplest: map[Promise]Result{}, broken: map[Promise]int{}}
+	search := &search{requests: requests, maxRuns: [2]int{e.options.MaxOrders, e.options.MaxFaults}, simplest: map[Promise]Result{}, broken: map[Promise]int{}}
 	search.faults = Faults()
 	if e.Store == "" {
 		search.faults = []Fault{Drop, Refuse, Down, Kill} // an error reply needs a protocol
 	}
-	if e.options.NoFaults {
+	if e.options.MaxFaults == 0 {
 		search.faults = nil
 	}
 	search.push(nil)

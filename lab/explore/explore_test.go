@@ -57,7 +57,7 @@ func sample(t *testing.T, kind config.StoreKind) explore.Target {
 
 // options returns the options of most explorations. Each run waits more than it computes.
 func options(requests int) explore.Options {
-	return explore.Options{Requests: requests, MaxRuns: explore.DefaultMaxRuns, Parallel: 4}
+	return explore.Options{Requests: requests, MaxOrders: explore.DefaultMax, MaxFaults: explore.DefaultMax, Parallel: 4}
 }
 
 // keepsPromises explores the target and fails the test if a schedule breaks a promise.
@@ -79,7 +79,7 @@ func keepsPromises(t *testing.T, target explore.Target, o explore.Options) {
 		}
 	}
 	t.Logf("%d orders and %d schedules with a fault, of %d scenarios", orders, faults, len(scenarios))
-	if faults == 0 && !o.NoFaults {
+	if faults == 0 && o.MaxFaults > 0 {
 		t.Error("no fault was reached")
 	}
 }
@@ -93,7 +93,7 @@ func TestPairsOnEveryStoreKeepPromises(t *testing.T) {
 	for _, kind := range []config.StoreKind{config.StoreMemcached, config.StorePostgres, config.StoreDynamoDB} {
 		t.Run(string(kind), func(t *testing.T) {
 			o := options(2)
-			o.MaxRuns = 60 // a login on Memcached has thousands of schedules, and DynamoDB Local runs about four of them per second
+			o.MaxOrders, o.MaxFaults = 60, 60 // a login on Memcached has thousands of schedules, and DynamoDB Local runs about four of them per second
 			keepsPromises(t, sample(t, kind), o)
 		})
 	}
@@ -102,9 +102,9 @@ func TestPairsOnEveryStoreKeepPromises(t *testing.T) {
 func TestThreesOnValkeyKeepPromises(t *testing.T) {
 	sessiontest.Long(t) // TestPairsAndFaultsOnValkeyKeepPromises is the one that -short runs
 	target, o := sample(t, config.StoreValkey), options(3)
-	o.NoFaults = true
+	o.MaxFaults = 0
 	keepsPromises(t, target, o)
-	o.NoFaults, o.MaxRuns = false, 20
+	o.MaxOrders, o.MaxFaults = 20, 20
 	keepsPromises(t, target, o)
 }
 
@@ -131,7 +131,7 @@ func shopWith(t *testing.T, env map[string]string) explore.Target {
 
 func TestRacesOfAnotherLanguageAreFound(t *testing.T) {
 	o := options(2)
-	o.NoFaults = true
+	o.MaxFaults = 0
 	scenarios, err := explore.Explore(t.Context(), shop(t), o)
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestRacesOfAnotherLanguageAreFound(t *testing.T) {
 func TestEveryOrderOfRequestsThatComputeIsExplored(t *testing.T) {
 	t.Setenv("THINK", "0.15")
 	o := options(2)
-	o.NoFaults, o.Only = true, "visits + visits"
+	o.MaxFaults, o.Only = 0, "visits + visits"
 	scenarios, err := explore.Explore(t.Context(), shop(t), o)
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +284,7 @@ func TestServersThatDontUseTheirStoreAreRefused(t *testing.T) {
 func TestProgressNamesEveryScenario(t *testing.T) {
 	var ended []string
 	o := options(1)
-	o.NoFaults, o.Only = true, "visits"
+	o.MaxFaults, o.Only = 0, "visits"
 	o.Progress = func(p explore.Progress) {
 		if p.Ended != nil {
 			ended = append(ended, p.Ended.Name)

@@ -1,5 +1,10 @@
 package explore
 
+import (
+	"net/http"
+	"strconv"
+)
+
 // A Scenario has the findings for one combination of requests.
 type Scenario struct {
 	Name     string   `json:"name"` // the requests' names: "visits + logout"
@@ -26,6 +31,45 @@ type Counts struct {
 	// request to another, and some with one more.
 	Complete bool `json:"complete"`
 	Switches int  `json:"switches,omitempty"`
+	// Sequential is how many of the broken schedules have no overlap: one request made all its calls before the next one made
+	// its first. The later request still had the cookies from before. Whether that counts can be argued about.
+	Sequential int `json:"sequential,omitempty"`
+	// Acknowledged is how many of the broken schedules answered the request with success that the fault struck, by fault.
+	Acknowledged map[Fault]int `json:"acknowledged,omitempty"`
+}
+
+// count adds a run.
+func (c *Counts) count(r Result, requests int) {
+	c.Explored++
+	if r.Violation == nil {
+		return
+	}
+	c.Broken++
+	if requests > 1 && r.Schedule.switches() == requests-1 {
+		c.Sequential++
+	}
+	if fault := r.struck(); fault != None {
+		if c.Acknowledged == nil {
+			c.Acknowledged = map[Fault]int{}
+		}
+		c.Acknowledged[fault]++
+	}
+}
+
+// struck returns the fault of a run whose request was answered with success all the same, or None.
+func (r Result) struck() Fault {
+	for _, s := range r.Steps {
+		if s.Fault == None {
+			continue
+		}
+		for _, answer := range r.Steps {
+			status, err := strconv.Atoi(answer.Answer)
+			if answer.Request == s.Request && err == nil && status < http.StatusBadRequest {
+				return s.Fault
+			}
+		}
+	}
+	return None
 }
 
 // A Finding is a schedule that breaks a promise.

@@ -15,7 +15,7 @@ import (
 type search struct {
 	requests []Request
 	faults   []Fault
-	maxRuns  int
+	maxRuns  [2]int // of each stage
 
 	mu        sync.Mutex
 	changed   *sync.Cond
@@ -51,7 +51,7 @@ func (s *search) next(ctx context.Context) (Schedule, bool) {
 	for len(s.queue) == 0 && s.running > 0 && ctx.Err() == nil {
 		s.changed.Wait()
 	}
-	if ctx.Err() != nil || len(s.queue) == 0 || s.started >= s.maxRuns {
+	if ctx.Err() != nil || len(s.queue) == 0 || s.started >= s.maxRuns[s.stage] {
 		return nil, false
 	}
 	s.running++
@@ -71,10 +71,8 @@ func (s *search) done(prefix Schedule, r *Result) {
 		s.unreached++
 		return
 	}
-	counts := &s.counts[s.stage]
-	counts.Explored++
+	s.counts[s.stage].count(*r, len(s.requests))
 	if v := r.Violation; v != nil {
-		counts.Broken++
 		s.broken[v.Promise]++
 		if best, ok := s.simplest[v.Promise]; !ok || r.Schedule.compare(best.Schedule) < 0 {
 			s.simplest[v.Promise] = *r
