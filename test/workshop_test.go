@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,6 +41,18 @@ func TestWorkshop(t *testing.T) {
 func TestPHPPage(t *testing.T) {
 	sessiontest.Long(t)
 	runPage(t, "php.md", 10)
+	folder, err := filepath.Abs(filepath.Join(root, "peers", "php"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// php-fpm leaves the process group of its server, so ending the group doesn't end it.
+	sessiontest.Await(t, "no process in peers/php", func() bool {
+		folders, err := filepath.Glob("/proc/[0-9]*/cwd")
+		return err == nil && !slices.ContainsFunc(folders, func(link string) bool {
+			target, err := os.Readlink(link)
+			return err == nil && target == folder
+		})
+	})
 }
 
 // runPage runs the commands of a page in docs, of which it has at least that many.
@@ -53,7 +66,7 @@ func runPage(t *testing.T, page string, least int) {
 	if err := os.Symlink(peers, filepath.Join(w.dir, "peers")); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.ctrlC)
+	defer w.ctrlC()
 	steps := workshopSteps(t, page)
 	for _, s := range steps {
 		output := w.do(s)

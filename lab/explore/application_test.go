@@ -43,6 +43,21 @@ func TestFaultsAreCompleteOnlyIfOrdersAre(t *testing.T) {
 	}
 }
 
+// Only the request that the fault struck counts as acknowledged in spite of it.
+func TestAcknowledgedFailuresAreCounted(t *testing.T) {
+	run := func(answerA, answerB string, v *Violation) Result {
+		return Result{Violation: v, Steps: []Step{{Request: "A", Fault: Drop}, {Request: "B"}, {Request: "B", Answer: answerB}, {Request: "A", Answer: answerA}}}
+	}
+	var c Counts
+	c.count(run("200", "200", &Violation{}), 2)
+	c.count(run("503", "200", &Violation{}), 2)
+	c.count(run(noAnswer, "200", &Violation{}), 2)
+	c.count(run("200", "200", nil), 2)
+	if c.Broken != 3 || len(c.Acknowledged) != 1 || c.Acknowledged[Drop] != 1 {
+		t.Errorf("%d broken, acknowledged %v; want 3, and one drop", c.Broken, c.Acknowledged)
+	}
+}
+
 func TestSchedulesAreParsed(t *testing.T) {
 	const text = "A B A!drop B"
 	s, err := ParseSchedule(text, 2)
