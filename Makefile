@@ -114,6 +114,12 @@ SOAK_SEED := 0
 soak: ## kill servers and restart their store at random for SOAK_TIME, and look for losses and leaks; 20 minutes
 	go run ./lab run soak --length $(SOAK_TIME) --seed $(SOAK_SEED) --out docs/observations
 
+ONLY :=
+
+.PHONY: field
+field: setup ## explore the session stacks in peers and write docs/field.md; ONLY=php for some; an hour on two cores
+	@go run ./test/field -only "$(ONLY)"
+
 FUZZ_TIME := 30s
 
 .PHONY: fuzz-targets
