@@ -164,6 +164,8 @@ func TestJudge(t *testing.T) {
 		{"logout refused, all is there", outcome{ada, ada, ada, []*lane{ran("logout", 503)}}, ""},
 		{"logout refused, nothing is there", outcome{ada, state{}, state{}, []*lane{ran("logout", 503)}}, ""},
 		{"logout refused, a part is there", outcome{ada, with(ada, cart, ""), state{}, []*lane{ran("logout", 503)}}, SessionLost},
+		{"logout refused, and a visit in a new session", outcome{ada, state{"visits": "1"}, state{}, []*lane{ran("visits", 200), ran("logout", 500)}}, ""},
+		{"logout refused, and a visit that lost the user", outcome{ada, with(with(ada, "visits", "2"), "user", ""), state{}, []*lane{ran("visits", 200), ran("logout", 500)}}, LoginLost},
 		{"logout, and a visit in a new session", outcome{ada, state{"visits": "1"}, state{}, []*lane{ran("logout", 200), ran("visits", 200)}}, ""},
 		{"logout, and a visit brings the user back", outcome{ada, ada, state{}, []*lane{ran("logout", 200), ran("visits", 200)}}, AliveAfter},
 		{"logout, and a new session under the old identifier", outcome{ada, state{}, state{"visits": "1"}, []*lane{ran("logout", 200), ran("visits", 200)}}, ""},

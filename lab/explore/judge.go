@@ -66,8 +66,9 @@ func (o outcome) judge() *Violation {
 	if loggedOut && !logins {
 		o.before = state{} // nothing but what the other requests have added may be there
 	}
-	// A login that comes after the logout starts an empty session.
-	mayBeEmpty = mayBeEmpty && (loggedOut || logins || len(o.browser) == 0)
+	// A login that comes after the logout starts an empty session, and so does another request that comes after a logout that
+	// was not acknowledged but took place.
+	mayBeEmpty = mayBeEmpty && (loggedOut || logins || !o.hasOldContents(o.browser))
 	for _, field := range o.fieldNames() {
 		if _, _, isSum := o.bounds(field, mayBeEmpty); !isSum {
 			if v := o.judgeValue(field, o.browser[field], mayBeEmpty); v != nil {
