@@ -50,17 +50,6 @@ func (c content) Configurations() int {
 	return n
 }
 
-// Duration returns how long the explorations took, in minutes.
-func (c content) Duration() string {
-	seconds := 0.0
-	for _, p := range c.Peers {
-		for _, s := range p.Sections {
-			seconds += s.Seconds
-		}
-	}
-	return fmt.Sprintf("%.0f minutes", seconds/60)
-}
-
 // Scenarios returns the names of the columns, which all configurations share.
 func (c content) Scenarios() (names []string) {
 	for _, scenario := range c.Peers[0].Sections[0].Pairs() {
