@@ -36,7 +36,7 @@ func TestEveryConfigurationHasAResult(t *testing.T) {
 		for _, s := range res.Scenarios {
 			orders, faults = orders+s.Orders.Explored, faults+s.Faults.Explored
 			for _, f := range s.Findings {
-				if _, err := os.Stat(filepath.Join(root, "docs", "field", r.diagram(s, f))); err != nil {
+				if _, err := os.Stat(filepath.Join(root, "docs", "field", r.diagram(f.Promise))); err != nil {
 					t.Errorf("a finding without a diagram: %v", err)
 				}
 			}

@@ -91,7 +91,7 @@ func names() string {
 	return strings.Join(list, ", ")
 }
 
-// write writes the result and a diagram of each finding.
+// write writes the result and its diagrams.
 func (r row) write(root string, res result) error {
 	folder := filepath.Join(root, "docs", "field")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -106,11 +106,9 @@ func (r row) write(root string, res result) error {
 			return err
 		}
 	}
-	for _, s := range res.Scenarios {
-		for _, f := range s.Findings {
-			if err := os.WriteFile(filepath.Join(folder, r.diagram(s, f)), []byte(f.File(s.Requests)), 0o644); err != nil {
-				return err
-			}
+	for promise, drawn := range res.drawn() {
+		if err := os.WriteFile(filepath.Join(folder, r.diagram(promise)), []byte(drawn.File(drawn.requests)), 0o644); err != nil {
+			return err
 		}
 	}
 	text, err := json.MarshalIndent(res, "", " ")
@@ -120,9 +118,30 @@ func (r row) write(root string, res result) error {
 	return os.WriteFile(filepath.Join(folder, r.name()+".json"), append(text, '\n'), 0o644)
 }
 
-// diagram returns the name of a finding's diagram, such as php.visits-logout.alive-after-logout.svg.
-func (r row) diagram(s explore.Scenario, f explore.Finding) string {
-	return fmt.Sprintf("%s.%s.%s.svg", r.name(), strings.Join(s.Requests, "-"), strings.ReplaceAll(string(f.Promise), " ", "-"))
+// A drawing is a finding that has a diagram.
+type drawing struct {
+	explore.Finding
+	scenario string
+	requests []string
+}
+
+// drawn returns the finding to draw for each promise that is broken: the first one without a failure, or else the first one.
+func (res result) drawn() map[explore.Promise]drawing {
+	found := map[explore.Promise]drawing{}
+	for _, s := range res.Scenarios {
+		for _, f := range s.Findings {
+			best, ok := found[f.Promise]
+			if !ok || strings.Contains(best.Schedule, "!") && !strings.Contains(f.Schedule, "!") {
+				found[f.Promise] = drawing{f, s.Name, s.Requests}
+			}
+		}
+	}
+	return found
+}
+
+// diagram returns the name of a diagram, such as php.alive-after-logout.svg.
+func (r row) diagram(promise explore.Promise) string {
+	return r.name() + "." + strings.ReplaceAll(string(promise), " ", "-") + ".svg"
 }
 
 // read returns the row's last result.

@@ -262,14 +262,19 @@ func (s section) Millis(i int) string {
 type finding struct {
 	explore.Finding
 	Scenario explore.Scenario
-	Diagram  string
+	Diagram  string // empty for none
 }
 
 // Findings returns the simplest schedule of each scenario for each promise that it breaks.
 func (s section) Findings() (list []finding) {
+	drawn := s.drawn()
 	for _, scenario := range s.Scenarios {
 		for _, f := range scenario.Findings {
-			list = append(list, finding{f, scenario, "field/" + s.diagram(scenario, f)})
+			diagram := ""
+			if drawn[f.Promise].scenario == scenario.Name {
+				diagram = "field/" + s.diagram(f.Promise)
+			}
+			list = append(list, finding{f, scenario, diagram})
 		}
 	}
 	return list
@@ -281,10 +286,11 @@ func (p peer) Picture() *finding {
 	var first *finding
 	for _, s := range p.Sections {
 		for _, f := range s.Findings() {
-			if f.Promise == explore.AliveAfter && len(f.Scenario.Requests) > 1 {
+			switch {
+			case f.Diagram == "" || len(f.Scenario.Requests) == 1:
+			case f.Promise == explore.AliveAfter:
 				return &f
-			}
-			if first == nil && len(f.Scenario.Requests) > 1 {
+			case first == nil:
 				first = &f
 			}
 		}
