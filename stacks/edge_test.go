@@ -103,7 +103,7 @@ func TestCloudFront(t *testing.T) {
 func TestFirewall(t *testing.T) {
 	_, lab := synth(t, variants["edge"])
 	acl := onlyResource(t, lab, "AWS::WAFv2::WebACL")
-	for i, want := range firewallRules() {
+	for i, want := range firewallRules(false) {
 		rule := dig(t, acl, "Properties", "Rules", i)
 		if got := dig(t, rule, "Statement", "ManagedRuleGroupStatement", "Name"); got != want {
 			t.Errorf("rule %d is %v, want %s", i, got, want)
