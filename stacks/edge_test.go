@@ -119,3 +119,15 @@ func TestFirewall(t *testing.T) {
 	_, lab = synth(t, nil)
 	expect(t, func() { lab.ResourceCountIs(jsii.String("AWS::WAFv2::WebACL"), jsii.Number(0)) })
 }
+
+// Behind CloudFront the load balancer sees CloudFront's addresses: no rule about addresses may judge them.
+func TestFirewallBehindCloudFront(t *testing.T) {
+	_, lab := synth(t, variants["cloudfront"])
+	var got []string
+	for _, rule := range dig(t, onlyResource(t, lab, "AWS::WAFv2::WebACL"), "Properties", "Rules").([]any) {
+		got = append(got, dig(t, rule, "Statement", "ManagedRuleGroupStatement", "Name").(string))
+	}
+	if want := "AWSManagedRulesKnownBadInputsRuleSet AWSManagedRulesCommonRuleSet"; strings.Join(got, " ") != want {
+		t.Errorf("got the rules %v, want %s", got, want)
+	}
+}

@@ -225,7 +225,8 @@ func TestPermissionsBoundaryAndTags(t *testing.T) {
 	untaggable := []string{"AWS::S3::BucketPolicy", "AWS::IAM::Policy", "AWS::AutoScaling::ScalingPolicy", "AWS::IAM::InstanceProfile",
 		"AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress", "AWS::Lambda::Permission", "AWS::SecretsManager::RotationSchedule",
 		"AWS::Cognito::UserPoolDomain", "AWS::Cognito::UserPoolClient", "AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation",
-		"AWS::EC2::VPCGatewayAttachment", "AWS::CloudWatch::Dashboard", "Custom::PrefixList"}
+		"AWS::EC2::VPCGatewayAttachment", "AWS::CloudWatch::Dashboard", "Custom::PrefixList",
+		listener}
 	roles := 0
 	for name, template := range synthAll(t, variants["governed"]) {
 		for id, r := range resources(t, template) {
