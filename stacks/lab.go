@@ -15,8 +15,9 @@ import (
 type LabProps struct {
 	awscdk.StackProps
 	Config Config
-	// Vpc is the VPC of the lab. The default is the one that the Config names.
-	Vpc     awsec2.IVpc
+	// Vpc is the VPC of the lab. If it is nil, the Config must name one: see VPCConfig.
+	Vpc awsec2.IVpc
+	// Subnets are subnets of Vpc. They have no effect on a VPC that the Config names.
 	Subnets Subnets
 	// ServerBinary is the path of the compiled server: see Build.
 	ServerBinary string

@@ -54,9 +54,9 @@ func configFile(value string) string {
 // object with the same keys; keys of the context take precedence. Paths are relative to the working directory. It also
 // makes the checks that need the region of the deployment, which may be "" for unknown (see CheckRegion), and that the
 // server is a program. The error has one line for each problem, which begins with "context" or the path of the file.
-func ReadConfig(ctx context.Context, context map[string]any, region string) (Config, error) {
-	keys, file := context, ""
-	if value, given := context[configKey]; given {
+func ReadConfig(ctx context.Context, fromCDK map[string]any, region string) (Config, error) {
+	keys, file := fromCDK, ""
+	if value, given := fromCDK[configKey]; given {
 		if !configuration(new(string)).Set(contextText(value)) {
 			_, err := ParseConfig(map[string]any{configKey: value})
 			return Config{}, err
@@ -66,17 +66,17 @@ func ReadConfig(ctx context.Context, context map[string]any, region string) (Con
 		if err != nil {
 			return Config{}, fmt.Errorf("context config=%q: %w", contextText(value), err)
 		}
-		if given, has := context["stage"]; has && given == string(StageProduction) && fromFile["stage"] != given {
+		if given, has := fromCDK["stage"]; has && given == string(StageProduction) && fromFile["stage"] != given {
 			return Config{}, fmt.Errorf("context stage=%q: only in the file %s", given, file)
 		}
-		keys = override(fromFile, context)
+		keys = override(fromFile, fromCDK)
 	}
 	c, err := ParseConfig(keys)
 	if err == nil {
 		err = errors.Join(c.CheckRegion(region), c.checkServer(ctx))
 	}
 	if err != nil {
-		return Config{}, inFile(err, file, context)
+		return Config{}, inFile(err, file, fromCDK)
 	}
 	return c, nil
 }
