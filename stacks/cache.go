@@ -14,11 +14,12 @@ type storeNetwork struct {
 	securityGroup awsec2.SecurityGroup
 }
 
-// newStoreNetwork selects the subnets without a route out of the VPC, and defines a security group that accepts nothing
-// until allowServers.
-func newStoreNetwork(scope constructs.Construct, vpc awsec2.IVpc, description string) storeNetwork {
-	subnets := vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetGroupName: jsii.String(storeSubnets)})
-	return storeNetwork{*subnets.SubnetIds, awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"),
+// newStoreNetwork selects the subnets of the store, and defines a security group that accepts nothing until allowServers.
+func newStoreNetwork(scope constructs.Construct, vpc awsec2.IVpc, subnets *awsec2.SubnetSelection, description string) storeNetwork {
+	if subnets == nil {
+		subnets = &awsec2.SubnetSelection{} // private subnets
+	}
+	return storeNetwork{*vpc.SelectSubnets(subnets).SubnetIds, awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"),
 		&awsec2.SecurityGroupProps{
 			Vpc:              vpc,
 			Description:      jsii.String(description + ": from the servers only"),

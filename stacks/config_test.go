@@ -10,7 +10,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, Login: LoginNone, InstanceTypes: "t4g.small",
+	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, Server: "./app", AllowFrom: "0.0.0.0/0", Login: LoginNone, InstanceTypes: "t4g.small",
 		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway, NATInstanceType: "t4g.nano",
 		Load: LoadConfig{Rate: "200", Duration: 5 * time.Minute, Sessions: 1000, InstanceType: "c7g.large"},
 		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000, DAXNodeType: "dax.t3.small",
@@ -71,10 +71,22 @@ func TestParseConfig(t *testing.T) {
 			})},
 		{"no user pool, and plain HTTP", map[string]any{"login": "none", "egress": "endpoints-only"},
 			with(func(c *Config) { c.Egress = EgressEndpointsOnly })},
-		{"everything else", map[string]any{"stage": "production", "egress": "endpoints-only",
+		{"everything else", map[string]any{"config": "configs/eu.json", "stage": "production", "egress": "endpoints-only",
 			"certificateArn": certificate, "instanceType": "im4gn.large"},
 			with(func(c *Config) {
-				c.Stage, c.Egress, c.CertificateARN, c.InstanceTypes = StageProduction, EgressEndpointsOnly, certificate, "im4gn.large"
+				c.Name, c.Stage, c.Egress, c.CertificateARN, c.InstanceTypes = "eu", StageProduction, EgressEndpointsOnly, certificate, "im4gn.large"
+			})},
+		{"a VPC that exists", map[string]any{"vpcId": "vpc-01234567", "availabilityZones": "eu-west-1a,eu-west-1b,eu-west-1c",
+			"fleetSubnets": "subnet-00000001,subnet-00000002,subnet-00000003", "cloudfront": true},
+			with(func(c *Config) {
+				c.VPC.ID, c.AvailabilityZones, c.Zones = "vpc-01234567", "eu-west-1a,eu-west-1b,eu-west-1c", 3
+				c.VPC.FleetSubnets, c.CloudFront = "subnet-00000001,subnet-00000002,subnet-00000003", true
+			})},
+		{"rules of an organization", map[string]any{"permissionsBoundary": "arn:aws:iam::aws:policy/PowerUserAccess",
+			"tags": "team=web,cost center=", "allowFrom": "192.0.2.0/24", "server": "../mine"},
+			with(func(c *Config) {
+				c.PermissionsBoundary, c.Tags = "arn:aws:iam::aws:policy/PowerUserAccess", "team=web,cost center="
+				c.AllowFrom, c.Server = "192.0.2.0/24", "../mine"
 			})},
 	}
 	for _, test := range tests {
@@ -111,7 +123,9 @@ func TestAlarmEmail(t *testing.T) {
 func TestDynamicReferencesAreRefused(t *testing.T) {
 	const reference = "{{resolve:secretsmanager:x}}"
 	samples := map[string]string{"alarmEmail": "ops@example.com", "certificateArn": certificate, "domain": "lab.example.com",
-		"hostedZoneId": "Z0123456789ABCDEFGHIJ", "loadMix": "read=80,write=20", "replicas": "eu-west-1", "replicaTable": "sessions"}
+		"hostedZoneId": "Z0123456789ABCDEFGHIJ", "config": "eu", "vpcId": "vpc-01234567", "availabilityZones": "eu-west-1a,eu-west-1b",
+		"balancerSubnets": "subnet-00000001,subnet-00000002", "fleetSubnets": "subnet-00000001,subnet-00000002",
+		"storeSubnets": "subnet-00000001,subnet-00000002", "permissionsBoundary": "arn:aws:iam::aws:policy/x", "tags": "a=b", "loadMix": "read=80,write=20", "replicas": "eu-west-1", "replicaTable": "sessions"}
 	texts := 0
 	for _, key := range Keys() {
 		sample := samples[key.Name]
@@ -139,9 +153,9 @@ func TestDynamicReferencesAreRefused(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, login, " +
-		"instanceType, spotPercent, minServers, maxServers, zones, egress, natInstanceType, " +
-		"alarmEmail, loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +
+	const keys = "config, store, sticky, stage, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, waf, login, " +
+		"instanceType, spotPercent, minServers, maxServers, availabilityZones, vpcId, balancerSubnets, fleetSubnets, storeSubnets, " +
+		"zones, egress, natInstanceType, permissionsBoundary, tags, alarmEmail, loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +
 		"minUnits, maxUnits, customerKey, replicas, replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, " +
 		"shards, nodes, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"

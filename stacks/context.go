@@ -45,15 +45,20 @@ func (c *Config) settings() []setting {
 	caches := []config.StoreKind{config.StoreValkey, StoreRedis, config.StoreMemcached}
 	withNodes := func() bool { return !c.Cache.Serverless }
 	serverless := func() bool { return c.Cache.Serverless }
+	ownVPC, newVPC := func() bool { return c.VPC.ID != "" }, func() bool { return c.VPC.ID == "" }
 	return []setting{
+		configuration(&c.Name),
 		choice("store", &c.Store, config.StoreDynamoDB, config.StoreValkey, StoreRedis, config.StoreMemcached,
 			config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory),
 		boolean("sticky", &c.Sticky),
 		choice("stage", &c.Stage, StageLab, StageProduction),
+		matching("server", &c.Server, sampleServer, folderPattern, "the path of the folder of a Go program, which begins with ./, ../ or /"),
 		matching("certificateArn", &c.CertificateARN, "", certificatePattern, "the ARN of an ACM certificate"),
 		matching("domain", &c.Domain, "", domainPattern, "a domain name such as lab.example.com"),
 		matching("hostedZoneId", &c.HostedZoneID, "", zonePattern, "the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ"),
 		boolean("cloudfront", &c.CloudFront),
+		listOf("allowFrom", &c.AllowFrom, anyAddress, 1, 25, isIPv4Range, "1 to 25 IPv4 ranges such as 192.0.2.0/24, each once, with "+
+			"commas between them"),
 		boolean("waf", &c.WAF),
 		choice("login", &c.Login, LoginNone, LoginCognito),
 		matching("instanceType", &c.InstanceTypes, "t4g.small", armTypesPattern, "ARM (Graviton) instance types such as t4g.small, with "+
@@ -61,11 +66,22 @@ func (c *Config) settings() []setting {
 		number("spotPercent", &c.SpotPercent, 0, 0, 100),
 		number("minServers", &c.MinServers, 2, 1, 100),
 		number("maxServers", &c.MaxServers, 6, 2, 100),
-		number("zones", &c.Zones, 2, 2, 3),
-		choice("egress", &c.Egress, EgressNATGateway, EgressNATInstance, EgressEndpointsOnly),
+		listOf("availabilityZones", &c.AvailabilityZones, "", 2, 3, zoneNamePattern.MatchString, "the names of 2 or 3 availability "+
+			"zones such as eu-west-1a, each once, with commas between them"),
+		matching("vpcId", &c.VPC.ID, "", vpcPattern, "the id of a VPC, such as vpc-0123456789abcdef0"),
+		subnetList("balancerSubnets", &c.VPC.BalancerSubnets).onlyWith("vpcId", ownVPC),
+		subnetList("fleetSubnets", &c.VPC.FleetSubnets).onlyWith("vpcId", ownVPC),
+		subnetList("storeSubnets", &c.VPC.StoreSubnets).onlyWith("vpcId", ownVPC),
+		number("zones", &c.Zones, 2, 2, 3).onlyWith("a VPC that the deployment creates, in zones that it chooses",
+			func() bool { return newVPC() && c.AvailabilityZones == "" }),
+		choice("egress", &c.Egress, EgressNATGateway, EgressNATInstance, EgressEndpointsOnly).
+			onlyWith("a VPC that the deployment creates", newVPC),
 		matching("natInstanceType", &c.NATInstanceType, "t4g.nano", armTypePattern, "an ARM (Graviton) instance type such as t4g.nano").
 			onlyWith("egress=nat-instance", func() bool { return c.Egress == EgressNATInstance }),
 
+		matching("permissionsBoundary", &c.PermissionsBoundary, "", policyPattern, "the ARN of an IAM policy"),
+		listOf("tags", &c.Tags, "", 1, 40, isTag, "1 to 40 tags such as team=web, each key once, with commas between them; a key "+
+			"has up to 128 letters, digits, spaces and _.:/+@-, and is not Name or aws:…; a value has up to 256 of them"),
 		matching("alarmEmail", &c.AlarmEmail, "", emailPattern, "an e-mail address"),
 
 		number("loaders", &c.Load.Loaders, 0, 0, 50),
@@ -130,6 +146,9 @@ func ParseConfig(context map[string]any) (Config, error) {
 			problems = append(problems, fmt.Errorf("context %s=%q: only with %s", s.Name, text, s.Requires))
 		}
 	}
+	if c.AvailabilityZones != "" {
+		c.Zones = len(fields(c.AvailabilityZones))
+	}
 	problems = append(problems, c.conflicts()...)
 	if len(problems) > 0 {
 		return Config{}, errors.Join(problems...)
@@ -158,6 +177,19 @@ func (c *Config) conflicts() []error {
 		add("maxServers=\"%d\": allowed is a number above minServers (%d), because a deployment needs room for one more server",
 			c.MaxServers, c.MinServers)
 	}
+	if c.Stage == StageProduction && c.Name == "" {
+		add("stage=\"production\": only in the file configs/NAME.json of a named configuration, which config=NAME selects")
+	}
+	if c.Stage == StageProduction && !c.HTTPS() {
+		add("stage=\"production\": only with HTTPS, by certificateArn, by domain and hostedZoneId, or by cloudfront=true")
+	}
+	if c.CloudFront && c.AllowFrom != anyAddress {
+		add("allowFrom=%q: not with cloudfront=true, whose load balancer accepts connections from CloudFront only", c.AllowFrom)
+	}
+	if c.duplicateTags() {
+		add("tags=%q: allowed is each key once", c.Tags)
+	}
+	problems = append(problems, c.vpcConflicts()...)
 	problems = append(problems, c.DynamoDB.conflicts()...)
 	if c.Postgres.MaxACU != 0 && c.Postgres.MaxACU < c.Postgres.MinACU {
 		add("maxACU=\"%v\": allowed is a number of minACU (%v) or more", c.Postgres.MaxACU, c.Postgres.MinACU)

@@ -17,6 +17,8 @@ import (
 // DynamoDBStoreProps are the inputs of NewDynamoDBStore.
 type DynamoDBStoreProps struct {
 	Vpc awsec2.IVpc
+	// Subnets are those of DAX. They need no route out of the VPC. The default is private subnets.
+	Subnets *awsec2.SubnetSelection
 	// Stage turns on point-in-time recovery and deletion protection in production, and keeps the table when the stack or
 	// the store is deleted.
 	Stage  Stage
@@ -52,7 +54,7 @@ func NewDynamoDBStore(scope constructs.Construct, id string, props *DynamoDBStor
 	if !c.DAX {
 		return store
 	}
-	dax := newDAX(scope, props.Vpc, c, append(use, allow([]*string{table.AttrArn()}, "dynamodb:DescribeTable",
+	dax := newDAX(scope, props.Vpc, props.Subnets, c, append(use, allow([]*string{table.AttrArn()}, "dynamodb:DescribeTable",
 		"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"))...)
 	return func(servers *Servers) {
 		store(servers)

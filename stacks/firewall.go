@@ -13,12 +13,19 @@ import (
 type FirewallProps struct {
 	LoadBalancer elb.ApplicationLoadBalancer
 	Stage        Stage
+	// BehindCloudFront leaves out the rules about the addresses of visitors: the load balancer sees CloudFront's.
+	BehindCloudFront bool
 }
 
-// firewallRules returns the names of rule groups that AWS maintains, the cheapest to evaluate first.
-func firewallRules() []string {
-	return []string{"AWSManagedRulesAmazonIpReputationList", "AWSManagedRulesKnownBadInputsRuleSet",
-		"AWSManagedRulesCommonRuleSet"}
+// firewallRules returns the names of rule groups that AWS maintains, the cheapest to evaluate first. The list of addresses
+// with a bad reputation checks the address that a connection comes from, not the header X-Forwarded-For. It has no use
+// behind CloudFront, and could block one of CloudFront's addresses with all visitors behind it.
+func firewallRules(behindCloudFront bool) []string {
+	contents := []string{"AWSManagedRulesKnownBadInputsRuleSet", "AWSManagedRulesCommonRuleSet"}
+	if behindCloudFront {
+		return contents
+	}
+	return append([]string{"AWSManagedRulesAmazonIpReputationList"}, contents...)
 }
 
 // NewFirewall defines AWS WAF rules for the load balancer, and a log of the requests that they block. It doesn't limit
@@ -26,7 +33,7 @@ func firewallRules() []string {
 func NewFirewall(scope constructs.Construct, id string, props *FirewallProps) {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	var rules []any
-	for i, name := range firewallRules() {
+	for i, name := range firewallRules(props.BehindCloudFront) {
 		rules = append(rules, &awswafv2.CfnWebACL_RuleProperty{
 			Name: jsii.String(name), Priority: jsii.Number(i), VisibilityConfig: visibility(name),
 			OverrideAction: &awswafv2.CfnWebACL_OverrideActionProperty{None: map[string]any{}}, // keep the actions of the group

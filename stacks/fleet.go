@@ -22,7 +22,9 @@ const (
 
 // FleetProps are the inputs of NewFleet.
 type FleetProps struct {
-	Vpc      awsec2.IVpc
+	Vpc awsec2.IVpc
+	// Subnets are those of the servers, which must reach AWS APIs from them. The default is private subnets.
+	Subnets  *awsec2.SubnetSelection
 	Balancer Balancer
 	// Attachments connect the servers to the parts that they use.
 	Attachments []Attachment
@@ -131,7 +133,7 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 	awscdk.Tags_Of(machine).Add(jsii.String("Name"), jsii.String(serverName), nil)
 	groupProps := awsautoscaling.AutoScalingGroupProps{
 		Vpc:         props.Vpc,
-		VpcSubnets:  &awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)},
+		VpcSubnets:  props.Subnets,
 		MinCapacity: jsii.Number(props.MinServers),
 		MaxCapacity: jsii.Number(props.MaxServers),
 		HealthChecks: awsautoscaling.HealthChecks_WithAdditionalChecks(&awsautoscaling.AdditionalHealthChecksOptions{

@@ -24,10 +24,13 @@ const (
 // LoadProps are the inputs of NewLoad.
 type LoadProps struct {
 	awscdk.StackProps
-	Vpc    awsec2.IVpc
-	Lab    awscdk.Stack // its output URL is the target of the load
-	Config LoadConfig
-	Stage  Stage
+	Vpc awsec2.IVpc
+	// Subnets are those of the loaders, which must reach AWS APIs and the application from them. All loaders are in the
+	// first one. The default is private subnets.
+	Subnets *awsec2.SubnetSelection
+	Lab     awscdk.Stack // its output URL is the target of the load
+	Config  LoadConfig
+	Stage   Stage
 	// Program is the path of the compiled lab: see Build.
 	Program string
 }
@@ -66,7 +69,11 @@ func NewLoad(scope constructs.Construct, id string, props *LoadProps) awscdk.Sta
 	})
 	awscdk.Tags_Of(loader).Add(jsii.String("Name"), jsii.String("stateless-loader"), nil)
 
-	subnets := *props.Vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)}).SubnetIds
+	selection := props.Subnets
+	if selection == nil {
+		selection = &awsec2.SubnetSelection{}
+	}
+	subnets := *props.Vpc.SelectSubnets(selection).SubnetIds
 	output(stack, "Results", "The results, in a folder for each reservation", "s3://"+*results.BucketName())
 	output(stack, "Start", "The command that launches the loaders and prints the id of their reservation", fmt.Sprintf("aws ec2 run-instances --region %s "+
 		"--launch-template LaunchTemplateId=%s,Version=%s --subnet-id %s --count %d --query ReservationId --output text",

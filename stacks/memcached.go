@@ -17,15 +17,20 @@ const memcachedPort = 11211
 
 // MemcachedStoreProps are the inputs of NewMemcachedStore and NewServerlessMemcachedStore.
 type MemcachedStoreProps struct {
-	Vpc    awsec2.IVpc
-	Config CacheConfig
+	Vpc awsec2.IVpc
+	// Subnets are those of the cache. They need no route out of the VPC. The default is private subnets.
+	Subnets *awsec2.SubnetSelection
+	// NamePrefix begins the name of a serverless cache, which must be unique in an account and region. It has at most 16
+	// characters. The default is stateless.
+	NamePrefix string
+	Config     CacheConfig
 }
 
 // NewMemcachedStore defines an Amazon ElastiCache for Memcached cluster with nodes across the zones, over TLS. Memcached has
 // no authentication: its security group allows only the servers to connect. It has no replicas and no snapshots.
 func NewMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	network := newStoreNetwork(scope, props.Vpc, "Session cache")
+	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session cache")
 	cluster := awselasticache.NewCfnCacheCluster(scope, jsii.String("Cluster"), &awselasticache.CfnCacheClusterProps{
 		Engine:                   jsii.String("memcached"),
 		EngineVersion:            jsii.String("1.6.22"),
@@ -83,8 +88,8 @@ func nodeMetrics(cluster awselasticache.CfnCacheCluster, nodes int, name, statis
 // NewServerlessMemcachedStore defines a cache without nodes, within the limits of the Config.
 func NewServerlessMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	network := newStoreNetwork(scope, props.Vpc, "Session cache")
-	cache := newServerlessCache(scope, "stateless-memcached", "memcached", "1.6", network, props.Config)
+	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session cache")
+	cache := newServerlessCache(scope, fixedName(props.NamePrefix, "memcached"), "memcached", "1.6", network, props.Config)
 	return attachMemcached(network, []string{cache.address()}, cache.graphs(), cache.alarms())
 }
 

@@ -43,7 +43,7 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 	}
 	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
 		IpAddresses:       awsec2.IpAddresses_Cidr(jsii.String(vpcAddresses)),
-		AvailabilityZones: firstZones(props.Config.Zones),
+		AvailabilityZones: props.Config.zoneNames(),
 		// Addresses are reserved for three zones, so that a third zone doesn't change the subnets of the others.
 		ReservedAzs:        jsii.Number(3 - props.Config.Zones),
 		NatGateways:        jsii.Number(gateways),
@@ -136,10 +136,13 @@ func addInterfaceEndpoints(vpc awsec2.Vpc) {
 	}
 }
 
-// firstZones returns the first n availability zones of the region that the stack is deployed to. (By default an
-// environment-agnostic stack has two at most.)
-func firstZones(n int) *[]*string {
-	names := make([]*string, n)
+// zoneNames returns the chosen availability zones, or the first ones of the region that the stack is deployed to. (By
+// default an environment-agnostic stack has two at most.)
+func (c Config) zoneNames() *[]*string {
+	if c.AvailabilityZones != "" {
+		return jsii.Strings(fields(c.AvailabilityZones)...)
+	}
+	names := make([]*string, c.Zones)
 	for i := range names {
 		names[i] = awscdk.Fn_Select(jsii.Number(i), awscdk.Fn_GetAzs(nil))
 	}

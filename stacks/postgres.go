@@ -32,6 +32,8 @@ var rdsCertificates string
 // PostgresStoreProps are the inputs of NewPostgresStore.
 type PostgresStoreProps struct {
 	Vpc awsec2.IVpc
+	// Subnets are those of the database. They need no route out of the VPC. The default is private subnets.
+	Subnets *awsec2.SubnetSelection
 	// Stage turns on deletion protection in production, keeps backups for five weeks instead of a day, and takes a final
 	// snapshot when the stack or the store is deleted.
 	Stage  Stage
@@ -44,7 +46,7 @@ type PostgresStoreProps struct {
 func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	production := props.Stage == StageProduction
-	network := newStoreNetwork(scope, props.Vpc, "Session database")
+	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session database")
 	subnets := awsrds.NewCfnDBSubnetGroup(scope, jsii.String("Subnets"), &awsrds.CfnDBSubnetGroupProps{
 		DbSubnetGroupDescription: jsii.String("Session database"), SubnetIds: network.subnets(),
 	})

@@ -9,23 +9,26 @@ import (
 	"stateless-servers/app/config"
 )
 
-// NewSessionStore defines the session store that the Config selects.
-func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, c Config) Attachment {
+// NewSessionStore defines the session store that the Config selects. A store in the VPC is in the given subnets, by default
+// in private ones.
+func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, subnets *awsec2.SubnetSelection, c Config) Attachment {
 	switch c.Store {
 	case config.StoreDynamoDB:
-		return NewDynamoDBStore(scope, "Sessions", &DynamoDBStoreProps{Vpc: vpc, Stage: c.Stage, Config: c.DynamoDB})
+		return NewDynamoDBStore(scope, "Sessions", &DynamoDBStoreProps{Vpc: vpc, Subnets: subnets, Stage: c.Stage, Config: c.DynamoDB})
 	case config.StoreValkey:
-		return newCacheStore(scope, "Valkey", &ValkeyStoreProps{Vpc: vpc, Engine: EngineValkey(), Stage: c.Stage, Config: c.Cache})
+		return newCacheStore(scope, "Valkey", &ValkeyStoreProps{Vpc: vpc, Subnets: subnets, NamePrefix: c.Name,
+			Engine: EngineValkey(), Stage: c.Stage, Config: c.Cache})
 	case StoreRedis:
-		return newCacheStore(scope, "Redis", &ValkeyStoreProps{Vpc: vpc, Engine: EngineRedis(), Stage: c.Stage, Config: c.Cache})
+		return newCacheStore(scope, "Redis", &ValkeyStoreProps{Vpc: vpc, Subnets: subnets, NamePrefix: c.Name,
+			Engine: EngineRedis(), Stage: c.Stage, Config: c.Cache})
 	case config.StoreMemcached:
-		props := &MemcachedStoreProps{Vpc: vpc, Config: c.Cache}
+		props := &MemcachedStoreProps{Vpc: vpc, Subnets: subnets, NamePrefix: c.Name, Config: c.Cache}
 		if c.Cache.Serverless {
 			return NewServerlessMemcachedStore(scope, "MemcachedServerless", props)
 		}
 		return NewMemcachedStore(scope, "Memcached", props)
 	case config.StorePostgres:
-		return NewPostgresStore(scope, "Postgres", &PostgresStoreProps{Vpc: vpc, Stage: c.Stage, Config: c.Postgres})
+		return NewPostgresStore(scope, "Postgres", &PostgresStoreProps{Vpc: vpc, Subnets: subnets, Stage: c.Stage, Config: c.Postgres})
 	case config.StoreCookie:
 		return NewKeyStore(scope, "Cookie", &KeyStoreProps{Store: c.Store, Stage: c.Stage})
 	case config.StoreToken:

@@ -57,7 +57,7 @@ func TestServerlessValkey(t *testing.T) {
 	}
 	_, lab := synth(t, variants["redis-serverless"])
 	expectProperties(t, lab, "AWS::ElastiCache::ServerlessCache", map[string]any{
-		"SnapshotRetentionLimit": 7, "FinalSnapshotName": "stateless-redisserverless-last"})
+		"SnapshotRetentionLimit": 7, "FinalSnapshotName": "production-redisserverless-last"})
 	_, lab = synth(t, variants["valkey"])
 	if env := environmentFile(t, lab); strings.Contains(env, "VALKEY_SERVERLESS") {
 		t.Errorf("the environment of a replication group has VALKEY_SERVERLESS: %s", env)

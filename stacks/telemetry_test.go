@@ -101,7 +101,7 @@ func TestServerLog(t *testing.T) {
 	expect(t, func() {
 		lab.HasResourceProperties(jsii.String("AWS::CloudWatch::Alarm"), map[string]any{
 			"Metrics": []any{map[string]any{"MetricStat": map[string]any{"Metric": map[string]any{
-				"Namespace": "StatelessLab", "MetricName": config.MetricUnavailable,
+				"Namespace": "production-Lab", "MetricName": config.MetricUnavailable,
 				"Dimensions": []any{map[string]any{"Name": "service", "Value": serverName}}}}}}})
 	})
 }

@@ -2,7 +2,6 @@ package stacks
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
@@ -31,8 +30,13 @@ func EngineRedis() CacheEngine { return CacheEngine{"redis", "7.1", "7", "defaul
 
 // ValkeyStoreProps are the inputs of NewValkeyStore and NewServerlessValkeyStore.
 type ValkeyStoreProps struct {
-	Vpc    awsec2.IVpc
-	Engine CacheEngine
+	Vpc awsec2.IVpc
+	// Subnets are those of the cache. They need no route out of the VPC. The default is private subnets.
+	Subnets *awsec2.SubnetSelection
+	Engine  CacheEngine
+	// NamePrefix begins the names of users and serverless caches, which must be unique in an account and region. It has at
+	// most 16 characters. The default is stateless.
+	NamePrefix string
 	// Stage keeps daily snapshots for a week in production, and takes a final one when the stack or the store is deleted.
 	Stage  Stage
 	Config CacheConfig
@@ -48,9 +52,9 @@ type ValkeyStoreProps struct {
 func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
 	// IAM authentication requires that user id and user name are equal. Each store has its own user, so that two stores can
 	// exist during a switch.
-	userName := "stateless-" + strings.ToLower(id)
+	userName := fixedName(props.NamePrefix, id)
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	network := newStoreNetwork(scope, props.Vpc, "Session cache")
+	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session cache")
 	user, users := newCacheUsers(scope, props.Engine, userName)
 	cache := awselasticache.NewCfnReplicationGroup(scope, jsii.String("ReplicationGroup"),
 		&awselasticache.CfnReplicationGroupProps{
@@ -101,9 +105,9 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 // NewServerlessValkeyStore defines a cache of ElastiCache Serverless within the limits of the Config. Servers use it like a
 // cluster. When memory runs out it evicts the least recently used sessions.
 func NewServerlessValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
-	name := "stateless-" + strings.ToLower(id)
+	name := fixedName(props.NamePrefix, id)
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	network := newStoreNetwork(scope, props.Vpc, "Session cache")
+	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session cache")
 	user, users := newCacheUsers(scope, props.Engine, name)
 	cache := newServerlessCache(scope, name, props.Engine.name, props.Engine.majorVersion, network, props.Config)
 	cache.SetUserGroupId(users.Ref())

@@ -66,7 +66,7 @@ func (r *Report) Compare(ctx context.Context, root string) error {
 	for _, v := range r.Variants {
 		templates := map[string]json.RawMessage{}
 		for _, t := range v.templates {
-			templates[t.Name] = t.Whole
+			templates[unnamedStack(t.Name)] = t.Whole // so that stacks of different configurations are compared
 		}
 		variants = append(variants, variant{v.Name, templates})
 		bills[v.Name] = v.Bill.Total

@@ -60,7 +60,8 @@ func monthlyCosts(path string) (costs, error) {
 
 	c := costs{
 		"store": "see [compare.md](compare.md#monthly-cost)",
-		"waf":   fmt.Sprintf("`true`: %.2f USD, and %.2f USD a million requests", price("waf:acl")+3*price("waf:rule"), price("waf:request")),
+		"waf": fmt.Sprintf("`true`: %.2f USD, with `cloudfront=true` %.2f USD, and %.2f USD a million requests",
+			price("waf:acl")+3*price("waf:rule"), price("waf:acl")+2*price("waf:rule"), price("waf:request")),
 		"login": fmt.Sprintf("`cognito`: nothing for 10,000 users a month, %.4f USD for each above, and %.2f USD for keys, which "+
 			"`cookie` and `token` have anyway", price("cognito:user"), price("secret")),
 		"instanceType":    fmt.Sprintf("`t4g.small`: %.2f USD a server", month("ec2:t4g.small")),

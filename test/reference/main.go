@@ -83,7 +83,7 @@ func reference() (string, error) {
 		}
 		allowed := key.Allowed
 		if key.Requires != "" {
-			allowed += "; only with " + code(key.Requires)
+			allowed += "; only with " + setting(key.Requires)
 		}
 		row(&text, name, key.Type, code(key.Default), allowed, costs.of(key), comment)
 	}
@@ -120,6 +120,14 @@ func code(text string) string {
 		return ""
 	}
 	return "`" + text + "`"
+}
+
+// setting returns a requirement as code, unless it is a phrase.
+func setting(requirement string) string {
+	if strings.Contains(requirement, " ") {
+		return requirement
+	}
+	return code(requirement)
 }
 
 func list(stores []config.StoreKind) string {
