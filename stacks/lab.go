@@ -44,7 +44,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 		Private: c.CloudFront,
 		Vpc:     props.Vpc, Stage: c.Stage, CertificateARN: c.CertificateARN, Domain: c.Domain, HostedZoneID: c.HostedZoneID,
 		ServerPort: serverPort(server.Config),
-		Sticky:     c.Sticky,
+		Sticky:     c.Sticky, Algorithm: c.Algorithm, ZonalShift: c.ZonalShift,
 	})
 	if c.WAF {
 		NewFirewall(stack, "Firewall", &FirewallProps{LoadBalancer: balancer.LoadBalancer, Stage: c.Stage})
@@ -59,13 +59,19 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
 		Vpc: props.Vpc, Balancer: balancer, Attachments: attachments, Stage: c.Stage, Environment: server, ServerBinary: props.ServerBinary,
 		InstanceTypes: strings.Split(c.InstanceTypes, ","), SpotPercent: c.SpotPercent,
-		MinServers: c.MinServers, MaxServers: c.MaxServers,
+		MinServers: c.MinServers, MaxServers: c.MaxServers, ZonalShift: c.ZonalShift,
 	})
 	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet,
 		AlarmEmail: c.AlarmEmail})
 
 	output(stack, "URL", "The address of the application", balancer.URL)
 	output(stack, "Store", "The session store", string(c.Store))
+	if c.MigrateTo != "" {
+		output(stack, "MigrateTo", "The store that sessions will move to", string(c.MigrateTo))
+	}
+	if c.MigrateFrom != "" {
+		output(stack, "MigrateFrom", "The store that sessions move from", string(c.MigrateFrom))
+	}
 	output(stack, "DashboardURL", "The dashboard with graphs and alarms", "https://"+*stack.Region()+
 		".console.aws.amazon.com/cloudwatch/home?region="+*stack.Region()+"#dashboards:name="+*dashboard.DashboardName())
 	if server.PlainHTTP {

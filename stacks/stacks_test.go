@@ -62,12 +62,17 @@ var variants = map[string]map[string]any{
 	"spot":                 {"spotPercent": "60", "instanceType": "t4g.small,c7g.medium"},
 	"edge": {"domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "waf": "true",
 		"alarmEmail": "ops@example.com"},
-	"cloudfront":         {"cloudfront": "true", "waf": "true"},
-	"cognito":            {"login": "cognito", "domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
-	"cognito-production": {"login": "cognito", "store": "token", "cloudfront": "true", "stage": "production"},
-	"loaders":            {"loaders": "3", "egress": "nat-instance"},
-	"memory":             {"store": "memory", "sticky": "true"},
-	"valkey-production":  {"store": "valkey", "stage": "production", "certificateArn": certificate},
+	"cloudfront":              {"cloudfront": "true", "waf": "true"},
+	"cognito":                 {"login": "cognito", "domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
+	"cognito-production":      {"login": "cognito", "store": "token", "cloudfront": "true", "stage": "production"},
+	"loaders":                 {"loaders": "3", "egress": "nat-instance"},
+	"memory":                  {"store": "memory", "sticky": "true"},
+	"dynamodb-to-valkey":      {"migrateTo": "valkey"},
+	"valkey-from-dynamodb":    {"store": "valkey", "migrateFrom": "dynamodb"},
+	"memcached-from-postgres": {"store": "memcached", "migrateFrom": "postgres"},
+	"valkey-durable":          {"store": "valkey", "durability": "sync", "shards": "1", "cacheNodeType": "cache.m7g.large"},
+	"weighted-random":         {"algorithm": "weighted_random", "zonalShift": "false"},
+	"valkey-production":       {"store": "valkey", "stage": "production", "certificateArn": certificate},
 }
 
 // synth returns the templates of the network and the lab for keys of the context.
@@ -263,7 +268,7 @@ func checkGolden(t *testing.T, name string, template assertions.Template) {
 
 func TestCfnLintFindsNoErrors(t *testing.T) {
 	skipIfShort(t)
-	lint := requireProgram(t, "cfn-lint", "pip install cfn-lint==1.51.0")
+	lint := requireProgram(t, "cfn-lint", "pip install cfn-lint==1.58.0")
 	templates, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(templates) <= len(variants) {
 		t.Fatalf("templates to lint: %q, %v", templates, err)

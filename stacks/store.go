@@ -9,8 +9,11 @@ import (
 	"stateless-servers/app/config"
 )
 
-// NewSessionStore defines the session store that the Config selects.
+// NewSessionStore defines the session store that the Config selects, and during a migration also the other one.
 func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, c Config) Attachment {
+	if c.otherStore() != "" {
+		return newMigratingStore(scope, vpc, c)
+	}
 	switch c.Store {
 	case config.StoreDynamoDB:
 		return NewDynamoDBStore(scope, "Sessions", &DynamoDBStoreProps{Vpc: vpc, Stage: c.Stage, Config: c.DynamoDB})
@@ -36,13 +39,16 @@ func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, c Config) Atta
 	panic(fmt.Sprintf("stacks: store %q has no construct", c.Store))
 }
 
-// newCacheStore defines a serverless cache, or nodes with or without cluster mode, each under a different id.
+// newCacheStore defines a serverless cache, or nodes with or without cluster mode, or durable nodes, each under a different id.
 // CloudFormation can't convert one kind into another. With different ids it creates the new cache, replaces the servers,
 // and then deletes the old cache.
 func newCacheStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
 	switch {
 	case props.Config.Serverless:
 		return NewServerlessValkeyStore(scope, id+"Serverless", props)
+	case props.Config.durable():
+		props.Engine = EngineValkey9()
+		return NewValkeyStore(scope, id+"Durable", props)
 	case props.Config.Shards > 0:
 		return NewValkeyStore(scope, id+"Cluster", props)
 	default:
