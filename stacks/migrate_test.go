@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+
+	"stateless-servers/app/config"
 )
 
 // migrationSteps returns the keys of the four deployments of a migration: from alone, both twice, and to alone. The keys of
@@ -79,27 +81,22 @@ func TestMigrationKeepsTheStoreThatStays(t *testing.T) {
 
 // The servers of both middle steps know both stores, and in which direction sessions move.
 func TestServersKnowBothStoresOfAMigration(t *testing.T) {
-	const table, cache = `DYNAMODB_TABLE="`, `VALKEY_ADDRESS="`
 	for i, keys := range migrationSteps("dynamodb", "redis", nil) {
 		_, lab := synth(t, keys)
-		environment := environmentFile(t, lab)
-		want := [][]string{
-			{`SESSION_STORE="dynamodb"`, table},
-			{`SESSION_STORE="dynamodb"`, table, `SESSION_MIGRATE_TO="valkey"`, cache, `VALKEY_USER="stateless-redis"`},
-			{`SESSION_STORE="valkey"`, table, `SESSION_MIGRATE_FROM="dynamodb"`, cache, `VALKEY_USER="stateless-redis"`},
-			{`SESSION_STORE="valkey"`, cache},
+		known := strings.NewReplacer(instancePlaceholder, "i-1", zonePlaceholder, "a") // as the boot script does
+		got := parseEnvironment(t, known.Replace(environmentFile(t, lab)))
+		want := [][3]config.StoreKind{
+			{config.StoreDynamoDB, "", ""}, {config.StoreDynamoDB, config.StoreValkey, ""},
+			{config.StoreValkey, "", config.StoreDynamoDB}, {config.StoreValkey, "", ""},
 		}[i]
-		for _, line := range []string{`SESSION_STORE="dynamodb"`, `SESSION_STORE="valkey"`, table, cache, "SESSION_MIGRATE_TO",
-			"SESSION_MIGRATE_FROM"} {
-			wanted := strings.Contains(strings.Join(want, "\n"), line)
-			if strings.Contains(environment, line) != wanted {
-				t.Errorf("deployment %d: %s in the environment: %v, want %v\n%s", i, line, !wanted, wanted, environment)
-			}
+		if stores := [3]config.StoreKind{got.Store, got.MigrateTo, got.MigrateFrom}; stores != want {
+			t.Errorf("deployment %d: servers use, migrate to and migrate from %q, want %q", i, stores, want)
 		}
-		for _, line := range want {
-			if !strings.Contains(environment, line) {
-				t.Errorf("deployment %d: the environment lacks %s:\n%s", i, line, environment)
-			}
+		if has := got.DynamoDBTable != ""; has != (i < 3) {
+			t.Errorf("deployment %d: servers know the table: %v, want %v", i, has, !has)
+		}
+		if has := got.ValkeyAddress != "" && got.ValkeyUser == "stateless-redis"; has != (i > 0) {
+			t.Errorf("deployment %d: servers know the cache: %v, want %v", i, has, !has)
 		}
 	}
 }
