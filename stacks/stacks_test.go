@@ -268,7 +268,15 @@ func checkGolden(t *testing.T, name string, template assertions.Template) {
 
 func TestCfnLintFindsNoErrors(t *testing.T) {
 	skipIfShort(t)
-	lint := requireProgram(t, "cfn-lint", "pip install cfn-lint==1.58.0")
+	lint := requireProgram(t, "cfn-lint", "make setup")
+	setup, err := os.ReadFile("../test/setup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin := between(t, string(setup), "\ncfn_lint_version=", "\n")
+	if version, err := exec.Command(lint, "--version").Output(); strings.TrimSpace(string(version)) != "cfn-lint "+pin {
+		t.Fatalf("%s is %q (%v), want version %s: make setup installs it in .build/tools", lint, version, err, pin)
+	}
 	templates, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(templates) <= len(variants) {
 		t.Fatalf("templates to lint: %q, %v", templates, err)
