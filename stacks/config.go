@@ -102,7 +102,7 @@ type Config struct {
 	// more often than the others. Only round_robin goes with sticky=true.
 	Algorithm Algorithm
 	// ZonalShift (zonalShift) registers the load balancer and the Auto Scaling group with zonal shift of AWS Application Recovery
-	// Controller, so that one command takes an impaired zone out of service (docs/stacks.md). The default is true, because it
+	// Controller, so that operators can take an impaired zone out of service (docs/stacks.md). The default is true, because it
 	// costs nothing and changes nothing until somebody starts a shift.
 	ZonalShift bool
 	// WAF (waf) checks requests with AWS WAF and three groups of rules that AWS maintains: 8 USD per month and 0.60 USD per
