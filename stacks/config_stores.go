@@ -68,7 +68,7 @@ type CacheConfig struct {
 	// zones, and a failover replays it: with async it loses at most the last 10 seconds, and with sync no acknowledged write, for
 	// some milliseconds more per write. It needs Valkey 9, shards of 1 or more, and nodes of the families r6g, r7g, r8g, m6g,
 	// m7g, m8g, c7gn or c8gn. AWS charges nothing more for async; for sync it has a price that the lab doesn't know. Changing
-	// none to one of the others, or back, creates a new cache. Changing async to sync, or back, doesn't.
+	// none to one of the others, or back, creates a new cache, and logs everyone out. Changing async to sync, or back, doesn't.
 	Durability Durability
 	// Serverless (serverless) selects ElastiCache Serverless, which scales by itself and spans all zones. A GB-hour costs
 	// 0.084 USD with Valkey, at least 6 USD per month, and 0.125 USD with Redis OSS or Memcached, at least 91 USD per month;

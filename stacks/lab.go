@@ -66,11 +66,8 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 
 	output(stack, "URL", "The address of the application", balancer.URL)
 	output(stack, "Store", "The session store", string(c.Store))
-	if c.MigrateTo != "" {
-		output(stack, "MigrateTo", "The store that sessions will move to", string(c.MigrateTo))
-	}
-	if c.MigrateFrom != "" {
-		output(stack, "MigrateFrom", "The store that sessions move from", string(c.MigrateFrom))
+	if next := c.nextDeployment(server.Lifetime); next != "" {
+		output(stack, "Migration", "The next deployment of the migration", next)
 	}
 	output(stack, "DashboardURL", "The dashboard with graphs and alarms", "https://"+*stack.Region()+
 		".console.aws.amazon.com/cloudwatch/home?region="+*stack.Region()+"#dashboards:name="+*dashboard.DashboardName())

@@ -3,11 +3,13 @@ package stacks
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/constructs-go/constructs/v10"
 
 	"stateless-servers/app/config"
+	"stateless-servers/app/config/allowed"
 )
 
 // migratableStores returns the stores that package session/migrate can move sessions between.
@@ -71,6 +73,19 @@ func (c *Config) immovable(other config.StoreKind) string {
 		return "not between valkey and redis; servers have a single address for both. Migrate to a third store, and from there"
 	case has(config.StoreDynamoDB) && c.DynamoDB.replicated():
 		return "not with replicas or replicaTable of dynamodb; servers in other regions would not find the moved sessions"
+	}
+	return ""
+}
+
+// nextDeployment says which deployment of a migration follows this one. Without a migration it returns "".
+func (c *Config) nextDeployment(lifetime time.Duration) string {
+	switch {
+	case c.MigrateTo != "":
+		return fmt.Sprintf("Sessions are in %s. Next, move them: the same keys, with -c store=%s -c migrateFrom=%s.",
+			c.Store, c.MigrateTo, c.Store)
+	case c.MigrateFrom != "":
+		return fmt.Sprintf("Sessions move from %s to %s when they are used. Next, %s after this deployment, remove %s: the same keys, "+
+			"without migrateFrom.", c.MigrateFrom, c.Store, allowed.Format(lifetime), c.MigrateFrom)
 	}
 	return ""
 }

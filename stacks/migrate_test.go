@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+	"github.com/aws/jsii-runtime-go"
 
 	"stateless-servers/app/config"
 )
@@ -97,6 +98,17 @@ func TestServersKnowBothStoresOfAMigration(t *testing.T) {
 		}
 		if has := got.ValkeyAddress != "" && got.ValkeyUser == "stateless-redis"; has != (i > 0) {
 			t.Errorf("deployment %d: servers know the cache: %v, want %v", i, has, !has)
+		}
+	}
+}
+
+// Each middle step says which deployment follows it, with keys that are allowed.
+func TestMigrationSaysWhatFollows(t *testing.T) {
+	for i, want := range []string{"", "-c store=redis -c migrateFrom=dynamodb", "24h after this deployment, remove dynamodb", ""} {
+		_, lab := synth(t, migrationSteps("dynamodb", "redis", nil)[i])
+		output, has := (*lab.FindOutputs(jsii.String("Migration"), nil))["Migration"]
+		if has != (want != "") || has && !strings.Contains((*output)["Value"].(string), want) {
+			t.Errorf("deployment %d: the output is %v, want one with %q", i, output, want)
 		}
 	}
 }

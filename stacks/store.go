@@ -40,7 +40,8 @@ func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, c Config) Atta
 }
 
 // newCacheStore defines a serverless cache, or nodes with or without cluster mode, or durable nodes, each under a different id.
-// CloudFormation can't convert one kind into another. With different ids it creates the new cache, replaces the servers,
+// CloudFormation can't convert one kind into another. (ElastiCache can make a cache durable since October 2026, but its
+// CloudFormation type in the pinned CDK still refuses that.) With different ids it creates the new cache, replaces the servers,
 // and then deletes the old cache.
 func newCacheStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
 	switch {

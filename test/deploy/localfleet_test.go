@@ -45,11 +45,6 @@ func newLocalFleet(ctx context.Context, t *testing.T, cdk commandLine, dynamodb,
 	t.Helper()
 	f := &localFleet{program: filepath.Join(t.TempDir(), "server"), dynamodb: dynamodb, valkey: valkey}
 	cdk.run(ctx, t, cdk.folder, 0, "go", "build", "-o", f.program, "./app")
-	t.Cleanup(func() {
-		for _, s := range f.servers {
-			s.process.Kill()
-		}
-	})
 	return f
 }
 
