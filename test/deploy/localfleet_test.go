@@ -7,11 +7,17 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"stateless-servers/session/dynamodb"
 	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/process"
 )
@@ -23,6 +29,8 @@ const fleetSize = 2
 type localFleet struct {
 	program          string // the compiled server
 	dynamodb, valkey string // the endpoint of DynamoDB, and the address of Valkey
+	tables           *awsdynamodb.Client
+	table            string // the name of the table, or ""
 	servers          []localServer
 	started          int // servers, since the start of the test
 	visitors         []*visitor
@@ -41,9 +49,12 @@ type visitor struct {
 	visits int    // that were acknowledged
 }
 
-func newLocalFleet(ctx context.Context, t *testing.T, cdk commandLine, dynamodb, valkey string) *localFleet {
+func newLocalFleet(ctx context.Context, t *testing.T, cdk commandLine, endpoint, valkey string) *localFleet {
 	t.Helper()
-	f := &localFleet{program: filepath.Join(t.TempDir(), "server"), dynamodb: dynamodb, valkey: valkey}
+	f := &localFleet{program: filepath.Join(t.TempDir(), "server"), dynamodb: endpoint, valkey: valkey}
+	f.tables = dynamodb.NewClient(aws.Config{
+		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+	}, endpoint)
 	cdk.run(ctx, t, cdk.folder, 0, "go", "build", "-o", f.program, "./app")
 	return f
 }
@@ -66,6 +77,13 @@ func (f *localFleet) roll(ctx context.Context, t *testing.T, environment []strin
 			f.visit(ctx, t)
 		}
 	}
+	known := slices.ContainsFunc(environment, func(line string) bool { return strings.HasPrefix(line, "DYNAMODB_TABLE=") })
+	if f.table != "" && !known { // the deployment has removed the table
+		if _, err := f.tables.DeleteTable(ctx, &awsdynamodb.DeleteTableInput{TableName: aws.String(f.table)}); err != nil {
+			t.Fatal(err)
+		}
+		f.table = ""
+	}
 }
 
 // start starts a server and waits until it and its stores reply.
@@ -85,9 +103,16 @@ func (f *localFleet) start(ctx context.Context, t *testing.T, environment []stri
 	// The environment decides which stores the server uses. Only their addresses are other ones, and the login to the cache.
 	local := map[string]string{"SERVER_NAME": s.name, "ZONE": "a", "VALKEY_ADDRESS": f.valkey, "VALKEY_TLS": "false",
 		"VALKEY_USER": "", "VALKEY_CACHE_NAME": ""}
-	own := []string{"ADDR=" + addresses[0], "ADMIN_ADDR=" + addresses[1], "DYNAMODB_ENDPOINT=" + f.dynamodb}
+	// The stores may be slow on a busy machine, which says nothing of the migration.
+	own := []string{"ADDR=" + addresses[0], "ADMIN_ADDR=" + addresses[1], "DYNAMODB_ENDPOINT=" + f.dynamodb, "STORE_TIMEOUT=25s"}
 	for _, line := range environment {
-		key, _, _ := strings.Cut(line, "=")
+		key, value, _ := strings.Cut(line, "=")
+		if key == "DYNAMODB_TABLE" && f.table == "" {
+			if err := dynamodb.CreateTable(ctx, f.tables, value); err != nil {
+				t.Fatal(err)
+			}
+			f.table = value
+		}
 		if value, given := local[key]; given {
 			line = key + "=" + value
 		}
@@ -151,6 +176,9 @@ func (f *localFleet) do(ctx context.Context, t *testing.T, v *visitor, method, u
 		t.Fatal(err)
 	}
 	if response.StatusCode >= 400 {
+		for _, s := range f.servers {
+			t.Logf("the end of the log of %s:\n%s", s.name, s.process.Tail())
+		}
 		t.Fatalf("%s %s: %s\n%s", method, url, response.Status, response.Body)
 	}
 	var got answer
