@@ -27,11 +27,11 @@ func TestApp(t *testing.T) {
 		{"the baseline", "part.Say()", variants["memory"], "", 0},
 		{"loaders", "part.Say()", variants["loaders"], "", 0},
 		{"bad context", "part.Say()", map[string]any{"sotre": "valkey", "store": "nosuch"},
-			"context sotre=\"valkey\": no such key; allowed are config, store, sticky, stage, server, certificateArn, domain, " +
-				"hostedZoneId, cloudfront, allowFrom, waf, login, instanceType, spotPercent, minServers, maxServers, availabilityZones, " +
+			"context sotre=\"valkey\": no such key; allowed are config, store, migrateTo, migrateFrom, sticky, stage, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, " +
+				"algorithm, zonalShift, waf, login, instanceType, spotPercent, minServers, maxServers, availabilityZones, " +
 				"vpcId, balancerSubnets, fleetSubnets, storeSubnets, zones, egress, natInstanceType, permissionsBoundary, tags, alarmEmail, loaders, loadRate, loadDuration, " +
 				"loadSessions, loadMix, loadHistory, loaderInstanceType, billing, minUnits, maxUnits, customerKey, replicas, " +
-				"replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, shards, nodes, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +
+				"replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, shards, durability, nodes, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +
 				"context store=\"nosuch\": allowed is dynamodb, valkey, redis, memcached, postgres, cookie, token or memory\n", 1},
 		{"a replica in the lab's own region", "part.Say()", map[string]any{"replicas": "eu-west-1,eu-central-1"},
 			"context replicas=\"eu-west-1,eu-central-1\": allowed are regions other than eu-central-1, which the lab is " +

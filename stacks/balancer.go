@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"cmp"
 	"net"
 	"slices"
 	"strconv"
@@ -45,6 +46,10 @@ type BalancerProps struct {
 	Private bool
 	// Sticky sends each visitor to the same server, by a cookie that lasts for a day.
 	Sticky bool
+	// Algorithm chooses a server for a request that isn't sticky. Empty means AlgorithmRoundRobin.
+	Algorithm Algorithm
+	// ZonalShift lets operators take a zone out of service.
+	ZonalShift bool
 	// ServerPort is the port that the servers listen on.
 	ServerPort int
 }
@@ -79,6 +84,7 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 	// LogAccessLogs needs a known region, because its bucket policy names an AWS account of that region.
 	balancer.SetAttribute(jsii.String("access_logs.s3.enabled"), jsii.String("true"))
 	balancer.SetAttribute(jsii.String("access_logs.s3.bucket"), logs.BucketName())
+	balancer.SetAttribute(jsii.String("zonal_shift.config.enabled"), jsii.String(strconv.FormatBool(props.ZonalShift)))
 	balancer.Node().AddDependency(logs.Policy()) // turning on logging writes a test object to the bucket
 
 	targets := elb.NewApplicationTargetGroup(scope, jsii.String("TargetGroup"), &elb.ApplicationTargetGroupProps{
@@ -96,6 +102,12 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 			UnhealthyThresholdCount: jsii.Number(3),
 		},
 	})
+	// Only round_robin allows slow start, which servers don't need: they are ready when they are healthy.
+	targets.SetAttribute(jsii.String("load_balancing.algorithm.type"),
+		jsii.String(string(cmp.Or(props.Algorithm, AlgorithmRoundRobin))))
+	if props.Algorithm == AlgorithmWeightedRandom {
+		targets.SetAttribute(jsii.String("load_balancing.algorithm.anomaly_mitigation"), jsii.String("on"))
+	}
 	targets.SetAttribute(jsii.String("stickiness.enabled"), jsii.String(strconv.FormatBool(props.Sticky)))
 	if props.Sticky {
 		targets.SetAttribute(jsii.String("stickiness.type"), jsii.String("lb_cookie"))

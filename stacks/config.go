@@ -57,6 +57,16 @@ const (
 	LoginCognito Login = "cognito"
 )
 
+// An Algorithm selects how the load balancer chooses a server.
+type Algorithm string
+
+// The algorithms, as Elastic Load Balancing names them.
+const (
+	AlgorithmRoundRobin       Algorithm = "round_robin"
+	AlgorithmLeastOutstanding Algorithm = "least_outstanding_requests"
+	AlgorithmWeightedRandom   Algorithm = "weighted_random"
+)
+
 // Config holds the options of a deployment. Each field has a key in the CDK context: -c key=value, or "context" in
 // cdk.json.
 type Config struct {
@@ -67,6 +77,13 @@ type Config struct {
 	Name string
 	// Store (store) is the session store. The default is dynamodb, because it costs nothing when idle.
 	Store config.StoreKind
+	// MigrateTo (migrateTo) is the store that sessions will move to. The deployment has both stores; sessions stay in Store. It
+	// is the first of the three deployments of a migration (docs/migrate.md). There is no default.
+	MigrateTo config.StoreKind
+	// MigrateFrom (migrateFrom) is the store that sessions move from. The deployment has both stores; each session moves to Store
+	// when it is next used. It is the second deployment of a migration. The third has neither key and removes the old store.
+	// There is no default.
+	MigrateFrom config.StoreKind
 	// Sticky (sticky) makes the load balancer send each visitor to the same server. It must be true with store=memory and
 	// false with every other store. The default is false.
 	Sticky bool
@@ -93,6 +110,15 @@ type Config struct {
 	// commas. The load balancer has no IPv6 addresses. The default is 0.0.0.0/0. Not with cloudfront, whose load balancer
 	// accepts connections from CloudFront only.
 	AllowFrom string
+	// Algorithm (algorithm) is the way in which the load balancer chooses a server: round_robin, the default, in turn;
+	// least_outstanding_requests, the server with the fewest requests in flight, for servers or requests of different speed; or
+	// weighted_random, at random with anomaly mitigation, which sends fewer requests to a server that fails or is unreachable
+	// more often than the others. Only round_robin goes with sticky=true.
+	Algorithm Algorithm
+	// ZonalShift (zonalShift) registers the load balancer and the Auto Scaling group with zonal shift of AWS Application Recovery
+	// Controller, so that operators can take an impaired zone out of service (docs/stacks.md). The default is true, because it
+	// costs nothing and changes nothing until somebody starts a shift.
+	ZonalShift bool
 	// WAF (waf) checks requests with AWS WAF and three groups of rules that AWS maintains: 8 USD per month and 0.60 USD per
 	// million requests. With cloudfront there are two, for 7 USD: the list of addresses with a bad reputation is left out,
 	// because the load balancer sees CloudFront's addresses instead of the visitors'. The default is false.

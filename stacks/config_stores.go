@@ -64,6 +64,12 @@ type CacheConfig struct {
 	// Nodes (nodes) is the number of Memcached nodes, from 2, the default, to 40. The sessions are spread over the nodes
 	// without copies: the loss of a node logs its share of the visitors out.
 	Nodes int
+	// Durability (durability) is none, the default, or async or sync. A durable Valkey keeps a log of all writes in several
+	// zones, and a failover replays it: with async it loses at most the last 10 seconds, and with sync no acknowledged write, for
+	// some milliseconds more per write. It needs Valkey 9, shards of 1 or more, and nodes of the families r6g, r7g, r8g, m6g,
+	// m7g, m8g, c7gn or c8gn. AWS charges nothing more for async; for sync it has a price that the lab doesn't know. Changing
+	// none to one of the others, or back, creates a new cache, and logs everyone out. Changing async to sync, or back, doesn't.
+	Durability Durability
 	// Serverless (serverless) selects ElastiCache Serverless, which scales by itself and spans all zones. A GB-hour costs
 	// 0.084 USD with Valkey, at least 6 USD per month, and 0.125 USD with Redis OSS or Memcached, at least 91 USD per month;
 	// a million ECPU (a small request is one) cost 0.0023 or 0.0034 USD. The default is false. Turning it on or off creates
@@ -73,6 +79,20 @@ type CacheConfig struct {
 	// sessions or throttles requests. The defaults are 1 GB and 5000, which cost at most 61 and 30 USD per month with
 	// Valkey, and 91 and 45 USD with the others.
 	MaxGB, MaxECPU int
+}
+
+// Durability selects what survives a failure of a Valkey cluster.
+type Durability string
+
+// The kinds of durability. DurabilityAsync and DurabilitySync are values of AWS::ElastiCache::ReplicationGroup.Durability.
+const (
+	DurabilityNone  Durability = "none"
+	DurabilityAsync Durability = "async"
+	DurabilitySync  Durability = "sync"
+)
+
+func (c CacheConfig) durable() bool {
+	return c.Durability == DurabilityAsync || c.Durability == DurabilitySync
 }
 
 // PostgresConfig holds the options of the store postgres.

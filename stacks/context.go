@@ -46,10 +46,13 @@ func (c *Config) settings() []setting {
 	withNodes := func() bool { return !c.Cache.Serverless }
 	serverless := func() bool { return c.Cache.Serverless }
 	ownVPC, newVPC := func() bool { return c.VPC.ID != "" }, func() bool { return c.VPC.ID == "" }
+	otherStore := allowed.OneOf(append(config.StoreKinds(), StoreRedis)...).WithAllowed(allowed.JoinOr(migratableStores()))
 	return []setting{
 		configuration(&c.Name),
 		choice("store", &c.Store, config.StoreDynamoDB, config.StoreValkey, StoreRedis, config.StoreMemcached,
 			config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory),
+		bind("migrateTo", &c.MigrateTo, "", otherStore),
+		bind("migrateFrom", &c.MigrateFrom, "", otherStore),
 		boolean("sticky", &c.Sticky),
 		choice("stage", &c.Stage, StageLab, StageProduction),
 		matching("server", &c.Server, sampleServer, folderPattern, "the path of the folder of a Go program, which begins with ./, ../ or /"),
@@ -59,6 +62,8 @@ func (c *Config) settings() []setting {
 		boolean("cloudfront", &c.CloudFront),
 		listOf("allowFrom", &c.AllowFrom, anyAddress, 1, 25, isIPv4Range, "1 to 25 IPv4 ranges such as 192.0.2.0/24, each once, with "+
 			"commas between them"),
+		choice("algorithm", &c.Algorithm, AlgorithmRoundRobin, AlgorithmLeastOutstanding, AlgorithmWeightedRandom),
+		bind("zonalShift", &c.ZonalShift, "true", allowed.Boolean()),
 		boolean("waf", &c.WAF),
 		choice("login", &c.Login, LoginNone, LoginCognito),
 		matching("instanceType", &c.InstanceTypes, "t4g.small", armTypesPattern, "ARM (Graviton) instance types such as t4g.small, with "+
@@ -113,6 +118,7 @@ func (c *Config) settings() []setting {
 			"a node type of ElastiCache such as cache.t4g.micro").forStores(caches...).onlyWith("serverless=false", withNodes),
 		number("shards", &c.Cache.Shards, 0, 0, 90).forStores(config.StoreValkey, StoreRedis).onlyWith("serverless=false", withNodes),
 		number("replicas", &c.Cache.Replicas, 1, 1, 5).forStores(config.StoreValkey, StoreRedis).onlyWith("serverless=false", withNodes),
+		choice("durability", &c.Cache.Durability, DurabilityNone, DurabilityAsync, DurabilitySync).forStores(config.StoreValkey),
 		number("nodes", &c.Cache.Nodes, 2, 2, 40).forStores(config.StoreMemcached).onlyWith("serverless=false", withNodes),
 		number("cacheMaxGB", &c.Cache.MaxGB, 1, 1, 5000).forStores(caches...).onlyWith("serverless=true", serverless),
 		number("cacheMaxECPU", &c.Cache.MaxECPU, 5000, 1000, 15_000_000).forStores(caches...).onlyWith("serverless=true", serverless),
@@ -132,12 +138,13 @@ func ParseConfig(context map[string]any) (Config, error) {
 	for i, s := range settings {
 		value, given := context[s.Name]
 		switch text := contextText(value); {
-		case !given || !s.appliesTo(c.Store):
+		case !given || !c.appliesHere(i, settings):
 			if s.Default != "" {
 				s.Set(s.Default)
 			}
 			// A key may have several settings, each for other stores.
-			if stores := storesOfKey(s.Name, settings); given && !slices.Contains(stores, c.Store) && isFirstOfKey(i, settings) {
+			if stores := storesOfKey(s.Name, settings); given && !slices.Contains(stores, c.Store) &&
+				!slices.Contains(stores, c.otherStore()) && isFirstOfKey(i, settings) {
 				problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.Name, text, allowed.JoinOr(stores)))
 			}
 		case !s.Set(text):
@@ -190,7 +197,9 @@ func (c *Config) conflicts() []error {
 		add("tags=%q: allowed is each key once", c.Tags)
 	}
 	problems = append(problems, c.vpcConflicts()...)
+	problems = append(problems, c.migrationConflicts()...)
 	problems = append(problems, c.DynamoDB.conflicts()...)
+	problems = append(problems, c.Cache.conflicts()...)
 	if c.Postgres.MaxACU != 0 && c.Postgres.MaxACU < c.Postgres.MinACU {
 		add("maxACU=\"%v\": allowed is a number of minACU (%v) or more", c.Postgres.MaxACU, c.Postgres.MinACU)
 	}
@@ -215,6 +224,9 @@ func (c *Config) conflicts() []error {
 	}
 	if c.Store != config.StoreMemory && c.Sticky {
 		add("sticky=\"true\": only with store=memory; servers share the sessions of every other store")
+	}
+	if c.Sticky && c.Algorithm != AlgorithmRoundRobin {
+		add("algorithm=%q: not with sticky=true, which sends a visitor to his server whatever the algorithm", c.Algorithm)
 	}
 	return problems
 }
@@ -289,4 +301,16 @@ func (c DynamoDBConfig) conflicts() []error {
 		add("dax=\"true\": not with replicas or replicaTable; DAX doesn't see the writes of other regions")
 	}
 	return problems
+}
+
+// durableNodePattern matches the node types that support durability (Amazon ElastiCache User Guide, "Durability: Limitations").
+var durableNodePattern = regexp.MustCompile(`^cache\.(r[678]g|m[678]g|c[78]gn)\.[a-z0-9]+$`)
+
+// conflicts returns an error if the cache can't be durable.
+func (c CacheConfig) conflicts() []error {
+	if !c.durable() || !c.Serverless && c.Shards > 0 && durableNodePattern.MatchString(c.NodeType) {
+		return nil
+	}
+	return []error{fmt.Errorf("context durability=%q: only with serverless=false, shards of 1 or more, and a cacheNodeType of the "+
+		"families r6g, r7g, r8g, m6g, m7g, m8g, c7gn or c8gn, such as cache.m7g.large", c.Durability)}
 }

@@ -37,6 +37,8 @@ type FleetProps struct {
 	InstanceTypes          []string // the preferred first
 	SpotPercent            int
 	MinServers, MaxServers int
+	// ZonalShift lets operators take a zone out of service. Auto Scaling then launches servers in the other zones only.
+	ZonalShift bool
 }
 
 // Fleet is the Auto Scaling group of web servers.
@@ -173,9 +175,16 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 	}
 	// Outside deployments too, Auto Scaling launches the replacement of a server (too old, unhealthy, zone rebalancing)
 	// before it terminates the server.
-	group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup).SetInstanceMaintenancePolicy(
+	resource := group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup)
+	resource.SetInstanceMaintenancePolicy(
 		&awsautoscaling.CfnAutoScalingGroup_InstanceMaintenancePolicyProperty{
 			MinHealthyPercentage: jsii.Number(100), MaxHealthyPercentage: jsii.Number(200),
+		})
+	// Unhealthy servers of an impaired zone are replaced, in the other zones: the fleet has no spare servers there, and sessions
+	// are not on servers. The alternative, IgnoreUnhealthy, is for fleets that are large enough without the zone.
+	resource.SetAvailabilityZoneImpairmentPolicy(
+		&awsautoscaling.CfnAutoScalingGroup_AvailabilityZoneImpairmentPolicyProperty{
+			ZonalShiftEnabled: jsii.Bool(props.ZonalShift), ImpairedZoneHealthCheckBehavior: jsii.String("ReplaceUnhealthy"),
 		})
 	return group
 }

@@ -58,7 +58,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) Lab {
 		Private: c.CloudFront, AllowFrom: fields(c.AllowFrom),
 		Vpc: vpc, Subnets: balancerIn, Stage: c.Stage, CertificateARN: c.CertificateARN, Domain: c.Domain, HostedZoneID: c.HostedZoneID,
 		ServerPort: serverPort(server.Config),
-		Sticky:     c.Sticky,
+		Sticky:     c.Sticky, Algorithm: c.Algorithm, ZonalShift: c.ZonalShift,
 	})
 	if c.WAF {
 		NewFirewall(stack, "Firewall", &FirewallProps{LoadBalancer: balancer.LoadBalancer, Stage: c.Stage,
@@ -74,13 +74,16 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) Lab {
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
 		Vpc: vpc, Subnets: subnets.Fleet, Balancer: balancer, Attachments: attachments, Stage: c.Stage, Environment: server, ServerBinary: props.ServerBinary,
 		InstanceTypes: strings.Split(c.InstanceTypes, ","), SpotPercent: c.SpotPercent,
-		MinServers: c.MinServers, MaxServers: c.MaxServers,
+		MinServers: c.MinServers, MaxServers: c.MaxServers, ZonalShift: c.ZonalShift,
 	})
 	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet,
 		AlarmEmail: c.AlarmEmail})
 
 	output(stack, "URL", "The address of the application", balancer.URL)
 	output(stack, "Store", "The session store", string(c.Store))
+	if next := c.nextDeployment(server.Lifetime); next != "" {
+		output(stack, "Migration", "The next deployment of the migration", next)
+	}
 	output(stack, "DashboardURL", "The dashboard with graphs and alarms", "https://"+*stack.Region()+
 		".console.aws.amazon.com/cloudwatch/home?region="+*stack.Region()+"#dashboards:name="+*dashboard.DashboardName())
 	if server.PlainHTTP {

@@ -76,6 +76,11 @@ var variants = map[string]map[string]any{
 	"governed": {"availabilityZones": "eu-central-1a,eu-central-1c", "login": "cognito", "cloudfront": "true",
 		"permissionsBoundary": "arn:aws:iam::123456789012:policy/boundary", "tags": "team=web,cost-center=42",
 		"egress": "nat-instance"},
+	"dynamodb-to-valkey":      {"migrateTo": "valkey"},
+	"valkey-from-dynamodb":    {"store": "valkey", "migrateFrom": "dynamodb"},
+	"memcached-from-postgres": {"store": "memcached", "migrateFrom": "postgres"},
+	"valkey-durable":          {"store": "valkey", "durability": "sync", "shards": "1", "cacheNodeType": "cache.m7g.large"},
+	"weighted-random":         {"algorithm": "weighted_random", "zonalShift": "false"},
 }
 
 // synth returns the templates of the network and the lab for keys of the context.
@@ -317,7 +322,15 @@ func checkGolden(t *testing.T, name string, template assertions.Template) {
 
 func TestCfnLintFindsNoErrors(t *testing.T) {
 	skipIfShort(t)
-	lint := requireProgram(t, "cfn-lint", "pip install cfn-lint==1.51.0")
+	lint := requireProgram(t, "cfn-lint", "make setup")
+	setup, err := os.ReadFile("../test/setup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin := between(t, string(setup), "\ncfn_lint_version=", "\n")
+	if version, err := exec.Command(lint, "--version").Output(); strings.TrimSpace(string(version)) != "cfn-lint "+pin {
+		t.Fatalf("%s is %q (%v), want version %s: make setup installs it in .build/tools", lint, version, err, pin)
+	}
 	templates, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(templates) <= len(variants) {
 		t.Fatalf("templates to lint: %q, %v", templates, err)

@@ -93,8 +93,8 @@ func TestStoresCanExistSideBySide(t *testing.T) {
 	owners := map[string]string{} // logical id or name to the variant that has it
 	_, plain := synth(t, variants["memory"])
 	shared := resources(t, plain)
-	for _, variant := range []string{"dynamodb", "valkey", "valkey-cluster", "valkey-serverless", "redis", "redis-serverless",
-		"memcached", "memcached-serverless", "postgres", "cookie", "token"} {
+	for _, variant := range []string{"dynamodb", "valkey", "valkey-cluster", "valkey-durable", "valkey-serverless", "redis",
+		"redis-serverless", "memcached", "memcached-serverless", "postgres", "cookie", "token"} {
 		_, lab := synth(t, variants[variant])
 		for id, r := range resources(t, lab) {
 			if _, has := shared[id]; has {

@@ -25,6 +25,11 @@ func EngineValkey() CacheEngine {
 	return CacheEngine{"valkey", "8.2", "8", "default.valkey8.cluster.on"}
 }
 
+// EngineValkey9 returns Valkey 9, the first version that can be durable.
+func EngineValkey9() CacheEngine {
+	return CacheEngine{"valkey", "9.0", "9", "default.valkey9.cluster.on"}
+}
+
 // EngineRedis returns Redis OSS 7.1, its last version on ElastiCache.
 func EngineRedis() CacheEngine { return CacheEngine{"redis", "7.1", "7", "default.redis7.cluster.on"} }
 
@@ -43,8 +48,8 @@ type ValkeyStoreProps struct {
 }
 
 // NewValkeyStore defines a replication group of Amazon ElastiCache for Valkey or Redis OSS, with its user, subnets and
-// security group. It has one or more primaries, and replicas in other zones for failover. Sessions are in memory: a failover
-// loses writes that haven't reached a replica. Data is encrypted in transit, and at rest with a key that AWS owns. Servers
+// security group. It has one or more primaries, and replicas in other zones for failover. Sessions are in memory: without
+// Durability, a failover loses writes that haven't reached a replica. Data is encrypted in transit, and at rest with a key that AWS owns. Servers
 // authenticate with IAM, so there is no password to store or to rotate.
 //
 // The engine's default parameter group evicts the least recently used sessions when memory runs out. The alternative,
@@ -80,6 +85,9 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 	} else {
 		cache.SetNumCacheClusters(jsii.Number(1 + props.Config.Replicas))
 	}
+	if props.Config.durable() {
+		cache.SetDurability(jsii.String(string(props.Config.Durability)))
+	}
 	suppress(cache, "AwsSolutions-AEC5", "The security group restricts access; a different port would not.")
 	suppress(cache, "AwsSolutions-AEC6", "Servers authenticate with IAM by the user group, without a password.")
 	if props.Stage == StageProduction {
@@ -99,6 +107,9 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 		servers.Environment.ValkeyCacheName = *cache.Ref()
 		attachCache(servers, scope, network, user, userName, arn)
 		servers.monitor(replicationGraphs(cache, props.Config), replicationAlarms(cache, props.Config))
+		if props.Config.durable() {
+			servers.monitor(durabilityGraphs(cache, props.Config), durabilityAlarms(cache, props.Config))
+		}
 	}
 }
 

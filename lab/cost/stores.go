@@ -85,6 +85,12 @@ func replicationGroup(w *worksheet, r Resource) {
 	w.addHours(r, fmt.Sprintf("%s, %.0f × %s", engine, nodes, kind), "elasticache:"+engine+":"+kind, nodes)
 	w.addStoreTraffic(r)
 	w.checkMemory(kind, shards)
+	switch r.text("Durability") {
+	case "async":
+		w.addNote("AWS charges nothing more for durability=async (AWS, What's New, 27 October 2026).")
+	case "sync":
+		w.addNotPriced(r.Type + " (what AWS charges for durability=sync: see https://aws.amazon.com/elasticache/pricing/)")
+	}
 }
 
 func cacheCluster(w *worksheet, r Resource) {

@@ -108,6 +108,13 @@ func connect(ctx context.Context, t *testing.T) (a account, environment []string
 		}
 		return newAccount(loaded), os.Environ(), false
 	}
+	a, environment = emulate(ctx, t)
+	return a, environment, true
+}
+
+// emulate starts an emulator, and returns its account and the environment of programs that use it.
+func emulate(ctx context.Context, t *testing.T) (a account, environment []string) {
+	t.Helper()
 	endpoint := startEmulator(ctx, t)
 	const region, key = "us-east-1", "test"
 	environment = append(cleanEnvironment(), "AWS_ENDPOINT_URL="+endpoint, "AWS_REGION="+region,
@@ -116,7 +123,7 @@ func connect(ctx context.Context, t *testing.T) (a account, environment []string
 	return newAccount(aws.Config{
 		Region: region, BaseEndpoint: aws.String(endpoint),
 		Credentials: credentials.NewStaticCredentialsProvider(key, key, ""),
-	}), environment, true
+	}), environment
 }
 
 // switchStore switches to another store in one update, and reads the deployment back.

@@ -95,7 +95,11 @@ func monthlyCosts(path string) (costs, error) {
 		"shards":          "a primary and its replicas each",
 		"replicas valkey": "a node for each primary",
 		"nodes":           "a node each",
-		"minACU":          fmt.Sprintf("%.2f USD an ACU, for each of two instances", month("aurora:acu")),
+		"durability": fmt.Sprintf("two `cache.m7g.large`: %.2f USD; nothing more for `async` (AWS, 27 October 2026); what `sync` costs more is "+
+			"not known here: see [AWS's prices](https://aws.amazon.com/elasticache/pricing/)", 2*month("elasticache:valkey:cache.m7g.large")),
+		"migrateTo":   "the other store, when idle",
+		"migrateFrom": "the other store, when idle",
+		"minACU":      fmt.Sprintf("%.2f USD an ACU, for each of two instances", month("aurora:acu")),
 	}
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("%s has no price of %q in %s", path, missing, pricedRegion)
