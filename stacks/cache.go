@@ -11,6 +11,7 @@ import (
 // A storeNetwork holds the subnets and the security group of a session store in the VPC.
 type storeNetwork struct {
 	subnetIDs     []*string
+	zones         []*string // of the subnets
 	securityGroup awsec2.SecurityGroup
 }
 
@@ -18,7 +19,7 @@ type storeNetwork struct {
 // until allowServers.
 func newStoreNetwork(scope constructs.Construct, vpc awsec2.IVpc, description string) storeNetwork {
 	subnets := vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetGroupName: jsii.String(storeSubnets)})
-	return storeNetwork{*subnets.SubnetIds, awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"),
+	return storeNetwork{*subnets.SubnetIds, *subnets.AvailabilityZones, awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"),
 		&awsec2.SecurityGroupProps{
 			Vpc:              vpc,
 			Description:      jsii.String(description + ": from the servers only"),

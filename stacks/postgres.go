@@ -77,8 +77,9 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 		cluster.ApplyRemovalPolicy(awscdk.RemovalPolicy_DESTROY, nil)
 		suppress(cluster, "AwsSolutions-RDS10", "The stage lab is for experiments and is deleted completely.")
 	}
+	var instances []constructs.IDependable
 	for i := range postgresInstances {
-		awsrds.NewCfnDBInstance(scope, jsii.String(fmt.Sprintf("Instance%d", i+1)), &awsrds.CfnDBInstanceProps{
+		instances = append(instances, awsrds.NewCfnDBInstance(scope, jsii.String(fmt.Sprintf("Instance%d", i+1)), &awsrds.CfnDBInstanceProps{
 			Engine:                  jsii.String("aurora-postgresql"),
 			DbClusterIdentifier:     cluster.Ref(),
 			DbInstanceClass:         jsii.String("db.serverless"),
@@ -86,7 +87,7 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 			PubliclyAccessible:      jsii.Bool(false),
 			AutoMinorVersionUpgrade: jsii.Bool(true),
 			CaCertificateIdentifier: jsii.String("rds-ca-rsa2048-g1"), // which the servers trust
-		})
+		}))
 	}
 	// Amazon RDS has a private certificate authority in each region, which operating systems don't trust.
 	certificates := awscdk.NewCfnMapping(scope, jsii.String("Certificates"), &awscdk.CfnMappingProps{
@@ -104,6 +105,8 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 		servers.Environment.PostgresIAM = true
 		servers.Environment.Certificates = *certificates.FindInMap(awscdk.Aws_REGION(), jsii.String("pem"), nil)
 		network.allowServers(servers, postgresPort)
+		// Servers refer to the cluster only, which exists minutes before its first instance answers.
+		servers.Dependencies = append(servers.Dependencies, instances...)
 		servers.grant(scope, allow([]*string{user}, "rds-db:connect"))
 		servers.monitor(databaseGraphs(cluster))
 	}
