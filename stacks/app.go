@@ -48,7 +48,7 @@ func Define(app awscdk.App, c Config, programs Programs) {
 	network := NewNetwork(app, "StatelessNetwork", &NetworkProps{Config: c})
 	lab := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: network.Vpc, ServerBinary: programs.Server})
 	if c.Load.Loaders > 0 {
-		NewLoad(app, "StatelessLoad", &LoadProps{Vpc: network.Vpc, Lab: lab, Config: c.Load, Stage: c.Stage,
+		NewLoad(app, "StatelessLoad", &LoadProps{Vpc: network.Vpc, Lab: lab, Config: c.Load, Protect: c.Protect,
 			Program: programs.Lab})
 	}
 	awscdk.Validations_Of(app).AddPlugins(&Guardrails{Store: c.Store})

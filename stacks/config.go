@@ -22,7 +22,7 @@ type Stage string
 const (
 	// StageLab is for experiments: destroying the stacks deletes the sessions, and there are no backups beyond a day.
 	StageLab Stage = "lab"
-	// StageProduction protects sessions, load balancer and stacks from deletion, backs the store up continuously
+	// StageProduction protects sessions, load balancer and stacks from deletion (see Config.Protect), backs the store up continuously
 	// (DynamoDB, PostgreSQL) or daily (Valkey), keeps logs for a year and gives every zone its own NAT.
 	StageProduction Stage = "production"
 )
@@ -67,6 +67,10 @@ type Config struct {
 	Sticky bool
 	// Stage (stage) is lab, the default, whose deployments can be destroyed without leftovers that cost money, or production.
 	Stage Stage
+	// Protect (protect) turns on deletion protection of the load balancer, the table, the database and the user pool, and
+	// termination protection of the stacks. The default is true in production and false in a lab. A first deployment of
+	// production is easier to repeat with false, and cdk destroy needs it (docs/stacks.md).
+	Protect bool
 	// CertificateARN (certificateArn) is the ARN of a certificate of AWS Certificate Manager in the region of the
 	// deployment. It turns on HTTPS. There is no default: without a certificate the load balancer serves plain HTTP, and an
 	// output of the stack warns about it.

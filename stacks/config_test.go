@@ -71,10 +71,14 @@ func TestParseConfig(t *testing.T) {
 			})},
 		{"no user pool, and plain HTTP", map[string]any{"login": "none", "egress": "endpoints-only"},
 			with(func(c *Config) { c.Egress = EgressEndpointsOnly })},
+		{"production before its first deployment", map[string]any{"stage": "production", "protect": "false"},
+			with(func(c *Config) { c.Stage = StageProduction })},
+		{"a protected lab", map[string]any{"protect": true}, with(func(c *Config) { c.Protect = true })},
 		{"everything else", map[string]any{"stage": "production", "egress": "endpoints-only",
 			"certificateArn": certificate, "instanceType": "im4gn.large"},
 			with(func(c *Config) {
 				c.Stage, c.Egress, c.CertificateARN, c.InstanceTypes = StageProduction, EgressEndpointsOnly, certificate, "im4gn.large"
+				c.Protect = true
 			})},
 	}
 	for _, test := range tests {
@@ -139,7 +143,7 @@ func TestDynamicReferencesAreRefused(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, login, " +
+	const keys = "store, sticky, stage, protect, certificateArn, domain, hostedZoneId, cloudfront, waf, login, " +
 		"instanceType, spotPercent, minServers, maxServers, zones, egress, natInstanceType, " +
 		"alarmEmail, loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +
 		"minUnits, maxUnits, customerKey, replicas, replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, " +

@@ -50,6 +50,7 @@ func (c *Config) settings() []setting {
 			config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory),
 		boolean("sticky", &c.Sticky),
 		choice("stage", &c.Stage, StageLab, StageProduction),
+		bind("protect", &c.Protect, "", allowed.Boolean()), // ParseConfig has the default, which depends on the stage
 		matching("certificateArn", &c.CertificateARN, "", certificatePattern, "the ARN of an ACM certificate"),
 		matching("domain", &c.Domain, "", domainPattern, "a domain name such as lab.example.com"),
 		matching("hostedZoneId", &c.HostedZoneID, "", zonePattern, "the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ"),
@@ -129,6 +130,9 @@ func ParseConfig(context map[string]any) (Config, error) {
 		case s.Requires != "" && !s.condition():
 			problems = append(problems, fmt.Errorf("context %s=%q: only with %s", s.Name, text, s.Requires))
 		}
+	}
+	if _, given := context["protect"]; !given {
+		c.Protect = c.Stage == StageProduction
 	}
 	problems = append(problems, c.conflicts()...)
 	if len(problems) > 0 {

@@ -26,7 +26,7 @@ type LabProps struct {
 func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack {
 	c := props.Config
 	stackProps := props.StackProps
-	stackProps.TerminationProtection = jsii.Bool(c.Stage == StageProduction)
+	stackProps.TerminationProtection = jsii.Bool(c.Protect)
 	stack := awscdk.NewStack(scope, jsii.String(id), &stackProps)
 
 	server := Environment{Config: config.Default()}
@@ -42,7 +42,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 	}
 	balancer := NewBalancer(stack, balancerID, &BalancerProps{
 		Private: c.CloudFront,
-		Vpc:     props.Vpc, Stage: c.Stage, CertificateARN: c.CertificateARN, Domain: c.Domain, HostedZoneID: c.HostedZoneID,
+		Vpc:     props.Vpc, Stage: c.Stage, Protect: c.Protect, CertificateARN: c.CertificateARN, Domain: c.Domain, HostedZoneID: c.HostedZoneID,
 		ServerPort: serverPort(server.Config),
 		Sticky:     c.Sticky,
 	})
@@ -53,7 +53,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) awscdk.Stack
 		balancer.URL = NewDistribution(stack, "CloudFront", &DistributionProps{Balancer: balancer, Stage: c.Stage})
 	}
 	if c.Login == LoginCognito {
-		attachments = append(attachments, NewCognitoLogin(stack, "Login", &CognitoLoginProps{URL: balancer.URL, Stage: c.Stage,
+		attachments = append(attachments, NewCognitoLogin(stack, "Login", &CognitoLoginProps{URL: balancer.URL, Stage: c.Stage, Protect: c.Protect,
 			Keys: c.Store.ServerSide()}))
 	}
 	fleet := NewFleet(stack, "Fleet", &FleetProps{

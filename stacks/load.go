@@ -35,7 +35,8 @@ type LoadProps struct {
 	Vpc    awsec2.IVpc
 	Lab    awscdk.Stack // its output URL is the target of the load
 	Config LoadConfig
-	Stage  Stage
+	// Protect turns on termination protection.
+	Protect bool
 	// Program is the path of the compiled lab: see Build.
 	Program string
 }
@@ -48,7 +49,7 @@ type LoadProps struct {
 // The loaders are not an Auto Scaling group, because that would replace a terminated loader.
 func NewLoad(scope constructs.Construct, id string, props *LoadProps) awscdk.Stack {
 	stackProps := props.StackProps
-	stackProps.TerminationProtection = jsii.Bool(props.Stage == StageProduction)
+	stackProps.TerminationProtection = jsii.Bool(props.Protect)
 	stack := awscdk.NewStack(scope, jsii.String(id), &stackProps)
 	stack.AddStackDependency(props.Lab, nil)
 	results := newResultsBucket(stack)

@@ -25,7 +25,7 @@ type Network struct {
 // Config selects.
 func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Network {
 	stackProps := props.StackProps
-	stackProps.TerminationProtection = jsii.Bool(props.Config.Stage == StageProduction)
+	stackProps.TerminationProtection = jsii.Bool(props.Config.Protect)
 	stack := awscdk.NewStack(scope, jsii.String(id), &stackProps)
 
 	subnets, gateways := awsec2.SubnetType_PRIVATE_WITH_EGRESS, 1

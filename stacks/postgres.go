@@ -32,10 +32,12 @@ var rdsCertificates string
 // PostgresStoreProps are the inputs of NewPostgresStore.
 type PostgresStoreProps struct {
 	Vpc awsec2.IVpc
-	// Stage turns on deletion protection in production, keeps backups for five weeks instead of a day, and takes a final
-	// snapshot when the stack or the store is deleted.
-	Stage  Stage
-	Config PostgresConfig
+	// Stage keeps backups in production for five weeks instead of a day, and takes a final snapshot when the stack or the
+	// store is deleted.
+	Stage Stage
+	// Protect turns on deletion protection.
+	Protect bool
+	Config  PostgresConfig
 }
 
 // NewPostgresStore defines an Amazon Aurora PostgreSQL cluster, Serverless v2, with two instances and storage encrypted with
@@ -65,7 +67,7 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 		StorageEncrypted:                jsii.Bool(true),
 		BackupRetentionPeriod:           jsii.Number(backupDays),
 		CopyTagsToSnapshot:              jsii.Bool(true),
-		DeletionProtection:              jsii.Bool(production),
+		DeletionProtection:              jsii.Bool(props.Protect),
 		EnableCloudwatchLogsExports:     jsii.Strings("postgresql"),
 		ServerlessV2ScalingConfiguration: &awsrds.CfnDBCluster_ServerlessV2ScalingConfigurationProperty{
 			MinCapacity: jsii.Number(props.Config.MinACU), MaxCapacity: jsii.Number(props.Config.MaxACU),
@@ -75,7 +77,10 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 		cluster.ApplyRemovalPolicy(awscdk.RemovalPolicy_SNAPSHOT, nil)
 	} else {
 		cluster.ApplyRemovalPolicy(awscdk.RemovalPolicy_DESTROY, nil)
-		suppress(cluster, "AwsSolutions-RDS10", "The stage lab is for experiments and is deleted completely.")
+	}
+	if !props.Protect {
+		suppress(cluster, "AwsSolutions-RDS10", "The stage lab is for experiments and is deleted completely. In production "+
+			"protect=false is for the first deployment and before cdk destroy.")
 	}
 	var instances []constructs.IDependable
 	for i := range postgresInstances {

@@ -62,12 +62,13 @@ var variants = map[string]map[string]any{
 	"spot":                 {"spotPercent": "60", "instanceType": "t4g.small,c7g.medium"},
 	"edge": {"domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "waf": "true",
 		"alarmEmail": "ops@example.com"},
-	"cloudfront":         {"cloudfront": "true", "waf": "true"},
-	"cognito":            {"login": "cognito", "domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
-	"cognito-production": {"login": "cognito", "store": "token", "cloudfront": "true", "stage": "production"},
-	"loaders":            {"loaders": "3", "egress": "nat-instance"},
-	"memory":             {"store": "memory", "sticky": "true"},
-	"valkey-production":  {"store": "valkey", "stage": "production", "certificateArn": certificate},
+	"cloudfront":           {"cloudfront": "true", "waf": "true"},
+	"cognito":              {"login": "cognito", "domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
+	"cognito-production":   {"login": "cognito", "store": "token", "cloudfront": "true", "stage": "production"},
+	"loaders":              {"loaders": "3", "egress": "nat-instance"},
+	"memory":               {"store": "memory", "sticky": "true"},
+	"valkey-production":    {"store": "valkey", "stage": "production", "certificateArn": certificate},
+	"postgres-unprotected": {"store": "postgres", "stage": "production", "protect": "false", "certificateArn": certificate},
 }
 
 // synth returns the templates of the network and the lab for keys of the context.

@@ -13,7 +13,7 @@ import (
 func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, c Config) Attachment {
 	switch c.Store {
 	case config.StoreDynamoDB:
-		return NewDynamoDBStore(scope, "Sessions", &DynamoDBStoreProps{Vpc: vpc, Stage: c.Stage, Config: c.DynamoDB})
+		return NewDynamoDBStore(scope, "Sessions", &DynamoDBStoreProps{Vpc: vpc, Stage: c.Stage, Protect: c.Protect, Config: c.DynamoDB})
 	case config.StoreValkey:
 		return newCacheStore(scope, "Valkey", &ValkeyStoreProps{Vpc: vpc, Engine: EngineValkey(), Stage: c.Stage, Config: c.Cache})
 	case StoreRedis:
@@ -25,7 +25,7 @@ func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, c Config) Atta
 		}
 		return NewMemcachedStore(scope, "Memcached", props)
 	case config.StorePostgres:
-		return NewPostgresStore(scope, "Postgres", &PostgresStoreProps{Vpc: vpc, Stage: c.Stage, Config: c.Postgres})
+		return NewPostgresStore(scope, "Postgres", &PostgresStoreProps{Vpc: vpc, Stage: c.Stage, Protect: c.Protect, Config: c.Postgres})
 	case config.StoreCookie:
 		return NewKeyStore(scope, "Cookie", &KeyStoreProps{Store: c.Store, Stage: c.Stage})
 	case config.StoreToken:
