@@ -78,14 +78,24 @@ function outcome(type, name, change) {
   }
 }
 
+// rolls reports whether a change makes CloudFormation replace the servers one by one. Loaders have a launch template without a
+// group.
+function rolls({ stack, type, list, change }, templates) {
+  const group = Object.values(templates[stack]?.Resources ?? {}).some(r => r?.Type === 'AWS::AutoScaling::AutoScalingGroup')
+  if (!group || list === 'added') return false
+  return type === 'AWS::EC2::LaunchTemplate' || type === 'AWS::AutoScaling::AutoScalingGroup' && (list !== 'updated' ||
+    ['LaunchTemplate', 'MixedInstancesPolicy', 'VPCZoneIdentifier'].some(property => property in change.propertyUpdates))
+}
+
 // sessions returns the worst outcome of an update for the sessions, and the resources that cause it.
 function sessions(from, to, changes) {
   const store = storeOf(from)
   const types = store === undefined ? Object.assign({}, ...Object.values(holders)) : holders[store] ?? {}
   const found = Object.fromEntries(ranks.map(rank => [rank, []]))
-  for (const { id, type, list, change } of changes) {
+  for (const changed of changes) {
+    const { id, type, list, change } = changed
     if (type in types) found[outcome(type, types[type], change)].push(id)
-    if (store === 'memory' && type === 'AWS::EC2::LaunchTemplate') found.lost.push(id) // each server is replaced, with its sessions
+    if (store === 'memory' && rolls(changed, from)) found.lost.push(id) // the servers hold the sessions
     if (type === 'AWS::ElasticLoadBalancingV2::LoadBalancer' && list === 'replaced') found['new-address'].push(id)
   }
   const address = templates => JSON.stringify(Object.values(templates).map(t => t.Outputs?.URL?.Value).filter(Boolean))
@@ -106,7 +116,7 @@ function compare(from, to) {
       const list = lists[change.changeImpact] ?? 'updated'
       const entry = { stack, id, type, properties: causes(change, list) }
       pair[list].push(entry)
-      changes.push({ id, type: change.oldResourceType ?? type, list, change })
+      changes.push({ stack, id, type: change.oldResourceType ?? type, list, change })
       const policy = change.oldValue?.DeletionPolicy ?? 'Delete'
       if (list === 'removed' && policy !== 'Delete') pair.kept.push({ ...entry, policy })
     }

@@ -64,6 +64,9 @@ func TestOutcomesForSessions(t *testing.T) {
 		{"the end of logins", [2]cost.Template{golden(t, "cognito"), withProperties(t, golden(t, "dynamodb"), nil)}, NewAddress, "URL"},
 		{"servers with sessions", change("memory", map[string]any{"AWS::EC2::LaunchTemplate.TagSpecifications": []any{}}), SessionsLost,
 			"FleetLaunchTemplate"},
+		{"zones of servers with sessions", change("memory", map[string]any{"AWS::AutoScaling::AutoScalingGroup.VPCZoneIdentifier": []any{"a"}}),
+			SessionsLost, "FleetGroup"},
+		{"more servers with sessions", change("memory", map[string]any{"AWS::AutoScaling::AutoScalingGroup.MaxSize": "9"}), SessionsKept, ""},
 		{"servers without sessions", change("cookie", map[string]any{"AWS::EC2::LaunchTemplate.TagSpecifications": []any{}}), SessionsKept, ""},
 		{"CloudFront", [2]cost.Template{golden(t, "dynamodb"), golden(t, "cloudfront")}, NewAddress, "URL"},
 	}
