@@ -104,7 +104,8 @@ type Config struct {
 	// deployment the fleet runs at this size for some minutes: see NewFleet.
 	MaxServers int
 	// Zones (zones) is the number of availability zones, 2 or 3. The default is 2, the minimum of an Application Load
-	// Balancer. It can be raised later. To lower it, destroy the lab first, because its resources are in the removed zone.
+	// Balancer. It can be raised later, which makes a new Memcached cluster or serverless cache. To lower it, destroy the
+	// lab first, because its resources are in the removed zone.
 	Zones int
 	// Egress (egress) is nat-gateway, the default because AWS operates it, nat-instance, the cheapest, or endpoints-only.
 	Egress Egress
