@@ -61,7 +61,7 @@ func Define(app awscdk.App, c Config, programs Programs) {
 	stacks = append(stacks, lab.Stack)
 	if c.Load.Loaders > 0 {
 		stacks = append(stacks, NewLoad(app, c.stackName("Load"), &LoadProps{Vpc: lab.Vpc, Subnets: groupSubnets().Fleet,
-			Lab: lab.Stack, Config: c.Load, Stage: c.Stage, Program: programs.Lab}))
+			Lab: lab.Stack, Config: c.Load, Protect: c.Protect, Program: programs.Lab}))
 	}
 	c.govern(app, stacks...)
 	awscdk.Validations_Of(app).AddPlugins(&Guardrails{Store: c.Store})

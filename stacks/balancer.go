@@ -34,8 +34,10 @@ type BalancerProps struct {
 	Vpc awsec2.IVpc
 	// Subnets are those of the load balancer. The default is public subnets, or with Private private ones.
 	Subnets *awsec2.SubnetSelection
-	// Stage turns on deletion protection in production, and keeps access logs for a year instead of a month.
+	// Stage keeps access logs in production for a year instead of a month.
 	Stage Stage
+	// Protect turns on deletion protection.
+	Protect bool
 	// CertificateARN turns on HTTPS, with a redirect from HTTP. Domain and HostedZoneID do so too: they create a certificate
 	// for the name and a DNS record that points to the load balancer. All empty means plain HTTP.
 	CertificateARN, Domain, HostedZoneID string
@@ -73,7 +75,7 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 		InternetFacing:          jsii.Bool(!props.Private),
 		IdleTimeout:             duration(idleTimeout),
 		DropInvalidHeaderFields: jsii.Bool(true),
-		DeletionProtection:      jsii.Bool(props.Stage == StageProduction),
+		DeletionProtection:      jsii.Bool(props.Protect),
 	})
 	for _, group := range *balancer.Connections().SecurityGroups() {
 		if props.Private {

@@ -11,6 +11,7 @@ import (
 // A storeNetwork holds the subnets and the security group of a session store in the VPC.
 type storeNetwork struct {
 	subnetIDs     []*string
+	zones         []*string // of the subnets
 	securityGroup awsec2.SecurityGroup
 }
 
@@ -19,7 +20,8 @@ func newStoreNetwork(scope constructs.Construct, vpc awsec2.IVpc, subnets *awsec
 	if subnets == nil {
 		subnets = &awsec2.SubnetSelection{} // private subnets
 	}
-	return storeNetwork{*vpc.SelectSubnets(subnets).SubnetIds, awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"),
+	selected := vpc.SelectSubnets(subnets)
+	return storeNetwork{*selected.SubnetIds, *selected.AvailabilityZones, awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"),
 		&awsec2.SecurityGroupProps{
 			Vpc:              vpc,
 			Description:      jsii.String(description + ": from the servers only"),

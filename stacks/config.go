@@ -22,7 +22,7 @@ type Stage string
 const (
 	// StageLab is for experiments: destroying the stacks deletes the sessions, and there are no backups beyond a day.
 	StageLab Stage = "lab"
-	// StageProduction protects sessions, load balancer and stacks from deletion, backs the store up continuously
+	// StageProduction protects sessions, load balancer and stacks from deletion (see Config.Protect), backs the store up continuously
 	// (DynamoDB, PostgreSQL) or daily (Valkey), keeps logs for a year and gives every zone its own NAT.
 	StageProduction Stage = "production"
 )
@@ -90,6 +90,10 @@ type Config struct {
 	// Stage (stage) is lab, the default, whose deployments can be destroyed without leftovers that cost money, or production,
 	// only in the file of a named configuration and with HTTPS.
 	Stage Stage
+	// Protect (protect) turns on deletion protection of the load balancer, the table, the database and the user pool, and
+	// termination protection of the stacks. The default is true in production and false in a lab. A first deployment of
+	// production is easier to repeat with false, and cdk destroy needs it (docs/stacks.md).
+	Protect bool
 	// Server (server) is the folder of the Go program that the servers run, in any module, relative to the working directory.
 	// It must answer /healthz and /readyz (docs/your-server.md). The default ./app is the sample.
 	Server string
@@ -141,7 +145,8 @@ type Config struct {
 	// deployment the fleet runs at this size for some minutes: see NewFleet.
 	MaxServers int
 	// Zones (zones) is the number of availability zones, 2 or 3. The default is 2, the minimum of an Application Load
-	// Balancer. It can be raised later. To lower it, destroy the lab first, because its resources are in the removed zone.
+	// Balancer. It can be raised later, which makes a new Memcached cluster or serverless cache. To lower it, destroy the
+	// lab first, because its resources are in the removed zone.
 	Zones int
 	// AvailabilityZones (availabilityZones) are the names of two or three zones, separated by commas, such as
 	// eu-west-1a,eu-west-1c. Choose them where the first zones lack ARM instances, or VPC origins with cloudfront. There is

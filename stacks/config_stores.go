@@ -53,16 +53,19 @@ func (c DynamoDBConfig) replicated() bool { return c.Replicas != "" || c.Replica
 // CacheConfig holds the options of the stores on Amazon ElastiCache.
 type CacheConfig struct {
 	// NodeType (cacheNodeType) is the type of a node. The default cache.t4g.micro has 0.5 GiB, enough for about 200,000
-	// sessions of 1.5 KB, and costs 9.34 USD per month with Valkey and 11.68 USD with Redis OSS or Memcached.
+	// sessions of 1.5 KB, and costs 9.34 USD per month with Valkey and 11.68 USD with Redis OSS or Memcached. Another type makes
+	// a new Memcached cluster.
 	NodeType string
 	// Shards (shards) is the number of shards of a Valkey or Redis OSS cluster, from 1 to 90. The default is 0: cluster mode
-	// is off, and one primary holds all sessions. Turning cluster mode on or off creates a new cache.
+	// is off, and one primary holds all sessions. Turning cluster mode on or off creates a new cache. Shards are added and
+	// removed while the cache serves; change nothing else in the same deployment.
 	Shards int
 	// Replicas (replicas) is the number of replicas of each primary, in other zones as far as there are enough, from 1 to 5.
 	// The default is 1, the minimum for a failover.
 	Replicas int
 	// Nodes (nodes) is the number of Memcached nodes, from 2, the default, to 40. The sessions are spread over the nodes
-	// without copies: the loss of a node logs its share of the visitors out.
+	// without copies: the loss of a node logs its share of the visitors out. Another node takes over its share of the sessions
+	// of the others, which are lost.
 	Nodes int
 	// Durability (durability) is none, the default, or async or sync. A durable Valkey keeps a log of all writes in several
 	// zones, and a failover replays it: with async it loses at most the last 10 seconds, and with sync no acknowledged write, for

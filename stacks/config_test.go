@@ -73,10 +73,15 @@ func TestParseConfig(t *testing.T) {
 			})},
 		{"no user pool, and plain HTTP", map[string]any{"login": "none", "egress": "endpoints-only"},
 			with(func(c *Config) { c.Egress = EgressEndpointsOnly })},
+		{"production before its first deployment", map[string]any{"config": "configs/eu.json", "stage": "production", "protect": "false",
+			"certificateArn": certificate},
+			with(func(c *Config) { c.Name, c.Stage, c.CertificateARN = "eu", StageProduction, certificate })},
+		{"a protected lab", map[string]any{"protect": true}, with(func(c *Config) { c.Protect = true })},
 		{"everything else", map[string]any{"config": "configs/eu.json", "stage": "production", "egress": "endpoints-only",
 			"certificateArn": certificate, "instanceType": "im4gn.large"},
 			with(func(c *Config) {
 				c.Name, c.Stage, c.Egress, c.CertificateARN, c.InstanceTypes = "eu", StageProduction, EgressEndpointsOnly, certificate, "im4gn.large"
+				c.Protect = true
 			})},
 		{"a VPC that exists", map[string]any{"vpcId": "vpc-01234567", "availabilityZones": "eu-west-1a,eu-west-1b,eu-west-1c",
 			"fleetSubnets": "subnet-00000001,subnet-00000002,subnet-00000003", "cloudfront": true},
@@ -155,7 +160,7 @@ func TestDynamicReferencesAreRefused(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "config, store, migrateTo, migrateFrom, sticky, stage, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, " +
+	const keys = "config, store, migrateTo, migrateFrom, sticky, stage, protect, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, " +
 		"algorithm, zonalShift, waf, login, instanceType, spotPercent, minServers, maxServers, availabilityZones, " +
 		"vpcId, balancerSubnets, fleetSubnets, storeSubnets, zones, egress, natInstanceType, permissionsBoundary, tags, alarmEmail, " +
 		"loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +

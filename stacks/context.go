@@ -55,6 +55,7 @@ func (c *Config) settings() []setting {
 		bind("migrateFrom", &c.MigrateFrom, "", otherStore),
 		boolean("sticky", &c.Sticky),
 		choice("stage", &c.Stage, StageLab, StageProduction),
+		bind("protect", &c.Protect, "", allowed.Boolean()), // ParseConfig has the default, which depends on the stage
 		matching("server", &c.Server, sampleServer, folderPattern, "the path of the folder of a Go program, which begins with ./, ../ or /"),
 		matching("certificateArn", &c.CertificateARN, "", certificatePattern, "the ARN of an ACM certificate"),
 		matching("domain", &c.Domain, "", domainPattern, "a domain name such as lab.example.com"),
@@ -155,6 +156,9 @@ func ParseConfig(context map[string]any) (Config, error) {
 	}
 	if c.AvailabilityZones != "" {
 		c.Zones = len(fields(c.AvailabilityZones))
+	}
+	if _, given := context["protect"]; !given {
+		c.Protect = c.Stage == StageProduction
 	}
 	problems = append(problems, c.conflicts()...)
 	if len(problems) > 0 {

@@ -19,10 +19,11 @@ type DynamoDBStoreProps struct {
 	Vpc awsec2.IVpc
 	// Subnets are those of DAX. They need no route out of the VPC. The default is private subnets.
 	Subnets *awsec2.SubnetSelection
-	// Stage turns on point-in-time recovery and deletion protection in production, and keeps the table when the stack or
-	// the store is deleted.
-	Stage  Stage
-	Config DynamoDBConfig
+	// Stage turns on point-in-time recovery in production, and keeps the table when the stack or the store is deleted.
+	Stage Stage
+	// Protect turns on deletion protection.
+	Protect bool
+	Config  DynamoDBConfig
 }
 
 // NewDynamoDBStore defines an Amazon DynamoDB table, or uses a replica of another region's table, with DAX in front of it
@@ -46,7 +47,7 @@ func NewDynamoDBStore(scope constructs.Construct, id string, props *DynamoDBStor
 		})
 		use = append(use, keyStatement(key))
 	}
-	table := newTable(scope, key, props.Stage, c)
+	table := newTable(scope, key, props.Stage, props.Protect, c)
 	if c.Replicas != "" {
 		output(awscdk.Stack_Of(scope), "Table", "The session table, for replicaTable in the other regions", *table.Ref())
 	}

@@ -130,7 +130,7 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 		RequireImdsv2:           jsii.Bool(true),
 		HttpPutResponseHopLimit: jsii.Number(1),  // containers on the instance get no credentials
 		DetailedMonitoring:      jsii.Bool(true), // CPU per minute instead of every five; 2.10 USD per server and month
-		BlockDevices:            encryptedVolume(),
+		BlockDevices:            encryptedVolume(8),
 	})
 	awscdk.Tags_Of(machine).Add(jsii.String("Name"), jsii.String(serverName), nil)
 	groupProps := awsautoscaling.AutoScalingGroupProps{

@@ -35,7 +35,7 @@ type Lab struct {
 func NewLab(scope constructs.Construct, id string, props *LabProps) Lab {
 	c := props.Config
 	stackProps := props.StackProps
-	stackProps.TerminationProtection = jsii.Bool(c.Stage == StageProduction)
+	stackProps.TerminationProtection = jsii.Bool(c.Protect)
 	stack := awscdk.NewStack(scope, jsii.String(id), &stackProps)
 
 	vpc, subnets := props.Vpc, props.Subnets
@@ -56,7 +56,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) Lab {
 	}
 	balancer := NewBalancer(stack, balancerID, &BalancerProps{
 		Private: c.CloudFront, AllowFrom: fields(c.AllowFrom),
-		Vpc: vpc, Subnets: balancerIn, Stage: c.Stage, CertificateARN: c.CertificateARN, Domain: c.Domain, HostedZoneID: c.HostedZoneID,
+		Vpc: vpc, Subnets: balancerIn, Stage: c.Stage, Protect: c.Protect, CertificateARN: c.CertificateARN, Domain: c.Domain, HostedZoneID: c.HostedZoneID,
 		ServerPort: serverPort(server.Config),
 		Sticky:     c.Sticky, Algorithm: c.Algorithm, ZonalShift: c.ZonalShift,
 	})
@@ -68,7 +68,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) Lab {
 		balancer.URL = NewDistribution(stack, "CloudFront", &DistributionProps{Balancer: balancer, Stage: c.Stage})
 	}
 	if c.Login == LoginCognito {
-		attachments = append(attachments, NewCognitoLogin(stack, "Login", &CognitoLoginProps{URL: balancer.URL, Stage: c.Stage,
+		attachments = append(attachments, NewCognitoLogin(stack, "Login", &CognitoLoginProps{URL: balancer.URL, Stage: c.Stage, Protect: c.Protect,
 			Keys: c.Store.ServerSide()}))
 	}
 	fleet := NewFleet(stack, "Fleet", &FleetProps{

@@ -36,7 +36,7 @@ func TestConstructsTakeAPlainVpc(t *testing.T) {
 			c := readConfig(t, keys)
 			lab := NewLab(app, "Lab", &LabProps{Config: c, Vpc: vpc, ServerBinary: program})
 			if c.Load.Loaders > 0 {
-				NewLoad(app, "Load", &LoadProps{Vpc: vpc, Lab: lab.Stack, Config: c.Load, Stage: c.Stage, Program: program})
+				NewLoad(app, "Load", &LoadProps{Vpc: vpc, Lab: lab.Stack, Config: c.Load, Program: program})
 			}
 			app.Synth(nil)
 		})

@@ -81,6 +81,7 @@ var variants = map[string]map[string]any{
 	"memcached-from-postgres": {"store": "memcached", "migrateFrom": "postgres"},
 	"valkey-durable":          {"store": "valkey", "durability": "sync", "shards": "1", "cacheNodeType": "cache.m7g.large"},
 	"weighted-random":         {"algorithm": "weighted_random", "zonalShift": "false"},
+	"postgres-unprotected":    {"store": "postgres", "stage": "production", "protect": "false", "certificateArn": certificate},
 }
 
 // synth returns the templates of the network and the lab for keys of the context.

@@ -17,7 +17,7 @@ func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, subnets *awsec
 	}
 	switch c.Store {
 	case config.StoreDynamoDB:
-		return NewDynamoDBStore(scope, "Sessions", &DynamoDBStoreProps{Vpc: vpc, Subnets: subnets, Stage: c.Stage, Config: c.DynamoDB})
+		return NewDynamoDBStore(scope, "Sessions", &DynamoDBStoreProps{Vpc: vpc, Subnets: subnets, Stage: c.Stage, Protect: c.Protect, Config: c.DynamoDB})
 	case config.StoreValkey:
 		return newCacheStore(scope, "Valkey", &ValkeyStoreProps{Vpc: vpc, Subnets: subnets, NamePrefix: c.Name,
 			Engine: EngineValkey(), Stage: c.Stage, Config: c.Cache})
@@ -25,13 +25,13 @@ func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, subnets *awsec
 		return newCacheStore(scope, "Redis", &ValkeyStoreProps{Vpc: vpc, Subnets: subnets, NamePrefix: c.Name,
 			Engine: EngineRedis(), Stage: c.Stage, Config: c.Cache})
 	case config.StoreMemcached:
-		props := &MemcachedStoreProps{Vpc: vpc, Subnets: subnets, NamePrefix: c.Name, Config: c.Cache}
+		props := &MemcachedStoreProps{Vpc: vpc, Subnets: subnets, Config: c.Cache}
 		if c.Cache.Serverless {
 			return NewServerlessMemcachedStore(scope, "MemcachedServerless", props)
 		}
 		return NewMemcachedStore(scope, "Memcached", props)
 	case config.StorePostgres:
-		return NewPostgresStore(scope, "Postgres", &PostgresStoreProps{Vpc: vpc, Subnets: subnets, Stage: c.Stage, Config: c.Postgres})
+		return NewPostgresStore(scope, "Postgres", &PostgresStoreProps{Vpc: vpc, Subnets: subnets, Stage: c.Stage, Protect: c.Protect, Config: c.Postgres})
 	case config.StoreCookie:
 		return NewKeyStore(scope, "Cookie", &KeyStoreProps{Store: c.Store, Stage: c.Stage})
 	case config.StoreToken:

@@ -62,7 +62,7 @@ func TestAgentConfiguration(t *testing.T) {
 	if fmt.Sprint(files) != fmt.Sprint(want) {
 		t.Errorf("log files %q, want %q", files, want)
 	}
-	if !strings.Contains(script, "truncate:/var/log/stateless-server.log") {
+	if !strings.Contains(script, "append:/var/log/stateless-server.log") {
 		t.Error("no unit writes the log file that the agent reads")
 	}
 	metrics := logs.Metrics_collected.Prometheus

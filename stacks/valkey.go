@@ -39,8 +39,8 @@ type ValkeyStoreProps struct {
 	// Subnets are those of the cache. They need no route out of the VPC. The default is private subnets.
 	Subnets *awsec2.SubnetSelection
 	Engine  CacheEngine
-	// NamePrefix begins the names of users and serverless caches, which must be unique in an account and region. It has at
-	// most 16 characters. The default is stateless.
+	// NamePrefix begins the names of users and user groups, which must be unique in an account and region. It has at most 16
+	// characters. The default is stateless.
 	NamePrefix string
 	// Stage keeps daily snapshots for a week in production, and takes a final one when the stack or the store is deleted.
 	Stage  Stage
@@ -63,6 +63,7 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 	user, users := newCacheUsers(scope, props.Engine, userName)
 	cache := awselasticache.NewCfnReplicationGroup(scope, jsii.String("ReplicationGroup"),
 		&awselasticache.CfnReplicationGroupProps{
+			ReplicationGroupId:          jsii.String(sessionsName(scope, id)),
 			ReplicationGroupDescription: jsii.String("Sessions of stateless servers"),
 			Engine:                      jsii.String(props.Engine.name),
 			EngineVersion:               jsii.String(props.Engine.version),
@@ -82,6 +83,8 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 		cache.SetCacheParameterGroupName(jsii.String(props.Engine.clusterParameters))
 		cache.SetNumNodeGroups(jsii.Number(props.Config.Shards))
 		cache.SetReplicasPerNodeGroup(jsii.Number(props.Config.Replicas))
+		// Moves slots between shards while the cache serves. Otherwise a changed number of shards replaces the cache.
+		cache.CfnOptions().SetUpdatePolicy(&awscdk.CfnUpdatePolicy{UseOnlineResharding: jsii.Bool(true)})
 	} else {
 		cache.SetNumCacheClusters(jsii.Number(1 + props.Config.Replicas))
 	}
@@ -120,11 +123,11 @@ func NewServerlessValkeyStore(scope constructs.Construct, id string, props *Valk
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session cache")
 	user, users := newCacheUsers(scope, props.Engine, name)
-	cache := newServerlessCache(scope, name, props.Engine.name, props.Engine.majorVersion, network, props.Config)
+	cache := newServerlessCache(scope, sessionsName(scope, id, network.subnetIDs), props.Engine.name, props.Engine.majorVersion, network, props.Config)
 	cache.SetUserGroupId(users.Ref())
 	if props.Stage == StageProduction {
 		cache.SetSnapshotRetentionLimit(jsii.Number(7))
-		cache.SetFinalSnapshotName(jsii.String(name + "-last"))
+		cache.SetFinalSnapshotName(jsii.String(cache.name + "-last"))
 	}
 	return func(servers *Servers) {
 		servers.Environment.ValkeyAddress = cache.address()

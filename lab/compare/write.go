@@ -138,15 +138,16 @@ func (r Report) addDifferences(d *document) {
 	}
 	first := r.Variants[0].Name
 	d.heading("Changes from %s", first)
-	t := table{head: []string{"to", "added", "removed", "retained", "replaced", "maybe replaced", "updated", "permissions",
-		"network rules"}, textColumns: 1}
+	t := table{head: []string{"to", "sessions", "added", "removed", "retained", "replaced", "maybe replaced", "updated", "permissions",
+		"network rules"}, textColumns: 2}
 	for _, p := range r.pairsFromFirst() {
-		t.rows = append(t.rows, []string{p.To, count(p.Added), count(p.Removed), count(p.Retained), count(p.Replaced),
+		t.rows = append(t.rows, []string{p.To, p.Sessions.Result.String(), count(p.Added), count(p.Removed), count(p.Retained), count(p.Replaced),
 			count(p.MaybeReplaced), count(p.Updated), signed(p.Permissions), signed(p.Network)})
 	}
 	d.table(t)
 	for _, p := range r.pairsFromFirst() {
 		d.heading("%s → %s", p.From, p.To)
+		d.text("%s", p.Sessions)
 		d.list(p.changes())
 		if n := len(p.Permissions.Added) + len(p.Permissions.Removed); n > 0 {
 			d.text("Permissions:")

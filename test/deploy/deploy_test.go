@@ -89,8 +89,8 @@ func TestDeploy(t *testing.T) {
 			t.Errorf("%s is retained, but README.md doesn't say so", name)
 		}
 	}
-	if len(rest) != 2 {
-		t.Errorf("%d resources are retained, want 2: the buckets of the access logs and of the loaders' results", len(rest))
+	if len(rest) != 3 {
+		t.Errorf("%d resources are retained, want 3: the buckets of the access logs and of the loaders' results, and the servers' log", len(rest))
 	}
 	t.Logf("%7s  total", seconds(time.Since(start)))
 	t.Log(unchecked)
