@@ -50,6 +50,11 @@ func newTable(scope constructs.Construct, key awskms.IKey, stage Stage, c Dynamo
 			WriteCapacityAutoScalingSettings: scaledUnits(c)}
 		table.WriteProvisionedThroughputSettings, index.WriteProvisionedThroughputSettings = writes, writes
 	}
+	if c.Billing == BillingOnDemand {
+		writes := &awsdynamodb.CfnGlobalTable_WriteOnDemandThroughputSettingsProperty{
+			MaxWriteRequestUnits: jsii.Number(c.MaxWrites)}
+		table.WriteOnDemandThroughputSettings, index.WriteOnDemandThroughputSettings = writes, writes
+	}
 	replicas := []any{replica(awscdk.Aws_REGION(), key, stage, c)}
 	for _, region := range c.replicas() {
 		replicas = append(replicas, replica(jsii.String(region), nil, stage, c))
@@ -79,6 +84,13 @@ func replica(region *string, key awskms.IKey, stage Stage, c DynamoDBConfig) any
 		r.ReadProvisionedThroughputSettings = reads
 		r.GlobalSecondaryIndexes = &[]any{&awsdynamodb.CfnGlobalTable_ReplicaGlobalSecondaryIndexSpecificationProperty{
 			IndexName: jsii.String(ownerIndex), ReadProvisionedThroughputSettings: reads,
+		}}
+	}
+	if c.Billing == BillingOnDemand {
+		reads := &awsdynamodb.CfnGlobalTable_ReadOnDemandThroughputSettingsProperty{MaxReadRequestUnits: jsii.Number(c.MaxReads)}
+		r.ReadOnDemandThroughputSettings = reads
+		r.GlobalSecondaryIndexes = &[]any{&awsdynamodb.CfnGlobalTable_ReplicaGlobalSecondaryIndexSpecificationProperty{
+			IndexName: jsii.String(ownerIndex), ReadOnDemandThroughputSettings: reads,
 		}}
 	}
 	return r

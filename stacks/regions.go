@@ -22,6 +22,13 @@ func daxRegions() []string {
 		"mx-central-1", "sa-east-1", "us-east-1", "us-east-2", "us-gov-east-1", "us-gov-west-1", "us-west-1", "us-west-2"}
 }
 
+// budgetRegions returns the regions where CloudFormation has AWS::Budgets::Budget, with accounts that pay in USD
+// (CloudFormation's resource schemas by region in cfn-lint 1.51.0). A budget counts the costs of all regions.
+func budgetRegions() []string {
+	return []string{"ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1",
+		"eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"}
+}
+
 // CheckRegion returns an error with a line for each setting that can't be deployed to the region. It returns nil for the
 // region "", because a synthesis without credentials doesn't know its region; CloudFormation then makes the same checks at
 // the deployment (see addRegionRules).
@@ -36,11 +43,18 @@ func (c Config) CheckRegion(region string) error {
 	if c.DynamoDB.DAX && !slices.Contains(daxRegions(), region) {
 		problems = append(problems, fmt.Errorf("context dax=\"true\": %s", noDAXMessage(region)))
 	}
+	if c.Spending.Budget > 0 && !slices.Contains(budgetRegions(), region) {
+		problems = append(problems, fmt.Errorf("context budget=\"%d\": %s", c.Spending.Budget, noBudgetsMessage(region)))
+	}
 	return errors.Join(problems...)
 }
 
 func ownRegionMessage(region string) string {
 	return "allowed are regions other than " + region + ", which the lab is deployed to"
+}
+
+func noBudgetsMessage(region string) string {
+	return "CloudFormation has no budgets in " + region + "; allowed are " + strings.Join(budgetRegions(), ", ")
 }
 
 func noDAXMessage(region string) string {
@@ -63,6 +77,9 @@ func (c Config) addRegionRules(scope constructs.Construct) {
 	}
 	if c.DynamoDB.DAX {
 		rule("DaxIsHere", "dax=true: "+noDAXMessage("this region"), in(daxRegions()))
+	}
+	if c.Spending.Budget > 0 {
+		rule("BudgetsAreHere", fmt.Sprintf("budget=%d: %s", c.Spending.Budget, noBudgetsMessage("this region")), in(budgetRegions()))
 	}
 }
 

@@ -66,8 +66,10 @@ var variants = map[string]map[string]any{
 	"cognito":            {"login": "cognito", "domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
 	"cognito-production": {"login": "cognito", "store": "token", "cloudfront": "true", "stage": "production"},
 	"loaders":            {"loaders": "3", "egress": "nat-instance"},
-	"memory":             {"store": "memory", "sticky": "true"},
-	"valkey-production":  {"store": "valkey", "stage": "production", "certificateArn": certificate},
+	"spending": {"budget": "50", "alarmEmail": "ops@example.com", "waf": "true", "rateLimit": "2000", "cpuCredits": "standard",
+		"maxReads": "400", "maxWrites": "100"},
+	"memory":            {"store": "memory", "sticky": "true"},
+	"valkey-production": {"store": "valkey", "stage": "production", "certificateArn": certificate},
 }
 
 // synth returns the templates of the network and the lab for keys of the context.
