@@ -29,8 +29,8 @@ func TestApp(t *testing.T) {
 		{"bad context", "part.Say()", map[string]any{"sotre": "valkey", "store": "nosuch"},
 			"context sotre=\"valkey\": no such key; allowed are config, store, migrateTo, migrateFrom, sticky, stage, protect, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, " +
 				"algorithm, zonalShift, waf, login, instanceType, spotPercent, minServers, maxServers, availabilityZones, " +
-				"vpcId, balancerSubnets, fleetSubnets, storeSubnets, zones, egress, natInstanceType, permissionsBoundary, tags, alarmEmail, loaders, loadRate, loadDuration, " +
-				"loadSessions, loadMix, loadHistory, loaderInstanceType, billing, minUnits, maxUnits, customerKey, replicas, " +
+				"vpcId, balancerSubnets, fleetSubnets, storeSubnets, zones, egress, natInstanceType, permissionsBoundary, tags, alarmEmail, budget, rateLimit, cpuCredits, loaders, loadRate, loadDuration, " +
+				"loadSessions, loadMix, loadHistory, loaderInstanceType, billing, minUnits, maxUnits, maxReads, maxWrites, customerKey, replicas, " +
 				"replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, shards, durability, nodes, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +
 				"context store=\"nosuch\": allowed is dynamodb, valkey, redis, memcached, postgres, cookie, token or memory\n", 1},
 		{"a replica in the lab's own region", "part.Say()", map[string]any{"replicas": "eu-west-1,eu-central-1"},

@@ -171,6 +171,9 @@ type Config struct {
 	// confirm the subscription first. There is no default: alarms then show on the dashboard only.
 	AlarmEmail string
 
+	// Spending bounds what the deployment can cost.
+	Spending SpendingConfig
+
 	// Load configures the load test from many machines.
 	Load LoadConfig
 

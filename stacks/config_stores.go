@@ -23,6 +23,11 @@ type DynamoDBConfig struct {
 	// MinUnits (minUnits) and MaxUnits (maxUnits) bound the provisioned read units, and likewise the write units, of the
 	// table and of its index. The defaults are 5 and 1000.
 	MinUnits, MaxUnits int
+	// MaxReads (maxReads) and MaxWrites (maxWrites) are the maximum read and write request units per second of a table with
+	// on-demand capacity, and the same again of its index. Beyond them DynamoDB throttles, and visitors get 503: strangers can
+	// exhaust the table, but not the account. The defaults 4000 and 1000 are enough for six servers at 500 requests per second
+	// each. DynamoDB may exceed them for a short time. Replicas in other regions have the same maximum of reads each.
+	MaxReads, MaxWrites int
 	// CustomerKey (customerKey) encrypts the table with a customer managed key, for 1 USD per month and 0.03 USD per 10,000
 	// uses of the key, which DynamoDB caches. The default is false: the AWS managed key.
 	CustomerKey bool

@@ -13,11 +13,11 @@ func TestParseConfig(t *testing.T) {
 	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, Server: "./app", AllowFrom: "0.0.0.0/0", Login: LoginNone, InstanceTypes: "t4g.small",
 		Algorithm: AlgorithmRoundRobin, ZonalShift: true,
 		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway, NATInstanceType: "t4g.nano",
-		Load: LoadConfig{Rate: "200", Duration: 5 * time.Minute, Sessions: 1000, InstanceType: "c7g.large"},
-		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000, DAXNodeType: "dax.t3.small",
-			DAXNodes: 2},
-		Cache: CacheConfig{NodeType: "cache.t4g.micro", Replicas: 1, Durability: DurabilityNone, Nodes: 2, MaxGB: 1,
-			MaxECPU: 5000},
+		Spending: SpendingConfig{RateLimit: 10_000, CPUCredits: CPUCreditsUnlimited},
+		Load:     LoadConfig{Rate: "200", Duration: 5 * time.Minute, Sessions: 1000, InstanceType: "c7g.large"},
+		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000, MaxReads: 4000, MaxWrites: 1000,
+			DAXNodeType: "dax.t3.small", DAXNodes: 2},
+		Cache:    CacheConfig{NodeType: "cache.t4g.micro", Replicas: 1, Durability: DurabilityNone, Nodes: 2, MaxGB: 1, MaxECPU: 5000},
 		Postgres: PostgresConfig{MinACU: 0.5, MaxACU: 4}}
 	with := func(change func(*Config)) Config {
 		c := defaults
@@ -162,9 +162,9 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
 	const keys = "config, store, migrateTo, migrateFrom, sticky, stage, protect, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, " +
 		"algorithm, zonalShift, waf, login, instanceType, spotPercent, minServers, maxServers, availabilityZones, " +
-		"vpcId, balancerSubnets, fleetSubnets, storeSubnets, zones, egress, natInstanceType, permissionsBoundary, tags, alarmEmail, " +
+		"vpcId, balancerSubnets, fleetSubnets, storeSubnets, zones, egress, natInstanceType, permissionsBoundary, tags, alarmEmail, budget, rateLimit, cpuCredits, " +
 		"loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +
-		"minUnits, maxUnits, customerKey, replicas, replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, " +
+		"minUnits, maxUnits, maxReads, maxWrites, customerKey, replicas, replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, " +
 		"shards, durability, nodes, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"
 	const noName = `context login="cognito": only with domain or cloudfront=true; the user pool redirects visitors to an ` +

@@ -47,6 +47,7 @@ func (c *Config) settings() []setting {
 	serverless := func() bool { return c.Cache.Serverless }
 	ownVPC, newVPC := func() bool { return c.VPC.ID != "" }, func() bool { return c.VPC.ID == "" }
 	otherStore := allowed.OneOf(append(config.StoreKinds(), StoreRedis)...).WithAllowed(allowed.JoinOr(migratableStores()))
+	onDemand := func() bool { return c.DynamoDB.Billing == BillingOnDemand }
 	return []setting{
 		configuration(&c.Name),
 		choice("store", &c.Store, config.StoreDynamoDB, config.StoreValkey, StoreRedis, config.StoreMemcached,
@@ -89,6 +90,11 @@ func (c *Config) settings() []setting {
 		listOf("tags", &c.Tags, "", 1, 40, isTag, "1 to 40 tags such as team=web, each key once, with commas between them; a key "+
 			"has up to 128 letters, digits, spaces and _.:/+@-, and is not Name or aws:…; a value has up to 256 of them"),
 		matching("alarmEmail", &c.AlarmEmail, "", emailPattern, "an e-mail address"),
+		number("budget", &c.Spending.Budget, 0, 0, 1_000_000),
+		number("rateLimit", &c.Spending.RateLimit, 10_000, 10, 2_000_000_000).
+			onlyWith("waf=true", func() bool { return c.WAF }),
+		choice("cpuCredits", &c.Spending.CPUCredits, CPUCreditsUnlimited, CPUCreditsStandard).
+			onlyWith("instance types that all have CPU credits, such as t4g.small", c.burstable),
 
 		number("loaders", &c.Load.Loaders, 0, 0, 50),
 		matching("loadRate", &c.Load.Rate, "200", ratePattern, "requests per second: 200, or a ramp 100..500, or several steps such as "+
@@ -104,6 +110,10 @@ func (c *Config) settings() []setting {
 		choice("billing", &c.DynamoDB.Billing, BillingOnDemand, BillingProvisioned).forStores(config.StoreDynamoDB),
 		number("minUnits", &c.DynamoDB.MinUnits, 5, 1, 40_000).forStores(config.StoreDynamoDB),
 		number("maxUnits", &c.DynamoDB.MaxUnits, 1000, 1, 40_000).forStores(config.StoreDynamoDB),
+		number("maxReads", &c.DynamoDB.MaxReads, 4000, 1, 40_000).forStores(config.StoreDynamoDB).
+			onlyWith("billing=on-demand", onDemand),
+		number("maxWrites", &c.DynamoDB.MaxWrites, 1000, 1, 40_000).forStores(config.StoreDynamoDB).
+			onlyWith("billing=on-demand", onDemand),
 		boolean("customerKey", &c.DynamoDB.CustomerKey).forStores(config.StoreDynamoDB),
 		matching("replicas", &c.DynamoDB.Replicas, "", regionsPattern, "AWS regions such as eu-west-1, with commas between them").
 			forStores(config.StoreDynamoDB),
@@ -204,6 +214,7 @@ func (c *Config) conflicts() []error {
 	problems = append(problems, c.migrationConflicts()...)
 	problems = append(problems, c.DynamoDB.conflicts()...)
 	problems = append(problems, c.Cache.conflicts()...)
+	problems = append(problems, c.spendingConflicts()...)
 	if c.Postgres.MaxACU != 0 && c.Postgres.MaxACU < c.Postgres.MinACU {
 		add("maxACU=\"%v\": allowed is a number of minACU (%v) or more", c.Postgres.MaxACU, c.Postgres.MinACU)
 	}

@@ -51,6 +51,11 @@ func newTable(scope constructs.Construct, key awskms.IKey, stage Stage, protect 
 			WriteCapacityAutoScalingSettings: scaledUnits(c)}
 		table.WriteProvisionedThroughputSettings, index.WriteProvisionedThroughputSettings = writes, writes
 	}
+	if c.Billing == BillingOnDemand {
+		writes := &awsdynamodb.CfnGlobalTable_WriteOnDemandThroughputSettingsProperty{
+			MaxWriteRequestUnits: jsii.Number(c.MaxWrites)}
+		table.WriteOnDemandThroughputSettings, index.WriteOnDemandThroughputSettings = writes, writes
+	}
 	replicas := []any{replica(awscdk.Aws_REGION(), key, stage, protect, c)}
 	for _, region := range c.replicas() {
 		replicas = append(replicas, replica(jsii.String(region), nil, stage, protect, c))
@@ -79,6 +84,13 @@ func replica(region *string, key awskms.IKey, stage Stage, protect bool, c Dynam
 		r.ReadProvisionedThroughputSettings = reads
 		r.GlobalSecondaryIndexes = &[]any{&awsdynamodb.CfnGlobalTable_ReplicaGlobalSecondaryIndexSpecificationProperty{
 			IndexName: jsii.String(ownerIndex), ReadProvisionedThroughputSettings: reads,
+		}}
+	}
+	if c.Billing == BillingOnDemand {
+		reads := &awsdynamodb.CfnGlobalTable_ReadOnDemandThroughputSettingsProperty{MaxReadRequestUnits: jsii.Number(c.MaxReads)}
+		r.ReadOnDemandThroughputSettings = reads
+		r.GlobalSecondaryIndexes = &[]any{&awsdynamodb.CfnGlobalTable_ReplicaGlobalSecondaryIndexSpecificationProperty{
+			IndexName: jsii.String(ownerIndex), ReadOnDemandThroughputSettings: reads,
 		}}
 	}
 	return r

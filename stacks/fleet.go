@@ -37,6 +37,7 @@ type FleetProps struct {
 	InstanceTypes          []string // the preferred first
 	SpotPercent            int
 	MinServers, MaxServers int
+	CPUCredits             awsec2.CpuCredits // of burstable instance types; empty for others
 	// ZonalShift lets operators take a zone out of service. Auto Scaling then launches servers in the other zones only.
 	ZonalShift bool
 }
@@ -131,6 +132,7 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 		HttpPutResponseHopLimit: jsii.Number(1),  // containers on the instance get no credentials
 		DetailedMonitoring:      jsii.Bool(true), // CPU per minute instead of every five; 2.10 USD per server and month
 		BlockDevices:            encryptedVolume(8),
+		CpuCredits:              props.CPUCredits,
 	})
 	awscdk.Tags_Of(machine).Add(jsii.String("Name"), jsii.String(serverName), nil)
 	groupProps := awsautoscaling.AutoScalingGroupProps{

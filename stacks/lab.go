@@ -60,12 +60,17 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) Lab {
 		ServerPort: serverPort(server.Config),
 		Sticky:     c.Sticky, Algorithm: c.Algorithm, ZonalShift: c.ZonalShift,
 	})
+	visitorHeader := ""
+	if c.WAF && c.CloudFront {
+		visitorHeader = "x-visitor-address"
+	}
 	if c.WAF {
 		NewFirewall(stack, "Firewall", &FirewallProps{LoadBalancer: balancer.LoadBalancer, Stage: c.Stage,
-			BehindCloudFront: c.CloudFront})
+			RateLimit: c.Spending.RateLimit, VisitorHeader: visitorHeader})
 	}
 	if c.CloudFront {
-		balancer.URL = NewDistribution(stack, "CloudFront", &DistributionProps{Balancer: balancer, Stage: c.Stage})
+		balancer.URL = NewDistribution(stack, "CloudFront", &DistributionProps{Balancer: balancer, Stage: c.Stage,
+			VisitorHeader: visitorHeader})
 	}
 	if c.Login == LoginCognito {
 		attachments = append(attachments, NewCognitoLogin(stack, "Login", &CognitoLoginProps{URL: balancer.URL, Stage: c.Stage, Protect: c.Protect,
@@ -74,10 +79,14 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) Lab {
 	fleet := NewFleet(stack, "Fleet", &FleetProps{
 		Vpc: vpc, Subnets: subnets.Fleet, Balancer: balancer, Attachments: attachments, Stage: c.Stage, Environment: server, ServerBinary: props.ServerBinary,
 		InstanceTypes: strings.Split(c.InstanceTypes, ","), SpotPercent: c.SpotPercent,
-		MinServers: c.MinServers, MaxServers: c.MaxServers, ZonalShift: c.ZonalShift,
+		MinServers: c.MinServers, MaxServers: c.MaxServers, CPUCredits: c.credits(), ZonalShift: c.ZonalShift,
 	})
 	dashboard := NewDashboard(stack, "Dashboard", &DashboardProps{Balancer: balancer, Fleet: fleet,
 		AlarmEmail: c.AlarmEmail})
+
+	if c.Spending.Budget > 0 {
+		NewBudget(stack, "Budget", c.Spending.Budget, c.AlarmEmail)
+	}
 
 	output(stack, "URL", "The address of the application", balancer.URL)
 	output(stack, "Store", "The session store", string(c.Store))

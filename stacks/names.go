@@ -10,8 +10,9 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 )
 
-// cacheNameLimit is the maximum length of the name of a replication group or a serverless cache.
-const cacheNameLimit = 40
+// cacheNameLimit is the maximum length of the name of a replication group or a serverless cache, 40, without the "-last" of its
+// final snapshot.
+const cacheNameLimit = 35
 
 // sessionsName returns a physical name for a resource that holds sessions: the name of the stack and of the resource, and a
 // hash of the content, if there is any.

@@ -64,9 +64,10 @@ func TestProtectArmsAndDisarmsAll(t *testing.T) {
 				}
 				value := fmt.Sprint(protect)
 				pool := map[bool]string{true: "ACTIVE", false: "INACTIVE"}[protect]
-				want := []string{loadBalancer + ": " + value, "StatelessLab: " + value, "StatelessNetwork: " + value}
+				stack := map[string]string{"production": "production-", "lab": "Stateless"}[stage]
+				want := []string{loadBalancer + ": " + value, stack + "Lab: " + value, stack + "Network: " + value}
 				if keys["loaders"] != nil {
-					want = append(want, "StatelessLoad: "+value)
+					want = append(want, stack+"Load: "+value)
 				}
 				if test.kind == "AWS::Cognito::UserPool" {
 					want = append(want, test.kind+": "+pool)

@@ -31,6 +31,13 @@ func cloudFrontRegions() []string {
 		"us-east-2", "us-west-1", "us-west-2"}
 }
 
+// budgetRegions returns the regions where CloudFormation has AWS::Budgets::Budget, with accounts that pay in USD
+// (CloudFormation's resource schemas by region in cfn-lint 1.51.0). A budget counts the costs of all regions.
+func budgetRegions() []string {
+	return []string{"ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1",
+		"eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"}
+}
+
 // CheckRegion returns an error with a line for each setting that can't be deployed to the region. It returns nil for the
 // region "", because a synthesis without credentials doesn't know its region; CloudFormation then makes the same checks at
 // the deployment (see addRegionRules).
@@ -53,6 +60,9 @@ func (c Config) CheckRegion(region string) error {
 	}
 	if zones := fields(c.AvailabilityZones); len(zones) > 0 && regionOf(zones[0]) != region {
 		problems = append(problems, fmt.Errorf("context availabilityZones=%q: %s", c.AvailabilityZones, otherZonesMessage(region)))
+	}
+	if c.Spending.Budget > 0 && !slices.Contains(budgetRegions(), region) {
+		problems = append(problems, fmt.Errorf("context budget=\"%d\": %s", c.Spending.Budget, noBudgetsMessage(region)))
 	}
 	return errors.Join(problems...)
 }
@@ -79,6 +89,10 @@ func otherZonesMessage(region string) string {
 
 func ownRegionMessage(region string) string {
 	return "allowed are regions other than " + region + ", which the lab is deployed to"
+}
+
+func noBudgetsMessage(region string) string {
+	return "CloudFormation has no budgets in " + region + "; allowed are " + strings.Join(budgetRegions(), ", ")
 }
 
 func noDAXMessage(region string) string {
@@ -112,6 +126,9 @@ func (c Config) addRegionRules(scope constructs.Construct) {
 	if zones := fields(c.AvailabilityZones); len(zones) > 0 {
 		rule("ZonesAreHere", "availabilityZones="+c.AvailabilityZones+": "+otherZonesMessage("this region"),
 			in([]string{regionOf(zones[0])}))
+	}
+	if c.Spending.Budget > 0 {
+		rule("BudgetsAreHere", fmt.Sprintf("budget=%d: %s", c.Spending.Budget, noBudgetsMessage("this region")), in(budgetRegions()))
 	}
 }
 

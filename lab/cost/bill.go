@@ -31,6 +31,8 @@ type Bill struct {
 	// Limits has a sentence for each limit of the configuration that the traffic exceeds. The bill is for the capacity that
 	// the traffic needs.
 	Limits []string `json:"limits,omitempty"`
+	// Quotas has the vCPUs that the deployment needs of the account's quotas.
+	Quotas []Quota `json:"quotas,omitempty"`
 	// Notes has further sentences about what the total contains.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -70,6 +72,7 @@ func (e Estimator) Bill(templates []Template, t Traffic) Bill {
 			w.addNotPriced(r.Type)
 		}
 	}
+	w.addQuotas()
 	slices.Sort(w.bill.NotPriced)
 	slices.SortStableFunc(w.bill.Lines, func(a, b Line) int {
 		switch {

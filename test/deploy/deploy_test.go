@@ -32,7 +32,8 @@ func others() map[string][]string {
 
 // options returns options that switching the store does not cover.
 func options() []string {
-	return []string{"-c", "egress=nat-instance", "-c", "waf=true", "-c", "alarmEmail=nobody@example.com",
+	return []string{"-c", "egress=nat-instance", "-c", "waf=true", "-c", "rateLimit=60000",
+		"-c", "alarmEmail=nobody@example.com", "-c", "budget=50",
 		"-c", "billing=provisioned", "-c", "loaders=1"}
 }
 
