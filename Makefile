@@ -72,7 +72,7 @@ unit-tests:
 	@$(call each,go test $(SHORT) -race -p 4 -timeout 30m $$(go list ./... | grep -vE '/stacks|/synth'))
 
 .PHONY: test-deploy
-test-deploy: setup $(EMULATOR)/installed ## deploy, switch stores and destroy, in an emulator of AWS or at AWS_ENDPOINT_URL
+test-deploy: setup $(EMULATOR)/installed ## deploy, switch stores, move sessions and destroy, in an emulator of AWS or at AWS_ENDPOINT_URL
 	cd test/deploy && go test -count 1 -timeout 20m -v ./...
 
 # --no-deps installs exactly the listed packages, and pip check finds missing ones.

@@ -68,19 +68,26 @@ func runCompare(ctx context.Context, o costOptions, build func(context.Context) 
 			return err
 		}
 	}
+	templates := map[string][]cost.Template{}
+	for _, name := range variants {
+		if cost.IsAssembly(name) {
+			if templates[name], err = cost.ReadAssembly(name); err != nil {
+				return err
+			}
+		}
+	}
 	progress := func(line string) { fmt.Fprintln(stderr, line) }
-	synthesizer, err := compare.NewSynthesizer(ctx, root, progress)
+	synthesizer, err := compare.NewSynthesizer(ctx, root, compare.Configuration(variants, templates), progress)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, synthesizer.Close()) }()
-	templates := map[string][]cost.Template{}
 	for i, name := range variants {
-		templates[name], err = templatesOf(name, func() ([]cost.Template, error) {
-			progress(fmt.Sprintf("Synthesizing %s (%d of %d)", name, i+1, len(variants)))
-			return synthesizer.Synthesize(ctx, name)
-		})
-		if err != nil {
+		if templates[name] != nil {
+			continue
+		}
+		progress(fmt.Sprintf("Synthesizing %s (%d of %d)", name, i+1, len(variants)))
+		if templates[name], err = synthesizer.Synthesize(ctx, name); err != nil {
 			return err
 		}
 	}

@@ -212,6 +212,17 @@ func TestRefusedLoads(t *testing.T) {
 	}
 }
 
+func TestURLOfANamedConfiguration(t *testing.T) {
+	file := filepath.Join(t.TempDir(), outputsFile)
+	text := `{"shop-Lab": {"URL": "https://shop.example.com"}, "shop-Load": {"Start": "aws"}, "shop-Network": {"Vpc": "vpc-1"}}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if url, err := deployedURL(file); err != nil || url != "https://shop.example.com" {
+		t.Errorf("got %s, %v, want the URL of shop-Lab", url, err)
+	}
+}
+
 func TestProgressLines(t *testing.T) {
 	var b strings.Builder
 	v := newProgressView(&b)

@@ -12,18 +12,23 @@ import (
 // CDK context, and writes their templates. Warnings and the compiler's output go to log.
 func Synthesize(ctx context.Context, log io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
-	server := StartBuild(ctx, ".", "./app", ".build/server.bin") // while the CDK starts its Node process
-	defer server.Wait(io.Discard)
+	sample, cancelSample := context.WithCancel(ctx)
+	server := StartBuild(sample, ".", sampleServer, serverBinary) // while the CDK starts its Node process
+	defer func() { server.Wait(io.Discard) }()
+	defer cancelSample()
 	defer cancel()
 	app := awscdk.NewApp(nil)
-	c, err := ParseConfig(app.Node().GetAllContext(nil).(map[string]any))
+	// The region is empty without credentials.
+	c, err := ReadConfig(ctx, app.Node().GetAllContext(nil).(map[string]any), os.Getenv("CDK_DEFAULT_REGION"))
 	if err != nil {
 		return err
 	}
-	if err := c.CheckRegion(os.Getenv("CDK_DEFAULT_REGION")); err != nil { // empty without credentials
-		return err
-	}
 	c.Warn(log)
+	if c.Server != sampleServer {
+		cancelSample()
+		server.Wait(io.Discard)
+		server = StartBuild(ctx, c.Server, ".", serverBinary)
+	}
 	var programs Programs
 	programs.Server, err = server.Wait(log)
 	if err == nil && c.Load.Loaders > 0 {
@@ -45,11 +50,19 @@ type Programs struct {
 
 // Define adds the stacks of the Config to the app, and the guardrails that check their templates.
 func Define(app awscdk.App, c Config, programs Programs) {
-	network := NewNetwork(app, "StatelessNetwork", &NetworkProps{Config: c})
-	lab := NewLab(app, "StatelessLab", &LabProps{Config: c, Vpc: network.Vpc, ServerBinary: programs.Server})
-	if c.Load.Loaders > 0 {
-		NewLoad(app, "StatelessLoad", &LoadProps{Vpc: network.Vpc, Lab: lab, Config: c.Load, Stage: c.Stage,
-			Program: programs.Lab})
+	labProps := &LabProps{Config: c, ServerBinary: programs.Server}
+	var stacks []awscdk.Stack
+	if c.VPC.ID == "" {
+		network := NewNetwork(app, c.stackName("Network"), &NetworkProps{Config: c})
+		labProps.Vpc, labProps.Subnets = network.Vpc, groupSubnets()
+		stacks = append(stacks, network.Stack)
 	}
+	lab := NewLab(app, c.stackName("Lab"), labProps)
+	stacks = append(stacks, lab.Stack)
+	if c.Load.Loaders > 0 {
+		stacks = append(stacks, NewLoad(app, c.stackName("Load"), &LoadProps{Vpc: lab.Vpc, Subnets: groupSubnets().Fleet,
+			Lab: lab.Stack, Config: c.Load, Protect: c.Protect, Program: programs.Lab}))
+	}
+	c.govern(app, stacks...)
 	awscdk.Validations_Of(app).AddPlugins(&Guardrails{Store: c.Store})
 }

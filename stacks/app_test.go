@@ -27,15 +27,20 @@ func TestApp(t *testing.T) {
 		{"the baseline", "part.Say()", variants["memory"], "", 0},
 		{"loaders", "part.Say()", variants["loaders"], "", 0},
 		{"bad context", "part.Say()", map[string]any{"sotre": "valkey", "store": "nosuch"},
-			"context sotre=\"valkey\": no such key; allowed are store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, login, " +
-				"instanceType, spotPercent, " +
-				"minServers, maxServers, zones, egress, natInstanceType, alarmEmail, loaders, loadRate, loadDuration, " +
-				"loadSessions, loadMix, loadHistory, loaderInstanceType, billing, minUnits, maxUnits, customerKey, replicas, " +
-				"replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, shards, nodes, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +
+			"context sotre=\"valkey\": no such key; allowed are config, store, migrateTo, migrateFrom, sticky, stage, protect, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, " +
+				"algorithm, zonalShift, waf, login, instanceType, spotPercent, minServers, maxServers, availabilityZones, " +
+				"vpcId, balancerSubnets, fleetSubnets, storeSubnets, zones, egress, natInstanceType, permissionsBoundary, tags, alarmEmail, budget, rateLimit, cpuCredits, loaders, loadRate, loadDuration, " +
+				"loadSessions, loadMix, loadHistory, loaderInstanceType, billing, minUnits, maxUnits, maxReads, maxWrites, customerKey, replicas, " +
+				"replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, shards, durability, nodes, cacheMaxGB, cacheMaxECPU, minACU, maxACU\n" +
 				"context store=\"nosuch\": allowed is dynamodb, valkey, redis, memcached, postgres, cookie, token or memory\n", 1},
 		{"a replica in the lab's own region", "part.Say()", map[string]any{"replicas": "eu-west-1,eu-central-1"},
 			"context replicas=\"eu-west-1,eu-central-1\": allowed are regions other than eu-central-1, which the lab is " +
 				"deployed to\n", 1},
+		{"another server", "part.Sing()", map[string]any{"server": "./lab"}, "", 0}, // ./app doesn't compile
+		{"a server that is no program", "part.Say()", map[string]any{"server": "./part"},
+			"context server=\"./part\": allowed is the folder of a Go program: its package is part, want main\n", 1},
+		{"another server that doesn't compile", "part.Sing()", map[string]any{"server": "./app/"},
+			"undefined: part.Sing\nbuilding ./app/ for linux/arm64: exit status 1\n", 1},
 		{"a server that doesn't compile", "part.Sing()", nil,
 			"undefined: part.Sing\nbuilding ./app for linux/arm64: exit status 1\n", 1},
 	}
@@ -44,7 +49,7 @@ func TestApp(t *testing.T) {
 			if test.code == 0 && test.keys != nil {
 				skipIfShort(t) // validation takes most of a synthesis
 			}
-			context, err := json.Marshal(cdkContext(t, test.keys))
+			context, err := json.Marshal(cdkContext(t, contextOf(t, test.keys)))
 			if err != nil {
 				t.Fatal(err)
 			}

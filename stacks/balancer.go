@@ -1,7 +1,9 @@
 package stacks
 
 import (
+	"cmp"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,15 +32,26 @@ const (
 // BalancerProps are the inputs of NewBalancer.
 type BalancerProps struct {
 	Vpc awsec2.IVpc
-	// Stage turns on deletion protection in production, and keeps access logs for a year instead of a month.
+	// Subnets are those of the load balancer. The default is public subnets, or with Private private ones.
+	Subnets *awsec2.SubnetSelection
+	// Stage keeps access logs in production for a year instead of a month.
 	Stage Stage
+	// Protect turns on deletion protection.
+	Protect bool
 	// CertificateARN turns on HTTPS, with a redirect from HTTP. Domain and HostedZoneID do so too: they create a certificate
 	// for the name and a DNS record that points to the load balancer. All empty means plain HTTP.
 	CertificateARN, Domain, HostedZoneID string
+	// AllowFrom are the ranges of IPv4 addresses that may connect, in CIDR notation. The default is any address. A Private
+	// load balancer ignores it.
+	AllowFrom []string
 	// Private gives the load balancer no public address, and a security group that accepts nothing until rules are added.
 	Private bool
 	// Sticky sends each visitor to the same server, by a cookie that lasts for a day.
 	Sticky bool
+	// Algorithm chooses a server for a request that isn't sticky. Empty means AlgorithmRoundRobin.
+	Algorithm Algorithm
+	// ZonalShift lets operators take a zone out of service.
+	ZonalShift bool
 	// ServerPort is the port that the servers listen on.
 	ServerPort int
 }
@@ -56,17 +69,13 @@ type Balancer struct {
 func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Balancer {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	logs := newLogBucket(scope, props.Stage, awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED)
-	subnets := balancerSubnets
-	if props.Private {
-		subnets = fleetSubnets
-	}
 	balancer := elb.NewApplicationLoadBalancer(scope, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
 		Vpc:                     props.Vpc,
-		VpcSubnets:              &awsec2.SubnetSelection{SubnetGroupName: jsii.String(subnets)},
+		VpcSubnets:              props.Subnets,
 		InternetFacing:          jsii.Bool(!props.Private),
 		IdleTimeout:             duration(idleTimeout),
 		DropInvalidHeaderFields: jsii.Bool(true),
-		DeletionProtection:      jsii.Bool(props.Stage == StageProduction),
+		DeletionProtection:      jsii.Bool(props.Protect),
 	})
 	for _, group := range *balancer.Connections().SecurityGroups() {
 		if props.Private {
@@ -77,6 +86,7 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 	// LogAccessLogs needs a known region, because its bucket policy names an AWS account of that region.
 	balancer.SetAttribute(jsii.String("access_logs.s3.enabled"), jsii.String("true"))
 	balancer.SetAttribute(jsii.String("access_logs.s3.bucket"), logs.BucketName())
+	balancer.SetAttribute(jsii.String("zonal_shift.config.enabled"), jsii.String(strconv.FormatBool(props.ZonalShift)))
 	balancer.Node().AddDependency(logs.Policy()) // turning on logging writes a test object to the bucket
 
 	targets := elb.NewApplicationTargetGroup(scope, jsii.String("TargetGroup"), &elb.ApplicationTargetGroupProps{
@@ -94,6 +104,12 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 			UnhealthyThresholdCount: jsii.Number(3),
 		},
 	})
+	// Only round_robin allows slow start, which servers don't need: they are ready when they are healthy.
+	targets.SetAttribute(jsii.String("load_balancing.algorithm.type"),
+		jsii.String(string(cmp.Or(props.Algorithm, AlgorithmRoundRobin))))
+	if props.Algorithm == AlgorithmWeightedRandom {
+		targets.SetAttribute(jsii.String("load_balancing.algorithm.anomaly_mitigation"), jsii.String("on"))
+	}
 	targets.SetAttribute(jsii.String("stickiness.enabled"), jsii.String(strconv.FormatBool(props.Sticky)))
 	if props.Sticky {
 		targets.SetAttribute(jsii.String("stickiness.type"), jsii.String("lb_cookie"))
@@ -110,7 +126,11 @@ func NewBalancer(scope constructs.Construct, id string, props *BalancerProps) Ba
 		certificate = awscertificatemanager.Certificate_FromCertificateArn(balancer, jsii.String("Certificate"),
 			jsii.String(props.CertificateARN))
 	}
-	listener, scheme := addListeners(balancer, targets, certificate, !props.Private)
+	anyone := len(props.AllowFrom) == 0 || slices.Contains(props.AllowFrom, anyAddress)
+	listener, scheme := addListeners(balancer, targets, certificate, anyone && !props.Private)
+	if !anyone && !props.Private {
+		allowAddresses(balancer, props.AllowFrom, certificate != nil)
+	}
 	return Balancer{balancer, targets, listener, scheme + "://" + host}
 }
 
@@ -145,14 +165,28 @@ func addListeners(balancer elb.ApplicationLoadBalancer, targets elb.ApplicationT
 			Open: jsii.Bool(open),
 		}), "http"
 	}
-	balancer.AddRedirect(nil) // port 80 to 443, permanently
+	redirect := &elb.ApplicationLoadBalancerRedirectConfig{Open: jsii.Bool(open)} // port 80 to 443, permanently
+	balancer.AddRedirect(redirect)
 	return balancer.AddListener(jsii.String("Https"), &elb.BaseApplicationListenerProps{
-		Port: jsii.Number(443), Protocol: elb.ApplicationProtocol_HTTPS, DefaultTargetGroups: forward,
+		Port: jsii.Number(443), Protocol: elb.ApplicationProtocol_HTTPS, DefaultTargetGroups: forward, Open: jsii.Bool(open),
 		Certificates: &[]elb.IListenerCertificate{elb.ListenerCertificate_FromCertificateManager(certificate)},
 		// TLS 1.3, or 1.2 with forward secrecy and authenticated ciphers; post-quantum key exchange for clients that
 		// support it.
 		SslPolicy: elb.SslPolicy_TLS13_12_RES_PQ,
 	}), "https"
+}
+
+// allowAddresses lets the ranges of addresses connect to the listeners.
+func allowAddresses(balancer elb.ApplicationLoadBalancer, ranges []string, https bool) {
+	ports := []awsec2.Port{awsec2.Port_HTTP()}
+	if https {
+		ports = append(ports, awsec2.Port_HTTPS())
+	}
+	for _, addresses := range ranges {
+		for _, port := range ports {
+			balancer.Connections().AllowFrom(awsec2.Peer_Ipv4(jsii.String(addresses)), port, jsii.String("allowFrom"))
+		}
+	}
 }
 
 // newLogBucket defines the bucket of access logs. It outlives the stack, because CloudFormation can't delete a bucket that

@@ -131,7 +131,7 @@ func runScript(t *testing.T, script string, programs map[string]string) (root st
 	t.Helper()
 	root = t.TempDir()
 	for _, folder := range []string{"bin", "run", "var/log", "etc/systemd/system", "etc/sysctl.d", "etc/sysconfig",
-		"etc/logrotate.d", "usr/local/bin", "opt/aws/amazon-cloudwatch-agent/bin"} {
+		"etc/logrotate.d", "usr/local/bin", "var/tmp", "proc", "opt/aws/amazon-cloudwatch-agent/bin"} {
 		if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -150,10 +150,12 @@ func runScript(t *testing.T, script string, programs map[string]string) (root st
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(root, "var/log/cloud-init-output.log"), nil, 0o640); err != nil {
-		t.Fatal(err)
+	for path, text := range map[string]string{"var/log/cloud-init-output.log": "", "proc/meminfo": "MemTotal:        1900000 kB\n"} {
+		if err := os.WriteFile(filepath.Join(root, path), []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
 	}
-	here := regexp.MustCompile(`(?m)(^|[ ">])/(run|etc|usr|var|opt)/`).ReplaceAllString(script, "${1}"+root+"/${2}/")
+	here := regexp.MustCompile(`(?m)(^|[ ">])/(run|etc|usr|var|opt|proc)/`).ReplaceAllString(script, "${1}"+root+"/${2}/")
 	boot := exec.CommandContext(t.Context(), "bash", "-c", here)
 	boot.Env = []string{"PATH=" + filepath.Join(root, "bin") + ":/usr/bin:/bin"}
 	text, _ := boot.CombinedOutput()
@@ -170,13 +172,18 @@ func readFile(t *testing.T, root, path string) string {
 	return string(text)
 }
 
-// expectSignal checks that the script sent CloudFormation one signal, with the status.
+// expectSignal checks that the script sent CloudFormation a signal with the status, and no other, although it may repeat it.
 func expectSignal(t *testing.T, journal, status string) {
 	t.Helper()
 	signals := regexp.MustCompile(`signal-resource .* --unique-id i-0123456789abcdef0 --status (\w+)\n`).
 		FindAllStringSubmatch(journal, -1)
-	if len(signals) != 1 || signals[0][1] != status {
-		t.Errorf("signals %v, want one %s\n%s", signals, status, journal)
+	for _, signal := range signals {
+		if signal[1] != status {
+			t.Errorf("signal %s, want only %s\n%s", signal[1], status, journal)
+		}
+	}
+	if len(signals) == 0 {
+		t.Errorf("no signal, want %s\n%s", status, journal)
 	}
 }
 

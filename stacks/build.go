@@ -35,6 +35,9 @@ func StartBuild(ctx context.Context, folder, pkg, output string) *PendingBuild {
 		if b.output, b.err = filepath.Abs(output); b.err == nil {
 			b.err = compile(ctx, &b.log, folder, pkg, b.output)
 		}
+		if pkg == "." {
+			pkg = folder
+		}
 		if b.err != nil {
 			b.output, b.err = "", fmt.Errorf("building %s for linux/arm64: %w", pkg, b.err)
 		}
@@ -56,10 +59,13 @@ func compile(ctx context.Context, log io.Writer, folder, pkg, output string) err
 	build := exec.CommandContext(ctx, "go", "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
 		"-o", output, pkg)
 	build.Dir, build.Stdout, build.Stderr = folder, log, log
-	// The user's own Go settings must not change the binary.
-	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "GOARM64=v8.0", "CGO_ENABLED=0",
-		"GOFLAGS=", "GOEXPERIMENT=")
+	build.Env = buildEnvironment()
 	return build.Run()
+}
+
+// buildEnvironment returns the environment of the go command. The user's own Go settings must not change the binary.
+func buildEnvironment() []string {
+	return append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "GOARM64=v8.0", "CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=")
 }
 
 // A logBuffer buffers what is written to it until forward names a destination. It is safe for concurrent use.

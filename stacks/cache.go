@@ -11,14 +11,17 @@ import (
 // A storeNetwork holds the subnets and the security group of a session store in the VPC.
 type storeNetwork struct {
 	subnetIDs     []*string
+	zones         []*string // of the subnets
 	securityGroup awsec2.SecurityGroup
 }
 
-// newStoreNetwork selects the subnets without a route out of the VPC, and defines a security group that accepts nothing
-// until allowServers.
-func newStoreNetwork(scope constructs.Construct, vpc awsec2.IVpc, description string) storeNetwork {
-	subnets := vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetGroupName: jsii.String(storeSubnets)})
-	return storeNetwork{*subnets.SubnetIds, awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"),
+// newStoreNetwork selects the subnets of the store, and defines a security group that accepts nothing until allowServers.
+func newStoreNetwork(scope constructs.Construct, vpc awsec2.IVpc, subnets *awsec2.SubnetSelection, description string) storeNetwork {
+	if subnets == nil {
+		subnets = &awsec2.SubnetSelection{} // private subnets
+	}
+	selected := vpc.SelectSubnets(subnets)
+	return storeNetwork{*selected.SubnetIds, *selected.AvailabilityZones, awsec2.NewSecurityGroup(scope, jsii.String("SecurityGroup"),
 		&awsec2.SecurityGroupProps{
 			Vpc:              vpc,
 			Description:      jsii.String(description + ": from the servers only"),

@@ -16,6 +16,8 @@ type CognitoLoginProps struct {
 	// URL is the address of the application: https:// and a host name, which may be a CDK token.
 	URL   string
 	Stage Stage
+	// Protect turns on deletion protection of the user pool.
+	Protect bool
 	// Keys defines the keys that encrypt the state of a login in progress. It must be false if the session store has keys.
 	Keys bool
 }
@@ -24,7 +26,7 @@ type CognitoLoginProps struct {
 // of the servers.
 func NewCognitoLogin(scope constructs.Construct, id string, props *CognitoLoginProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	pool := newUserPool(scope, props.Stage)
+	pool := newUserPool(scope, props.Stage, props.Protect)
 	client, domain := addClient(pool, props.URL), addDomain(pool)
 	var keys Attachment
 	if props.Keys {
@@ -51,7 +53,7 @@ func NewCognitoLogin(scope constructs.Construct, id string, props *CognitoLoginP
 // The feature plan is Lite, the cheapest. Its pages support passwords and codes of authenticator apps (TOTP). In production
 // every user needs a code, and sets up the app at the first login. In a lab the code is optional, and Cognito's pages don't
 // offer to set it up.
-func newUserPool(scope constructs.Construct, stage Stage) awscognito.UserPool {
+func newUserPool(scope constructs.Construct, stage Stage, protect bool) awscognito.UserPool {
 	factor := awscognito.Mfa_OPTIONAL
 	if stage == StageProduction {
 		factor = awscognito.Mfa_REQUIRED
@@ -69,7 +71,7 @@ func newUserPool(scope constructs.Construct, stage Stage) awscognito.UserPool {
 			RequireDigits: jsii.Bool(true), RequireSymbols: jsii.Bool(true),
 			TempPasswordValidity: awscdk.Duration_Days(jsii.Number(3)),
 		},
-		DeletionProtection: jsii.Bool(stage == StageProduction),
+		DeletionProtection: jsii.Bool(protect),
 		RemovalPolicy:      removalPolicy(stage),
 	})
 	if stage != StageProduction {

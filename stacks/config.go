@@ -22,7 +22,7 @@ type Stage string
 const (
 	// StageLab is for experiments: destroying the stacks deletes the sessions, and there are no backups beyond a day.
 	StageLab Stage = "lab"
-	// StageProduction protects sessions, load balancer and stacks from deletion, backs the store up continuously
+	// StageProduction protects sessions, load balancer and stacks from deletion (see Config.Protect), backs the store up continuously
 	// (DynamoDB, PostgreSQL) or daily (Valkey), keeps logs for a year and gives every zone its own NAT.
 	StageProduction Stage = "production"
 )
@@ -57,16 +57,46 @@ const (
 	LoginCognito Login = "cognito"
 )
 
+// An Algorithm selects how the load balancer chooses a server.
+type Algorithm string
+
+// The algorithms, as Elastic Load Balancing names them.
+const (
+	AlgorithmRoundRobin       Algorithm = "round_robin"
+	AlgorithmLeastOutstanding Algorithm = "least_outstanding_requests"
+	AlgorithmWeightedRandom   Algorithm = "weighted_random"
+)
+
 // Config holds the options of a deployment. Each field has a key in the CDK context: -c key=value, or "context" in
 // cdk.json.
 type Config struct {
+	// Name (config) is the name of this configuration. -c config=NAME reads configs/NAME.json, a JSON object of the keys of
+	// this table, and -c config=PATH the file NAME.json there; keys after -c and in cdk.json take precedence. The stacks are
+	// NAME-Network and NAME-Lab, so that several labs fit in an account and region, each out of reach of a command for
+	// another one. There is no default: the stacks are then StatelessNetwork and StatelessLab.
+	Name string
 	// Store (store) is the session store. The default is dynamodb, because it costs nothing when idle.
 	Store config.StoreKind
+	// MigrateTo (migrateTo) is the store that sessions will move to. The deployment has both stores; sessions stay in Store. It
+	// is the first of the three deployments of a migration (docs/migrate.md). There is no default.
+	MigrateTo config.StoreKind
+	// MigrateFrom (migrateFrom) is the store that sessions move from. The deployment has both stores; each session moves to Store
+	// when it is next used. It is the second deployment of a migration. The third has neither key and removes the old store.
+	// There is no default.
+	MigrateFrom config.StoreKind
 	// Sticky (sticky) makes the load balancer send each visitor to the same server. It must be true with store=memory and
 	// false with every other store. The default is false.
 	Sticky bool
-	// Stage (stage) is lab, the default, whose deployments can be destroyed without leftovers that cost money, or production.
+	// Stage (stage) is lab, the default, whose deployments can be destroyed without leftovers that cost money, or production,
+	// only in the file of a named configuration and with HTTPS.
 	Stage Stage
+	// Protect (protect) turns on deletion protection of the load balancer, the table, the database and the user pool, and
+	// termination protection of the stacks. The default is true in production and false in a lab. A first deployment of
+	// production is easier to repeat with false, and cdk destroy needs it (docs/stacks.md).
+	Protect bool
+	// Server (server) is the folder of the Go program that the servers run, in any module, relative to the working directory.
+	// It must answer /healthz and /readyz (docs/your-server.md). The default ./app is the sample.
+	Server string
 	// CertificateARN (certificateArn) is the ARN of a certificate of AWS Certificate Manager in the region of the
 	// deployment. It turns on HTTPS. There is no default: without a certificate the load balancer serves plain HTTP, and an
 	// output of the stack warns about it.
@@ -77,10 +107,25 @@ type Config struct {
 	Domain, HostedZoneID string
 	// CloudFront (cloudfront) serves the application through Amazon CloudFront and gives the load balancer no public
 	// address. It provides HTTPS without a domain, and excludes certificateArn and domain. Ten million requests and a
-	// terabyte per month are free. The default is false. Turning it on or off creates a new load balancer.
+	// terabyte per month are free. The default is false. Turning it on or off creates a new load balancer. It needs a region
+	// that accounts don't have to opt in to, because CloudFront can't write its logs to the others.
 	CloudFront bool
+	// AllowFrom (allowFrom) are the addresses that may connect to the load balancer: up to 25 IPv4 ranges, separated by
+	// commas. The load balancer has no IPv6 addresses. The default is 0.0.0.0/0. Not with cloudfront, whose load balancer
+	// accepts connections from CloudFront only.
+	AllowFrom string
+	// Algorithm (algorithm) is the way in which the load balancer chooses a server: round_robin, the default, in turn;
+	// least_outstanding_requests, the server with the fewest requests in flight, for servers or requests of different speed; or
+	// weighted_random, at random with anomaly mitigation, which sends fewer requests to a server that fails or is unreachable
+	// more often than the others. Only round_robin goes with sticky=true.
+	Algorithm Algorithm
+	// ZonalShift (zonalShift) registers the load balancer and the Auto Scaling group with zonal shift of AWS Application Recovery
+	// Controller, so that operators can take an impaired zone out of service (docs/stacks.md). The default is true, because it
+	// costs nothing and changes nothing until somebody starts a shift.
+	ZonalShift bool
 	// WAF (waf) checks requests with AWS WAF and three groups of rules that AWS maintains: 8 USD per month and 0.60 USD per
-	// million requests. The default is false.
+	// million requests. With cloudfront there are two, for 7 USD: the list of addresses with a bad reputation is left out,
+	// because the load balancer sees CloudFront's addresses instead of the visitors'. The default is false.
 	WAF bool
 	// Login (login) is none, the default, which accepts any user name, or cognito, which authenticates visitors with an
 	// Amazon Cognito user pool (docs/login.md). Cognito needs an HTTPS address for its redirects, by domain or cloudfront,
@@ -100,17 +145,34 @@ type Config struct {
 	// deployment the fleet runs at this size for some minutes: see NewFleet.
 	MaxServers int
 	// Zones (zones) is the number of availability zones, 2 or 3. The default is 2, the minimum of an Application Load
-	// Balancer. It can be raised later. To lower it, destroy the lab first, because its resources are in the removed zone.
+	// Balancer. It can be raised later, which makes a new Memcached cluster or serverless cache. To lower it, destroy the
+	// lab first, because its resources are in the removed zone.
 	Zones int
+	// AvailabilityZones (availabilityZones) are the names of two or three zones, separated by commas, such as
+	// eu-west-1a,eu-west-1c. Choose them where the first zones lack ARM instances, or VPC origins with cloudfront. There is
+	// no default: the first zones of the region, by name. To change them, destroy the lab first.
+	AvailabilityZones string
+	// VPC selects a VPC that exists, instead of one that the deployment creates.
+	VPC VPCConfig
 	// Egress (egress) is nat-gateway, the default because AWS operates it, nat-instance, the cheapest, or endpoints-only.
 	Egress Egress
 	// NATInstanceType (natInstanceType) is the instance type of NAT instances, of an ARM family. The default t4g.nano is
 	// enough for the AWS API calls of a fleet; large transfers use the gateway endpoints.
 	NATInstanceType string
 
+	// PermissionsBoundary (permissionsBoundary) is the ARN of an IAM policy that becomes the permissions boundary of every
+	// role. There is no default.
+	PermissionsBoundary string
+	// Tags (tags) are tags of every resource that can have them, such as team=web,cost-center=42. Changing them replaces the
+	// servers one by one. There is no default.
+	Tags string
+
 	// AlarmEmail (alarmEmail) is the address that gets a message when an alarm starts and when it ends. Its owner must
 	// confirm the subscription first. There is no default: alarms then show on the dashboard only.
 	AlarmEmail string
+
+	// Spending bounds what the deployment can cost.
+	Spending SpendingConfig
 
 	// Load configures the load test from many machines.
 	Load LoadConfig
@@ -129,6 +191,9 @@ func (c Config) Warn(w io.Writer) {
 	if c.Store == config.StoreMemory {
 		fmt.Fprintln(w, "warning: store=memory keeps each session in one server's memory, so that its visitors are logged out"+
 			" when the server ends: use it as a baseline for comparisons only")
+	}
+	if c.Load.Loaders > 0 && c.AllowFrom != anyAddress {
+		fmt.Fprintln(w, "warning: the loaders connect to the load balancer from the addresses of the NAT: add those to allowFrom")
 	}
 }
 

@@ -23,6 +23,11 @@ type DynamoDBConfig struct {
 	// MinUnits (minUnits) and MaxUnits (maxUnits) bound the provisioned read units, and likewise the write units, of the
 	// table and of its index. The defaults are 5 and 1000.
 	MinUnits, MaxUnits int
+	// MaxReads (maxReads) and MaxWrites (maxWrites) are the maximum read and write request units per second of a table with
+	// on-demand capacity, and the same again of its index. Beyond them DynamoDB throttles, and visitors get 503: strangers can
+	// exhaust the table, but not the account. The defaults 4000 and 1000 are enough for six servers at 500 requests per second
+	// each. DynamoDB may exceed them for a short time. Replicas in other regions have the same maximum of reads each.
+	MaxReads, MaxWrites int
 	// CustomerKey (customerKey) encrypts the table with a customer managed key, for 1 USD per month and 0.03 USD per 10,000
 	// uses of the key, which DynamoDB caches. The default is false: the AWS managed key.
 	CustomerKey bool
@@ -53,17 +58,26 @@ func (c DynamoDBConfig) replicated() bool { return c.Replicas != "" || c.Replica
 // CacheConfig holds the options of the stores on Amazon ElastiCache.
 type CacheConfig struct {
 	// NodeType (cacheNodeType) is the type of a node. The default cache.t4g.micro has 0.5 GiB, enough for about 200,000
-	// sessions of 1.5 KB, and costs 9.34 USD per month with Valkey and 11.68 USD with Redis OSS or Memcached.
+	// sessions of 1.5 KB, and costs 9.34 USD per month with Valkey and 11.68 USD with Redis OSS or Memcached. Another type makes
+	// a new Memcached cluster.
 	NodeType string
 	// Shards (shards) is the number of shards of a Valkey or Redis OSS cluster, from 1 to 90. The default is 0: cluster mode
-	// is off, and one primary holds all sessions. Turning cluster mode on or off creates a new cache.
+	// is off, and one primary holds all sessions. Turning cluster mode on or off creates a new cache. Shards are added and
+	// removed while the cache serves; change nothing else in the same deployment.
 	Shards int
 	// Replicas (replicas) is the number of replicas of each primary, in other zones as far as there are enough, from 1 to 5.
 	// The default is 1, the minimum for a failover.
 	Replicas int
 	// Nodes (nodes) is the number of Memcached nodes, from 2, the default, to 40. The sessions are spread over the nodes
-	// without copies: the loss of a node logs its share of the visitors out.
+	// without copies: the loss of a node logs its share of the visitors out. Another node takes over its share of the sessions
+	// of the others, which are lost.
 	Nodes int
+	// Durability (durability) is none, the default, or async or sync. A durable Valkey keeps a log of all writes in several
+	// zones, and a failover replays it: with async it loses at most the last 10 seconds, and with sync no acknowledged write, for
+	// some milliseconds more per write. It needs Valkey 9, shards of 1 or more, and nodes of the families r6g, r7g, r8g, m6g,
+	// m7g, m8g, c7gn or c8gn. AWS charges nothing more for async; for sync it has a price that the lab doesn't know. Changing
+	// none to one of the others, or back, creates a new cache, and logs everyone out. Changing async to sync, or back, doesn't.
+	Durability Durability
 	// Serverless (serverless) selects ElastiCache Serverless, which scales by itself and spans all zones. A GB-hour costs
 	// 0.084 USD with Valkey, at least 6 USD per month, and 0.125 USD with Redis OSS or Memcached, at least 91 USD per month;
 	// a million ECPU (a small request is one) cost 0.0023 or 0.0034 USD. The default is false. Turning it on or off creates
@@ -73,6 +87,20 @@ type CacheConfig struct {
 	// sessions or throttles requests. The defaults are 1 GB and 5000, which cost at most 61 and 30 USD per month with
 	// Valkey, and 91 and 45 USD with the others.
 	MaxGB, MaxECPU int
+}
+
+// Durability selects what survives a failure of a Valkey cluster.
+type Durability string
+
+// The kinds of durability. DurabilityAsync and DurabilitySync are values of AWS::ElastiCache::ReplicationGroup.Durability.
+const (
+	DurabilityNone  Durability = "none"
+	DurabilityAsync Durability = "async"
+	DurabilitySync  Durability = "sync"
+)
+
+func (c CacheConfig) durable() bool {
+	return c.Durability == DurabilityAsync || c.Durability == DurabilitySync
 }
 
 // PostgresConfig holds the options of the store postgres.

@@ -10,12 +10,14 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, Login: LoginNone, InstanceTypes: "t4g.small",
+	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, Server: "./app", AllowFrom: "0.0.0.0/0", Login: LoginNone, InstanceTypes: "t4g.small",
+		Algorithm: AlgorithmRoundRobin, ZonalShift: true,
 		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway, NATInstanceType: "t4g.nano",
-		Load: LoadConfig{Rate: "200", Duration: 5 * time.Minute, Sessions: 1000, InstanceType: "c7g.large"},
-		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000, DAXNodeType: "dax.t3.small",
-			DAXNodes: 2},
-		Cache:    CacheConfig{NodeType: "cache.t4g.micro", Replicas: 1, Nodes: 2, MaxGB: 1, MaxECPU: 5000},
+		Spending: SpendingConfig{RateLimit: 10_000, CPUCredits: CPUCreditsUnlimited},
+		Load:     LoadConfig{Rate: "200", Duration: 5 * time.Minute, Sessions: 1000, InstanceType: "c7g.large"},
+		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000, MaxReads: 4000, MaxWrites: 1000,
+			DAXNodeType: "dax.t3.small", DAXNodes: 2},
+		Cache:    CacheConfig{NodeType: "cache.t4g.micro", Replicas: 1, Durability: DurabilityNone, Nodes: 2, MaxGB: 1, MaxECPU: 5000},
 		Postgres: PostgresConfig{MinACU: 0.5, MaxACU: 4}}
 	with := func(change func(*Config)) Config {
 		c := defaults
@@ -71,10 +73,27 @@ func TestParseConfig(t *testing.T) {
 			})},
 		{"no user pool, and plain HTTP", map[string]any{"login": "none", "egress": "endpoints-only"},
 			with(func(c *Config) { c.Egress = EgressEndpointsOnly })},
-		{"everything else", map[string]any{"stage": "production", "egress": "endpoints-only",
+		{"production before its first deployment", map[string]any{"config": "configs/eu.json", "stage": "production", "protect": "false",
+			"certificateArn": certificate},
+			with(func(c *Config) { c.Name, c.Stage, c.CertificateARN = "eu", StageProduction, certificate })},
+		{"a protected lab", map[string]any{"protect": true}, with(func(c *Config) { c.Protect = true })},
+		{"everything else", map[string]any{"config": "configs/eu.json", "stage": "production", "egress": "endpoints-only",
 			"certificateArn": certificate, "instanceType": "im4gn.large"},
 			with(func(c *Config) {
-				c.Stage, c.Egress, c.CertificateARN, c.InstanceTypes = StageProduction, EgressEndpointsOnly, certificate, "im4gn.large"
+				c.Name, c.Stage, c.Egress, c.CertificateARN, c.InstanceTypes = "eu", StageProduction, EgressEndpointsOnly, certificate, "im4gn.large"
+				c.Protect = true
+			})},
+		{"a VPC that exists", map[string]any{"vpcId": "vpc-01234567", "availabilityZones": "eu-west-1a,eu-west-1b,eu-west-1c",
+			"fleetSubnets": "subnet-00000001,subnet-00000002,subnet-00000003", "cloudfront": true},
+			with(func(c *Config) {
+				c.VPC.ID, c.AvailabilityZones, c.Zones = "vpc-01234567", "eu-west-1a,eu-west-1b,eu-west-1c", 3
+				c.VPC.FleetSubnets, c.CloudFront = "subnet-00000001,subnet-00000002,subnet-00000003", true
+			})},
+		{"rules of an organization", map[string]any{"permissionsBoundary": "arn:aws:iam::aws:policy/PowerUserAccess",
+			"tags": "team=web,cost center=", "allowFrom": "192.0.2.0/24", "server": "../mine"},
+			with(func(c *Config) {
+				c.PermissionsBoundary, c.Tags = "arn:aws:iam::aws:policy/PowerUserAccess", "team=web,cost center="
+				c.AllowFrom, c.Server = "192.0.2.0/24", "../mine"
 			})},
 	}
 	for _, test := range tests {
@@ -111,7 +130,9 @@ func TestAlarmEmail(t *testing.T) {
 func TestDynamicReferencesAreRefused(t *testing.T) {
 	const reference = "{{resolve:secretsmanager:x}}"
 	samples := map[string]string{"alarmEmail": "ops@example.com", "certificateArn": certificate, "domain": "lab.example.com",
-		"hostedZoneId": "Z0123456789ABCDEFGHIJ", "loadMix": "read=80,write=20", "replicas": "eu-west-1", "replicaTable": "sessions"}
+		"hostedZoneId": "Z0123456789ABCDEFGHIJ", "config": "eu", "vpcId": "vpc-01234567", "availabilityZones": "eu-west-1a,eu-west-1b",
+		"balancerSubnets": "subnet-00000001,subnet-00000002", "fleetSubnets": "subnet-00000001,subnet-00000002",
+		"storeSubnets": "subnet-00000001,subnet-00000002", "permissionsBoundary": "arn:aws:iam::aws:policy/x", "tags": "a=b", "loadMix": "read=80,write=20", "replicas": "eu-west-1", "replicaTable": "sessions"}
 	texts := 0
 	for _, key := range Keys() {
 		sample := samples[key.Name]
@@ -139,16 +160,19 @@ func TestDynamicReferencesAreRefused(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, login, " +
-		"instanceType, spotPercent, minServers, maxServers, zones, egress, natInstanceType, " +
-		"alarmEmail, loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +
-		"minUnits, maxUnits, customerKey, replicas, replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, " +
-		"shards, nodes, cacheMaxGB, cacheMaxECPU, " +
+	const keys = "config, store, migrateTo, migrateFrom, sticky, stage, protect, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, " +
+		"algorithm, zonalShift, waf, login, instanceType, spotPercent, minServers, maxServers, availabilityZones, " +
+		"vpcId, balancerSubnets, fleetSubnets, storeSubnets, zones, egress, natInstanceType, permissionsBoundary, tags, alarmEmail, budget, rateLimit, cpuCredits, " +
+		"loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +
+		"minUnits, maxUnits, maxReads, maxWrites, customerKey, replicas, replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, " +
+		"shards, durability, nodes, cacheMaxGB, cacheMaxECPU, " +
 		"minACU, maxACU"
 	const noName = `context login="cognito": only with domain or cloudfront=true; the user pool redirects visitors to an ` +
 		`HTTPS address, whose host name certificateArn doesn't give`
 	const noAccount = `context login="cognito": with loaders, only with a loadMix without login, such as read=80,write=20; ` +
 		`loaders have no accounts in the user pool`
+	const durable = `only with serverless=false, shards of 1 or more, and a cacheNodeType of the families r6g, r7g, r8g, m6g, ` +
+		`m7g, m8g, c7gn or c8gn, such as cache.m7g.large`
 	const arm = "ARM (Graviton) instance types such as t4g.small, with commas between them"
 	tests := []struct {
 		name    string
@@ -276,6 +300,23 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 		{"negative limits", map[string]any{"store": "valkey", "serverless": "true", "cacheMaxGB": "-1", "cacheMaxECPU": "999"},
 			[]string{`context cacheMaxGB="-1": allowed is a whole number from 1 to 5000`,
 				`context cacheMaxECPU="999": allowed is a whole number from 1000 to 15000000`}},
+		{"a sticky algorithm", map[string]any{"store": "memory", "sticky": "true", "algorithm": "weighted_random"},
+			[]string{`context algorithm="weighted_random": not with sticky=true, which sends a visitor to his server whatever the ` +
+				`algorithm`}},
+		{"an unknown algorithm", map[string]any{"algorithm": "random"}, []string{
+			`context algorithm="random": allowed is round_robin, least_outstanding_requests or weighted_random`}},
+		{"durable nodes that are too small, without a cluster", map[string]any{"store": "valkey", "durability": "sync"},
+			[]string{`context durability="sync": ` + durable}},
+		{"a durable serverless cache", map[string]any{"store": "valkey", "durability": "async", "serverless": "true"},
+			[]string{`context durability="async": ` + durable}},
+		{"durable nodes on Intel", map[string]any{"store": "valkey", "durability": "sync", "shards": "1",
+			"cacheNodeType": "cache.r7i.large"}, []string{`context durability="sync": ` + durable}},
+		{"durable nodes with data tiering", map[string]any{"store": "valkey", "durability": "sync", "shards": "1",
+			"cacheNodeType": "cache.r6gd.xlarge"}, []string{`context durability="sync": ` + durable}},
+		{"a durable Redis OSS", map[string]any{"store": "redis", "durability": "sync", "shards": "1",
+			"cacheNodeType": "cache.r7g.large"}, []string{`context durability="sync": only with store=valkey`}},
+		{"an unknown durability", map[string]any{"store": "valkey", "durability": "disabled"},
+			[]string{`context durability="disabled": allowed is none, async or sync`}},
 		{"a list", map[string]any{"store": []any{"valkey"}},
 			[]string{`context store="[\"valkey\"]": allowed is ` + stores}},
 	}

@@ -45,15 +45,27 @@ func (c *Config) settings() []setting {
 	caches := []config.StoreKind{config.StoreValkey, StoreRedis, config.StoreMemcached}
 	withNodes := func() bool { return !c.Cache.Serverless }
 	serverless := func() bool { return c.Cache.Serverless }
+	ownVPC, newVPC := func() bool { return c.VPC.ID != "" }, func() bool { return c.VPC.ID == "" }
+	otherStore := allowed.OneOf(append(config.StoreKinds(), StoreRedis)...).WithAllowed(allowed.JoinOr(migratableStores()))
+	onDemand := func() bool { return c.DynamoDB.Billing == BillingOnDemand }
 	return []setting{
+		configuration(&c.Name),
 		choice("store", &c.Store, config.StoreDynamoDB, config.StoreValkey, StoreRedis, config.StoreMemcached,
 			config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory),
+		bind("migrateTo", &c.MigrateTo, "", otherStore),
+		bind("migrateFrom", &c.MigrateFrom, "", otherStore),
 		boolean("sticky", &c.Sticky),
 		choice("stage", &c.Stage, StageLab, StageProduction),
+		bind("protect", &c.Protect, "", allowed.Boolean()), // ParseConfig has the default, which depends on the stage
+		matching("server", &c.Server, sampleServer, folderPattern, "the path of the folder of a Go program, which begins with ./, ../ or /"),
 		matching("certificateArn", &c.CertificateARN, "", certificatePattern, "the ARN of an ACM certificate"),
 		matching("domain", &c.Domain, "", domainPattern, "a domain name such as lab.example.com"),
 		matching("hostedZoneId", &c.HostedZoneID, "", zonePattern, "the id of a public hosted zone, such as Z0123456789ABCDEFGHIJ"),
 		boolean("cloudfront", &c.CloudFront),
+		listOf("allowFrom", &c.AllowFrom, anyAddress, 1, 25, isIPv4Range, "1 to 25 IPv4 ranges such as 192.0.2.0/24, each once, with "+
+			"commas between them"),
+		choice("algorithm", &c.Algorithm, AlgorithmRoundRobin, AlgorithmLeastOutstanding, AlgorithmWeightedRandom),
+		bind("zonalShift", &c.ZonalShift, "true", allowed.Boolean()),
 		boolean("waf", &c.WAF),
 		choice("login", &c.Login, LoginNone, LoginCognito),
 		matching("instanceType", &c.InstanceTypes, "t4g.small", armTypesPattern, "ARM (Graviton) instance types such as t4g.small, with "+
@@ -61,12 +73,28 @@ func (c *Config) settings() []setting {
 		number("spotPercent", &c.SpotPercent, 0, 0, 100),
 		number("minServers", &c.MinServers, 2, 1, 100),
 		number("maxServers", &c.MaxServers, 6, 2, 100),
-		number("zones", &c.Zones, 2, 2, 3),
-		choice("egress", &c.Egress, EgressNATGateway, EgressNATInstance, EgressEndpointsOnly),
+		listOf("availabilityZones", &c.AvailabilityZones, "", 2, 3, zoneNamePattern.MatchString, "the names of 2 or 3 availability "+
+			"zones such as eu-west-1a, each once, with commas between them"),
+		matching("vpcId", &c.VPC.ID, "", vpcPattern, "the id of a VPC, such as vpc-0123456789abcdef0"),
+		subnetList("balancerSubnets", &c.VPC.BalancerSubnets).onlyWith("vpcId", ownVPC),
+		subnetList("fleetSubnets", &c.VPC.FleetSubnets).onlyWith("vpcId", ownVPC),
+		subnetList("storeSubnets", &c.VPC.StoreSubnets).onlyWith("vpcId", ownVPC),
+		number("zones", &c.Zones, 2, 2, 3).onlyWith("a VPC that the deployment creates, in zones that it chooses",
+			func() bool { return newVPC() && c.AvailabilityZones == "" }),
+		choice("egress", &c.Egress, EgressNATGateway, EgressNATInstance, EgressEndpointsOnly).
+			onlyWith("a VPC that the deployment creates", newVPC),
 		matching("natInstanceType", &c.NATInstanceType, "t4g.nano", armTypePattern, "an ARM (Graviton) instance type such as t4g.nano").
 			onlyWith("egress=nat-instance", func() bool { return c.Egress == EgressNATInstance }),
 
+		matching("permissionsBoundary", &c.PermissionsBoundary, "", policyPattern, "the ARN of an IAM policy"),
+		listOf("tags", &c.Tags, "", 1, 40, isTag, "1 to 40 tags such as team=web, each key once, with commas between them; a key "+
+			"has up to 128 letters, digits, spaces and _.:/+@-, and is not Name or aws:…; a value has up to 256 of them"),
 		matching("alarmEmail", &c.AlarmEmail, "", emailPattern, "an e-mail address"),
+		number("budget", &c.Spending.Budget, 0, 0, 1_000_000),
+		number("rateLimit", &c.Spending.RateLimit, 10_000, 10, 2_000_000_000).
+			onlyWith("waf=true", func() bool { return c.WAF }),
+		choice("cpuCredits", &c.Spending.CPUCredits, CPUCreditsUnlimited, CPUCreditsStandard).
+			onlyWith("instance types that all have CPU credits, such as t4g.small", c.burstable),
 
 		number("loaders", &c.Load.Loaders, 0, 0, 50),
 		matching("loadRate", &c.Load.Rate, "200", ratePattern, "requests per second: 200, or a ramp 100..500, or several steps such as "+
@@ -82,6 +110,10 @@ func (c *Config) settings() []setting {
 		choice("billing", &c.DynamoDB.Billing, BillingOnDemand, BillingProvisioned).forStores(config.StoreDynamoDB),
 		number("minUnits", &c.DynamoDB.MinUnits, 5, 1, 40_000).forStores(config.StoreDynamoDB),
 		number("maxUnits", &c.DynamoDB.MaxUnits, 1000, 1, 40_000).forStores(config.StoreDynamoDB),
+		number("maxReads", &c.DynamoDB.MaxReads, 4000, 1, 40_000).forStores(config.StoreDynamoDB).
+			onlyWith("billing=on-demand", onDemand),
+		number("maxWrites", &c.DynamoDB.MaxWrites, 1000, 1, 40_000).forStores(config.StoreDynamoDB).
+			onlyWith("billing=on-demand", onDemand),
 		boolean("customerKey", &c.DynamoDB.CustomerKey).forStores(config.StoreDynamoDB),
 		matching("replicas", &c.DynamoDB.Replicas, "", regionsPattern, "AWS regions such as eu-west-1, with commas between them").
 			forStores(config.StoreDynamoDB),
@@ -97,6 +129,7 @@ func (c *Config) settings() []setting {
 			"a node type of ElastiCache such as cache.t4g.micro").forStores(caches...).onlyWith("serverless=false", withNodes),
 		number("shards", &c.Cache.Shards, 0, 0, 90).forStores(config.StoreValkey, StoreRedis).onlyWith("serverless=false", withNodes),
 		number("replicas", &c.Cache.Replicas, 1, 1, 5).forStores(config.StoreValkey, StoreRedis).onlyWith("serverless=false", withNodes),
+		choice("durability", &c.Cache.Durability, DurabilityNone, DurabilityAsync, DurabilitySync).forStores(config.StoreValkey),
 		number("nodes", &c.Cache.Nodes, 2, 2, 40).forStores(config.StoreMemcached).onlyWith("serverless=false", withNodes),
 		number("cacheMaxGB", &c.Cache.MaxGB, 1, 1, 5000).forStores(caches...).onlyWith("serverless=true", serverless),
 		number("cacheMaxECPU", &c.Cache.MaxECPU, 5000, 1000, 15_000_000).forStores(caches...).onlyWith("serverless=true", serverless),
@@ -116,12 +149,13 @@ func ParseConfig(context map[string]any) (Config, error) {
 	for i, s := range settings {
 		value, given := context[s.Name]
 		switch text := contextText(value); {
-		case !given || !s.appliesTo(c.Store):
+		case !given || !c.appliesHere(i, settings):
 			if s.Default != "" {
 				s.Set(s.Default)
 			}
 			// A key may have several settings, each for other stores.
-			if stores := storesOfKey(s.Name, settings); given && !slices.Contains(stores, c.Store) && isFirstOfKey(i, settings) {
+			if stores := storesOfKey(s.Name, settings); given && !slices.Contains(stores, c.Store) &&
+				!slices.Contains(stores, c.otherStore()) && isFirstOfKey(i, settings) {
 				problems = append(problems, fmt.Errorf("context %s=%q: only with store=%s", s.Name, text, allowed.JoinOr(stores)))
 			}
 		case !s.Set(text):
@@ -129,6 +163,12 @@ func ParseConfig(context map[string]any) (Config, error) {
 		case s.Requires != "" && !s.condition():
 			problems = append(problems, fmt.Errorf("context %s=%q: only with %s", s.Name, text, s.Requires))
 		}
+	}
+	if c.AvailabilityZones != "" {
+		c.Zones = len(fields(c.AvailabilityZones))
+	}
+	if _, given := context["protect"]; !given {
+		c.Protect = c.Stage == StageProduction
 	}
 	problems = append(problems, c.conflicts()...)
 	if len(problems) > 0 {
@@ -158,7 +198,23 @@ func (c *Config) conflicts() []error {
 		add("maxServers=\"%d\": allowed is a number above minServers (%d), because a deployment needs room for one more server",
 			c.MaxServers, c.MinServers)
 	}
+	if c.Stage == StageProduction && c.Name == "" {
+		add("stage=\"production\": only in the file configs/NAME.json of a named configuration, which config=NAME selects")
+	}
+	if c.Stage == StageProduction && !c.HTTPS() {
+		add("stage=\"production\": only with HTTPS, by certificateArn, by domain and hostedZoneId, or by cloudfront=true")
+	}
+	if c.CloudFront && c.AllowFrom != anyAddress {
+		add("allowFrom=%q: not with cloudfront=true, whose load balancer accepts connections from CloudFront only", c.AllowFrom)
+	}
+	if c.duplicateTags() {
+		add("tags=%q: allowed is each key once", c.Tags)
+	}
+	problems = append(problems, c.vpcConflicts()...)
+	problems = append(problems, c.migrationConflicts()...)
 	problems = append(problems, c.DynamoDB.conflicts()...)
+	problems = append(problems, c.Cache.conflicts()...)
+	problems = append(problems, c.spendingConflicts()...)
 	if c.Postgres.MaxACU != 0 && c.Postgres.MaxACU < c.Postgres.MinACU {
 		add("maxACU=\"%v\": allowed is a number of minACU (%v) or more", c.Postgres.MaxACU, c.Postgres.MinACU)
 	}
@@ -183,6 +239,9 @@ func (c *Config) conflicts() []error {
 	}
 	if c.Store != config.StoreMemory && c.Sticky {
 		add("sticky=\"true\": only with store=memory; servers share the sessions of every other store")
+	}
+	if c.Sticky && c.Algorithm != AlgorithmRoundRobin {
+		add("algorithm=%q: not with sticky=true, which sends a visitor to his server whatever the algorithm", c.Algorithm)
 	}
 	return problems
 }
@@ -257,4 +316,16 @@ func (c DynamoDBConfig) conflicts() []error {
 		add("dax=\"true\": not with replicas or replicaTable; DAX doesn't see the writes of other regions")
 	}
 	return problems
+}
+
+// durableNodePattern matches the node types that support durability (Amazon ElastiCache User Guide, "Durability: Limitations").
+var durableNodePattern = regexp.MustCompile(`^cache\.(r[678]g|m[678]g|c[78]gn)\.[a-z0-9]+$`)
+
+// conflicts returns an error if the cache can't be durable.
+func (c CacheConfig) conflicts() []error {
+	if !c.durable() || !c.Serverless && c.Shards > 0 && durableNodePattern.MatchString(c.NodeType) {
+		return nil
+	}
+	return []error{fmt.Errorf("context durability=%q: only with serverless=false, shards of 1 or more, and a cacheNodeType of the "+
+		"families r6g, r7g, r8g, m6g, m7g, m8g, c7gn or c8gn, such as cache.m7g.large", c.Durability)}
 }

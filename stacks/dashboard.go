@@ -1,6 +1,9 @@
 package stacks
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatchactions"
@@ -11,7 +14,12 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/interfaces/interfacesawscloudwatch"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/app/config"
 )
+
+// heartbeatMinutes is the period in which the alarm on silent servers counts their reports. It starts after three periods.
+const heartbeatMinutes = 5
 
 // DashboardProps are the inputs of NewDashboard.
 type DashboardProps struct {
@@ -49,11 +57,12 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 		{"UnhealthyServers", "A server fails its health checks and will be replaced.", unhealthy, 1, 3},
 		{"SlowResponses", "The p99 latency is a second or more.", latency("p99"), 1, 5},
 	}, props.Fleet.Alarms...)
+	silent := silentServers(props.Fleet.Environment.Namespace, targets.HealthyHostCount)
 	dashboard := awscloudwatch.NewDashboard(scope, jsii.String(id), &awscloudwatch.DashboardProps{
 		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
 	})
 	dashboard.AddWidgets(awscloudwatch.NewAlarmStatusWidget(&awscloudwatch.AlarmStatusWidgetProps{
-		Title: jsii.String("Alarms"), Alarms: newAlarms(scope, alarms, props.AlarmEmail), Width: jsii.Number(24),
+		Title: jsii.String("Alarms"), Alarms: newAlarms(scope, alarms, []Alarm{silent}, props.AlarmEmail), Width: jsii.Number(24),
 	}))
 	servers := graph("Servers, and their CPU (%)", healthy, unhealthy)
 	servers.AddRightMetric(cpu)
@@ -67,21 +76,43 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 	return dashboard
 }
 
-func newAlarms(scope constructs.Construct, alarms []Alarm, email string) *[]interfacesawscloudwatch.IAlarmRef {
+// silentServers returns the alarm on servers that serve without sending metrics and logs. Each server sends every counter once a
+// minute, and also zeros. The metrics are those of five minutes, because a server's minutes are not CloudWatch's.
+func silentServers(namespace string, healthyHosts func(*awscloudwatch.MetricOptions) awscloudwatch.Metric) Alarm {
+	period := awscdk.Duration_Minutes(jsii.Number(heartbeatMinutes))
+	healthy := healthyHosts(&awscloudwatch.MetricOptions{Statistic: jsii.String("Average"), Period: period})
+	reports := awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace: jsii.String(namespace), MetricName: jsii.String(config.MetricOperations), Statistic: jsii.String("SampleCount"),
+		DimensionsMap: &map[string]*string{"service": jsii.String(serverName)}, Period: period,
+	})
+	return Alarm{"SilentServers", "A server sends neither logs nor metrics: its CloudWatch agent is missing or broken.",
+		awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
+			Expression:   jsii.String(fmt.Sprintf("healthy - FILL(reports, 0) / %d", heartbeatMinutes)),
+			UsingMetrics: &map[string]awscloudwatch.IMetric{"healthy": healthy, "reports": reports},
+			Label:        jsii.String("silent servers"), Period: period,
+		}), 0.9, 3}
+}
+
+// newAlarms defines the alarms. Missing data means that all is well, except for the heartbeats, whose alarms missing data starts.
+func newAlarms(scope constructs.Construct, alarms, heartbeats []Alarm, email string) *[]interfacesawscloudwatch.IAlarmRef {
 	var refs []interfacesawscloudwatch.IAlarmRef
 	notify := func(awscloudwatch.Alarm) {}
 	if email != "" {
 		action := awscloudwatchactions.NewSnsAction(newAlarmTopic(scope, email))
 		notify = func(a awscloudwatch.Alarm) { a.AddAlarmAction(action); a.AddOkAction(action) }
 	}
-	for _, a := range alarms {
+	for i, a := range append(slices.Clone(alarms), heartbeats...) {
+		missing := awscloudwatch.TreatMissingData_NOT_BREACHING // a fleet without requests is fine
+		if i >= len(alarms) {
+			missing = awscloudwatch.TreatMissingData_BREACHING
+		}
 		alarm := awscloudwatch.NewAlarm(scope, jsii.String(a.ID), &awscloudwatch.AlarmProps{
 			AlarmDescription:   jsii.String(a.Description),
 			Metric:             a.Metric,
 			Threshold:          jsii.Number(a.Threshold),
 			EvaluationPeriods:  jsii.Number(a.Minutes),
 			ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-			TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING, // a fleet without requests is fine
+			TreatMissingData:   missing,
 		})
 		notify(alarm)
 		refs = append(refs, alarm)

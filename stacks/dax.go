@@ -18,9 +18,10 @@ const (
 
 // newDAX defines a cluster of Amazon DynamoDB Accelerator (DAX): a cache in front of the table, on nodes across the zones,
 // with encryption at rest and in transit. DAX reads and writes the table in a role of its own, which the statements allow.
-func newDAX(scope constructs.Construct, vpc awsec2.IVpc, c DynamoDBConfig, statements ...awsiam.PolicyStatement) Attachment {
+func newDAX(scope constructs.Construct, vpc awsec2.IVpc, subnets *awsec2.SubnetSelection, c DynamoDBConfig,
+	statements ...awsiam.PolicyStatement) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String("Dax"))
-	network := newStoreNetwork(scope, vpc, "Session accelerator")
+	network := newStoreNetwork(scope, vpc, subnets, "Session accelerator")
 	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("dax.amazonaws.com"), nil),
 		Description: jsii.String("DAX in front of the sessions"),

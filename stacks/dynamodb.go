@@ -17,10 +17,13 @@ import (
 // DynamoDBStoreProps are the inputs of NewDynamoDBStore.
 type DynamoDBStoreProps struct {
 	Vpc awsec2.IVpc
-	// Stage turns on point-in-time recovery and deletion protection in production, and keeps the table when the stack or
-	// the store is deleted.
-	Stage  Stage
-	Config DynamoDBConfig
+	// Subnets are those of DAX. They need no route out of the VPC. The default is private subnets.
+	Subnets *awsec2.SubnetSelection
+	// Stage turns on point-in-time recovery in production, and keeps the table when the stack or the store is deleted.
+	Stage Stage
+	// Protect turns on deletion protection.
+	Protect bool
+	Config  DynamoDBConfig
 }
 
 // NewDynamoDBStore defines an Amazon DynamoDB table, or uses a replica of another region's table, with DAX in front of it
@@ -44,7 +47,7 @@ func NewDynamoDBStore(scope constructs.Construct, id string, props *DynamoDBStor
 		})
 		use = append(use, keyStatement(key))
 	}
-	table := newTable(scope, key, props.Stage, c)
+	table := newTable(scope, key, props.Stage, props.Protect, c)
 	if c.Replicas != "" {
 		output(awscdk.Stack_Of(scope), "Table", "The session table, for replicaTable in the other regions", *table.Ref())
 	}
@@ -52,7 +55,7 @@ func NewDynamoDBStore(scope constructs.Construct, id string, props *DynamoDBStor
 	if !c.DAX {
 		return store
 	}
-	dax := newDAX(scope, props.Vpc, c, append(use, allow([]*string{table.AttrArn()}, "dynamodb:DescribeTable",
+	dax := newDAX(scope, props.Vpc, props.Subnets, c, append(use, allow([]*string{table.AttrArn()}, "dynamodb:DescribeTable",
 		"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"))...)
 	return func(servers *Servers) {
 		store(servers)

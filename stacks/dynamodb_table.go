@@ -24,7 +24,8 @@ const (
 // The table is encrypted with the given key, or if it is nil with the AWS managed key aws/dynamodb. In contrast to the
 // default key, which AWS owns, CloudTrail records every use of the AWS managed key. It needs no permissions and costs cents
 // per month, because DynamoDB caches it.
-func newTable(scope constructs.Construct, key awskms.IKey, stage Stage, c DynamoDBConfig) awsdynamodb.CfnGlobalTable {
+func newTable(scope constructs.Construct, key awskms.IKey, stage Stage, protect bool,
+	c DynamoDBConfig) awsdynamodb.CfnGlobalTable {
 	index := &awsdynamodb.CfnGlobalTable_GlobalSecondaryIndexProperty{
 		IndexName: jsii.String(ownerIndex), KeySchema: keySchema("owner", "position"),
 		Projection: &awsdynamodb.CfnGlobalTable_ProjectionProperty{ProjectionType: jsii.String("KEYS_ONLY")},
@@ -50,9 +51,14 @@ func newTable(scope constructs.Construct, key awskms.IKey, stage Stage, c Dynamo
 			WriteCapacityAutoScalingSettings: scaledUnits(c)}
 		table.WriteProvisionedThroughputSettings, index.WriteProvisionedThroughputSettings = writes, writes
 	}
-	replicas := []any{replica(awscdk.Aws_REGION(), key, stage, c)}
+	if c.Billing == BillingOnDemand {
+		writes := &awsdynamodb.CfnGlobalTable_WriteOnDemandThroughputSettingsProperty{
+			MaxWriteRequestUnits: jsii.Number(c.MaxWrites)}
+		table.WriteOnDemandThroughputSettings, index.WriteOnDemandThroughputSettings = writes, writes
+	}
+	replicas := []any{replica(awscdk.Aws_REGION(), key, stage, protect, c)}
 	for _, region := range c.replicas() {
-		replicas = append(replicas, replica(jsii.String(region), nil, stage, c))
+		replicas = append(replicas, replica(jsii.String(region), nil, stage, protect, c))
 	}
 	table.Replicas = &replicas
 	resource := awsdynamodb.NewCfnGlobalTable(scope, jsii.String("Table"), table)
@@ -61,13 +67,12 @@ func newTable(scope constructs.Construct, key awskms.IKey, stage Stage, c Dynamo
 }
 
 // replica returns the settings of the table in one region.
-func replica(region *string, key awskms.IKey, stage Stage, c DynamoDBConfig) any {
-	production := stage == StageProduction
+func replica(region *string, key awskms.IKey, stage Stage, protect bool, c DynamoDBConfig) any {
 	r := &awsdynamodb.CfnGlobalTable_ReplicaSpecificationProperty{
 		Region:                    region,
-		DeletionProtectionEnabled: jsii.Bool(production),
+		DeletionProtectionEnabled: jsii.Bool(protect),
 		PointInTimeRecoverySpecification: &awsdynamodb.CfnGlobalTable_PointInTimeRecoverySpecificationProperty{
-			PointInTimeRecoveryEnabled: jsii.Bool(production),
+			PointInTimeRecoveryEnabled: jsii.Bool(stage == StageProduction),
 		},
 	}
 	if key != nil {
@@ -79,6 +84,13 @@ func replica(region *string, key awskms.IKey, stage Stage, c DynamoDBConfig) any
 		r.ReadProvisionedThroughputSettings = reads
 		r.GlobalSecondaryIndexes = &[]any{&awsdynamodb.CfnGlobalTable_ReplicaGlobalSecondaryIndexSpecificationProperty{
 			IndexName: jsii.String(ownerIndex), ReadProvisionedThroughputSettings: reads,
+		}}
+	}
+	if c.Billing == BillingOnDemand {
+		reads := &awsdynamodb.CfnGlobalTable_ReadOnDemandThroughputSettingsProperty{MaxReadRequestUnits: jsii.Number(c.MaxReads)}
+		r.ReadOnDemandThroughputSettings = reads
+		r.GlobalSecondaryIndexes = &[]any{&awsdynamodb.CfnGlobalTable_ReplicaGlobalSecondaryIndexSpecificationProperty{
+			IndexName: jsii.String(ownerIndex), ReadOnDemandThroughputSettings: reads,
 		}}
 	}
 	return r

@@ -103,7 +103,7 @@ func TestCloudFront(t *testing.T) {
 func TestFirewall(t *testing.T) {
 	_, lab := synth(t, variants["edge"])
 	acl := onlyResource(t, lab, "AWS::WAFv2::WebACL")
-	for i, want := range firewallRules() {
+	for i, want := range firewallRules(false) {
 		rule := dig(t, acl, "Properties", "Rules", i)
 		if got := dig(t, rule, "Statement", "ManagedRuleGroupStatement", "Name"); got != want {
 			t.Errorf("rule %d is %v, want %s", i, got, want)
@@ -118,4 +118,16 @@ func TestFirewall(t *testing.T) {
 		"RedactedFields": []any{map[string]any{"SingleHeader": map[string]any{"Name": "cookie"}}}})
 	_, lab = synth(t, nil)
 	expect(t, func() { lab.ResourceCountIs(jsii.String("AWS::WAFv2::WebACL"), jsii.Number(0)) })
+}
+
+// Behind CloudFront the load balancer sees CloudFront's addresses: no rule about addresses may judge them.
+func TestFirewallBehindCloudFront(t *testing.T) {
+	_, lab := synth(t, variants["cloudfront"])
+	var got []string
+	for _, rule := range dig(t, onlyResource(t, lab, "AWS::WAFv2::WebACL"), "Properties", "Rules").([]any) {
+		got = append(got, dig(t, rule, "Name").(string))
+	}
+	if want := "AWSManagedRulesKnownBadInputsRuleSet AWSManagedRulesCommonRuleSet RateOfAnAddress"; strings.Join(got, " ") != want {
+		t.Errorf("got the rules %v, want %s", got, want)
+	}
 }

@@ -13,20 +13,29 @@ import (
 type FirewallProps struct {
 	LoadBalancer elb.ApplicationLoadBalancer
 	Stage        Stage
+	// RateLimit is the number of requests that an address may send in five minutes.
+	RateLimit int
+	// VisitorHeader is the header in which CloudFront sends the visitor's address. Empty means the address that connects.
+	VisitorHeader string
 }
 
-// firewallRules returns the names of rule groups that AWS maintains, the cheapest to evaluate first.
-func firewallRules() []string {
-	return []string{"AWSManagedRulesAmazonIpReputationList", "AWSManagedRulesKnownBadInputsRuleSet",
-		"AWSManagedRulesCommonRuleSet"}
+// firewallRules returns the names of rule groups that AWS maintains, the cheapest to evaluate first. The list of addresses
+// with a bad reputation checks the address that a connection comes from, not the header X-Forwarded-For. It has no use
+// behind CloudFront, and could block one of CloudFront's addresses with all visitors behind it.
+func firewallRules(behindCloudFront bool) []string {
+	contents := []string{"AWSManagedRulesKnownBadInputsRuleSet", "AWSManagedRulesCommonRuleSet"}
+	if behindCloudFront {
+		return contents
+	}
+	return append([]string{"AWSManagedRulesAmazonIpReputationList"}, contents...)
 }
 
-// NewFirewall defines AWS WAF rules for the load balancer, and a log of the requests that they block. It doesn't limit
-// request rates, because a load test comes from one address. The rules block requests without a User-Agent header.
+// NewFirewall defines AWS WAF rules for the load balancer, and a log of the requests that they block, and
+// limits the rate of each address. The rules block requests without a User-Agent header.
 func NewFirewall(scope constructs.Construct, id string, props *FirewallProps) {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	var rules []any
-	for i, name := range firewallRules() {
+	for i, name := range firewallRules(props.VisitorHeader != "") {
 		rules = append(rules, &awswafv2.CfnWebACL_RuleProperty{
 			Name: jsii.String(name), Priority: jsii.Number(i), VisibilityConfig: visibility(name),
 			OverrideAction: &awswafv2.CfnWebACL_OverrideActionProperty{None: map[string]any{}}, // keep the actions of the group
@@ -37,6 +46,7 @@ func NewFirewall(scope constructs.Construct, id string, props *FirewallProps) {
 			},
 		})
 	}
+	rules = append(rules, rateRule(len(rules), props)) // the last: requests that the other rules block don't count
 	acl := awswafv2.NewCfnWebACL(scope, jsii.String("Rules"), &awswafv2.CfnWebACLProps{
 		Description:      jsii.String("Stateless servers"),
 		Scope:            jsii.String("REGIONAL"),
@@ -67,6 +77,27 @@ func NewFirewall(scope constructs.Construct, id string, props *FirewallProps) {
 			SingleHeader: map[string]any{"Name": "cookie"},
 		}},
 	})
+}
+
+// rateRule returns the rule that responds with 429 to an address that sends more requests than the limit.
+func rateRule(priority int, props *FirewallProps) *awswafv2.CfnWebACL_RuleProperty {
+	const name = "RateOfAnAddress"
+	rate := &awswafv2.CfnWebACL_RateBasedStatementProperty{
+		AggregateKeyType: jsii.String("IP"), Limit: jsii.Number(props.RateLimit), EvaluationWindowSec: jsii.Number(rateWindowSeconds),
+	}
+	if props.VisitorHeader != "" {
+		rate.AggregateKeyType = jsii.String("FORWARDED_IP")
+		rate.ForwardedIpConfig = &awswafv2.CfnWebACL_ForwardedIPConfigurationProperty{
+			HeaderName: jsii.String(props.VisitorHeader), FallbackBehavior: jsii.String("MATCH"),
+		}
+	}
+	return &awswafv2.CfnWebACL_RuleProperty{
+		Name: jsii.String(name), Priority: jsii.Number(priority), VisibilityConfig: visibility(name),
+		Statement: &awswafv2.CfnWebACL_StatementProperty{RateBasedStatement: rate},
+		Action: &awswafv2.CfnWebACL_RuleActionProperty{Block: &awswafv2.CfnWebACL_BlockActionProperty{
+			CustomResponse: &awswafv2.CfnWebACL_CustomResponseProperty{ResponseCode: jsii.Number(429)},
+		}},
+	}
 }
 
 func visibility(name string) *awswafv2.CfnWebACL_VisibilityConfigProperty {

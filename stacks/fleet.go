@@ -22,7 +22,9 @@ const (
 
 // FleetProps are the inputs of NewFleet.
 type FleetProps struct {
-	Vpc      awsec2.IVpc
+	Vpc awsec2.IVpc
+	// Subnets are those of the servers, which must reach AWS APIs from them. The default is private subnets.
+	Subnets  *awsec2.SubnetSelection
 	Balancer Balancer
 	// Attachments connect the servers to the parts that they use.
 	Attachments []Attachment
@@ -35,6 +37,9 @@ type FleetProps struct {
 	InstanceTypes          []string // the preferred first
 	SpotPercent            int
 	MinServers, MaxServers int
+	CPUCredits             awsec2.CpuCredits // of burstable instance types; empty for others
+	// ZonalShift lets operators take a zone out of service. Auto Scaling then launches servers in the other zones only.
+	ZonalShift bool
 }
 
 // Fleet is the Auto Scaling group of web servers.
@@ -126,12 +131,13 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 		RequireImdsv2:           jsii.Bool(true),
 		HttpPutResponseHopLimit: jsii.Number(1),  // containers on the instance get no credentials
 		DetailedMonitoring:      jsii.Bool(true), // CPU per minute instead of every five; 2.10 USD per server and month
-		BlockDevices:            encryptedVolume(),
+		BlockDevices:            encryptedVolume(8),
+		CpuCredits:              props.CPUCredits,
 	})
 	awscdk.Tags_Of(machine).Add(jsii.String("Name"), jsii.String(serverName), nil)
 	groupProps := awsautoscaling.AutoScalingGroupProps{
 		Vpc:         props.Vpc,
-		VpcSubnets:  &awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)},
+		VpcSubnets:  props.Subnets,
 		MinCapacity: jsii.Number(props.MinServers),
 		MaxCapacity: jsii.Number(props.MaxServers),
 		HealthChecks: awsautoscaling.HealthChecks_WithAdditionalChecks(&awsautoscaling.AdditionalHealthChecksOptions{
@@ -171,9 +177,16 @@ func newGroup(scope constructs.Construct, role awsiam.Role, securityGroup awsec2
 	}
 	// Outside deployments too, Auto Scaling launches the replacement of a server (too old, unhealthy, zone rebalancing)
 	// before it terminates the server.
-	group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup).SetInstanceMaintenancePolicy(
+	resource := group.Node().DefaultChild().(awsautoscaling.CfnAutoScalingGroup)
+	resource.SetInstanceMaintenancePolicy(
 		&awsautoscaling.CfnAutoScalingGroup_InstanceMaintenancePolicyProperty{
 			MinHealthyPercentage: jsii.Number(100), MaxHealthyPercentage: jsii.Number(200),
+		})
+	// Unhealthy servers of an impaired zone are replaced, in the other zones: the fleet has no spare servers there, and sessions
+	// are not on servers. The alternative, IgnoreUnhealthy, is for fleets that are large enough without the zone.
+	resource.SetAvailabilityZoneImpairmentPolicy(
+		&awsautoscaling.CfnAutoScalingGroup_AvailabilityZoneImpairmentPolicyProperty{
+			ZonalShiftEnabled: jsii.Bool(props.ZonalShift), ImpairedZoneHealthCheckBehavior: jsii.String("ReplaceUnhealthy"),
 		})
 	return group
 }

@@ -18,11 +18,11 @@ const (
 	storeSubnets    = "store"    // no route out of the VPC: session stores
 )
 
-// encryptedVolume returns the root volume of an instance: 8 GiB, the default of Amazon Linux 2023, with encryption.
-func encryptedVolume() *[]*awsec2.BlockDevice {
+// encryptedVolume returns the root volume of an instance, with encryption. The default of Amazon Linux 2023 is 8 GiB.
+func encryptedVolume(gib int) *[]*awsec2.BlockDevice {
 	return &[]*awsec2.BlockDevice{{
 		DeviceName: jsii.String("/dev/xvda"),
-		Volume: awsec2.BlockDeviceVolume_Ebs(jsii.Number(8), &awsec2.EbsDeviceOptions{
+		Volume: awsec2.BlockDeviceVolume_Ebs(jsii.Number(gib), &awsec2.EbsDeviceOptions{
 			VolumeType: awsec2.EbsDeviceVolumeType_GP3, Encrypted: jsii.Bool(true),
 		}),
 	}}

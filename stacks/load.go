@@ -2,6 +2,9 @@ package stacks
 
 import (
 	"fmt"
+	"math"
+	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -19,15 +22,24 @@ const (
 	// loaderOverhead bounds the time of a loader's boot, warm-up and shutdown. After its test's duration and this time the
 	// instance terminates itself.
 	loaderOverhead = loadStartDelay + 15*time.Minute
+	// historyBytes bounds the average size of a request with its response in the history, in bytes.
+	historyBytes = 400
 )
+
+// ratesPattern matches the numbers in a LoadConfig's Rate.
+var ratesPattern = regexp.MustCompile(`[0-9]+(\.[0-9]+)?`)
 
 // LoadProps are the inputs of NewLoad.
 type LoadProps struct {
 	awscdk.StackProps
-	Vpc    awsec2.IVpc
-	Lab    awscdk.Stack // its output URL is the target of the load
-	Config LoadConfig
-	Stage  Stage
+	Vpc awsec2.IVpc
+	// Subnets are those of the loaders, which must reach AWS APIs and the application from them. All loaders are in the
+	// first one. The default is private subnets.
+	Subnets *awsec2.SubnetSelection
+	Lab     awscdk.Stack // its output URL is the target of the load
+	Config  LoadConfig
+	// Protect turns on termination protection.
+	Protect bool
 	// Program is the path of the compiled lab: see Build.
 	Program string
 }
@@ -40,7 +52,7 @@ type LoadProps struct {
 // The loaders are not an Auto Scaling group, because that would replace a terminated loader.
 func NewLoad(scope constructs.Construct, id string, props *LoadProps) awscdk.Stack {
 	stackProps := props.StackProps
-	stackProps.TerminationProtection = jsii.Bool(props.Stage == StageProduction)
+	stackProps.TerminationProtection = jsii.Bool(props.Protect)
 	stack := awscdk.NewStack(scope, jsii.String(id), &stackProps)
 	stack.AddStackDependency(props.Lab, nil)
 	results := newResultsBucket(stack)
@@ -62,16 +74,35 @@ func NewLoad(scope constructs.Construct, id string, props *LoadProps) awscdk.Sta
 		Role: role, SecurityGroup: group, UserData: userData,
 		RequireImdsv2: jsii.Bool(true), HttpPutResponseHopLimit: jsii.Number(1),
 		InstanceInitiatedShutdownBehavior: awsec2.InstanceInitiatedShutdownBehavior_TERMINATE,
-		BlockDevices:                      encryptedVolume(),
+		BlockDevices:                      encryptedVolume(8 + historyGiB(props.Config)),
 	})
 	awscdk.Tags_Of(loader).Add(jsii.String("Name"), jsii.String("stateless-loader"), nil)
 
-	subnets := *props.Vpc.SelectSubnets(&awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)}).SubnetIds
+	selection := props.Subnets
+	if selection == nil {
+		selection = &awsec2.SubnetSelection{}
+	}
+	subnets := *props.Vpc.SelectSubnets(selection).SubnetIds
 	output(stack, "Results", "The results, in a folder for each reservation", "s3://"+*results.BucketName())
 	output(stack, "Start", "The command that launches the loaders and prints the id of their reservation", fmt.Sprintf("aws ec2 run-instances --region %s "+
 		"--launch-template LaunchTemplateId=%s,Version=%s --subnet-id %s --count %d --query ReservationId --output text",
 		*stack.Region(), *loader.LaunchTemplateId(), *loader.LatestVersionNumber(), *subnets[0], props.Config.Loaders))
 	return stack
+}
+
+// historyGiB returns the space for the history of a test, in GiB: historyBytes for each request at the highest rate, and half as
+// much again for the compressed copy. It is 0 without a history.
+func historyGiB(c LoadConfig) int {
+	if !c.History {
+		return 0
+	}
+	highest := 0.0
+	for _, text := range ratesPattern.FindAllString(c.Rate, -1) {
+		if rate, err := strconv.ParseFloat(text, 64); err == nil { // ParseConfig has checked the text
+			highest = max(highest, rate)
+		}
+	}
+	return int(math.Ceil(highest * c.Duration.Seconds() * historyBytes * 1.5 / (1 << 30)))
 }
 
 func loaderScript(stack awscdk.Stack, program awss3assets.Asset, results awss3.Bucket, props *LoadProps) string {

@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -142,6 +143,19 @@ func TestLoaderRuns(t *testing.T) {
 			}
 			if err := json.Unmarshal(text, &result); err != nil || result.Requests < 800 || result.OK != result.Requests {
 				t.Errorf("result %+v, %v, want at least 800 requests, all OK", result, err)
+			}
+			file, err := os.Open(filepath.Join(bucket, "i-0123456789abcdef0.history.jsonl.gz"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			history, err := gzip.NewReader(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The result is merged with itself, so it counts each request twice.
+			if size, err := io.Copy(io.Discard, history); err != nil || size > historyBytes*result.Requests/2 {
+				t.Errorf("the history has %d bytes for %d requests, %v, want at most %d each: see historyGiB", size, result.Requests/2, err, historyBytes)
 			}
 		})
 	}

@@ -17,26 +17,34 @@ const memcachedPort = 11211
 
 // MemcachedStoreProps are the inputs of NewMemcachedStore and NewServerlessMemcachedStore.
 type MemcachedStoreProps struct {
-	Vpc    awsec2.IVpc
-	Config CacheConfig
+	Vpc awsec2.IVpc
+	// Subnets are those of the cache. They need no route out of the VPC. The default is private subnets.
+	Subnets *awsec2.SubnetSelection
+	Config  CacheConfig
 }
 
 // NewMemcachedStore defines an Amazon ElastiCache for Memcached cluster with nodes across the zones, over TLS. Memcached has
 // no authentication: its security group allows only the servers to connect. It has no replicas and no snapshots.
+//
+// With the zone of each node in the template, nodes are added and removed in place. Another node type would empty the nodes
+// one after the other, and other zones would move some, so either of them makes a new cluster under another id.
 func NewMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	network := newStoreNetwork(scope, props.Vpc, "Session cache")
-	cluster := awselasticache.NewCfnCacheCluster(scope, jsii.String("Cluster"), &awselasticache.CfnCacheClusterProps{
-		Engine:                   jsii.String("memcached"),
-		EngineVersion:            jsii.String("1.6.22"),
-		AutoMinorVersionUpgrade:  jsii.Bool(true),
-		CacheNodeType:            jsii.String(props.Config.NodeType),
-		NumCacheNodes:            jsii.Number(props.Config.Nodes),
-		AzMode:                   jsii.String("cross-az"),
-		Port:                     jsii.Number(memcachedPort),
-		CacheSubnetGroupName:     network.subnetGroup(scope).Ref(),
-		VpcSecurityGroupIds:      &[]*string{network.securityGroup.SecurityGroupId()},
-		TransitEncryptionEnabled: jsii.Bool(true),
+	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session cache")
+	content := []any{props.Config.NodeType, network.zones}
+	cluster := awselasticache.NewCfnCacheCluster(scope, jsii.String("Cluster"+contentHash(scope, content...)), &awselasticache.CfnCacheClusterProps{
+		ClusterName:                jsii.String(sessionsName(scope, id, content...)),
+		Engine:                     jsii.String("memcached"),
+		EngineVersion:              jsii.String("1.6.22"),
+		AutoMinorVersionUpgrade:    jsii.Bool(true),
+		CacheNodeType:              jsii.String(props.Config.NodeType),
+		NumCacheNodes:              jsii.Number(props.Config.Nodes),
+		AzMode:                     jsii.String("cross-az"),
+		PreferredAvailabilityZones: nodeZones(network.zones, props.Config.Nodes),
+		Port:                       jsii.Number(memcachedPort),
+		CacheSubnetGroupName:       network.subnetGroup(scope).Ref(),
+		VpcSecurityGroupIds:        &[]*string{network.securityGroup.SecurityGroupId()},
+		TransitEncryptionEnabled:   jsii.Bool(true),
 	})
 	suppress(cluster, "AwsSolutions-AEC5", "The security group restricts access; a different port would not.")
 	perNode := func(name, statistic string) []awscloudwatch.IMetric {
@@ -55,6 +63,15 @@ func NewMemcachedStore(scope constructs.Construct, id string, props *MemcachedSt
 		{"StoreBusy", "The CPU usage of a session cache node is 80 % or more.", whole("CPUUtilization"), 80, 5},
 		{"StoreEvicts", "The session cache evicts sessions: visitors are logged out.", whole("Evictions"), 1, 1},
 	})
+}
+
+// nodeZones returns the zone of each node, in turn.
+func nodeZones(zones []*string, nodes int) *[]*string {
+	var list []*string
+	for node := range nodes {
+		list = append(list, zones[node%len(zones)])
+	}
+	return &list
 }
 
 // nodeAddresses returns the addresses of the nodes of a cluster. CloudFormation provides the configuration endpoint only,
@@ -83,8 +100,8 @@ func nodeMetrics(cluster awselasticache.CfnCacheCluster, nodes int, name, statis
 // NewServerlessMemcachedStore defines a cache without nodes, within the limits of the Config.
 func NewServerlessMemcachedStore(scope constructs.Construct, id string, props *MemcachedStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	network := newStoreNetwork(scope, props.Vpc, "Session cache")
-	cache := newServerlessCache(scope, "stateless-memcached", "memcached", "1.6", network, props.Config)
+	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session cache")
+	cache := newServerlessCache(scope, sessionsName(scope, id, network.subnetIDs), "memcached", "1.6", network, props.Config)
 	return attachMemcached(network, []string{cache.address()}, cache.graphs(), cache.alarms())
 }
 

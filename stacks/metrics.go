@@ -14,7 +14,7 @@ type Alarm struct {
 	Description string // the problem, and its effect on visitors
 	Metric      awscloudwatch.IMetric
 	Threshold   float64 // the alarm starts at this value or above
-	Minutes     float64 // for how many consecutive minutes
+	Minutes     float64 // for how many consecutive periods of the metric, which are minutes
 }
 
 func percentage(part, whole awscloudwatch.IMetric) awscloudwatch.IMetric {

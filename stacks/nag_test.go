@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"maps"
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -17,9 +16,8 @@ func TestNag(t *testing.T) {
 	rule := assertions.Match_StringLikeRegexp(jsii.String("(AwsSolutions|CdkNag).*"))
 	for name, keys := range variants {
 		t.Run(name, func(t *testing.T) {
-			keys := maps.Clone(keys)
-			keys["@aws-cdk/core:annotationsInValidationReport"] = false // this test reports the findings
-			app := defineStacks(t, keys)
+			app := defineConfig(t, readConfig(t, keys),
+				map[string]any{"@aws-cdk/core:annotationsInValidationReport": false}) // this test reports the findings
 			awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{Reports: jsii.Bool(false)}), nil)
 			for _, stack := range stacksOf(app) {
 				annotations := assertions.Annotations_FromStack(stack)

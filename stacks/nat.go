@@ -9,8 +9,9 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// natReadyTimeout bounds how long CloudFormation waits for a NAT instance to forward traffic. It takes about a minute.
-const natReadyTimeout = 5 * time.Minute
+// natReadyTimeout bounds how long CloudFormation waits for a NAT instance to forward traffic. It takes about a minute, and five
+// if the installation of its package must be repeated twice.
+const natReadyTimeout = 8 * time.Minute
 
 // natPorts returns the ports that NAT instances forward: those of the AWS APIs, and for loaders those of the load balancer.
 func natPorts() []awsec2.Port { return []awsec2.Port{awsec2.Port_HTTPS(), awsec2.Port_HTTP()} }

@@ -23,7 +23,7 @@ func TestNATInstance(t *testing.T) {
 	})
 	expect(t, func() {
 		network.HasResource(jsii.String(natInstance), map[string]any{"CreationPolicy": map[string]any{
-			"ResourceSignal": map[string]any{"Count": 1, "Timeout": "PT5M"}}})
+			"ResourceSignal": map[string]any{"Count": 1, "Timeout": "PT8M"}}})
 		network.AllResourcesProperties(jsii.String("AWS::EC2::SecurityGroup"), map[string]any{
 			"SecurityGroupIngress": []any{
 				map[string]any{"CidrIp": vpcAddresses, "FromPort": 443, "ToPort": 443, "IpProtocol": "tcp"},
@@ -56,7 +56,7 @@ func TestNATInstanceBoots(t *testing.T) {
 		code   int
 	}{"": {"SUCCESS", 0}, "dnf": {"FAILURE", 1}, "sysctl": {"FAILURE", 1}, "iptables": {"FAILURE", 1}} {
 		t.Run("broken:"+broken, func(t *testing.T) {
-			programs := map[string]string{"aws": "", "dnf": "", "sysctl": "", "systemctl": "", "iptables": "",
+			programs := map[string]string{"aws": "", "dnf": "", "mkswap": "", "swapon": "", "swapoff": "", "sysctl": "", "systemctl": "", "iptables": "",
 				"iptables-save": "echo saved", "ip": "echo default via 10.0.0.1 dev ens5 proto dhcp"}
 			if broken != "" {
 				programs[broken] = "exit 1"

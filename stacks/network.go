@@ -25,7 +25,7 @@ type Network struct {
 // Config selects.
 func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Network {
 	stackProps := props.StackProps
-	stackProps.TerminationProtection = jsii.Bool(props.Config.Stage == StageProduction)
+	stackProps.TerminationProtection = jsii.Bool(props.Config.Protect)
 	stack := awscdk.NewStack(scope, jsii.String(id), &stackProps)
 
 	subnets, gateways := awsec2.SubnetType_PRIVATE_WITH_EGRESS, 1
@@ -43,7 +43,7 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 	}
 	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
 		IpAddresses:       awsec2.IpAddresses_Cidr(jsii.String(vpcAddresses)),
-		AvailabilityZones: firstZones(props.Config.Zones),
+		AvailabilityZones: props.Config.zoneNames(),
 		// Addresses are reserved for three zones, so that a third zone doesn't change the subnets of the others.
 		ReservedAzs:        jsii.Number(3 - props.Config.Zones),
 		NatGateways:        jsii.Number(gateways),
@@ -54,13 +54,13 @@ func NewNetwork(scope constructs.Construct, id string, props *NetworkProps) Netw
 			{Name: jsii.String(fleetSubnets), SubnetType: subnets, CidrMask: jsii.Number(20)},
 			{Name: jsii.String(storeSubnets), SubnetType: awsec2.SubnetType_PRIVATE_ISOLATED, CidrMask: jsii.Number(24)},
 		},
-		GatewayEndpoints: &map[string]*awsec2.GatewayVpcEndpointOptions{
-			"DynamoDB": {Service: awsec2.GatewayVpcEndpointAwsService_DYNAMODB()},
-		},
 		// Nothing uses the default security group. Removing its rules would need a custom resource with a Lambda function.
 		RestrictDefaultSecurityGroup: jsii.Bool(false),
 	})
 	addS3Endpoint(stack, vpc)
+	allowOwnAccount(vpc.AddGatewayEndpoint(jsii.String("DynamoDB"), &awsec2.GatewayVpcEndpointOptions{
+		Service: awsec2.GatewayVpcEndpointAwsService_DYNAMODB(),
+	}))
 	addFlowLog(vpc, props.Config.Stage)
 	if instances != nil {
 		hardenNATInstances(stack, instances)
@@ -79,14 +79,22 @@ func addS3Endpoint(stack awscdk.Stack, vpc awsec2.Vpc) {
 	endpoint := vpc.AddGatewayEndpoint(jsii.String("S3"), &awsec2.GatewayVpcEndpointOptions{
 		Service: awsec2.GatewayVpcEndpointAwsService_S3(),
 	})
-	anybody := &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()}
-	endpoint.AddToPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Principals: anybody, Actions: jsii.Strings("s3:*"), Resources: jsii.Strings("*"),
-		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:ResourceAccount": stack.Account()}},
-	}))
+	allowOwnAccount(endpoint)
 	packages := "arn:" + *stack.Partition() + ":s3:::al2023-repos-" + *stack.Region() + "-de612dc2/*"
 	endpoint.AddToPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Principals: anybody, Actions: jsii.Strings("s3:GetObject"), Resources: jsii.Strings(packages),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()}, Actions: jsii.Strings("s3:GetObject"),
+		Resources: jsii.Strings(packages),
+	}))
+}
+
+// allowOwnAccount limits an endpoint to the resources of this account, so that code on a server can't send data to another.
+// The permissions of the caller limit the actions.
+func allowOwnAccount(endpoint interface {
+	AddToPolicy(awsiam.PolicyStatement)
+}) {
+	endpoint.AddToPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()}, Actions: jsii.Strings("*"), Resources: jsii.Strings("*"),
+		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:ResourceAccount": awscdk.Aws_ACCOUNT_ID()}},
 	}))
 }
 
@@ -129,17 +137,20 @@ func addInterfaceEndpoints(vpc awsec2.Vpc) {
 		{"Ssm", awsec2.InterfaceVpcEndpointAwsService_SSM()},
 		{"SsmMessages", awsec2.InterfaceVpcEndpointAwsService_SSM_MESSAGES()},
 	} {
-		vpc.AddInterfaceEndpoint(jsii.String(endpoint.id), &awsec2.InterfaceVpcEndpointOptions{
+		allowOwnAccount(vpc.AddInterfaceEndpoint(jsii.String(endpoint.id), &awsec2.InterfaceVpcEndpointOptions{
 			Service: endpoint.service, SecurityGroups: &[]awsec2.ISecurityGroup{inside}, Open: jsii.Bool(false),
 			Subnets: &awsec2.SubnetSelection{SubnetGroupName: jsii.String(fleetSubnets)},
-		})
+		}))
 	}
 }
 
-// firstZones returns the first n availability zones of the region that the stack is deployed to. (By default an
-// environment-agnostic stack has two at most.)
-func firstZones(n int) *[]*string {
-	names := make([]*string, n)
+// zoneNames returns the chosen availability zones, or the first ones of the region that the stack is deployed to. (By
+// default an environment-agnostic stack has two at most.)
+func (c Config) zoneNames() *[]*string {
+	if c.AvailabilityZones != "" {
+		return jsii.Strings(fields(c.AvailabilityZones)...)
+	}
+	names := make([]*string, c.Zones)
 	for i := range names {
 		names[i] = awscdk.Fn_Select(jsii.Number(i), awscdk.Fn_GetAzs(nil))
 	}

@@ -3,6 +3,7 @@ package stacks
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/jsii-runtime-go"
@@ -83,4 +84,31 @@ func TestFlowLogsHaveWritePermissionsOnly(t *testing.T) {
 	}
 	expectProperties(t, network, "AWS::EC2::FlowLog", map[string]any{"TrafficType": "ALL"})
 	expectProperties(t, network, "AWS::Logs::LogGroup", map[string]any{"RetentionInDays": 30})
+}
+
+// Without a policy, an endpoint lets whoever runs code on a server send data to any account's table, log or secret.
+func TestEndpointsReachOnlyTheOwnAccount(t *testing.T) {
+	for egress, want := range map[string]int{"nat-gateway": 2, "endpoints-only": 8} {
+		network, _ := synth(t, map[string]any{"egress": egress})
+		endpoints := *network.FindResources(jsii.String("AWS::EC2::VPCEndpoint"), nil)
+		if len(endpoints) != want {
+			t.Errorf("%s: %d endpoints, want %d", egress, len(endpoints), want)
+		}
+		for id, endpoint := range endpoints {
+			properties := dig(t, *endpoint, "Properties").(map[string]any)
+			if properties["PolicyDocument"] == nil {
+				t.Errorf("%s: %s has no policy", egress, id)
+				continue
+			}
+			for _, statement := range dig(t, properties, "PolicyDocument", "Statement").([]any) {
+				statement := statement.(map[string]any)
+				if text, _ := json.Marshal(statement["Resource"]); strings.Contains(string(text), ":s3:::al2023-repos-") {
+					continue // packages of Amazon Linux are in a bucket of AWS
+				}
+				if account := dig(t, statement, "Condition", "StringEquals", "aws:ResourceAccount", "Ref"); account != "AWS::AccountId" {
+					t.Errorf("%s: %s allows the resources of %v", egress, id, account)
+				}
+			}
+		}
+	}
 }

@@ -34,6 +34,9 @@ func TestServersHaveLeastPermissions(t *testing.T) {
 	}
 	key := `{"Fn::GetAtt":["SessionsKey","Arn"]}: kms:Decrypt, kms:DescribeKey, kms:Encrypt, ` +
 		`kms:GenerateDataKey, kms:ReEncryptFrom, kms:ReEncryptTo`
+	database := `{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":rds-db:",{"Ref":"AWS::Region"},":",` +
+		`{"Ref":"AWS::AccountId"},":dbuser:",{"Fn::GetAtt":["PostgresCluster","DBClusterResourceId"]},` +
+		`"/stateless"]]}: rds-db:connect`
 	replica := `"arn:",{"Ref":"AWS::Partition"},":dynamodb:",{"Ref":"AWS::Region"},":",{"Ref":"AWS::AccountId"},` +
 		`":table/StatelessLab-SessionsTable`
 	tests := map[string][]string{
@@ -49,21 +52,21 @@ func TestServersHaveLeastPermissions(t *testing.T) {
 			`{"Fn::GetAtt":["SessionsDaxCluster","Arn"]}: dax:BatchGetItem, dax:GetItem, dax:PutItem, dax:UpdateItem`,
 			`{"Fn::GetAtt":["SessionsTable","Arn"]}: `+
 				`dynamodb:BatchGetItem, dynamodb:DescribeTable, dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem`),
-		"valkey-serverless": {serverless("ValkeyServerless")},
-		"redis-serverless":  {serverless("RedisServerless")},
-		"valkey":            {connect("Valkey")},
-		"valkey-cluster":    {connect("ValkeyCluster")},
-		"redis":             {connect("Redis")},
-		"memcached":         nil,
-		"postgres": {
-			`{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":rds-db:",{"Ref":"AWS::Region"},":",` +
-				`{"Ref":"AWS::AccountId"},":dbuser:",{"Fn::GetAtt":["PostgresCluster","DBClusterResourceId"]},` +
-				`"/stateless"]]}: rds-db:connect`,
-		},
-		"cookie":  {`{"Ref":"CookieKeys"}: secretsmanager:GetSecretValue`},
-		"token":   {`{"Ref":"TokenKeys"}: secretsmanager:GetSecretValue`},
-		"cognito": append(slices.Clone(items), `{"Ref":"LoginKeys"}: secretsmanager:GetSecretValue`),
-		"memory":  nil,
+		"dynamodb-to-valkey":      append(slices.Clone(items), connect("Valkey")),
+		"valkey-from-dynamodb":    append(slices.Clone(items), connect("Valkey")),
+		"memcached-from-postgres": {database},
+		"valkey-durable":          {connect("ValkeyDurable")},
+		"valkey-serverless":       {serverless("ValkeyServerless")},
+		"redis-serverless":        {serverless("RedisServerless")},
+		"valkey":                  {connect("Valkey")},
+		"valkey-cluster":          {connect("ValkeyCluster")},
+		"redis":                   {connect("Redis")},
+		"memcached":               nil,
+		"postgres":                {database},
+		"cookie":                  {`{"Ref":"CookieKeys"}: secretsmanager:GetSecretValue`},
+		"token":                   {`{"Ref":"TokenKeys"}: secretsmanager:GetSecretValue`},
+		"cognito":                 append(slices.Clone(items), `{"Ref":"LoginKeys"}: secretsmanager:GetSecretValue`),
+		"memory":                  nil,
 	}
 	for variant, more := range tests {
 		t.Run(variant, func(t *testing.T) {

@@ -32,10 +32,14 @@ var rdsCertificates string
 // PostgresStoreProps are the inputs of NewPostgresStore.
 type PostgresStoreProps struct {
 	Vpc awsec2.IVpc
-	// Stage turns on deletion protection in production, keeps backups for five weeks instead of a day, and takes a final
-	// snapshot when the stack or the store is deleted.
-	Stage  Stage
-	Config PostgresConfig
+	// Subnets are those of the database. They need no route out of the VPC. The default is private subnets.
+	Subnets *awsec2.SubnetSelection
+	// Stage keeps backups in production for five weeks instead of a day, and takes a final snapshot when the stack or the
+	// store is deleted.
+	Stage Stage
+	// Protect turns on deletion protection.
+	Protect bool
+	Config  PostgresConfig
 }
 
 // NewPostgresStore defines an Amazon Aurora PostgreSQL cluster, Serverless v2, with two instances and storage encrypted with
@@ -44,7 +48,7 @@ type PostgresStoreProps struct {
 func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStoreProps) Attachment {
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	production := props.Stage == StageProduction
-	network := newStoreNetwork(scope, props.Vpc, "Session database")
+	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session database")
 	subnets := awsrds.NewCfnDBSubnetGroup(scope, jsii.String("Subnets"), &awsrds.CfnDBSubnetGroupProps{
 		DbSubnetGroupDescription: jsii.String("Session database"), SubnetIds: network.subnets(),
 	})
@@ -65,7 +69,7 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 		StorageEncrypted:                jsii.Bool(true),
 		BackupRetentionPeriod:           jsii.Number(backupDays),
 		CopyTagsToSnapshot:              jsii.Bool(true),
-		DeletionProtection:              jsii.Bool(production),
+		DeletionProtection:              jsii.Bool(props.Protect),
 		EnableCloudwatchLogsExports:     jsii.Strings("postgresql"),
 		ServerlessV2ScalingConfiguration: &awsrds.CfnDBCluster_ServerlessV2ScalingConfigurationProperty{
 			MinCapacity: jsii.Number(props.Config.MinACU), MaxCapacity: jsii.Number(props.Config.MaxACU),
@@ -75,10 +79,14 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 		cluster.ApplyRemovalPolicy(awscdk.RemovalPolicy_SNAPSHOT, nil)
 	} else {
 		cluster.ApplyRemovalPolicy(awscdk.RemovalPolicy_DESTROY, nil)
-		suppress(cluster, "AwsSolutions-RDS10", "The stage lab is for experiments and is deleted completely.")
 	}
+	if !props.Protect {
+		suppress(cluster, "AwsSolutions-RDS10", "The stage lab is for experiments and is deleted completely. In production "+
+			"protect=false is for the first deployment and before cdk destroy.")
+	}
+	var instances []constructs.IDependable
 	for i := range postgresInstances {
-		awsrds.NewCfnDBInstance(scope, jsii.String(fmt.Sprintf("Instance%d", i+1)), &awsrds.CfnDBInstanceProps{
+		instances = append(instances, awsrds.NewCfnDBInstance(scope, jsii.String(fmt.Sprintf("Instance%d", i+1)), &awsrds.CfnDBInstanceProps{
 			Engine:                  jsii.String("aurora-postgresql"),
 			DbClusterIdentifier:     cluster.Ref(),
 			DbInstanceClass:         jsii.String("db.serverless"),
@@ -86,7 +94,7 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 			PubliclyAccessible:      jsii.Bool(false),
 			AutoMinorVersionUpgrade: jsii.Bool(true),
 			CaCertificateIdentifier: jsii.String("rds-ca-rsa2048-g1"), // which the servers trust
-		})
+		}))
 	}
 	// Amazon RDS has a private certificate authority in each region, which operating systems don't trust.
 	certificates := awscdk.NewCfnMapping(scope, jsii.String("Certificates"), &awscdk.CfnMappingProps{
@@ -104,6 +112,8 @@ func NewPostgresStore(scope constructs.Construct, id string, props *PostgresStor
 		servers.Environment.PostgresIAM = true
 		servers.Environment.Certificates = *certificates.FindInMap(awscdk.Aws_REGION(), jsii.String("pem"), nil)
 		network.allowServers(servers, postgresPort)
+		// Servers refer to the cluster only, which exists minutes before its first instance answers.
+		servers.Dependencies = append(servers.Dependencies, instances...)
 		servers.grant(scope, allow([]*string{user}, "rds-db:connect"))
 		servers.monitor(databaseGraphs(cluster))
 	}

@@ -78,11 +78,16 @@ func boolean(key string, field *bool) setting {
 // in a template.
 const dynamicReference = "{{"
 
-// matching returns a setting that is text which matches a pattern. It refuses dynamic references, whatever the pattern,
-// because the text may be copied into a template.
+// matching returns a setting that is text which matches a pattern.
 func matching(key string, field *string, fallback string, pattern *regexp.Regexp, description string) setting {
+	return allowedText(key, field, fallback, description, pattern.MatchString)
+}
+
+// allowedText returns a setting that is text for which isAllowed returns true. It refuses dynamic references in any case,
+// because the text may be copied into a template.
+func allowedText(key string, field *string, fallback, description string, isAllowed func(string) bool) setting {
 	return bind(key, field, fallback, allowed.Text(description, func(text string) bool {
-		return pattern.MatchString(text) && !strings.Contains(text, dynamicReference)
+		return isAllowed(text) && !strings.Contains(text, dynamicReference)
 	}))
 }
 

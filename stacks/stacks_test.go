@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-const certificate = "arn:aws:acm:eu-west-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
+const certificate = "arn:aws:acm:eu-central-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
 
 // variants are the configurations with golden templates.
 var variants = map[string]map[string]any{
@@ -66,8 +66,24 @@ var variants = map[string]map[string]any{
 	"cognito":            {"login": "cognito", "domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
 	"cognito-production": {"login": "cognito", "store": "token", "cloudfront": "true", "stage": "production"},
 	"loaders":            {"loaders": "3", "egress": "nat-instance"},
-	"memory":             {"store": "memory", "sticky": "true"},
-	"valkey-production":  {"store": "valkey", "stage": "production", "certificateArn": certificate},
+	"spending": {"budget": "50", "alarmEmail": "ops@example.com", "waf": "true", "rateLimit": "2000", "cpuCredits": "standard",
+		"maxReads": "400", "maxWrites": "100"},
+	"memory":            {"store": "memory", "sticky": "true"},
+	"valkey-production": {"store": "valkey", "stage": "production", "certificateArn": certificate},
+	"own-vpc": {"store": "valkey", "vpcId": "vpc-0123456789abcdef0", "availabilityZones": "eu-central-1a,eu-central-1c",
+		"balancerSubnets": "subnet-0123456789abcdef1,subnet-0123456789abcdef2",
+		"fleetSubnets":    "subnet-0123456789abcdef3,subnet-0123456789abcdef4",
+		"storeSubnets":    "subnet-0123456789abcdef5,subnet-0123456789abcdef6",
+		"certificateArn":  certificate, "allowFrom": "192.0.2.0/24,198.51.100.7/32"},
+	"governed": {"availabilityZones": "eu-central-1a,eu-central-1c", "login": "cognito", "cloudfront": "true",
+		"permissionsBoundary": "arn:aws:iam::123456789012:policy/boundary", "tags": "team=web,cost-center=42",
+		"egress": "nat-instance"},
+	"dynamodb-to-valkey":      {"migrateTo": "valkey"},
+	"valkey-from-dynamodb":    {"store": "valkey", "migrateFrom": "dynamodb"},
+	"memcached-from-postgres": {"store": "memcached", "migrateFrom": "postgres"},
+	"valkey-durable":          {"store": "valkey", "durability": "sync", "shards": "1", "cacheNodeType": "cache.m7g.large"},
+	"weighted-random":         {"algorithm": "weighted_random", "zonalShift": "false"},
+	"postgres-unprotected":    {"store": "postgres", "stage": "production", "protect": "false", "certificateArn": certificate},
 }
 
 // synth returns the templates of the network and the lab for keys of the context.
@@ -80,18 +96,57 @@ func synth(t *testing.T, keys map[string]any) (network, lab assertions.Template)
 // synthesized caches the templates of all stacks, because a synthesis takes a third of a second.
 var synthesized = map[Config]map[string]assertions.Template{}
 
-// synthAll returns the templates of all stacks, by the names of the stacks.
-func synthAll(t *testing.T, keys map[string]any) map[string]assertions.Template {
+// contextOf returns a context with the keys. Those of production are in a file, with HTTPS, because the stacks refuse them
+// elsewhere.
+func contextOf(t *testing.T, keys map[string]any) map[string]any {
 	t.Helper()
-	c, err := ParseConfig(keys)
+	if keys["stage"] != "production" {
+		return keys
+	}
+	keys = maps.Clone(keys)
+	if keys["domain"] == nil && keys["cloudfront"] == nil {
+		keys["certificateArn"] = certificate
+	}
+	return map[string]any{"config": writeConfig(t, "production", keys)}
+}
+
+// writeConfig writes the file of a named configuration and returns its path.
+func writeConfig(t *testing.T, name string, keys map[string]any) string {
+	t.Helper()
+	text, err := json.Marshal(keys)
 	if err != nil {
 		t.Fatal(err)
 	}
+	file := filepath.Join(t.TempDir(), name+".json")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// readConfig returns the Config of contextOf(keys).
+func readConfig(t *testing.T, keys map[string]any) Config {
+	t.Helper()
+	c, err := ReadConfig(t.Context(), contextOf(t, keys), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// synthAll returns the templates of all stacks, by the names that the stacks have without a named configuration.
+func synthAll(t *testing.T, keys map[string]any) map[string]assertions.Template {
+	t.Helper()
+	c := readConfig(t, keys)
 	if synthesized[c] == nil {
 		templates := map[string]assertions.Template{}
 		app := defineStacks(t, keys)
 		for _, stack := range stacksOf(app) {
-			templates[*stack.StackName()] = assertions.Template_FromStack(stack, nil)
+			name := *stack.StackName()
+			if kind, named := strings.CutPrefix(name, c.Name+"-"); named && c.Name != "" {
+				name = Config{}.stackName(kind)
+			}
+			templates[name] = assertions.Template_FromStack(stack, nil)
 		}
 		synthesized[c] = templates
 	}
@@ -102,17 +157,22 @@ func synthAll(t *testing.T, keys map[string]any) map[string]assertions.Template 
 // each program.
 func defineStacks(t *testing.T, keys map[string]any) awscdk.App {
 	t.Helper()
+	return defineConfig(t, readConfig(t, keys), keys)
+}
+
+// defineConfig defines the stacks of a Config. More keys of the context may be the CDK's own.
+func defineConfig(t *testing.T, c Config, keys ...map[string]any) awscdk.App {
+	t.Helper()
 	folder := t.TempDir()
 	program := filepath.Join(folder, "program.bin")
 	if err := os.WriteFile(program, []byte("a server\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	context := cdkContext(t, keys)
-	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: jsii.String(filepath.Join(folder, "out"))})
-	c, err := ParseConfig(app.Node().GetAllContext(nil).(map[string]any))
-	if err != nil {
-		t.Fatal(err)
+	context := cdkContext(t, nil)
+	for _, keys := range keys {
+		maps.Copy(context, keys)
 	}
+	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: jsii.String(filepath.Join(folder, "out"))})
 	Define(app, c, Programs{Server: program, Lab: program})
 	return app
 }
@@ -217,15 +277,17 @@ func attribute(t *testing.T, resource map[string]any, list, key string) string {
 func TestGoldenTemplates(t *testing.T) {
 	for name, keys := range variants {
 		t.Run(name, func(t *testing.T) {
-			c, err := ParseConfig(keys)
-			if err != nil {
-				t.Fatal(err)
-			}
-			templates := synthAll(t, keys)
+			c, templates := readConfig(t, keys), synthAll(t, keys)
 			if load, has := templates["StatelessLoad"]; has {
 				checkGolden(t, "load.json", load)
 			}
-			checkGolden(t, fmt.Sprintf("network-%s-%d-zones-%s.json", c.Stage, c.Zones, c.Egress), templates["StatelessNetwork"])
+			if network, has := templates["StatelessNetwork"]; has {
+				file := fmt.Sprintf("network-%s-%d-zones-%s.json", c.Stage, c.Zones, c.Egress)
+				if c.AvailabilityZones != "" {
+					file = "network-" + name + ".json"
+				}
+				checkGolden(t, file, network)
+			}
 			checkGolden(t, name+".json", templates["StatelessLab"])
 		})
 	}
@@ -263,7 +325,15 @@ func checkGolden(t *testing.T, name string, template assertions.Template) {
 
 func TestCfnLintFindsNoErrors(t *testing.T) {
 	skipIfShort(t)
-	lint := requireProgram(t, "cfn-lint", "pip install cfn-lint==1.51.0")
+	lint := requireProgram(t, "cfn-lint", "make setup")
+	setup, err := os.ReadFile("../test/setup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin := between(t, string(setup), "\ncfn_lint_version=", "\n")
+	if version, err := exec.Command(lint, "--version").Output(); strings.TrimSpace(string(version)) != "cfn-lint "+pin {
+		t.Fatalf("%s is %q (%v), want version %s: make setup installs it in .build/tools", lint, version, err, pin)
+	}
 	templates, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(templates) <= len(variants) {
 		t.Fatalf("templates to lint: %q, %v", templates, err)

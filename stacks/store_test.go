@@ -30,6 +30,9 @@ func TestValkeyStore(t *testing.T) {
 }
 
 func TestServerlessValkey(t *testing.T) {
+	cacheName := func(lab assertions.Template) string {
+		return dig(t, onlyResource(t, lab, "AWS::ElastiCache::ServerlessCache"), "Properties", "ServerlessCacheName").(string)
+	}
 	for _, engine := range []struct{ store, version, name string }{
 		{"valkey", "8", "stateless-valkeyserverless"}, {"redis", "7", "stateless-redisserverless"},
 	} {
@@ -39,7 +42,7 @@ func TestServerlessValkey(t *testing.T) {
 			users = id
 		}
 		expectProperties(t, lab, "AWS::ElastiCache::ServerlessCache", map[string]any{
-			"Engine": engine.store, "MajorEngineVersion": engine.version, "ServerlessCacheName": engine.name,
+			"Engine": engine.store, "MajorEngineVersion": engine.version,
 			"UserGroupId": map[string]any{"Ref": users}, "CacheUsageLimits": map[string]any{
 				"DataStorage": map[string]any{"Maximum": 3, "Unit": "GB"}, "ECPUPerSecond": map[string]any{"Maximum": 4000}},
 			"SnapshotRetentionLimit": assertions.Match_Absent(),
@@ -49,7 +52,7 @@ func TestServerlessValkey(t *testing.T) {
 		expect(t, func() { lab.ResourceCountIs(jsii.String("AWS::ElastiCache::ReplicationGroup"), jsii.Number(0)) })
 		env := environmentFile(t, lab)
 		for _, line := range []string{`VALKEY_TLS="true"`, `VALKEY_SERVERLESS="true"`, `VALKEY_USER="` + engine.name + `"`,
-			`VALKEY_CACHE_NAME="` + engine.name + `"`} {
+			`VALKEY_CACHE_NAME="` + cacheName(lab) + `"`} {
 			if !strings.Contains(env, line+"\n") {
 				t.Errorf("%s: the environment lacks %s: %s", engine.store, line, env)
 			}
@@ -57,7 +60,7 @@ func TestServerlessValkey(t *testing.T) {
 	}
 	_, lab := synth(t, variants["redis-serverless"])
 	expectProperties(t, lab, "AWS::ElastiCache::ServerlessCache", map[string]any{
-		"SnapshotRetentionLimit": 7, "FinalSnapshotName": "stateless-redisserverless-last"})
+		"SnapshotRetentionLimit": 7, "FinalSnapshotName": cacheName(lab) + "-last"})
 	_, lab = synth(t, variants["valkey"])
 	if env := environmentFile(t, lab); strings.Contains(env, "VALKEY_SERVERLESS") {
 		t.Errorf("the environment of a replication group has VALKEY_SERVERLESS: %s", env)
@@ -93,8 +96,8 @@ func TestStoresCanExistSideBySide(t *testing.T) {
 	owners := map[string]string{} // logical id or name to the variant that has it
 	_, plain := synth(t, variants["memory"])
 	shared := resources(t, plain)
-	for _, variant := range []string{"dynamodb", "valkey", "valkey-cluster", "valkey-serverless", "redis", "redis-serverless",
-		"memcached", "memcached-serverless", "postgres", "cookie", "token"} {
+	for _, variant := range []string{"dynamodb", "valkey", "valkey-cluster", "valkey-durable", "valkey-serverless", "redis",
+		"redis-serverless", "memcached", "memcached-serverless", "postgres", "cookie", "token"} {
 		_, lab := synth(t, variants[variant])
 		for id, r := range resources(t, lab) {
 			if _, has := shared[id]; has {

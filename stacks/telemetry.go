@@ -13,14 +13,16 @@ import (
 )
 
 // newTelemetry defines the log group of the servers, in production with a customer managed key (1 USD per month). The
-// servers write their metrics to it in CloudWatch's embedded metric format, so they need no other permission.
+// servers write their metrics to it in CloudWatch's embedded metric format, so they need no other permission. Group and key
+// outlive the stack, even one whose creation failed: the log then says why. It has no name of its own, so the next stack
+// creates another group beside it.
 func newTelemetry(scope constructs.Construct, stage Stage) Attachment {
-	props := &awslogs.LogGroupProps{Retention: logRetention(stage), RemovalPolicy: awscdk.RemovalPolicy_DESTROY}
+	props := &awslogs.LogGroupProps{Retention: logRetention(stage), RemovalPolicy: awscdk.RemovalPolicy_RETAIN}
 	stack := awscdk.Stack_Of(scope)
 	if stage == StageProduction {
 		key := awskms.NewKey(scope, jsii.String("LogKey"), &awskms.KeyProps{
 			Description: jsii.String("The log of the web servers"), EnableKeyRotation: jsii.Bool(true),
-			RemovalPolicy: awscdk.RemovalPolicy_DESTROY, // after a waiting period of 30 days
+			RemovalPolicy: awscdk.RemovalPolicy_RETAIN, // without the key nobody could read the log
 		})
 		key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 			Principals: &[]awsiam.IPrincipal{

@@ -62,7 +62,7 @@ func TestAgentConfiguration(t *testing.T) {
 	if fmt.Sprint(files) != fmt.Sprint(want) {
 		t.Errorf("log files %q, want %q", files, want)
 	}
-	if !strings.Contains(script, "truncate:/var/log/stateless-server.log") {
+	if !strings.Contains(script, "append:/var/log/stateless-server.log") {
 		t.Error("no unit writes the log file that the agent reads")
 	}
 	metrics := logs.Metrics_collected.Prometheus
@@ -101,7 +101,7 @@ func TestServerLog(t *testing.T) {
 	expect(t, func() {
 		lab.HasResourceProperties(jsii.String("AWS::CloudWatch::Alarm"), map[string]any{
 			"Metrics": []any{map[string]any{"MetricStat": map[string]any{"Metric": map[string]any{
-				"Namespace": "StatelessLab", "MetricName": config.MetricUnavailable,
+				"Namespace": "production-Lab", "MetricName": config.MetricUnavailable,
 				"Dimensions": []any{map[string]any{"Name": "service", "Value": serverName}}}}}}})
 	})
 }

@@ -2,7 +2,6 @@ package stacks
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
@@ -26,21 +25,31 @@ func EngineValkey() CacheEngine {
 	return CacheEngine{"valkey", "8.2", "8", "default.valkey8.cluster.on"}
 }
 
+// EngineValkey9 returns Valkey 9, the first version that can be durable.
+func EngineValkey9() CacheEngine {
+	return CacheEngine{"valkey", "9.0", "9", "default.valkey9.cluster.on"}
+}
+
 // EngineRedis returns Redis OSS 7.1, its last version on ElastiCache.
 func EngineRedis() CacheEngine { return CacheEngine{"redis", "7.1", "7", "default.redis7.cluster.on"} }
 
 // ValkeyStoreProps are the inputs of NewValkeyStore and NewServerlessValkeyStore.
 type ValkeyStoreProps struct {
-	Vpc    awsec2.IVpc
-	Engine CacheEngine
+	Vpc awsec2.IVpc
+	// Subnets are those of the cache. They need no route out of the VPC. The default is private subnets.
+	Subnets *awsec2.SubnetSelection
+	Engine  CacheEngine
+	// NamePrefix begins the names of users and user groups, which must be unique in an account and region. It has at most 16
+	// characters. The default is stateless.
+	NamePrefix string
 	// Stage keeps daily snapshots for a week in production, and takes a final one when the stack or the store is deleted.
 	Stage  Stage
 	Config CacheConfig
 }
 
 // NewValkeyStore defines a replication group of Amazon ElastiCache for Valkey or Redis OSS, with its user, subnets and
-// security group. It has one or more primaries, and replicas in other zones for failover. Sessions are in memory: a failover
-// loses writes that haven't reached a replica. Data is encrypted in transit, and at rest with a key that AWS owns. Servers
+// security group. It has one or more primaries, and replicas in other zones for failover. Sessions are in memory: without
+// Durability, a failover loses writes that haven't reached a replica. Data is encrypted in transit, and at rest with a key that AWS owns. Servers
 // authenticate with IAM, so there is no password to store or to rotate.
 //
 // The engine's default parameter group evicts the least recently used sessions when memory runs out. The alternative,
@@ -48,12 +57,13 @@ type ValkeyStoreProps struct {
 func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
 	// IAM authentication requires that user id and user name are equal. Each store has its own user, so that two stores can
 	// exist during a switch.
-	userName := "stateless-" + strings.ToLower(id)
+	userName := fixedName(props.NamePrefix, id)
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	network := newStoreNetwork(scope, props.Vpc, "Session cache")
+	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session cache")
 	user, users := newCacheUsers(scope, props.Engine, userName)
 	cache := awselasticache.NewCfnReplicationGroup(scope, jsii.String("ReplicationGroup"),
 		&awselasticache.CfnReplicationGroupProps{
+			ReplicationGroupId:          jsii.String(sessionsName(scope, id)),
 			ReplicationGroupDescription: jsii.String("Sessions of stateless servers"),
 			Engine:                      jsii.String(props.Engine.name),
 			EngineVersion:               jsii.String(props.Engine.version),
@@ -73,8 +83,13 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 		cache.SetCacheParameterGroupName(jsii.String(props.Engine.clusterParameters))
 		cache.SetNumNodeGroups(jsii.Number(props.Config.Shards))
 		cache.SetReplicasPerNodeGroup(jsii.Number(props.Config.Replicas))
+		// Moves slots between shards while the cache serves. Otherwise a changed number of shards replaces the cache.
+		cache.CfnOptions().SetUpdatePolicy(&awscdk.CfnUpdatePolicy{UseOnlineResharding: jsii.Bool(true)})
 	} else {
 		cache.SetNumCacheClusters(jsii.Number(1 + props.Config.Replicas))
+	}
+	if props.Config.durable() {
+		cache.SetDurability(jsii.String(string(props.Config.Durability)))
 	}
 	suppress(cache, "AwsSolutions-AEC5", "The security group restricts access; a different port would not.")
 	suppress(cache, "AwsSolutions-AEC6", "Servers authenticate with IAM by the user group, without a password.")
@@ -95,21 +110,24 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 		servers.Environment.ValkeyCacheName = *cache.Ref()
 		attachCache(servers, scope, network, user, userName, arn)
 		servers.monitor(replicationGraphs(cache, props.Config), replicationAlarms(cache, props.Config))
+		if props.Config.durable() {
+			servers.monitor(durabilityGraphs(cache, props.Config), durabilityAlarms(cache, props.Config))
+		}
 	}
 }
 
 // NewServerlessValkeyStore defines a cache of ElastiCache Serverless within the limits of the Config. Servers use it like a
 // cluster. When memory runs out it evicts the least recently used sessions.
 func NewServerlessValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
-	name := "stateless-" + strings.ToLower(id)
+	name := fixedName(props.NamePrefix, id)
 	scope = constructs.NewConstruct(scope, jsii.String(id))
-	network := newStoreNetwork(scope, props.Vpc, "Session cache")
+	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session cache")
 	user, users := newCacheUsers(scope, props.Engine, name)
-	cache := newServerlessCache(scope, name, props.Engine.name, props.Engine.majorVersion, network, props.Config)
+	cache := newServerlessCache(scope, sessionsName(scope, id, network.subnetIDs), props.Engine.name, props.Engine.majorVersion, network, props.Config)
 	cache.SetUserGroupId(users.Ref())
 	if props.Stage == StageProduction {
 		cache.SetSnapshotRetentionLimit(jsii.Number(7))
-		cache.SetFinalSnapshotName(jsii.String(name + "-last"))
+		cache.SetFinalSnapshotName(jsii.String(cache.name + "-last"))
 	}
 	return func(servers *Servers) {
 		servers.Environment.ValkeyAddress = cache.address()

@@ -170,7 +170,7 @@ func TestTheCDKGetsNoCredentials(t *testing.T) {
 // The checked-in templates, which lab cost uses, equal the CDK's. A value that the CDK app refuses gives an error of one line.
 func TestSynthesize(t *testing.T) {
 	sessiontest.Long(t)
-	s, err := NewSynthesizer(t.Context(), root, func(string) {})
+	s, err := NewSynthesizer(t.Context(), root, "", func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,12 +207,12 @@ func TestSynthesize(t *testing.T) {
 }
 
 func TestErrorNamesTheMissingTool(t *testing.T) {
-	if _, err := NewSynthesizer(t.Context(), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "npm ci") {
+	if _, err := NewSynthesizer(t.Context(), t.TempDir(), "", nil); err == nil || !strings.Contains(err.Error(), "npm ci") {
 		t.Errorf("without node_modules: %v", err)
 	}
 	t.Setenv("PATH", "")
 	if _, err := os.Stat(filepath.Join(root, "node_modules")); err == nil {
-		if _, err := NewSynthesizer(t.Context(), root, nil); err == nil || !strings.Contains(err.Error(), "node is missing") {
+		if _, err := NewSynthesizer(t.Context(), root, "", nil); err == nil || !strings.Contains(err.Error(), "node is missing") {
 			t.Errorf("without node: %v", err)
 		}
 	}

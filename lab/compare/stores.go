@@ -14,10 +14,13 @@ func Stores() []string {
 	return []string{"dynamodb", "valkey", "redis", "memcached", "postgres", "cookie", "token", "memory"}
 }
 
-// The names of the stacks, and of the checked-in template of the network's stack with default options.
+// The names of the stacks without a named configuration, and of the checked-in template of the network's stack with default
+// options.
 const (
-	networkStack    = "StatelessNetwork"
-	labStack        = "StatelessLab"
+	stackPrefix     = "Stateless"
+	networkStack    = stackPrefix + "Network"
+	labStack        = stackPrefix + "Lab"
+	loadStack       = stackPrefix + "Load"
 	networkTemplate = "network-lab-2-zones-nat-gateway"
 )
 

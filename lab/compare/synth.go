@@ -63,16 +63,17 @@ func CheckVariant(name string) error {
 // A Synthesizer runs the pinned CDK to make the templates of variants, offline and without credentials.
 type Synthesizer struct {
 	root, folder, app, cdk string
+	configuration          string // see Configuration
 }
 
 // NewSynthesizer compiles the CDK app of the module in the folder root. It needs Node and the packages that npm ci installs.
-// Progress is called with a line for each slow step. The caller must call Close to remove the temporary files.
-func NewSynthesizer(ctx context.Context, root string, progress func(line string)) (*Synthesizer, error) {
+// The variants belong to the named configuration, or to none if the name is empty: see Configuration. Progress is called with a line for each slow step. The caller must call Close to remove the temporary files.
+func NewSynthesizer(ctx context.Context, root, configuration string, progress func(line string)) (*Synthesizer, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
 	}
-	s := &Synthesizer{root: root, cdk: filepath.Join(root, "node_modules", ".bin", "cdk")}
+	s := &Synthesizer{root: root, configuration: configuration, cdk: filepath.Join(root, "node_modules", ".bin", "cdk")}
 	for _, path := range []string{"node_modules/.bin/cdk", diffPackage} {
 		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
 			return nil, fmt.Errorf("%s is missing: npm ci installs it (lab cost needs neither Node nor the CDK)", path)
@@ -109,6 +110,11 @@ func (s *Synthesizer) Synthesize(ctx context.Context, name string) ([]cost.Templ
 	output, err := s.newOutputFolder()
 	if err != nil {
 		return nil, err
+	}
+	if s.configuration != "" {
+		if context, err = inConfiguration(output, s.configuration, context); err != nil {
+			return nil, err
+		}
 	}
 	list := append([]string{"synth", "--quiet", "--no-lookups", "--no-notices", "--output", output, "--app", s.app}, context...)
 	if output, err := s.run(ctx, s.cdk, list...); err != nil {

@@ -65,10 +65,55 @@ func (r Report) addCosts(d *document) {
 		for _, limit := range v.Bill.Limits {
 			d.text("TOO SMALL, %s: %s", v.Name, limit)
 		}
-		for _, note := range v.Bill.Notes {
-			d.text("%s: %s", v.Name, note)
+	}
+	notes, about := grouped(r.Variants, func(b cost.Bill) []string { return b.Notes })
+	for i, note := range notes {
+		d.text("%s: %s", about[i], note)
+	}
+	r.addQuotas(d)
+}
+
+// addQuotas adds the vCPUs that the variants need of the account's quotas, and the commands that print the account's values.
+func (r Report) addQuotas(d *document) {
+	quotas, about := grouped(r.Variants, func(b cost.Bill) []cost.Quota { return b.Quotas })
+	if len(quotas) == 0 {
+		return
+	}
+	t := table{head: []string{"variant", "quota of vCPUs", "first deployment", "later deployments", "loaders"}, textColumns: 2}
+	var commands []string
+	for i, q := range quotas {
+		t.rows = append(t.rows, []string{about[i], q.Name, fmt.Sprintf("%.0f", q.First), fmt.Sprintf("%.0f", q.Later),
+			fmt.Sprintf("%+.0f", q.Loaders)})
+		if command := q.Command(r.Region); !slices.Contains(commands, command) {
+			commands = append(commands, command)
 		}
 	}
+	d.heading("Quotas")
+	d.table(t)
+	d.text("Later deployments run maxServers servers for some minutes, as scaling may at any time. A new account may have a quota of " +
+		"5 vCPUs. To see yours:")
+	d.list(commands)
+}
+
+// grouped returns the values of all variants, each once, and for each the names of the variants that have it, or "all".
+func grouped[T comparable](variants []Variant, of func(cost.Bill) []T) (values []T, about []string) {
+	names := map[T][]string{}
+	for _, v := range variants {
+		for _, value := range of(v.Bill) {
+			if names[value] == nil {
+				values = append(values, value)
+			}
+			names[value] = append(names[value], v.Name)
+		}
+	}
+	for _, value := range values {
+		text := strings.Join(names[value], ", ")
+		if len(variants) > 1 && len(names[value]) == len(variants) {
+			text = "all"
+		}
+		about = append(about, text)
+	}
+	return values, about
 }
 
 // addBill adds a table with every line of the bill.
@@ -138,15 +183,16 @@ func (r Report) addDifferences(d *document) {
 	}
 	first := r.Variants[0].Name
 	d.heading("Changes from %s", first)
-	t := table{head: []string{"to", "added", "removed", "retained", "replaced", "maybe replaced", "updated", "permissions",
-		"network rules"}, textColumns: 1}
+	t := table{head: []string{"to", "sessions", "added", "removed", "retained", "replaced", "maybe replaced", "updated", "permissions",
+		"network rules"}, textColumns: 2}
 	for _, p := range r.pairsFromFirst() {
-		t.rows = append(t.rows, []string{p.To, count(p.Added), count(p.Removed), count(p.Retained), count(p.Replaced),
+		t.rows = append(t.rows, []string{p.To, p.Sessions.Result.String(), count(p.Added), count(p.Removed), count(p.Retained), count(p.Replaced),
 			count(p.MaybeReplaced), count(p.Updated), signed(p.Permissions), signed(p.Network)})
 	}
 	d.table(t)
 	for _, p := range r.pairsFromFirst() {
 		d.heading("%s → %s", p.From, p.To)
+		d.text("%s", p.Sessions)
 		d.list(p.changes())
 		if n := len(p.Permissions.Added) + len(p.Permissions.Removed); n > 0 {
 			d.text("Permissions:")

@@ -1,6 +1,7 @@
 package cost
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -30,6 +31,8 @@ type Bill struct {
 	// Limits has a sentence for each limit of the configuration that the traffic exceeds. The bill is for the capacity that
 	// the traffic needs.
 	Limits []string `json:"limits,omitempty"`
+	// Quotas has the vCPUs that the deployment needs of the account's quotas.
+	Quotas []Quota `json:"quotas,omitempty"`
 	// Notes has further sentences about what the total contains.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -62,13 +65,14 @@ func (e Estimator) Bill(templates []Template, t Traffic) Bill {
 		reason, uncounted := notCounted[r.Type]
 		switch {
 		case priced:
-			price(w, r)
+			w.price(price, r)
 		case uncounted:
 			w.bill.NotCounted[r.Type] = reason
 		case !free[r.Type]:
 			w.addNotPriced(r.Type)
 		}
 	}
+	w.addQuotas()
 	slices.Sort(w.bill.NotPriced)
 	slices.SortStableFunc(w.bill.Lines, func(a, b Line) int {
 		switch {
@@ -83,6 +87,19 @@ func (e Estimator) Bill(templates []Template, t Traffic) Bill {
 		w.bill.Total += line.USD
 	}
 	return w.bill
+}
+
+// price adds a resource to the bill. During a migration, all requests are billed in the store of the deployment, and the other
+// store is billed as idle.
+func (w *worksheet) price(add func(*worksheet, Resource), r Resource) {
+	if store := storeKind(r); store != "" && store != w.store {
+		w.addNote("Two stores are deployed, for a migration: the bill has the requests in %s, and %s idle. Moving a session takes "+
+			"one write in each, once.", w.store, store)
+		all := w.traffic
+		w.traffic = all.Scaled(0)
+		defer func() { w.traffic = all }()
+	}
+	add(w, r)
 }
 
 // A worksheet collects the lines of a bill.
@@ -148,32 +165,47 @@ func (w *worksheet) ofType(kind string) []Resource {
 	return slices.DeleteFunc(slices.Clone(w.resources), func(r Resource) bool { return r.Type != kind })
 }
 
-// storeOf returns the store of the deployment, as a key of Counts. Without a resource that is a store, it follows the stack's
-// output Store.
+// storeOf returns the store of the deployment, as a key of Counts. It follows the resources. If two of them are different stores,
+// for a migration, or none is a store, it follows the stack's output Store.
 func storeOf(resources []Resource) string {
+	found, stated := "", ""
 	for _, r := range resources {
-		switch r.Type {
-		case "AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable":
-			return "dynamodb"
-		case "AWS::ElastiCache::ReplicationGroup":
-			return "valkey"
-		case "AWS::ElastiCache::CacheCluster":
+		if stated == "" {
+			stated, _ = outputStore(r.template)
+		}
+	}
+	if stated == "redis" {
+		stated = "valkey" // servers use both the same way
+	}
+	for _, r := range resources {
+		switch kind := storeKind(r); {
+		case kind != "" && kind == stated:
+			return kind
+		case found == "":
+			found = kind
+		}
+	}
+	return cmp.Or(found, stated, "memory")
+}
+
+// storeKind returns the store that the resource is, as a key of Counts, or "".
+func storeKind(r Resource) string {
+	switch r.Type {
+	case "AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable":
+		return "dynamodb"
+	case "AWS::ElastiCache::ReplicationGroup":
+		return "valkey"
+	case "AWS::ElastiCache::CacheCluster":
+		return "memcached"
+	case "AWS::ElastiCache::ServerlessCache":
+		if r.text("Engine") == "memcached" {
 			return "memcached"
-		case "AWS::ElastiCache::ServerlessCache":
-			if r.text("Engine") == "memcached" {
-				return "memcached"
-			}
-			return "valkey"
-		case "AWS::RDS::DBCluster":
-			return "postgres"
 		}
+		return "valkey"
+	case "AWS::RDS::DBCluster":
+		return "postgres"
 	}
-	for _, r := range resources {
-		if store, ok := outputStore(r.template); ok {
-			return store
-		}
-	}
-	return "memory"
+	return ""
 }
 
 // outputStore returns the value of the output Store of the template.

@@ -20,6 +20,7 @@ func table(w *worksheet, r Resource) {
 	if r.text("BillingMode") == "PAY_PER_REQUEST" {
 		w.addMillions(r, "write request units", "dynamodb:write-request", writes*replicas)
 		w.addMillions(r, "read request units", "dynamodb:read-request", reads)
+		w.checkMaximums(r, reads, writes)
 	} else {
 		capacity(w, r, "Write", writes, replicas)
 		capacity(w, r, "Read", reads, 1)
@@ -33,6 +34,20 @@ func table(w *worksheet, r Resource) {
 	}
 	if backup {
 		w.add(r, "continuous backup", "dynamodb:backup", stored*replicas)
+	}
+}
+
+// checkMaximums adds a limit if the traffic takes more request units than the maximums of an on-demand table.
+func (w *worksheet) checkMaximums(r Resource, reads, writes float64) {
+	check := func(kind, key string, of Resource, used float64) {
+		if high := of.number(kind+"OnDemandThroughputSettings", "Max"+kind+"RequestUnits"); high > 0 && used > high {
+			w.addLimit("The table's maximum is %.0f %s request units per second, and the traffic needs %.0f: requests would be "+
+				"throttled. Raise %s.", high, strings.ToLower(kind), math.Ceil(used), key)
+		}
+	}
+	check("Write", "maxWrites", r, writes)
+	for _, replica := range objects(r, r.Properties["Replicas"])[:min(1, len(r.list("Replicas")))] {
+		check("Read", "maxReads", replica, reads)
 	}
 }
 
@@ -85,6 +100,12 @@ func replicationGroup(w *worksheet, r Resource) {
 	w.addHours(r, fmt.Sprintf("%s, %.0f × %s", engine, nodes, kind), "elasticache:"+engine+":"+kind, nodes)
 	w.addStoreTraffic(r)
 	w.checkMemory(kind, shards)
+	switch r.text("Durability") {
+	case "async":
+		w.addNote("AWS charges nothing more for durability=async (AWS, What's New, 27 October 2026).")
+	case "sync":
+		w.addNotPriced(r.Type + " (what AWS charges for durability=sync: see https://aws.amazon.com/elasticache/pricing/)")
+	}
 }
 
 func cacheCluster(w *worksheet, r Resource) {

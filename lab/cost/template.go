@@ -2,6 +2,7 @@ package cost
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -52,18 +53,22 @@ func readAll(r io.Reader, name string) ([]byte, error) {
 	return text, err
 }
 
-// ReadTemplate reads the template of the stack called name. It refuses anything but a regular file, as reading a pipe or a
-// device may never end.
-func ReadTemplate(path, name string) (Template, error) {
+// readFile reads at most maxFileBytes. It refuses anything but a regular file, as reading a pipe or a device may never end.
+func readFile(path string) ([]byte, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return Template{}, fmt.Errorf("%s is not a template: it is not a regular file", path)
+		return nil, fmt.Errorf("%s is not a template: it is not a regular file", path)
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return Template{}, err
+		return nil, err
 	}
 	defer file.Close()
-	text, err := readAll(file, path)
+	return readAll(file, path)
+}
+
+// ReadTemplate reads the template of the stack called name. It refuses anything but a regular file.
+func ReadTemplate(path, name string) (Template, error) {
+	text, err := readFile(path)
 	if err != nil {
 		return Template{}, err
 	}
@@ -83,11 +88,20 @@ func IsAssembly(folder string) bool {
 	return err == nil && len(files) > 0
 }
 
-// ReadAssembly reads the templates that the CDK has synthesized into the folder, in the order of their names.
+// ReadAssembly reads the templates of the stacks that the CDK has synthesized last into the folder, in the order of their
+// names. The folder may have templates of earlier stacks, such as those of another configuration. Without the CDK's
+// manifest it reads all.
 func ReadAssembly(folder string) ([]Template, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*"+templateSuffix))
 	if err != nil {
 		return nil, err
+	}
+	current, err := manifestTemplates(folder)
+	if err != nil {
+		return nil, err
+	}
+	if current != nil {
+		files = slices.DeleteFunc(files, func(file string) bool { return !slices.Contains(current, filepath.Base(file)) })
 	}
 	if len(files) == 0 {
 		return nil, fmt.Errorf("%s has no *%s: %w", folder, templateSuffix, fs.ErrNotExist)
@@ -101,6 +115,31 @@ func ReadAssembly(folder string) ([]Template, error) {
 		templates = append(templates, t)
 	}
 	return templates, nil
+}
+
+// manifestTemplates returns the names of the templates in the CDK's manifest of the folder, or nil if there is no manifest.
+func manifestTemplates(folder string) ([]string, error) {
+	path := filepath.Join(folder, "manifest.json")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	text, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var manifest struct {
+		Artifacts map[string]struct{ Properties struct{ TemplateFile string } }
+	}
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		return nil, fmt.Errorf("%s is not a manifest of the CDK: %w", path, err)
+	}
+	files := []string{}
+	for _, artifact := range manifest.Artifacts {
+		if artifact.Properties.TemplateFile != "" {
+			files = append(files, artifact.Properties.TemplateFile)
+		}
+	}
+	return files, nil
 }
 
 // allResources returns the resources of the templates, within each template in the order of their logical ids.

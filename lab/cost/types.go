@@ -38,6 +38,7 @@ var notCounted = map[string]string{
 	"AWS::CloudFront::Distribution":    "by what is delivered; a terabyte and ten million requests a month are free",
 	"AWS::Cognito::UserPool":           "by users who log in; 10,000 a month are free, then 0.0055 USD each",
 	"AWS::SNS::Topic":                  "messages of alarms: cents",
+	"AWS::CloudFront::Function":        "two million calls a month are free, then 0.10 USD a million",
 	"AWS::Route53::RecordSet":          "queries of an alias are free; the zone is not part of the stack",
 }
 
@@ -55,6 +56,7 @@ var free = set(`
 	AWS::IAM::Role AWS::Lambda::Permission AWS::RDS::DBInstance AWS::RDS::DBParameterGroup AWS::RDS::DBSubnetGroup
 	AWS::S3::BucketPolicy AWS::SecretsManager::RotationSchedule AWS::SNS::Subscription AWS::SNS::TopicPolicy
 	AWS::SSM::Parameter AWS::WAFv2::WebACLAssociation Custom::PrefixList
+	AWS::Budgets::Budget
 	AWS::AutoScaling::LifecycleHook AWS::CloudFormation::WaitConditionHandle`)
 
 func set(names string) map[string]bool {
@@ -109,23 +111,32 @@ func autoScalingGroup(w *worksheet, r Resource) {
 				count, w.traffic.RequestsPerSecond, perMinute/60, high, count)
 		}
 	}
-	specification := r.Properties["LaunchTemplate"]
-	if mixed := r.value("MixedInstancesPolicy", "InstancesDistribution"); mixed != nil {
-		specification = r.value("MixedInstancesPolicy", "LaunchTemplate", "LaunchTemplateSpecification")
-		onDemand, given := r.value("MixedInstancesPolicy", "InstancesDistribution", "OnDemandPercentageAboveBaseCapacity").(float64)
-		if given && onDemand < 100 {
-			w.addNote("%.0f %% of the servers are spot instances, billed here as on-demand ones. They cost about a third; the price "+
-				"varies.", 100-onDemand)
-		}
+	if spot := 100 - onDemandPercent(r); spot > 0 {
+		w.addNote("%.0f %% of the servers are spot instances, billed here as on-demand ones. They cost about a third; the price "+
+			"varies.", spot)
 	}
-	launch, found := w.find(reference(object(r, specification).Properties["LaunchTemplateId"]))
+	machine, found := w.machine(r)
 	if !found {
 		w.addNotPriced(r.Type + " (without a launch template)")
 		return
 	}
-	machine := object(launch, launch.Properties["LaunchTemplateData"])
-	machine.Type, machine.id = r.Type, r.id
 	addInstances(w, machine, count)
+	w.addCredits(r, machine, count)
+}
+
+// machine returns the data of the group's launch template as a resource of the group.
+func (w *worksheet) machine(group Resource) (machine Resource, found bool) {
+	specification := group.Properties["LaunchTemplate"]
+	if mixed := group.value("MixedInstancesPolicy", "LaunchTemplate", "LaunchTemplateSpecification"); mixed != nil {
+		specification = mixed
+	}
+	launch, found := w.find(reference(object(group, specification).Properties["LaunchTemplateId"]))
+	if !found {
+		return Resource{}, false
+	}
+	machine = object(launch, launch.Properties["LaunchTemplateData"])
+	machine.Type, machine.id = group.Type, group.id
+	return machine, true
 }
 
 func instance(w *worksheet, r Resource) { addInstances(w, r, 1) }

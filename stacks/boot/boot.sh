@@ -4,15 +4,20 @@
 set -euo pipefail
 
 {{template "common.sh" .}}
-# CloudFormation refuses the signal outside deployments, from a server that auto scaling launched. That is no error.
+# CloudFormation refuses the signal outside deployments, from a server that auto scaling launched. That is no error. A server
+# that failed lets the agent send the output of the boot first, because the signal makes CloudFormation end the server.
 signal() {
   local status=SUCCESS
-  (($1 == 0)) || status=FAILURE
-  aws cloudformation signal-resource --stack-name '{{.Stack}}' --logical-resource-id '{{.Group}}' \
+  if (($1 != 0)); then
+    status=FAILURE
+    if [[ -n ${observer-} ]] && wait "$observer"; then sleep 15; fi # the agent sends every 5 s
+  fi
+  attempt 3 60 aws cloudformation signal-resource --stack-name '{{.Stack}}' --logical-resource-id '{{.Group}}' \
     --unique-id "$instance_id" --status "$status" || echo "boot: signal $status not taken" >&2
 }
 trap 'signal $?' EXIT
 
+{{template "packages.sh" .}}
 {{template "observe.sh" .}}
 try aws s3 cp --only-show-errors 's3://{{.Bucket}}/{{.Key}}' /run/{{.Name}}
 install -m 0755 /run/{{.Name}} /usr/local/bin/{{.Name}}
@@ -51,7 +56,7 @@ until [[ $state == healthy ]]; do
     exit 1
   fi
   sleep 5
-  state=$(aws elbv2 describe-target-health --target-group-arn '{{.TargetGroup}}' --targets "Id=$instance_id,Port={{.Port}}" \
+  state=$(timeout 30 aws elbv2 describe-target-health --target-group-arn '{{.TargetGroup}}' --targets "Id=$instance_id,Port={{.Port}}" \
     --query 'TargetHealthDescriptions[0].TargetHealth.State' --output text) || state=unknown
 done
 wait "$observer" || echo 'boot: no CloudWatch agent; logs are in the journal only' >&2

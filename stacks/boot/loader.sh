@@ -10,7 +10,7 @@ shutdown -P +{{.DeadlineMinutes}} 'the load test should be over'
 # Loaders that were launched together share a reservation id and a launch time.
 folder='s3://{{.Results}}/'$(metadata meta-data/reservation-id)
 finish() {
-  aws s3 cp --only-show-errors /var/log/cloud-init-output.log "$folder/$instance_id.log" || true
+  attempt 3 60 aws s3 cp --only-show-errors /var/log/cloud-init-output.log "$folder/$instance_id.log" || true
   shutdown -P now
 }
 trap finish EXIT
@@ -33,11 +33,11 @@ ulimit -n "$(ulimit -H -n)" # each connection needs a file descriptor
   --mix '{{.}}' \
 {{- end}}
 {{- if .Config.History}}
-  --history /run/history.jsonl \
+  --history /var/tmp/history.jsonl \
 {{- end}}
   --json /run/result.json
-aws s3 cp --only-show-errors /run/result.json "$folder/$instance_id.json"
+try aws s3 cp --only-show-errors /run/result.json "$folder/$instance_id.json"
 {{- if .Config.History}}
-gzip /run/history.jsonl
-aws s3 cp --only-show-errors /run/history.jsonl.gz "$folder/$instance_id.history.jsonl.gz"
+gzip /var/tmp/history.jsonl
+attempt 3 3600 aws s3 cp --only-show-errors /var/tmp/history.jsonl.gz "$folder/$instance_id.history.jsonl.gz"
 {{- end}}

@@ -7,12 +7,13 @@ set -euo pipefail
 signal() {
   local status=SUCCESS
   (($1 == 0)) || status=FAILURE
-  try aws cloudformation signal-resource --stack-name '{{.Stack}}' --logical-resource-id '{{.Instance}}' \
+  attempt 3 60 aws cloudformation signal-resource --stack-name '{{.Stack}}' --logical-resource-id '{{.Instance}}' \
     --unique-id "$instance_id" --status "$status"
 }
 trap 'signal $?' EXIT
 
-dnf install --assumeyes --quiet iptables-services
+{{template "packages.sh" .}}
+packages iptables-services
 echo net.ipv4.ip_forward=1 >/etc/sysctl.d/90-nat.conf
 sysctl --quiet -p /etc/sysctl.d/90-nat.conf
 

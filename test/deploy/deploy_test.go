@@ -32,7 +32,8 @@ func others() map[string][]string {
 
 // options returns options that switching the store does not cover.
 func options() []string {
-	return []string{"-c", "egress=nat-instance", "-c", "waf=true", "-c", "alarmEmail=nobody@example.com",
+	return []string{"-c", "egress=nat-instance", "-c", "waf=true", "-c", "rateLimit=60000",
+		"-c", "alarmEmail=nobody@example.com", "-c", "budget=50",
 		"-c", "billing=provisioned", "-c", "loaders=1"}
 }
 
@@ -89,8 +90,8 @@ func TestDeploy(t *testing.T) {
 			t.Errorf("%s is retained, but README.md doesn't say so", name)
 		}
 	}
-	if len(rest) != 2 {
-		t.Errorf("%d resources are retained, want 2: the buckets of the access logs and of the loaders' results", len(rest))
+	if len(rest) != 3 {
+		t.Errorf("%d resources are retained, want 3: the buckets of the access logs and of the loaders' results, and the servers' log", len(rest))
 	}
 	t.Logf("%7s  total", seconds(time.Since(start)))
 	t.Log(unchecked)
@@ -108,6 +109,13 @@ func connect(ctx context.Context, t *testing.T) (a account, environment []string
 		}
 		return newAccount(loaded), os.Environ(), false
 	}
+	a, environment = emulate(ctx, t)
+	return a, environment, true
+}
+
+// emulate starts an emulator, and returns its account and the environment of programs that use it.
+func emulate(ctx context.Context, t *testing.T) (a account, environment []string) {
+	t.Helper()
 	endpoint := startEmulator(ctx, t)
 	const region, key = "us-east-1", "test"
 	environment = append(cleanEnvironment(), "AWS_ENDPOINT_URL="+endpoint, "AWS_REGION="+region,
@@ -116,7 +124,7 @@ func connect(ctx context.Context, t *testing.T) (a account, environment []string
 	return newAccount(aws.Config{
 		Region: region, BaseEndpoint: aws.String(endpoint),
 		Credentials: credentials.NewStaticCredentialsProvider(key, key, ""),
-	}), environment, true
+	}), environment
 }
 
 // switchStore switches to another store in one update, and reads the deployment back.

@@ -184,7 +184,8 @@ func left(before, after []string) []string {
 
 // retained reports whether README.md says that the resource is retained.
 func retained(name string) bool {
-	return strings.HasPrefix(name, "bucket statelesslab-balanceraccesslogs") || loaderResults(name)
+	return strings.HasPrefix(name, "bucket statelesslab-balanceraccesslogs") || loaderResults(name) ||
+		strings.HasPrefix(name, "log group ") && strings.Contains(name, "FleetLog")
 }
 
 // loaderResults reports whether the resource is the retained bucket with the results of the loaders.

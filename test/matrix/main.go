@@ -72,8 +72,15 @@ func replace(text []byte) ([]byte, error) {
 	return text, nil
 }
 
+// A row has the promises that a store declares, and what a deployment of it on AWS promises.
+type row struct {
+	session.Promises
+	// failover says what a failover of the store keeps of the changes that it has acknowledged. It is from AWS's documentation.
+	failover string
+}
+
 // promises returns the promises of every store, without connecting to it.
-func promises() ([]session.Promises, error) {
+func promises() ([]row, error) {
 	database, err := postgres.New(postgres.Options{URL: "postgres://localhost"})
 	if err != nil {
 		return nil, err
@@ -102,17 +109,23 @@ func promises() ([]session.Promises, error) {
 	eventual.Name += ", eventual reads or DAX"
 	replicated := dynamodb.New(nil, dynamodb.Options{Replicated: true}).Promises()
 	replicated.Name += ", replicas in other regions"
-	return []session.Promises{
-		dynamodb.New(nil, dynamodb.Options{}).Promises(), eventual, replicated, valkey.New(valkey.Options{}).Promises(),
-		database.Promises(), cache.Promises(), sealed.Promises(), signed.Promises(), memory.New().Promises(),
+	plain := valkey.New(valkey.Options{}).Promises()
+	async, sync := plain, plain
+	async.Name += ", `durability=async`"
+	sync.Name += ", `durability=sync`"
+	return []row{
+		{dynamodb.New(nil, dynamodb.Options{}).Promises(), "yes"}, {eventual, "yes"}, {replicated, "yes"},
+		{plain, "**not the last moments**"}, {async, "**not the last 10 s**"}, {sync, "yes"},
+		{database.Promises(), "yes"}, {cache.Promises(), "**no**"}, {sealed.Promises(), "yes"}, {signed.Promises(), "yes"},
+		{memory.New().Promises(), "**no**"},
 	}, nil
 }
 
 // table returns the table of promises.
-func table(list []session.Promises) string {
+func table(list []row) string {
 	var text strings.Builder
-	text.WriteString("| store | shared by all servers | no lost update | logout is final | read your writes | login is one step | sessions by user | changes after login | largest session |\n")
-	text.WriteString("|---|---|---|---|---|---|---|---|---|\n")
+	text.WriteString("| store | shared by all servers | no lost update | logout is final | read your writes | login is one step | sessions by user | changes after login | survives a failover | largest session |\n")
+	text.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, p := range list {
 		fmt.Fprintf(&text, "| %s |", p.Name)
 		for _, promise := range []struct{ kept, oneRegion bool }{
@@ -128,7 +141,7 @@ func table(list []session.Promises) string {
 				text.WriteString(" yes |")
 			}
 		}
-		fmt.Fprintf(&text, " %s |\n", size(p.MaxBytes))
+		fmt.Fprintf(&text, " %s | %s |\n", p.failover, size(p.MaxBytes))
 	}
 	return text.String()
 }

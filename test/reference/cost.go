@@ -60,7 +60,13 @@ func monthlyCosts(path string) (costs, error) {
 
 	c := costs{
 		"store": "see [compare.md](compare.md#monthly-cost)",
-		"waf":   fmt.Sprintf("`true`: %.2f USD, and %.2f USD a million requests", price("waf:acl")+3*price("waf:rule"), price("waf:request")),
+		"waf": fmt.Sprintf("`true`: %.2f USD, with `cloudfront=true` %.2f USD, and %.2f USD a million requests",
+			price("waf:acl")+3*price("waf:rule"), price("waf:acl")+2*price("waf:rule"), price("waf:request")),
+		"budget":     "nothing",
+		"rateLimit":  fmt.Sprintf("%.2f USD with `waf=true`, beside its three groups of rules", price("waf:rule")),
+		"cpuCredits": fmt.Sprintf("`unlimited`: a `t4g.small` at 50 %% CPU %.2f USD more; `standard`: nothing", 0.3*2*month("ec2:cpu-credits")),
+		"maxReads":   mostPerHour(price("dynamodb:read-request"), 4000),
+		"maxWrites":  mostPerHour(price("dynamodb:write-request"), 1000),
 		"login": fmt.Sprintf("`cognito`: nothing for 10,000 users a month, %.4f USD for each above, and %.2f USD for keys, which "+
 			"`cookie` and `token` have anyway", price("cognito:user"), price("secret")),
 		"instanceType":    fmt.Sprintf("`t4g.small`: %.2f USD a server", month("ec2:t4g.small")),
@@ -94,10 +100,19 @@ func monthlyCosts(path string) (costs, error) {
 		"shards":          "a primary and its replicas each",
 		"replicas valkey": "a node for each primary",
 		"nodes":           "a node each",
-		"minACU":          fmt.Sprintf("%.2f USD an ACU, for each of two instances", month("aurora:acu")),
+		"durability": fmt.Sprintf("two `cache.m7g.large`: %.2f USD; nothing more for `async` (AWS, 27 October 2026); what `sync` costs more is "+
+			"not known here: see [AWS's prices](https://aws.amazon.com/elasticache/pricing/)", 2*month("elasticache:valkey:cache.m7g.large")),
+		"migrateTo":   "the other store, when idle",
+		"migrateFrom": "the other store, when idle",
+		"minACU":      fmt.Sprintf("%.2f USD an ACU, for each of two instances", month("aurora:acu")),
 	}
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("%s has no price of %q in %s", path, missing, pricedRegion)
 	}
 	return c, nil
+}
+
+// mostPerHour says what the request units of a table and of its index cost in an hour at most, at the default maximum.
+func mostPerHour(perMillion, unitsPerSecond float64) string {
+	return fmt.Sprintf("at most %.2f USD per hour for table and index at the default", 2*unitsPerSecond*3600/1e6*perMillion)
 }

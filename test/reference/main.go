@@ -1,10 +1,13 @@
-// Command reference writes docs/configuration.md: a table of the deployment's keys and a table of the server's environment
-// variables. It takes both from the structs that declare them and from the comments of their fields. Start reading at reference.
+// Command reference writes docs/configuration.md: a table of the deployment's keys, a table of what their changes do to the
+// sessions, and a table of the server's environment variables. It takes the first and the last from the structs that declare
+// them and from the comments of their fields. Start reading at reference.
 package main
 
-//go:generate go run .
+//go:generate env CDK_VALIDATION=false JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1 go run . -changes
 
 import (
+	"context"
+	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -26,7 +29,16 @@ const (
 )
 
 func main() {
-	text, err := reference()
+	recompute := flag.Bool("changes", false, "also compute what each change does to the sessions, in some minutes")
+	flag.Parse()
+	var err error
+	if *recompute {
+		err = writeOutcomes(context.Background())
+	}
+	var text string
+	if err == nil {
+		text, err = reference()
+	}
 	if err == nil {
 		err = os.WriteFile(page, []byte(text), 0o644)
 	}
@@ -83,10 +95,19 @@ func reference() (string, error) {
 		}
 		allowed := key.Allowed
 		if key.Requires != "" {
-			allowed += "; only with " + code(key.Requires)
+			allowed += "; only with " + setting(key.Requires)
 		}
 		row(&text, name, key.Type, code(key.Default), allowed, costs.of(key), comment)
 	}
+	results, err := readOutcomes()
+	if err != nil {
+		return "", err
+	}
+	table, err := changesTable(results)
+	if err != nil {
+		return "", err
+	}
+	text.WriteString(table)
 	text.WriteString(serverIntroduction)
 	text.WriteString("| variable | type | default | allowed | description |\n|---|---|---|---|---|\n")
 	fields, err := fieldComments(filepath.Join(root, "app", "config"))
@@ -120,6 +141,14 @@ func code(text string) string {
 		return ""
 	}
 	return "`" + text + "`"
+}
+
+// setting returns a requirement as code, unless it is a phrase.
+func setting(requirement string) string {
+	if strings.Contains(requirement, " ") {
+		return requirement
+	}
+	return code(requirement)
 }
 
 func list(stores []config.StoreKind) string {

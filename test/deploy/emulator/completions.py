@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ministack.services import alb, autoscaling, dynamodb, ec2, elasticache, ssm
+from ministack.services import alb, autoscaling, cloudwatch_logs, dynamodb, ec2, elasticache, rds, ssm
 from ministack.services.cloudformation import provisioners
 
 Properties = dict[str, Any]
@@ -21,6 +21,9 @@ IMAGE = "ami-0123456789abcdef0"
 
 PRETENDED = ("the expression of an alarm on metric math",)
 
+# While a log group of this name exists, servers fail to boot: they send the signal FAILURE, as boot.sh does.
+FAILING_SERVERS = "servers-that-fail"
+
 
 def register() -> None:
     """Adds the completions to MiniStack."""
@@ -29,6 +32,8 @@ def register() -> None:
     _admit_metric_math()
     _name_memcached_nodes()
     _show_target_groups()
+    _fail_servers()
+    _refuse_protected()
     completions: dict[str, Completion] = {
         "AWS::AutoScaling::AutoScalingGroup": _keep_target_groups,
         "AWS::DynamoDB::GlobalTable": _complete_table,
@@ -53,14 +58,15 @@ def _then(handle: Callable[..., Any], completion: Completion, position: int) -> 
 
 
 def _complete_table(table: str, properties: Properties) -> None:
-    """Sets the expiry, encryption and backups of a new table."""
+    """Sets the expiry, encryption, protection and backups of a new table."""
     expiry = properties.get("TimeToLiveSpecification")
     if expiry:
         _call(dynamodb._update_ttl, {"TableName": table, "TimeToLiveSpecification": expiry})
     encryption = properties.get("SSESpecification", {})
-    _call(dynamodb._update_table, {"TableName": table, "SSESpecification": {
-        **encryption, "Enabled": encryption.get("SSEEnabled", False)}})
     here = properties["Replicas"][0]
+    _call(dynamodb._update_table, {
+        "TableName": table, "DeletionProtectionEnabled": here.get("DeletionProtectionEnabled", False),
+        "SSESpecification": {**encryption, "Enabled": encryption.get("SSEEnabled", False)}})
     backups = here.get("PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": False})
     _call(dynamodb._update_continuous_backups, {"TableName": table, "PointInTimeRecoverySpecification": backups})
 
@@ -76,6 +82,41 @@ def _keep_authentication(user: str, properties: Properties) -> None:
     if kind:
         shown = "no-password" if kind == "no-password-required" else kind
         elasticache._users[user]["Authentication"] = {"Type": shown, "PasswordCount": 0}
+
+
+def _fail_servers() -> None:
+    """Fails the creation of an Auto Scaling group while the log group FAILING_SERVERS exists."""
+    handler = provisioners._RESOURCE_HANDLERS["AWS::AutoScaling::AutoScalingGroup"]
+    create = handler["create"]
+
+    def with_signals(*arguments: Any) -> Any:
+        if FAILING_SERVERS in cloudwatch_logs._log_groups:
+            raise ValueError("Received 1 FAILURE signal(s) out of 2. Unable to satisfy 100% MinSuccessfulInstancesPercent")
+        return create(*arguments)
+
+    handler["create"] = with_signals
+
+
+def _refuse_protected() -> None:
+    """Makes CloudFormation fail to delete a resource that is protected from deletion, as it does on AWS."""
+    protected: dict[str, Callable[[str], Any]] = {
+        "AWS::DynamoDB::GlobalTable": lambda name: dynamodb._tables.get(name, {}).get("DeletionProtectionEnabled"),
+        "AWS::RDS::DBCluster": lambda name: rds._clusters.get(name, {}).get("DeletionProtection"),
+        "AWS::ElasticLoadBalancingV2::LoadBalancer": lambda arn: any(
+            a["Key"] == "deletion_protection.enabled" and a["Value"] == "true" for a in alb._lb_attrs.get(arn, [])),
+    }
+
+    def guarded(is_protected: Callable[[str], Any], delete: Callable[..., Any]) -> Callable[..., Any]:
+        def both(*arguments: Any) -> Any:
+            if is_protected(arguments[0]):
+                raise ValueError(f"{arguments[0]} is protected from deletion")
+            return delete(*arguments)
+
+        return both
+
+    for name, is_protected in protected.items():
+        handler = provisioners._RESOURCE_HANDLERS[name]
+        handler["delete"] = guarded(is_protected, handler["delete"])
 
 
 def _place_balancer(arn: str, properties: Properties) -> None:

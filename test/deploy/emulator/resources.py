@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ministack.services import ec2, elasticache, secretsmanager, waf
+from ministack.services import budgets, ec2, elasticache, secretsmanager, waf
 from ministack.services.cloudformation import provisioners
 
 Properties = dict[str, Any]
@@ -41,6 +41,7 @@ PARTLY = ("the disks and metadata options of AWS::EC2::Instance", "rotations of 
 def register() -> None:
     """Adds the types to MiniStack. It is an error if a newer MiniStack has one of them; then remove it here."""
     table: dict[str, tuple[Create, Delete]] = {
+        "AWS::Budgets::Budget": (_create_budget, _delete_budget),
         "AWS::EC2::EIP": (_create_address, _delete_address),
         "AWS::EC2::NatGateway": (_create_nat_gateway, _delete_nat_gateway),
         "AWS::EC2::FlowLog": (_create_flow_log, _delete_flow_log),
@@ -191,6 +192,17 @@ def _create_serverless_cache(_logical_id: str, properties: Properties, _stack: s
 def _delete_serverless_cache(name: str, _properties: Properties) -> None:
     provisioners._ec_call(elasticache._delete_serverless_cache, {"ServerlessCacheName": name},
                           "AWS::ElastiCache::ServerlessCache", "delete")
+
+
+def _create_budget(logical_id: str, properties: Properties, stack: str) -> tuple[str, Attributes]:
+    """Creates the budget under a name of CloudFormation's form. It compares nothing with the costs."""
+    name = f"{stack}-{logical_id}-{uuid.uuid4().hex[:8]}"
+    _json(budgets._create_budget, **properties | {"Budget": {"BudgetName": name, **properties["Budget"]}})
+    return name, {}
+
+
+def _delete_budget(name: str, _properties: Properties) -> None:
+    _json(budgets._delete_budget, BudgetName=name)
 
 
 def _create_rotation(_logical_id: str, properties: Properties, _stack: str) -> tuple[str, Attributes]:

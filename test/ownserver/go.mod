@@ -1,0 +1,3 @@
+module stateless-servers/test/ownserver
+
+go 1.26.0

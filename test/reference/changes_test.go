@@ -1,0 +1,152 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"stateless-servers/app/config"
+	"stateless-servers/lab/compare"
+	"stateless-servers/lab/cost"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/stacks"
+)
+
+// Every key has a row, except those that can't change on their own.
+func TestEveryKeyHasAChange(t *testing.T) {
+	listed := map[string]bool{"sticky": true} // follows from the store
+	for _, c := range changes() {
+		for key := range strings.SplitSeq(c.keys, ", ") {
+			listed[key] = true
+			if _, set := c.to[key]; !set && key != "store" && !strings.HasPrefix(key, "migrate") {
+				t.Errorf("the change of %s doesn't set %s", c.keys, key)
+			}
+		}
+	}
+	for _, key := range stacks.Keys() {
+		if !listed[key.Name] && key.Name != "config" { // another name is another lab
+			t.Errorf("no change of %s: add it to changes, and run go generate ./test/reference", key.Name)
+		}
+	}
+	// A key of some stores only has an outcome for each of them.
+	results, err := readOutcomes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range stacks.Keys() {
+		for i, k := range kinds() {
+			for _, store := range key.Stores {
+				if store != k.stores[0] || key.Requires != "" {
+					continue
+				}
+				found := false
+				for _, c := range changes() {
+					found = found || strings.Contains(", "+c.keys+",", ", "+key.Name+",") && results[c.id()][i] != ""
+				}
+				if !found && !(key.Name == "serverless" && k.keys["shards"] != "") {
+					t.Errorf("no outcome of %s for %s", key.Name, k.name)
+				}
+			}
+		}
+	}
+}
+
+// checkOutcomes computes outcomes anew and compares them with the file.
+func checkOutcomes(t *testing.T, wanted func(change, kind) bool) {
+	t.Helper()
+	t.Setenv("CDK_VALIDATION", "false")
+	stored, err := readOutcomes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	computed, err := computeOutcomes(t.Context(), wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for change, results := range computed {
+		for i, result := range results {
+			count++
+			if stored[change][i] != result {
+				t.Errorf("%s with %s: %s, and %s in %s: run go generate ./test/reference", change, kinds()[i].name, result,
+					stored[change][i], outcomesFile)
+			}
+		}
+	}
+	if count == 0 {
+		t.Error("nothing was compared")
+	}
+}
+
+// The changes of keys of a cache are computed anew in each run, the others in a long one.
+func TestOutcomesOfCachesAreUpToDate(t *testing.T) {
+	checkOutcomes(t, func(c change, _ kind) bool { return c.not != nil })
+}
+
+func TestOutcomesAreUpToDate(t *testing.T) {
+	sessiontest.Long(t)
+	checkOutcomes(t, func(change, kind) bool { return true })
+}
+
+// Redis OSS has the constructs of Valkey, and so the same outcomes.
+func TestRedisIsLikeValkey(t *testing.T) {
+	sessiontest.Long(t)
+	t.Setenv("CDK_VALIDATION", "false")
+	swap := func(k kind) kind {
+		k.stores = []config.StoreKind{stacks.StoreRedis}
+		return k
+	}
+	stored, err := readOutcomes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range kinds() {
+		if k.stores[0] != config.StoreValkey {
+			continue
+		}
+		for _, c := range changes() {
+			if c.not == nil || c.not(k) {
+				continue
+			}
+			before, after := settingsOf(c, swap(k))
+			from, err := synthesize(before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to, err := synthesize(after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pairs, err := compare.Differences(t.Context(), root, map[string][]cost.Template{"from": from, "to": to}, []compare.Update{{From: "from", To: "to"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := pairs[0].Sessions.Result; got != stored[c.id()][i] {
+				t.Errorf("%s of redis: %s, want %s as with valkey", c.id(), got, stored[c.id()][i])
+			}
+		}
+	}
+}
+
+// What the documentation promises of resizing.
+func TestResizingKeepsSessions(t *testing.T) {
+	results, err := readOutcomes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		change string
+		kind   int
+		want   compare.Result
+	}{
+		{"shards: shards=3", 2, compare.SessionsKept}, {"shards: shards=3", 1, compare.SessionsLost},
+		{"replicas: replicas=2", 1, compare.SessionsKept}, {"replicas: replicas=2", 2, compare.UpdateRefused},
+		{"nodes: nodes=3", 4, compare.SomeSessionsLost}, {"zones: zones=3", 3, compare.SessionsLost},
+		{"zones: zones=3", 0, compare.SessionsKept}, {"zones: zones=3", 6, compare.SessionsKept},
+		{"instanceType: instanceType=c7g.large", 9, compare.SessionsLost}, {"cacheNodeType: cacheNodeType=cache.r7g.large", 1, compare.SessionsKept},
+		{"store: ", 0, compare.SessionsLost}, {"cloudfront: cloudfront=true", 0, compare.NewAddress},
+	} {
+		if got := results[test.change][test.kind]; got != test.want {
+			t.Errorf("%s with %s: %q, want %q", test.change, kinds()[test.kind].name, got, test.want)
+		}
+	}
+}
