@@ -147,7 +147,7 @@ func (b clientSide) update(_ context.Context, ref reference, update Update) (ref
 	if record.Values, err = Apply(record.Values, update.Changes); err != nil {
 		return ref, Record{}, err
 	}
-	record.IdleExpires = update.IdleExpires
+	record = update.Extend(record)
 	value, err := b.Encode(id, record)
 	return reference{value, id}, record, err
 }

@@ -5,18 +5,24 @@ import (
 	"strings"
 )
 
-// setHeader adds the session's cookie to the header of the response. If the response depends on the session, setHeader
+// setHeader adds the session's cookie, or the value of Options.TokenHeader, to the header of the response. If the response depends on the session, setHeader
 // forbids shared caches to store it.
 func (s *Session) setHeader(header http.Header) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cookie != "" {
-		header.Add("Set-Cookie", s.cookie)
+	switch {
+	case s.hasToken && s.byHeader:
+		header.Set(s.manager.options.TokenHeader, s.token)
+	case s.hasToken:
+		header.Add("Set-Cookie", s.token)
 	}
-	if s.cookie == "" && (s.state == stateNew || s.state == stateUnread && s.readErr == nil) {
+	if options := s.manager.options; s.loggedOut && options.ClearSiteData != "" {
+		header.Set("Clear-Site-Data", options.ClearSiteData)
+	}
+	if !s.hasToken && (s.state == stateNew || s.state == stateUnread && s.readErr == nil) {
 		return // the response doesn't depend on the session
 	}
-	header.Add("Vary", "Cookie")
+	header.Add("Vary", s.manager.vary)
 	header["Cache-Control"] = restrictCaching(header["Cache-Control"])
 }
 

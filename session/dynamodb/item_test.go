@@ -49,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%s is decoded with %v, but keeps %+v until %v", text, err, kept, until)
 		}
 		// The error of a failed condition contains the item.
-		failed := replyError(&types.ConditionalCheckFailedException{Item: it}, id, now)
+		failed := replyError(&types.ConditionalCheckFailedException{Item: it}, id, now, nil)
 		if failed == nil || errors.Is(failed, session.ErrCounter) != (err == nil) {
 			t.Errorf("%s is decoded with %v, but a failed condition on it gives %v", text, err, failed)
 		}

@@ -48,6 +48,8 @@ func ServerCases() []ServerCase {
 		{"servers: another login after a lost response", changes, verifyLoginLost},
 		{"servers: logout is final for requests in flight", final, verifyLogoutRace},
 		{"servers: a client that hangs up loses no change", noLostUpdate, verifyHangUp},
+		{"servers: a remembered login keeps its limits", shared, verifyRemembered},
+		{"servers: two tabs never pop the same value", noLostUpdate, verifyPop},
 		{"servers: logout everywhere", func(p session.Promises) bool { return p.Shared && p.ListsByUser }, verifyLogoutEverywhere},
 	}
 }

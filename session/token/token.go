@@ -21,7 +21,8 @@
 // several; it is derived from the key. See package sealing for the keys and their rotation.
 //
 // Registered claims: "sub" is the user, "jti" the session's id, "iat" and "nbf" its start, "exp" its end, "iss" and "aud" are
-// the Options. The claim "values" has the session's values, and "agent" the user agent.
+// the Options. The claim "values" has the session's values, and "agent" the user agent. The claim "idle_timeout" is only in
+// tokens of remembered logins: a new token of such a session gets a cookie that outlives the browser, too.
 package token
 
 import (
@@ -67,8 +68,9 @@ var _ session.Codec = (*Codec)(nil)
 // claims is the payload of a token.
 type claims struct {
 	jwt.Claims
-	UserAgent string                     `json:"agent,omitempty"`
-	Values    map[string]json.RawMessage `json:"values,omitempty"`
+	UserAgent   string                     `json:"agent,omitempty"`
+	Values      map[string]json.RawMessage `json:"values,omitempty"`
+	IdleTimeout int64                      `json:"idle_timeout,omitempty"` // Record.IdleTimeout in seconds
 }
 
 // New returns a Codec. All servers that share sessions have the same keys and options. New returns an error if an option is
@@ -125,8 +127,9 @@ func (s *Codec) Encode(id session.ID, record session.Record) (string, error) {
 			Issuer: s.options.Issuer, Audience: jwt.Audience{s.options.Audience}, Subject: record.User, ID: id.String(),
 			IssuedAt: created, NotBefore: created, Expiry: numericDate(record.Expires),
 		},
-		UserAgent: record.UserAgent,
-		Values:    make(map[string]json.RawMessage, len(record.Values)),
+		UserAgent:   record.UserAgent,
+		Values:      make(map[string]json.RawMessage, len(record.Values)),
+		IdleTimeout: int64((record.IdleTimeout + time.Second - 1) / time.Second),
 	}
 	for key, value := range record.Values {
 		c.Values[key] = json.RawMessage(value)
@@ -162,6 +165,7 @@ func (s *Codec) Decode(value string, now time.Time) (session.ID, session.Record,
 	record := session.Record{
 		Values: make(map[string]string, len(c.Values)), User: c.Subject, UserAgent: c.UserAgent,
 		Created: c.IssuedAt.Time(), Expires: c.Expiry.Time(), IdleExpires: c.Expiry.Time(),
+		IdleTimeout: time.Duration(c.IdleTimeout) * time.Second,
 	}
 	for key, value := range c.Values {
 		record.Values[key] = string(value)
