@@ -106,7 +106,7 @@ type errorIgnorer struct{ session.Store }
 
 func (s errorIgnorer) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	record, err := s.Store.Update(ctx, id, u)
-	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
+	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter, session.ErrChanged} {
 		if errors.Is(err, reply) {
 			return record, err
 		}
@@ -236,7 +236,7 @@ type retrier struct{ session.Store }
 
 func (s retrier) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	record, err := s.Store.Update(ctx, id, u)
-	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
+	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter, session.ErrChanged} {
 		if errors.Is(err, reply) {
 			return record, err
 		}
