@@ -22,12 +22,15 @@ type Options struct {
 	// RememberLifetime and RememberIdleTimeout are the limits of a session whose login has the option Remember, in place of
 	// Lifetime and IdleTimeout. The defaults are 30 days and 7 days, or Lifetime and IdleTimeout if those are longer.
 	// RememberLifetime is at least RememberIdleTimeout and at most 400 days, for which browsers keep a cookie.
+	//
+	// A server of a version without these options extends a remembered session by its IdleTimeout. So deploy this version on
+	// every server before the first login is remembered.
 	RememberLifetime, RememberIdleTimeout time.Duration
 	// BrowserCookie makes the browser delete the cookie when it closes, unless the login was remembered: the cookie then has no
 	// Max-Age. A browser that restores its tabs keeps the cookie nevertheless, so the limits above apply all the same.
 	BrowserCookie bool
 	// CookieName is the name of the cookie after its prefix; default "session". The prefix is __Host-, or __Secure- with
-	// CookieDomain or CookiePath, or none with PlainHTTP.
+	// CookieDomain or CookiePath, or none with PlainHTTP. With another name, servers find none of the earlier sessions.
 	CookieName string
 	// CookieDomain is the domain that gets the cookie, with all its subdomains, such as "example.com"; default only the host
 	// that sets the cookie. Every subdomain can then set the cookie, too.

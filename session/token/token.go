@@ -6,7 +6,8 @@
 //
 //   - A token can't be revoked. Logout removes the cookie from the browser, and a login or a renewal replaces it, but a copy
 //     of the token stays valid until it expires, and with it the roles that it states. Only a new key ends tokens early,
-//     and it logs every visitor out. A token is valid for session.Options.Lifetime (24 hours by default): keep that short.
+//     and it logs every visitor out. A token is valid for session.Options.Lifetime (24 hours by default), or
+//     RememberLifetime (30 days) if its login was remembered: keep that short.
 //   - Values are stored at login. Later changes fail with session.ErrUnsupported.
 //   - There is no idle timeout, because the time of the last use is not recorded.
 //   - Visitors can read the token: it is signed, not encrypted. Package cookie encrypts.
