@@ -71,7 +71,8 @@ func (s *Store) loadMeta(ctx context.Context, ids []session.ID) (map[string]item
 	wanted := types.KeysAndAttributes{ConsistentRead: aws.Bool(true), ExpressionAttributeNames: map[string]string{}}
 	var projection []string
 	for i, name := range []string{
-		attributeID, attributeCreated, attributeExpires, attributeTTL, attributeTimeout, attributeUser, attributeAgent, attributeEnded, attributeKept,
+		attributeID, attributeCreated, attributeExpires, attributeTTL, attributeUser, attributeAgent, attributeEnded, attributeKept,
+		attributeTimeout,
 	} {
 		placeholder := "#a" + strconv.Itoa(i)
 		wanted.ExpressionAttributeNames[placeholder] = name
