@@ -105,38 +105,3 @@ func (o Options) checkHeaders() error {
 	}
 	return nil
 }
-
-// bearer reports whether the token is in the header Authorization, after the word Bearer (RFC 6750, 2.1).
-func (o Options) bearer() bool { return http.CanonicalHeaderKey(o.TokenHeader) == "Authorization" }
-
-// headerToken returns the token in Options.TokenHeader. It reports false if the request does not have the header.
-func (m *Manager) headerToken(header http.Header) (string, bool) {
-	if m.options.TokenHeader == "" {
-		return "", false
-	}
-	values := header.Values(m.options.TokenHeader)
-	switch {
-	case len(values) == 0:
-		return "", false
-	case !m.options.bearer():
-		return values[0], true
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer")
-}
-
-// setToken sets the session's cookie, or its header, on the response. maxAge is as in http.Cookie. setToken is called only
-// before the response begins.
-func (s *Session) setToken(value string, maxAge int) {
-	s.hasToken = true
-	switch {
-	case !s.byHeader:
-		cookie := s.manager.cookie
-		cookie.Value, cookie.MaxAge = value, maxAge
-		s.token = cookie.String()
-	case value != "" && s.manager.options.bearer():
-		s.token = "Bearer " + value
-	default:
-		s.token = value
-	}
-}

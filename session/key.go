@@ -3,7 +3,9 @@ package session
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"unicode/utf8"
 )
@@ -78,6 +80,28 @@ func (k Key[T]) Set(ctx context.Context, value T) {
 // Remove records a change that removes the key. It does not start a session for a visitor who has none.
 func (k Key[T]) Remove(ctx context.Context) {
 	From(ctx).change(Change{Op: OpRemove, Key: string(k)}, nil)
+}
+
+// removeIf removes a key in one atomic step if it still has the given value, and reports whether it did.
+func (s *Session) removeIf(ctx context.Context, key, value string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.checkChangeable(); err != nil {
+		return false, err
+	}
+	if err := s.apply(ctx); err != nil {
+		return false, err
+	}
+	err := s.sendChanges(ctx, []Change{{Op: OpRemove, Key: key, Value: value}})
+	switch {
+	case errors.Is(err, ErrChanged):
+		s.record.Values = maps.Clone(s.record.Values)
+		delete(s.record.Values, key) // for reads of this request
+		return false, nil
+	case err != nil:
+		return false, s.fail(err)
+	}
+	return true, nil
 }
 
 // A Counter is the name of an integer in a session, within ±MaxCounter. Additions of overlapping requests all count. The

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -75,7 +74,7 @@ func From(ctx context.Context) *Session {
 }
 
 // Context returns a copy of ctx in which From and the keys use the session of m. Handlers that several Managers wrap need
-// it. Those Managers must have different cookie names.
+// it. Those Managers must have different cookie names and token headers.
 func (m *Manager) Context(ctx context.Context) context.Context {
 	if s, ok := ctx.Value(managerKey{m}).(*Session); ok {
 		return context.WithValue(ctx, contextKey{}, s)
@@ -136,28 +135,6 @@ func (s *Session) values(ctx context.Context) (map[string]string, error) {
 	defer s.mu.Unlock()
 	err := s.read(ctx)
 	return s.record.Values, err
-}
-
-// removeIf removes a key in one atomic step if it still has the given value, and reports whether it did.
-func (s *Session) removeIf(ctx context.Context, key, value string) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.checkChangeable(); err != nil {
-		return false, err
-	}
-	if err := s.apply(ctx); err != nil {
-		return false, err
-	}
-	err := s.sendChanges(ctx, []Change{{Op: OpRemove, Key: key, Value: value}})
-	switch {
-	case errors.Is(err, ErrChanged):
-		s.record.Values = maps.Clone(s.record.Values)
-		delete(s.record.Values, key) // for reads of this request
-		return false, nil
-	case err != nil:
-		return false, s.fail(err)
-	}
-	return true, nil
 }
 
 // change records a change. If err is not nil, it records err as the session's failure instead.
