@@ -20,6 +20,7 @@ const (
 // A fixture is two servers that share a store. Handlers can be held.
 type fixture struct {
 	servers [2]*httptest.Server
+	within  time.Duration // Promises.LogoutFinalWithin
 	arrived chan struct{} // the handler of /held sends after it has read its session
 	release chan struct{} // the handler of /held then waits until it is closed
 }
@@ -36,6 +37,7 @@ func newFixture(open Opener) (*fixture, error) {
 			f.close()
 			return nil, err
 		}
+		f.within = manager.Promises().LogoutFinalWithin
 		f.servers[i] = httptest.NewServer(manager.Handler(f.routes()))
 	}
 	return f, nil

@@ -91,7 +91,7 @@ func verifyEntry(ctx context.Context, list revocation.List) error {
 		}
 	}
 	if at, err := list.CutOff(ctx, newID()); err != nil || !at.IsZero() {
-		return fmt.Errorf("the cut-off of a user who has none: got %v, %w", at, err)
+		return fmt.Errorf("the cut-off of a user who has none: got %v, %v", at, err)
 	}
 	_, _, err := list.Page(ctx, now, "no cursor")
 	return expectError("a page with a malformed cursor", err, session.ErrInvalid)
@@ -147,7 +147,7 @@ func verifyCutOffs(ctx context.Context, list revocation.List) error {
 		return fmt.Errorf("8 cut-offs of a user have %d different times", len(times))
 	}
 	if at, err := list.CutOff(ctx, entry.ID); err != nil || !at.Equal(latest) {
-		return fmt.Errorf("the latest cut-off: got %v, %w, want %v", at, err, latest)
+		return fmt.Errorf("the latest cut-off: got %v, %v, want %v", at, err, latest)
 	}
 	got, err := find(ctx, list, entry.At.Add(-time.Minute), entry.ID)
 	if err == nil && (!got.At.Equal(latest) || !got.Expires.Equal(entry.Expires)) {
