@@ -2,6 +2,7 @@ package valkey_test
 
 import (
 	"crypto/rand"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,4 +59,31 @@ func TestExpiredRevocationsAreDeleted(t *testing.T) {
 	if contains() {
 		t.Error("the entry is still there after the session has expired, want it deleted")
 	}
+}
+
+// BenchmarkRevocations adds an entry per iteration and reports the bytes that each takes in Valkey.
+func BenchmarkRevocations(b *testing.B) {
+	server := storeserver.OwnForTest(b, storeserver.Valkey)
+	store := valkey.New(valkey.Options{Address: server.Addr})
+	b.Cleanup(store.Close)
+	list := store.Revocations()
+	now := time.Now()
+	for b.Loop() {
+		entry := revocation.Entry{At: now, Expires: now.Add(24 * time.Hour)}
+		rand.Read(entry.ID[:])
+		if _, err := list.Add(b.Context(), entry); err != nil {
+			b.Fatal(err)
+		}
+		now = now.Add(time.Millisecond)
+	}
+	sum := int64(0)
+	for _, key := range []string{"session:{revoked}:at", "session:{revoked}:expires"} {
+		reply, err := storeserver.Query(b.Context(), server, "MEMORY USAGE "+key+" SAMPLES 0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum += atoi(strings.TrimPrefix(reply[0], ":"))
+	}
+	b.ReportMetric(float64(sum)/float64(b.N), "storedB/entry")
+	b.ReportMetric(0, "ns/op")
 }
