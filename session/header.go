@@ -17,7 +17,19 @@ func (s *Session) setHeader(header http.Header) {
 		return // the response doesn't depend on the session
 	}
 	header.Add("Vary", "Cookie")
+	if s.manager.options.Bearer {
+		header.Add("Vary", "Authorization")
+	}
 	header["Cache-Control"] = restrictCaching(header["Cache-Control"])
+}
+
+// bearer returns the token in the header "Authorization: Bearer", or "" if there is none.
+func bearer(header http.Header) string {
+	scheme, value, _ := strings.Cut(header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimLeft(value, " ")
 }
 
 // restrictCaching removes the directives of a Cache-Control header that let a shared cache store the response (RFC 9111,

@@ -21,6 +21,9 @@ type Options struct {
 	StoreTimeout time.Duration
 	// CookieName is the name of the cookie after the prefix __Host-; default "session".
 	CookieName string
+	// Bearer also reads the session from the header "Authorization: Bearer" (RFC 6750), for clients that keep no cookies. It is
+	// tried before the cookies.
+	Bearer bool
 	// PlainHTTP is for visitors who connect without TLS: the cookie then has neither the prefix __Host- nor the attribute
 	// Secure, because browsers would drop it. New logs a warning.
 	PlainHTTP bool

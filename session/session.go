@@ -209,13 +209,21 @@ func (s *Session) parseCookies() state {
 		return s.state
 	}
 	s.state, s.refs = stateNone, s.inlineRef[:0]
+	if s.manager.options.Bearer {
+		s.addReference(bearer(s.request.Header))
+	}
 	for _, cookie := range s.request.CookiesNamed(s.manager.cookie) {
-		if ref, ok := s.manager.backend.parse(cookie.Value); ok && len(s.refs) < maxCookies {
-			s.refs = append(s.refs, ref)
-			s.state = stateUnread
-		}
+		s.addReference(cookie.Value)
 	}
 	return s.state
+}
+
+// addReference adds the reference in a value that the client sent, if the value has the right form.
+func (s *Session) addReference(value string) {
+	if ref, ok := s.manager.backend.parse(value); ok && len(s.refs) < maxCookies {
+		s.refs = append(s.refs, ref)
+		s.state = stateUnread
+	}
 }
 
 // tryEach calls f with each reference until f returns anything other than ErrNotFound or ErrEnded. If f never does, it
