@@ -38,7 +38,7 @@ func newFollower(t *testing.T, list revocation.List, options revocation.Options)
 func TestServersWithRevocation(t *testing.T) {
 	list := memory.NewRevocations()
 	sessiontest.RunServers(t, func(o session.Options) (*session.Manager, error) {
-		follower := newFollower(t, list, revocation.Options{Within: 300 * time.Millisecond})
+		follower := newFollower(t, list, revocation.Options{Within: time.Second})
 		if err := follower.Poll(t.Context()); err != nil {
 			return nil, err
 		}
