@@ -26,9 +26,9 @@
 // # Size
 //
 // An entry takes about 300 bytes in Valkey, DynamoDB or the memory of a server, until the revoked session expires. 100,000
-// logouts per day with sessions of 24 hours keep 100,000 entries. The benchmark measures it:
+// logouts per day with sessions of 24 hours keep 100,000 entries. The benchmarks of this module measure it:
 //
-//	go test ./session/valkey ./session/dynamodb -run '^$' -bench Revocations -benchtime 100000x
+//	go test ./valkey ./dynamodb -run '^$' -bench Revocations -benchtime 100000x
 package revocation
 
 import (
