@@ -148,7 +148,7 @@ func (s *Session) logout(ctx context.Context) error {
 
 // LogoutEverywhere ends every session of the user who is logged in, as Manager.EndUserSessions does. It ends the session of
 // this request last, so that the visitor can retry after an error. It returns ErrUnsupported, and ends nothing, if the store
-// can't list the sessions of a user.
+// can neither list the sessions of a user nor revoke them.
 func (s *Session) LogoutEverywhere(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

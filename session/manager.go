@@ -92,9 +92,9 @@ func New(store Store, options Options) (*Manager, error) {
 }
 
 // NewWithCodec returns a Manager that keeps each session in its visitor's cookie, encoded by codec. It returns an error if
-// an option is out of its range. It ignores StoreTimeout.
+// an option is out of its range. StoreTimeout applies only to a RevocableCodec.
 func NewWithCodec(codec Codec, options Options) (*Manager, error) {
-	return newManager(clientSide{codec}, codec.Promises(), options)
+	return newManager(newClientSide(codec), codec.Promises(), options)
 }
 
 func newManager(backend backend, promises Promises, options Options) (*Manager, error) {

@@ -223,6 +223,7 @@ func (s *Session) parseRequest() state {
 	return s.state
 }
 
+// addReference adds the reference in a value that the client sent, if the value has the right form.
 func (s *Session) addReference(value string) {
 	if ref, ok := s.manager.backend.parse(value); ok && len(s.refs) < maxCookies {
 		s.refs = append(s.refs, ref)

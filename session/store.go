@@ -226,6 +226,10 @@ type Promises struct {
 	// LogoutIsFinal means that an ended session never becomes live again. Without ReadYourWrites, an ended session may still
 	// be read for a while, but not changed.
 	LogoutIsFinal bool
+	// LogoutFinalWithin, if not 0, is the time after which a logout without LogoutIsFinal is final: the server that ended a
+	// session refuses it at once, and every other server after this time. The sessions of a user can then be ended. See
+	// RevocableCodec.
+	LogoutFinalWithin time.Duration
 	// ReadYourWrites means that every later request, on any server, sees an acknowledged change.
 	ReadYourWrites bool
 	// AtomicRenewal means that a login or a renewal is one atomic step. Without it, a renewal that fails may leave both the

@@ -27,7 +27,7 @@ func TestApp(t *testing.T) {
 		{"the baseline", "part.Say()", variants["memory"], "", 0},
 		{"loaders", "part.Say()", variants["loaders"], "", 0},
 		{"bad context", "part.Say()", map[string]any{"sotre": "valkey", "store": "nosuch"},
-			"context sotre=\"valkey\": no such key; allowed are store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, login, " +
+			"context sotre=\"valkey\": no such key; allowed are store, revocation, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, login, " +
 				"instanceType, spotPercent, " +
 				"minServers, maxServers, zones, egress, natInstanceType, alarmEmail, loaders, loadRate, loadDuration, " +
 				"loadSessions, loadMix, loadHistory, loaderInstanceType, billing, minUnits, maxUnits, customerKey, replicas, " +

@@ -10,7 +10,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, Login: LoginNone, InstanceTypes: "t4g.small",
+	defaults := Config{Store: config.StoreDynamoDB, Revocation: RevocationNone, Stage: StageLab, Login: LoginNone, InstanceTypes: "t4g.small",
 		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway, NATInstanceType: "t4g.nano",
 		Load: LoadConfig{Rate: "200", Duration: 5 * time.Minute, Sessions: 1000, InstanceType: "c7g.large"},
 		DynamoDB: DynamoDBConfig{Billing: BillingOnDemand, MinUnits: 5, MaxUnits: 1000, DAXNodeType: "dax.t3.small",
@@ -139,7 +139,7 @@ func TestDynamicReferencesAreRefused(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "store, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, login, " +
+	const keys = "store, revocation, sticky, stage, certificateArn, domain, hostedZoneId, cloudfront, waf, login, " +
 		"instanceType, spotPercent, minServers, maxServers, zones, egress, natInstanceType, " +
 		"alarmEmail, loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +
 		"minUnits, maxUnits, customerKey, replicas, replicaTable, dax, daxNodeType, daxNodes, serverless, cacheNodeType, " +
@@ -156,6 +156,8 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 		want    []string // lines
 	}{
 		{"unknown store", map[string]any{"store": "nosuch"}, []string{`context store="nosuch": allowed is ` + stores}},
+		{"revocation of sessions in a store", map[string]any{"store": "valkey", "revocation": "dynamodb"},
+			[]string{`context revocation="dynamodb": only with store=token`}},
 		{"memory without sticky sessions", map[string]any{"store": "memory"},
 			[]string{`context store="memory": only with sticky=true, because servers don't share their memory`}},
 		{"misspelt keys", map[string]any{"sotre": "valkey", "Store": "valkey", "min-servers": 3.0}, []string{

@@ -48,6 +48,7 @@ func (c *Config) settings() []setting {
 	return []setting{
 		choice("store", &c.Store, config.StoreDynamoDB, config.StoreValkey, StoreRedis, config.StoreMemcached,
 			config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory),
+		choice("revocation", &c.Revocation, RevocationNone, config.StoreDynamoDB, config.StoreValkey).forStores(config.StoreToken),
 		boolean("sticky", &c.Sticky),
 		choice("stage", &c.Stage, StageLab, StageProduction),
 		matching("certificateArn", &c.CertificateARN, "", certificatePattern, "the ARN of an ACM certificate"),

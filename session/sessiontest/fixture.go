@@ -21,6 +21,7 @@ const (
 // A fixture is two servers that share a store. Handlers can be held.
 type fixture struct {
 	servers [2]*httptest.Server
+	within  time.Duration // Promises.LogoutFinalWithin
 	arrived chan struct{} // the handlers below /held send after they have read their session
 	release chan struct{} // the handlers below /held then wait until it is closed
 }
@@ -37,6 +38,7 @@ func newFixture(open Opener) (*fixture, error) {
 			f.close()
 			return nil, err
 		}
+		f.within = manager.Promises().LogoutFinalWithin
 		f.servers[i] = httptest.NewServer(manager.Handler(f.routes()))
 	}
 	return f, nil

@@ -19,6 +19,7 @@ import (
 	"stateless-servers/session/memcached"
 	"stateless-servers/session/memory"
 	"stateless-servers/session/postgres"
+	"stateless-servers/session/revocation"
 	"stateless-servers/session/sealing"
 	"stateless-servers/session/token"
 	"stateless-servers/session/valkey"
@@ -98,13 +99,19 @@ func promises() ([]session.Promises, error) {
 	if err != nil {
 		return nil, err
 	}
+	follower, err := revocation.New(memory.NewRevocations(), revocation.Options{})
+	if err != nil {
+		return nil, err
+	}
+	revoked := follower.Codec(signed).Promises()
+	revoked.Name += " with revocation"
 	eventual := dynamodb.New(nil, dynamodb.Options{EventualReads: true}).Promises()
 	eventual.Name += ", eventual reads or DAX"
 	replicated := dynamodb.New(nil, dynamodb.Options{Replicated: true}).Promises()
 	replicated.Name += ", replicas in other regions"
 	return []session.Promises{
 		dynamodb.New(nil, dynamodb.Options{}).Promises(), eventual, replicated, valkey.New(valkey.Options{}).Promises(),
-		database.Promises(), cache.Promises(), sealed.Promises(), signed.Promises(), memory.New().Promises(),
+		database.Promises(), cache.Promises(), sealed.Promises(), signed.Promises(), revoked, memory.New().Promises(),
 	}, nil
 }
 
@@ -115,11 +122,20 @@ func table(list []session.Promises) string {
 	text.WriteString("|---|---|---|---|---|---|---|---|---|\n")
 	for _, p := range list {
 		fmt.Fprintf(&text, "| %s |", p.Name)
-		for _, promise := range []struct{ kept, oneRegion bool }{
-			{p.Shared, false}, {p.NoLostUpdate, p.OneRegion}, {p.LogoutIsFinal, p.OneRegion}, {p.ReadYourWrites, p.OneRegion},
-			{p.AtomicRenewal, p.OneRegion}, {p.ListsByUser, false}, {p.Mutable, false},
+		final, ended := "", ""
+		if p.LogoutFinalWithin > 0 {
+			final, ended = fmt.Sprintf("within %g s", p.LogoutFinalWithin.Seconds()), "end only"
+		}
+		for _, promise := range []struct {
+			kept, oneRegion bool
+			partly          string // to what extent it is kept otherwise
+		}{
+			{p.Shared, false, ""}, {p.NoLostUpdate, p.OneRegion, ""}, {p.LogoutIsFinal, p.OneRegion, final},
+			{p.ReadYourWrites, p.OneRegion, ""}, {p.AtomicRenewal, p.OneRegion, ""}, {p.ListsByUser, false, ended}, {p.Mutable, false, ""},
 		} {
 			switch {
+			case !promise.kept && promise.partly != "":
+				text.WriteString(" **" + promise.partly + "** |")
 			case !promise.kept:
 				text.WriteString(" **no** |")
 			case promise.oneRegion:
