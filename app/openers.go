@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/feature/rds/auth"
+	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -36,6 +37,11 @@ const sweepInterval = 10 * time.Minute
 const createRetryInterval = 5 * time.Second
 
 func (s *storage) openValkey(_ context.Context, c config.Config, _ *slog.Logger) (session.Store, leaderboard.Board, error) {
+	store := s.newValkey(c)
+	return store, leaderboard.NewValkey(store.Client), nil
+}
+
+func (s *storage) newValkey(c config.Config) *valkey.Store {
 	options := valkey.Options{Address: c.ValkeyAddress, TLS: c.ValkeyTLS}
 	if c.ValkeyUser != "" {
 		sign := elasticache.IAM
@@ -46,23 +52,18 @@ func (s *storage) openValkey(_ context.Context, c config.Config, _ *slog.Logger)
 	}
 	store := valkey.New(options)
 	s.closers = append(s.closers, store.Close)
-	return store, leaderboard.NewValkey(store.Client), nil
+	return store
 }
 
 func (s *storage) openDynamoDB(_ context.Context, c config.Config, _ *slog.Logger) (session.Store, leaderboard.Board, error) {
-	aws := awsConfig(c)
-	if strings.HasPrefix(c.DynamoDBEndpoint, "http://") {
-		// DynamoDB Local accepts any credentials. Those of the environment must not be sent without TLS.
-		aws.Credentials = credentials.NewStaticCredentialsProvider("local", "local", "")
-	}
-	client := dynamodb.NewClient(aws, c.DynamoDBEndpoint)
+	client := newDynamoDBClient(c)
 	options := dynamodb.Options{
 		Table: c.DynamoDBTable, EventualReads: c.DynamoDBEventualReads, Replicated: c.DynamoDBReplicated,
 	}
 	var api dynamodb.API = client
 	if c.DynamoDBDAX != "" {
 		daxClient, err := dax.New(dax.Options{
-			Endpoint: c.DynamoDBDAX, Region: c.Region, Credentials: aws.Credentials, Queries: client,
+			Endpoint: c.DynamoDBDAX, Region: c.Region, Credentials: awsConfig(c).Credentials, Queries: client,
 		})
 		if err != nil {
 			return nil, nil, err
@@ -72,6 +73,15 @@ func (s *storage) openDynamoDB(_ context.Context, c config.Config, _ *slog.Logge
 	}
 	store := dynamodb.New(api, options)
 	return store, leaderboard.NewDynamoDB(client, c.DynamoDBTable), nil
+}
+
+func newDynamoDBClient(c config.Config) *sdk.Client {
+	aws := awsConfig(c)
+	if strings.HasPrefix(c.DynamoDBEndpoint, "http://") {
+		// DynamoDB Local accepts any credentials. Those of the environment must not be sent without TLS.
+		aws.Credentials = credentials.NewStaticCredentialsProvider("local", "local", "")
+	}
+	return dynamodb.NewClient(aws, c.DynamoDBEndpoint)
 }
 
 func (s *storage) openMemcached(_ context.Context, c config.Config, _ *slog.Logger) (session.Store, leaderboard.Board, error) {

@@ -5,21 +5,20 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/leaderboard"
 	"stateless-servers/session"
-	"stateless-servers/session/cookie"
 	"stateless-servers/session/memory"
 	"stateless-servers/session/migrate"
-	"stateless-servers/session/sealing"
-	"stateless-servers/session/token"
 )
 
 // storage holds the server's session store and leaderboard. It connects on first use, so a server may start before its store.
 type storage struct {
 	sessions func(session.Options) (*session.Manager, error)
 	board    leaderboard.Board // nil if the store supports none
+	keySet   http.Handler      // for /.well-known/jwks.json; nil unless public keys verify tokens
 	closers  []func()
 	retries  []func() int64 // each returns the number of retried writes of a store
 }
@@ -47,8 +46,13 @@ const cookieName = "session"
 func openStorage(ctx context.Context, c config.Config, logger *slog.Logger) (*storage, error) {
 	s := &storage{}
 	if !c.Store.ServerSide() {
-		codec, err := newCodec(c)
-		s.sessions = func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }
+		codec, err := s.openCodec(ctx, c, logger)
+		s.sessions = func(o session.Options) (*session.Manager, error) {
+			if c.Store == config.StoreToken {
+				o.TokenHeader = "Authorization"
+			}
+			return session.NewWithCodec(codec, o)
+		}
 		return s, err
 	}
 	store, board, err := openers()[c.Store](s, ctx, c, logger)
@@ -70,17 +74,6 @@ func openStorage(ctx context.Context, c config.Config, logger *slog.Logger) (*st
 	}
 	s.sessions = func(o session.Options) (*session.Manager, error) { return session.New(store, o) }
 	return s, nil
-}
-
-func newCodec(c config.Config) (session.Codec, error) {
-	keys, err := sealing.ParseKeys(c.SessionKeys)
-	if err != nil {
-		return nil, err
-	}
-	if c.Store == config.StoreToken {
-		return token.New(keys, token.Options{Issuer: "stateless-servers", Audience: "stateless-servers"})
-	}
-	return cookie.New(keys, cookieName)
 }
 
 // An opener opens a server-side store and its leaderboard, which is nil if the store supports none.

@@ -123,7 +123,15 @@ func (b serverSideUsers) userSessions(ctx context.Context, user string, query Pa
 
 // clientSide keeps each session in its visitor's cookie. Servers share nothing, and the last cookie that a browser receives
 // wins.
-type clientSide struct{ Codec }
+type clientSide struct {
+	Codec
+	revocable RevocableCodec // the Codec, or nil if its sessions can't end before they expire
+}
+
+func newClientSide(codec Codec) clientSide {
+	revocable, _ := codec.(RevocableCodec)
+	return clientSide{codec, revocable}
+}
 
 func (b clientSide) parse(value string) (reference, bool) {
 	return reference{value: value}, value != ""
@@ -134,9 +142,21 @@ func (b clientSide) load(_ context.Context, ref reference, now time.Time) (refer
 	return reference{ref.value, id}, record, err
 }
 
-func (b clientSide) create(_ context.Context, ref reference, record Record) (reference, error) {
+func (b clientSide) create(ctx context.Context, ref reference, record Record) (reference, error) {
+	record, err := b.start(ctx, record)
+	if err != nil {
+		return ref, err
+	}
 	value, err := b.Encode(ref.id, record)
 	return reference{value, ref.id}, err
+}
+
+// start returns the record of a session that starts by a login, as it is encoded.
+func (b clientSide) start(ctx context.Context, record Record) (Record, error) {
+	if b.revocable == nil || record.User == "" {
+		return record, nil
+	}
+	return b.revocable.Start(ctx, record)
 }
 
 func (b clientSide) update(_ context.Context, ref reference, update Update) (reference, Record, error) {
@@ -147,33 +167,56 @@ func (b clientSide) update(_ context.Context, ref reference, update Update) (ref
 	if record.Values, err = Apply(record.Values, update.Changes); err != nil {
 		return ref, Record{}, err
 	}
-	record.IdleExpires = update.IdleExpires
+	record = update.Extend(record)
 	value, err := b.Encode(id, record)
 	return reference{value, id}, record, err
 }
 
-// renew applies the changes too, because the sessions of some codecs can't change later.
-func (b clientSide) renew(_ context.Context, ref, fresh reference, renewal Renewal, changes []Change) (
+// renew applies the changes too, because the sessions of some codecs can't change later. If sessions can be revoked, it ends
+// the old one last, and only if it had a user: a copy of an anonymous session can do nothing more than its holder could before.
+func (b clientSide) renew(ctx context.Context, ref, fresh reference, renewal Renewal, changes []Change) (
 	reference, Record, []Change, error,
 ) {
-	_, old, err := b.Decode(ref.value, renewal.Now)
+	oldID, old, err := b.Decode(ref.value, renewal.Now)
 	if err != nil {
 		return ref, Record{}, changes, err
 	}
 	record := renewal.Renewed(old)
+	if renewal.AllowRenewed { // a login; another renewal keeps the mark of the login
+		if record, err = b.start(ctx, record); err != nil {
+			return ref, Record{}, changes, err
+		}
+	}
 	if record.Values, err = Apply(record.Values, changes); err != nil {
 		return ref, Record{}, changes, err
 	}
 	value, err := b.Encode(fresh.id, record)
+	if err == nil && b.revocable != nil && old.User != "" {
+		err = b.revocable.End(ctx, oldID, old, renewal.Now)
+	}
 	return reference{value, fresh.id}, record, nil, err
 }
 
-// end does nothing: a copy of the cookie stays valid until it expires.
-func (b clientSide) end(context.Context, reference, time.Time) error { return nil }
+// end ends a session if the codec can. Otherwise a copy of the cookie stays valid until it expires.
+func (b clientSide) end(ctx context.Context, ref reference, now time.Time) error {
+	if b.revocable == nil {
+		return nil
+	}
+	id, record, err := b.Decode(ref.value, now)
+	if err != nil {
+		return err
+	}
+	return b.revocable.End(ctx, id, record, now)
+}
 
 func (b clientSide) newReference(context.Context, reference) (ref reference, err error) {
 	rand.Read(ref.id[:])
 	return ref, nil
 }
 
-func (b clientSide) ping(context.Context) error { return nil }
+func (b clientSide) ping(ctx context.Context) error {
+	if b.revocable == nil {
+		return nil
+	}
+	return b.revocable.Ping(ctx)
+}

@@ -11,7 +11,7 @@ type Op uint8
 // The operations that every store applies.
 const (
 	OpSet    Op = iota + 1 // sets the key to Value
-	OpRemove               // removes the key
+	OpRemove               // removes the key; if Value is set, only if the key has this value, else the update fails with ErrChanged
 	OpAdd                  // adds N to the integer of the key; a missing key counts as 0
 )
 
@@ -19,7 +19,7 @@ const (
 type Change struct {
 	Op    Op
 	Key   string
-	Value string // JSON, for OpSet
+	Value string // JSON, for OpSet and a conditional OpRemove
 	N     int64  // for OpAdd
 }
 
@@ -30,8 +30,8 @@ const MaxCounter = 1<<53 - 1
 // maxKey is the maximum length of a key in bytes. Keys that begin with "@" are reserved for the stores.
 const maxKey = 128
 
-// Apply returns a copy of values with the changes applied. It returns ErrCounter if an addition is not possible. Stores that
-// apply changes in Go call it. Other stores must give the same result.
+// Apply returns a copy of values with the changes applied. It returns ErrCounter if an addition is not possible, and ErrChanged
+// if the condition of a removal is false. Stores that apply changes in Go call it. Other stores must give the same result.
 func Apply(values map[string]string, changes []Change) (map[string]string, error) {
 	next := make(map[string]string, len(values)+len(changes))
 	for key, value := range values {
@@ -42,6 +42,9 @@ func Apply(values map[string]string, changes []Change) (map[string]string, error
 		case OpSet:
 			next[c.Key] = c.Value
 		case OpRemove:
+			if c.Value != "" && next[c.Key] != c.Value {
+				return nil, fmt.Errorf("remove %q: %w", c.Key, ErrChanged)
+			}
 			delete(next, c.Key)
 		case OpAdd:
 			n, err := counter(next[c.Key])

@@ -9,12 +9,16 @@ import (
 )
 
 func anyChange(t *rapid.T) Change {
-	return Change{
+	c := Change{
 		Op:    rapid.SampledFrom([]Op{OpSet, OpRemove, OpAdd}).Draw(t, "op"),
 		Key:   rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key"),
 		Value: rapid.SampledFrom([]string{`"x"`, "1", "-0", "9007199254740991", "1.5"}).Draw(t, "value"),
 		N:     rapid.OneOf(rapid.Int64Range(-3, 3), rapid.SampledFrom([]int64{MaxCounter, -MaxCounter, MaxCounter + 1})).Draw(t, "n"),
 	}
+	if c.Op == OpRemove {
+		c.Value = "" // a conditional removal is never recorded
+	}
+	return c
 }
 
 // The recorded changes have at most one change per key, and the same effect as the original sequence.

@@ -29,6 +29,8 @@
 //		…
 //	}
 //
+// [Key.Pop] takes a value that is used once, such as a flash message.
+//
 // [From] returns the whole session, for login and logout. Start reading at [Manager], which a server creates with [New] and
 // wraps around its handlers, and at [Store], the interface that every store implements.
 package session

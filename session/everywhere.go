@@ -18,16 +18,23 @@ const (
 // EndUserSessions ends every session of a user, however many there are. It is for administrators. When it returns nil, every
 // session that started before the call has ended, including sessions that got a new id meanwhile. Sessions that start during
 // the call may stay live, because their users have just logged in. After an error, some sessions may have ended and others
-// not. EndUserSessions returns ErrUnsupported if the store can't list the sessions of a user.
+// not. EndUserSessions returns ErrUnsupported if the store can't list the sessions of a user. With a RevocableCodec, other
+// servers accept the sessions until Promises.LogoutFinalWithin has passed.
 //
 // Like every change, the call continues if ctx is cancelled. It makes one store operation per session and two per page of
-// the list.
+// the list, or a single one with a RevocableCodec.
 func (m *Manager) EndUserSessions(ctx context.Context, user string) error {
 	return m.endUserSessions(ctx, user, ID{})
 }
 
-// endUserSessions ends every session of a user, except the one with the id except.
+// endUserSessions ends every session of a user, except the one with the id except. With a RevocableCodec it ends that one too.
 func (m *Manager) endUserSessions(ctx context.Context, user string, except ID) error {
+	if b, ok := m.backend.(clientSide); ok && b.revocable != nil {
+		return m.observe(ctx, OperationEnd, &Record{}, func(ctx context.Context) error {
+			now := m.options.Now()
+			return b.revocable.EndUser(ctx, user, now, now.Add(max(m.options.Lifetime, m.options.RememberLifetime)+MaxClockSkew))
+		})
+	}
 	// A server whose clock is ahead records a start that is too late.
 	until := m.options.Now().Add(MaxClockSkew)
 	renewed := map[ID]bool{}

@@ -3,7 +3,9 @@ package session
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,12 +22,44 @@ type Key[T any] string
 // T, Get returns an error and leaves the value as it is.
 func (k Key[T]) Get(ctx context.Context) (value T, found bool, err error) {
 	text, err := From(ctx).value(ctx, string(k))
-	if err != nil || text == "" {
+	if err != nil {
 		return value, false, err
+	}
+	return k.decode(text)
+}
+
+// decode decodes the JSON text of a value. It reports false if the text is empty.
+func (k Key[T]) decode(text string) (value T, found bool, err error) {
+	if text == "" {
+		return value, false, nil
 	}
 	if err := json.Unmarshal([]byte(text), &value); err != nil {
 		var zero T
 		return zero, false, fmt.Errorf("decode session key %q: %w", string(k), err)
+	}
+	return value, true, nil
+}
+
+// Pop removes the key and returns the value that it had, for what is used once, such as a flash message or a one-time token. It
+// reports false if the session does not have the key. Overlapping requests never get the same value twice if the store promises
+// NoLostUpdate: the store removes the key only if it still has the value that Pop returns. If another request has removed or
+// replaced the value meanwhile, Pop reports false, and a new value stays for the next Pop.
+//
+// A value is returned at most once. If the store's reply is lost, Pop returns ErrUnavailable, and the value may be gone; the same
+// is true if the client doesn't get the response. If the stored value can't be decoded as a T, Pop returns an error and leaves the
+// value as it is. Pop makes no change, and so no store operation besides the read of the request, if the key is missing.
+func (k Key[T]) Pop(ctx context.Context) (value T, found bool, err error) {
+	s := From(ctx)
+	text, err := s.value(ctx, string(k))
+	if err != nil {
+		return value, false, err
+	}
+	if value, found, err = k.decode(text); err == nil && found {
+		found, err = s.removeIf(ctx, string(k), text)
+	}
+	if err != nil || !found {
+		var zero T
+		return zero, false, err
 	}
 	return value, true, nil
 }
@@ -46,6 +80,28 @@ func (k Key[T]) Set(ctx context.Context, value T) {
 // Remove records a change that removes the key. It does not start a session for a visitor who has none.
 func (k Key[T]) Remove(ctx context.Context) {
 	From(ctx).change(Change{Op: OpRemove, Key: string(k)}, nil)
+}
+
+// removeIf removes a key in one atomic step if it still has the given value, and reports whether it did.
+func (s *Session) removeIf(ctx context.Context, key, value string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.checkChangeable(); err != nil {
+		return false, err
+	}
+	if err := s.apply(ctx); err != nil {
+		return false, err
+	}
+	err := s.sendChanges(ctx, []Change{{Op: OpRemove, Key: key, Value: value}})
+	switch {
+	case errors.Is(err, ErrChanged):
+		s.record.Values = maps.Clone(s.record.Values)
+		delete(s.record.Values, key) // for reads of this request
+		return false, nil
+	case err != nil:
+		return false, s.fail(err)
+	}
+	return true, nil
 }
 
 // A Counter is the name of an integer in a session, within ±MaxCounter. Additions of overlapping requests all count. The

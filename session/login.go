@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 	"unicode/utf8"
 )
 
@@ -12,10 +11,21 @@ import (
 const maxUser = 256
 
 // A LoginOption is an option of Session.Login.
-type LoginOption func(*Renewal)
+type LoginOption func(*login)
+
+// A login has the options of a call of Session.Login.
+type login struct{ keepValues, remember bool }
 
 // KeepValues makes a login keep the session's values even if another user was logged in.
-func KeepValues() LoginOption { return func(r *Renewal) { r.KeepValues = true } }
+func KeepValues() LoginOption { return func(l *login) { l.keepValues = true } }
+
+// Remember makes a login start a session with the limits Options.RememberLifetime and Options.RememberIdleTimeout, whose
+// cookie outlives the browser, if remember is true. It usually comes from a checkbox of the login form:
+//
+//	err := session.From(ctx).Login(ctx, user, session.Remember(r.FormValue("remember") != ""))
+//
+// The limits stay with the session, also under a new id. The next login decides anew.
+func Remember(remember bool) LoginOption { return func(l *login) { l.remember = remember } }
 
 // Login logs user in. The visitor gets a session with a new id and a new lifetime. The old id ends at once, so an id that an
 // attacker planted or saw before (session fixation) is worthless. The new session takes over the values of the old one,
@@ -33,9 +43,12 @@ func (s *Session) Login(ctx context.Context, user string, options ...LoginOption
 	if err := s.checkChangeable(); err != nil {
 		return err
 	}
-	renewal := Renewal{Record: s.manager.newRecord(s.request, user), AllowRenewed: true}
+	var login login
 	for _, option := range options {
-		option(&renewal)
+		option(&login)
+	}
+	renewal := Renewal{
+		Record: s.manager.newRecord(s.request, user, login.remember), KeepValues: login.keepValues, AllowRenewed: true,
 	}
 	err := s.renew(ctx, renewal)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrEnded) {
@@ -78,7 +91,7 @@ func (s *Session) Renew(ctx context.Context) error {
 	}
 	record := s.record
 	if s.manager.promises.Mutable {
-		record.IdleExpires = s.manager.idleExpires(s.manager.options.Now())
+		record.IdleExpires = s.manager.idleExpires(record, s.manager.options.Now())
 	}
 	err := s.renew(ctx, Renewal{Record: record})
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrEnded) {
@@ -93,7 +106,7 @@ func (s *Session) Renew(ctx context.Context) error {
 // renew gives the visitor's session a new id. Recorded changes stay recorded, for the new session.
 func (s *Session) renew(ctx context.Context, renewal Renewal) error {
 	renewal.Now = s.manager.options.Now()
-	if s.parseCookies() == stateLive {
+	if s.parseRequest() == stateLive {
 		renewal.Known = &s.record
 	}
 	return s.tryEach(func(ref reference) error {
@@ -106,7 +119,8 @@ func (s *Session) renew(ctx context.Context, renewal Renewal) error {
 	})
 }
 
-// Logout ends the session and removes the visitor's cookie. If the visitor has no session, it only removes the cookie. It
+// Logout ends the session and removes the visitor's cookie. The response has the header Clear-Site-Data if
+// Options.ClearSiteData is set. If the visitor has no session, it only removes the cookie. It
 // drops changes that have not been sent. If an earlier change of the request failed, Logout still ends the session, and
 // returns the error of that change.
 func (s *Session) Logout(ctx context.Context) error {
@@ -120,20 +134,21 @@ func (s *Session) logout(ctx context.Context) error {
 		return s.checkChangeable()
 	}
 	s.changes = nil
-	s.parseCookies()
+	s.parseRequest()
 	for _, ref := range s.refs {
 		if err := s.manager.end(ctx, ref); err != nil {
 			return s.fail(err)
 		}
 	}
-	s.setCookie("", -time.Second)
+	s.setToken("", -1)
+	s.loggedOut = true
 	s.state, s.refs, s.record, s.readErr = stateNone, nil, Record{}, nil
 	return s.failed
 }
 
 // LogoutEverywhere ends every session of the user who is logged in, as Manager.EndUserSessions does. It ends the session of
 // this request last, so that the visitor can retry after an error. It returns ErrUnsupported, and ends nothing, if the store
-// can't list the sessions of a user.
+// can neither list the sessions of a user nor revoke them.
 func (s *Session) LogoutEverywhere(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,6 +224,6 @@ func (m *Manager) info(id ID, r Record, current bool) Info {
 	}
 	return Info{
 		ID: id, User: r.User, UserAgent: r.UserAgent, Created: r.Created, Expires: expires,
-		LastSeen: r.IdleExpires.Add(-m.options.IdleTimeout), Current: current,
+		LastSeen: r.IdleExpires.Add(-m.idleTimeout(r)), Current: current,
 	}
 }

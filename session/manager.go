@@ -19,8 +19,44 @@ type Options struct {
 	// StoreTimeout limits each store operation. An operation may time out up to a sixteenth earlier. The default is 800 ms,
 	// so that a visitor waits less than a second for a 503.
 	StoreTimeout time.Duration
-	// CookieName is the name of the cookie after the prefix __Host-; default "session".
+	// RememberLifetime and RememberIdleTimeout are the limits of a session whose login has the option Remember, in place of
+	// Lifetime and IdleTimeout. The defaults are 30 days and 7 days, or Lifetime and IdleTimeout if those are longer.
+	// RememberLifetime is at least RememberIdleTimeout and at most 400 days, for which browsers keep a cookie.
+	//
+	// A server of a version without these options extends a remembered session by its IdleTimeout. So deploy this version on
+	// every server before the first login is remembered.
+	RememberLifetime, RememberIdleTimeout time.Duration
+	// BrowserCookie makes the browser delete the cookie when it closes, unless the login was remembered: the cookie then has no
+	// Max-Age. A browser that restores its tabs keeps the cookie nevertheless, so the limits above apply all the same.
+	BrowserCookie bool
+	// CookieName is the name of the cookie after its prefix; default "session". The prefix is __Host-, or __Secure- with
+	// CookieDomain or CookiePath, or none with PlainHTTP. With another name, servers find none of the earlier sessions.
 	CookieName string
+	// CookieDomain is the domain that gets the cookie, with all its subdomains, such as "example.com"; default only the host
+	// that sets the cookie. Every subdomain can then set the cookie, too.
+	CookieDomain string
+	// CookiePath is the path below which browsers send the cookie; default "/".
+	CookiePath string
+	// SameSite says whether browsers send the cookie with requests from other sites; default http.SameSiteLaxMode. With
+	// http.SameSiteNoneMode, handlers need another protection from cross-site requests, such as
+	// http.CrossOriginProtection.
+	SameSite http.SameSite
+	// Partitioned gives the session's pages in a frame another cookie for each site that embeds them (CHIPS). Such a cookie
+	// needs SameSite http.SameSiteNoneMode to be sent from a frame.
+	Partitioned bool
+	// TokenHeader is the name of a header that carries the session for clients without cookies, such as mobile
+	// applications; default none. In the header Authorization, the value follows the word Bearer. If a request has the
+	// header, even with an empty value, its cookies are ignored, and the response has the header instead of a cookie: when a
+	// session starts or gets another value, with that value, and at logout with an empty one. A client sends an empty value
+	// (for Authorization, the word Bearer alone) before it has a session, and keeps the value of each response that has one.
+	//
+	// Other sites can't send the header unless a CORS response allows it, so a request with the header needs no other
+	// protection from cross-site requests. Its value is as secret as the cookie.
+	TokenHeader string
+	// ClearSiteData is the value of the header Clear-Site-Data in a response that logs out, such as `"cache", "storage"`;
+	// default none. Browsers honor it only over HTTPS. "cookies" removes all cookies of the registrable domain, also those of
+	// other applications.
+	ClearSiteData string
 	// PlainHTTP is for visitors who connect without TLS: the cookie then has neither the prefix __Host- nor the attribute
 	// Secure, because browsers would drop it. New logs a warning.
 	PlainHTTP bool
@@ -42,7 +78,8 @@ type Manager struct {
 	backend   backend
 	promises  Promises
 	options   Options
-	cookie    string
+	cookie    http.Cookie // without value and lifetime
+	vary      string      // value of the header Vary
 	deadlines deadlines
 }
 
@@ -55,16 +92,20 @@ func New(store Store, options Options) (*Manager, error) {
 }
 
 // NewWithCodec returns a Manager that keeps each session in its visitor's cookie, encoded by codec. It returns an error if
-// an option is out of its range. It ignores StoreTimeout.
+// an option is out of its range. StoreTimeout applies only to a RevocableCodec.
 func NewWithCodec(codec Codec, options Options) (*Manager, error) {
-	return newManager(clientSide{codec}, codec.Promises(), options)
+	return newManager(newClientSide(codec), codec.Promises(), options)
 }
 
 func newManager(backend backend, promises Promises, options Options) (*Manager, error) {
 	setDefault(&options.IdleTimeout, 30*time.Minute)
 	setDefault(&options.Lifetime, max(24*time.Hour, options.IdleTimeout))
+	setDefault(&options.RememberLifetime, max(30*24*time.Hour, options.Lifetime, options.RememberIdleTimeout))
+	setDefault(&options.RememberIdleTimeout, min(max(7*24*time.Hour, options.IdleTimeout), options.RememberLifetime))
 	setDefault(&options.StoreTimeout, 800*time.Millisecond)
 	setDefault(&options.CookieName, "session")
+	setDefault(&options.CookiePath, "/")
+	setDefault(&options.SameSite, http.SameSiteLaxMode)
 	setDefault(&options.Logger, slog.Default())
 	if options.ErrorHandler == nil {
 		options.ErrorHandler = defaultErrorHandler
@@ -81,14 +122,26 @@ func newManager(backend backend, promises Promises, options Options) (*Manager, 
 	if options.StoreTimeout < 0 {
 		return nil, fmt.Errorf("session option StoreTimeout is %v: allowed is a positive duration", options.StoreTimeout)
 	}
-	m := &Manager{backend: backend, promises: promises, options: options, cookie: "__Host-" + options.CookieName,
-		deadlines: deadlines{timeout: options.StoreTimeout}}
-	if options.PlainHTTP {
-		m.cookie = options.CookieName
-		options.Logger.Warn("session cookies are sent without Secure and __Host-: visitors come over plain HTTP", "cookie", m.cookie)
+	if err := options.checkRemember(); err != nil {
+		return nil, err
 	}
-	if err := (&http.Cookie{Name: m.cookie, Value: "x"}).Valid(); err != nil {
-		return nil, fmt.Errorf("session option CookieName is %q: %w", options.CookieName, err)
+	if err := options.checkHeaders(); err != nil {
+		return nil, err
+	}
+	cookie, err := options.newCookie()
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{backend: backend, promises: promises, options: options, cookie: cookie, vary: "Cookie",
+		deadlines: deadlines{timeout: options.StoreTimeout}}
+	if options.TokenHeader != "" {
+		m.vary += ", " + options.TokenHeader
+	}
+	if err := m.checkCookieSize(); err != nil {
+		return nil, err
+	}
+	if options.PlainHTTP {
+		options.Logger.Warn("session cookies are sent without Secure and __Host-: visitors come over plain HTTP", "cookie", cookie.Name)
 	}
 	return m, nil
 }
@@ -153,11 +206,19 @@ func defaultErrorHandler(w http.ResponseWriter, _ *http.Request, err error) {
 	http.Error(w, http.StatusText(status), status)
 }
 
+// idleTimeout returns the idle timeout of a session.
+func (m *Manager) idleTimeout(r Record) time.Duration {
+	if r.IdleTimeout > 0 {
+		return r.IdleTimeout
+	}
+	return m.options.IdleTimeout
+}
+
 // idleExpires returns the IdleExpires of a session that is used at now.
-func (m *Manager) idleExpires(now time.Time) time.Time { return now.Add(m.options.IdleTimeout) }
+func (m *Manager) idleExpires(r Record, now time.Time) time.Time { return now.Add(m.idleTimeout(r)) }
 
 // needsTouch reports whether a session that was only read should be extended. To save writes, a session is extended at most
 // once per tenth of the idle timeout. A session may therefore end up to a tenth of the idle timeout early.
 func (m *Manager) needsTouch(r Record, now time.Time) bool {
-	return m.promises.Mutable && m.idleExpires(now).Sub(r.IdleExpires) >= m.options.IdleTimeout/10
+	return m.promises.Mutable && m.idleExpires(r, now).Sub(r.IdleExpires) >= m.idleTimeout(r)/10
 }

@@ -39,6 +39,7 @@ const (
 	OutcomeEnded       Outcome = "ended"     // ErrEnded
 	OutcomeTooLarge    Outcome = "too_large" // ErrTooLarge
 	OutcomeCounter     Outcome = "counter"   // ErrCounter
+	OutcomeChanged     Outcome = "changed"   // ErrChanged
 	OutcomeInvalid     Outcome = "invalid"   // ErrInvalid
 	OutcomeCanceled    Outcome = "canceled"
 	OutcomeUnavailable Outcome = "unavailable"
@@ -63,6 +64,8 @@ func outcome(err error) Outcome {
 		return OutcomeTooLarge
 	case errors.Is(err, ErrCounter):
 		return OutcomeCounter
+	case errors.Is(err, ErrChanged):
+		return OutcomeChanged
 	case errors.Is(err, ErrInvalid):
 		return OutcomeInvalid
 	case errors.Is(err, context.Canceled):

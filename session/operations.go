@@ -35,7 +35,7 @@ func (m *Manager) create(ctx context.Context, record Record) (ref reference, err
 // update sends changes. known is the session as the caller has read it, or nil.
 func (m *Manager) update(ctx context.Context, ref reference, changes []Change, known *Record) (next reference, record Record, err error) {
 	now := m.options.Now()
-	update := Update{Now: now, IdleExpires: m.idleExpires(now), Changes: changes}
+	update := Update{Now: now, IdleExpires: now.Add(m.options.IdleTimeout), Changes: changes}
 	if err := m.checkSize(update, known); err != nil {
 		return ref, Record{}, err
 	}
@@ -146,7 +146,7 @@ func checkTimes(r Record) error {
 
 // isReply reports whether err is a reply of the store rather than a failure.
 func isReply(err error) bool {
-	for _, reply := range []error{ErrNotFound, ErrEnded, ErrTooLarge, ErrCounter, ErrInvalid, ErrUnsupported} {
+	for _, reply := range []error{ErrNotFound, ErrEnded, ErrTooLarge, ErrCounter, ErrChanged, ErrInvalid, ErrUnsupported} {
 		if errors.Is(err, reply) {
 			return true
 		}

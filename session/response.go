@@ -240,7 +240,7 @@ func (s *Session) beforeHijack() error {
 	if err := s.apply(s.request.Context()); err != nil {
 		return err
 	}
-	if s.cookie != "" {
+	if s.hasToken {
 		return ErrHijackCookie
 	}
 	return nil

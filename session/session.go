@@ -35,13 +35,16 @@ type Session struct {
 
 	mu        sync.Mutex
 	state     state
-	refs      []reference  // from the request's cookies: one, or several until it is known which of them is live
+	refs      []reference  // from the request: one, or several from its cookies until it is known which of them is live
 	inlineRef [1]reference // backs refs when it has one element, to save an allocation
 	record    Record       // valid in stateLive
 	readErr   error        // error of the read; the store is read once per request
 	failed    error        // error of the first change, login or logout that failed
 	changes   []Change     // recorded, not yet sent
-	cookie    string       // Set-Cookie line for the response; empty for none
+	byHeader  bool         // the request has Options.TokenHeader, and the response answers there
+	token     string       // Set-Cookie line, or value of Options.TokenHeader, for the response
+	hasToken  bool         // the response has to send token
+	loggedOut bool         // the visitor has logged out
 	begun     bool         // the response has begun
 }
 
@@ -49,8 +52,8 @@ type Session struct {
 type state uint8
 
 const (
-	stateNew    state = iota // the request's cookies have not been parsed
-	stateUnread              // the request has a session cookie, and the store has not been read
+	stateNew    state = iota // the request has not been parsed
+	stateUnread              // the request refers to a session, and the store has not been read
 	stateNone                // the visitor has no session
 	stateLive                // the visitor has a live session, in Session.record
 	stateEnded               // the visitor's session ended within EndedFor
@@ -71,7 +74,7 @@ func From(ctx context.Context) *Session {
 }
 
 // Context returns a copy of ctx in which From and the keys use the session of m. Handlers that several Managers wrap need
-// it. Those Managers must have different cookie names.
+// it. Those Managers must have different cookie names and token headers.
 func (m *Manager) Context(ctx context.Context) context.Context {
 	if s, ok := ctx.Value(managerKey{m}).(*Session); ok {
 		return context.WithValue(ctx, contextKey{}, s)
@@ -178,7 +181,7 @@ func (s *Session) read(ctx context.Context) error {
 	if len(s.changes) > 0 {
 		return s.apply(ctx)
 	}
-	if s.parseCookies() != stateUnread || s.readErr != nil {
+	if s.parseRequest() != stateUnread || s.readErr != nil {
 		return s.readErr
 	}
 	err := s.tryEach(func(ref reference) error {
@@ -203,19 +206,29 @@ func (s *Session) read(ctx context.Context) error {
 // on another path or by a parent domain.
 const maxCookies = 3
 
-// parseCookies reads the references from the request's cookies, on its first call, and returns the state.
-func (s *Session) parseCookies() state {
+// parseRequest reads the references from the request's header or cookies, on its first call, and returns the state.
+func (s *Session) parseRequest() state {
 	if s.state != stateNew {
 		return s.state
 	}
 	s.state, s.refs = stateNone, s.inlineRef[:0]
-	for _, cookie := range s.request.CookiesNamed(s.manager.cookie) {
-		if ref, ok := s.manager.backend.parse(cookie.Value); ok && len(s.refs) < maxCookies {
-			s.refs = append(s.refs, ref)
-			s.state = stateUnread
-		}
+	var value string
+	if value, s.byHeader = s.manager.headerToken(s.request.Header); s.byHeader {
+		s.addReference(value)
+		return s.state
+	}
+	for _, cookie := range s.request.CookiesNamed(s.manager.cookie.Name) {
+		s.addReference(cookie.Value)
 	}
 	return s.state
+}
+
+// addReference adds the reference in a value that the client sent, if the value has the right form.
+func (s *Session) addReference(value string) {
+	if ref, ok := s.manager.backend.parse(value); ok && len(s.refs) < maxCookies {
+		s.refs = append(s.refs, ref)
+		s.state = stateUnread
+	}
 }
 
 // tryEach calls f with each reference until f returns anything other than ErrNotFound or ErrEnded. If f never does, it
@@ -255,7 +268,7 @@ func (s *Session) sendChanges(ctx context.Context, changes []Change) error {
 	if !s.manager.promises.Mutable {
 		return fmt.Errorf("change a session after its start: %w (%s)", ErrUnsupported, s.manager.promises.Name)
 	}
-	s.parseCookies()
+	s.parseRequest()
 	if s.state == stateEnded {
 		return ErrEnded
 	}
@@ -298,7 +311,7 @@ func (s *Session) startSession(ctx context.Context, changes []Change) error {
 	if err != nil || len(values) == 0 {
 		return err
 	}
-	record := s.manager.newRecord(s.request, "")
+	record := s.manager.newRecord(s.request, "", false)
 	record.Values = values
 	return s.create(ctx, record)
 }
@@ -319,29 +332,28 @@ func (s *Session) adopt(ref reference, record Record) {
 		known = known || old.value == ref.value
 	}
 	if !known {
-		s.setCookie(ref.value, record.Expires.Sub(s.manager.options.Now()))
+		maxAge := 0 // none: the browser deletes the cookie when it closes
+		if !s.manager.options.BrowserCookie || record.IdleTimeout > 0 {
+			maxAge = max(1, int(record.Expires.Sub(s.manager.options.Now()).Round(time.Second)/time.Second))
+		}
+		s.setToken(ref.value, maxAge)
 	}
+	s.loggedOut = false
 	s.inlineRef[0] = ref
 	s.state, s.refs, s.record, s.readErr = stateLive, s.inlineRef[:], record, nil
 }
 
-// setCookie sets the session's cookie on the response. It is called only before the response begins.
-func (s *Session) setCookie(value string, lifetime time.Duration) {
-	cookie := http.Cookie{
-		Name: s.manager.cookie, Value: value, Path: "/", MaxAge: int(lifetime.Round(time.Second) / time.Second),
-		Secure: !s.manager.options.PlainHTTP, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	}
-	s.cookie = cookie.String()
-}
-
 // newRecord returns the record of a session that starts now, without values. If the store's sessions are not mutable, they
-// can't be extended, and the session lasts for its whole Lifetime.
-func (m *Manager) newRecord(r *http.Request, user string) Record {
+// can't be extended, and the session lasts for its whole lifetime.
+func (m *Manager) newRecord(r *http.Request, user string, remember bool) Record {
 	now := m.options.Now()
 	record := Record{User: user, UserAgent: truncateUserAgent(r.UserAgent()), Created: now, Expires: now.Add(m.options.Lifetime)}
+	if remember {
+		record.Expires, record.IdleTimeout = now.Add(m.options.RememberLifetime), m.options.RememberIdleTimeout
+	}
 	record.IdleExpires = record.Expires
 	if m.promises.Mutable {
-		record.IdleExpires = m.idleExpires(now)
+		record.IdleExpires = m.idleExpires(record, now)
 	}
 	return record
 }

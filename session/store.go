@@ -19,6 +19,9 @@ var (
 	// ErrCounter means that the value of the key is not an integer, or that the sum is outside ±MaxCounter. The session is
 	// unchanged.
 	ErrCounter = errors.New("not a counter, or out of its range")
+	// ErrChanged means that a key does not have the value that a conditional removal names. The session is unchanged. Pop
+	// turns it into a missing value, so it reaches no handler.
+	ErrChanged = errors.New("the value has changed")
 	// ErrInvalid means that a key, a value, a user name or a cursor is malformed.
 	ErrInvalid = errors.New("not allowed")
 	// ErrUnavailable means that the store failed or did not reply in time. Changes in flight may or may not be stored.
@@ -49,9 +52,9 @@ type Store interface {
 	Create(ctx context.Context, id ID, record Record) error
 	// Load returns a live session. If there is none, it returns ErrNotFound or ErrEnded.
 	Load(ctx context.Context, id ID, now time.Time) (Record, error)
-	// Update applies all changes to a live session or none, sets IdleExpires, and returns the new state. It never creates a
-	// session: if there is no live one, it returns ErrNotFound or ErrEnded. If the store fails, the changes are applied at
-	// most once. Update never retries an addition.
+	// Update applies all changes to a live session or none, extends it as Update.Extend does, and returns the new state. It
+	// never creates a session: if there is no live one, it returns ErrNotFound or ErrEnded. If the store fails, the changes are
+	// applied at most once. Update never retries an addition or a conditional removal.
 	Update(ctx context.Context, id ID, update Update) (Record, error)
 	// Renew replaces a live session by a new one that takes over its values, and returns the new session. See Renewal.
 	Renew(ctx context.Context, renewal Renewal) (Record, error)
@@ -166,6 +169,9 @@ type Record struct {
 	Expires time.Time
 	// IdleExpires is the time at which the session ends unless it is used before.
 	IdleExpires time.Time
+	// IdleTimeout is the idle timeout of this session, or 0 for the server's Options.IdleTimeout. A session with its own idle
+	// timeout started with a remembered login, and its cookie outlives the browser. It never changes within a session.
+	IdleTimeout time.Duration
 }
 
 // Live reports whether the session is live: now is before both Expires and IdleExpires.
@@ -185,8 +191,19 @@ func (r Record) Size() int {
 // An Update changes and extends a session.
 type Update struct {
 	Now         time.Time // the current time
-	IdleExpires time.Time // the new IdleExpires of the session
+	IdleExpires time.Time // the new IdleExpires of a session without its own IdleTimeout
 	Changes     []Change  // any number, at most one per key; without changes the update only extends the session
+}
+
+// Extend returns the record with its new IdleExpires: Update.IdleExpires, or Now plus the session's own IdleTimeout. Stores
+// that apply updates in Go call it. Other stores must give the same result. The caller may not have read the session, so only
+// the store knows which of the two applies.
+func (u Update) Extend(r Record) Record {
+	r.IdleExpires = u.IdleExpires
+	if r.IdleTimeout > 0 {
+		r.IdleExpires = u.Now.Add(r.IdleTimeout)
+	}
+	return r
 }
 
 // Size returns the size of the changes' keys and values in bytes.
@@ -209,6 +226,10 @@ type Promises struct {
 	// LogoutIsFinal means that an ended session never becomes live again. Without ReadYourWrites, an ended session may still
 	// be read for a while, but not changed.
 	LogoutIsFinal bool
+	// LogoutFinalWithin, if not 0, is the time after which a logout without LogoutIsFinal is final: the server that ended a
+	// session refuses it at once, and every other server after this time. The sessions of a user can then be ended. See
+	// RevocableCodec.
+	LogoutFinalWithin time.Duration
 	// ReadYourWrites means that every later request, on any server, sees an acknowledged change.
 	ReadYourWrites bool
 	// AtomicRenewal means that a login or a renewal is one atomic step. Without it, a renewal that fails may leave both the

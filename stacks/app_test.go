@@ -27,7 +27,7 @@ func TestApp(t *testing.T) {
 		{"the baseline", "part.Say()", variants["memory"], "", 0},
 		{"loaders", "part.Say()", variants["loaders"], "", 0},
 		{"bad context", "part.Say()", map[string]any{"sotre": "valkey", "store": "nosuch"},
-			"context sotre=\"valkey\": no such key; allowed are config, store, migrateTo, migrateFrom, sticky, stage, protect, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, " +
+			"context sotre=\"valkey\": no such key; allowed are config, store, migrateTo, migrateFrom, revocation, sticky, stage, protect, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, " +
 				"algorithm, zonalShift, waf, login, instanceType, spotPercent, minServers, maxServers, availabilityZones, " +
 				"vpcId, balancerSubnets, fleetSubnets, storeSubnets, zones, egress, natInstanceType, permissionsBoundary, tags, alarmEmail, budget, rateLimit, cpuCredits, loaders, loadRate, loadDuration, " +
 				"loadSessions, loadMix, loadHistory, loaderInstanceType, billing, minUnits, maxUnits, maxReads, maxWrites, customerKey, replicas, " +

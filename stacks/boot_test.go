@@ -264,6 +264,10 @@ func TestServerEnvironment(t *testing.T) {
 	postgres.PostgresURL = "postgres://stateless@sample:5432/sessions?sslmode=verify-full&sslrootcert=" + certificatesFile
 	cookie.Store, cookie.SessionKeys = config.StoreCookie, "key"
 	token.Store, token.SessionKeys = config.StoreToken, "key"
+	inTable, inCache := token, token
+	inTable.TokenRevocation, inTable.DynamoDBTable = config.StoreDynamoDB, "sample"
+	inCache.TokenRevocation, inCache.ValkeyAddress, inCache.ValkeyTLS = config.StoreValkey, "sample:6379", true
+	inCache.ValkeyUser, inCache.ValkeyCacheName = "stateless-revocationcache", "sample"
 	memory.Store = config.StoreMemory
 	login := dynamodb
 	login.PlainHTTP, login.SessionKeys = false, "key"
@@ -274,6 +278,7 @@ func TestServerEnvironment(t *testing.T) {
 	loginByToken.OIDCRedirectURL = "https://sample/login/callback"
 	for variant, want := range map[string]config.Config{"dynamodb": dynamodb, "valkey": valkey, "redis": redis,
 		"memcached": memcached, "memcached-serverless": serverless, "postgres": postgres, "cookie": cookie, "token": token,
+		"token-dynamodb": inTable, "token-valkey": inCache,
 		"memory": memory, "cognito": login, "cognito-production": loginByToken} {
 		_, lab := synth(t, variants[variant])
 		if got := parseEnvironment(t, withInstanceValues(environmentFile(t, lab))); !reflect.DeepEqual(got, want) {

@@ -84,6 +84,10 @@ type Config struct {
 	// when it is next used. It is the second deployment of a migration. The third has neither key and removes the old store.
 	// There is no default.
 	MigrateFrom config.StoreKind
+	// Revocation (revocation) is where servers keep the list of revoked tokens, so that a logout ends a token on every server
+	// within 5 seconds: dynamodb, a table that costs nothing when idle and keeps its data, or valkey, a cache with the default
+	// options. The default is none: a copy of a token is valid until it expires.
+	Revocation config.StoreKind
 	// Sticky (sticky) makes the load balancer send each visitor to the same server. It must be true with store=memory and
 	// false with every other store. The default is false.
 	Sticky bool

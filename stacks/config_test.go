@@ -10,7 +10,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	defaults := Config{Store: config.StoreDynamoDB, Stage: StageLab, Server: "./app", AllowFrom: "0.0.0.0/0", Login: LoginNone, InstanceTypes: "t4g.small",
+	defaults := Config{Store: config.StoreDynamoDB, Revocation: RevocationNone, Stage: StageLab, Server: "./app", AllowFrom: "0.0.0.0/0", Login: LoginNone, InstanceTypes: "t4g.small",
 		Algorithm: AlgorithmRoundRobin, ZonalShift: true,
 		MinServers: 2, MaxServers: 6, Zones: 2, Egress: EgressNATGateway, NATInstanceType: "t4g.nano",
 		Spending: SpendingConfig{RateLimit: 10_000, CPUCredits: CPUCreditsUnlimited},
@@ -160,7 +160,7 @@ func TestDynamicReferencesAreRefused(t *testing.T) {
 
 func TestParseConfigNamesEveryProblem(t *testing.T) {
 	const stores = "dynamodb, valkey, redis, memcached, postgres, cookie, token or memory"
-	const keys = "config, store, migrateTo, migrateFrom, sticky, stage, protect, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, " +
+	const keys = "config, store, migrateTo, migrateFrom, revocation, sticky, stage, protect, server, certificateArn, domain, hostedZoneId, cloudfront, allowFrom, " +
 		"algorithm, zonalShift, waf, login, instanceType, spotPercent, minServers, maxServers, availabilityZones, " +
 		"vpcId, balancerSubnets, fleetSubnets, storeSubnets, zones, egress, natInstanceType, permissionsBoundary, tags, alarmEmail, budget, rateLimit, cpuCredits, " +
 		"loaders, loadRate, loadDuration, loadSessions, loadMix, loadHistory, loaderInstanceType, billing, " +
@@ -180,6 +180,8 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 		want    []string // lines
 	}{
 		{"unknown store", map[string]any{"store": "nosuch"}, []string{`context store="nosuch": allowed is ` + stores}},
+		{"revocation of sessions in a store", map[string]any{"store": "valkey", "revocation": "dynamodb"},
+			[]string{`context revocation="dynamodb": only with store=token`}},
 		{"memory without sticky sessions", map[string]any{"store": "memory"},
 			[]string{`context store="memory": only with sticky=true, because servers don't share their memory`}},
 		{"misspelt keys", map[string]any{"sotre": "valkey", "Store": "valkey", "min-servers": 3.0}, []string{

@@ -54,6 +54,7 @@ func (c *Config) settings() []setting {
 			config.StorePostgres, config.StoreCookie, config.StoreToken, config.StoreMemory),
 		bind("migrateTo", &c.MigrateTo, "", otherStore),
 		bind("migrateFrom", &c.MigrateFrom, "", otherStore),
+		choice("revocation", &c.Revocation, RevocationNone, config.StoreDynamoDB, config.StoreValkey).forStores(config.StoreToken),
 		boolean("sticky", &c.Sticky),
 		choice("stage", &c.Stage, StageLab, StageProduction),
 		bind("protect", &c.Protect, "", allowed.Boolean()), // ParseConfig has the default, which depends on the stage

@@ -65,8 +65,14 @@ func TestServersHaveLeastPermissions(t *testing.T) {
 		"postgres":                {database},
 		"cookie":                  {`{"Ref":"CookieKeys"}: secretsmanager:GetSecretValue`},
 		"token":                   {`{"Ref":"TokenKeys"}: secretsmanager:GetSecretValue`},
-		"cognito":                 append(slices.Clone(items), `{"Ref":"LoginKeys"}: secretsmanager:GetSecretValue`),
-		"memory":                  nil,
+		"token-dynamodb": {
+			`{"Ref":"TokenKeys"}: secretsmanager:GetSecretValue`,
+			`{"Fn::GetAtt":["RevocationsTable","Arn"]}: dynamodb:GetItem, dynamodb:PutItem`,
+			`{"Fn::Join":["",[{"Fn::GetAtt":["RevocationsTable","Arn"]},"/index/by-time"]]}: dynamodb:Query`,
+		},
+		"token-valkey": {`{"Ref":"TokenKeys"}: secretsmanager:GetSecretValue`, connect("RevocationCache")},
+		"cognito":      append(slices.Clone(items), `{"Ref":"LoginKeys"}: secretsmanager:GetSecretValue`),
+		"memory":       nil,
 	}
 	for variant, more := range tests {
 		t.Run(variant, func(t *testing.T) {
@@ -92,7 +98,7 @@ func TestServersHaveLeastPermissions(t *testing.T) {
 }
 
 // logicalIDHash matches the logical id of a store's resource. Its last eight digits are a hash that the CDK appends.
-var logicalIDHash = regexp.MustCompile(`"((?:FleetLog|Login|Cookie|Token|Postgres|Valkey|Redis|Sessions)[A-Za-z]*?)[0-9A-F]{8}"`)
+var logicalIDHash = regexp.MustCompile(`"((?:FleetLog|Login|Cookie|Token|Postgres|Valkey|Redis|Revocation|Sessions)[A-Za-z]*?)[0-9A-F]{8}"`)
 
 // permissions renders each statement of a policy as "resource: actions". The key of the binary in S3, a hash, becomes "the
 // binary".

@@ -30,6 +30,8 @@ func protections(t *testing.T, keys map[string]any) []string {
 				continue
 			case "AWS::RDS::DBCluster":
 				value = r.property("DeletionProtection")
+			case "AWS::DynamoDB::Table":
+				value = r.property("DeletionProtectionEnabled")
 			case "AWS::Cognito::UserPool":
 				value = r.property("DeletionProtection")
 				if value == nil {
@@ -50,8 +52,9 @@ func TestProtectArmsAndDisarmsAll(t *testing.T) {
 		keys map[string]any
 		kind string // protected besides load balancer and stacks
 	}{
-		"dynamodb": {map[string]any{"replicas": "eu-west-1", "domain": domain, "hostedZoneId": zone}, table},
-		"postgres": {map[string]any{"store": "postgres", "domain": domain, "hostedZoneId": zone}, "AWS::RDS::DBCluster"},
+		"dynamodb":   {map[string]any{"replicas": "eu-west-1", "domain": domain, "hostedZoneId": zone}, table},
+		"postgres":   {map[string]any{"store": "postgres", "domain": domain, "hostedZoneId": zone}, "AWS::RDS::DBCluster"},
+		"revocation": {map[string]any{"store": "token", "revocation": "dynamodb", "domain": domain, "hostedZoneId": zone}, "AWS::DynamoDB::Table"},
 		"login": {map[string]any{"store": "token", "login": "cognito", "domain": domain, "hostedZoneId": zone, "loaders": "1",
 			"loadMix": "read=1"}, "AWS::Cognito::UserPool"},
 	} {

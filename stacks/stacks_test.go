@@ -59,6 +59,8 @@ var variants = map[string]map[string]any{
 	"postgres-production":  {"store": "postgres", "stage": "production", "certificateArn": certificate},
 	"cookie":               {"store": "cookie"},
 	"token":                {"store": "token"},
+	"token-dynamodb":       {"store": "token", "revocation": "dynamodb"},
+	"token-valkey":         {"store": "token", "revocation": "valkey"},
 	"spot":                 {"spotPercent": "60", "instanceType": "t4g.small,c7g.medium"},
 	"edge": {"domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "waf": "true",
 		"alarmEmail": "ops@example.com"},

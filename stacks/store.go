@@ -35,7 +35,8 @@ func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, subnets *awsec
 	case config.StoreCookie:
 		return NewKeyStore(scope, "Cookie", &KeyStoreProps{Store: c.Store, Stage: c.Stage})
 	case config.StoreToken:
-		return NewKeyStore(scope, "Token", &KeyStoreProps{Store: c.Store, Stage: c.Stage})
+		keys := NewKeyStore(scope, "Token", &KeyStoreProps{Store: c.Store, Stage: c.Stage})
+		return withRevocation(scope, vpc, subnets, c, keys)
 	case config.StoreMemory: // each server keeps its own sessions in memory
 		return func(servers *Servers) { servers.Environment.Store = config.StoreMemory }
 	}

@@ -21,7 +21,21 @@ import (
 // template's own keys and indexes, and passes the conformance suite.
 func TestTheDeployedTableHoldsSessions(t *testing.T) {
 	sessiontest.Long(t)
-	template, err := os.ReadFile(filepath.Join(root, "stacks", "testdata", "dynamodb.json"))
+	client, name := createDeployed(t, "dynamodb")
+	sessiontest.Run(t, dynamodb.New(client, dynamodb.Options{Table: name}))
+}
+
+// The same holds for the table of revoked tokens.
+func TestTheDeployedTableHoldsRevocations(t *testing.T) {
+	sessiontest.Long(t)
+	client, name := createDeployed(t, "token-dynamodb")
+	sessiontest.RunList(t, dynamodb.NewRevocations(client, name))
+}
+
+// createDeployed creates the table of a variant's golden template in DynamoDB Local. It returns a client and the table's name.
+func createDeployed(t *testing.T, variant string) (*awsdynamodb.Client, string) {
+	t.Helper()
+	template, err := os.ReadFile(filepath.Join(root, "stacks", "testdata", variant+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +52,11 @@ func TestTheDeployedTableHoldsSessions(t *testing.T) {
 	client := dynamodb.NewClient(aws.Config{
 		Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, server.Endpoint)
+	type index struct {
+		IndexName  string
+		KeySchema  []types.KeySchemaElement
+		Projection types.Projection
+	}
 	tables, name := 0, "deployed-"+rand.Text()
 	for _, resource := range stack.Resources {
 		if resource.Type != "AWS::DynamoDB::Table" && resource.Type != "AWS::DynamoDB::GlobalTable" {
@@ -45,13 +64,10 @@ func TestTheDeployedTableHoldsSessions(t *testing.T) {
 		}
 		tables++
 		var properties struct {
-			AttributeDefinitions   []types.AttributeDefinition
-			KeySchema              []types.KeySchemaElement
-			GlobalSecondaryIndexes []struct {
-				IndexName  string
-				KeySchema  []types.KeySchemaElement
-				Projection types.Projection
-			}
+			AttributeDefinitions    []types.AttributeDefinition
+			KeySchema               []types.KeySchemaElement
+			GlobalSecondaryIndexes  []index
+			LocalSecondaryIndexes   []index
 			TimeToLiveSpecification types.TimeToLiveSpecification
 		}
 		if err := json.Unmarshal(resource.Properties, &properties); err != nil {
@@ -69,6 +85,11 @@ func TestTheDeployedTableHoldsSessions(t *testing.T) {
 				IndexName: &index.IndexName, KeySchema: index.KeySchema, Projection: &index.Projection,
 			})
 		}
+		for _, index := range properties.LocalSecondaryIndexes {
+			input.LocalSecondaryIndexes = append(input.LocalSecondaryIndexes, types.LocalSecondaryIndex{
+				IndexName: &index.IndexName, KeySchema: index.KeySchema, Projection: &index.Projection,
+			})
+		}
 		if _, err := client.CreateTable(t.Context(), &input); err != nil {
 			t.Fatal(err)
 		}
@@ -76,5 +97,5 @@ func TestTheDeployedTableHoldsSessions(t *testing.T) {
 	if tables != 1 {
 		t.Fatalf("the template has %d tables, want 1", tables)
 	}
-	sessiontest.Run(t, dynamodb.New(client, dynamodb.Options{Table: name}))
+	return client, name
 }

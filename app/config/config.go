@@ -31,6 +31,15 @@ func StoreKinds() []StoreKind {
 // migrate between server-side stores.
 func (s StoreKind) ServerSide() bool { return s != StoreCookie && s != StoreToken }
 
+// StalePolicy is what a server does with tokens while it can't read the list of revoked ones.
+type StalePolicy string
+
+// The policies.
+const (
+	StaleRefuse StalePolicy = "refuse" // respond 503 to requests that use a session
+	StaleAccept StalePolicy = "accept" // accept tokens that the server doesn't know to be revoked
+)
+
 // LoginCallback is the path of OIDC_REDIRECT_URL.
 const LoginCallback = "/login/callback"
 
@@ -102,6 +111,21 @@ type Config struct {
 	// writes with the first key and accepts all of them. To rotate, deploy three times: old,new, then new,old, then new.
 	SessionKeys string
 
+	// TokenKeys are RSA keys in PEM that sign tokens (RS256), so that other services can verify them with the public keys of
+	// /.well-known/jwks.json. The server signs with the first key and accepts all of them, and the tokens that SessionKeys
+	// sign. If the first key is a public one, SessionKeys sign. Empty means that SessionKeys sign (HS256).
+	TokenKeys string
+	// TokenIssuer is the claim "iss" of tokens. Tokens with another are void.
+	TokenIssuer string
+	// TokenRevocation is the store of the list of revoked tokens, valkey or dynamodb, with the variables of that store. Empty
+	// means that a copy of a token is valid until it expires.
+	TokenRevocation StoreKind
+	// TokenRevocationWithin is the time after a logout in which every server refuses the token.
+	TokenRevocationWithin time.Duration
+	// TokenRevocationStale is what happens to tokens when a server could not read the list for longer than
+	// TokenRevocationWithin.
+	TokenRevocationStale StalePolicy
+
 	// OIDCIssuer is the OpenID Connect provider that authenticates visitors, exactly as the issuer in its
 	// /.well-known/openid-configuration. Empty means that the server accepts any user name.
 	OIDCIssuer string
@@ -136,7 +160,7 @@ type Config struct {
 	AllowDelay bool
 }
 
-// Uses reports whether sessions are in the store or migrate to or from it.
+// Uses reports whether sessions are in the store or migrate to or from it, or the list of revoked tokens is there.
 func (c Config) Uses(store StoreKind) bool {
-	return store == c.Store || store == c.MigrateFrom || store == c.MigrateTo
+	return store == c.Store || store == c.MigrateFrom || store == c.MigrateTo || store == c.TokenRevocation
 }

@@ -82,6 +82,17 @@ func TestRequiredVariables(t *testing.T) {
 		{"a delay beyond the drain", []string{"SHUTDOWN_DELAY=20s", "DRAIN_TIMEOUT=10s"}, "SHUTDOWN_DELAY"},
 		{"an idle timeout above the lifetime", []string{"SESSION_LIFETIME=1m"}, "SESSION_IDLE_TIMEOUT"},
 		{"dynamodb", []string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=sessions", "AWS_REGION=eu-west-1"}, ""},
+		{"token", []string{"SESSION_STORE=token", "SESSION_KEYS=k"}, ""},
+		{"revocation without an address", []string{"SESSION_STORE=token", "SESSION_KEYS=k", "TOKEN_REVOCATION=valkey"}, "VALKEY_ADDRESS"},
+		{"revocation without a table", []string{"SESSION_STORE=token", "SESSION_KEYS=k", "TOKEN_REVOCATION=dynamodb"}, "DYNAMODB_TABLE AWS_REGION"},
+		{"revocation in valkey", []string{"SESSION_STORE=token", "SESSION_KEYS=k", "TOKEN_REVOCATION=valkey", "VALKEY_ADDRESS=a:1"}, ""},
+		{"revocation in another store", []string{"SESSION_STORE=token", "SESSION_KEYS=k", "TOKEN_REVOCATION=sql"}, "TOKEN_REVOCATION"},
+		{"revocation of other sessions", []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=a:1", "TOKEN_REVOCATION=valkey"}, "TOKEN_REVOCATION"},
+		{"revocation at once", []string{"TOKEN_REVOCATION_WITHIN=99ms"}, "TOKEN_REVOCATION_WITHIN"},
+		{"no policy for a stale list", []string{"TOKEN_REVOCATION_STALE=ignore"}, "TOKEN_REVOCATION_STALE"},
+		{"keys of other sessions", []string{"TOKEN_KEYS=/etc/keys.pem"}, "TOKEN_KEYS"},
+		{"keys that are neither PEM nor a file", []string{"SESSION_STORE=token", "SESSION_KEYS=k", "TOKEN_KEYS=secret"}, "TOKEN_KEYS"},
+		{"an issuer with a space", []string{"TOKEN_ISSUER=the shop"}, "TOKEN_ISSUER"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

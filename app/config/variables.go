@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ var (
 	urlPattern         = regexp.MustCompile(`^https?://[^/\s]+/?$`)
 	redirectURLPattern = regexp.MustCompile(`^(https?)://[^/?#@\s]+` + regexp.QuoteMeta(LoginCallback) + `$`)
 	daxPattern         = regexp.MustCompile(`^daxs?://[^/\s:]+(:[0-9]{1,5})?$`)
+	issuerPattern      = regexp.MustCompile(`^[!-~]{1,200}$`)
 	tablePattern       = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
 )
 
@@ -80,7 +82,7 @@ func (c *Config) variables(added ...StoreKind) []variable {
 			allowed.Duration(10*time.Millisecond, 30*time.Second).AppendAllowed(", such as 800ms")),
 		bind("PLAIN_HTTP", &c.PlainHTTP, "false", boolean),
 
-		bind("VALKEY_ADDRESS", &c.ValkeyAddress, "", text("host:port; required when SESSION_STORE=valkey", isAddress)).
+		bind("VALKEY_ADDRESS", &c.ValkeyAddress, "", text("host:port; required when SESSION_STORE=valkey or TOKEN_REVOCATION=valkey", isAddress)).
 			onlyIf(setOr(&c.ValkeyAddress, unused(StoreValkey))),
 		bind("VALKEY_TLS", &c.ValkeyTLS, "false", boolean),
 		bind("VALKEY_USER", &c.ValkeyUser, "", text("an ElastiCache user id; needs VALKEY_CACHE_NAME, AWS_REGION and "+
@@ -90,7 +92,7 @@ func (c *Config) variables(added ...StoreKind) []variable {
 		bind("VALKEY_SERVERLESS", &c.ValkeyServerless, "false", boolean),
 
 		bind("DYNAMODB_TABLE", &c.DynamoDBTable, "",
-			text("a table name; required when SESSION_STORE=dynamodb", tablePattern.MatchString)).
+			text("a table name; required when SESSION_STORE=dynamodb, and when TOKEN_REVOCATION=dynamodb (that of the list)", tablePattern.MatchString)).
 			onlyIf(setOr(&c.DynamoDBTable, unused(StoreDynamoDB))),
 		bind("DYNAMODB_ENDPOINT", &c.DynamoDBEndpoint, "", text("an http:// or https:// address", urlPattern.MatchString)),
 		bind("DYNAMODB_REPLICATED", &c.DynamoDBReplicated, "false", boolean),
@@ -111,6 +113,18 @@ func (c *Config) variables(added ...StoreKind) []variable {
 			"SESSION_STORE is cookie or token, and with OIDC_ISSUER", anything)).
 			onlyIf(setOr(&c.SessionKeys, func() bool { return c.Store.ServerSide() && !login() })).asSecret(),
 
+		bind("TOKEN_KEYS", &c.TokenKeys, "", text("RSA keys of 2048 bits or more in PEM, or the absolute path of a file with them; "+
+			"only with SESSION_STORE=token", isPEMOrPath)).
+			onlyIf(func() bool { return c.TokenKeys == "" || c.Store == StoreToken }).asSecret(),
+		bind("TOKEN_ISSUER", &c.TokenIssuer, "stateless-servers", text("1 to 200 printable characters without spaces, such as "+
+			"https://shop.example", issuerPattern.MatchString)),
+		bind("TOKEN_REVOCATION", &c.TokenRevocation, "", allowed.OneOf(StoreValkey, StoreDynamoDB).
+			WithAllowed("valkey or dynamodb; only with SESSION_STORE=token")).
+			onlyIf(func() bool { return c.TokenRevocation == "" || c.Store == StoreToken }),
+		bind("TOKEN_REVOCATION_WITHIN", &c.TokenRevocationWithin, "5s",
+			allowed.Duration(100*time.Millisecond, time.Minute).AppendAllowed(", such as 5s")),
+		bind("TOKEN_REVOCATION_STALE", &c.TokenRevocationStale, "refuse", allowed.OneOf(StaleRefuse, StaleAccept)),
+
 		bind("OIDC_ISSUER", &c.OIDCIssuer, "", text("an https:// address without query (http:// only of a loopback address); "+
 			"needs OIDC_CLIENT_ID, OIDC_REDIRECT_URL and SESSION_KEYS", isIssuer)),
 		bind("OIDC_CLIENT_ID", &c.OIDCClientID, "",
@@ -123,7 +137,7 @@ func (c *Config) variables(added ...StoreKind) []variable {
 			"required with OIDC_ISSUER, and not without", c.isRedirectURL)).
 			onlyIf(func() bool { return (c.OIDCRedirectURL != "") == login() }),
 
-		bind("AWS_REGION", &c.Region, "", text("an AWS region such as eu-west-1; required when SESSION_STORE=dynamodb, and "+
+		bind("AWS_REGION", &c.Region, "", text("an AWS region such as eu-west-1; required when DynamoDB is used, and "+
 			"with IAM authentication", regionPattern.MatchString)).onlyIf(setOr(&c.Region, func() bool {
 			return !c.Uses(StoreDynamoDB) && !valkeyIAM() && !(c.Uses(StorePostgres) && c.PostgresIAM)
 		})),
@@ -154,6 +168,10 @@ func isAddress(addr string) bool {
 	}
 	_, err = net.LookupPort("tcp", port)
 	return err == nil
+}
+
+func isPEMOrPath(text string) bool {
+	return strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN ") || filepath.IsAbs(text)
 }
 
 func isIssuer(issuer string) bool {

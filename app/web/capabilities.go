@@ -14,10 +14,11 @@ type capabilities struct {
 	Meaning     string   // what the store means for visitors
 	Limitations []string // a sentence for each promise that the store doesn't keep
 
-	NoChange       string // why a session can't change
-	NoUserSessions string // why a user's sessions can't be listed or ended
-	NoBoard        string // why there is no leaderboard
-	NoScore        string // why scores can't be recorded
+	NoChange           string // why a session can't change
+	NoUserSessions     string // why a user's sessions can't be listed
+	NoLogoutEverywhere string // why a user's sessions can't be ended
+	NoBoard            string // why there is no leaderboard
+	NoScore            string // why scores can't be recorded
 
 	Begin string // when a session begins
 	End   string // the label of its expiry
@@ -36,6 +37,12 @@ func capabilitiesOf(p session.Promises, hasBoard bool) capabilities {
 	}
 	if !p.ListsByUser {
 		c.NoUserSessions = "This store can’t list where you are logged in, nor log you out everywhere."
+		c.NoLogoutEverywhere = c.NoUserSessions
+	}
+	copied := "Logout makes this browser forget the session, but a copy of its cookie still works until it expires."
+	if p.LogoutFinalWithin > 0 {
+		c.NoUserSessions, c.NoLogoutEverywhere = "This store can’t list where you are logged in.", ""
+		copied = "After a logout, other servers may accept a copy of your cookie for " + p.LogoutFinalWithin.String() + "."
 	}
 	if !hasBoard {
 		c.NoBoard = "There is no leaderboard with this store."
@@ -49,7 +56,7 @@ func capabilitiesOf(p session.Promises, hasBoard bool) capabilities {
 		{p.Mutable, c.NoChange},
 		{p.NoLostUpdate || !p.Mutable, "When you change things twice at the same moment, one of the changes may be lost."},
 		{p.ReadYourWrites || !p.Mutable, "Right after a change, you may still be shown how it was before."},
-		{p.LogoutIsFinal, "Logout makes this browser forget the session, but a copy of its cookie still works until it expires."},
+		{p.LogoutIsFinal, copied},
 		{!p.OneRegion, "Other regions have copies of your session. Of two changes at the same moment in different regions, one " +
 			"is lost, and it may undo a logout."},
 		{p.ListsByUser, c.NoUserSessions},

@@ -7,6 +7,8 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/cookie"
+	"stateless-servers/session/memory"
+	"stateless-servers/session/revocation"
 	"stateless-servers/session/sealing/sealingtest"
 	"stateless-servers/session/token"
 )
@@ -21,6 +23,7 @@ const (
 	otherRegions  = "Other regions have copies of your session. Of two changes at the same moment in different regions, one " +
 		"is lost, and it may undo a logout."
 	noUserSessions = "This store can’t list where you are logged in, nor log you out everywhere."
+	noSessionList  = "This store can’t list where you are logged in."
 	noBoard        = "There is no leaderboard with this store."
 )
 
@@ -47,6 +50,21 @@ func withCookies(t *testing.T) func(*fleet) {
 func withTokens(t *testing.T) func(*fleet) {
 	codec, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "test", Audience: "test"})
 	return withCodec(t, codec, err)
+}
+
+// withRevocation is withTokens with a list of revoked tokens.
+func withRevocation(t *testing.T) func(*fleet) {
+	t.Helper()
+	codec, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "test", Audience: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	follower, err := revocation.New(memory.NewRevocations(), revocation.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go follower.Follow(t.Context(), func(err error) { t.Error(err) })
+	return withCodec(t, follower.Codec(codec), follower.Poll(t.Context()))
 }
 
 // withCodec makes the servers keep sessions on the client side, without a leaderboard.
@@ -105,6 +123,13 @@ func TestCapabilities(t *testing.T) {
 			toUser:      "/logout",
 			off: map[route]string{list: noUserSessions, everywhere: noUserSessions, visit: noChange, fill: noChange,
 				score: noChange, board: noBoard},
+		},
+		{
+			name: "token", title: "A signed token", use: withRevocation(t),
+			limitations: []string{noChange, "After a logout, other servers may accept a copy of your cookie for 5s.", noSessionList},
+			offered:     "/login",
+			toUser:      "/logout /logout/everywhere",
+			off:         map[route]string{list: noSessionList, visit: noChange, fill: noChange, score: noChange, board: noBoard},
 		},
 	} {
 		t.Run(kind.name, func(t *testing.T) {

@@ -100,7 +100,7 @@ func sessionPanel(p homePage) g.Node {
 			),
 			h.Div(h.Class("row"),
 				postForm("/logout", h.Button(h.Class("quiet"), g.Text(end))),
-				g.If(p.Authenticated && p.NoUserSessions == "",
+				g.If(p.Authenticated && p.NoLogoutEverywhere == "",
 					postForm("/logout/everywhere", h.Button(h.Class("quiet"), g.Text("Log out everywhere")))),
 			),
 		),

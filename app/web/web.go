@@ -28,6 +28,8 @@ type Options struct {
 	BoardTimeout time.Duration
 	// Login authenticates visitors. If it is nil, visitors can log in with any name.
 	Login Login
+	// KeySet serves /.well-known/jwks.json. If it is nil, there is nothing at this address.
+	KeySet http.Handler
 	// Ready, if not nil, is called by /readyz before it calls the session store. An error makes the server not ready and is
 	// part of the response. A server that is shutting down returns one.
 	Ready func(context.Context) error
@@ -74,6 +76,9 @@ func (s *server) routes() {
 	s.mux.HandleFunc("GET /healthz", s.none)
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("GET /static/{name}", serveAsset)
+	if s.KeySet != nil {
+		s.mux.Handle("GET /.well-known/jwks.json", s.KeySet)
+	}
 	s.mux.HandleFunc("/", s.notFound)
 
 	withSession := func(pattern string, handle http.HandlerFunc) {
@@ -97,7 +102,7 @@ func (s *server) routes() {
 		withSession("GET /login/callback", s.finishLogin)
 	}
 	withSession("POST /logout", s.logout)
-	withSessionUnless(s.capabilities.NoUserSessions, "POST /logout/everywhere", s.logoutEverywhere)
+	withSessionUnless(s.capabilities.NoLogoutEverywhere, "POST /logout/everywhere", s.logoutEverywhere)
 
 	withSession("GET /api/session", s.withDelay(s.getSession))
 	withSessionUnless(s.capabilities.NoUserSessions, "GET /api/sessions", s.withDelay(s.getSessions))

@@ -57,6 +57,8 @@ type setup struct {
 	servers int
 	link    bool // put a forwarder between servers and store
 	durable bool // the store is a Valkey that keeps its data over a restart
+	// revocation is the store of the list of revoked tokens; empty for none.
+	revocation config.StoreKind
 	// idle is the load balancer's idle timeout; 0 for that of an ALB.
 	idle time.Duration
 	// change changes the servers' configuration; the environment calls the close that it returns. May be nil.
@@ -66,6 +68,9 @@ type setup struct {
 func (s setup) String() string {
 	if s.sticky {
 		return string(s.store) + ", sticky"
+	}
+	if s.revocation != "" {
+		return string(s.store) + ", revoked in " + string(s.revocation)
 	}
 	return string(s.store)
 }
@@ -107,7 +112,7 @@ func (r *Runner) open(ctx context.Context, s setup) (*environment, error) {
 func (env *environment) open(ctx context.Context) error {
 	c := config.Default()
 	c.AllowDelay, c.PlainHTTP, c.ShutdownDelay, c.KeepAlive, c.StoreTimeout = true, true, 0, keepAlive, storeTimeout
-	if env.setup.store == config.StoreValkey {
+	if env.setup.store == config.StoreValkey || env.revocation == config.StoreValkey {
 		if _, err := storeserver.ValkeyProgram(); err != nil {
 			return err // the experiment needs a real server, not the embedded one
 		}
@@ -122,6 +127,12 @@ func (env *environment) open(ctx context.Context) error {
 		return err
 	}
 	env.closes = append(env.closes, env.store.Close)
+	if env.revocation != "" {
+		if env.store, err = localstore.StartRevocations(ctx, env.revocation, &c, env.runner.Report); err != nil {
+			return err
+		}
+		env.closes = append(env.closes, env.store.Close)
+	}
 	if env.store.Server != nil {
 		env.runner.addVersion(env.store.Server.Version())
 	}

@@ -121,7 +121,7 @@ func TestClaimsDoNotHoldWithWrongSetup(t *testing.T) {
 		{"the library brings sessions back", logoutRace{scsLibrary, ownLibrary}, []string{"alive after logout with this library", "alive after logout with scs"}},
 		{"no store is that fast", latency{setups: []setup{onValkey}, maxP50: time.Nanosecond}, []string{"p50 with valkey"}},
 		{"cookies are for servers", cookieSize{onCookie, onValkey}, []string{"grows with cookie", "grows with valkey", "retained with cookie", "retained with valkey"}},
-		{"tokens are for servers", tokenRevocation{[]setup{onValkey}, []setup{onToken}}, []string{"with valkey", "with token"}},
+		{"tokens are for servers", tokenRevocation{client: []setup{onValkey}, server: []setup{onToken}}, []string{"with valkey", "with token"}},
 		{"the store restarts without its data", soak{quick(onValkey), 3 * time.Second, 20},
 			[]string{"sessions lost", "the first session was there again"}},
 	}

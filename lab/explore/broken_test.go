@@ -69,7 +69,7 @@ func serveContract(wrap func(session.Store) session.Store) error {
 	handle("POST /api/visits", func(ctx context.Context, _ *http.Request) error { visits.Add(ctx, 1); return nil })
 	handle("POST /api/cart/coffee", func(ctx context.Context, _ *http.Request) error { coffee.Add(ctx, 1); return nil })
 	handle("POST /login", func(ctx context.Context, r *http.Request) error {
-		return session.From(ctx).Login(ctx, r.FormValue("user"))
+		return session.From(ctx).Login(ctx, r.FormValue("user"), session.Remember(true))
 	})
 	handle("POST /logout", func(ctx context.Context, _ *http.Request) error { return session.From(ctx).Logout(ctx) })
 	mux.HandleFunc("GET /api/session", func(w http.ResponseWriter, r *http.Request) {

@@ -16,11 +16,13 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"stateless-servers/app/config"
 	"stateless-servers/session"
 	"stateless-servers/session/dynamodb"
 	"stateless-servers/session/postgres"
+	"stateless-servers/session/revocation"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -145,16 +147,52 @@ func startEmbedded(c *config.Config) (Store, error) {
 	}}, nil
 }
 
-func startDynamoDB(ctx context.Context, c *config.Config, progress func(string)) (Store, error) {
-	server, err := storeserver.DynamoDB(ctx, storeserver.WithProgress(progress))
+// StartRevocations starts a store of that kind, Valkey or DynamoDB, for the list of revoked tokens, and sets the fields of c with
+// which servers reach it. The caller must close the store.
+func StartRevocations(ctx context.Context, kind config.StoreKind, c *config.Config, progress func(string)) (Store, error) {
+	c.TokenRevocation = kind
+	if kind == config.StoreValkey {
+		return startValkey(ctx, "", c, progress)
+	}
+	server, client, err := startDynamoDBServer(ctx, "revocations-", c, progress)
 	if err != nil {
 		return Store{}, err
 	}
+	err = dynamodb.CreateRevocationTable(ctx, client, c.DynamoDBTable)
+	if err == nil { // the first calls of DynamoDB Local take longer than the servers' timeout
+		list := dynamodb.NewRevocations(client, c.DynamoDBTable)
+		_, addErr := list.Add(ctx, revocation.Entry{At: time.Unix(0, 0), Expires: time.Unix(0, 0)})
+		_, cutOffErr := list.CutOff(ctx, session.ID{})
+		_, _, pageErr := list.Page(ctx, time.Time{}, "")
+		err = errors.Join(addErr, cutOffErr, pageErr)
+	}
+	if err != nil {
+		return Store{}, errors.Join(err, server.Close())
+	}
+	return onServer(server, server.Endpoint), nil
+}
+
+// startDynamoDBServer starts DynamoDB Local and chooses the name of a table.
+func startDynamoDBServer(ctx context.Context, prefix string, c *config.Config, progress func(string)) (
+	*storeserver.Server, *sdk.Client, error,
+) {
+	server, err := storeserver.DynamoDB(ctx, storeserver.WithProgress(progress))
+	if err != nil {
+		return nil, nil, err
+	}
 	// The table has a random name because other fleets may use the same server.
-	c.DynamoDBTable, c.DynamoDBEndpoint, c.Region = "sessions-"+rand.Text(), server.Endpoint, localRegion
+	c.DynamoDBTable, c.DynamoDBEndpoint, c.Region = prefix+rand.Text(), server.Endpoint, localRegion
 	client := dynamodb.NewClient(aws.Config{
 		Region: localRegion, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, server.Endpoint)
+	return server, client, nil
+}
+
+func startDynamoDB(ctx context.Context, c *config.Config, progress func(string)) (Store, error) {
+	server, client, err := startDynamoDBServer(ctx, "sessions-", c, progress)
+	if err != nil {
+		return Store{}, err
+	}
 	err = dynamodb.CreateTable(ctx, client, c.DynamoDBTable)
 	if err == nil {
 		err = warmUp(ctx, dynamodb.New(client, dynamodb.Options{Table: c.DynamoDBTable}))

@@ -3,6 +3,8 @@ package cookie
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
+	"strconv"
 	"time"
 
 	"stateless-servers/session"
@@ -27,8 +29,9 @@ var (
 // by its value. The field ends has one bit for each byte of text, set at the last byte of a key or value. The length of the
 // result therefore depends only on Record.Size, not on the number of keys.
 //
-// A newer server may add keys that begin with "@" without a new version. Handlers can't set such keys. An older server treats
-// them as values and copies them into the next cookie.
+// The session's own idle timeout is the value of the key timeoutKey, in milliseconds. A newer server may add other keys that
+// begin with "@" without a new version. Handlers can't set such keys. An older server treats them as values and copies them
+// into the next cookie.
 func encode(id session.ID, record session.Record) ([]byte, error) {
 	b := append([]byte(nil), id[:]...)
 	for _, t := range []time.Time{record.Created, record.Expires, record.IdleExpires} {
@@ -41,7 +44,7 @@ func encode(id session.ID, record session.Record) ([]byte, error) {
 	}
 	var text []byte
 	var last []int
-	for key, value := range record.Values {
+	for key, value := range withTimeout(record) {
 		for _, field := range []string{key, value} {
 			if field == "" {
 				return nil, errEmpty // it has no last byte to mark; keys and JSON are never empty
@@ -89,7 +92,29 @@ func decode(plain []byte) (id session.ID, record session.Record, err error) {
 	if start != length || key != "" {
 		return session.ID{}, session.Record{}, errMalformed
 	}
+	if text, ok := record.Values[timeoutKey]; ok {
+		millis, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return session.ID{}, session.Record{}, errMalformed
+		}
+		record.IdleTimeout = time.Duration(millis) * time.Millisecond
+		delete(record.Values, timeoutKey)
+	}
 	return id, record, nil
+}
+
+// timeoutKey is the key of the session's own idle timeout.
+const timeoutKey = "@timeout"
+
+// withTimeout returns the values of a session with its own idle timeout, if it has one.
+func withTimeout(record session.Record) map[string]string {
+	if record.IdleTimeout <= 0 {
+		return record.Values
+	}
+	values := make(map[string]string, len(record.Values)+1)
+	maps.Copy(values, record.Values)
+	values[timeoutKey] = strconv.FormatInt(record.IdleTimeout.Milliseconds(), 10)
+	return values
 }
 
 // A reader reads fields from the front of rest.

@@ -42,7 +42,7 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	case "/visit":
 		visits.Add(ctx, 1)
 	case "/login":
-		err = s.Login(ctx, r.FormValue("user"))
+		err = s.Login(ctx, r.FormValue("user"), session.Remember(r.FormValue("remember") != ""))
 	case "/renew":
 		err = s.Renew(ctx)
 	case "/logout":

@@ -38,7 +38,7 @@ func TestDynamoDB(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.DynamoDB)
 	for name, test := range map[string]func(*testing.T, *storeserver.Server){
 		"renewals": testRenewals, "many changes": testManyChanges, "sessions of a user": testUserSessions,
-		"many sessions of a user": testManySessions, "versions side by side": testVersions,
+		"many sessions of a user": testManySessions, "revocations": testRevocations, "versions side by side": testVersions,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, server) })
 	}

@@ -26,6 +26,7 @@ const (
 	attributeCreated  = "created"
 	attributeExpires  = "expires"  // absolute expiry
 	attributeTTL      = "ttl"      // idle expiry; DynamoDB deletes the item within days after it
+	attributeTimeout  = "timeout"  // the session's own idle timeout in seconds; missing if it has none
 	attributeUser     = "user"     // user who is logged in
 	attributeAgent    = "agent"    // user agent
 	attributeValues   = "values"   // a map; counters are numbers, everything else is JSON in strings
@@ -67,6 +68,9 @@ func encode(id session.ID, r session.Record) item {
 	}
 	if r.UserAgent != "" {
 		it[attributeAgent] = text(r.UserAgent)
+	}
+	if r.IdleTimeout > 0 {
+		it[attributeTimeout] = number(int64((r.IdleTimeout + time.Second - 1) / time.Second))
 	}
 	return it
 }
@@ -137,9 +141,17 @@ func decodeState(it item, expires, idle string) (session.Record, error) {
 			return session.Record{}, fmt.Errorf("decode attribute %s of a session: %w", name, err)
 		}
 	}
+	var timeout int64
+	if stored, ok := it[attributeTimeout]; ok {
+		var err error
+		if timeout, err = integer(stored); err != nil {
+			return session.Record{}, fmt.Errorf("decode attribute %s of a session: %w", attributeTimeout, err)
+		}
+	}
 	return session.Record{
 		Created: time.UnixMilli(times[0]), Expires: time.Unix(times[1], 0), IdleExpires: time.Unix(times[2], 0),
-		User: attributeText(it[attributeUser]), UserAgent: attributeText(it[attributeAgent]),
+		IdleTimeout: time.Duration(timeout) * time.Second,
+		User:        attributeText(it[attributeUser]), UserAgent: attributeText(it[attributeAgent]),
 	}, nil
 }
 

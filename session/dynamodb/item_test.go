@@ -49,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%s is decoded with %v, but keeps %+v until %v", text, err, kept, until)
 		}
 		// The error of a failed condition contains the item.
-		failed := replyError(&types.ConditionalCheckFailedException{Item: it}, id, now)
+		failed := replyError(&types.ConditionalCheckFailedException{Item: it}, id, now, nil)
 		if failed == nil || errors.Is(failed, session.ErrCounter) != (err == nil) {
 			t.Errorf("%s is decoded with %v, but a failed condition on it gives %v", text, err, failed)
 		}
@@ -139,4 +139,31 @@ func TestAnySession(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The error of a failed condition says which one it was, even if the item has changed before it was read.
+func TestFailedConditionOfALiveSession(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	id := session.ID{1}
+	it := encode(id, session.Record{
+		Values:  map[string]string{"flash": `"saved"`, "text": `"x"`},
+		Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour),
+	})
+	removal := func(value string) session.Change {
+		return session.Change{Op: session.OpRemove, Key: "flash", Value: value}
+	}
+	for _, test := range []struct {
+		changes []session.Change
+		want    error
+	}{
+		{[]session.Change{removal(`"other"`)}, session.ErrChanged},
+		{[]session.Change{removal(`"saved"`)}, session.ErrChanged},
+		{[]session.Change{{Op: session.OpAdd, Key: "text", N: 1}}, session.ErrCounter},
+		{[]session.Change{{Op: session.OpAdd, Key: "n", N: 1}}, session.ErrCounter},
+		{[]session.Change{removal(`"saved"`), {Op: session.OpAdd, Key: "text", N: 1}}, session.ErrCounter},
+	} {
+		if err := replyError(&types.ConditionalCheckFailedException{Item: it}, id, now, test.changes); !errors.Is(err, test.want) {
+			t.Errorf("%+v: got %v, want %v", test.changes, err, test.want)
+		}
+	}
 }

@@ -143,7 +143,7 @@ func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptio
 	}
 	output, err := retryNotApplied(ctx, func() (*dynamodb.PutItemOutput, error) { return s.api.PutItem(ctx, input, noRetry) })
 	if err != nil {
-		return session.Record{}, replyError(err, id, options.Now)
+		return session.Record{}, replyError(err, id, options.Now, nil)
 	}
 	return decodeOf(id, output.Attributes, options.Now)
 }
@@ -169,7 +169,7 @@ func (s *Store) endToMove(ctx context.Context, id session.ID, now time.Time) (se
 			return record, nil
 		}
 	}
-	return session.Record{}, replyError(err, id, now)
+	return session.Record{}, replyError(err, id, now, nil)
 }
 
 // An updateExpression is an update expression with its attribute names and values.
@@ -192,16 +192,28 @@ func tombstone(kept string, now time.Time) updateExpression {
 	}
 }
 
-// replyError turns the error of an update into an error of package session if it is a reply and not a failure.
-func replyError(err error, id session.ID, now time.Time) error {
+// replyError turns the error of an update with the given changes into an error of package session if it is a reply and not a
+// failure.
+func replyError(err error, id session.ID, now time.Time, changes []session.Change) error {
 	var failed *types.ConditionalCheckFailedException
 	if !errors.As(err, &failed) {
 		return tooLargeError(err)
 	}
-	if _, err := decodeOf(id, failed.Item, now); err != nil {
+	record, err := decodeOf(id, failed.Item, now)
+	if err != nil {
 		return err
 	}
-	return session.ErrCounter // the session is live, so the condition of an addition has failed
+	// The session is live, so the condition of a change has failed.
+	if _, err := session.Apply(record.Values, changes); err != nil {
+		return err
+	}
+	// DAX doesn't return the item on which the condition failed, and the item that was read instead has changed meanwhile.
+	for _, c := range changes {
+		if c.Op == session.OpRemove && c.Value != "" {
+			return session.ErrChanged
+		}
+	}
+	return session.ErrCounter
 }
 
 // tooLargeError returns session.ErrTooLarge if err says that the item is too large, else err. An expression that is too large has

@@ -36,7 +36,7 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 	}
 	output, err := s.update(ctx, id, change, condition)
 	if err != nil {
-		return session.Record{}, replyError(err, id, u.Now)
+		return session.Record{}, replyError(err, id, u.Now, u.Changes)
 	}
 	return decodeOf(id, output.Attributes, u.Now)
 }
@@ -53,13 +53,23 @@ func (s *Store) update(ctx context.Context, id session.ID, change updateExpressi
 	return retryNotApplied(ctx, func() (*dynamodb.UpdateItemOutput, error) { return s.api.UpdateItem(ctx, input, noRetry) })
 }
 
+// extend is the action that extends a session, by its own idle timeout if it has one. It has the names #ttl and #timeout, and
+// the values of extendValues.
+const extend = "#ttl = :from + if_not_exists(#timeout, :timeout)"
+
+// extendValues returns the values of live and extend. Both summands are rounded up, so that their sum is never too early.
+func extendValues(u session.Update) item {
+	from := ceil(u.Now)
+	return item{":now": number(u.Now.Unix()), ":from": number(from), ":timeout": number(ceil(u.IdleExpires) - from)}
+}
+
 // buildUpdate returns the update expression and the condition of an update.
 func buildUpdate(u session.Update) (_ updateExpression, condition string) {
-	set := []string{"#ttl = :idle"}
+	set := []string{extend}
 	var remove []string
 	conditions := []string{live}
-	names := map[string]string{"#expires": attributeExpires, "#ttl": attributeTTL}
-	values := item{":now": number(u.Now.Unix()), ":idle": seconds(u.IdleExpires)}
+	names := map[string]string{"#expires": attributeExpires, "#ttl": attributeTTL, "#timeout": attributeTimeout}
+	values := extendValues(u)
 	if len(u.Changes) > 0 {
 		names["#values"] = attributeValues
 	}
@@ -73,6 +83,10 @@ func buildUpdate(u session.Update) (_ updateExpression, condition string) {
 			values[":v"+n] = encodeValue(change.Value)
 		case session.OpRemove:
 			remove = append(remove, path)
+			if change.Value != "" {
+				conditions = append(conditions, path+" = :v"+n)
+				values[":v"+n] = encodeValue(change.Value)
+			}
 		case session.OpAdd:
 			// ADD works on top-level attributes only.
 			set = append(set, path+" = if_not_exists("+path+", :zero) + :v"+n)
@@ -108,13 +122,14 @@ func (s *Store) replaceValues(ctx context.Context, id session.ID, u session.Upda
 		if err != nil {
 			return session.Record{}, err
 		}
+		values := extendValues(u)
+		values[":values"], values[":next"] = it[attributeValues], applyTo(it[attributeValues], u.Changes, next)
 		output, err := s.update(ctx, id, updateExpression{
-			"SET #ttl = :idle, #values = :next",
-			map[string]string{"#expires": attributeExpires, "#ttl": attributeTTL, "#values": attributeValues},
-			item{
-				":now": number(u.Now.Unix()), ":idle": seconds(u.IdleExpires),
-				":values": it[attributeValues], ":next": applyTo(it[attributeValues], u.Changes, next),
+			"SET " + extend + ", #values = :next",
+			map[string]string{
+				"#expires": attributeExpires, "#ttl": attributeTTL, "#timeout": attributeTimeout, "#values": attributeValues,
 			},
+			values,
 		}, unchanged)
 		var failed *types.ConditionalCheckFailedException
 		switch {

@@ -72,6 +72,7 @@ func (s *Store) loadMeta(ctx context.Context, ids []session.ID) (map[string]item
 	var projection []string
 	for i, name := range []string{
 		attributeID, attributeCreated, attributeExpires, attributeTTL, attributeUser, attributeAgent, attributeEnded, attributeKept,
+		attributeTimeout,
 	} {
 		placeholder := "#a" + strconv.Itoa(i)
 		wanted.ExpressionAttributeNames[placeholder] = name

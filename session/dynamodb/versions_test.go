@@ -111,6 +111,18 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 		return errors.As(err, &failed)
 	}
 
+	t.Run("a session with its own idle timeout", func(t *testing.T) {
+		remembered, r := id(), record("ada", values)
+		r.IdleTimeout = 40 * time.Minute
+		check(t, store.Create(t.Context(), remembered, r))
+		check(t, updateBefore(t, client, remembered, start)) // extends by the server's timeout, and keeps the session's
+		got, err := store.Update(t.Context(), remembered, session.Update{Now: start, IdleExpires: start.Add(10 * time.Minute)})
+		check(t, err)
+		if got.IdleTimeout != r.IdleTimeout || !got.IdleExpires.Equal(start.Add(40*time.Minute)) || got.Values["n"] != "8" {
+			t.Errorf("after an update of each version: %+v", got)
+		}
+	})
+
 	for name, end := range map[string]func(old session.ID) (time.Time, error){
 		"ended": func(old session.ID) (time.Time, error) {
 			_, err := store.End(t.Context(), old, session.EndOptions{Now: start})

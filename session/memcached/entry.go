@@ -20,6 +20,7 @@ const (
 	fieldCreated = "created"
 	fieldExpires = "expires"
 	fieldIdle    = "idle"
+	fieldTimeout = "timeout" // the session's own idle timeout in nanoseconds; missing if it has none
 	fieldUser    = "user"    // in base64, because it may not be UTF-8
 	fieldAgent   = "agent"   // in base64
 	fieldValues  = "values"  // JSON texts, as strings, so that their text stays unchanged
@@ -49,10 +50,14 @@ type storedSession struct {
 // encode returns the item of e with the record's fields. It returns ErrTooLarge if the item exceeds limit bytes.
 func encode(e entry, r session.Record, limit int) ([]byte, error) {
 	e = maps.Clone(e)
-	for field, value := range map[string]any{
+	fields := map[string]any{
 		fieldCreated: r.Created, fieldExpires: r.Expires, fieldIdle: r.IdleExpires,
 		fieldUser: []byte(r.User), fieldAgent: []byte(r.UserAgent), fieldValues: r.Values,
-	} {
+	}
+	if r.IdleTimeout > 0 {
+		fields[fieldTimeout] = r.IdleTimeout
+	}
+	for field, value := range fields {
 		text, err := marshal(value)
 		if err != nil {
 			return nil, fmt.Errorf("encode a session's %s: %w", field, err)
@@ -106,7 +111,7 @@ func decode(item []byte, now time.Time) (f storedSession, err error) {
 func (e entry) record() (r session.Record, err error) {
 	var user, agent []byte
 	err = e.read(map[string]any{
-		fieldCreated: &r.Created, fieldExpires: &r.Expires, fieldIdle: &r.IdleExpires,
+		fieldCreated: &r.Created, fieldExpires: &r.Expires, fieldIdle: &r.IdleExpires, fieldTimeout: &r.IdleTimeout,
 		fieldUser: &user, fieldAgent: &agent, fieldValues: &r.Values,
 	})
 	r.User, r.UserAgent = string(user), string(agent)

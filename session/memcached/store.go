@@ -155,7 +155,7 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 		if f.record.Size() > maxBytes {
 			return session.ErrTooLarge
 		}
-		f.record.IdleExpires = u.IdleExpires
+		f.record = u.Extend(f.record)
 		item.Expiration = lifetime(u.Now, expires(f.record))
 		item.Value, err = encode(f.entry, f.record, maxItem)
 		return err

@@ -101,7 +101,7 @@ func (s *Store) Update(_ context.Context, id session.ID, update session.Update) 
 	if record.Size() > maxBytes {
 		return session.Record{}, session.ErrTooLarge
 	}
-	record.IdleExpires = update.IdleExpires
+	record = update.Extend(record)
 	if err := s.put(id, entry{record: record}); err != nil {
 		return session.Record{}, err
 	}

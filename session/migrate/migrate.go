@@ -5,7 +5,8 @@
 //     new store.
 //  2. Every server uses Move(old, new). New sessions start in the new store, and each old session moves when it is next
 //     used. Servers of the first step may still be running.
-//  3. After session.Options.Lifetime the old store has no live session, and every server uses the new store alone.
+//  3. After session.Options.Lifetime, or RememberLifetime if logins are remembered, the old store has no live session, and
+//     every server uses the new store alone.
 //
 // A move ends the session in the old store, which keeps its last state (see session.EndOptions), and creates it in the new
 // store. From its first step on, no server can change the session in the old store. A server that finds a session ended in

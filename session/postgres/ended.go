@@ -10,14 +10,14 @@ import (
 // The row of an ended session becomes a tombstone: ended is true, expires_at is the expiry of the tombstone, and the user is
 // empty, so that no list shows it. The column contents has the state that is kept: the values, and texts under keys that begin
 // with "@", which no value has. "@kept" is the purpose: "renewed" for a login that comes again with the old id, "moving" for a
-// session that moves to another store. "@user" and "@agent" are in hex.
+// session that moves to another store. "@user" and "@agent" are in hex. "@timeout" comes from the live session.
 
 // Renew moves a session to a new id with one statement. If that finds no old session, Renew looks for the new one, because an
 // earlier attempt may have moved it.
 func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
 	record, err := scan(s.pool.QueryRow(ctx, renew, r.Old[:], r.Now, r.New[:], r.Record.Created, ceil(r.Record.Expires),
 		ceil(r.Record.IdleExpires), []byte(r.Record.User), []byte(r.Record.UserAgent), r.KeepValues, r.AllowRenewed,
-		ceil(r.Now.Add(session.EndedFor))))
+		ceil(r.Now.Add(session.EndedFor)), r.Record.IdleTimeout.Microseconds()))
 	if errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
 		if done, err := s.Load(ctx, r.New, r.Now); !errors.Is(err, session.ErrNotFound) {
 			return done, err
@@ -33,7 +33,8 @@ func (s *Store) End(ctx context.Context, id session.ID, options session.EndOptio
 }
 
 // renew: $1 old id, $2 now, $3 new id, $4 created, $5 expires, $6 idle expires, $7 user, $8 user agent, $9 whether to keep the
-// values of another user, $10 whether to start from a tombstone, $11 expiry of the tombstone. If the new id exists, nothing
+// values of another user, $10 whether to start from a tombstone, $11 expiry of the tombstone, $12 the new
+// session's own idle timeout in microseconds, or 0. If the new id exists, nothing
 // changes: if the old id has a tombstone, an earlier attempt was done; if it is live, that is an error.
 const renew = `
 WITH ` + locked + `,
@@ -45,7 +46,8 @@ source AS (
 renewed AS (
     INSERT INTO sessions (id, created_at, expires_at, idle_expires_at, user_name, user_agent, contents)
     SELECT $3, $4, $5, $6, $7, $8,
-        CASE WHEN $9 OR user_name IN ('', $7) THEN contents - '{@kept,@user}'::text[] ELSE '{}' END
+        CASE WHEN $9 OR user_name IN ('', $7) THEN contents - '{@kept,@user,@timeout}'::text[] ELSE '{}' END
+            || jsonb_strip_nulls(jsonb_build_object('@timeout', nullif($12::bigint, 0)::text))
     FROM source
     ON CONFLICT DO NOTHING
     RETURNING 'live' AS outcome, *

@@ -5,7 +5,7 @@ import "stateless-servers/session"
 // outcomes maps the column outcome of a statement's result to an error.
 var outcomes = map[string]error{
 	"live": nil, "missing": session.ErrNotFound, "ended": session.ErrEnded,
-	"too large": session.ErrTooLarge, "counter": session.ErrCounter,
+	"too large": session.ErrTooLarge, "counter": session.ErrCounter, "changed": session.ErrChanged,
 }
 
 // outcome is an expression for the state of a row at $2.
@@ -31,8 +31,9 @@ ON CONFLICT DO NOTHING`
 const load = `
 SELECT ` + columns + ` FROM (SELECT *, ` + outcome + ` AS outcome FROM sessions WHERE id = $1) AS session`
 
-// update: $1 id, $2 now, $3 idle expires, $4 maximum size, $5 keys to set, $6 their values, $7 keys to remove, $8 keys to add to,
-// $9 numbers to add, $10 session.MaxCounter. A sum is null if the value is not a counter or the sum is out of range. The size
+// update: $1 id, $2 now, $3 idle expires of a session without its own idle timeout, $4 maximum size, $5 keys to set, $6 their values, $7 keys to remove, $8 keys to add to,
+// $9 numbers to add, $10 session.MaxCounter, $11 for each key to remove the value that it must have, or empty. The time
+// $2 is rounded down to a microsecond, so the idle timeout is a microsecond longer. A sum is null if the value is not a counter or the sum is out of range. The size
 // doesn't count the character that escapes another one in a key.
 const update = `
 WITH ` + locked + `,
@@ -52,13 +53,18 @@ checked AS (
     SELECT CASE
             WHEN outcome <> 'live' THEN outcome
             WHEN EXISTS (SELECT FROM sums WHERE sum IS NULL) THEN 'counter'
+            WHEN EXISTS (
+                SELECT FROM unnest($7::text[], $11::text[]) AS removed (key, value)
+                WHERE value <> '' AND locked.contents ->> key IS DISTINCT FROM value
+            ) THEN 'changed'
             WHEN octet_length(user_name) + octet_length(user_agent) + (
                 SELECT coalesce(sum(octet_length(translate(key, chr(1), '')) + octet_length(value)), 0)
-                FROM jsonb_each_text(changed.contents)
+                FROM jsonb_each_text(changed.contents) WHERE key <> '@timeout'
             ) > $4 THEN 'too large'
             ELSE 'live'
         END AS outcome,
-        created_at, expires_at, $3::timestamptz AS idle_expires_at, user_name, user_agent, changed.contents
+        created_at, expires_at, user_name, user_agent, changed.contents,
+        coalesce($2 + ((locked.contents ->> '@timeout')::bigint + 1) * interval '1 microsecond', $3::timestamptz) AS idle_expires_at
     FROM locked, changed
 ),
 written AS (
@@ -70,7 +76,7 @@ SELECT ` + columns + ` FROM checked`
 // userSessions: $1 user, $2 now, $3 maximum number of rows, $4 and $5 created and id of the row before the page. The result
 // includes expired sessions, so that a page reads a bounded part of the index.
 const userSessions = `
-SELECT id, created_at, expires_at, idle_expires_at, user_name, user_agent, least(expires_at, idle_expires_at) > $2
+SELECT id, created_at, expires_at, idle_expires_at, user_name, user_agent, (contents ->> '@timeout')::bigint, least(expires_at, idle_expires_at) > $2
 FROM sessions
 WHERE sha256(user_name) = sha256($1) AND user_name <> '' AND user_name = $1
     AND (created_at, id) < ($4, $5::bytea)

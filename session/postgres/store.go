@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -109,9 +110,12 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Create stores a new session.
 func (s *Store) Create(ctx context.Context, id session.ID, r session.Record) error {
-	keys, values := make([]string, 0, len(r.Values)), make([]string, 0, len(r.Values))
+	keys, values := make([]string, 0, len(r.Values)+1), make([]string, 0, len(r.Values)+1)
 	for key, value := range r.Values {
 		keys, values = append(keys, escape(key)), append(values, value)
+	}
+	if r.IdleTimeout > 0 {
+		keys, values = append(keys, keyTimeout), append(values, strconv.FormatInt(r.IdleTimeout.Microseconds(), 10))
 	}
 	tag, err := s.pool.Exec(ctx, create, id[:], r.Created, ceil(r.Expires), ceil(r.IdleExpires),
 		[]byte(r.User), []byte(r.UserAgent), keys, values)
@@ -128,7 +132,7 @@ func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session
 
 // Update applies the changes with one statement. The statement is never retried.
 func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
-	setKeys, setValues, removed := []string{}, []string{}, []string{}
+	setKeys, setValues, removed, conditions := []string{}, []string{}, []string{}, []string{}
 	addKeys, added := []string{}, []int64{}
 	for _, change := range u.Changes {
 		key := escape(change.Key)
@@ -136,13 +140,13 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 		case session.OpSet:
 			setKeys, setValues = append(setKeys, key), append(setValues, change.Value)
 		case session.OpRemove:
-			removed = append(removed, key)
+			removed, conditions = append(removed, key), append(conditions, change.Value)
 		case session.OpAdd:
 			addKeys, added = append(addKeys, key), append(added, change.N)
 		}
 	}
 	return scan(s.pool.QueryRow(ctx, update, id[:], u.Now, ceil(u.IdleExpires), maxBytes,
-		setKeys, setValues, removed, addKeys, added, session.MaxCounter))
+		setKeys, setValues, removed, addKeys, added, session.MaxCounter, conditions))
 }
 
 // scan reads the columns of one row. It returns an error if there is no live session.
@@ -166,12 +170,24 @@ func scan(row pgx.Row) (session.Record, error) {
 		return session.Record{}, reply
 	}
 	r.User, r.UserAgent = string(user), string(agent)
+	if text, ok := contents[keyTimeout]; ok {
+		micros, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return session.Record{}, fmt.Errorf("decode a session's idle timeout: %w", err)
+		}
+		r.IdleTimeout = time.Duration(micros) * time.Microsecond
+		delete(contents, keyTimeout)
+	}
 	r.Values = make(map[string]string, len(contents))
 	for key, value := range contents {
 		r.Values[unescape(key)] = value
 	}
 	return r, nil
 }
+
+// keyTimeout is the key, in the column contents, of the session's own idle timeout in microseconds. It is not in a column of its
+// own, because servers of the version before create the table without it. They take it for a value.
+const keyTimeout = "@timeout"
 
 // invalidError turns the error of a value that PostgreSQL rejects into ErrInvalid, because the store has not failed and a retry
 // would not help. Handlers set only UTF-8, but sessions that come from another store may have values that an earlier version of

@@ -49,7 +49,11 @@ func (s *Store) UserSessions(ctx context.Context, user string, query session.Pag
 func scanUserSession(row pgx.Row) (found session.UserSession, live bool, err error) {
 	var id, user, agent []byte
 	r := &found.Record
-	err = row.Scan(&id, &r.Created, &r.Expires, &r.IdleExpires, &user, &agent, &live)
+	var timeout *int64
+	err = row.Scan(&id, &r.Created, &r.Expires, &r.IdleExpires, &user, &agent, &timeout, &live)
+	if timeout != nil {
+		r.IdleTimeout = time.Duration(*timeout) * time.Microsecond
+	}
 	copy(found.ID[:], id)
 	r.User, r.UserAgent = string(user), string(agent)
 	return found, live, err

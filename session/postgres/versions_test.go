@@ -146,3 +146,23 @@ func TestSessionsOfEarlierServers(t *testing.T) {
 		}
 	}
 }
+
+// A server of an earlier version extends a session with its own idle timeout by the server's, but doesn't lose the timeout.
+func TestOwnIdleTimeoutOnEarlierServers(t *testing.T) {
+	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
+	id, record := newID(), newRecord()
+	record.IdleTimeout, record.IdleExpires = 40*time.Minute, record.Created.Add(40*time.Minute)
+	must(t, store.Create(t.Context(), id, record))
+	now := record.Created.Add(time.Minute).Truncate(time.Microsecond)
+	if got := earlier(t, store, earlierUpdate, id[:], now, now.Add(time.Minute)); got != "live" {
+		t.Fatalf("an earlier server updated a session that was %s", got)
+	}
+	got, err := store.Load(t.Context(), id, now)
+	if err != nil || got.IdleTimeout != record.IdleTimeout || !got.IdleExpires.Equal(now.Add(time.Minute)) || got.Values["n"] != "1" {
+		t.Errorf("after an update of an earlier server: %+v, %v", got, err)
+	}
+	got, err = store.Update(t.Context(), id, session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute)})
+	if late := got.IdleExpires.Sub(now.Add(40 * time.Minute)); err != nil || late < 0 || late > time.Microsecond {
+		t.Errorf("after another update: %+v, %v", got, err)
+	}
+}

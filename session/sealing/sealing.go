@@ -9,7 +9,8 @@
 //
 //  1. "old,new": all servers can open sessions that are sealed with the new key.
 //  2. "new,old": all servers seal with the new key.
-//  3. "new", after session.Options.Lifetime has passed: all sessions sealed with the old key have expired.
+//  3. "new", after session.Options.Lifetime has passed, or RememberLifetime if logins are remembered: all sessions sealed with
+//     the old key have expired.
 //
 // If a key leaks, deploy a new key alone. This logs every visitor out, but nothing less stops an attacker from forging
 // sessions with the leaked key.
@@ -27,7 +28,7 @@ import (
 
 // MaxValue is the maximum length in bytes of a sealed cookie value. Browsers store at least 4096 bytes of a cookie's name,
 // value and attributes (RFC 6265, 6.1). By the later draft-ietf-httpbis-rfc6265bis-22, 5.6, they ignore a cookie whose name
-// and value exceed that. MaxValue leaves 128 bytes for the name and the attributes.
+// and value exceed that. MaxValue leaves 128 bytes for the name and the attributes: session.NewWithCodec refuses longer ones.
 const MaxValue = 4096 - 128
 
 // MaxName is the maximum length in bytes of session.Options.CookieName with sealed sessions. The prefix __Host-, "=" and the

@@ -20,6 +20,7 @@ func TestBrokenStoresAreDetected(t *testing.T) {
 	}{
 		{"writes the whole session back", broken.WritesWholeSession(memory.New()), []string{
 			"every addition counts", "changes of different keys all survive", "servers: every acknowledged visit counts",
+			"only one of several conditional removals succeeds",
 		}},
 		{"an update recreates what was ended", broken.RevivesEndedSessions(memory.New()), []string{
 			"an ended session stays ended", "servers: logout is final for requests in flight",
@@ -34,6 +35,13 @@ func TestBrokenStoresAreDetected(t *testing.T) {
 			"a second login with the old id keeps the values", "faults: login",
 		}},
 		{"values go from user to user", broken.LeaksValuesToNextUser(memory.New()), []string{"values of one user don't reach another"}},
+		{"conditions of removals are ignored", broken.IgnoresConditions(memory.New()), []string{
+			"a conditional removal", "only one of several conditional removals succeeds", "servers: two tabs never pop the same value",
+		}},
+		{"a session's own idle timeout is ignored", broken.ExtendsByServerTimeout(memory.New()), []string{
+			"an update extends by the session's own idle timeout", "a renewal sets the idle timeout",
+			"a session that moves keeps its idle timeout", "servers: a remembered login keeps its limits",
+		}},
 		{"expired sessions are served", &immortal{Store: memory.New()}, []string{"expiry is checked by the reader"}},
 		{"an update extends beyond the absolute expiry", &endless{Store: memory.New()}, []string{"an update extends, up to the absolute expiry"}},
 		{"the end doesn't return the last state", &forgetful{Store: memory.New()}, []string{"no update is applied after the end", "a session that moves is returned again"}},

@@ -120,6 +120,7 @@ func faultOperations() []faultOperation {
 		{name: "login and change", path: "/login-visit", before: anonymous, after: more(ada), ends: true},
 		{name: "renewal", path: "/renew", before: ada, after: ada, ends: true},
 		{name: "renewal and change", path: "/renew-visit", before: ada, after: more(ada), ends: true},
+		{name: "pop", path: "/pop", before: ada, after: faultState{Visits: ada.Visits, User: ada.User}},
 		{name: "logout", path: "/logout", before: ada, ends: true},
 		{name: "logout of another session", path: "/logout-other", before: ada, after: ada, others: 1, promised: byUser},
 		{name: "logout everywhere", path: "/logout-everywhere", before: ada, others: 2, ends: true, promised: byUser},
@@ -199,6 +200,13 @@ func faultServer(store session.Store) (*httptest.Server, error) {
 	handle("/logout-other", func(ctx context.Context, r *http.Request) error {
 		id, _ := session.ParseID(r.FormValue("id"))
 		return session.From(ctx).LogoutOther(ctx, id)
+	})
+	handle("/pop", func(ctx context.Context, _ *http.Request) error {
+		n, found, err := session.Key[int](tea).Pop(ctx)
+		if err == nil && (!found || n != 2) {
+			err = fmt.Errorf("pop: got %d, %v, want 2", n, found)
+		}
+		return err
 	})
 	handle("/fill", func(ctx context.Context, _ *http.Request) error {
 		visits.Add(ctx, 3)
@@ -401,7 +409,7 @@ func (c faultCase) check(ctx context.Context, healthyServer *httptest.Server, qu
 		return fmt.Errorf("not acknowledged, and the client sees nothing, want %+v or %+v", c.before, c.after)
 	}
 	if got.Visits != c.before.Visits && got.Visits != c.after.Visits || got.User != c.before.User && got.User != c.after.User ||
-		got.Tea != c.before.Tea {
+		got.Tea != c.before.Tea && got.Tea != c.after.Tea {
 		return fmt.Errorf("not acknowledged, and the client sees %+v, want %+v or %+v", got, c.before, c.after)
 	}
 	if c.client != c.old && oldState != (faultState{}) && got != (faultState{}) {

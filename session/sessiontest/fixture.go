@@ -15,13 +15,15 @@ import (
 const (
 	visits = session.Counter("visits")
 	cart   = session.Counters("cart")
+	flash  = session.Key[string]("flash")
 )
 
 // A fixture is two servers that share a store. Handlers can be held.
 type fixture struct {
 	servers [2]*httptest.Server
-	arrived chan struct{} // the handler of /held sends after it has read its session
-	release chan struct{} // the handler of /held then waits until it is closed
+	within  time.Duration // Promises.LogoutFinalWithin
+	arrived chan struct{} // the handlers below /held send after they have read their session
+	release chan struct{} // the handlers below /held then wait until it is closed
 }
 
 func fixtureOptions() session.Options {
@@ -36,6 +38,7 @@ func newFixture(open Opener) (*fixture, error) {
 			f.close()
 			return nil, err
 		}
+		f.within = manager.Promises().LogoutFinalWithin
 		f.servers[i] = httptest.NewServer(manager.Handler(f.routes()))
 	}
 	return f, nil
@@ -49,11 +52,14 @@ func (f *fixture) close() {
 	}
 }
 
-// A state is the response of every route.
+// A state is the response of every route. A field that the route does not know is empty.
 type state struct {
 	Visits int64            `json:"visits"`
 	User   string           `json:"user"`
 	Cart   map[string]int64 `json:"cart"`
+	// Expires is the time at which the session ends if it is not used again.
+	Expires time.Time `json:"expires"`
+	Flash   string    `json:"flash"` // the value that the request has popped
 }
 
 func (f *fixture) routes() http.Handler {
@@ -69,13 +75,13 @@ func (f *fixture) routes() http.Handler {
 				return
 			}
 			n, err := visits.Get(ctx)
-			user, _ := session.From(ctx).User(ctx)
+			info, _, _ := session.From(ctx).Info(ctx)
 			lines, _ := cart.All(ctx)
 			if err != nil {
 				http.Error(w, err.Error(), session.StatusCode(err))
 				return
 			}
-			json.NewEncoder(w).Encode(state{n, user, lines})
+			json.NewEncoder(w).Encode(state{Visits: n, User: info.User, Cart: lines, Expires: info.Expires})
 		})
 	}
 	visit := func(ctx context.Context, _ *http.Request) error {
@@ -90,21 +96,46 @@ func (f *fixture) routes() http.Handler {
 	})
 	handle("/read", func(context.Context, *http.Request) error { return nil })
 	handle("/login", func(ctx context.Context, r *http.Request) error {
-		return session.From(ctx).Login(ctx, r.FormValue("user"))
+		return session.From(ctx).Login(ctx, r.FormValue("user"), session.Remember(r.FormValue("remember") != ""))
 	})
+	handle("/renew", func(ctx context.Context, _ *http.Request) error { return session.From(ctx).Renew(ctx) })
 	handle("/logout", func(ctx context.Context, _ *http.Request) error { return session.From(ctx).Logout(ctx) })
 	handle("/logout/everywhere", func(ctx context.Context, _ *http.Request) error {
 		return session.From(ctx).LogoutEverywhere(ctx)
 	})
 	handle("/held", func(ctx context.Context, r *http.Request) error {
-		if _, _, err := session.From(ctx).Info(ctx); err != nil {
+		if err := f.hold(ctx); err != nil {
 			return err
 		}
-		f.arrived <- struct{}{}
-		<-f.release
 		return visit(ctx, r)
 	})
+	handle("/flash", func(ctx context.Context, r *http.Request) error {
+		flash.Set(ctx, r.FormValue("text"))
+		return nil
+	})
+	mux.HandleFunc("POST /held/pop", func(w http.ResponseWriter, r *http.Request) {
+		err := f.hold(r.Context())
+		var got state
+		if err == nil {
+			got.Flash, _, err = flash.Pop(r.Context())
+		}
+		if err != nil {
+			http.Error(w, err.Error(), session.StatusCode(err))
+			return
+		}
+		json.NewEncoder(w).Encode(got)
+	})
 	return mux
+}
+
+// hold reads the session, sends to f.arrived, and waits for f.release.
+func (f *fixture) hold(ctx context.Context) error {
+	if _, _, err := session.From(ctx).Info(ctx); err != nil {
+		return err
+	}
+	f.arrived <- struct{}{}
+	<-f.release
+	return nil
 }
 
 // A fixtureClient is a visitor's client of the fixture's servers.

@@ -36,6 +36,9 @@ func ServerCases() []ServerCase {
 	shared := func(p session.Promises) bool { return p.Shared }
 	noLostUpdate := func(p session.Promises) bool { return p.Shared && p.NoLostUpdate }
 	final := func(p session.Promises) bool { return p.Shared && p.LogoutIsFinal }
+	finalWithin := func(p session.Promises) bool {
+		return p.Shared && (p.LogoutIsFinal && p.ReadYourWrites || p.LogoutFinalWithin > 0)
+	}
 	changes := func(p session.Promises) bool { return p.Shared && p.Mutable }
 	return []ServerCase{
 		{"servers: all see a session", shared, verifyShared},
@@ -48,7 +51,12 @@ func ServerCases() []ServerCase {
 		{"servers: another login after a lost response", changes, verifyLoginLost},
 		{"servers: logout is final for requests in flight", final, verifyLogoutRace},
 		{"servers: a client that hangs up loses no change", noLostUpdate, verifyHangUp},
-		{"servers: logout everywhere", func(p session.Promises) bool { return p.Shared && p.ListsByUser }, verifyLogoutEverywhere},
+		{"servers: a copied cookie is worthless after logout", finalWithin, verifyCopy},
+		{"servers: a remembered login keeps its limits", shared, verifyRemembered},
+		{"servers: two tabs never pop the same value", noLostUpdate, verifyPop},
+		{"servers: logout everywhere", func(p session.Promises) bool {
+			return p.Shared && (p.ListsByUser || p.LogoutFinalWithin > 0)
+		}, verifyLogoutEverywhere},
 	}
 }
 
@@ -373,11 +381,57 @@ func verifyLogoutEverywhere(ctx context.Context, f *fixture) error {
 		return err
 	}
 	for i, v := range visitors {
-		for server := range 2 {
-			if got, err := v.must(ctx, server, "/read"); err != nil || got.User != "" {
-				return fmt.Errorf("after logout everywhere, visitor %d: got %+v, %v, want nobody logged in", i, got, err)
-			}
+		if err := v.mustBeLoggedOut(ctx); err != nil {
+			return fmt.Errorf("visitor %d after logout everywhere: %w", i, err)
+		}
+	}
+	v := f.client()
+	for server, path := range []string{"/login?user=" + user, "/read"} {
+		if got, err := v.must(ctx, server, path); err != nil || got.User != user {
+			return fmt.Errorf("a login after logout everywhere: got %+v, %v, want the user logged in", got, err)
 		}
 	}
 	return nil
+}
+
+// verifyCopy copies a cookie, logs its owner out, and uses the copy. It does the same with the cookie before a second login.
+func verifyCopy(ctx context.Context, f *fixture) error {
+	for _, end := range []string{"/logout", "/login?user=eve"} {
+		v := f.client()
+		if _, err := v.must(ctx, 1, "/login?user=ada"); err != nil {
+			return err
+		}
+		thief := v.clone()
+		if got, err := thief.must(ctx, 1, "/read"); err != nil || got.User != "ada" {
+			return fmt.Errorf("a copy before %s: got %+v, %v", end, got, err)
+		}
+		if _, err := v.must(ctx, 0, end); err != nil {
+			return err
+		}
+		if err := thief.mustBeLoggedOut(ctx); err != nil {
+			return fmt.Errorf("a copy after %s: %w", end, err)
+		}
+	}
+	return nil
+}
+
+// mustBeLoggedOut returns an error if server 0, which has ended the client's session, still accepts it, or if server 1 does after
+// the promised time. A server that doesn't know responds 503, which is not accepting it.
+func (v *fixtureClient) mustBeLoggedOut(ctx context.Context) error {
+	if got, err := v.must(ctx, 0, "/read"); err != nil || got.User != "" {
+		return fmt.Errorf("the same server: got %+v, %v, want nobody logged in", got, err)
+	}
+	select {
+	case <-time.After(v.fixture.within):
+	case <-ctx.Done():
+	}
+	for {
+		got, status, err := v.post(ctx, 1, "/read")
+		if err != nil || status != http.StatusServiceUnavailable {
+			if err == nil && (status != http.StatusOK || got.User != "") {
+				err = fmt.Errorf("the other server: got %+v, status %d, want nobody logged in", got, status)
+			}
+			return err
+		}
+	}
 }

@@ -35,7 +35,7 @@ type Case struct {
 
 // Cases returns all cases for one store, the simplest first: first its methods, then two servers that share it.
 func Cases() []Case {
-	cases := slices.Concat(contractCases(), promiseCases(), renewalCases(), userCases())
+	cases := slices.Concat(contractCases(), promiseCases(), renewalCases(), userCases(), rememberCases(), popCases())
 	for _, c := range ServerCases() {
 		cases = append(cases, Case{
 			Name: c.Name,

@@ -2,7 +2,11 @@ package token_test
 
 import (
 	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -69,4 +73,35 @@ func Example() {
 	// ada <nil>
 	// clerk true <nil>
 	// change a session after its start: not supported by this session store (token)
+}
+
+// Servers sign with an RSA key, and other services verify tokens with the public keys that the servers show.
+func ExampleCodec_KeySetHandler() {
+	private, err := rsa.GenerateKey(rand.Reader, 2048) // in production, read the PEM from a secret
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	keys, err := token.ParseRSAKeys(string(pem.EncodeToMemory(&pem.Block{
+		Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private),
+	})))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	codec, err := token.New(sealing.Keys{}, token.Options{Issuer: "https://shop.example", Audience: "shop", RSAKeys: keys})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /.well-known/jwks.json", codec.KeySetHandler())
+	response := httptest.NewRecorder()
+	mux.ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/.well-known/jwks.json", nil))
+	var set struct {
+		Keys []struct{ Kty, Alg, Use, D string }
+	}
+	err = json.Unmarshal(response.Body.Bytes(), &set)
+	fmt.Println(response.Header().Get("Cache-Control"), set.Keys, err)
+	// Output: public, max-age=300 [{RSA RS256 sig }] <nil>
 }

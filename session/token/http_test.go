@@ -37,7 +37,7 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/login":
 		role.Set(ctx, r.FormValue("role"))
-		err = s.Login(ctx, r.FormValue("user"))
+		err = s.Login(ctx, r.FormValue("user"), session.Remember(r.FormValue("remember") != ""))
 	case "/renew":
 		err = s.Renew(ctx)
 	case "/logout":
@@ -116,4 +116,26 @@ func TestLimitations(t *testing.T) {
 	f.Expect(1, "/logout", " ")
 	f.Expect(0, "/", " ")
 	f.ExpectWith(set, 1, "/", "ada clerk") // a copy of the token
+}
+
+func TestRememberedLogin(t *testing.T) {
+	const day = 24 * time.Hour
+	codec, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "https://shop.example", Audience: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := sealingtest.NewFleet(t, serve, session.Options{BrowserCookie: true}, codec, codec)
+	if set := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk"); set.MaxAge != 0 {
+		t.Errorf("a login that is not remembered sets the cookie %v", set)
+	}
+	set := f.Expect(0, "/login?user=ada&role=clerk&remember=1", "ada clerk")
+	f.Advance(10 * day)
+	renewed := f.Expect(1, "/renew", "ada clerk")
+	if set.MaxAge != 30*86400 || renewed.MaxAge < 20*86400 || renewed.MaxAge > 20*86400+1 { // times are rounded up to the second
+		t.Errorf("cookies %v, %v", set, renewed)
+	}
+	f.Advance(20*day - time.Minute) // there is no idle timeout
+	f.Expect(0, "/", "ada clerk")
+	f.Advance(2 * time.Minute)
+	f.ExpectWith(renewed, 1, "/", " ")
 }

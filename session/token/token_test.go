@@ -91,9 +91,10 @@ func TestEveryServerAcceptsAToken(t *testing.T) {
 		if gotID != wantID || !maps.Equal(got.Values, want.Values) || got.User != want.User || got.UserAgent != want.UserAgent {
 			t.Fatalf("got %v %+v, want %v %+v", gotID, got, wantID, want)
 		}
-		for _, times := range [][2]time.Time{
-			{got.Created, want.Created}, {got.Expires, want.Expires}, {got.IdleExpires, want.Expires},
-		} {
+		if early := want.Created.Sub(got.Created); early < 0 || early >= time.Second {
+			t.Fatalf("got the start %v for %v", got.Created, want.Created)
+		}
+		for _, times := range [][2]time.Time{{got.Expires, want.Expires}, {got.IdleExpires, want.Expires}} {
 			if late := times[0].Sub(times[1]); late < 0 || late >= time.Second {
 				t.Fatalf("got time %v for %v", times[0], times[1])
 			}
@@ -168,7 +169,8 @@ func TestRotation(t *testing.T) {
 func TestOtherOptionsAreRejected(t *testing.T) {
 	value := seal(t, newCodec(t, "a"), newRecord(nil))
 	for _, other := range []Options{
-		{"https://shop.example", "bank"}, {"https://bank.example", "shop"}, {"shop", "https://shop.example"},
+		{Issuer: "https://shop.example", Audience: "bank"}, {Issuer: "https://bank.example", Audience: "shop"},
+		{Issuer: "shop", Audience: "https://shop.example"}, {Audience: "shop"},
 	} {
 		s, err := New(sealingtest.Keys(t, "a"), other)
 		if err != nil {
@@ -222,8 +224,8 @@ func TestNewReportsBadOptions(t *testing.T) {
 		options Options
 		says    string
 	}{
-		{Options{}, "Issuer"}, {Options{Issuer: "i"}, "Audience"}, {Options{Audience: "a"}, "Issuer"},
-		{Options{strings.Repeat("i", 201), "a"}, "Issuer"}, {Options{"i", "\xff"}, "Audience"},
+		{Options{}, "Audience"}, {Options{Issuer: "i"}, "Audience"},
+		{Options{Issuer: strings.Repeat("i", 201), Audience: "a"}, "Issuer"}, {Options{Issuer: "i", Audience: "\xff"}, "Audience"},
 	}
 	for _, test := range tests {
 		_, err := New(sealingtest.Keys(t, "a"), test.options)
@@ -234,7 +236,7 @@ func TestNewReportsBadOptions(t *testing.T) {
 	if _, err := New(sealing.Keys{}, options); err == nil || !strings.Contains(err.Error(), "ParseKeys") {
 		t.Errorf("no keys: %v", err)
 	}
-	if _, err := New(sealingtest.Keys(t, "a"), Options{strings.Repeat("\x00", 200), strings.Repeat("\x00", 200)}); err != nil {
+	if _, err := New(sealingtest.Keys(t, "a"), Options{Issuer: strings.Repeat("\x00", 200), Audience: strings.Repeat("\x00", 200)}); err != nil {
 		t.Errorf("the longest options: %v", err)
 	}
 }

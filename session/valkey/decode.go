@@ -15,7 +15,7 @@ type decoder struct {
 	fields                        int
 	user, agent                   string
 	created, expires, idle, ended string
-	kept                          string
+	kept, timeout                 string
 	hasEnded                      bool
 	values                        map[string]string
 }
@@ -37,6 +37,8 @@ func (d *decoder) put(field, value string) {
 		d.ended, d.hasEnded = value, true
 	case fieldKept:
 		d.kept = value
+	case fieldTimeout:
+		d.timeout = value
 	default:
 		if strings.HasPrefix(field, "@") {
 			return // a field of a newer version of this package
@@ -53,11 +55,17 @@ func (d *decoder) record() (session.Record, error) {
 	created, createdErr := parseMillis(d.created)
 	expires, expiresErr := parseMillis(d.expires)
 	idle, idleErr := parseMillis(d.idle)
-	if err := errors.Join(createdErr, expiresErr, idleErr); err != nil {
+	var timeout int64
+	var timeoutErr error
+	if d.timeout != "" {
+		timeout, timeoutErr = strconv.ParseInt(d.timeout, 10, 64)
+	}
+	if err := errors.Join(createdErr, expiresErr, idleErr, timeoutErr); err != nil {
 		return session.Record{}, fmt.Errorf("decode a session's times: %w", err)
 	}
 	return session.Record{
 		Values: d.values, User: d.user, UserAgent: d.agent, Created: created, Expires: expires, IdleExpires: idle,
+		IdleTimeout: time.Duration(timeout) * time.Millisecond,
 	}, nil
 }
 

@@ -116,7 +116,7 @@ func TestAnySession(t *testing.T) {
 		want := session.Record{
 			Values: rapid.MapOf(anyKey, anyValue).Draw(t, "values"),
 			User:   rapid.String().Draw(t, "user"), UserAgent: rapid.String().Draw(t, "agent"),
-			Created: start, Expires: later("expires"), IdleExpires: later("idle expires"),
+			Created: start, Expires: later("expires"), IdleExpires: later("idle expires"), IdleTimeout: anyTimeout.Draw(t, "idle timeout"),
 		}
 		var id session.ID
 		rand.Read(id[:])
@@ -125,7 +125,7 @@ func TestAnySession(t *testing.T) {
 		}
 		update := session.Update{Now: start, IdleExpires: later("new idle expires")}
 		for _, key := range rapid.SliceOfDistinct(rapid.OneOf(anyKey, rapid.SampledFrom(keys(want))), rapid.ID).Draw(t, "changed") {
-			update.Changes = append(update.Changes, session.Change{
+			change := session.Change{
 				Op:    rapid.SampledFrom([]session.Op{session.OpSet, session.OpRemove, session.OpAdd}).Draw(t, "operation"),
 				Key:   key,
 				Value: anyValue.Draw(t, "value"),
@@ -133,20 +133,26 @@ func TestAnySession(t *testing.T) {
 					rapid.SampledFrom([]int64{0, 1, session.MaxCounter + 1, session.MaxCounter + 5, -session.MaxCounter - 5}),
 					rapid.Int64Range(-session.MaxCounter, session.MaxCounter),
 				).Draw(t, "n"),
-			})
+			}
+			if change.Op == session.OpRemove { // conditional or not
+				change.Value = rapid.SampledFrom([]string{"", want.Values[key], change.Value}).Draw(t, "condition")
+			}
+			update.Changes = append(update.Changes, change)
 		}
 		expect(t, "load", want)(store.Load(ctx, id, start))
 		values, refused := session.Apply(want.Values, update.Changes)
 		if refused == nil {
-			want.Values, want.IdleExpires = values, update.IdleExpires
+			want = update.Extend(want)
+			want.Values = values
 			expect(t, "update", want)(store.Update(ctx, id, update))
-		} else if _, err := store.Update(ctx, id, update); !errors.Is(err, session.ErrCounter) {
+		} else if _, err := store.Update(ctx, id, update); !errors.Is(err, session.ErrCounter) && !errors.Is(err, session.ErrChanged) {
 			t.Fatalf("update: got %v, want %v", err, refused)
 		}
 		expect(t, "load after the update", want)(store.Load(ctx, id, start))
 		next := session.Renewal{Old: id, Now: start, Record: session.Record{
 			User: rapid.SampledFrom([]string{"", want.User, "bob"}).Draw(t, "new user"), UserAgent: rapid.String().Draw(t, "new agent"),
 			Created: start, Expires: later("renewed expires"), IdleExpires: later("renewed idle expires"),
+			IdleTimeout: anyTimeout.Draw(t, "renewed idle timeout"),
 		}, KeepValues: rapid.Bool().Draw(t, "keep values")}
 		fits, err := store.SameSlot(ctx, id)
 		if err != nil {
@@ -170,6 +176,7 @@ var (
 		rapid.SampledFrom([]string{"0", "-0", "7", "007", "-5", "1.5", "1e3", "null", `""`, "9007199254740991", "9007199254740992"}),
 		rapid.StringN(1, -1, -1),
 	)
+	anyTimeout = rapid.SampledFrom([]time.Duration{0, time.Second, 7 * 24 * time.Hour})
 )
 
 // keys returns a session's keys and an additional one, so that it is never empty.
@@ -183,7 +190,8 @@ func expect(t *rapid.T, call string, want session.Record) func(session.Record, e
 			t.Fatalf("%s: %v", call, err)
 		}
 		if !maps.Equal(got.Values, want.Values) || got.User != want.User || got.UserAgent != want.UserAgent ||
-			!got.Created.Equal(want.Created) || !got.Expires.Equal(want.Expires) || !got.IdleExpires.Equal(want.IdleExpires) {
+			!got.Created.Equal(want.Created) || !got.Expires.Equal(want.Expires) || !got.IdleExpires.Equal(want.IdleExpires) ||
+			got.IdleTimeout != want.IdleTimeout {
 			t.Fatalf("%s: got %+v, want %+v", call, got, want)
 		}
 	}

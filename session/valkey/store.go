@@ -43,6 +43,9 @@ const (
 	fieldUser    = "@user"
 	fieldAgent   = "@agent"
 	fieldEnded   = "@ended" // only of a session that has ended: until when that is remembered
+	// fieldTimeout is the session's own idle timeout in milliseconds. Without it the server's applies. Servers of an earlier
+	// version ignore it.
+	fieldTimeout = "@timeout"
 	// fieldKept is the reason why an ended session keeps its state. A session that was renewed keeps only its values and its
 	// user. A session that moves to another store keeps all fields, with its two expiries under other names.
 	fieldKept = "@kept"
@@ -57,6 +60,7 @@ const (
 	replyEnded    = "ended"
 	replyTooLarge = "too large"
 	replyCounter  = "counter"
+	replyChanged  = "changed"
 	replyExists   = "exists"
 )
 
@@ -153,6 +157,9 @@ func appendMeta(args []string, r session.Record) []string {
 	if r.User != "" {
 		args = append(args, fieldUser, r.User)
 	}
+	if r.IdleTimeout > 0 {
+		args = append(args, fieldTimeout, strconv.FormatInt(r.IdleTimeout.Milliseconds(), 10))
+	}
 	if r.UserAgent != "" {
 		args = append(args, fieldAgent, r.UserAgent)
 	}
@@ -181,7 +188,7 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 		case session.OpSet:
 			args = append(args, "set", change.Key, change.Value)
 		case session.OpRemove:
-			args = append(args, "remove", change.Key, "")
+			args = append(args, "remove", change.Key, change.Value)
 		case session.OpAdd:
 			args = append(args, "add", change.Key, strconv.FormatInt(change.N, 10))
 		}
@@ -231,6 +238,8 @@ func (s *Store) run(ctx context.Context, script *client.Lua, keys, args []string
 		return "", session.ErrTooLarge
 	case replyCounter:
 		return "", session.ErrCounter
+	case replyChanged:
+		return "", session.ErrChanged
 	case replyExists:
 		return "", fmt.Errorf("%s exists", keys[0])
 	default:

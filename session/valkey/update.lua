@@ -1,12 +1,14 @@
 -- Applies all changes to a live session or none, and returns its hash as text. KEYS[1]: its key. ARGV: now, the new idle
--- expiry, the maximum size, then operation, key, value of each change.
+-- expiry of a session without its own idle timeout, the maximum size, then operation, key, value of each change. The value of
+-- a removal is its condition, or empty.
 local now, limit = tonumber(ARGV[1]), tonumber(ARGV[3])
 local hash, at, gone = read(KEYS[1], now)
 if gone then
 	return gone
 end
 
-local set, removed = { '@idle', ARGV[2] }, {}
+local idle = at['@timeout'] and later(now, tonumber(hash[at['@timeout']])) or ARGV[2]
+local set, removed = { '@idle', idle }, {}
 for i = 4, #ARGV, 3 do
 	local operation, key, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
 	if operation == 'add' then
@@ -21,6 +23,9 @@ for i = 4, #ARGV, 3 do
 			return 'counter'
 		end
 		value = string.format('%.0f', sum)
+	end
+	if operation == 'remove' and value ~= '' and hash[at[key]] ~= value then
+		return 'changed'
 	end
 	if operation ~= 'remove' then
 		set[#set + 1], set[#set + 2] = key, value
@@ -57,6 +62,6 @@ end
 
 write('HSET', KEYS[1], set, 1)
 write('HDEL', KEYS[1], removed, 1)
-local expires = math.min(tonumber(hash[at['@expires']]), tonumber(ARGV[2]))
+local expires = math.min(tonumber(hash[at['@expires']]), tonumber(idle))
 redis.call('PEXPIREAT', KEYS[1], later(expires, MAX_CLOCK_SKEW))
 return reply

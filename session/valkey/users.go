@@ -85,7 +85,7 @@ func (s *Store) UserSessions(ctx context.Context, user string, query session.Pag
 
 // metaFields returns the fields of a session that decodeMeta reads.
 func metaFields() []string {
-	return []string{fieldCreated, fieldExpires, fieldIdle, fieldUser, fieldAgent, fieldEnded, fieldKept}
+	return []string{fieldCreated, fieldExpires, fieldIdle, fieldTimeout, fieldUser, fieldAgent, fieldEnded, fieldKept}
 }
 
 func decodeMeta(reply client.ValkeyResult) (d decoder, err error) {

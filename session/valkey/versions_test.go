@@ -167,3 +167,23 @@ func TestSessionsOfTheEarlierVersion(t *testing.T) {
 		}
 	}
 }
+
+// A server of the earlier version extends a session with its own idle timeout by the server's, but doesn't lose the timeout.
+func TestOwnIdleTimeoutOnTheEarlierVersion(t *testing.T) {
+	b := newBefore(t)
+	id, record := anySession()
+	record.IdleTimeout, record.IdleExpires = 40*time.Minute, record.Created.Add(40*time.Minute)
+	if err := b.store.Create(t.Context(), id, record); err != nil {
+		t.Fatal(err)
+	}
+	now := record.Created.Add(time.Minute)
+	b.run("update.lua", b.store.key(id), millis(now), millis(now.Add(time.Minute)), "400000", "add", "n", "1")
+	got, err := b.store.Load(t.Context(), id, now)
+	if err != nil || got.IdleTimeout != record.IdleTimeout || !got.IdleExpires.Equal(now.Add(time.Minute)) || got.Values["n"] != "8" {
+		t.Errorf("after an update of the earlier version: %+v, %v", got, err)
+	}
+	got, err = b.store.Update(t.Context(), id, session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute)})
+	if err != nil || !got.IdleExpires.Equal(now.Add(40*time.Minute)) {
+		t.Errorf("after another update: %+v, %v", got, err)
+	}
+}

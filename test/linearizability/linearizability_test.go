@@ -115,7 +115,7 @@ func TestMemory(t *testing.T) {
 func TestBrokenStoresAreFound(t *testing.T) {
 	valkey, err := kindNamed("valkey")
 	noError(t, err)
-	for _, name := range []string{writesBack, recreates, readsStale} {
+	for _, name := range []string{writesBack, recreates, readsStale, popsTwice} {
 		t.Run(name+", in one process", func(t *testing.T) {
 			breaksPromises(t, record([]server{Service{breakages()[name](memory.New())}}, callTimeout, clients), noFault)
 		})

@@ -45,7 +45,7 @@ const (
 	ok       Outcome = "ok"
 	notFound Outcome = "not found"
 	ended    Outcome = "ended"
-	counter  Outcome = "not a counter"
+	refused  Outcome = "refused" // not a counter, or the condition of a removal is false
 	unknown  Outcome = "unknown" // no reply: the call has taken effect, will take effect, or never does
 )
 
@@ -88,7 +88,7 @@ func (s sessionState) apply(c Call) (sessionState, Reply) {
 	case update:
 		values, err := session.Apply(s.values, c.Changes)
 		if err != nil {
-			return s, Reply{Outcome: counter}
+			return s, Reply{Outcome: refused}
 		}
 		next = sessionState{live, values, c.Idle}
 		return next, Reply{Outcome: ok, Values: next.values, Idle: next.idle}
@@ -126,7 +126,7 @@ func (c Call) String() string {
 		case session.OpSet:
 			words = append(words, change.Key+"="+change.Value)
 		case session.OpRemove:
-			words = append(words, "-"+change.Key)
+			words = append(words, "-"+change.Key+change.Value)
 		case session.OpAdd:
 			words = append(words, fmt.Sprintf("%s%+d", change.Key, change.N))
 		}

@@ -145,6 +145,12 @@ func changes() []session.Change {
 			list = append(list, session.Change{Op: session.OpRemove, Key: key})
 		}
 	}
+	switch n := random.IntN(12); {
+	case n < 3:
+		list = append(list, session.Change{Op: session.OpSet, Key: "flash", Value: values[random.IntN(2)]})
+	case n < 6: // as Key.Pop does
+		list = append(list, session.Change{Op: session.OpRemove, Key: "flash", Value: values[random.IntN(2)]})
+	}
 	return list
 }
 

@@ -59,7 +59,7 @@ func firstState(r Request, idle time.Time) (session.Record, error) {
 // replyTo returns the reply for an error of the store, or for nil.
 func replyTo(err error) Reply {
 	for known, outcome := range map[error]Outcome{
-		nil: ok, session.ErrNotFound: notFound, session.ErrEnded: ended, session.ErrCounter: counter,
+		nil: ok, session.ErrNotFound: notFound, session.ErrEnded: ended, session.ErrCounter: refused, session.ErrChanged: refused,
 	} {
 		if errors.Is(err, known) {
 			return Reply{Outcome: outcome}
@@ -81,11 +81,13 @@ const (
 	recreates  = "an update recreates an ended session"
 	readsStale = "reads are stale"
 	repeats    = "updates without a reply are repeated"
+	popsTwice  = "conditions of removals are ignored"
 )
 
 func breakages() map[string]func(session.Store) session.Store {
 	return map[string]func(session.Store) session.Store{
 		writesBack: broken.WritesWholeSession, recreates: broken.RevivesEndedSessions, readsStale: broken.ReadsStale, repeats: broken.RetriesUpdates,
+		popsTwice: broken.IgnoresConditions,
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"stateless-servers/session/memcached"
 	"stateless-servers/session/memory"
 	"stateless-servers/session/postgres"
+	"stateless-servers/session/revocation"
 	"stateless-servers/session/sealing"
 	"stateless-servers/session/token"
 	"stateless-servers/session/valkey"
@@ -105,6 +106,12 @@ func promises() ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	follower, err := revocation.New(memory.NewRevocations(), revocation.Options{})
+	if err != nil {
+		return nil, err
+	}
+	revoked := follower.Codec(signed).Promises()
+	revoked.Name += " with revocation"
 	eventual := dynamodb.New(nil, dynamodb.Options{EventualReads: true}).Promises()
 	eventual.Name += ", eventual reads or DAX"
 	replicated := dynamodb.New(nil, dynamodb.Options{Replicated: true}).Promises()
@@ -116,7 +123,7 @@ func promises() ([]row, error) {
 	return []row{
 		{dynamodb.New(nil, dynamodb.Options{}).Promises(), "yes"}, {eventual, "yes"}, {replicated, "yes"},
 		{plain, "**not the last moments**"}, {async, "**not the last 10 s**"}, {sync, "yes"},
-		{database.Promises(), "yes"}, {cache.Promises(), "**no**"}, {sealed.Promises(), "yes"}, {signed.Promises(), "yes"},
+		{database.Promises(), "yes"}, {cache.Promises(), "**no**"}, {sealed.Promises(), "yes"}, {signed.Promises(), "yes"}, {revoked, "yes"},
 		{memory.New().Promises(), "**no**"},
 	}, nil
 }
@@ -128,11 +135,20 @@ func table(list []row) string {
 	text.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, p := range list {
 		fmt.Fprintf(&text, "| %s |", p.Name)
-		for _, promise := range []struct{ kept, oneRegion bool }{
-			{p.Shared, false}, {p.NoLostUpdate, p.OneRegion}, {p.LogoutIsFinal, p.OneRegion}, {p.ReadYourWrites, p.OneRegion},
-			{p.AtomicRenewal, p.OneRegion}, {p.ListsByUser, false}, {p.Mutable, false},
+		final, ended := "", ""
+		if p.LogoutFinalWithin > 0 {
+			final, ended = fmt.Sprintf("within %g s", p.LogoutFinalWithin.Seconds()), "end only"
+		}
+		for _, promise := range []struct {
+			kept, oneRegion bool
+			partly          string // to what extent it is kept otherwise
+		}{
+			{p.Shared, false, ""}, {p.NoLostUpdate, p.OneRegion, ""}, {p.LogoutIsFinal, p.OneRegion, final},
+			{p.ReadYourWrites, p.OneRegion, ""}, {p.AtomicRenewal, p.OneRegion, ""}, {p.ListsByUser, false, ended}, {p.Mutable, false, ""},
 		} {
 			switch {
+			case !promise.kept && promise.partly != "":
+				text.WriteString(" **" + promise.partly + "** |")
 			case !promise.kept:
 				text.WriteString(" **no** |")
 			case promise.oneRegion:

@@ -77,6 +77,7 @@ func changes() []change {
 		{keys: "store"}, // to another store: see settingsOf
 		{keys: "migrateTo", not: only(migratable)},
 		{keys: "migrateFrom", not: only(migratable)},
+		{keys: "revocation", to: settings{"revocation": "dynamodb"}, not: only(isStore(config.StoreToken))},
 		{keys: "stage", both: settings{"config": "named", "certificateArn": arn}, to: settings{"stage": "production"}},
 		{keys: "protect", to: settings{"protect": "true"}},
 		{keys: "server", to: settings{"server": "./test/ownserver"}},

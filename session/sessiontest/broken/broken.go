@@ -5,6 +5,7 @@ package broken
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +52,37 @@ func ForgetsRenewedSessions(store session.Store) session.Store { return renewalF
 // LeaksValuesToNextUser returns a store that keeps a session's values when another user logs in.
 func LeaksValuesToNextUser(store session.Store) session.Store { return valueLeaker{store} }
 
+// IgnoresConditions returns a store that removes a key even if the condition of the removal is false. Two tabs then pop the same
+// value.
+func IgnoresConditions(store session.Store) session.Store { return conditionIgnorer{store} }
+
+// ExtendsByServerTimeout returns a store that extends each session by the server's idle timeout, even if the session has its own.
+func ExtendsByServerTimeout(store session.Store) session.Store { return serverTimeout{store} }
+
+type conditionIgnorer struct{ session.Store }
+
+func (s conditionIgnorer) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	u.Changes = slices.Clone(u.Changes)
+	for i := range u.Changes {
+		if u.Changes[i].Op == session.OpRemove {
+			u.Changes[i].Value = ""
+		}
+	}
+	return s.Store.Update(ctx, id, u)
+}
+
+type serverTimeout struct{ session.Store }
+
+func (s serverTimeout) Create(ctx context.Context, id session.ID, record session.Record) error {
+	record.IdleTimeout = 0
+	return s.Store.Create(ctx, id, record)
+}
+
+func (s serverTimeout) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
+	r.Record.IdleTimeout = 0
+	return s.Store.Renew(ctx, r)
+}
+
 type stepRenewer struct{ session.Store }
 
 func (s stepRenewer) Renew(ctx context.Context, r session.Renewal) (session.Record, error) {
@@ -74,7 +106,7 @@ type errorIgnorer struct{ session.Store }
 
 func (s errorIgnorer) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	record, err := s.Store.Update(ctx, id, u)
-	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
+	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter, session.ErrChanged} {
 		if errors.Is(err, reply) {
 			return record, err
 		}
@@ -204,7 +236,7 @@ type retrier struct{ session.Store }
 
 func (s retrier) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
 	record, err := s.Store.Update(ctx, id, u)
-	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter} {
+	for _, reply := range []error{nil, session.ErrNotFound, session.ErrEnded, session.ErrTooLarge, session.ErrCounter, session.ErrChanged} {
 		if errors.Is(err, reply) {
 			return record, err
 		}

@@ -100,7 +100,7 @@ func (s *Store) Update(ctx context.Context, id session.ID, update session.Update
 		if record.Size() > maxBytes {
 			return session.ErrTooLarge
 		}
-		record.IdleExpires = update.IdleExpires
+		record = update.Extend(record)
 		return s.write(id, entry{Record: record})
 	})
 	return record, err

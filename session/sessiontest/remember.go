@@ -1,0 +1,155 @@
+package sessiontest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"stateless-servers/session"
+)
+
+// rememberCases are the cases for sessions with their own idle timeout, from the comments of session.Record and session.Update.
+func rememberCases() []Case {
+	return []Case{
+		{Name: "an update extends by the session's own idle timeout", Run: verifyOwnIdleTimeout},
+		{Name: "a renewal sets the idle timeout", Run: verifyRenewedIdleTimeout},
+		{Name: "a session that moves keeps its idle timeout", Run: verifyMovedIdleTimeout},
+	}
+}
+
+// ownIdleTimeout is longer than the idle timeout of newRecord.
+const ownIdleTimeout = 40 * time.Minute
+
+// remembered returns a session with its own idle timeout.
+func remembered(user string) session.Record {
+	record := newRecord(map[string]string{"n": "1"})
+	record.User, record.IdleTimeout, record.IdleExpires = user, ownIdleTimeout, record.Created.Add(ownIdleTimeout)
+	return record
+}
+
+// expectIdle returns an error unless a call has returned the wanted values, idle timeout and IdleExpires.
+func expectIdle(call string, got session.Record, err error, values map[string]string, timeout time.Duration, expires time.Time) error {
+	if err := expectValues(call, got, err, values); err != nil {
+		return err
+	}
+	if late := got.IdleExpires.Sub(expires); got.IdleTimeout != timeout || late < 0 || late >= time.Second {
+		return fmt.Errorf("%s: got the idle timeout %v and the idle expiry %v, want %v and %v", call, got.IdleTimeout, got.IdleExpires, timeout, expires)
+	}
+	return nil
+}
+
+func verifyOwnIdleTimeout(ctx context.Context, store session.Store) error {
+	id, record := newID(), remembered("ada "+newID().String())
+	if err := store.Create(ctx, id, record); err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	got, err := store.Load(ctx, id, record.Created)
+	if err := expectIdle("load", got, err, record.Values, ownIdleTimeout, record.IdleExpires); err != nil {
+		return err
+	}
+	many := []session.Change{add("n", 1)}
+	for i := range 200 { // more than one expression of DynamoDB can have
+		many = append(many, remove(fmt.Sprint("key ", i)))
+	}
+	for i, changes := range [][]session.Change{{add("n", 1)}, nil, many} {
+		now := record.Created.Add(time.Duration(i+1) * time.Minute)
+		update := session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute), Changes: changes}
+		got, err := store.Update(ctx, id, update)
+		if err := expectIdle(fmt.Sprintf("update %d", i), got, err, got.Values, ownIdleTimeout, now.Add(ownIdleTimeout)); err != nil {
+			return err
+		}
+		// The server would use a shorter timeout. The session must outlive that.
+		got, err = store.Load(ctx, id, now.Add(ownIdleTimeout-time.Second))
+		if err := expectIdle(fmt.Sprintf("load after update %d", i), got, err, got.Values, ownIdleTimeout, now.Add(ownIdleTimeout)); err != nil {
+			return err
+		}
+	}
+	if !store.Promises().ListsByUser {
+		return nil
+	}
+	sessions, err := list(ctx, store, record.User, record.Created, 10)
+	for _, found := range sessions {
+		if found.Record.IdleTimeout != ownIdleTimeout {
+			return fmt.Errorf("list: got the idle timeout %v, want %v", found.Record.IdleTimeout, ownIdleTimeout)
+		}
+	}
+	return err
+}
+
+func verifyRenewedIdleTimeout(ctx context.Context, store session.Store) error {
+	for _, timeout := range []time.Duration{0, ownIdleTimeout} {
+		id, old := newID(), remembered("ada")
+		old.IdleTimeout = ownIdleTimeout - timeout // the other of the two
+		if err := store.Create(ctx, id, old); err != nil {
+			return fmt.Errorf("create: %w", err)
+		}
+		r, err := renewal(store, id, old, "ada")
+		if err != nil {
+			return err
+		}
+		r.Record.IdleTimeout, r.AllowRenewed = timeout, true
+		for _, call := range []string{"renew", "renew again"} {
+			got, err := store.Renew(ctx, r)
+			if err := expectIdle(call, got, err, old.Values, timeout, r.Record.IdleExpires); err != nil {
+				return err
+			}
+		}
+		second := r
+		if second.New, err = newIDFor(ctx, store, id); err != nil {
+			return err
+		}
+		for _, r := range []session.Renewal{r, second} {
+			if _, err := store.Renew(ctx, r); err != nil {
+				return fmt.Errorf("renew: %w", err)
+			}
+			now := r.Now.Add(time.Minute)
+			want := session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute)}.Extend(r.Record).IdleExpires
+			got, err := store.Update(ctx, r.New, session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute)})
+			if err := expectIdle("update the new session", got, err, old.Values, timeout, want); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func verifyMovedIdleTimeout(ctx context.Context, store session.Store) error {
+	id, record := newID(), remembered("ada")
+	if err := store.Create(ctx, id, record); err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	for _, call := range []string{"end to move", "end to move again"} {
+		last, err := store.End(ctx, id, session.EndOptions{Now: record.Created, Moving: true})
+		if err := expectIdle(call, last, err, record.Values, ownIdleTimeout, record.IdleExpires); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifyRemembered logs in with the option Remember, then uses and renews the session. It must keep the longer limits.
+func verifyRemembered(ctx context.Context, f *fixture) error {
+	v := f.client()
+	for server, path := range []string{"/login?user=ada&remember=1", "/read", "/visit", "/renew", "/visit", "/read"} {
+		got, status, err := v.post(ctx, server, path)
+		switch {
+		case err != nil:
+			return err
+		case path == "/visit" && status == http.StatusNotImplemented: // a token can't change
+			continue
+		case status != http.StatusOK:
+			return fmt.Errorf("POST %s: status %d", path, status)
+		case got.User != "ada" || time.Until(got.Expires) < 6*24*time.Hour:
+			return fmt.Errorf("POST %s: got user %q until %v, want ada for 7 days at least", path, got.User, got.Expires)
+		}
+	}
+	if _, err := v.must(ctx, 1, "/login?user=ada"); err != nil {
+		return err
+	}
+	got, err := v.must(ctx, 0, "/read")
+	if err == nil && (got.User != "ada" || time.Until(got.Expires) > 2*24*time.Hour) {
+		err = fmt.Errorf("after another login, which is not remembered: got user %q until %v, want ada for a day at most", got.User, got.Expires)
+	}
+	return err
+}
