@@ -66,6 +66,9 @@ func newRevocationTable(scope constructs.Construct, id string, stage Stage, prot
 			PointInTimeRecoveryEnabled: jsii.Bool(production),
 		},
 	})
+	if !production {
+		suppress(table, "AwsSolutions-DDB3", "Revocations of the lab stage need no backup: they end with their tokens.")
+	}
 	table.ApplyRemovalPolicy(removalPolicy(stage), nil)
 	return func(servers *Servers) {
 		servers.Environment.DynamoDBTable = *table.Ref()
