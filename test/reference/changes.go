@@ -57,7 +57,13 @@ type change struct {
 	not            func(kind) bool // reports whether the kind doesn't have the key; nil means that all have it
 }
 
-// changes returns a change for each key. A key can be left out if it can't be changed alone.
+// unchangeable returns the keys that can't be changed while a lab is deployed. Another name is another lab. AWS doesn't move what is
+// there to another VPC or to other zones; the specification doesn't say so.
+func unchangeable() []string {
+	return []string{"config", "availabilityZones", "vpcId", "balancerSubnets", "fleetSubnets", "storeSubnets"}
+}
+
+// changes returns a change for each key but those that can't be changed.
 func changes() []change {
 	const arn = "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
 	domain := settings{"domain": "lab.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"}
@@ -94,10 +100,6 @@ func changes() []change {
 		{keys: "minServers", to: settings{"minServers": "3"}},
 		{keys: "maxServers", to: settings{"maxServers": "8"}},
 		{keys: "zones", to: settings{"zones": "3"}},
-		{keys: "availabilityZones", to: settings{"availabilityZones": "us-east-1b,us-east-1c"}},
-		{keys: "vpcId, balancerSubnets, fleetSubnets, storeSubnets", both: settings{"availabilityZones": "us-east-1a,us-east-1b"}, to: settings{
-			"vpcId": "vpc-01234567", "balancerSubnets": "subnet-00000001,subnet-00000002",
-			"fleetSubnets": "subnet-00000003,subnet-00000004", "storeSubnets": "subnet-00000005,subnet-00000006"}},
 		{keys: "egress", to: settings{"egress": "nat-instance"}},
 		{keys: "natInstanceType", both: settings{"egress": "nat-instance"}, to: settings{"natInstanceType": "t4g.small"}},
 		{keys: "permissionsBoundary", to: settings{"permissionsBoundary": "arn:aws:iam::123456789012:policy/boundary"}},
@@ -292,6 +294,9 @@ deploy.
   it changes ` + "`replicas`" + ` of a cache with shards in place since July 2026, which the specification doesn't know yet. Either way no
   session is lost.)
 - **replaced**: everyone is logged out, because another store, another cache or other servers hold the sessions then.
+
+` + "`vpcId`" + `, its subnets and ` + "`availabilityZones`" + ` can't be changed: AWS doesn't move what is there. Destroy the lab first. Another
+` + "`config`" + ` is another lab.
 
 Change ` + "`shards`" + ` from one number to another on its own: CloudFormation can't undo it when something else fails in the same
 deployment. A changed number in a cache without shards (0) makes another cache.
