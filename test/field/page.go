@@ -126,7 +126,8 @@ func readPeer(root, folder string) (peer, error) {
 		return peer{}, fmt.Errorf(`peers/%s/README.md has no heading "## What was found"`, folder)
 	}
 	about = strings.ReplaceAll("\n## What was found"+about, "\n#", "\n##")
-	return peer{Folder: folder, Title: title, About: strings.ReplaceAll(strings.TrimSpace(about), "](../../docs/", "](")}, nil
+	links := strings.NewReplacer("](../../docs/", "](", "](../", "](../peers/") // of the README, as the page needs them
+	return peer{Folder: folder, Title: title, About: links.Replace(strings.TrimSpace(about))}, nil
 }
 
 // anchor returns the anchor that GitHub gives a heading.
