@@ -1,6 +1,14 @@
 package dynamodb
 
-import "time"
+import (
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
 
 // BatchEveryRead makes a Store read every item with BatchGetItem, after a wait for other reads.
 func BatchEveryRead(s *Store, wait time.Duration) { s.reads.maxInFlight, s.reads.maxWait = 0, wait }
+
+// HTTPClient returns the HTTP client of NewClient with another transport.
+func HTTPClient(transport http.RoundTripper) aws.HTTPClient { return httpClient{transport} }
