@@ -49,7 +49,7 @@ func (s *shelf) stored(key map[string]types.AttributeValue) map[string]types.Att
 
 func (s *shelf) wait(ctx context.Context, held chan struct{}) error {
 	if held == nil {
-		return nil
+		return ctx.Err()
 	}
 	select {
 	case <-held:
