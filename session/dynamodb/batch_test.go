@@ -178,7 +178,7 @@ func keys(in *sdk.BatchGetItemInput) (ids []byte) {
 }
 
 func TestReadsUnderLoadAreSentTogether(t *testing.T) {
-	onShelf(t, dynamodb.Options{}, func(t *testing.T, s *shelf, store session.Store, end func()) {
+	onShelf(t, dynamodb.Options{BatchReads: true}, func(t *testing.T, s *shelf, store session.Store, end func()) {
 		readings := map[byte]*reading{}
 		for _, id := range []byte{3, 1, 2, 0} {
 			readings[id] = read(t.Context(), store, id)
@@ -209,7 +209,7 @@ func TestReadsUnderLoadAreSentTogether(t *testing.T) {
 }
 
 func TestOptionsWithoutBatches(t *testing.T) {
-	for _, options := range []dynamodb.Options{{SingleReads: true}, {EventualReads: true}} {
+	for _, options := range []dynamodb.Options{{}, {EventualReads: true, BatchReads: true}} {
 		onShelf(t, options, func(t *testing.T, s *shelf, store session.Store, end func()) {
 			r := read(t.Context(), store, 1)
 			r.check(t, 1, nil)
@@ -223,7 +223,7 @@ func TestOptionsWithoutBatches(t *testing.T) {
 
 // A request that hangs delays further reads by a millisecond at most, and so does a batch that hangs.
 func TestHungRequestsDelayReadsBriefly(t *testing.T) {
-	onShelf(t, dynamodb.Options{}, func(t *testing.T, s *shelf, store session.Store, end func()) {
+	onShelf(t, dynamodb.Options{BatchReads: true}, func(t *testing.T, s *shelf, store session.Store, end func()) {
 		first := read(t.Context(), store, 1)
 		first.check(t, 1, nil)
 		release := s.hold()
@@ -245,7 +245,7 @@ func TestHungRequestsDelayReadsBriefly(t *testing.T) {
 
 // A read returns every change that was stored before it began: it doesn't join a batch in flight.
 func TestReadsJoinNoBatchInFlight(t *testing.T) {
-	onShelf(t, dynamodb.Options{}, func(t *testing.T, s *shelf, store session.Store, end func()) {
+	onShelf(t, dynamodb.Options{BatchReads: true}, func(t *testing.T, s *shelf, store session.Store, end func()) {
 		release := s.hold()
 		before := read(t.Context(), store, 1)
 		advance(time.Second)
@@ -269,7 +269,7 @@ func TestReadsJoinNoBatchInFlight(t *testing.T) {
 
 // DynamoDB reads at most 100 items in a batch. A full batch is sent at once.
 func TestFullBatch(t *testing.T) {
-	onShelf(t, dynamodb.Options{}, func(t *testing.T, s *shelf, store session.Store, end func()) {
+	onShelf(t, dynamodb.Options{BatchReads: true}, func(t *testing.T, s *shelf, store session.Store, end func()) {
 		var all []*reading
 		for id := range byte(101) {
 			all = append(all, read(t.Context(), store, id+1))
@@ -289,7 +289,7 @@ func TestFullBatch(t *testing.T) {
 
 // Each read ends with its own context. A batch goes on until nobody waits for it.
 func TestReadersThatLeave(t *testing.T) {
-	onShelf(t, dynamodb.Options{}, func(t *testing.T, s *shelf, store session.Store, end func()) {
+	onShelf(t, dynamodb.Options{BatchReads: true}, func(t *testing.T, s *shelf, store session.Store, end func()) {
 		release := s.hold()
 		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
@@ -340,7 +340,7 @@ func unprocessed(out *sdk.BatchGetItemOutput, n int) {
 }
 
 func TestUnprocessedKeysOfReads(t *testing.T) {
-	onShelf(t, dynamodb.Options{}, func(t *testing.T, s *shelf, store session.Store, end func()) {
+	onShelf(t, dynamodb.Options{BatchReads: true}, func(t *testing.T, s *shelf, store session.Store, end func()) {
 		s.reply = func(n int, out *sdk.BatchGetItemOutput) error {
 			if n < 2 {
 				unprocessed(out, 1)
@@ -375,7 +375,7 @@ func TestUnprocessedKeysOfReads(t *testing.T) {
 
 // A throttled batch fails with all its reads, because each would be throttled by itself too.
 func TestThrottledBatch(t *testing.T) {
-	onShelf(t, dynamodb.Options{}, func(t *testing.T, s *shelf, store session.Store, end func()) {
+	onShelf(t, dynamodb.Options{BatchReads: true}, func(t *testing.T, s *shelf, store session.Store, end func()) {
 		throttled := &types.ProvisionedThroughputExceededException{}
 		s.reply = func(int, *sdk.BatchGetItemOutput) error { return throttled }
 		one, two := read(t.Context(), store, 1), read(t.Context(), store, 2)
@@ -390,7 +390,7 @@ func TestThrottledBatch(t *testing.T) {
 
 // A reply with the item of another session never becomes the session of a reader, and never hides one.
 func TestBatchWithAnotherItem(t *testing.T) {
-	onShelf(t, dynamodb.Options{}, func(t *testing.T, s *shelf, store session.Store, end func()) {
+	onShelf(t, dynamodb.Options{BatchReads: true}, func(t *testing.T, s *shelf, store session.Store, end func()) {
 		s.reply = func(_ int, out *sdk.BatchGetItemOutput) error {
 			out.Responses[table][0]["id"] = &types.AttributeValueMemberS{Value: session.ID{9}.String()}
 			return nil
