@@ -22,7 +22,9 @@ const tableName = "sessions"
 
 // newDynamoDBClient returns the client of session/dynamodb. The endpoint serves plain HTTP: TLS would add the same cost to both
 // sides of the comparison, and so make the library look cheaper than it is.
-func newDynamoDBClient(endpoint string) *dynamodb.Client { return store.NewClient(awsConfig(), endpoint) }
+func newDynamoDBClient(endpoint string) *dynamodb.Client {
+	return store.NewClient(awsConfig(), endpoint)
+}
 
 // newBareDynamoDBClient returns a client with the defaults of the SDK, except that it keeps a connection for each visitor.
 func newBareDynamoDBClient(endpoint string) *dynamodb.Client {
