@@ -49,10 +49,11 @@ const (
 type variant struct {
 	Name   string
 	Title  string
-	Store  string           // storeNone, storeValkey or storeDynamoDB
-	Routes []string         // the measured routes
-	Bare   string           // the baseline on the same store, or "" if the variant is a baseline itself
-	MaxCPU map[load]float64 // the goal for CPU time, relative to Bare or, untouched, to noSession
+	Store  string   // storeNone, storeValkey or storeDynamoDB
+	Routes []string // the measured routes
+	Bare   string   // the baseline on the same store, or "" if the variant is a baseline itself
+	// MaxCPU is the goal for CPU time, relative to Bare or, untouched, to noSession.
+	MaxCPU map[load]float64 `json:"-"`
 	// ReadClients are the numbers of concurrent clients with which the read is measured; default only concurrency.
 	ReadClients []int
 	// KeepAlive reports whether the store's client sends a PING, which belongs to no request, on a connection idle for a second.
