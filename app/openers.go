@@ -59,6 +59,7 @@ func (s *storage) openDynamoDB(_ context.Context, c config.Config, _ *slog.Logge
 	client := newDynamoDBClient(c)
 	options := dynamodb.Options{
 		Table: c.DynamoDBTable, EventualReads: c.DynamoDBEventualReads, Replicated: c.DynamoDBReplicated,
+		BatchReads: c.DynamoDBBatchReads,
 	}
 	var api dynamodb.API = client
 	if c.DynamoDBDAX != "" {

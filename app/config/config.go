@@ -97,6 +97,9 @@ type Config struct {
 	DynamoDBDAX string
 	// DynamoDBEventualReads makes reads eventually consistent. It halves their price and gives up read-your-writes.
 	DynamoDBEventualReads bool
+	// DynamoDBBatchReads sends reads that overlap in one request. Under load it halves the CPU time of a read at the same price,
+	// and delays a read by up to 1 ms. It has no effect on eventually consistent reads.
+	DynamoDBBatchReads bool
 	// MemcachedAddresses are the addresses of the nodes. Every server must have the same list.
 	MemcachedAddresses []string
 	// MemcachedTLS turns on TLS to the nodes.

@@ -100,6 +100,7 @@ func (c *Config) variables(added ...StoreKind) []variable {
 			"DYNAMODB_REPLICATED=true, because DAX doesn't see the writes of other regions", daxPattern.MatchString)).
 			onlyIf(func() bool { return c.DynamoDBDAX == "" || !c.DynamoDBReplicated }),
 		bind("DYNAMODB_EVENTUAL_READS", &c.DynamoDBEventualReads, "false", boolean),
+		bind("DYNAMODB_BATCH_READS", &c.DynamoDBBatchReads, "false", boolean),
 
 		bind("MEMCACHED_ADDRESSES", &c.MemcachedAddresses, "", addresses("; required when SESSION_STORE=memcached")).
 			onlyIf(func() bool { return len(c.MemcachedAddresses) > 0 || !c.Uses(StoreMemcached) }),

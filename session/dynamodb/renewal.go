@@ -43,7 +43,7 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 		case err == nil:
 			return decode(fresh, r.Now)
 		case errors.Is(err, errExists):
-			return s.load(ctx, r.New, r.Now, true)
+			return s.loadConsistent(ctx, r.New, r.Now)
 		case !errors.Is(err, errChanged):
 			return session.Record{}, err
 		}
@@ -55,7 +55,7 @@ func (s *Store) Renew(ctx context.Context, r session.Renewal) (session.Record, e
 // renewEnded renews a session that is not live. If an earlier attempt of this renewal was done, it returns the new session.
 // Otherwise a login may start from the state that the tombstone keeps.
 func (s *Store) renewEnded(ctx context.Context, r session.Renewal, old item, why error) (session.Record, error) {
-	record, err := s.load(ctx, r.New, r.Now, true)
+	record, err := s.loadConsistent(ctx, r.New, r.Now)
 	if !errors.Is(err, session.ErrNotFound) {
 		return record, err
 	}
@@ -67,7 +67,7 @@ func (s *Store) renewEnded(ctx context.Context, r session.Renewal, old item, why
 	var exists *types.ConditionalCheckFailedException
 	switch err := s.create(ctx, fresh); {
 	case errors.As(err, &exists):
-		return s.load(ctx, r.New, r.Now, true)
+		return s.loadConsistent(ctx, r.New, r.Now)
 	case err != nil:
 		return session.Record{}, err
 	}

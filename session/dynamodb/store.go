@@ -46,19 +46,26 @@ type Options struct {
 	// Replicated declares that the table is a replica of a global table, to which other regions write too: see Promises.OneRegion.
 	// Consistent reads and conditions of writes apply only to the replica.
 	Replicated bool
+	// BatchReads makes Load read in batches under load: while two requests for consistent reads are in flight, further reads wait
+	// for up to 1 ms and are sent together with BatchGetItem. Under load that takes half of the CPU time or less, and costs the
+	// same. A read in a batch takes as long as the slowest of the batch. BatchReads has no effect with EventualReads.
+	BatchReads bool
 }
 
 // Store keeps sessions in a table. Create one with New.
 type Store struct {
 	api     API
 	options Options
+	reads   *batchedReads
 }
 
 var _ session.UserStore = (*Store)(nil)
 
 // New returns a Store on a table with the keys and the index that CreateTable creates.
 func New(api API, options Options) *Store {
-	return &Store{api: api, options: options}
+	s := &Store{api: api, options: options}
+	s.reads = newBatchedReads(s)
+	return s
 }
 
 // Promises declares every promise, with two exceptions: ReadYourWrites is false with EventualReads, and OneRegion is true with
@@ -98,11 +105,24 @@ const itemAbsent = "attribute_not_exists(#id)"
 
 // Load returns a live session. The read is consistent unless Options.EventualReads is set.
 func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
-	return s.load(ctx, id, now, !s.options.EventualReads)
+	it, err := s.read(ctx, id)
+	if err != nil {
+		return session.Record{}, err
+	}
+	return decodeOf(id, it, now)
 }
 
-func (s *Store) load(ctx context.Context, id session.ID, now time.Time, consistent bool) (session.Record, error) {
-	it, err := s.get(ctx, id, consistent)
+// read returns the stored item of an id for Load.
+func (s *Store) read(ctx context.Context, id session.ID) (item, error) {
+	if s.options.BatchReads && !s.options.EventualReads {
+		return s.reads.get(ctx, id)
+	}
+	return s.get(ctx, id, !s.options.EventualReads)
+}
+
+// loadConsistent does the same as Load with a single consistent read.
+func (s *Store) loadConsistent(ctx context.Context, id session.ID, now time.Time) (session.Record, error) {
+	it, err := s.get(ctx, id, true)
 	if err != nil {
 		return session.Record{}, err
 	}

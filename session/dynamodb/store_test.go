@@ -21,8 +21,23 @@ func TestStore(t *testing.T) {
 	sessiontest.Run(t, store)
 }
 
+func TestStoreWithBatches(t *testing.T) {
+	network, store, _ := openNetwork(t, storeserver.ForTest(t, storeserver.DynamoDB))
+	dynamodb.BatchEveryRead(store, 0)
+	sessiontest.Run(t, store)
+	if network.count("batch") == 0 {
+		t.Error("no read was sent in a batch")
+	}
+}
+
 // TestFaults makes every message between a server and DynamoDB fail in every way.
-func TestFaults(t *testing.T) {
+func TestFaults(t *testing.T) { testFaults(t, func(*dynamodb.Store) {}) }
+
+func TestFaultsWithBatches(t *testing.T) {
+	testFaults(t, func(s *dynamodb.Store) { dynamodb.BatchEveryRead(s, 0) })
+}
+
+func testFaults(t *testing.T, configure func(*dynamodb.Store)) {
 	server := storeserver.ForTest(t, storeserver.DynamoDB)
 	sessiontest.RunFaults(t, server.Addr, func(t *testing.T, address string) session.Store {
 		config := config()
@@ -31,7 +46,9 @@ func TestFaults(t *testing.T) {
 		}
 		client := dynamodb.NewClient(config, "http://"+address)
 		check(t, dynamodb.CreateTable(t.Context(), client, table))
-		return dynamodb.New(client, dynamodb.Options{Table: table})
+		store := dynamodb.New(client, dynamodb.Options{Table: table})
+		configure(store)
+		return store
 	})
 }
 

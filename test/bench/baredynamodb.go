@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -19,12 +20,24 @@ import (
 
 const tableName = "sessions"
 
-// newDynamoDBClient returns the client of every variant on DynamoDB. The endpoint serves plain HTTP: TLS would add the same
-// cost to both sides of the comparison, and so make the library look cheaper than it is.
+// newDynamoDBClient returns the client of session/dynamodb. The endpoint serves plain HTTP: TLS would add the same cost to both
+// sides of the comparison, and so make the library look cheaper than it is.
 func newDynamoDBClient(endpoint string) *dynamodb.Client {
-	return store.NewClient(aws.Config{
-		Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
-	}, endpoint)
+	return store.NewClient(awsConfig(), endpoint)
+}
+
+// newBareDynamoDBClient returns a client with the defaults of the SDK, except that it keeps a connection for each visitor.
+func newBareDynamoDBClient(endpoint string) *dynamodb.Client {
+	return dynamodb.NewFromConfig(awsConfig(), func(o *dynamodb.Options) {
+		o.BaseEndpoint = aws.String(endpoint)
+		o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConnsPerHost = poolSize
+		})
+	})
+}
+
+func awsConfig() aws.Config {
+	return aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")}
 }
 
 // bareDynamoDBCalls is the baseline on DynamoDB. It sends the same two calls as session/dynamodb, written by hand for the one
@@ -35,7 +48,7 @@ type bareDynamoDBCalls struct {
 }
 
 func openBareDynamoDB(endpoint string) (library, error) {
-	return &bareDynamoDBCalls{client: newDynamoDBClient(endpoint)}, nil
+	return &bareDynamoDBCalls{client: newBareDynamoDBClient(endpoint)}, nil
 }
 
 func (b *bareDynamoDBCalls) Start(w http.ResponseWriter, r *http.Request) error {

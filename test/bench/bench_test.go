@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,8 +51,8 @@ func BenchmarkRequest(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer server.end()
-			for _, route := range v.Routes {
-				b.Run(route, func(b *testing.B) { server.benchmark(b, route) })
+			for _, l := range v.loads() {
+				b.Run(fmt.Sprintf("%s-%d", l.Route, l.Clients), func(b *testing.B) { server.benchmark(b, l) })
 			}
 		})
 	}
@@ -116,7 +117,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, stderr.String())
 	}
-	for _, want := range []string{"| bare valkey-go | write |", "| session, valkey | write |"} {
+	for _, want := range []string{"| bare valkey-go | write | 16 |", "| session, valkey | write | 16 |"} {
 		if !strings.Contains(string(stdout), want) {
 			t.Errorf("the report lacks %q:\n%s", want, stdout)
 		}
@@ -130,8 +131,8 @@ func TestRun(t *testing.T) {
 	}
 	var r struct {
 		Costs []struct {
-			Name, Route  string
-			CPU, Mallocs []float64
+			Name, Route          string
+			CPU, Mallocs, Median []float64
 		}
 	}
 	if err := json.Unmarshal(text, &r); err != nil {
@@ -140,8 +141,8 @@ func TestRun(t *testing.T) {
 	var got []string
 	for _, c := range r.Costs {
 		got = append(got, c.Name+" "+c.Route)
-		if len(c.CPU) != 2 || len(c.Mallocs) != 2 || c.CPU[0] <= 0 || c.Mallocs[0] <= 0 {
-			t.Errorf("want a CPU time and allocations of 2 turns, got %+v", c)
+		if len(c.CPU) != 2 || len(c.Mallocs) != 2 || len(c.Median) != 2 || c.CPU[0] <= 0 || c.Mallocs[0] <= 0 || c.Median[0] <= 0 {
+			t.Errorf("want a CPU time, allocations and a median latency of 2 turns, got %+v", c)
 		}
 	}
 	want := []string{"none untouched", "bare-valkey read", "bare-valkey write",
@@ -158,7 +159,7 @@ func TestBadFlags(t *testing.T) {
 	}{
 		{"-variants none,nosuch", []string{"nosuch", "own-valkey"}},
 		{"-turns 0", []string{"-turns 0", "from 1"}},
-		{"-requests 3", []string{"-requests 3", "from 16"}},
+		{"-requests 3", []string{"-requests 3", "from 64"}},
 		{"-requests many", []string{"-requests", "many"}},
 		{"-nosuch", []string{"-nosuch"}},
 		{"nosuch", []string{"nosuch"}},

@@ -32,9 +32,9 @@ const (
 	idleTimeout = 30 * time.Minute
 )
 
-// poolSize is the maximum number of connections of a library with a connection pool. It is greater than concurrency, so that no
+// poolSize is the maximum number of connections of a library with a connection pool. It is at least mostClients, so that no
 // request waits for a connection or opens one.
-const poolSize = 64
+const poolSize = mostClients
 
 const cookieName = "session"
 
@@ -49,14 +49,37 @@ const (
 type variant struct {
 	Name   string
 	Title  string
-	Store  string             // storeNone, storeValkey or storeDynamoDB
-	Routes []string           // the measured routes
-	Bare   string             // the baseline on the same store, or "" if the variant is a baseline itself
-	MaxCPU map[string]float64 // by route: the goal for CPU time, relative to Bare or, untouched, to noSession
+	Store  string   // storeNone, storeValkey or storeDynamoDB
+	Routes []string // the measured routes
+	Bare   string   // the baseline on the same store, or "" if the variant is a baseline itself
+	// MaxCPU is the goal for CPU time, relative to Bare or, untouched, to noSession.
+	MaxCPU map[load]float64 `json:"-"`
+	// ReadClients are the numbers of concurrent clients with which the read is measured; default only concurrency.
+	ReadClients []int
 	// KeepAlive reports whether the store's client sends a PING, which belongs to no request, on a connection idle for a second.
 	KeepAlive bool
 
 	open func(store string) (library, error)
+}
+
+// A load is a route with a number of concurrent clients.
+type load struct {
+	Route   string
+	Clients int
+}
+
+// loads returns the loads that are measured.
+func (v variant) loads() (list []load) {
+	for _, route := range v.Routes {
+		clients := []int{concurrency}
+		if route == routeRead && len(v.ReadClients) > 0 {
+			clients = v.ReadClients
+		}
+		for _, n := range clients {
+			list = append(list, load{route, n})
+		}
+	}
+	return list
 }
 
 // stores maps the name of each running store to its endpoint.
@@ -79,22 +102,26 @@ const (
 )
 
 func variants() []variant {
+	const n = concurrency
 	onStore, all := []string{routeRead, routeWrite}, []string{routeUntouched, routeRead, routeWrite}
 	return []variant{
 		{Name: noSession, Title: "no session", Routes: []string{routeUntouched}, open: openNoLibrary},
 		{Name: "bare-middleware", Title: "bare middleware", Routes: []string{routeUntouched}, open: openBareMiddleware},
 		{Name: bareValkey, Title: "bare valkey-go", Store: storeValkey, Routes: onStore, KeepAlive: true, open: openBareValkey},
 		{Name: ownValkey, Title: "session, valkey", Store: storeValkey, Routes: all, Bare: bareValkey, KeepAlive: true,
-			MaxCPU: map[string]float64{routeUntouched: 1.05, routeRead: 1.25, routeWrite: 1.25}, open: openOwnValkey},
+			MaxCPU: map[load]float64{{routeUntouched, n}: 1.05, {routeRead, n}: 1.25, {routeWrite, n}: 1.25}, open: openOwnValkey},
 		{Name: "scs", Title: "scs, goredisstore", Store: storeValkey, Routes: all, Bare: bareValkey,
 			open: openSCS(0)},
 		{Name: "scs-idle", Title: "scs, goredisstore, IdleTimeout", Store: storeValkey, Routes: all, Bare: bareValkey,
 			open: openSCS(idleTimeout)},
 		{Name: "gorilla", Title: "gorilla/sessions, boj/redistore", Store: storeValkey, Routes: all, Bare: bareValkey,
 			open: openGorilla},
-		{Name: bareDynamoDB, Title: "bare aws-sdk-go-v2", Store: storeDynamoDB, Routes: onStore, open: openBareDynamoDB},
+		{Name: bareDynamoDB, Title: "bare aws-sdk-go-v2", Store: storeDynamoDB, Routes: onStore, ReadClients: []int{1, n, mostClients},
+			open: openBareDynamoDB},
 		{Name: ownDynamoDB, Title: "session, dynamodb", Store: storeDynamoDB, Routes: all, Bare: bareDynamoDB,
-			MaxCPU: map[string]float64{routeUntouched: 1.05, routeRead: 1.15, routeWrite: 1.15}, open: openOwnDynamoDB},
+			ReadClients: []int{1, n, mostClients}, MaxCPU: map[load]float64{
+				{routeUntouched, n}: 1.05, {routeRead, 1}: 1.10, {routeRead, n}: 0.60, {routeRead, mostClients}: 0.50, {routeWrite, n}: 1.15,
+			}, open: openOwnDynamoDB},
 	}
 }
 

@@ -59,9 +59,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || *turns < 1 || *requests < concurrency {
+	if flags.NArg() > 0 || *turns < 1 || *requests < mostClients {
 		return fmt.Errorf("-turns %d -requests %d %q: allowed are turns from 1, requests from %d, and no arguments",
-			*turns, *requests, flags.Args(), concurrency)
+			*turns, *requests, flags.Args(), mostClients)
 	}
 	compared := variants()
 	if *names != "" {
@@ -160,8 +160,8 @@ func (r *Report) cost(ctx context.Context, compared []variant, s stores, progres
 		}
 		defer server.end()
 		servers[v.Name] = server
-		for _, route := range v.Routes {
-			r.Costs = append(r.Costs, &Cost{variant: v, Route: route, Calls: counts[route].calls, Bytes: counts[route].bytes})
+		for _, l := range v.loads() {
+			r.Costs = append(r.Costs, &Cost{variant: v, load: l, Calls: counts[l.Route].calls, Bytes: counts[l.Route].bytes})
 		}
 	}
 	testing.Init()
@@ -171,7 +171,7 @@ func (r *Report) cost(ctx context.Context, compared []variant, s stores, progres
 	for turn := range r.Turns {
 		progress("turn %d of %d", turn+1, r.Turns)
 		for _, c := range r.Costs {
-			result := testing.Benchmark(func(b *testing.B) { servers[c.Name].benchmark(b, c.Route) })
+			result := testing.Benchmark(func(b *testing.B) { servers[c.Name].benchmark(b, c.load) })
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -180,6 +180,7 @@ func (r *Report) cost(ctx context.Context, compared []variant, s stores, progres
 			}
 			c.CPU = append(c.CPU, result.Extra[metricCPU])
 			c.Mallocs = append(c.Mallocs, result.Extra[metricMallocs])
+			c.Median = append(c.Median, result.Extra[metricMedian])
 		}
 	}
 	return nil

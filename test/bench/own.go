@@ -24,7 +24,7 @@ func openOwnValkey(store string) (library, error) {
 }
 
 func openOwnDynamoDB(store string) (library, error) {
-	sessions := dynamodb.New(newDynamoDBClient(store), dynamodb.Options{Table: tableName})
+	sessions := dynamodb.New(newDynamoDBClient(store), dynamodb.Options{Table: tableName, BatchReads: true})
 	return openOwn(sessions, func() {}, ownOptions())
 }
 

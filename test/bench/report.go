@@ -26,9 +26,10 @@ type Report struct {
 // A Cost is the cost of one request to a route of a variant.
 type Cost struct {
 	variant
-	Route   string
+	load
 	CPU     []float64 // nanoseconds of the server's CPU time per request, by turn
 	Mallocs []float64 // heap objects of the server per request, by turn
+	Median  []float64 // nanoseconds from a client's request to its response, median by turn
 	Calls   Calls     // store calls
 	Bytes   int       // bytes to and from the store
 }
@@ -53,10 +54,12 @@ func newReport(turns, requests int) *Report {
 	return r
 }
 
-// ratio returns the CPU time of a cost divided by that of the route of another variant: the median of the ratios of each turn.
-// It returns 0 if the other was not measured.
+// ratio returns the CPU time of a cost divided by that of the route of another variant with the same number of clients: the median
+// of the ratios of each turn. It returns 0 if the other was not measured.
 func (r *Report) ratio(c *Cost, variant, route string) float64 {
-	i := slices.IndexFunc(r.Costs, func(base *Cost) bool { return base.Name == variant && base.Route == route })
+	i := slices.IndexFunc(r.Costs, func(base *Cost) bool {
+		return base.Name == variant && base.load == load{route, c.Clients}
+	})
 	if i < 0 {
 		return 0
 	}
@@ -99,12 +102,13 @@ func formatRatio(ratio float64) string {
 // row formats a cost as a line of its table.
 func (r *Report) row(c *Cost) string {
 	vsNone, vsBare := r.ratio(c, noSession, routeUntouched), r.ratio(c, c.Bare, c.Route)
-	goalNone, goalBare := "", formatGoal(c.MaxCPU[c.Route], vsBare)
+	goalNone, goalBare := "", formatGoal(c.MaxCPU[c.load], vsBare)
 	if c.Route == routeUntouched {
-		goalNone = formatGoal(c.MaxCPU[c.Route], vsNone)
+		goalNone = formatGoal(c.MaxCPU[c.load], vsNone)
 	}
-	return fmt.Sprintf("| %s | %s | %.1f | %s%s | %s%s | %.0f | %s | %d |\n", c.Title, c.Route, median(c.CPU)/1000,
-		formatRatio(vsNone), goalNone, formatRatio(vsBare), goalBare, median(c.Mallocs), c.Calls, c.Bytes)
+	return fmt.Sprintf("| %s | %s | %d | %.1f | %s%s | %s%s | %.2f | %.0f | %s | %d |\n", c.Title, c.Route, c.Clients,
+		median(c.CPU)/1000, formatRatio(vsNone), goalNone, formatRatio(vsBare), goalBare, median(c.Median)/1e6,
+		median(c.Mallocs), c.Calls, c.Bytes)
 }
 
 // markdown returns the report's tables. docs/benchmarks.md explains them.
@@ -116,8 +120,8 @@ func (r *Report) markdown() string {
 		fmt.Fprintf(&text, "- %s %s\n", module, r.Modules[module])
 	}
 	if len(r.Costs) > 0 {
-		text.WriteString("\n| | route | CPU µs | vs no session | vs bare calls | allocations | store calls | store bytes |\n" +
-			"|---|---|---:|---:|---:|---:|---|---:|\n")
+		text.WriteString("\n| | route | at once | CPU µs | vs no session | vs bare calls | p50 ms | allocations | store calls | " +
+			"store bytes |\n|---|---|---:|---:|---:|---:|---:|---:|---|---:|\n")
 	}
 	for _, c := range r.Costs {
 		text.WriteString(r.row(c))

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -109,17 +110,22 @@ func (s *server) usage(ctx context.Context) (usage, error) {
 const (
 	metricCPU     = "cpu-ns/req"
 	metricMallocs = "mallocs/req"
+	metricMedian  = "p50-ns" // the median time from a request to its response
 )
 
-// concurrency is the number of clients that send at the same time.
+// concurrency is the number of clients that send at the same time, unless variant.ReadClients has other numbers.
 const concurrency = 16
 
-// benchmark sends b.N requests for the route to the server, from clients with a session each, and reports the server's CPU time
-// and allocations per request.
-func (s *server) benchmark(b *testing.B, route string) {
-	httpClient := newHTTPClient(concurrency)
+// mostClients is the greatest number of clients that send at the same time.
+const mostClients = 64
+
+// benchmark sends b.N requests of the load to the server, from clients with a session each, and reports the server's CPU time
+// and allocations per request, and the median latency.
+func (s *server) benchmark(b *testing.B, l load) {
+	httpClient := newHTTPClient(l.Clients)
 	defer httpClient.CloseIdleConnections()
-	var clients [concurrency]*client
+	clients := make([]*client, l.Clients)
+	latencies := make([][]float64, l.Clients)
 	for i := range clients {
 		var err error
 		if clients[i], err = newClient(b.Context(), httpClient, s.url); err != nil {
@@ -131,14 +137,16 @@ func (s *server) benchmark(b *testing.B, route string) {
 		b.Fatal(err)
 	}
 	var next atomic.Int64
-	b.SetParallelism((concurrency + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+	b.SetParallelism((l.Clients + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
 	b.RunParallel(func(pb *testing.PB) {
-		i := next.Add(1) - 1
-		for i < concurrency && pb.Next() {
-			if err := clients[i].send(b.Context(), s.url, route); err != nil {
+		i := int(next.Add(1) - 1)
+		for i < l.Clients && pb.Next() {
+			sent := time.Now()
+			if err := clients[i].send(b.Context(), s.url, l.Route); err != nil {
 				b.Error(err)
 				return
 			}
+			latencies[i] = append(latencies[i], float64(time.Since(sent)))
 		}
 	})
 	after, err := s.usage(b.Context())
@@ -147,4 +155,5 @@ func (s *server) benchmark(b *testing.B, route string) {
 	}
 	b.ReportMetric(float64(after.CPU-before.CPU)/float64(b.N), metricCPU)
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N), metricMallocs)
+	b.ReportMetric(median(slices.Concat(latencies...)), metricMedian)
 }
