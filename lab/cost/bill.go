@@ -166,7 +166,8 @@ func (w *worksheet) ofType(kind string) []Resource {
 }
 
 // storeOf returns the store of the deployment, as a key of Counts. It follows the resources. If two of them are different stores,
-// for a migration, or none is a store, it follows the stack's output Store.
+// for a migration, or none is a store, it follows the stack's output Store. A store beside cookie or token holds a list of
+// revocations.
 func storeOf(resources []Resource) string {
 	found, stated := "", ""
 	for _, r := range resources {
@@ -176,6 +177,9 @@ func storeOf(resources []Resource) string {
 	}
 	if stated == "redis" {
 		stated = "valkey" // servers use both the same way
+	}
+	if stated == "cookie" || stated == "token" {
+		return stated
 	}
 	for _, r := range resources {
 		switch kind := storeKind(r); {

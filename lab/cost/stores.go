@@ -37,6 +37,19 @@ func table(w *worksheet, r Resource) {
 	}
 }
 
+// revocations adds the table with the list of revoked tokens. Each server reads it 0.6 times per second (session/revocation), a read
+// unit each time, and each login writes an entry of two units. Logouts, which Traffic doesn't have, write as many.
+func revocations(w *worksheet, r Resource) {
+	const pollsPerSecond, unitsPerEntry = 0.6, 2
+	servers := 0.0
+	for _, group := range w.ofType("AWS::AutoScaling::AutoScalingGroup") {
+		servers += group.number("MinSize")
+	}
+	w.addMillions(r, "write request units", "dynamodb:write-request", unitsPerEntry*w.traffic.rates()[Login])
+	w.addMillions(r, "read request units", "dynamodb:read-request", pollsPerSecond*servers)
+	w.addNote("The list of revoked tokens is billed for logins and for the smallest fleet; logouts and more servers come on top.")
+}
+
 // checkMaximums adds a limit if the traffic takes more request units than the maximums of an on-demand table.
 func (w *worksheet) checkMaximums(r Resource, reads, writes float64) {
 	check := func(kind, key string, of Resource, used float64) {

@@ -16,6 +16,7 @@ var pricers = map[string]func(*worksheet, Resource){
 	"AWS::EC2::EIP":                             func(w *worksheet, r Resource) { w.addHours(r, "public IPv4 address", "ipv4", 1) },
 	"AWS::EC2::VPCEndpoint":                     endpoint,
 	"AWS::DynamoDB::GlobalTable":                table,
+	"AWS::DynamoDB::Table":                      revocations,
 	"AWS::DAX::Cluster":                         dax,
 	"AWS::ElastiCache::ReplicationGroup":        replicationGroup,
 	"AWS::ElastiCache::CacheCluster":            cacheCluster,
