@@ -22,7 +22,7 @@ const (
 	addedLine   = "\t\t\"files\": byURL(files.Open),\n"
 	addedImport = "\t\"stateless-servers/session/files\"\n"
 	afterLine   = "\t\tconfig.StoreMemory:    (*storage).openMemory,\n"
-	afterImport = "\t\"stateless-servers/session/cookie\"\n"
+	afterImport = "\t\"stateless-servers/session\"\n"
 )
 
 // A store can be added with one folder and one line of the server: it passes the conformance suite, and two servers share its
