@@ -35,6 +35,21 @@ func TestLoginAndLogout(t *testing.T) {
 	}
 }
 
+func TestRememberedLogin(t *testing.T) {
+	_, c := oneServer(t)
+	lifetime := func(form string) time.Duration {
+		var got struct{ Created, Expires time.Time }
+		r := c.post("/login", form).expect(t, 200)
+		if err := json.Unmarshal([]byte(r.Body), &got); err != nil {
+			t.Fatal(err)
+		}
+		return got.Expires.Sub(got.Created)
+	}
+	if plain, remembered := lifetime("user=ann"), lifetime("user=ann&remember=on"); plain > time.Hour || remembered < 6*24*time.Hour {
+		t.Errorf("unused, a login lasts %v and a remembered one %v; want 30 minutes and 7 days", plain, remembered)
+	}
+}
+
 // Another client ended the session. Each write responds with 409 until the visitor logs out, which allows a new session.
 func TestEndedSessionNeedsLogout(t *testing.T) {
 	_, c := oneServer(t)
