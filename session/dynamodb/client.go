@@ -14,17 +14,33 @@ import (
 
 // NewClient returns a client for many concurrent requests. A non-empty endpoint replaces the endpoint of the region, for DynamoDB
 // Local.
+//
+// It keeps the config's credentials, middleware and HTTP client. If that is the SDK's own, with its proxy and its certificate
+// authorities, NewClient gives it more connections. Any client of the caller works as an API, too: the Store switches off
+// retries of writes for each request.
 func NewClient(config aws.Config, endpoint string) *dynamodb.Client {
 	return dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
-		// By default the SDK keeps 10 idle connections per host; every further request would open a new connection.
-		o.HTTPClient = boundedClient{awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConnsPerHost = 512
-			t.MaxIdleConns = 512
-			t.MaxResponseHeaderBytes = maxHeaderBytes
-		})}
+		o.HTTPClient = boundedClient{manyConnections(config.HTTPClient)}
 		if endpoint != "" {
 			o.BaseEndpoint = aws.String(endpoint)
 		}
+	})
+}
+
+// manyConnections returns the client with enough idle connections, if it is the SDK's or nil. By default the SDK keeps 10 per host;
+// every further request would open a new connection.
+func manyConnections(client aws.HTTPClient) aws.HTTPClient {
+	if client == nil {
+		client = awshttp.NewBuildableClient()
+	}
+	buildable, ok := client.(*awshttp.BuildableClient)
+	if !ok {
+		return client
+	}
+	return buildable.WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConnsPerHost = 512
+		t.MaxIdleConns = 512
+		t.MaxResponseHeaderBytes = maxHeaderBytes
 	})
 }
 
