@@ -51,7 +51,7 @@ func newServer(ctx context.Context, c config.Config, logger *slog.Logger) (*serv
 	}
 	metrics := newMetrics(storage.conflicts)
 	var observer session.Observer = metrics
-	if c.Store.ServerSide() {
+	if c.Store.ServerSide() { // the operations on a cookie or token call no database
 		observer = telemetry.Observer(metrics)
 	}
 	sessions, err := storage.sessions(session.Options{

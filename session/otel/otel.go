@@ -41,6 +41,8 @@ type Options struct {
 // A span is of the kind client. It is a child of the request's span if the request's context has one, and is named after the
 // operation. Span and metric have the attributes db.system.name, db.operation.name and OutcomeKey. An operation that failed has
 // error.type, too, with the value of its outcome. Replies such as "missing", which visitors cause, are not errors.
+//
+// A Manager of session.NewWithCodec needs no Observer of this package: the operations on a cookie or token call no database.
 type Observer struct {
 	tracer     trace.Tracer
 	duration   dbconv.ClientOperationDuration
