@@ -28,8 +28,9 @@ func TestSentinel(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { sentinel.Close() })
 
+	forwarder := storeserver.Forward(t, sentinel.Addr)
 	store := newStore(t, valkey.Options{Configure: func(o *client.ClientOption) {
-		o.InitAddress = []string{sentinel.Addr}
+		o.InitAddress = []string{forwarder.Addr}
 		o.Sentinel.MasterSet = "sessions"
 	}})
 	id, record := create(t, store)
@@ -40,6 +41,9 @@ func TestSentinel(t *testing.T) {
 	sessiontest.Eventually(t, func() error { // as soon as the Sentinel knows the replica
 		return storeserver.Failover(t.Context(), sentinel, "sessions")
 	})
+	if n := forwarder.Accepted(); n != 1 {
+		t.Errorf("%d connections to the Sentinel, want one: its pushes must not close it", n)
+	}
 	// Until the Sentinel has demoted the old primary, that still acknowledges writes, which are then lost.
 	for server, want := range map[*storeserver.Server]string{replica: "master", primary: "slave"} {
 		sessiontest.Eventually(t, func() error {
