@@ -12,6 +12,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/app/login"
+	"stateless-servers/app/telemetry"
 	"stateless-servers/app/web"
 	"stateless-servers/session"
 	"stateless-servers/session/sealing"
@@ -25,12 +26,16 @@ const (
 	maxHeaderBytes    = 16 << 10 // enough for cookies of 4 KB; in memory it takes 25 times as much
 )
 
+// exportTimeout bounds the last export of traces and metrics, within DrainTimeout.
+const exportTimeout = 5 * time.Second
+
 // A server is the web server and, for metrics, the admin server.
 type server struct {
 	config       config.Config
 	log          *slog.Logger
 	web, admin   *http.Server
 	storage      *storage
+	telemetry    *telemetry.Telemetry // nil unless OTEL_ variables ask for it
 	shuttingDown atomic.Bool
 }
 
@@ -39,10 +44,19 @@ func newServer(ctx context.Context, c config.Config, logger *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
+	telemetry, err := telemetry.Start(ctx, c.ServerName, logger)
+	if err != nil {
+		storage.close()
+		return nil, err
+	}
 	metrics := newMetrics(storage.conflicts)
+	var observer session.Observer = metrics
+	if c.Store.ServerSide() { // the operations on a cookie or token call no database
+		observer = telemetry.Observer(metrics)
+	}
 	sessions, err := storage.sessions(session.Options{
 		CookieName: cookieName, IdleTimeout: c.IdleTimeout, Lifetime: c.Lifetime, StoreTimeout: c.StoreTimeout, PlainHTTP: c.PlainHTTP,
-		ErrorHandler: web.ErrorHandler(logger), Observer: metrics, Logger: logger,
+		ErrorHandler: web.ErrorHandler(logger), Observer: observer, Logger: logger,
 	})
 	if err != nil {
 		storage.close()
@@ -53,14 +67,14 @@ func newServer(ctx context.Context, c config.Config, logger *slog.Logger) (*serv
 		storage.close()
 		return nil, err
 	}
-	s := &server{config: c, log: logger, storage: storage}
+	s := &server{config: c, log: logger, storage: storage, telemetry: telemetry}
 	handler := web.New(web.Options{
 		Server: c.ServerName, Zone: c.Zone, Sessions: sessions, Board: storage.board, BoardTimeout: c.StoreTimeout,
 		Login: login, KeySet: storage.keySet, Ready: s.ready, PlainHTTP: c.PlainHTTP, AllowDelay: c.AllowDelay, Logger: logger,
 	})
 	errorLog := slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
 	s.web = &http.Server{
-		Handler: metrics.instrument(handler), ErrorLog: errorLog, MaxHeaderBytes: maxHeaderBytes,
+		Handler: metrics.instrument(telemetry.Handler(handler)), ErrorLog: errorLog, MaxHeaderBytes: maxHeaderBytes,
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: c.KeepAlive,
 	}
 	mux := http.NewServeMux()
@@ -135,10 +149,20 @@ func (s *server) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	time.Sleep(s.config.ShutdownDelay)
+	defer s.export(ctx)
 	if err := s.web.Shutdown(ctx); err != nil {
 		s.web.Close()
 		return fmt.Errorf("requests were still in flight after %v: %w", s.config.DrainTimeout, err)
 	}
 	s.log.Info("stopped")
 	return nil
+}
+
+// export exports what is left of the telemetry. A collector that is down only costs a warning.
+func (s *server) export(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, exportTimeout)
+	defer cancel()
+	if err := s.telemetry.Close(ctx); err != nil {
+		s.log.Warn("telemetry", "error", err)
+	}
 }

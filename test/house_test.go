@@ -29,6 +29,7 @@ func TestArrows(t *testing.T) {
 		{"./app/web", []string{module + "app/config", module + "session/"}},
 		{module + "session", []string{module + "session/", "github.com", "golang.org"}},
 		{module + "session/valkey", []string{sdk}},
+		{module + "session/otel", []string{module + "session/"}},
 		{module + "session/dynamodb", []string{"github.com/aws/aws-dax-go"}},
 	}
 	for _, test := range tests {

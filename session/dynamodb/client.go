@@ -17,14 +17,13 @@ import (
 
 // NewClient returns a client for many concurrent requests. A non-empty endpoint replaces the endpoint of the region, for DynamoDB
 // Local.
+//
+// It keeps the config's credentials, middleware and HTTP client. If that is the SDK's own, with its proxy and its certificate
+// authorities, NewClient gives it more connections. Any client of the caller works as an API, too: the Store switches off
+// retries of writes for each request.
 func NewClient(config aws.Config, endpoint string) *dynamodb.Client {
 	return dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
-		o.HTTPClient = httpClient{awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-			// By default the SDK keeps 10 idle connections per host; every further request would open a new connection.
-			t.MaxIdleConnsPerHost = 512
-			t.MaxIdleConns = 512
-			t.MaxResponseHeaderBytes = maxHeaderBytes
-		}).GetTransport()}
+		o.HTTPClient = httpClient{manyConnections(config.HTTPClient)}
 		// The SDK only logs a checksum that doesn't match. The integrity of responses relies on TLS.
 		o.DisableValidateResponseChecksum = true
 		if endpoint != "" {
@@ -32,6 +31,28 @@ func NewClient(config aws.Config, endpoint string) *dynamodb.Client {
 		}
 	})
 }
+
+// manyConnections returns the client with enough idle connections, if it is the SDK's or nil. By default the SDK keeps 10 per host;
+// every further request would open a new connection.
+func manyConnections(client aws.HTTPClient) aws.HTTPClient {
+	if client == nil {
+		client = awshttp.NewBuildableClient()
+	}
+	buildable, ok := client.(*awshttp.BuildableClient)
+	if !ok {
+		return client
+	}
+	return direct{buildable.WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConnsPerHost = 512
+		t.MaxIdleConns = 512
+		t.MaxResponseHeaderBytes = maxHeaderBytes
+	}).GetTransport()}
+}
+
+// A direct client sends requests through a transport, without the work of an http.Client. It follows no redirects.
+type direct struct{ http.RoundTripper }
+
+func (d direct) Do(request *http.Request) (*http.Response, error) { return d.RoundTrip(request) }
 
 // maxBodyBytes limits the body of a response, except to BatchGetItem. An item of 400 KB may be 2.4 MB as JSON.
 const maxBodyBytes = 4 << 20
@@ -42,15 +63,15 @@ const maxBatchBytes = 32 << 20
 // maxHeaderBytes limits the header of a response. The header of a DynamoDB response has about 300 bytes.
 const maxHeaderBytes = 64 << 10
 
-// An httpClient sends the requests of the SDK and follows no redirects. It limits the body of responses, which the SDK would read
+// An httpClient sends the requests of the SDK. It limits the body of responses, which the SDK would read
 // to any length. It rejects 101 Switching Protocols, because the body of such a response doesn't end with the request's context.
-type httpClient struct{ http.RoundTripper }
+type httpClient struct{ aws.HTTPClient }
 
 func (c httpClient) Do(request *http.Request) (*http.Response, error) {
 	if err := bufferBody(request); err != nil {
 		return nil, err
 	}
-	response, err := c.RoundTrip(request)
+	response, err := c.HTTPClient.Do(request)
 	if err != nil {
 		return nil, err
 	}

@@ -13,4 +13,4 @@ func BatchEveryRead(s *Store, wait time.Duration) {
 }
 
 // HTTPClient returns the HTTP client of NewClient with another transport.
-func HTTPClient(transport http.RoundTripper) aws.HTTPClient { return httpClient{transport} }
+func HTTPClient(transport http.RoundTripper) aws.HTTPClient { return httpClient{direct{transport}} }

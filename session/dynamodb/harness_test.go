@@ -39,6 +39,7 @@ func TestDynamoDB(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *storeserver.Server){
 		"renewals": testRenewals, "many changes": testManyChanges, "sessions of a user": testUserSessions,
 		"many sessions of a user": testManySessions, "revocations": testRevocations, "versions side by side": testVersions,
+		"a caller's client": testCallersClient,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, server) })
 	}

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/bradfitz/gomemcache/memcache"
+
 	"stateless-servers/session"
 	"stateless-servers/session/memcached"
 )
@@ -31,4 +33,13 @@ func Example() {
 	server := http.Server{Addr: ":8080", Handler: manager.Handler(http.NotFoundHandler())} // ListenAndServe it
 	fmt.Println(server.Addr, manager.Promises().Name, manager.Promises().NoLostUpdate)
 	// Output: :8080 memcached true
+}
+
+// This server has a client already, for other data.
+func ExampleNewFromClient() {
+	client := memcache.New("10.0.0.1:11211", "10.0.0.2:11211")
+	client.MaxIdleConns = 64
+	store := memcached.NewFromClient(client, "session:")
+	fmt.Println(store.Promises().Name)
+	// Output: memcached
 }

@@ -34,7 +34,8 @@ const (
 	// maxItem is less than the maximum item size of a default server, 1 MiB with the item's header. A session of maxBytes may exceed
 	// it in JSON if it has many control characters. Such an item must not be sent: a server that refuses an item because of its size
 	// may drop the item that it would replace.
-	maxItem = 1_000_000
+	maxItem       = 1_000_000
+	defaultPrefix = "session:"
 	// maxIdle is the maximum number of idle connections per node.
 	maxIdle = 256
 )
@@ -58,6 +59,7 @@ type Options struct {
 type Store struct {
 	prefix    string
 	client    *memcache.Client
+	shared    bool // with the caller, who closes the client
 	conflicts atomic.Int64
 }
 
@@ -67,7 +69,7 @@ var _ session.Store = (*Store)(nil)
 // the Store after use.
 func New(o Options) (*Store, error) {
 	if o.Prefix == "" {
-		o.Prefix = "session:"
+		o.Prefix = defaultPrefix
 	}
 	if o.Timeout == 0 {
 		o.Timeout = time.Second
@@ -98,8 +100,27 @@ func New(o Options) (*Store, error) {
 	return &Store{prefix: o.Prefix, client: client}, nil
 }
 
-// Close closes the store's connections.
-func (s *Store) Close() error { return s.client.Close() }
+// NewFromClient returns a Store that uses the caller's client, which the caller closes. prefix is as in Options; "" is the
+// default. The Store doesn't check the replies of the nodes, as it does with New, so the client must reach only trusted ones.
+//
+// The client's selector must assign a key to the same node on every server, and to no other node while that is down: the two
+// nodes would have a session in different states. The ServerList of the client's package does so, but adding a node to it
+// loses nearly all sessions. Timeout limits each exchange, as in Options. MaxIdleConns should be the number of concurrent
+// requests; the client's default is 2.
+func NewFromClient(client *memcache.Client, prefix string) *Store {
+	if prefix == "" {
+		prefix = defaultPrefix
+	}
+	return &Store{prefix: prefix, client: client, shared: true}
+}
+
+// Close closes the store's connections, but not those of NewFromClient.
+func (s *Store) Close() error {
+	if s.shared {
+		return nil
+	}
+	return s.client.Close()
+}
 
 // Promises declares the promises that hold while a node keeps the session. A node that restarts, or that evicts sessions because
 // it is out of memory, loses them with all acknowledged changes. AtomicRenewal is false, because Memcached has no transactions

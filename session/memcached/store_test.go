@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,44 @@ func TestFaults(t *testing.T) {
 
 func TestStore(t *testing.T) {
 	sessiontest.Run(t, open(t, storeserver.ForTest(t, storeserver.Memcached).Addr))
+}
+
+// A store works with the caller's client, and leaves it open.
+func TestCallersClient(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Memcached)
+	client := memcache.New(server.Addr)
+	client.MaxIdleConns = 64
+	t.Cleanup(func() { client.Close() })
+	dials := 0
+	client.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		dials++
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	store := memcached.NewFromClient(client, "mine:")
+	id, _ := create(t, store)
+	must(t, store.Close())
+	if _, err := client.Get("mine:" + id.String()); err != nil {
+		t.Errorf("the session in the caller's client: %v", err)
+	}
+	if dials != 1 {
+		t.Errorf("%d connections, want the caller's one, which Close leaves open", dials)
+	}
+	sessiontest.Run(t, memcached.NewFromClient(memcacheClient(t, server.Addr), ""))
+}
+
+// A write without a reply is not repeated on the caller's client either.
+func TestCallersClientRepeatsNothing(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Memcached)
+	sessiontest.RunFaults(t, server.Addr, func(t *testing.T, address string) session.Store {
+		return memcached.NewFromClient(memcacheClient(t, address), "")
+	})
+}
+
+func memcacheClient(t *testing.T, address string) *memcache.Client {
+	client := memcache.New(address)
+	client.Timeout, client.MaxIdleConns = time.Second, 64
+	t.Cleanup(func() { client.Close() })
+	return client
 }
 
 func TestSeveralNodes(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
 )
@@ -37,4 +39,21 @@ func Example() {
 	server := http.Server{Addr: ":8080", Handler: manager.Handler(http.NotFoundHandler())} // ListenAndServe it
 	fmt.Println(server.Addr, manager.Promises().Name, manager.Promises().NoLostUpdate)
 	// Output: :8080 postgres true
+}
+
+// This server has a pool already, for its other data.
+func ExampleNewFromPool() {
+	pool, err := pgxpool.New(context.Background(), "postgres://web@database/shop?target_session_attrs=read-write&connect_timeout=2")
+	if err != nil {
+		slog.Error("sessions", "error", err)
+		return
+	}
+	defer pool.Close()
+	store, err := postgres.NewFromPool(pool)
+	if err != nil {
+		slog.Error("sessions", "error", err)
+		return
+	}
+	fmt.Println(store.Promises().Name)
+	// Output: postgres
 }

@@ -47,8 +47,11 @@ type Options struct {
 	Password func(ctx context.Context) (string, error)
 }
 
-// Store keeps sessions in the table that CreateTable creates. Create one with New.
-type Store struct{ pool *pgxpool.Pool }
+// Store keeps sessions in the table that CreateTable creates. Create one with New or NewFromPool.
+type Store struct {
+	pool   *pgxpool.Pool
+	shared bool // with the caller, who closes the pool
+}
 
 var _ session.UserStore = (*Store)(nil)
 
@@ -83,14 +86,33 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session store postgres: %w", err)
 	}
-	return &Store{pool}, nil
+	return &Store{pool: pool}, nil
 }
 
-// Close waits for running operations and closes the store's connections.
-func (s *Store) Close() { s.pool.Close() }
+// NewFromPool returns a Store that uses the caller's pool, which the caller closes. It returns an error if the pool accepts
+// servers that are read-only, such as a former primary after a failover, whose sessions are stale: add
+// target_session_attrs=read-write to the pool's connection string.
+//
+// The pool's connect_timeout should be a few seconds, and its size leave room for the requests of the sessions. The Store
+// limits neither the replies of the server nor their size, as it does with New. Transactions must be READ COMMITTED by default
+// (default_transaction_isolation), which is PostgreSQL's default; at stricter levels, concurrent changes of a session fail.
+func NewFromPool(pool *pgxpool.Pool) (*Store, error) {
+	if pool.Config().ConnConfig.ValidateConnect == nil {
+		return nil, errors.New("session store postgres: the pool accepts read-only servers: " +
+			"set target_session_attrs=read-write in its connection string")
+	}
+	return &Store{pool: pool, shared: true}, nil
+}
+
+// Close waits for running operations and closes the store's connections. It does nothing after NewFromPool.
+func (s *Store) Close() {
+	if !s.shared {
+		s.pool.Close()
+	}
+}
 
 // Pool returns the store's connection pool, for CreateTable and for other data of the application. A query fails if the server
-// sends more than 4 MB in reply.
+// sends more than 4 MB in reply, unless the pool is the caller's.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
 // Promises declares every promise, without the limit OneRegion, provided that the database keeps committed transactions in a failover, as RDS

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/sessiontest"
@@ -29,6 +31,49 @@ func TestWithoutPreparedStatements(t *testing.T) {
 	store := newStore(t, postgres.Options{URL: server.Endpoint + "&default_query_exec_mode=exec"})
 	must(t, postgres.CreateTable(t.Context(), store.Pool()))
 	sessiontest.Run(t, store)
+}
+
+// TestCallersPool runs the suite on the pool of an application, which the store leaves open.
+func TestCallersPool(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	pool := newPool(t, server.Endpoint+"&target_session_attrs=read-write&application_name=shop")
+	store, err := postgres.NewFromPool(pool)
+	must(t, err)
+	must(t, postgres.CreateTable(t.Context(), pool))
+	sessiontest.Run(t, store)
+	store.Close()
+	var application string
+	must(t, store.Pool().QueryRow(t.Context(), "SHOW application_name").Scan(&application))
+	if application != "shop" {
+		t.Errorf("the connections belong to %q, want the caller's", application)
+	}
+}
+
+// TestCallersPoolFaults makes every message between the caller's pool and PostgreSQL fail in every way.
+func TestCallersPoolFaults(t *testing.T) {
+	server := storeserver.ForTest(t, storeserver.Postgres)
+	open(t, server)
+	sessiontest.RunFaults(t, server.Addr, func(t *testing.T, address string) session.Store {
+		store, err := postgres.NewFromPool(newPool(t, strings.Replace(server.Endpoint, server.Addr, address, 1)+
+			"&target_session_attrs=read-write&connect_timeout=2"))
+		must(t, err)
+		return store
+	})
+}
+
+func TestCallersPoolOfReadOnlyServers(t *testing.T) {
+	pool := newPool(t, "postgres://web@127.0.0.1:1/sessions")
+	if _, err := postgres.NewFromPool(pool); err == nil || !strings.Contains(err.Error(), "target_session_attrs=read-write") {
+		t.Errorf("got %v, want an error that names the missing setting", err)
+	}
+}
+
+func newPool(t *testing.T, url string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), url)
+	must(t, err)
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 // open returns a store on the server, with its table.

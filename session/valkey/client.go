@@ -28,6 +28,15 @@ type Options struct {
 	Credentials Credentials
 	// Prefix is the beginning of every key; default "session:".
 	Prefix string
+	// Configure, if not nil, edits the options of the client that follow from the fields above, for Sentinel, a unix socket, a
+	// password, a database, or a dialer of the caller. New calls it once. The store then sets the options that its promises
+	// need, whatever Configure did: it reads from primaries only and without a cache in the process, uses one connection per
+	// node, leaves the lifetime of connections to Credentials, and checks what arrives on each connection.
+	//
+	// For Sentinel, set InitAddress to the Sentinels and Sentinel.MasterSet to the name of the primary. Address is then not
+	// needed. A failover loses what the former primary acknowledges until it is demoted, unless its min-replicas-to-write
+	// makes it refuse writes without a replica.
+	Configure func(*client.ClientOption)
 }
 
 // Credentials returns the user name and the password for a new connection.
@@ -67,19 +76,14 @@ type connected struct {
 
 func newConnector(o Options, lifetime time.Duration) *connector {
 	c := &connector{done: make(chan struct{}), option: client.ClientOption{
-		InitAddress:  []string{o.Address},
-		DisableCache: true, // client-side caching would serve stale sessions
-		Dialer:       net.Dialer{Timeout: dialTimeout},
-		DialCtxFn:    dial,
-		// Use one connection with pipelining. After a failover, several connections could lead to different servers, and a
-		// ping would check only one of them. On a cluster there is one connection per node in any case.
-		PipelineMultiplex: -1,
+		InitAddress: []string{o.Address},
+		Dialer:      net.Dialer{Timeout: dialTimeout},
 	}}
+	c.option.Sentinel.Dialer.Timeout = dialTimeout
 	if o.TLS {
 		c.option.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs}
 	}
 	if o.Credentials != nil {
-		// The client's own ConnLifetime would retry a write whose reply is late when the connection expires.
 		c.lifetime = lifetime
 		c.option.AuthCredentialsFn = func(client.AuthCredentialsContext) (client.AuthCredentials, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), credentialsTimeout)
@@ -88,22 +92,48 @@ func newConnector(o Options, lifetime time.Duration) *connector {
 			return client.AuthCredentials{Username: user, Password: password}, err
 		}
 	}
+	if o.Configure != nil {
+		o.Configure(&c.option)
+	}
+	c.option = keepPromises(c.option)
 	return c
 }
 
-// dial connects as the client does by default, and wraps the connection in a checkedConn.
+// keepPromises returns the option with the settings that the store's promises need.
+func keepPromises(o client.ClientOption) client.ClientOption {
+	o.DisableCache = true // client-side caching would serve stale sessions
+	o.ReplicaOnly, o.SendToReplicas = false, nil
+	o.Standalone = client.StandaloneOption{} // replicas, and redirections that repeat a command
+	o.ConnLifetime = 0                       // would retry a write whose reply is late when the connection expires
+	// Use one connection with pipelining. After a failover, several connections could lead to different servers, and a ping
+	// would check only one of them. On a cluster there is one connection per node in any case.
+	o.PipelineMultiplex, o.DisableAutoPipelining = -1, false
+	connect := o.DialCtxFn
+	if connect == nil && o.DialFn != nil {
+		connect = func(_ context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
+			return o.DialFn(address, dialer, config)
+		}
+	}
+	if connect == nil {
+		connect = dial
+	}
+	pushes := o.Sentinel.MasterSet != ""
+	o.DialCtxFn = func(ctx context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
+		conn, err := connect(ctx, address, dialer, config)
+		if err != nil {
+			return nil, err
+		}
+		return newCheckedConn(conn, pushes), nil
+	}
+	return o
+}
+
+// dial connects as the client does by default.
 func dial(ctx context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
-	var conn net.Conn
-	var err error
 	if config == nil {
-		conn, err = dialer.DialContext(ctx, "tcp", address)
-	} else {
-		conn, err = (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, "tcp", address)
+		return dialer.DialContext(ctx, "tcp", address)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return newCheckedConn(conn), nil
+	return (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, "tcp", address)
 }
 
 // client returns the connected client. It connects if necessary.
@@ -121,7 +151,7 @@ func (c *connector) client(ctx context.Context) (client.Client, error) {
 		made, _ := attempt.Val.(client.Client)
 		return made, attempt.Err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("connect to %s: %w", c.option.InitAddress[0], ctx.Err())
+		return nil, fmt.Errorf("connect to %s: %w", strings.Join(c.option.InitAddress, ", "), ctx.Err())
 	}
 }
 
@@ -137,7 +167,7 @@ func (c *connector) connect() (any, error) {
 	}
 	made, err := client.NewClient(c.option)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", c.option.InitAddress[0], err)
+		return nil, fmt.Errorf("connect to %s: %w", strings.Join(c.option.InitAddress, ", "), err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

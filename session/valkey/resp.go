@@ -28,9 +28,11 @@ type checkedConn struct {
 	failed   error // of reading
 }
 
-func newCheckedConn(conn net.Conn) *checkedConn {
+// newCheckedConn returns a checkedConn. pushes allows messages that no command asked for, which a Sentinel sends to report a
+// failover. The client trusts the contents of a push.
+func newCheckedConn(conn net.Conn, pushes bool) *checkedConn {
 	c := &checkedConn{Conn: conn}
-	c.commands.trusted = true
+	c.commands.trusted, c.replies.pushes = true, pushes
 	return c
 }
 
@@ -61,6 +63,8 @@ func (c *checkedConn) Read(p []byte) (int, error) {
 // the contents of strings, so its cost depends only on the number of elements.
 type respScanner struct {
 	trusted  bool  // don't check the limits
+	pushes   bool  // allow pushes, which don't count as messages
+	pushed   bool  // the current message is a push
 	messages int64 // number of complete messages
 
 	kind   byte     // of the element whose line comes next; 0 before an element
@@ -91,10 +95,13 @@ func (f *respScanner) scan(piece []byte, maxMessages int64) (int, error) {
 				f.complete()
 			}
 		case f.kind == 0:
-			if f.depth == 0 && f.messages >= maxMessages {
+			if f.depth == 0 {
+				f.pushed = f.pushes && piece[at] == '>'
+			}
+			if f.depth == 0 && !f.pushed && f.messages >= maxMessages {
 				return at, errors.New("no command asked for it")
 			}
-			if strings.IndexByte(kinds, piece[at]) < 0 {
+			if strings.IndexByte(kinds, piece[at]) < 0 && !(f.depth == 0 && f.pushed) {
 				return at, fmt.Errorf("the unknown type %q", piece[at])
 			}
 			f.kind, f.length = piece[at], 0
@@ -146,7 +153,7 @@ func (f *respScanner) endLine(line []byte) error {
 		}
 		f.complete()
 		return nil
-	case '$', '=', '*', '~', '%':
+	case '$', '=', '*', '~', '%', '>':
 		n, ok := parseLength(line)
 		if !ok || n < 0 && f.kind != '$' && f.kind != '*' {
 			return fmt.Errorf("the length %.32q of type %q", line, f.kind)
@@ -218,7 +225,9 @@ func (f *respScanner) complete() {
 		}
 		f.depth--
 	}
-	f.messages++
+	if !f.pushed {
+		f.messages++
+	}
 	f.bytes, f.elements = 0, 0
 }
 

@@ -66,7 +66,7 @@ func TestRepliesAreChecked(t *testing.T) {
 				continue
 			}
 			t.Run(test.name+" in "+name, func(t *testing.T) {
-				conn := newCheckedConn(streamConn{Reader: pieces(strings.NewReader(test.replies))})
+				conn := newCheckedConn(streamConn{Reader: pieces(strings.NewReader(test.replies))}, false)
 				for _, b := range []byte(strings.Repeat(command, test.commands)) {
 					if _, err := conn.Write([]byte{b}); err != nil {
 						t.Fatal(err)
@@ -88,7 +88,7 @@ func TestRepliesAreChecked(t *testing.T) {
 
 // A reply to half a command is invalid.
 func TestCommandsAreCounted(t *testing.T) {
-	conn := newCheckedConn(streamConn{Reader: strings.NewReader("+a\r\n")})
+	conn := newCheckedConn(streamConn{Reader: strings.NewReader("+a\r\n")}, false)
 	if _, err := io.WriteString(conn, command[:len(command)-1]); err != nil {
 		t.Fatal(err)
 	}
@@ -113,5 +113,24 @@ func BenchmarkCheckedRead(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A Sentinel's push is not the reply to a command, and its size is limited.
+func TestPushesOfASentinel(t *testing.T) {
+	const push = ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n*1\r\n:1\r\n"
+	for replies, good := range map[string]string{
+		push + "+OK\r\n" + push:            push + "+OK\r\n" + push,
+		push + "+OK\r\n" + push + "+b\r\n": push + "+OK\r\n" + push,
+		">524289\r\n":                      ">524289\r",
+		"*1\r\n>1\r\n":                     "*1\r\n",
+	} {
+		conn := newCheckedConn(streamConn{Reader: strings.NewReader(replies)}, true)
+		if _, err := io.WriteString(conn, command); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(conn); string(got) != good || (err != nil) != (replies != good) {
+			t.Errorf("%q: got %q, %v, want %q", replies, got, err, good)
+		}
 	}
 }

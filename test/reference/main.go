@@ -67,7 +67,9 @@ your traffic: ` + "`go run ./lab compare dynamodb valkey+shards=2`" + ` ([compar
 const serverIntroduction = `
 ## Server
 
-Variables of ` + "`go run ./app`" + `. What has no default is empty, and needed only where it says so.
+Variables of ` + "`go run ./app`" + `. What has no default is empty, and needed only where it says so. The standard
+variables of OpenTelemetry apply, too: ` + "`OTEL_EXPORTER_OTLP_ENDPOINT`" + ` turns on traces and metrics over http/protobuf
+([sessions.md](sessions.md#traces-and-metrics)).
 
 `
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"strconv"
 
 	"stateless-servers/session/sessiontest/process"
@@ -37,6 +38,16 @@ func ValkeyTLS(ctx context.Context, list ...Option) (*Server, error) {
 }
 
 func pingTLS(ctx context.Context, dialer *tls.Dialer, addr string) error {
+	return expectLine(ctx, dialer, addr, "PING", "+PONG")
+}
+
+// A dialer opens connections.
+type dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// expectLine sends one inline command, and returns an error unless the first line of the reply is the wanted one.
+func expectLine(ctx context.Context, dialer dialer, addr, command, want string) error {
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
@@ -47,12 +58,12 @@ func pingTLS(ctx context.Context, dialer *tls.Dialer, addr string) error {
 			return err
 		}
 	}
-	if _, err := fmt.Fprint(conn, "PING\r\n"); err != nil {
+	if _, err := fmt.Fprint(conn, command, "\r\n"); err != nil {
 		return err
 	}
 	line, err := bufio.NewReader(conn).ReadString('\n')
-	if err == nil && line != "+PONG\r\n" {
-		err = fmt.Errorf("%s replied %q to PING", addr, line)
+	if err == nil && line != want+"\r\n" {
+		err = fmt.Errorf("%s replied %q to %s", addr, line, command)
 	}
 	return err
 }
