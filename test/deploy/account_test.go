@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -37,7 +38,12 @@ type account struct {
 	rds            *rds.Client
 	s3             *s3.Client
 	secrets        *secretsmanager.Client
+
+	stacks string // the prefix of the names of the stacks, such as "production-"; empty for the default
 }
+
+// stackName returns the name of the stack Network or Lab.
+func (a account) stackName(name string) string { return cmp.Or(a.stacks, "Stateless") + name }
 
 func newAccount(config aws.Config) account {
 	return account{

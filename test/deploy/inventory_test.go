@@ -184,7 +184,7 @@ func left(before, after []string) []string {
 
 // retained reports whether README.md says that the resource is retained.
 func retained(name string) bool {
-	return strings.HasPrefix(name, "bucket statelesslab-balanceraccesslogs") || loaderResults(name) ||
+	return strings.HasPrefix(name, "bucket ") && strings.Contains(name, "lab-balanceraccesslogs") || loaderResults(name) ||
 		strings.HasPrefix(name, "log group ") && strings.Contains(name, "FleetLog")
 }
 

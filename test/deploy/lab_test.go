@@ -15,8 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-const labStack = "StatelessLab"
-
 // A deployment is the deployed stack, as CloudFormation describes it.
 type deployment struct {
 	account
@@ -26,7 +24,7 @@ type deployment struct {
 
 func (a account) deployment(ctx context.Context, store string) (deployment, error) {
 	response, err := a.cloudformation.DescribeStackResources(ctx,
-		&cloudformation.DescribeStackResourcesInput{StackName: aws.String(labStack)})
+		&cloudformation.DescribeStackResourcesInput{StackName: aws.String(a.stackName("Lab"))})
 	if err != nil {
 		return deployment{}, err
 	}
@@ -52,7 +50,7 @@ func (l deployment) id(kind, prefix string) (string, error) {
 func (a account) events(ctx context.Context, after string) ([]types.StackEvent, error) {
 	var events []types.StackEvent
 	pages := cloudformation.NewDescribeStackEventsPaginator(a.cloudformation,
-		&cloudformation.DescribeStackEventsInput{StackName: aws.String(labStack)})
+		&cloudformation.DescribeStackEventsInput{StackName: aws.String(a.stackName("Lab"))})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -136,7 +134,7 @@ func (a account) apply(ctx context.Context, number string, t template) error {
 		return err
 	}
 	_, err = a.cloudformation.UpdateStack(ctx, &cloudformation.UpdateStackInput{
-		StackName:    aws.String(labStack),
+		StackName:    aws.String(a.stackName("Lab")),
 		TemplateURL:  aws.String(aws.ToString(a.config.BaseEndpoint) + "/" + bucket + "/twin.json"),
 		Capabilities: []types.Capability{types.CapabilityCapabilityNamedIam},
 	})
@@ -147,5 +145,5 @@ func (a account) apply(ctx context.Context, number string, t template) error {
 		o.MinDelay, o.MaxDelay = 200*time.Millisecond, time.Second
 	}
 	waiter := cloudformation.NewStackUpdateCompleteWaiter(a.cloudformation, quickly)
-	return waiter.Wait(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(labStack)}, 5*time.Minute)
+	return waiter.Wait(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(a.stackName("Lab"))}, 5*time.Minute)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,8 +21,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
-
-const networkStack = "StatelessNetwork"
 
 // prepare starts an emulator, bootstraps the account and returns the command line. The test is a long one.
 func prepare(t *testing.T) (context.Context, account, commandLine) {
@@ -54,8 +53,8 @@ func (a account) stack(ctx context.Context, t *testing.T, name string) types.Sta
 // expectStatus checks the status of the lab's stack.
 func (a account) expectStatus(ctx context.Context, t *testing.T, want types.StackStatus) {
 	t.Helper()
-	if got := a.stack(ctx, t, labStack); got.StackStatus != want {
-		t.Fatalf("%s is %s (%s), want %s", labStack, got.StackStatus, aws.ToString(got.StackStatusReason), want)
+	if got := a.stack(ctx, t, a.stackName("Lab")); got.StackStatus != want {
+		t.Fatalf("%s is %s (%s), want %s", a.stackName("Lab"), got.StackStatus, aws.ToString(got.StackStatusReason), want)
 	}
 }
 
@@ -73,8 +72,14 @@ func (a account) logs(ctx context.Context, t *testing.T, action, body string) {
 func TestProductionFailsRecoversAndEnds(t *testing.T) {
 	ctx, a, cdk := prepare(t)
 	before := inventory(ctx, t, a)
-	production := []string{"-c", "store=postgres", "-c", "stage=production", "-c", "certificateArn=" +
-		"arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"}
+	file := filepath.Join(t.TempDir(), "production.json")
+	const configuration = `{"store": "postgres", "stage": "production",
+		"certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"}`
+	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.stacks = "production-"
+	production := []string{"-c", "config=" + file}
 	unprotected := append(slices.Clone(production), "-c", "protect=false")
 	all := []string{"--all", "--require-approval", "never", "--method=direct"}
 	const obstacle = `{"logGroupName":"servers-that-fail"}` // see emulator/completions.py
@@ -98,7 +103,7 @@ func TestProductionFailsRecoversAndEnds(t *testing.T) {
 
 	// The second deployment arms the protection, and the end needs a third one that disarms it.
 	cdk.deploy(ctx, t, production...)
-	for _, name := range []string{networkStack, labStack} {
+	for _, name := range []string{a.stackName("Network"), a.stackName("Lab")} {
 		if !aws.ToBool(a.stack(ctx, t, name).EnableTerminationProtection) {
 			t.Errorf("%s has no termination protection", name)
 		}
@@ -123,7 +128,7 @@ func TestProductionFailsRecoversAndEnds(t *testing.T) {
 
 // retainedInProduction reports whether README.md says that the resource is retained.
 func retainedInProduction(name string) bool {
-	return retained(name) || strings.HasPrefix(name, "key ") || strings.HasPrefix(name, "database snapshot statelesslab-postgres")
+	return retained(name) || strings.HasPrefix(name, "key ") || strings.HasPrefix(name, "database snapshot production-lab-postgres")
 }
 
 // cluster reports whether the database is protected from deletion.
@@ -165,11 +170,11 @@ func (a account) recoverLab(ctx context.Context, t *testing.T) {
 		}
 	}
 	if _, err := a.cloudformation.UpdateTerminationProtection(ctx, &cloudformation.UpdateTerminationProtectionInput{
-		StackName: aws.String(labStack), EnableTerminationProtection: aws.Bool(false)}); err != nil {
+		StackName: aws.String(a.stackName("Lab")), EnableTerminationProtection: aws.Bool(false)}); err != nil {
 		t.Fatal(err)
 	}
-	id := a.stack(ctx, t, labStack).StackId
-	if _, err := a.cloudformation.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String(labStack)}); err != nil {
+	id := a.stack(ctx, t, a.stackName("Lab")).StackId
+	if _, err := a.cloudformation.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String(a.stackName("Lab"))}); err != nil {
 		t.Fatal(err)
 	}
 	quickly := func(o *cloudformation.StackDeleteCompleteWaiterOptions) {
@@ -177,7 +182,7 @@ func (a account) recoverLab(ctx context.Context, t *testing.T) {
 	}
 	waiter := cloudformation.NewStackDeleteCompleteWaiter(a.cloudformation, quickly)
 	if err := waiter.Wait(ctx, &cloudformation.DescribeStacksInput{StackName: id}, 2*time.Minute); err != nil {
-		t.Fatalf("deleting %s: %v", labStack, err)
+		t.Fatalf("deleting %s: %v", a.stackName("Lab"), err)
 	}
 	// The emulator forgets what the rollback couldn't delete. CloudFormation deletes it with the stack.
 	for _, balancer := range balancers.LoadBalancers {

@@ -50,7 +50,7 @@ func TestRestoreOfATable(t *testing.T) {
 	commands := tableCommands(t)
 	shell := newShell(t, cdk)
 	// The stage lab has no continuous backup, and production needs HTTPS: the emulator restores without one.
-	shell.run(ctx, t, "restoring", commands[:4], "STACK="+labStack, "KEYS=")
+	shell.run(ctx, t, "restoring", commands[:4], "STACK=StatelessLab", "KEYS=")
 	putSession(ctx, t, a, table, "changed", "new")
 	if _, err := a.dynamodb.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: aws.String(table), Key: sessionKey("lost")}); err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestRestoreCommandsOfOtherStoresAreValid(t *testing.T) {
 		if len(blocks) != 2 {
 			t.Errorf("the section %q has %d blocks of commands, want 2", section, len(blocks))
 		}
-		shell.run(t.Context(), t, "checking", append([]string{checkOnly}, blocks...), "STACK="+labStack)
+		shell.run(t.Context(), t, "checking", append([]string{checkOnly}, blocks...), "STACK=StatelessLab")
 	}
 }
 
