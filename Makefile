@@ -12,7 +12,7 @@ MODULES := $(sort $(patsubst %/go.mod,%,$(shell $(TREE) -name go.mod -print)))
 # $(call each,COMMAND) runs a command in every module and stops at the first failure.
 each = (for module in $(MODULES); do (cd $$module && $(1)) || exit 1; done)
 # Packages whose tests only call the CDK. It runs in a Node process, where the race detector finds nothing.
-CDK_PACKAGES := ./stacks/... ./test/synth/...
+CDK_PACKAGES := ./stacks/... ./test/synth/... ./test/reference/...
 
 # test/setup installs here what it doesn't find on the PATH.
 export PATH := $(CURDIR)/.build/tools/bin:$(PATH)
@@ -69,7 +69,7 @@ unit-cdk:
 # Most tests wait for servers, so more packages run in parallel than there are processors.
 .PHONY: unit-tests
 unit-tests:
-	@$(call each,go test $(SHORT) -race -p 4 -timeout 30m $$(go list ./... | grep -vE '/stacks|/synth'))
+	@$(call each,go test $(SHORT) -race -p 4 -timeout 30m $$(go list ./... | grep -vE '/stacks|/synth|/reference'))
 
 .PHONY: test-deploy
 test-deploy: setup $(EMULATOR)/installed ## deploy, switch stores, move sessions and destroy, in an emulator of AWS or at AWS_ENDPOINT_URL
