@@ -205,7 +205,8 @@ const cursorBytes = 1 + len(session.ID{}) + 8
 
 func formatRevocationCursor(last revocation.Entry) string {
 	key := revocationKey(last.CutOff, last.ID)[RevocationIDKey].(*types.AttributeValueMemberB).Value
-	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(key, uint64(last.At.UnixMicro())))
+	at := uint64(last.At.UnixMicro()) // #nosec G115 -- parseRevocationCursor converts it back
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(key, at))
 }
 
 func parseRevocationCursor(cursor string) (item, error) {

@@ -2,7 +2,7 @@ package sessiontest
 
 import (
 	"context"
-	"encoding/binary"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -125,9 +125,22 @@ func verifyRevokedOnce(ctx context.Context, list revocation.List) error {
 
 func verifyCutOffs(ctx context.Context, list revocation.List) error {
 	entry := newEntry(true, listNow())
+	first, err := list.Add(ctx, entry)
+	if err != nil {
+		return fmt.Errorf("add: %w", err)
+	}
+	behind := entry
+	behind.At = entry.At.Add(-session.MaxClockSkew / 2)
+	second, err := list.Add(ctx, behind)
+	if err != nil {
+		return fmt.Errorf("add: %w", err)
+	}
+	if !second.At.After(first.At) {
+		return fmt.Errorf("a cut-off on a clock that is behind is at %v, not after the one before it, at %v", second.At, first.At)
+	}
 	var mu sync.Mutex
-	latest, times := time.Time{}, map[time.Time]bool{}
-	err := concurrently(8, 8, func(i int) error {
+	latest, times := second.At, map[time.Time]bool{}
+	err = concurrently(8, 8, func(i int) error {
 		mine := entry
 		mine.At = entry.At.Add(-time.Duration(i) * time.Second) // the clocks of servers differ
 		mine.Expires = entry.Expires.Add(-time.Duration(i) * time.Second)
@@ -189,9 +202,7 @@ func verifyListPages(ctx context.Context, list revocation.List) error {
 	const entries = 2*session.MaxPage + 500
 	now := listNow()
 	id := func(i int) (id session.ID) {
-		binary.BigEndian.PutUint64(id[:], uint64(now.UnixNano()))
-		binary.BigEndian.PutUint64(id[8:], uint64(i))
-		return id
+		return session.ID(sha256.Sum256([]byte(fmt.Sprint(now.UnixNano(), i))))
 	}
 	err := concurrently(entries, 8, func(i int) error {
 		entry := newEntry(false, now.Add(time.Duration(i/3)*time.Microsecond)) // three have the same time
