@@ -90,6 +90,9 @@ func TestS3EndpointAllowsPackages(t *testing.T) {
 	network, _ := synth(t, map[string]any{"egress": "endpoints-only"})
 	for id, endpoint := range *network.FindResources(jsii.String("AWS::EC2::VPCEndpoint"), map[string]any{
 		"Properties": map[string]any{"VpcEndpointType": "Gateway", "PolicyDocument": assertions.Match_AnyValue()}}) {
+		if !strings.Contains(id, "S3") { // the endpoint of DynamoDB has no packages
+			continue
+		}
 		statements := dig(t, *endpoint, "Properties", "PolicyDocument", "Statement").([]any)
 		if len(statements) != 2 {
 			t.Fatalf("%s has %d statements", id, len(statements))
