@@ -65,7 +65,7 @@ unit: ## the tests of every module, with the race detector; SHORT=-short leaves 
 # Beside the packages of the CDK, the deployments in the emulator, which wait most of the time.
 .PHONY: unit-cdk
 unit-cdk:
-	@go test $(SHORT) -timeout 20m $(CDK_PACKAGES)
+	@go test $(SHORT) -timeout 30m $(CDK_PACKAGES)
 	@cd test/deploy && go test $(SHORT) -timeout 20m ./...
 
 # Most tests wait for servers, so more packages run in parallel than there are processors.
