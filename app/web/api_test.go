@@ -3,7 +3,9 @@ package web_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"sync"
@@ -253,4 +255,21 @@ func TestFormsRedirectToThePage(t *testing.T) {
 	// A form that fails gets a page, and a program a problem document.
 	c.post("/api/cart/coffee", "quantity=x", html).page(t, 422, "a whole number")
 	c.post("/api/cart/coffee", "quantity=x", "Accept: application/json").problem(t, 422, "a whole number")
+}
+
+// A client must be able to send a form that is somewhat too large to its end: it gets the response only then. Of a form without
+// end the server reads a part.
+func TestTooLargeFormIsReadToABound(t *testing.T) {
+	f := newFleet(t)
+	handler := f.handler(t, "server-1")
+	for _, test := range []struct{ size, least, most int }{{65 << 10, 65 << 10, 65 << 10}, {10 << 20, 256 << 10, 300 << 10}} {
+		form := strings.NewReader("quantity=" + strings.Repeat("1", test.size))
+		r := httptest.NewRequest(http.MethodPost, "/api/cart/coffee", io.NopCloser(form))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		response := httptest.NewRecorder()
+		handler.ServeHTTP(response, r)
+		if read := int(form.Size()) - form.Len(); response.Code != 413 || read < test.least || read > test.most+len("quantity=") {
+			t.Errorf("a form of %d bytes: %d, %d bytes were read; want 413 and %d to %d", form.Size(), response.Code, read, test.least, test.most)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -120,13 +121,19 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 // maxBody bounds the body of a request, in bytes. The largest form has a few hundred bytes.
 const maxBody = 4 << 10
 
+// maxDiscarded bounds what is read of a body that is too large, in bytes, as net/http does for connections that it keeps.
+const maxDiscarded = 256 << 10
+
 // formValue returns a field of the form in the request's body. If ok is false, it has written an error response.
 func formValue(w http.ResponseWriter, r *http.Request, field string) (value string, ok bool) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	body := r.Body
+	r.Body = http.MaxBytesReader(w, body, maxBody)
 	err := r.ParseForm()
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
+		// A client that is still sending when the server closes the connection gets a reset instead of the response.
+		_, _ = io.CopyN(io.Discard, body, maxDiscarded)
 		writeError(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("The form is too large: allowed are %d bytes.", maxBody))
 		return "", false
 	case err != nil:
