@@ -252,9 +252,9 @@ func TestServerEnvironment(t *testing.T) {
 	dynamodb, valkey := want, want
 	dynamodb.Store, dynamodb.DynamoDBTable = config.StoreDynamoDB, "sample"
 	valkey.Store, valkey.ValkeyAddress, valkey.ValkeyTLS = config.StoreValkey, "sample:6379", true
-	valkey.ValkeyUser, valkey.ValkeyCacheName = "stateless-valkey", "sample"
+	valkey.ValkeyUser, valkey.ValkeyCacheName = "statelesslab-valkey", "sample"
 	redis := valkey
-	redis.ValkeyUser = "stateless-redis"
+	redis.ValkeyUser = "statelesslab-redis"
 	memcached, serverless, postgres, cookie, token, memory := want, want, want, want, want, want
 	memcached.Store, memcached.MemcachedTLS = config.StoreMemcached, true
 	memcached.MemcachedAddresses = []string{"sample.0001.sample:11211", "sample.0002.sample:11211"}
@@ -267,7 +267,7 @@ func TestServerEnvironment(t *testing.T) {
 	inTable, inCache := token, token
 	inTable.TokenRevocation, inTable.DynamoDBTable = config.StoreDynamoDB, "sample"
 	inCache.TokenRevocation, inCache.ValkeyAddress, inCache.ValkeyTLS = config.StoreValkey, "sample:6379", true
-	inCache.ValkeyUser, inCache.ValkeyCacheName = "stateless-revocationcache", "sample"
+	inCache.ValkeyUser, inCache.ValkeyCacheName = "statelesslab-revocationcache", "sample"
 	memory.Store = config.StoreMemory
 	login := dynamodb
 	login.PlainHTTP, login.SessionKeys = false, "key"

@@ -43,10 +43,7 @@ func (c Config) duplicateTags() bool { return len(c.tags()) < len(fields(c.Tags)
 func (c Config) govern(app awscdk.App, stacks ...awscdk.Stack) {
 	tags := c.tags()
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
-		awscdk.Tags_Of(app).Add(jsii.String(key), jsii.String(tags[key]), &awscdk.TagProps{
-			// cfn-lint 1.51.0 doesn't know their tags yet.
-			ExcludeResourceTypes: jsii.Strings("AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener"),
-		})
+		awscdk.Tags_Of(app).Add(jsii.String(key), jsii.String(tags[key]), nil)
 	}
 	for _, stack := range stacks {
 		if len(tags) > 0 {

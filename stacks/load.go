@@ -3,8 +3,6 @@ package stacks
 import (
 	"fmt"
 	"math"
-	"regexp"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -25,9 +23,6 @@ const (
 	// historyBytes bounds the average size of a request with its response in the history, in bytes.
 	historyBytes = 400
 )
-
-// ratesPattern matches the numbers in a LoadConfig's Rate.
-var ratesPattern = regexp.MustCompile(`[0-9]+(\.[0-9]+)?`)
 
 // LoadProps are the inputs of NewLoad.
 type LoadProps struct {
@@ -96,13 +91,7 @@ func historyGiB(c LoadConfig) int {
 	if !c.History {
 		return 0
 	}
-	highest := 0.0
-	for _, text := range ratesPattern.FindAllString(c.Rate, -1) {
-		if rate, err := strconv.ParseFloat(text, 64); err == nil { // ParseConfig has checked the text
-			highest = max(highest, rate)
-		}
-	}
-	return int(math.Ceil(highest * c.Duration.Seconds() * historyBytes * 1.5 / (1 << 30)))
+	return int(math.Ceil(c.highestRate() * c.Duration.Seconds() * historyBytes * 1.5 / (1 << 30)))
 }
 
 func loaderScript(stack awscdk.Stack, program awss3assets.Asset, results awss3.Bucket, props *LoadProps) string {

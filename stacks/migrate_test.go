@@ -96,7 +96,7 @@ func TestServersKnowBothStoresOfAMigration(t *testing.T) {
 		if has := got.DynamoDBTable != ""; has != (i < 3) {
 			t.Errorf("deployment %d: servers know the table: %v, want %v", i, has, !has)
 		}
-		if has := got.ValkeyAddress != "" && got.ValkeyUser == "stateless-redis"; has != (i > 0) {
+		if has := got.ValkeyAddress != "" && got.ValkeyUser == "statelesslab-redis"; has != (i > 0) {
 			t.Errorf("deployment %d: servers know the cache: %v, want %v", i, has, !has)
 		}
 	}

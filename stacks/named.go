@@ -19,26 +19,23 @@ import (
 const (
 	// configKey is the key of the context that selects a named configuration.
 	configKey = "config"
-	// unnamedPrefix begins the fixed names of resources in a deployment without a name. It is no name of a configuration.
-	unnamedPrefix = "stateless"
-	// maxNameLength bounds the name of a configuration. ElastiCache allows 40 characters for the longest name that begins
-	// with it: NAME-redisserverless-default.
+	// maxNameLength bounds the name of a configuration, which begins the names of its stacks and resources.
 	maxNameLength = 16
 )
 
-// namePattern is that of the names of ElastiCache, without upper-case letters: no two hyphens in a row, none at the end.
+// namePattern matches names that ElastiCache allows, in lower case: no two hyphens in a row, and none at the end.
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 // configuration returns the setting that selects a named configuration. It stores the name, also of a path.
 func configuration(name *string) setting {
 	return bind(configKey, name, "", allowed.Kind[string]{Type: "text",
 		Allowed: "the NAME of a file configs/NAME.json, or the path of a file NAME.json; NAME is 1 to 16 lower-case letters, " +
-			"digits and single hyphens, begins with a letter, and is not " + unnamedPrefix,
+			"digits and single hyphens, and begins with a letter",
 		Parse: func(text string) (string, bool) {
 			path := strings.HasSuffix(text, ".json")
 			name := strings.TrimSuffix(filepath.Base(text), ".json")
 			return name, (path || name == text) && namePattern.MatchString(name) && len(name) <= maxNameLength &&
-				name != unnamedPrefix && !strings.Contains(text, dynamicReference)
+				!strings.Contains(text, dynamicReference)
 		}})
 }
 
@@ -142,13 +139,4 @@ func (c Config) stackName(kind string) string {
 		return "Stateless" + kind
 	}
 	return c.Name + "-" + kind
-}
-
-// fixedName returns the name of a resource that CloudFormation can't choose, for the construct with that id. Such names
-// are unique in an account and region, so they begin with the name of the configuration.
-func fixedName(prefix, id string) string {
-	if prefix == "" {
-		prefix = unnamedPrefix
-	}
-	return prefix + "-" + strings.ToLower(id)
 }

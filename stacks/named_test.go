@@ -109,7 +109,7 @@ func TestNamesOfConfigurations(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, name := range []string{"", "Prod", "1a", "a_b", "a--b", "a-", "-a", "stateless", "abcdefghijklmnopq", "../x", "a/b", "a.json.json",
+	for _, name := range []string{"", "Prod", "1a", "a_b", "a--b", "a-", "-a", "abcdefghijklmnopq", "../x", "a/b", "a.json.json",
 		"{{resolve:ssm:x}}", "{{resolve:ssm:x}}/a.json"} {
 		if _, err := ParseConfig(map[string]any{"config": name}); err == nil || !strings.HasPrefix(err.Error(), "context config=") {
 			t.Errorf("%q: got %v, want an error", name, err)

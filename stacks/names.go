@@ -10,12 +10,12 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 )
 
-// cacheNameLimit is the maximum length of the name of a replication group or a serverless cache, 40, without the "-last" of its
-// final snapshot.
-const cacheNameLimit = 35
+// maxSessionsName is the maximum length of the result of sessionsName: 40, which ElastiCache allows, without the "-default" and the
+// "-last" that some names have in addition.
+const maxSessionsName = 32
 
-// sessionsName returns a physical name for a resource that holds sessions: the name of the stack and of the resource, and a
-// hash of the content, if there is any.
+// sessionsName returns a physical name for a resource that holds sessions, or for its users: the name of the stack and of the
+// resource, and a hash of the content, if there is any. The stack's name makes it unique in an account and region.
 //
 // CloudFormation refuses to replace a resource whose name doesn't change. It says so before it changes anything else, because
 // the servers depend on the store. Without a name it would create a new, empty cache and delete the old one with all
@@ -26,8 +26,8 @@ func sessionsName(scope constructs.Construct, id string, content ...any) string 
 	if len(content) > 0 {
 		name += "-" + contentHash(scope, content...)
 	}
-	if len(name) > cacheNameLimit {
-		name = strings.TrimRight(name[:cacheNameLimit-7], "-") + "-" + contentHash(scope, name)
+	if len(name) > maxSessionsName {
+		name = strings.TrimRight(name[:maxSessionsName-7], "-") + "-" + contentHash(scope, name)
 	}
 	return name
 }

@@ -19,8 +19,7 @@ func withRevocation(scope constructs.Construct, vpc awsec2.IVpc, subnets *awsec2
 	case config.StoreDynamoDB:
 		list = newRevocationTable(scope, "Revocations", c.Stage, c.Protect)
 	case config.StoreValkey:
-		list = NewValkeyStore(scope, "RevocationCache", &ValkeyStoreProps{Vpc: vpc, Subnets: subnets, NamePrefix: c.Name,
-			Engine: EngineValkey(), Stage: c.Stage, Config: c.Cache})
+		list = NewValkeyStore(scope, "RevocationCache", &ValkeyStoreProps{Vpc: vpc, Subnets: subnets, Engine: EngineValkey(), Stage: c.Stage, Config: c.Cache})
 	default:
 		return keys
 	}

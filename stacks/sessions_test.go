@@ -94,8 +94,8 @@ func TestSessionsAreNotReplacedUnderTheSameName(t *testing.T) {
 			_, lab := synth(t, keys)
 			_, properties := onlyOf(t, lab, test.kind)
 			text, _ := properties[test.property].(string)
-			if text == "" || len(text) > cacheNameLimit {
-				t.Errorf("%v: %s is %q, want 1 to %d characters", keys, test.property, text, cacheNameLimit)
+			if text == "" || len(text) > maxSessionsName {
+				t.Errorf("%v: %s is %q, want 1 to %d characters", keys, test.property, text, maxSessionsName)
 			}
 			return text
 		}

@@ -19,11 +19,9 @@ func NewSessionStore(scope constructs.Construct, vpc awsec2.IVpc, subnets *awsec
 	case config.StoreDynamoDB:
 		return NewDynamoDBStore(scope, "Sessions", &DynamoDBStoreProps{Vpc: vpc, Subnets: subnets, Stage: c.Stage, Protect: c.Protect, Config: c.DynamoDB})
 	case config.StoreValkey:
-		return newCacheStore(scope, "Valkey", &ValkeyStoreProps{Vpc: vpc, Subnets: subnets, NamePrefix: c.Name,
-			Engine: EngineValkey(), Stage: c.Stage, Config: c.Cache})
+		return newCacheStore(scope, "Valkey", &ValkeyStoreProps{Vpc: vpc, Subnets: subnets, Engine: EngineValkey(), Stage: c.Stage, Config: c.Cache})
 	case StoreRedis:
-		return newCacheStore(scope, "Redis", &ValkeyStoreProps{Vpc: vpc, Subnets: subnets, NamePrefix: c.Name,
-			Engine: EngineRedis(), Stage: c.Stage, Config: c.Cache})
+		return newCacheStore(scope, "Redis", &ValkeyStoreProps{Vpc: vpc, Subnets: subnets, Engine: EngineRedis(), Stage: c.Stage, Config: c.Cache})
 	case config.StoreMemcached:
 		props := &MemcachedStoreProps{Vpc: vpc, Subnets: subnets, Config: c.Cache}
 		if c.Cache.Serverless {

@@ -23,7 +23,7 @@ func TestValkeyStore(t *testing.T) {
 		"SnapshotRetentionLimit": assertions.Match_Absent(), "AuthToken": assertions.Match_Absent(),
 	})
 	expectProperties(t, lab, "AWS::ElastiCache::User", map[string]any{
-		"Engine": "valkey", "UserId": "stateless-valkey", "UserName": "stateless-valkey", // IAM authentication requires equal values
+		"Engine": "valkey", "UserId": "statelesslab-valkey", "UserName": "statelesslab-valkey", // IAM authentication requires equal values
 		"AuthenticationMode": map[string]any{"Type": "iam"}, "Passwords": assertions.Match_Absent(),
 	})
 	expect(t, func() { lab.ResourceCountIs(jsii.String(table), jsii.Number(0)) })
@@ -34,7 +34,7 @@ func TestServerlessValkey(t *testing.T) {
 		return dig(t, onlyResource(t, lab, "AWS::ElastiCache::ServerlessCache"), "Properties", "ServerlessCacheName").(string)
 	}
 	for _, engine := range []struct{ store, version, name string }{
-		{"valkey", "8", "stateless-valkeyserverless"}, {"redis", "7", "stateless-redisserverless"},
+		{"valkey", "8", "statelesslab-valkeyserverless"}, {"redis", "7", "statelesslab-redisserverless"},
 	} {
 		_, lab := synth(t, map[string]any{"store": engine.store, "serverless": "true", "cacheMaxGB": "3", "cacheMaxECPU": "4000"})
 		var users string
@@ -159,7 +159,7 @@ func TestRedisStore(t *testing.T) {
 	})
 	// Redis OSS requires a user named default, which must have no permissions.
 	expectProperties(t, lab, "AWS::ElastiCache::User", map[string]any{"UserName": "default", "AccessString": "off -@all"})
-	expectProperties(t, lab, "AWS::ElastiCache::User", map[string]any{"UserName": "stateless-redis",
+	expectProperties(t, lab, "AWS::ElastiCache::User", map[string]any{"UserName": "statelesslab-redis",
 		"AuthenticationMode": map[string]any{"Type": "iam"}})
 	expectProperties(t, lab, "AWS::ElastiCache::UserGroup", map[string]any{
 		"UserIds": []any{assertions.Match_AnyValue(), assertions.Match_AnyValue()}})

@@ -39,9 +39,6 @@ type ValkeyStoreProps struct {
 	// Subnets are those of the cache. They need no route out of the VPC. The default is private subnets.
 	Subnets *awsec2.SubnetSelection
 	Engine  CacheEngine
-	// NamePrefix begins the names of users and user groups, which must be unique in an account and region. It has at most 16
-	// characters. The default is stateless.
-	NamePrefix string
 	// Stage keeps daily snapshots for a week in production, and takes a final one when the stack or the store is deleted.
 	Stage  Stage
 	Config CacheConfig
@@ -57,7 +54,7 @@ type ValkeyStoreProps struct {
 func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
 	// IAM authentication requires that user id and user name are equal. Each store has its own user, so that two stores can
 	// exist during a switch.
-	userName := fixedName(props.NamePrefix, id)
+	userName := sessionsName(scope, id)
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session cache")
 	user, users := newCacheUsers(scope, props.Engine, userName)
@@ -119,7 +116,7 @@ func NewValkeyStore(scope constructs.Construct, id string, props *ValkeyStorePro
 // NewServerlessValkeyStore defines a cache of ElastiCache Serverless within the limits of the Config. Servers use it like a
 // cluster. When memory runs out it evicts the least recently used sessions.
 func NewServerlessValkeyStore(scope constructs.Construct, id string, props *ValkeyStoreProps) Attachment {
-	name := fixedName(props.NamePrefix, id)
+	name := sessionsName(scope, id)
 	scope = constructs.NewConstruct(scope, jsii.String(id))
 	network := newStoreNetwork(scope, props.Vpc, props.Subnets, "Session cache")
 	user, users := newCacheUsers(scope, props.Engine, name)

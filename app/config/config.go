@@ -31,7 +31,7 @@ func StoreKinds() []StoreKind {
 // migrate between server-side stores.
 func (s StoreKind) ServerSide() bool { return s != StoreCookie && s != StoreToken }
 
-// StalePolicy is what a server does with tokens while it can't read the list of revoked ones.
+// A StalePolicy selects how a server responds to tokens while it can't read the list of revoked tokens.
 type StalePolicy string
 
 // The policies.
@@ -125,7 +125,7 @@ type Config struct {
 	TokenRevocation StoreKind
 	// TokenRevocationWithin is the time after a logout in which every server refuses the token.
 	TokenRevocationWithin time.Duration
-	// TokenRevocationStale is what happens to tokens when a server could not read the list for longer than
+	// TokenRevocationStale selects whether a server refuses or accepts tokens when it could not read the list for longer than
 	// TokenRevocationWithin.
 	TokenRevocationStale StalePolicy
 

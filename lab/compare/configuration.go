@@ -19,9 +19,9 @@ const (
 	anyCertificate = "arn:aws:acm:us-east-1:000000000000:certificate/00000000-0000-0000-0000-000000000000"
 )
 
-// Configuration returns the name of the configuration for the variants that a Synthesizer makes, or "" for none. All of them
-// have the same one, because the names of resources contain it: it is no difference between the variants. It is that of the
-// templates in a folder if there are such.
+// Configuration returns the name of the configuration for the variants that a Synthesizer makes, or "" for none. All variants
+// get the same name, since the names of resources contain it and would differ otherwise. If a folder has templates of a named
+// configuration, they determine the name.
 func Configuration(variants []string, folders map[string][]cost.Template) string {
 	for _, variant := range variants {
 		for _, t := range folders[variant] {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// durableWrites is what a bill names for a cache with durability=sync.
+// durableWrites is the entry in Bill.NotPriced for a cache with durability=sync.
 const durableWrites = "AWS::ElastiCache::ReplicationGroup (what AWS charges for durability=sync: see https://aws.amazon.com/elasticache/pricing/)"
 
 // The bill of a migration has the requests in the store of the deployment, and of the other store what it costs when idle.

@@ -63,7 +63,7 @@ func vCPUs(kind string) float64 {
 	return 4 * float64(n)
 }
 
-// isStandard reports whether the quotas above are those of the instance type. Families such as x2gd and g5g have their own.
+// isStandard reports whether the instance type counts against the quotas above. Families such as x2gd and g5g have quotas of their own.
 func isStandard(kind string) bool {
 	return kind != "" && strings.ContainsRune("acdhimrtz", rune(kind[0])) && !strings.HasPrefix(kind, "hpc")
 }

@@ -57,7 +57,7 @@ func (r *Revocations) CutOff(_ context.Context, user session.ID) (time.Time, err
 	return r.entries[revocationKey{true, user}].At, nil
 }
 
-// Page returns 1000 entries, and all others that have the At of the last. The cursor is that At, in microseconds.
+// Page returns session.MaxPage entries, and further ones with the same At as the last. The cursor is this At, in microseconds.
 func (r *Revocations) Page(_ context.Context, since time.Time, cursor string) (page []revocation.Entry, next string, err error) {
 	if cursor != "" {
 		micros, err := strconv.ParseInt(cursor, 10, 64)

@@ -3,14 +3,8 @@ package deploy
 import (
 	"context"
 	"encoding/base64"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"testing"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"stateless-servers/session/sessiontest/storeserver"
 )
@@ -21,18 +15,7 @@ import (
 // DynamoDB, the AWS SDK fails to read about one in a thousand responses to the end, and the store doesn't repeat an update.) It replaces the servers one by one after each deployment, while visitors use old and
 // new servers in turn.
 func TestMigration(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: make check and make test-deploy run this test")
-	}
-	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	a, environment := emulate(ctx, t)
-	identity, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cdk := newCommandLine(ctx, t, append(environment, "CDK_VALIDATION=false"))
-	cdk.bootstrap(ctx, t, aws.ToString(identity.Account), a.config.Region)
+	ctx, a, cdk := prepareIn(t, emulate)
 	fleet := newLocalFleet(ctx, t, cdk, storeserver.ForTest(t, storeserver.DynamoDB).Endpoint,
 		storeserver.ForTest(t, storeserver.Valkey).Addr)
 

@@ -25,12 +25,21 @@ import (
 // prepare starts an emulator, bootstraps the account and returns the command line. The test is a long one.
 func prepare(t *testing.T) (context.Context, account, commandLine) {
 	t.Helper()
+	return prepareIn(t, func(ctx context.Context, t *testing.T) (account, []string) {
+		a, environment, _ := connect(ctx, t)
+		return a, environment
+	})
+}
+
+// prepareIn does the same in the account that open returns, with the environment for the command line.
+func prepareIn(t *testing.T, open func(context.Context, *testing.T) (account, []string)) (context.Context, account, commandLine) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: make check and make test-deploy run this test")
 	}
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	t.Cleanup(stop)
-	a, environment, _ := connect(ctx, t)
+	a, environment := open(ctx, t)
 	identity, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil)
 	if err != nil {
 		t.Fatal(err)

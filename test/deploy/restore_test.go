@@ -6,34 +6,19 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
 // The test deploys the lab, loses a session, and restores the table by the commands of docs/restore.md.
 func TestRestoreOfATable(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: make check and make test-deploy run this test")
-	}
-	t.Setenv("AWS_ENDPOINT_URL", "") // always the emulator: on AWS a restore takes 20 minutes or more
-	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	a, environment, _ := connect(ctx, t)
-	identity, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cdk := newCommandLine(ctx, t, append(environment, "CDK_VALIDATION=false"))
-	cdk.bootstrap(ctx, t, aws.ToString(identity.Account), a.config.Region)
+	ctx, a, cdk := prepareIn(t, emulate) // on AWS a restore takes 20 minutes or more
 	cdk.deploy(ctx, t)
 	l, err := a.deployment(ctx, "dynamodb")
 	if err != nil {

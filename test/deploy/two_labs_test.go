@@ -2,30 +2,14 @@ package deploy
 
 import (
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
 // Two labs with the same store live side by side in one account and region. Commands for one don't change the other.
 func TestTwoLabs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: make check and make test-deploy run this test")
-	}
-	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	a, environment, _ := connect(ctx, t)
-	identity, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cdk := newCommandLine(ctx, t, append(environment, "CDK_VALIDATION=false"))
-	cdk.bootstrap(ctx, t, aws.ToString(identity.Account), a.config.Region)
+	ctx, a, cdk := prepare(t)
 	empty := inventory(ctx, t, a)
 
 	cdk.deploy(ctx, t, "-c", "store=valkey")
@@ -36,7 +20,7 @@ func TestTwoLabs(t *testing.T) {
 	}
 	cdk.deploy(ctx, t, "-c", "config="+file)
 	second := left(slices.Concat(empty, first), inventory(ctx, t, a))
-	for _, name := range []string{"stack second-Network", "stack second-Lab", "cache user second-valkey", "cache user group second-valkey"} {
+	for _, name := range []string{"stack second-Network", "stack second-Lab", "cache user second-lab-valkey", "cache user group second-lab-valkey"} {
 		if !slices.Contains(second, name) {
 			t.Errorf("the second deployment made no %s", name)
 		}

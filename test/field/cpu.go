@@ -22,9 +22,9 @@ type cpuTime struct {
 }
 
 const (
-	// warmUps is how many requests a server gets before it is measured. Just-in-time compilers need about that many.
+	// warmUps is the number of requests before the measurement, in which just-in-time compilers do most of their work.
 	warmUps = 1500
-	// measured is how many requests are measured. The kernel counts in ticks of 10 ms.
+	// measured is the number of requests that are measured. The kernel counts in ticks of 10 ms.
 	measured = 1500
 	// ticksPerSecond is the unit of /proc/PID/stat, USER_HZ, on every platform that Go supports.
 	ticksPerSecond = 100
