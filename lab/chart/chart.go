@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,13 +18,16 @@ type Chart struct {
 	Series []Series
 	Marks  []Mark
 	Rings  []Ring
+	// Stacked draws the series as areas on top of each other, each in the colour of its class. They must have points at the
+	// same places.
+	Stacked bool
 }
 
 // Series is one line of a chart, or one layer of stacked columns.
 type Series struct {
 	Name   string
 	Points []Point
-	Class  string // for Columns: the CSS class that sets the layer's colour
+	Class  string // for layers: the CSS class that sets the colour, such as FailedClass
 }
 
 // Point is a point of a line.
@@ -63,15 +67,19 @@ var palette = []struct{ light, dark string }{
 	{"#5b5b5b", "#c0c0c0"},
 }
 
-// Style returns the CSS variables that the charts of a page use, for light and for dark pages.
+// FailedClass is the CSS class of failed requests.
+const FailedClass = "failed"
+
+// Style returns the CSS that the charts of a page use, for light and for dark pages.
 func Style() string {
 	var light, dark strings.Builder
 	for i, c := range palette {
 		fmt.Fprintf(&light, "--chart-%d:%s;", i+1, c.light)
 		fmt.Fprintf(&dark, "--chart-%d:%s;", i+1, c.dark)
 	}
-	return ":root{color-scheme:light dark;--chart-ink:#1c1c1c;--chart-grid:#d5d5d5;" + light.String() + "}\n" +
-		"@media (prefers-color-scheme:dark){:root{--chart-ink:#e6e6e6;--chart-grid:#454545;" + dark.String() + "}}\n"
+	return ":root{color-scheme:light dark;--chart-ink:#1c1c1c;--chart-grid:#d5d5d5;" + light.String() + "}\n" + ServerStyle() +
+		".failed{--tile:#c4001d}\n" +
+		"@media (prefers-color-scheme:dark){:root{--chart-ink:#e6e6e6;--chart-grid:#454545;" + dark.String() + "}.failed{--tile:#ff4d5e}}\n"
 }
 
 // SVG draws the chart for an HTML page, which must include Style.
@@ -100,8 +108,13 @@ func (c Chart) draw(head string) string {
 	x, y := c.scales()
 	c.drawAxes(&p, x, y)
 	c.drawMarks(&p, x)
+	floor := map[float64]float64{} // the top of the layers below, by X
 	for i, s := range c.Series {
-		c.drawSeries(&p, s, i, x, y)
+		if c.Stacked {
+			c.drawLayer(&p, s, i, x, y, floor)
+		} else {
+			c.drawSeries(&p, s, i, x, y)
+		}
 	}
 	for _, ring := range c.Rings {
 		p.add(`<circle cx="%.1f" cy="%.1f" r="3.5" fill="none" stroke="var(--chart-ink)" stroke-width=".75"/>`, x.at(ring.X), y.at(ring.Y))
@@ -158,9 +171,29 @@ func (c Chart) drawSeries(p *picture, s Series, i int, x, y scale) {
 		places[j] = fmt.Sprintf("%.1f,%.1f", x.at(point.X), y.at(point.Y))
 	}
 	p.add(`<polyline points="%s" %s/>`, strings.Join(places, " "), style)
+	c.drawLegend(p, s.Name, i, x, style)
+}
+
+// drawLayer draws the area of series i on top of the floor, which it raises, and its entry in the legend.
+func (c Chart) drawLayer(p *picture, s Series, i int, x, y scale, floor map[float64]float64) {
+	var upper, lower []string
+	for _, point := range s.Points {
+		lower = append(lower, fmt.Sprintf("%.1f,%.1f", x.at(point.X), y.at(floor[point.X])))
+		floor[point.X] += point.Y
+		upper = append(upper, fmt.Sprintf("%.1f,%.1f", x.at(point.X), y.at(floor[point.X])))
+	}
+	slices.Reverse(lower)
+	p.add(`<g class="%s">`, html.EscapeString(s.Class))
+	p.add(`<polygon points="%s" fill="var(--tile)" stroke="var(--chart-ink)" stroke-width=".4"/>`, strings.Join(append(upper, lower...), " "))
+	c.drawLegend(p, s.Name, i, x, `stroke="var(--tile)" stroke-width="9"`)
+	p.add(`</g>`)
+}
+
+// drawLegend draws entry i of the legend.
+func (c Chart) drawLegend(p *picture, name string, i int, x scale, style string) {
 	from, line := x.to+16, top+4+float64(i)*legendLine
 	p.add(`<path d="M%.1f %.1fh%.1f" %s/>`, from, line, legendLineWidth, style)
-	p.text(from+legendLineWidth+4, line+3, "start", s.Name)
+	p.text(from+legendLineWidth+4, line+3, "start", name)
 }
 
 // scales returns the axes with their bounds. No axis has length 0, even if the chart is empty.
@@ -171,10 +204,15 @@ func (c Chart) scales() (x, y scale) {
 	}
 	x = scale{c.X, math.Inf(1), math.Inf(-1), left, width - min(legend, maxLegendWidth)}
 	lowest, highest := math.Inf(1), 0.0 // of the positive values
+	sums := map[float64]float64{}       // by X
 	for _, s := range c.Series {
 		for _, point := range s.Points {
 			x.low, x.high = min(x.low, point.X), max(x.high, point.X)
+			sums[point.X] += point.Y
 			highest = max(highest, point.Y)
+			if c.Stacked {
+				highest = max(highest, sums[point.X])
+			}
 			if point.Y > 0 {
 				lowest = min(lowest, point.Y)
 			}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -34,6 +36,33 @@ const (
 	Interrupted Verdict = "interrupted" // the test ended early; its thresholds apply to the part that was measured
 )
 
+// Show formats a value of the threshold with its unit.
+func (t Threshold) Show(value float64) string {
+	if t.Unit == "%" {
+		return strconv.FormatFloat(value, 'g', 4, 64) + " %"
+	}
+	return strings.TrimSpace(strconv.FormatFloat(round(value), 'f', -1, 64) + " " + t.Unit)
+}
+
+// Outcome returns PASS or FAIL.
+func (t Threshold) Outcome() string {
+	if t.Passed {
+		return "PASS"
+	}
+	return "FAIL"
+}
+
+// Exceeded returns the number of thresholds that are exceeded.
+func (r *Result) Exceeded() int {
+	n := 0
+	for _, t := range r.Thresholds {
+		if !t.Passed {
+			n++
+		}
+	}
+	return n
+}
+
 // Judge checks the result against the thresholds, and against those of an earlier Judge for other figures. It sets Thresholds
 // and Verdict.
 func (r *Result) Judge(t Thresholds) {
@@ -61,7 +90,6 @@ func (r *Result) judge(limits []Threshold) error {
 	slices.SortFunc(limits, func(a, b Threshold) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Limit, b.Limit))
 	})
-	verdict := NotJudged
 	r.Thresholds = []Threshold{}
 	for i, t := range limits {
 		if i > 0 && t.Name == limits[i-1].Name {
@@ -79,14 +107,15 @@ func (r *Result) judge(limits []Threshold) error {
 		}
 		t.Passed = t.Measured <= t.Limit && (r.Requests > 0 || t.Name == "violations")
 		r.Thresholds = append(r.Thresholds, t)
-		if !t.Passed {
-			verdict = Failed
-		} else if verdict == NotJudged {
-			verdict = Passed
-		}
 	}
-	if r.Verdict != Interrupted {
-		r.Verdict = verdict
+	switch {
+	case r.Verdict == Interrupted:
+	case len(r.Thresholds) == 0:
+		r.Verdict = NotJudged
+	case r.Exceeded() == 0:
+		r.Verdict = Passed
+	default:
+		r.Verdict = Failed
 	}
 	return nil
 }
