@@ -30,7 +30,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"ms":  func(n float64) string { return fmt.Sprintf("%.2f", n) },
 	"g":   func(n float64) string { return fmt.Sprintf("%.4g", n) },
 	"inc": func(n int) int { return n + 1 },
-	"svg": func(c chart.Chart) template.HTML { return template.HTML(c.SVG()) }, // #nosec G203 -- package chart escapes all texts
+	"svg": func(c chart.Chart) template.HTML { return template.HTML(c.SVG() + c.Narrow()) }, // #nosec G203 -- package chart escapes all texts
 }).Parse(text))
 
 var summaryPage = texttemplate.Must(texttemplate.New("summary").Funcs(texttemplate.FuncMap{
