@@ -4,12 +4,10 @@
 package report
 
 import (
-	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
 	"io"
-	"slices"
 	"strings"
 	texttemplate "text/template"
 
@@ -40,7 +38,7 @@ var summaryPage = texttemplate.Must(texttemplate.New("summary").Funcs(texttempla
 
 // WriteMarkdown writes a summary of the result as Markdown, for pages such as the job summary of GitHub Actions.
 func WriteMarkdown(w io.Writer, r load.Result) error {
-	if err := summaryPage.Execute(w, view{Result: r, Correctness: correctness(r)}); err != nil {
+	if err := summaryPage.Execute(w, view{Result: r}); err != nil {
 		return fmt.Errorf("writing the summary: %w", err)
 	}
 	return nil
@@ -49,17 +47,10 @@ func WriteMarkdown(w io.Writer, r load.Result) error {
 // view is the data of the templates.
 type view struct {
 	load.Result
-	Style       template.CSS
-	Percentiles []percentileRow
-	Names       []string // the names of the servers
-	Correctness []violation
+	Style template.CSS
+	Names []string // the names of the servers
 
 	Curve, Latencies, Traffic chart.Chart
-}
-
-type percentileRow struct {
-	Name         string
-	Due, Service float64
 }
 
 type violation struct {
@@ -77,20 +68,15 @@ func Write(w io.Writer, r load.Result) error {
 	}
 	v.Latencies = latencyOverTime(r)
 	v.Traffic = Servers(r, "Requests per server over time. The table of seconds has its figures.")
-	v.Percentiles = []percentileRow{
-		{"50", r.Latency.P50, r.Service.P50}, {"90", r.Latency.P90, r.Service.P90}, {"99", r.Latency.P99, r.Service.P99},
-		{"99.9", r.Latency.P999, r.Service.P999}, {"100", r.Latency.Max, r.Service.Max},
-	}
-	v.Correctness = correctness(r)
 	if err := page.Execute(w, v); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	return nil
 }
 
-// correctness returns the consistency violations of each kind.
-func correctness(r load.Result) []violation {
-	c := r.Sessions
+// Correctness returns the consistency violations of each kind.
+func (v view) Correctness() []violation {
+	c := v.Sessions
 	return []violation{
 		{"sessions lost", "gone without a logout", c.Lost},
 		{"updates lost", "acknowledged additions that sessions have lost", c.LostUpdates},
@@ -129,21 +115,3 @@ func (v view) Percent() float64 {
 
 // Missed reports whether the target rate was missed.
 func (v view) Missed() bool { return v.RateAchieved < load.SustainedShare*v.RateTarget }
-
-// failure is a class of errors with its count.
-type failure struct {
-	Class string
-	Count int64
-}
-
-// Failures returns the errors by class, the most frequent first.
-func (v view) Failures() []failure {
-	var list []failure
-	for class, n := range v.Errors {
-		list = append(list, failure{class, n})
-	}
-	slices.SortFunc(list, func(a, b failure) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Class, b.Class))
-	})
-	return list
-}

@@ -129,7 +129,7 @@ Load test of http://127.0.0.1:1/&lt;b>, 2026-11-21 12:00 UTC, measured for 10 s.
 | read | 700 | 3 | 4.00 | 5.00 | 6.00 | 8.00 |
 | all | 1000 | 10 | 500.00 | 900.00 | 990.00 | 1000.00 |
 
-Errors: http\_502 7, timeout 3.
+Failed: 10, http\_502: 7, timeout: 3.
 
 Sessions: 50, 4 sessions lost, 0 updates lost, 0 stale reads, 0 cross-session leaks, 0 alive after logout.
 
