@@ -91,8 +91,13 @@ func TestRequestsBeyondTheLimitAreShed(t *testing.T) {
 			statuses <- status
 		}()
 		if shed {
-			if got := <-statuses; got != http.StatusServiceUnavailable { // while the others are in flight
-				t.Errorf("a request beyond the limit: %d, want 503", got)
+			select { // while the others are in flight
+			case got := <-statuses:
+				if got != http.StatusServiceUnavailable {
+					t.Errorf("a request beyond the limit: %d, want 503", got)
+				}
+			case <-arrived:
+				t.Error("a request beyond the limit waits for the target, want a 503")
 			}
 		} else {
 			<-arrived
