@@ -176,7 +176,7 @@ func TestLoadInterrupted(t *testing.T) {
 		t.Errorf("exit status %d, want 130: %s", code, stderr.String())
 	}
 	contains(t, stderr.String(), "lab: interrupted: the figures apply to the ")
-	contains(t, stdout.String(), "PASS  violations", "interrupted", "Latency    p50 ", "0 lost")
+	contains(t, stdout.String(), "INTERRUPTED\nPASS  violations", "interrupted", "Latency    p50 ", "0 lost")
 	if r, err := readResult(file); err != nil || r.Verdict != load.Interrupted || r.Requests == 0 {
 		t.Errorf("the verdict %q on %d requests, %v, want interrupted, and the figures up to then", r.Verdict, r.Requests, err)
 	}

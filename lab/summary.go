@@ -19,6 +19,9 @@ const maxLate = 10
 
 // write writes the verdict and the figures. The error says that a threshold is exceeded, or that the test was interrupted.
 func (s summary) write(r load.Result) error {
+	if r.Verdict == load.Interrupted {
+		s.warn("INTERRUPTED")
+	}
 	s.thresholds(r.Thresholds)
 	fmt.Fprintf(s.w, "%s, %s, measured for %.4g s", r.URL, r.Started.Format("2006-01-02 15:04:05 MST"), r.Duration)
 	if r.Warmup > 0 {
