@@ -16,7 +16,10 @@ type homePage struct {
 	sessionState
 	capabilities
 	ByProvider bool             // visitors log in at a provider
+	FleetPage  string           // the address of a page about the fleet; empty if there is none
+	Lost       trace            // a session that the visitor lost
 	Hero       servedResponse   // the server of this response
+	Before     string           // the server of the previous response, if it is another
 	Responses  []servedResponse // the last servedLength responses, the oldest first
 	Legend     []servedResponse // the servers of Responses
 	Products   []cartLine
@@ -65,7 +68,8 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	home := homePage{sessionState: state, capabilities: s.capabilities, ByProvider: s.Login != nil}
+	home := homePage{sessionState: state, capabilities: s.capabilities, ByProvider: s.Login != nil, FleetPage: s.FleetPage}
+	home.Lost = s.follow(w, r, state, state)
 	if found {
 		home.Player = s.playerName(info)
 		// Ignore a score in the format of another version of this program.
@@ -103,6 +107,9 @@ func (s *server) logFailure(ctx context.Context, what string, err error) {
 func (h *homePage) setResponses(names []string) {
 	slots := serverSlots(names)
 	h.Hero = servedResponse{Server: h.Server, Slot: slots[h.Server]}
+	if n := len(names); n > 1 && names[n-2] != h.Server {
+		h.Before = names[n-2]
+	}
 	h.Responses = make([]servedResponse, servedLength-len(names))
 	counts := map[string]int{}
 	for _, name := range names {

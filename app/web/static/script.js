@@ -71,6 +71,7 @@
   // request sends a GET, or a POST with the fields of a form, and returns the JSON of the response. If it fails, it throws
   // an Error with a message for the visitor.
   async function request(path, fields) {
+    const [before] = trace("seen");
     const options = { headers: { Accept: "application/json" } };
     if (fields) Object.assign(options, { method: "POST", body: new URLSearchParams(fields) });
     let response, body;
@@ -83,13 +84,28 @@
     try {
       body = await response.json();
     } catch {
-      throw new Error(`The response can’t be read (status ${response.status}).`);
+      const reason = {
+        502: "The server failed before it answered. Your change may or may not have been made.",
+        503: "No server is in service. Nothing was changed.",
+        504: "The server took too long to answer. Your change may or may not have been made.",
+      }[response.status] ?? `The response can’t be read (status ${response.status}).`;
+      throw new Error(`${reason} Try again in a moment.`);
+    }
+    if (trace("lost").length > 0 && (!find("#lost") || trace("seen")[0] !== before)) {
+      location.assign("/"); // the page explains it
+      await new Promise(() => {});
     }
     if (!response.ok) throw Object.assign(new Error(body.detail), { ended: response.status === 409 });
     return body;
   }
 
-  // runAction runs an action of a panel and shows its result or error there. If the session has ended, it also shows the
+  // trace returns the fields of a cookie of trace.go, or none.
+  function trace(name) {
+    const cookie = document.cookie.split("; ").find((cookie) => cookie.startsWith(`${name}=`));
+    return cookie?.slice(name.length + 1).split("~") ?? [];
+  }
+
+  // runAction runs an action of a panel and shows its result or error there and at the top. If the session has ended, it also shows the
   // button for a new one.
   const afresh = find("#afresh");
   async function runAction(panel, action) {
@@ -98,26 +114,28 @@
     try {
       status.textContent = await action();
       status.className = "status good";
-      if (find("#has-session").hidden) await showSession();
     } catch (error) {
       status.textContent = error.message;
       status.className = "status bad";
       if (error.ended) status.after(afresh);
       afresh.hidden = !error.ended;
     }
+    find("#event").textContent = status.textContent;
+    showSession();
   }
 
-  async function showSession() {
-    const session = await request("/api/session");
-    if (!session.created) return; // this server doesn't have the session
+  function showSession() {
+    const [id, , created, expires] = trace("seen");
+    if (!id) return;
     const moment = new Intl.DateTimeFormat("en-GB",
       { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC", timeZoneName: "short" });
-    for (const name of ["created", "expires"]) {
-      find(`#${name}`).dateTime = session[name];
-      find(`#${name}`).textContent = moment.format(new Date(session[name]));
+    for (const node of document.querySelectorAll("[data-time]")) {
+      const time = new Date({ created, expires }[node.dataset.time] * 1000);
+      node.dateTime = time.toISOString();
+      node.textContent = moment.format(time);
     }
     find("#no-session").hidden = true;
-    find("#has-session").hidden = false;
+    for (const node of document.querySelectorAll("[data-session]")) node.hidden = false;
   }
 
   const panelOf = (element) => element.closest("section");
