@@ -8,6 +8,7 @@ import "cmp"
 type capabilities struct {
 	StoreName   string
 	Meaning     string   // what the store means for visitors
+	Shared      bool     // any server finds the session
 	Tagline     string   // who answers, and what that means for the session
 	Holder      string   // what keeps the session, such as "Valkey"
 	Loss        string   // how the session may have got lost
@@ -30,7 +31,7 @@ func capabilitiesOf(o Options) capabilities {
 		End:   "Ends if unused",
 	}
 	c.StoreName, c.Meaning = describeStore(p.Name)
-	c.Tagline, c.Holder = "Any server may answer.", c.StoreName
+	c.Shared, c.Tagline, c.Holder = p.Shared, "Any server may answer.", c.StoreName
 	if o.Sticky {
 		c.Tagline = "One server answers you while it runs."
 	}

@@ -39,15 +39,12 @@ type homePage struct {
 // A servedResponse is a recent response, or in the legend all recent responses of a server.
 type servedResponse struct {
 	Server string // empty means none yet
-	Slot   int
+	Number int
 	Count  int
 }
 
 // Colour returns the number of the server's CSS class.
-func (a servedResponse) Colour() int { return a.Slot % colours }
-
-// Letter returns a letter that distinguishes the servers without colour.
-func (a servedResponse) Letter() string { return string(rune('A' + a.Slot)) }
+func (a servedResponse) Colour() int { return (a.Number - 1) % colours }
 
 // A cartLine is a product and its quantity in the cart.
 type cartLine struct {
@@ -105,19 +102,19 @@ func (s *server) logFailure(ctx context.Context, what string, err error) {
 }
 
 func (h *homePage) setResponses(names []string) {
-	slots := serverSlots(names)
-	h.Hero = servedResponse{Server: h.Server, Slot: slots[h.Server]}
+	numbers := serverNumbers(names)
+	h.Hero = servedResponse{Server: h.Server, Number: numbers[h.Server]}
 	if n := len(names); n > 1 && names[n-2] != h.Server {
 		h.Before = names[n-2]
 	}
 	h.Responses = make([]servedResponse, servedLength-len(names))
 	counts := map[string]int{}
 	for _, name := range names {
-		h.Responses = append(h.Responses, servedResponse{Server: name, Slot: slots[name]})
+		h.Responses = append(h.Responses, servedResponse{Server: name, Number: numbers[name]})
 		counts[name]++
 	}
 	for name, count := range counts {
-		h.Legend = append(h.Legend, servedResponse{name, slots[name], count})
+		h.Legend = append(h.Legend, servedResponse{name, numbers[name], count})
 	}
 	slices.SortFunc(h.Legend, func(a, b servedResponse) int { return strings.Compare(a.Server, b.Server) })
 }

@@ -57,7 +57,7 @@ func lostPanel(p homePage) g.Node {
 
 func hero(p homePage) g.Node {
 	event := ""
-	if p.Before != "" && p.Created != nil {
+	if p.Before != "" && p.Created != nil && p.Shared && p.Lost.id == "" {
 		event = p.Before + " answered before. Your session came along."
 	}
 	return h.Section(h.Class("hero "+p.Hero.class()), h.ID("hero"),
@@ -72,7 +72,7 @@ func hero(p homePage) g.Node {
 				g.Text("Your session began on "), timeElement(p.Created, h.Data("time", "created")), g.Text(" and lives in "+p.Holder+".")),
 			h.P(h.ID("event"), g.Text(event)),
 		),
-		h.P(h.Class("letter"), h.ID("letter"), ariaHidden(), g.Text(p.Hero.Letter())),
+		h.P(h.Class("number"), h.ID("number"), ariaHidden(), g.Text(strconv.Itoa(p.Hero.Number))),
 	)
 }
 
@@ -84,13 +84,13 @@ func responsesPanel(p homePage) g.Node {
 			return h.Li(h.Class("none"), ariaHidden())
 		}
 		return h.Li(h.Class(a.class()), h.Data("server", a.Server),
-			h.Span(ariaHidden(), g.Text(a.Letter())),
+			h.Span(ariaHidden(), g.Text(strconv.Itoa(a.Number))),
 			h.Span(h.Class("unseen"), g.Text(a.Server)),
 		)
 	}
 	entry := func(a servedResponse) g.Node {
 		return h.Li(
-			h.Span(h.Class("tile "+a.class()), ariaHidden(), g.Text(a.Letter())), space(),
+			h.Span(h.Class("tile "+a.class()), ariaHidden(), g.Text(strconv.Itoa(a.Number))), space(),
 			h.Span(g.Text(a.Server)), space(),
 			h.Span(h.Class("count"), g.Text(strconv.Itoa(a.Count))),
 		)
@@ -124,7 +124,6 @@ func sessionPanel(p homePage) g.Node {
 		who,
 		h.Div(h.Class("stack"), g.Attr("data-session"), hiddenIf(p.Created == nil),
 			h.Dl(h.Class("facts"),
-				h.Div(h.Dt(g.Text("Started")), h.Dd(timeElement(p.Created, h.Data("time", "created")))),
 				h.Div(h.Dt(g.Text(p.End)), h.Dd(timeElement(p.Expires, h.Data("time", "expires")))),
 			),
 			h.Div(h.Class("row"),

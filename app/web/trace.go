@@ -114,7 +114,7 @@ func (s *server) causeOf(seen trace, now sessionState) cause {
 		return causeEnded
 	case time.Now().Add(session.MaxClockSkew).After(seen.expires):
 		return causeExpired
-	case !s.Sessions.Promises().Shared && seen.server != s.Server:
+	case !s.capabilities.Shared && seen.server != s.Server:
 		return causeLost
 	}
 	return causeUnknown
@@ -128,7 +128,7 @@ func (c capabilities) explain(t trace) (title, text string) {
 	case causeExpired:
 		title, text = "Session expired", "Its time was over on "+formatTime(t.expires)+"."
 	case causeLost:
-		title, text = "Session lost", fmt.Sprintf("It lived in the memory of %s, and %s answered.", t.server, t.by)
+		title, text = "Session lost", fmt.Sprintf("It lived only in the memory of %s, but %s answered.", t.server, t.by)
 	default:
 		title, text = "Session gone", "It was logged out elsewhere, or "+c.Loss+"."
 	}

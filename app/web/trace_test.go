@@ -28,7 +28,7 @@ func TestPageExplainsALostSession(t *testing.T) {
 		f.store.UserStore = memory.New()
 		return c
 	}
-	inMemory := []string{"Session lost", "It lived in the memory of server-1, and server-2 answered. " + contents}
+	inMemory := []string{"Session lost", "It lived only in the memory of server-1, but server-2 answered. " + contents}
 	for _, test := range []struct {
 		name   string
 		shared bool

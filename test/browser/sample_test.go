@@ -75,7 +75,7 @@ func TestSamplePageOfALostSession(t *testing.T) {
 			b.shows("#hero", "lives in the memory of "+home)
 			l.kill(home)
 			b.click("#visit-form button")
-			b.shows("#lost", "Session lost It lived in the memory of "+home+", and server-")
+			b.shows("#lost", "Session lost It lived only in the memory of "+home+", but server-")
 			b.shows("#lost", "You were logged out; 2 visits are gone. A new session began on")
 			b.open(l.url)
 			b.shows("#lost", "Session lost")

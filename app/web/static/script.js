@@ -4,24 +4,12 @@
   const find = (selector) => document.querySelector(selector);
   if (!find("#tiles")) return; // an error page
 
-  // The servers of the last responses. The colours and letters are the same as in recent_servers.go.
+  // The servers of the last responses. The colours and numbers are the same as in recent_servers.go.
   const length = 20, colours = 8;
   const recentServers = [...document.querySelectorAll("#tiles [data-server]")].map((tile) => tile.dataset.server);
 
-  function hash(name) {
-    let h = 0x811c9dc5; // FNV-1a, 32 bits
-    for (const c of name) h = Math.imul(h ^ c.charCodeAt(0), 0x01000193) >>> 0;
-    return h;
-  }
-
-  function serverSlots(names) {
-    const slots = new Map();
-    [...new Set(names)].sort().forEach((name, i) => {
-      let slot = hash(name) % colours;
-      while (i < colours && [...slots.values()].includes(slot)) slot = (slot + 1) % colours;
-      slots.set(name, i < colours ? slot : i);
-    });
-    return slots;
+  function serverNumbers(names) {
+    return new Map([...new Set(names)].sort().map((name, i) => [name, Number(/-([1-9]\d{0,3})$/.exec(name)?.[1] ?? i + 1)]));
   }
 
   function element(name, className, text) {
@@ -43,12 +31,11 @@
     const secure = location.protocol === "https:" ? "; Secure" : "";
     document.cookie = `served=${recentServers.join("~")}; Path=/; SameSite=Lax${secure}`;
 
-    const slots = serverSlots(recentServers);
-    const colour = (name) => `server-${slots.get(name) % colours}`;
-    const letter = (name) => String.fromCharCode(65 + slots.get(name));
+    const numbers = serverNumbers(recentServers);
+    const colour = (name) => `server-${(numbers.get(name) - 1) % colours}`;
     const tile = (name) => {
       const node = element("li", colour(name), "");
-      node.append(ariaHidden(element("span", "", letter(name))), element("span", "unseen", name));
+      node.append(ariaHidden(element("span", "", numbers.get(name))), element("span", "unseen", name));
       return node;
     };
     const tiles = recentServers.map(tile);
@@ -57,13 +44,13 @@
     find("#tiles").replaceChildren(...tiles);
     find("#legend").replaceChildren(...[...new Set(recentServers)].sort().map((name) => {
       const node = element("li", "", "");
-      node.append(ariaHidden(element("span", `tile ${colour(name)}`, letter(name))), " ", element("span", "", name), " ",
+      node.append(ariaHidden(element("span", `tile ${colour(name)}`, numbers.get(name))), " ", element("span", "", name), " ",
         element("span", "count", recentServers.filter((server) => server === name).length));
       return node;
     }));
     find("#hero").className = `hero ${colour(server)}`;
     find("#server").textContent = server;
-    find("#letter").textContent = letter(server);
+    find("#number").textContent = numbers.get(server);
     find("#zone").textContent = zone;
     document.title = `${server} – Stateless Servers`;
   }
