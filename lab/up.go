@@ -112,6 +112,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 
 	c := config.Default()
 	c.AllowDelay, c.PlainHTTP, c.ShutdownDelay = true, true, 0
+	c.Sticky, c.FleetPage = o.balancer.Sticky, dashboard.Path
 	c.KeepAlive = o.balancer.IdleTimeout + keepAliveMargin
 	out.line("Starting the store")
 	sessions, err := localstore.Start(ctx, o.store, o.storeAddr, &c, out.line)

@@ -112,6 +112,15 @@ func (s *Session) User(ctx context.Context) (string, error) {
 	return info.User, err
 }
 
+// Ended reports whether the visitor's session was ended by a logout or a renewal, at most EndedFor ago. A change then fails
+// with ErrEnded. It reads the session as Info does.
+func (s *Session) Ended(ctx context.Context) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.read(ctx)
+	return s.state == stateEnded, err
+}
+
 // Apply sends the recorded changes to the store now. Without Apply they are sent before the first byte of the response.
 func (s *Session) Apply(ctx context.Context) error {
 	s.mu.Lock()

@@ -161,6 +161,10 @@ type Config struct {
 	// AllowDelay turns on ?delay= on the routes below /api/, for experiments that need slow requests. Never use it in
 	// production.
 	AllowDelay bool
+	// Sticky says that the load balancer sends each visitor to the same server. The page describes sessions accordingly.
+	Sticky bool
+	// FleetPage is the path of a page about the fleet that the load balancer serves. The page links it. The lab sets it.
+	FleetPage string
 }
 
 // Uses reports whether sessions are in the store or migrate to or from it, or the list of revoked tokens is there.
