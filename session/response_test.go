@@ -118,7 +118,7 @@ func TestHungStoreDelaysOnlyRequestsThatNeedIt(t *testing.T) {
 func TestFailedTouchIsIgnored(t *testing.T) {
 	b := newClient(t, session.Options{IdleTimeout: time.Minute})
 	b.visit()
-	b.now = b.now.Add(30 * time.Second)
+	b.now = b.now.Add(40 * time.Second)
 	b.store.fail["touch"] = errStore
 	b.store.takeCalls()
 	response := b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) { visits.Get(r.Context()) })

@@ -92,7 +92,7 @@ type Info struct {
 	UserAgent string    // of the browser that started the session, at most 200 bytes
 	Created   time.Time // when the session started
 	Expires   time.Time // when the session ends if it is not used again
-	LastSeen  time.Time // up to a tenth of the idle timeout before the last use
+	LastSeen  time.Time // when the session was last extended, which is at most TouchAfter × IdleTimeout before its last use
 	Current   bool      // the session belongs to the current request
 }
 

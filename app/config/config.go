@@ -66,7 +66,8 @@ type Config struct {
 	// MigrateTo is the store that sessions will migrate to. Until then they stay in Store. It is the first step of a
 	// migration.
 	MigrateTo StoreKind
-	// IdleTimeout is the time after its last use after which a session ends.
+	// IdleTimeout is the shortest time without use after which a session ends. The longest is half as much again: a policy
+	// of at most 15 minutes needs 10m.
 	IdleTimeout time.Duration
 	// Lifetime is the time after its creation after which a session ends, even if it is in use.
 	Lifetime time.Duration

@@ -23,7 +23,7 @@ func measured(docs string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, bill, found := bytes.Cut(bill, []byte("\nvariant     store  servers"))
+	_, bill, found := bytes.Cut(bill, []byte("\nvariant "))
 	if !found {
 		return "", fmt.Errorf("compare.md has no table of monthly costs")
 	}
