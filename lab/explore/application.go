@@ -40,7 +40,7 @@ type Effect struct {
 	Field  string // a path into the JSON of the state, such as cart.coffee
 	Add    int64  // added to the field
 	Value  string // the new value of the field
-	Takes  bool   // the field's value leaves the session with the response, which contains it; no other response does
+	Takes  bool   // the field's value leaves the session: the response contains it, and no other response does
 	Ends   bool   // the session ends: its cookie is worthless afterwards
 	Renews bool   // the session gets a new identifier: the old cookie opens no session with a login
 }
@@ -164,6 +164,16 @@ func (a Application) check() error {
 			return fmt.Errorf("two requests are named %q", r.Name)
 		}
 		names[r.Name] = true
+	}
+	for _, field := range a.fields() {
+		with := func(condition func(Effect) bool) bool {
+			return slices.ContainsFunc(a.Requests, func(r Request) bool {
+				return r.has(func(e Effect) bool { return e.Field == field && condition(e) })
+			})
+		}
+		if with(takes) && !with(sets) {
+			return fmt.Errorf("a request takes %s, but none sets it", field)
+		}
 	}
 	if len(a.before(nil)) == 0 {
 		return errors.New("no request adds or sets anything, so there is no session to lose")

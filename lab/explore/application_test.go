@@ -82,6 +82,7 @@ func TestScenarioFileErrorsNameLineAndWhatIsAllowed(t *testing.T) {
 		{"server: x\nstore: valkey\nrequests:\n- name: a\n  send: POST /\n  effects: v -1", "6: \"v -1\": allowed is effects such as"},
 		{"server: x\nstore: valkey\nrequests:\n- name: a b\n  send: POST /\n  effects: v +1", "4: \"a b\": allowed is a name"},
 		{"server: x\nstore: valkey\nrequests:\n- name: a\n  send: POST /\n  effects: ends session", "no request adds or sets"},
+		{"server: x\nstore: valkey\nrequests:\n- name: a\n  send: POST /\n  effects: v +1, takes w", "a request takes w, but none sets it"},
 		{"server: x\nstore: valkey\nready: healthz", "3: \"healthz\": allowed is a path"},
 		{"server: x\nstore: valkey\nstate: /", "3: \"/\": allowed is a request"},
 		{"server: x\nstore: valkey\nlogout_within: 61s", "3: \"61s\": allowed is a duration"},

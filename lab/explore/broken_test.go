@@ -10,8 +10,8 @@ import (
 	"stateless-servers/session/sessiontest/broken"
 )
 
-// defects are the stores of package broken whose defects the contract's requests can show, each with a scenario that does, and
-// the promise that it breaks. The defects of the others need several users, long lists, time, or memory that servers share.
+// defects are the stores of package broken whose defects the test server's requests can show, each with a scenario that does,
+// and the promise that it breaks. The defects of the others need several users, long lists, time, or memory that servers share.
 var defects = []struct {
 	name     string
 	wrap     func(session.Store) session.Store
@@ -45,22 +45,16 @@ func TestBrokenStoresAreFound(t *testing.T) {
 			if o.Only = d.scenario; strings.Contains(d.scenario, "+") {
 				o.MaxFaults = 0
 			}
-			finds(t, target, o, d.promise)
+			scenarios, err := explore.Explore(t.Context(), target, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range scenarios[0].Findings {
+				if f.Promise == d.promise {
+					return
+				}
+			}
+			t.Errorf("%s: found %+v, want a schedule that breaks %q", d.scenario, scenarios[0].Findings, d.promise)
 		})
 	}
-}
-
-// finds explores the target and fails the test unless a schedule breaks the promise.
-func finds(t *testing.T, target explore.Target, o explore.Options, promise explore.Promise) {
-	t.Helper()
-	scenarios, err := explore.Explore(t.Context(), target, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range scenarios[0].Findings {
-		if f.Promise == promise {
-			return
-		}
-	}
-	t.Errorf("%s: found %+v, want a schedule that breaks %q", o.Only, scenarios[0].Findings, promise)
 }

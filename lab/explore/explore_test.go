@@ -117,7 +117,7 @@ func TestPopKeepsPromises(t *testing.T) {
 			o.Only = "pop + pop"
 			keepsPromises(t, target, o)
 			sessiontest.Long(t)
-			o.MaxOrders, o.MaxFaults = 60, 60
+			o.MaxOrders, o.MaxFaults = 30, 30
 			for _, o.Only = range []string{"notify + pop", "login + pop", "logout + pop"} {
 				keepsPromises(t, target, o)
 			}

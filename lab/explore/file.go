@@ -50,7 +50,7 @@ type fileContent struct {
 	} `yaml:"requests"`
 }
 
-// maxLogoutWithin bounds Application.LogoutWithin, which every run with a logout waits for.
+// maxLogoutWithin bounds Application.LogoutWithin, for which a run waits.
 const maxLogoutWithin = time.Minute
 
 // fileStores are the stores that a scenario file may name.

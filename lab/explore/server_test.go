@@ -95,18 +95,12 @@ func serve() error {
 		})
 	}
 	handle("GET /healthz", func(ctx context.Context, _ http.ResponseWriter, _ *http.Request) error { return manager.Ping(ctx) })
-	handle("POST /api/visits", func(ctx context.Context, _ http.ResponseWriter, _ *http.Request) error {
-		visits.Add(ctx, 1)
-		return nil
-	})
-	handle("POST /api/cart/coffee", func(ctx context.Context, _ http.ResponseWriter, _ *http.Request) error {
-		coffee.Add(ctx, 1)
-		return nil
-	})
-	handle("POST /notify", func(ctx context.Context, _ http.ResponseWriter, _ *http.Request) error {
-		notice.Set(ctx, "saved")
-		return nil
-	})
+	change := func(pattern string, record func(context.Context)) {
+		handle(pattern, func(ctx context.Context, _ http.ResponseWriter, _ *http.Request) error { record(ctx); return nil })
+	}
+	change("POST /api/visits", func(ctx context.Context) { visits.Add(ctx, 1) })
+	change("POST /api/cart/coffee", func(ctx context.Context) { coffee.Add(ctx, 1) })
+	change("POST /notify", func(ctx context.Context) { notice.Set(ctx, "saved") })
 	handle("POST /pop", func(ctx context.Context, w http.ResponseWriter, _ *http.Request) error {
 		text, _, err := notice.Pop(ctx)
 		if err != nil {
