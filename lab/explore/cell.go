@@ -190,10 +190,8 @@ func (c *cell) recover(ctx context.Context, s Schedule) error {
 	return nil
 }
 
-// readOld returns the state that the cookies from before open. A session that has ended may stay alive for LogoutWithin.
+// readOld returns the state that the cookies from before open, after LogoutWithin if they open a session that has ended.
 func (c *cell) readOld(ctx context.Context, old *sessiontest.Client, o outcome) (state, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout+c.target.LogoutWithin)
-	defer cancel()
 	for until := time.Now().Add(c.target.LogoutWithin); ; {
 		last := !time.Now().Before(until)
 		var unreadable *unreadableError

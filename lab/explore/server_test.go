@@ -28,6 +28,7 @@ import (
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/revocation"
 	"stateless-servers/session/sealing"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/token"
 	"stateless-servers/session/valkey"
 )
@@ -69,6 +70,59 @@ func serving(t *testing.T, name string, c config.Config) explore.Target {
 		t.Fatal(err)
 	}
 	return target
+}
+
+// Overlapping requests never take the same notice, and one of them takes it.
+func TestPopKeepsPromises(t *testing.T) {
+	for _, test := range []struct {
+		kind    config.StoreKind
+		variant string
+	}{
+		{config.StoreValkey, correct}, {config.StoreMemcached, correct}, {config.StorePostgres, correct},
+		{config.StoreDynamoDB, correct}, {config.StoreDynamoDB, batches},
+	} {
+		t.Run(string(test.kind)+" "+test.variant, func(t *testing.T) {
+			if test.kind != config.StoreValkey {
+				sessiontest.Long(t)
+			}
+			target, o := serving(t, test.variant, startStore(t, test.kind)), options(2)
+			target.Requests = append(target.Requests, notices()...)
+			o.Only = "pop + pop"
+			keepsPromises(t, target, o)
+			sessiontest.Long(t)
+			o.MaxOrders, o.MaxFaults = 30, 30
+			for _, o.Only = range []string{"notify + pop", "login + pop", "logout + pop"} {
+				keepsPromises(t, target, o)
+			}
+			finding, _, err := explore.Replay(t.Context(), target, "pop", "A")
+			if err != nil || test.variant == batches && !strings.HasPrefix(finding.Steps[0].Call, "BatchGetItem") {
+				t.Errorf("the calls are %+v, error %v; want a batch first", finding.Steps, err)
+			}
+		})
+	}
+}
+
+// A session in a token that can be revoked ends on every server within the announced time after its logout.
+func TestRevokedTokensKeepPromises(t *testing.T) {
+	store := startStore(t, config.StoreValkey)
+	revoked := func(variant string) explore.Target {
+		target := serving(t, variant, store)
+		login, logout := target.Requests[2], target.Requests[3]
+		before, everywhere := login, logout
+		before.Name, everywhere.Name, everywhere.Path = "before", "everywhere", "/logout/everywhere"
+		target.Requests, target.LogoutWithin = []explore.Request{before, login, logout, everywhere}, logoutWithin
+		return target
+	}
+	finding, _, err := explore.Replay(t.Context(), revoked(unfollowed), "logout", "A")
+	if err != nil || finding.Promise != explore.AliveAfter {
+		t.Errorf("servers that don't follow the list: broken is %q, error %v; want %q", finding.Promise, err, explore.AliveAfter)
+	}
+	o := options(2)
+	o.MaxFaults = 60
+	for _, o.Only = range []string{"login + logout", "login + login", "login + everywhere", "logout + everywhere"} {
+		keepsPromises(t, revoked(revocable), o)
+		sessiontest.Long(t)
+	}
 }
 
 // notices are the requests of the test server besides those of the contract.
