@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -266,12 +267,12 @@ func TestServerThatStaysAwayFromItsStoreIsStartedAnew(t *testing.T) {
 
 func TestServerWhosePortIsTakenIsStartedAgain(t *testing.T) {
 	target := shop(t)
-	start, taken := target.Start, false
+	start := target.Start
+	var begun atomic.Bool
 	target.Start = func(name, storeAddr string) (string, *process.Process, error) {
-		if taken {
+		if begun.Swap(true) { // not the first server
 			return start(name, storeAddr)
 		}
-		taken = true
 		p, err := process.Start(process.Command{Name: name, Path: "sh", Args: []string{"-c", "echo Address already in use; exit 1"}})
 		return "http://127.0.0.1:1", p, err
 	}
