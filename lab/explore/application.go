@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // An Application is a web application as the explorer sees it: the requests that it sends, what each promises, and the
@@ -19,6 +20,8 @@ type Application struct {
 	State Request
 	// Ready is the path that answers 200 once a server takes requests.
 	Ready string
+	// LogoutWithin is how long a session may stay alive on other servers after it has ended; 0 for not at all.
+	LogoutWithin time.Duration
 }
 
 // A Request is one request of a visitor, with the effects that it has if it succeeds.
@@ -32,11 +35,12 @@ type Request struct {
 	late bool // it calls the store after its answer
 }
 
-// An Effect is what a successful request does to the session. Exactly one of Add, Value, Ends and Renews is set.
+// An Effect is what a successful request does to the session. Exactly one of Add, Value, Takes, Ends and Renews is set.
 type Effect struct {
 	Field  string // a path into the JSON of the state, such as cart.coffee
 	Add    int64  // added to the field
 	Value  string // the new value of the field
+	Takes  bool   // the field's value leaves the session: the response contains it, and no other response does
 	Ends   bool   // the session ends: its cookie is worthless afterwards
 	Renews bool   // the session gets a new identifier: the old cookie opens no session with a login
 }
@@ -56,18 +60,19 @@ func Contract() Application {
 }
 
 // EffectSyntax describes the effects that ParseEffects takes.
-const EffectSyntax = "effects such as visits +1, cart.coffee +1, user = ada, ends session, renews session, with commas between them"
+const EffectSyntax = "effects such as visits +1, cart.coffee +1, user = ada, takes notice, ends session, renews session, with commas between them"
 
 var (
 	addPattern   = regexp.MustCompile(`^([\w.]+) *\+ *(\d{1,9})$`)
 	valuePattern = regexp.MustCompile(`^([\w.]+) *= *(\S.*)$`)
+	takePattern  = regexp.MustCompile(`^takes +([\w.]+)$`)
 )
 
 // ParseEffects parses effects as EffectSyntax describes them, and reports whether it could.
 func ParseEffects(text string) (effects []Effect, ok bool) {
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
-		add, value := addPattern.FindStringSubmatch(part), valuePattern.FindStringSubmatch(part)
+		add, value, take := addPattern.FindStringSubmatch(part), valuePattern.FindStringSubmatch(part), takePattern.FindStringSubmatch(part)
 		switch {
 		case part == "ends session":
 			effects = append(effects, Effect{Ends: true})
@@ -81,6 +86,8 @@ func ParseEffects(text string) (effects []Effect, ok bool) {
 			effects = append(effects, Effect{Field: add[1], Add: n})
 		case value != nil:
 			effects = append(effects, Effect{Field: value[1], Value: value[2]})
+		case take != nil:
+			effects = append(effects, Effect{Field: take[1], Takes: true})
 		default:
 			return nil, false
 		}
@@ -114,6 +121,7 @@ func ends(e Effect) bool   { return e.Ends }
 func renews(e Effect) bool { return e.Renews }
 func sets(e Effect) bool   { return e.Value != "" }
 func adds(e Effect) bool   { return e.Add != 0 }
+func takes(e Effect) bool  { return e.Takes }
 
 // fields returns the fields that effects name, each once.
 func (a Application) fields() []string {
@@ -129,7 +137,7 @@ func (a Application) fields() []string {
 }
 
 // before returns the requests that build the session with which the requests of a scenario begin: each addition once, and
-// a login unless the scenario logs in itself.
+// each request that sets a field, such as a login, unless the scenario has it.
 func (a Application) before(scenario []Request) []Request {
 	var before []Request
 	for _, r := range a.Requests {
@@ -137,11 +145,8 @@ func (a Application) before(scenario []Request) []Request {
 			before = append(before, r)
 		}
 	}
-	if slices.ContainsFunc(scenario, func(r Request) bool { return r.has(sets) }) {
-		return before
-	}
 	for _, r := range a.Requests {
-		if r.has(sets) {
+		if r.has(sets) && !slices.ContainsFunc(scenario, func(other Request) bool { return other.Name == r.Name }) {
 			before = append(before, r)
 		}
 	}
@@ -159,6 +164,16 @@ func (a Application) check() error {
 			return fmt.Errorf("two requests are named %q", r.Name)
 		}
 		names[r.Name] = true
+	}
+	for _, field := range a.fields() {
+		with := func(condition func(Effect) bool) bool {
+			return slices.ContainsFunc(a.Requests, func(r Request) bool {
+				return r.has(func(e Effect) bool { return e.Field == field && condition(e) })
+			})
+		}
+		if with(takes) && !with(sets) {
+			return fmt.Errorf("a request takes %s, but none sets it", field)
+		}
 	}
 	if len(a.before(nil)) == 0 {
 		return errors.New("no request adds or sets anything, so there is no session to lose")

@@ -11,12 +11,12 @@ import (
 )
 
 func TestEffectsAreParsed(t *testing.T) {
-	got, ok := ParseEffects("visits +1, cart.tea + 12, user = ada, ends session, renews session")
-	want := []Effect{{Field: "visits", Add: 1}, {Field: "cart.tea", Add: 12}, {Field: "user", Value: "ada"}, {Ends: true}, {Renews: true}}
+	got, ok := ParseEffects("visits +1, cart.tea + 12, user = ada, takes a.note, ends session, renews session")
+	want := []Effect{{Field: "visits", Add: 1}, {Field: "cart.tea", Add: 12}, {Field: "user", Value: "ada"}, {Field: "a.note", Takes: true}, {Ends: true}, {Renews: true}}
 	if !ok || !reflect.DeepEqual(got, want) {
 		t.Errorf("effects %v, %t; want %v", got, ok, want)
 	}
-	for _, text := range []string{"", "visits", "visits +0", "visits -1", "user =", "ends", "visits +1,"} {
+	for _, text := range []string{"", "visits", "visits +0", "visits -1", "user =", "takes", "takes a b", "ends", "visits +1,"} {
 		if got, ok := ParseEffects(text); ok {
 			t.Errorf("effects %q are parsed as %v, want a refusal", text, got)
 		}
@@ -82,8 +82,10 @@ func TestScenarioFileErrorsNameLineAndWhatIsAllowed(t *testing.T) {
 		{"server: x\nstore: valkey\nrequests:\n- name: a\n  send: POST /\n  effects: v -1", "6: \"v -1\": allowed is effects such as"},
 		{"server: x\nstore: valkey\nrequests:\n- name: a b\n  send: POST /\n  effects: v +1", "4: \"a b\": allowed is a name"},
 		{"server: x\nstore: valkey\nrequests:\n- name: a\n  send: POST /\n  effects: ends session", "no request adds or sets"},
+		{"server: x\nstore: valkey\nrequests:\n- name: a\n  send: POST /\n  effects: v +1, takes w", "a request takes w, but none sets it"},
 		{"server: x\nstore: valkey\nready: healthz", "3: \"healthz\": allowed is a path"},
 		{"server: x\nstore: valkey\nstate: /", "3: \"/\": allowed is a request"},
+		{"server: x\nstore: valkey\nlogout_within: 61s", "3: \"61s\": allowed is a duration"},
 		{"server: x\nstore: {a: b}", "2: "},
 	} {
 		_, err := parseFile([]byte(test.text))
@@ -109,9 +111,12 @@ func TestThreeLinesFollowTheContract(t *testing.T) {
 	}
 }
 
-// ran returns a request of the contract with its answer; status 0 is no answer.
-func ran(name string, status int) *lane {
-	requests, err := Contract().Scenario(name)
+// ran returns a request of the contract, or one that takes or sets a notice, with its answer; status 0 is no answer.
+func ran(name string, status int, body ...string) *lane {
+	a := Contract()
+	a.Requests = append(a.Requests, Request{Name: "pop", Effects: []Effect{{Field: "notice", Takes: true}}},
+		Request{Name: "notify", Effects: []Effect{{Field: "notice", Value: "saved"}}})
+	requests, err := a.Scenario(name)
 	if err != nil {
 		panic(err)
 	}
@@ -120,7 +125,7 @@ func ran(name string, status int) *lane {
 		l.err = errors.New("no answer")
 		return l
 	}
-	l.response = sessiontest.Response{Response: &http.Response{StatusCode: status}}
+	l.response = sessiontest.Response{Response: &http.Response{StatusCode: status}, Body: strings.Join(body, "")}
 	return l
 }
 
@@ -139,6 +144,7 @@ func TestJudge(t *testing.T) {
 		}
 		return changed
 	}
+	noticed, popped := with(ada, "notice", "saved"), ran("pop", 200, `{"notice":"saved"}`)
 	for _, test := range []struct {
 		name    string
 		outcome outcome
@@ -169,6 +175,17 @@ func TestJudge(t *testing.T) {
 		{"logout, and a visit in a new session", outcome{ada, state{"visits": "1"}, state{}, []*lane{ran("logout", 200), ran("visits", 200)}}, ""},
 		{"logout, and a visit brings the user back", outcome{ada, ada, state{}, []*lane{ran("logout", 200), ran("visits", 200)}}, AliveAfter},
 		{"logout, and a new session under the old identifier", outcome{ada, state{}, state{"visits": "1"}, []*lane{ran("logout", 200), ran("visits", 200)}}, ""},
+		{"one of two takes", outcome{noticed, ada, ada, []*lane{popped, ran("pop", 200)}}, ""},
+		{"both take", outcome{noticed, ada, ada, []*lane{popped, popped}}, TakenTwice},
+		{"taken and still there", outcome{noticed, noticed, noticed, []*lane{popped}}, TakenTwice},
+		{"taken by nobody and still there", outcome{noticed, noticed, noticed, []*lane{ran("pop", 200)}}, LostUpdate},
+		{"taken by nobody and gone", outcome{noticed, ada, ada, []*lane{ran("pop", 200), ran("pop", 200)}}, LostUpdate},
+		{"perhaps taken by a request without an answer", outcome{noticed, ada, ada, []*lane{ran("pop", 200), ran("pop", 0)}}, ""},
+		{"taken, and set again", outcome{noticed, noticed, noticed, []*lane{popped, ran("notify", 200)}}, ""},
+		{"set after nothing was taken", outcome{ada, noticed, noticed, []*lane{ran("pop", 200), ran("notify", 200)}}, ""},
+		{"set once and taken twice", outcome{ada, ada, ada, []*lane{popped, popped, ran("notify", 200)}}, TakenTwice},
+		{"set and gone", outcome{ada, ada, ada, []*lane{ran("pop", 200), ran("notify", 200)}}, LostUpdate},
+		{"taken before the logout", outcome{noticed, state{}, state{}, []*lane{popped, ran("logout", 200)}}, ""},
 		{"login after the logout", outcome{anonymous, state{"user": "ada"}, state{}, []*lane{ran("logout", 200), ran("login", 200)}}, ""},
 	} {
 		got := Promise("")

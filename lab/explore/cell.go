@@ -155,8 +155,8 @@ func (c *cell) run(ctx context.Context, requests []Request, prefix Schedule) (re
 	}
 	o := outcome{before: before, sent: r.lanes}
 	var unreadable *unreadableError
-	if o.old, err = c.observer.read(ctx, old.Clone()); err != nil && !errors.As(err, &unreadable) {
-		return result, err // an old cookie that gets an error opens no session
+	if o.old, err = c.readOld(ctx, old, o); err != nil {
+		return result, err
 	}
 	if o.browser, err = c.observer.read(ctx, visitor); err == nil {
 		o.browser, err = c.retryLogin(ctx, visitor, o)
@@ -188,6 +188,26 @@ func (c *cell) recover(ctx context.Context, s Schedule) error {
 		}
 	}
 	return nil
+}
+
+// readOld returns the state that the cookies from before open, after LogoutWithin if they open a session that has ended.
+func (c *cell) readOld(ctx context.Context, old *sessiontest.Client, o outcome) (state, error) {
+	for until := time.Now().Add(c.target.LogoutWithin); ; {
+		last := !time.Now().Before(until)
+		var unreadable *unreadableError
+		var err error
+		if o.old, err = c.observer.read(ctx, old.Clone()); err != nil && !errors.As(err, &unreadable) {
+			return nil, err // an old cookie that gets an error opens no session
+		}
+		if v := o.judge(); last || v == nil || v.Promise != AliveAfter && v.Promise != Fixation {
+			return o.old, nil
+		}
+		select {
+		case <-time.After(readyPause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // retryLogin sends a login again that was not acknowledged, if the session seems to be lost, as the visitor would.

@@ -3,9 +3,9 @@ package explore_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -18,11 +18,6 @@ import (
 	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/process"
 )
-
-func freeAddress() (string, error) {
-	port, err := process.FreePort()
-	return fmt.Sprintf("127.0.0.1:%d", port), err
-}
 
 // startStore starts a store until the test ends, and returns the configuration of servers on it.
 func startStore(t *testing.T, kind config.StoreKind) config.Config {
@@ -268,6 +263,22 @@ func TestServerThatStaysAwayFromItsStoreIsStartedAnew(t *testing.T) {
 		t.Errorf("%d schedules with a fault, %d not reached, %d broken; want each of 2 calls with each of 5 faults, all kept",
 			s.Faults.Explored, s.Unreached, s.Broken)
 	}
+}
+
+func TestServerWhosePortIsTakenIsStartedAgain(t *testing.T) {
+	target := shop(t)
+	start := target.Start
+	var begun atomic.Bool
+	target.Start = func(name, storeAddr string) (string, *process.Process, error) {
+		if begun.Swap(true) { // not the first server
+			return start(name, storeAddr)
+		}
+		p, err := process.Start(process.Command{Name: name, Path: "sh", Args: []string{"-c", "echo Address already in use; exit 1"}})
+		return "http://127.0.0.1:1", p, err
+	}
+	o := options(1)
+	o.Only, o.MaxFaults, o.Parallel = "visits", 0, 1
+	keepsPromises(t, target, o)
 }
 
 func TestServersThatDontUseTheirStoreAreRefused(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -41,12 +42,16 @@ type fileContent struct {
 	Env      map[string]string `yaml:"env"`
 	Ready    string            `yaml:"ready"`
 	State    string            `yaml:"state"`
+	Within   string            `yaml:"logout_within"`
 	Requests []struct {
 		Name    string `yaml:"name"`
 		Send    string `yaml:"send"`
 		Effects string `yaml:"effects"`
 	} `yaml:"requests"`
 }
+
+// maxLogoutWithin bounds Application.LogoutWithin, for which a run waits.
+const maxLogoutWithin = time.Minute
 
 // fileStores are the stores that a scenario file may name.
 var fileStores = []config.StoreKind{config.StoreValkey, config.StoreMemcached, config.StorePostgres, config.StoreDynamoDB}
@@ -109,6 +114,12 @@ func parseFile(text []byte) (File, error) {
 			return f, refuse("$.state", content.State, "a request whose answer is JSON, such as GET /api/session")
 		}
 		state.Name, f.State = "state", state
+	}
+	if content.Within != "" {
+		within, err := time.ParseDuration(content.Within)
+		if f.LogoutWithin = within; err != nil || within < 0 || within > maxLogoutWithin {
+			return f, refuse("$.logout_within", content.Within, "a duration from 0s to 1m, such as 5s")
+		}
 	}
 	if content.Requests != nil {
 		f.Requests = nil

@@ -18,6 +18,7 @@ const (
 	SessionLost  Promise = "session lost"           // contents are gone although nobody logged out
 	LoginLost    Promise = "login lost"             // an acknowledged login isn't there
 	AliveAfter   Promise = "alive after logout"     // the old cookie opens the session after an acknowledged logout
+	TakenTwice   Promise = "taken twice"            // two responses contain what only one request could take, or it is still there
 	Fixation     Promise = "session fixation"       // the cookie from before a login opens a session with a login
 	Crossed      Promise = "cross-session leak"     // another visitor's session has changed
 	WrongValue   Promise = "value that nobody sent" // a field has a value that no request gives it
@@ -63,6 +64,11 @@ func (o outcome) judge() *Violation {
 			}
 		}
 	}
+	for _, field := range o.fieldNames() {
+		if v := o.judgeTaken(field, mayBeEmpty); v != nil {
+			return v
+		}
+	}
 	if loggedOut && !logins {
 		o.before = state{} // nothing but what the other requests have added may be there
 	}
@@ -90,7 +96,7 @@ func (o outcome) judge() *Violation {
 			return broken(AppliedTwice, "%s is %d, but it was %s and %d were sent.", field, n, orZero(o.before[field]), most-o.number(field))
 		case n < least && len(o.browser) == 0:
 			return broken(SessionLost, "Nobody logged out, but the session is empty; it had %s.", o.before)
-		case n < least && !o.added(field):
+		case n < least && !o.affected(field, adds):
 			return broken(SessionLost, "Nobody logged out, but %s is %d; it was %s.", field, n, orZero(o.before[field]))
 		case n < least:
 			return broken(LostUpdate, "%s is %d, not %d: %s.", field, n, least, o.acknowledgements(field))
@@ -141,10 +147,10 @@ func orZero(value string) string {
 	return value
 }
 
-// added reports whether a request of the run adds to the field.
-func (o outcome) added(field string) bool {
+// affected reports whether a request of the run has an effect on the field that satisfies the condition.
+func (o outcome) affected(field string, condition func(Effect) bool) bool {
 	return slices.ContainsFunc(o.sent, func(l *lane) bool {
-		return l.request.has(func(e Effect) bool { return e.Field == field && adds(e) })
+		return l.request.has(func(e Effect) bool { return e.Field == field && condition(e) })
 	})
 }
 
@@ -171,10 +177,57 @@ func (o outcome) bounds(field string, mayBeEmpty bool) (least, most int64, isSum
 	return least, most, isSum
 }
 
+// judgeTaken judges a field that requests take. Each value must be in one response or in the session.
+func (o outcome) judgeTaken(field string, mayBeEmpty bool) *Violation {
+	given := map[string]int{} // how often the session got each value
+	var sure, replaced bool   // whether one of them was acknowledged, and whether one may be a later one
+	if value := o.before[field]; value != "" {
+		given[value], sure = 1, true
+	}
+	var takers []*lane
+	acknowledged := 0
+	for _, l := range o.sent {
+		replaced = replaced || l.request.has(renews)
+		for _, e := range l.request.Effects {
+			switch {
+			case e.Field == field && takes(e):
+				if takers = append(takers, l); l.acknowledged() {
+					acknowledged++
+				}
+			case e.Field == field && sets(e):
+				given[e.Value]++
+				sure, replaced = sure || l.acknowledged(), true
+			}
+		}
+	}
+	for _, value := range slices.Sorted(maps.Keys(given)) {
+		var holders []string
+		for _, l := range takers {
+			if l.acknowledged() && strings.Contains(l.response.Body, value) {
+				holders = append(holders, "the response to "+laneName(l.index))
+			}
+		}
+		taken := len(holders)
+		if o.browser[field] == value {
+			holders = append(holders, "the session")
+		}
+		switch {
+		case acknowledged == 0:
+		case len(holders) > given[value]:
+			return &Violation{TakenTwice, fmt.Sprintf("%s was %s, which is now in %s.", field, value, strings.Join(holders, " and in "))}
+		case taken == 0 && len(holders) > 0 && !replaced:
+			return &Violation{LostUpdate, fmt.Sprintf("%s is still %s, though a request that takes it was acknowledged.", field, value)}
+		case len(holders) == 0 && len(given) == 1 && sure && acknowledged == len(takers) && !mayBeEmpty:
+			return &Violation{LostUpdate, fmt.Sprintf("%s was %s, which is now neither in the session nor in a response.", field, value)}
+		}
+	}
+	return nil
+}
+
 // judgeValue judges a field that requests set.
 func (o outcome) judgeValue(field, value string, mayBeEmpty bool) *Violation {
 	allowed := []string{o.before[field]}
-	if mayBeEmpty {
+	if mayBeEmpty = mayBeEmpty || o.affected(field, takes); mayBeEmpty {
 		allowed = append(allowed, "")
 	}
 	acknowledged := ""

@@ -29,6 +29,8 @@ type Target struct {
 const (
 	readyTimeout = time.Minute
 	readyPause   = 5 * time.Millisecond
+	// maxStarts bounds how often a server is started whose port another process has taken.
+	maxStarts = 3
 )
 
 // A server is a server of the application, and its gate to the store.
@@ -59,10 +61,15 @@ func (t *Target) startServer(ctx context.Context, name string) (*server, error) 
 }
 
 func (s *server) start(ctx context.Context) (err error) {
-	if s.url, s.process, err = s.target.Start(s.name, s.gate.address()); err != nil {
-		return err
+	for range maxStarts {
+		if s.url, s.process, err = s.target.Start(s.name, s.gate.address()); err != nil {
+			return err
+		}
+		if err = s.await(ctx); err == nil || !s.process.PortTaken() {
+			return err
+		}
 	}
-	return s.await(ctx)
+	return err
 }
 
 func (s *server) close() {

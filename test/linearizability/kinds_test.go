@@ -11,6 +11,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/dynamodb/dynamodbtest"
 	"stateless-servers/session/memcached"
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/sessiontest/storeserver"
@@ -31,6 +32,7 @@ func kinds() []kind {
 		{"valkey", one(storeserver.Valkey), openValkey, nil},
 		{"valkey cluster", valkeyCluster, openValkey, nil},
 		{"dynamodb", one(storeserver.DynamoDB), openDynamoDB, createTable},
+		{"dynamodb in batches", one(storeserver.DynamoDB), openBatches, createTable},
 		{"postgres", one(storeserver.Postgres), openPostgres, migrate},
 		{"memcached", one(storeserver.Memcached), openMemcached, nil},
 	}
@@ -69,6 +71,10 @@ func dynamoDBClient(endpoint string) *dynamodbclient.Client {
 
 func openDynamoDB(endpoint string) (session.Store, error) {
 	return dynamodb.New(dynamoDBClient(endpoint), dynamodb.Options{Table: table}), nil
+}
+
+func openBatches(endpoint string) (session.Store, error) {
+	return dynamodbtest.BatchEveryRead(context.Background(), dynamoDBClient(endpoint), dynamodb.Options{Table: table}), nil
 }
 
 func createTable(ctx context.Context, endpoint string) error {

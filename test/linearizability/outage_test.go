@@ -20,6 +20,9 @@ import (
 func TestPausedStore(t *testing.T) {
 	for _, kind := range kinds() {
 		t.Run(kind.name, func(t *testing.T) {
+			if kind.name == "dynamodb in batches" {
+				sessiontest.Long(t)
+			}
 			t.Parallel()
 			nodes := kind.nodes(t)
 			endpoint := nodes[0].Endpoint
