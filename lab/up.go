@@ -151,7 +151,11 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 	info := dashboard.Info{
 		Store: o.store, StoreName: sessions.Description, Address: listener.Addr().String(), Sticky: o.balancer.Sticky,
 	}
-	page, err := dashboard.New(info, f, events)
+	var store dashboard.Store
+	if sessions.Server != nil {
+		store = sessions.Server
+	}
+	page, err := dashboard.New(info, f, store, events)
 	if err != nil {
 		return err
 	}
@@ -189,12 +193,13 @@ func listen(addr string) (net.Listener, error) {
 // serve serves the dashboard and, at all other paths, the fleet.
 func serve(listener net.Listener, f *fleet.Fleet, page *dashboard.Page) *http.Server {
 	// A ServeMux would redirect paths like //a, which must reach the servers.
+	observed := page.Observe(f)
 	return balancer.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if dashboard.Contains(r.URL.Path) {
 			page.ServeHTTP(w, r)
 			return
 		}
-		f.ServeHTTP(w, r)
+		observed.ServeHTTP(w, r)
 	}))
 }
 
