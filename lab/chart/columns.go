@@ -107,11 +107,9 @@ func (c Chart) stretched(n int, paths []strings.Builder, ticks []Point) string {
 	}
 	p.add(`</svg>`)
 	for _, tick := range ticks {
-		dy := "1em" // below its line
-		if tick.Y > columnsHeight-10 {
-			dy = "-.3em"
+		if tick.Y < columnsHeight { // the label is below its line
+			p.add(`<text y="%.2f%%" dx="4" dy="1em">%s</text>`, tick.Y, html.EscapeString(strings.TrimSpace(number(tick.X)+" "+c.Y.Label)))
 		}
-		p.add(`<text y="%.2f%%" dx="4" dy="%s">%s</text>`, tick.Y, dy, html.EscapeString(strings.TrimSpace(number(tick.X)+" "+c.Y.Label)))
 	}
 	p.WriteString("</svg>")
 	return p.String()

@@ -21,9 +21,10 @@ import (
 	"stateless-servers/lab/load"
 )
 
-// The page counts what the load balancer forwards and what it answers itself, by the header X-Served-By.
+// The page counts the servers' responses by the header X-Served-By. The load balancer counts its own errors.
 func TestObserve(t *testing.T) {
-	page := newPage(t, newFake())
+	f := newFake()
+	page := newPage(t, f)
 	handler := page.Observe(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		status, _ := strconv.Atoi(r.URL.Query().Get("status"))
 		w.Header().Set("X-Served-By", r.URL.Query().Get("server"))
@@ -36,6 +37,7 @@ func TestObserve(t *testing.T) {
 	for _, query := range []string{"server=server-1&status=200", "server=server-1&status=503", "server=server-2&status=404", "status=502"} {
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/?"+query, nil))
 	}
+	f.errors = balancer.Errors{GatewayTimeout: 1}
 	page.sampler.sample(page.sampler.began.Add(time.Second))
 	s := page.state(1)
 	if s.Failed != 1 || s.Servers[0].Failed != 1 || s.Servers[1].Failed != 0 || s.Rate != 4 || s.FailedRate != 2 || s.Servers[0].Rate != 2 {
@@ -47,7 +49,9 @@ func TestObserve(t *testing.T) {
 }
 
 func TestRates(t *testing.T) {
-	w := newSampler()
+	f := newFake()
+	f.errors.BadGateway = 7 // before the sampler started
+	w := newSampler(f)
 	observe := func(server string, status, n int) {
 		for range n {
 			w.observe(server, status, time.Duration(status)*time.Millisecond)
@@ -56,6 +60,7 @@ func TestRates(t *testing.T) {
 	observe("server-1", 200, 20)
 	observe("server-2", 500, 5)
 	observe("", 502, 5)
+	f.errors = balancer.Errors{BadGateway: 10, ServiceUnavailable: 1, GatewayTimeout: 1}
 	w.sample(w.began.Add(2 * time.Second))
 	observe("server-3", 200, 4)
 	w.sample(w.began.Add(time.Second))
@@ -63,7 +68,7 @@ func TestRates(t *testing.T) {
 
 	got, failed := w.history(1)
 	if len(got) != 2 || got[0].rate(got[0].servers["server-1"].requests) != 10 || got[0].rate(got[0].requests()) != 15 ||
-		!maps.Equal(failed, map[string]int64{"server-2": 5, "": 5}) {
+		!maps.Equal(failed, map[string]int64{"server-2": 5, "": 12}) {
 		t.Errorf("first %+v, failed %v", got, failed)
 	}
 	if !maps.Equal(got[1].servers, map[string]counts{"server-3": {4, 0}}) {

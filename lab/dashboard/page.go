@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"stateless-servers/app/config"
+	"stateless-servers/lab/balancer"
 	"stateless-servers/lab/chart"
 	"stateless-servers/lab/fleet"
 )
@@ -37,6 +38,7 @@ type Info struct {
 type Fleet interface {
 	Servers() []fleet.Server
 	Server(name string) (fleet.Server, error)
+	Errors() balancer.Errors
 	Add(ctx context.Context) (fleet.Server, error)
 	Kill(name string) error
 	Stop(name string) (stopped <-chan struct{}, err error)
@@ -69,7 +71,7 @@ func New(info Info, f Fleet, store Store, events *Events) (*Page, error) {
 	}
 	p := &Page{
 		info: info, fleet: f, events: events, template: t,
-		sampler: newSampler(), store: newStoreMonitor(info.Store, store, f, events), load: newLoadSwitch(loadRunner("http://"+info.Address), events),
+		sampler: newSampler(f), store: newStoreMonitor(info.Store, store, f, events), load: newLoadSwitch(loadRunner("http://"+info.Address), events),
 	}
 	p.Handler = loopbackOnly(p.routes())
 	ctx, cancel := context.WithCancel(context.Background())

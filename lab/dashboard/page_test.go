@@ -20,6 +20,7 @@ import (
 // fake is a Fleet of two servers that records calls.
 type fake struct {
 	servers []fleet.Server
+	errors  balancer.Errors
 	calls   []string
 	err     error // returned by Add, Kill and Stop, and by Pause and Resume of the store
 }
@@ -32,6 +33,8 @@ func newFake() *fake {
 }
 
 func (f *fake) Servers() []fleet.Server { return f.servers }
+
+func (f *fake) Errors() balancer.Errors { return f.errors }
 
 func (f *fake) Server(name string) (fleet.Server, error) {
 	for _, s := range f.servers {

@@ -81,15 +81,23 @@ func (s sample) rate(n int64) float64 {
 
 // A sampler counts the responses of the fleet and keeps samples of them for each range. It is safe for concurrent use.
 type sampler struct {
+	fleet Fleet
+
 	mu      sync.Mutex
 	open    sample           // since began
 	began   time.Time        // when the previous sample ended
 	samples map[int][]sample // by range in minutes; oldest first
-	failed  map[string]int64 // since the start, by server
+	failed  map[string]int64 // since the start, by server; "" is the load balancer itself, until began
 }
 
-func newSampler() *sampler {
-	return &sampler{open: newSample(), began: time.Now(), samples: map[int][]sample{}, failed: map[string]int64{}}
+func newSampler(f Fleet) *sampler {
+	return &sampler{fleet: f, open: newSample(), began: time.Now(), samples: map[int][]sample{}, failed: map[string]int64{"": failed(f)}}
+}
+
+// failed returns the number of error responses of the load balancer itself.
+func failed(f Fleet) int64 {
+	errors := f.Errors()
+	return errors.BadGateway + errors.ServiceUnavailable + errors.GatewayTimeout
 }
 
 // run takes samples until ctx ends.
@@ -106,10 +114,14 @@ func (w *sampler) run(ctx context.Context) {
 	}
 }
 
-// observe counts a response. Server is empty if it is the load balancer's own.
+// observe counts a response. Server is empty if it is the load balancer's own; the load balancer counts these.
 func (w *sampler) observe(server string, status int, latency time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	_ = w.open.latency.RecordValue(min(latency, maxLatency).Microseconds()) // fails only above maxLatency
+	if server == "" {
+		return
+	}
 	c := w.open.servers[server]
 	c.requests++
 	if status >= http.StatusInternalServerError {
@@ -117,7 +129,6 @@ func (w *sampler) observe(server string, status int, latency time.Duration) {
 		w.failed[server]++
 	}
 	w.open.servers[server] = c
-	_ = w.open.latency.RecordValue(min(latency, maxLatency).Microseconds()) // fails only above maxLatency
 }
 
 // sample ends the open sample and adds it to each range, to its last sample unless that is long enough.
@@ -126,6 +137,11 @@ func (w *sampler) sample(now time.Time) {
 	defer w.mu.Unlock()
 	done := w.open
 	done.at, done.length = now, now.Sub(w.began)
+	own := failed(w.fleet)
+	if n := own - w.failed[""]; n > 0 {
+		done.servers[""] = counts{n, n}
+	}
+	w.failed[""] = own
 	w.open, w.began = newSample(), now
 	if done.length <= 0 {
 		return

@@ -94,7 +94,7 @@ func (state) Levels() []Level { return levels() }
 // state returns the present state, with a chart of the last minutes.
 func (p *Page) state(minutes int) state {
 	events, _ := p.events.recent()
-	history, failed := p.sampler.history(minutes)
+	history, failures := p.sampler.history(minutes)
 	var last sample
 	if len(history) > 0 {
 		last = history[len(history)-1]
@@ -102,13 +102,13 @@ func (p *Page) state(minutes int) state {
 	failedServers, failedBalancer := last.failed()
 	s := state{
 		Info: p.info, Servers: []serverState{}, Rate: roundToTenth(last.rate(last.requests())),
-		FailedRate: roundToTenth(last.rate(failedServers + failedBalancer)), P99: last.P99, Failed: failed[""],
+		FailedRate: roundToTenth(last.rate(failedServers + failedBalancer)), P99: last.P99, Failed: failed(p.fleet),
 		Reached: p.store.now(), Load: p.load.now(), Events: events,
 		Pausable: p.store.store != nil, Minutes: minutes, All: merge(history...), Chart: draw(history, events, minutes),
 	}
 	for _, server := range p.fleet.Servers() {
 		rate := last.rate(last.servers[server.Name].requests)
-		s.Servers = append(s.Servers, serverState{server, markerOf(server.Name), roundToTenth(rate), failed[server.Name]})
+		s.Servers = append(s.Servers, serverState{server, markerOf(server.Name), roundToTenth(rate), failures[server.Name]})
 	}
 	return s
 }

@@ -39,14 +39,14 @@
     }
   }
 
-  // announceEvents shows the new events in the status line, for screen readers, the latest last.
+  // announceEvents announces the new events to screen readers, the latest last.
   const newest = () => Number(document.querySelector('.events [data-key]')?.dataset.key ?? 0);
   let announced = newest();
   function announceEvents() {
     const news = [...document.querySelectorAll('.events [data-key]')].filter((event) => Number(event.dataset.key) > announced);
     if (!news.length) return;
     announced = newest();
-    showStatus(news.reverse().map((event) => event.querySelector('span').textContent).join('. ') + '.');
+    document.getElementById('news').textContent = news.reverse().map((event) => event.querySelector('span').textContent).join('. ') + '.';
   }
 
   // The slider over the charts shows the values of the column under the pointer, or of one chosen with the arrow keys.
@@ -72,9 +72,7 @@
 
   // While the lab doesn't respond, nothing on the page may look current.
   const gone = document.getElementById('gone');
-  let watchdog;
   function setGone(now) {
-    clearTimeout(watchdog);
     if (gone.hidden === !now) return;
     gone.hidden = !now;
     gone.textContent = now ? gone.dataset.text : '';
@@ -87,13 +85,15 @@
     for (const row of livePart.querySelectorAll('[data-state]')) row.dataset.state = 'initial';
   }
 
-  let live;
+  let live, silence = 0; // seconds since the last message, of which the lab sends one each second
+  setInterval(() => { if (!document.hidden && ++silence > 10) setGone(true); }, 1000);
   function listen() {
     live?.close();
+    silence = 0;
     live = new EventSource('/_lab/live' + location.search);
     live.onmessage = ({ data }) => {
+      silence = 0;
       setGone(false);
-      watchdog = setTimeout(setGone, 10000, true); // the lab sends a message each second
       morph(livePart, new DOMParser().parseFromString(data, 'text/html').querySelector('.live'));
       showColumn();
       announceEvents();
@@ -103,7 +103,6 @@
   listen();
   document.addEventListener('visibilitychange', () => {
     live.close(); // browsers limit the connections to one address, and a hidden page needs none
-    clearTimeout(watchdog);
     if (!document.hidden) listen();
   });
   document.addEventListener('click', (event) => {
