@@ -35,6 +35,10 @@ func TestFleetPageIsLive(t *testing.T) {
 		b.shows(".legend", name)
 	}
 	b.await("document.querySelectorAll('.chart path[class^=server-][d*=M]').length === 3")
+	evaluate[bool](b, `document.querySelector(".slider").dispatchEvent(new PointerEvent("pointermove", { clientX: 400 }))`)
+	b.shows("#moment", "no data") // nothing was sampled that long ago
+	evaluate[bool](b, `document.querySelector(".slider").dispatchEvent(new PointerEvent("pointerleave"))`)
+	b.await("document.querySelector('#moment').textContent === ''")
 
 	b.click(row("server-2") + " .danger")
 	b.shows(".events", "server-2 killed")
@@ -172,6 +176,9 @@ func TestFleetPageLabStopped(t *testing.T) {
 		t.Errorf("the page of a lab that has ended says %s", text)
 	}
 	b.checkLooks("fleet-gone")
+	labUp(t, "--addr", strings.TrimPrefix(l.url, "http://"))
+	b.shows(".figures", "3 of 3")
+	b.await("!document.querySelector('#gone').checkVisibility()")
 }
 
 // The forms of the page work without JavaScript.
