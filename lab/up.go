@@ -52,8 +52,8 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 		Use:   "up",
 		Short: "Run a fleet, its load balancer and its store until Ctrl-C",
 		Long: "Up builds the server and starts a session store, a fleet of servers and a load balancer in front of them.\n" +
-			"The page /_lab shows the fleet; there you add servers, stop them as a deployment does, and kill them.\n" +
-			"Ctrl-C ends everything; the exit status is then 0. It is 1 if something couldn't be started.\n\n" +
+			"The page /_lab shows the fleet; there you add servers, stop them as a deployment does, kill them, and pause\n" +
+			"the store. Ctrl-C ends everything; the exit status is then 0. It is 1 if something couldn't be started.\n\n" +
 			"The store valkey is valkey-server or redis-server from the PATH, or one embedded in the lab if there is neither.\n" +
 			"dynamodb is DynamoDB Local, downloaded once (with Java 17 and Maven). memcached and postgres are the programs of those\n" +
 			"names. cookie and token keep each session in its visitor's cookie. memory keeps sessions in each server, which shows\n" +

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -115,32 +116,33 @@ func (c Chart) stretched(n int, paths []strings.Builder, ticks []Point) string {
 	return p.String()
 }
 
-// Labels draws the labels of the marks, to be placed above Columns of n columns. The label of an earlier mark in the list has
-// precedence over those that it leaves no room. The first word, such as the event's number in a list, has no class; a page that
-// is too narrow for the other words, of the class wide, can hide them.
+// Labels draws the labels of the marks, to be placed above Columns of n columns. Where there is no room for a label, only its
+// first word is there, such as the event's number in a list; marks that are earlier in the list come first. The other words have
+// the class wide, so that a narrow page can hide them.
 func (c Chart) Labels(n int) string {
 	var p picture
 	p.add(`<svg aria-hidden="true" width="100%%" height="%g">`, labelLanes*laneHeight)
 	var taken [labelLanes][]Point // the columns from X to Y that have a label
-	for _, mark := range c.Marks {
-		first, others, _ := strings.Cut(mark.Label, " ")
-		from, anchor := mark.X, "start"
-		width := float64(len([]rune(mark.Label))+1) * labelColumn
-		if from+width > float64(n) {
-			from, anchor = from-width, "end"
+	place := func(mark Mark, label string) bool {
+		from, to, anchor := mark.X, mark.X+float64(len([]rune(label))+1)*labelColumn, "start"
+		if to > float64(n) {
+			from, to, anchor = 2*from-to, from, "end"
 		}
-		for lane := range taken {
-			free := true
-			for _, other := range taken[lane] {
-				free = free && (from >= other.Y || from+width <= other.X)
-			}
-			if !free {
-				continue
-			}
-			taken[lane] = append(taken[lane], Point{from, from + width})
-			p.add(`<text x="%.2f%%" y="%g" text-anchor="%s">%s <tspan class="wide">%s</tspan></text>`, mark.X/float64(n)*100,
-				float64(lane+1)*laneHeight-3, anchor, html.EscapeString(first), html.EscapeString(others))
-			break
+		lane := slices.IndexFunc(taken[:], func(labels []Point) bool {
+			return !slices.ContainsFunc(labels, func(other Point) bool { return from < other.Y && to > other.X })
+		})
+		if lane < 0 {
+			return false
+		}
+		taken[lane] = append(taken[lane], Point{from, to})
+		first, others, _ := strings.Cut(label, " ")
+		p.add(`<text x="%.2f%%" y="%g" text-anchor="%s">%s <tspan class="wide">%s</tspan></text>`, mark.X/float64(n)*100,
+			float64(lane+1)*laneHeight-3, anchor, html.EscapeString(first), html.EscapeString(others))
+		return true
+	}
+	for _, mark := range c.Marks {
+		if first, _, _ := strings.Cut(mark.Label, " "); !place(mark, mark.Label) {
+			place(mark, first)
 		}
 	}
 	p.WriteString("</svg>")

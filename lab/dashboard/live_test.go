@@ -122,6 +122,12 @@ func TestChart(t *testing.T) {
 			t.Errorf("%s is not in\n%s", part, pictures)
 		}
 	}
+	for i := range 4 {
+		events = append(events, Event{3 + i, start, "crowded"})
+	}
+	if labels := string(draw(samples, events, 5).Labels); strings.Count(labels, ">crowded<") != 2 || !strings.Contains(labels, ">5 <") {
+		t.Errorf("labels for which there is no room don't have their number only: %s", labels)
+	}
 	if strings.Contains(pictures, "too early") {
 		t.Error("an event from before the first column is marked")
 	}
