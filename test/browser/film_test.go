@@ -45,10 +45,10 @@ func TestFilmOfAKilledServer(t *testing.T) {
 }
 
 func record(t *testing.T, path string) {
-	l, b := labUp(t), newTab(t)
+	l, b := labUp(t, "--health-interval", "2s"), newTab(t)
 	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: 1280, Height: 800, DeviceScaleFactor: 0.75})
 	b.open(l.url + "/_lab")
-	b.click(".switch [value=high]")
+	b.click(".switch [value=low]")
 	b.await("document.querySelector('.chart path[class^=server-]').getAttribute('d').split('M').length > 25")
 	var frames []image.Image
 	ticker := time.NewTicker(time.Second)
