@@ -41,7 +41,7 @@ func TestObserve(t *testing.T) {
 	page.sampler.sample(page.sampler.began.Add(time.Second))
 	s := page.state(1)
 	if s.Failed != 1 || s.Servers[0].Failed != 1 || s.Servers[1].Failed != 0 || s.Rate != 4 || s.FailedRate != 2 || s.Servers[0].Rate != 2 {
-		t.Errorf("got %+v", s)
+		t.Errorf("failed %d, rates %v and %v, servers %+v", s.Failed, s.Rate, s.FailedRate, s.Servers)
 	}
 	if text := s.Failures(); text != "2 in the last minute: 1 by servers, 1 by the load balancer" {
 		t.Errorf("failures: %s", text)
