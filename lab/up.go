@@ -52,8 +52,8 @@ func newUp(build func(context.Context) (string, error)) *cobra.Command {
 		Use:   "up",
 		Short: "Run a fleet, its load balancer and its store until Ctrl-C",
 		Long: "Up builds the server and starts a session store, a fleet of servers and a load balancer in front of them.\n" +
-			"The page /_lab shows the fleet; there you add servers, stop them as a deployment does, and kill them.\n" +
-			"Ctrl-C ends everything; the exit status is then 0. It is 1 if something couldn't be started.\n\n" +
+			"The page /_lab shows the fleet; there you add servers, stop them as a deployment does, kill them, and pause\n" +
+			"the store. Ctrl-C ends everything; the exit status is then 0. It is 1 if something couldn't be started.\n\n" +
 			"The store valkey is valkey-server or redis-server from the PATH, or one embedded in the lab if there is neither.\n" +
 			"dynamodb is DynamoDB Local, downloaded once (with Java 17 and Maven). memcached and postgres are the programs of those\n" +
 			"names. cookie and token keep each session in its visitor's cookie. memory keeps sessions in each server, which shows\n" +
@@ -152,7 +152,11 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 	info := dashboard.Info{
 		Store: o.store, StoreName: sessions.Description, Address: listener.Addr().String(), Sticky: o.balancer.Sticky,
 	}
-	page, err := dashboard.New(info, f, events)
+	var store dashboard.Store
+	if sessions.Server != nil {
+		store = sessions.Server
+	}
+	page, err := dashboard.New(info, f, store, events)
 	if err != nil {
 		return err
 	}
@@ -194,12 +198,13 @@ func listen(addr string) (net.Listener, error) {
 // serve serves the dashboard and, at all other paths, the fleet.
 func serve(listener net.Listener, f *fleet.Fleet, page *dashboard.Page) *http.Server {
 	// A ServeMux would redirect paths like //a, which must reach the servers.
+	observed := page.Observe(f)
 	return f.Balancer().Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if dashboard.Contains(r.URL.Path) {
 			page.ServeHTTP(w, r)
 			return
 		}
-		f.ServeHTTP(w, r)
+		observed.ServeHTTP(w, r)
 	}))
 }
 

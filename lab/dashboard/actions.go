@@ -81,6 +81,14 @@ func (p *Page) switchLoad(w http.ResponseWriter, r *http.Request) {
 	respond(w, r, http.StatusAccepted, p.load.now())
 }
 
+func (p *Page) pauseStore(w http.ResponseWriter, r *http.Request, paused bool) {
+	if err := p.store.pause(paused); err != nil {
+		writeProblem(w, r, problem{Status: http.StatusConflict, Detail: err.Error()})
+		return
+	}
+	respond(w, r, http.StatusOK, p.store.now())
+}
+
 // respond responds to a successful POST: with a redirect to the page if a form of the page sent it, otherwise with JSON.
 func respond(w http.ResponseWriter, r *http.Request, status int, value any) {
 	if wantsHTML(r) {

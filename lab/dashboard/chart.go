@@ -1,95 +1,157 @@
 package dashboard
 
 import (
+	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"html/template"
 	"slices"
+	"strconv"
 	"strings"
 
 	"stateless-servers/lab/chart"
 )
 
-// A chartView is the chart of the last minute: a column for each second, stacked from the rates of the servers.
+// A chartView has the charts of a range over the same columns, one for each sample.
 type chartView struct {
-	SVG    template.HTML
-	Top    float64 // value at the top of the chart, in requests per second
-	Legend []legendEntry
-	Failed bool // whether any request failed at the load balancer
-	Marked bool // whether any event is marked
+	Labels, Requests, Latency template.HTML
+	Legend                    []legendEntry // of the requests
+	Quantiles                 []legendEntry // of the latency
+	Columns                   string        // JSON: for each column null, or its time of day and the texts of Legend and Quantiles
 }
 
-// A legendEntry explains the colour of a server.
+// A legendEntry explains a colour, and has the value of the newest sample.
 type legendEntry struct {
 	marker
-	Name string
+	Name, Value string
+	of          func(sample) string
 }
 
-// A marker is the colour and letter that distinguish a server. The page of the sample application uses the same ones.
+// A marker is the colour and number that distinguish a server. The page of the sample application uses the same ones.
 type marker struct {
-	Colour int `json:"-"`
+	Class string `json:"-"`
+	Tile  string `json:"-"` // at most two characters
 }
 
-// colours is the number of classes server-0, server-1 … in files/lab.css.
-const colours = 8
-
+// markerOf returns the marker of the server, which is called for example server-12.
 func markerOf(name string) marker {
-	hash := fnv.New32a()
-	hash.Write([]byte(name))
-	return marker{int(hash.Sum32() % colours)}
+	digits := name[len(strings.TrimRight(name, "0123456789")):]
+	n, _ := strconv.Atoi(digits)
+	return marker{chart.ServerClass(n), digits}
 }
 
-// Letter returns a letter that distinguishes the server without colour.
-func (i marker) Letter() string { return string(rune('A' + i.Colour)) }
-
-// draw makes the chart of the samples, with a mark for each event in their time.
-func draw(samples []sample, events []Event) chartView {
-	var p chartView
-	highest, now := 0.0, 0.0
-	var names []string
-	for _, s := range samples {
-		now = s.total()
-		highest = max(highest, now)
-		p.Failed = p.Failed || s.failed > 0
-		for name, rate := range s.requests {
-			if rate > 0 && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	slices.SortFunc(names, compareNatural)
-	c := chart.Chart{
-		Title: fmt.Sprintf("Requests per second over the last minute: %.0f now, %.0f at most. The table has the rate of each server.", now, highest),
-	}
+// draw makes the charts of the samples, with a mark for each event in their time.
+func draw(samples []sample, events []Event, minutes int) chartView {
+	var v chartView
+	requests, latency := chart.Chart{}, chart.Chart{Y: chart.Axis{Label: "ms"}}
 	first := maxSamples - len(samples) // the newest column is at the right edge
-	layer := func(class, name string, rate func(sample) float64) {
+	series := func(c *chart.Chart, class, name string, value func(sample) float64) {
 		s := chart.Series{Name: name, Class: class}
 		for i, sample := range samples {
-			s.Points = append(s.Points, chart.Point{X: float64(first + i), Y: rate(sample)})
+			if y := value(sample); y > 0 {
+				s.Points = append(s.Points, chart.Point{X: float64(first + i), Y: y})
+			}
 		}
 		c.Series = append(c.Series, s)
 	}
-	for _, name := range names {
-		b := legendEntry{markerOf(name), name}
-		p.Legend = append(p.Legend, b)
-		layer(fmt.Sprintf("server-%d", b.Colour), name, func(s sample) float64 { return s.requests[name] })
+	perSecond := func(s sample, n int64) string { return tenth(s.rate(n)) }
+
+	v.Legend = []legendEntry{{Name: "all", of: func(s sample) string { return perSecond(s, s.requests()) }}}
+	var highest float64
+	for _, name := range names(samples) {
+		m := markerOf(name)
+		v.Legend = append(v.Legend, legendEntry{m, name, "", func(s sample) string { return perSecond(s, s.servers[name].requests) }})
+		series(&requests, m.Class, name, func(s sample) float64 { return s.rate(s.servers[name].requests - s.servers[name].failed) })
 	}
-	layer("failed", "failed at the load balancer", func(s sample) float64 { return s.failed })
+	series(&requests, "failed", "failed", func(s sample) float64 {
+		highest = max(highest, s.rate(s.requests()))
+		servers, balancer := s.failed()
+		return s.rate(servers + balancer)
+	})
+	v.Legend = append(v.Legend, legendEntry{marker{"failed", "!"}, "failed", "", func(s sample) string {
+		servers, balancer := s.failed()
+		return perSecond(s, servers+balancer)
+	}})
+	v.Quantiles = []legendEntry{
+		{marker{"p50", ""}, "median", "", func(s sample) string { return milliseconds(s.P50) }},
+		{marker{"p99", ""}, "99th percentile", "", func(s sample) string { return milliseconds(s.P99) }},
+	}
+	series(&latency, "p50", "median", func(s sample) float64 { return s.P50 })
+	series(&latency, "p99", "99th percentile", func(s sample) float64 { return s.P99 })
+
 	for _, event := range events {
 		i := slices.IndexFunc(samples, func(s sample) bool { return !s.at.Before(event.At) })
-		if i > 0 || i == 0 && samples[0].at.Sub(event.At) < sampleInterval {
-			c.Marks = append(c.Marks, chart.Mark{X: float64(first + i), Label: event.Clock() + " " + event.Text})
+		if i > 0 || i == 0 && event.At.After(samples[0].at.Add(-samples[0].length)) {
+			text, _, _ := strings.Cut(event.Text, ":")
+			requests.Marks = append(requests.Marks, chart.Mark{X: float64(first + i), Label: fmt.Sprintf("%d %s", event.Number, text)})
 		}
 	}
-	svg, top := c.Columns(maxSamples)
-	p.SVG, p.Top, p.Marked = template.HTML(svg), top, len(c.Marks) > 0 // #nosec G203 -- package chart escapes all texts
-	return p
+	latency.Marks = requests.Marks
+
+	columns := make([][]string, maxSamples)
+	entries := slices.Concat(v.Legend, v.Quantiles)
+	for i, s := range samples {
+		columns[first+i] = []string{s.at.Format("15:04:05")}
+		for _, entry := range entries {
+			columns[first+i] = append(columns[first+i], entry.of(s))
+		}
+	}
+	for i := range entries {
+		value := "–"
+		if last := columns[maxSamples-1]; last != nil {
+			value = last[i+1]
+		}
+		if i < len(v.Legend) {
+			v.Legend[i].Value = value
+		} else {
+			v.Quantiles[i-len(v.Legend)].Value = value
+		}
+	}
+	text, _ := json.Marshal(columns) // strings can't fail
+	v.Columns = string(text)
+
+	now := v.Legend[0].Value
+	requests.Title = fmt.Sprintf("Requests per second in the last %s: %s now, %.0f at most. The slider below has the values.", rangeName(minutes), now, highest)
+	latency.Title = fmt.Sprintf("Latency in the last %s: median %s, 99th percentile %s now.", rangeName(minutes), v.Quantiles[0].Value, v.Quantiles[1].Value)
+	columnsSVG, _ := requests.Columns(maxSamples)
+	v.Labels = template.HTML(requests.Labels(maxSamples)) // #nosec G203 -- package chart escapes all texts
+	v.Requests = template.HTML(columnsSVG)                // #nosec G203 -- as above
+	v.Latency = template.HTML(latency.Lines(maxSamples))  // #nosec G203 -- as above
+	return v
 }
 
-// compareNatural orders server-2 before server-10.
-func compareNatural(a, b string) int {
-	if len(a) != len(b) {
-		return len(a) - len(b)
+// names returns the names of the servers that responded, in natural order: server-2 before server-10.
+func names(samples []sample) (list []string) {
+	for _, s := range samples {
+		for name := range s.servers {
+			if name != "" && !slices.Contains(list, name) {
+				list = append(list, name)
+			}
+		}
 	}
-	return strings.Compare(a, b)
+	slices.SortFunc(list, func(a, b string) int {
+		if len(a) != len(b) {
+			return len(a) - len(b)
+		}
+		return strings.Compare(a, b)
+	})
+	return list
+}
+
+// tenth returns n with at most one decimal.
+func tenth(n float64) string { return strconv.FormatFloat(roundToTenth(n), 'f', -1, 64) }
+
+// milliseconds returns a latency for people. 0 means that there is none.
+func milliseconds(n float64) string {
+	if n == 0 {
+		return "–"
+	}
+	return tenth(n) + " ms"
+}
+
+// rangeName returns the range for people, such as "5 minutes".
+func rangeName(minutes int) string {
+	if minutes == 1 {
+		return "minute"
+	}
+	return fmt.Sprintf("%d minutes", minutes)
 }

@@ -4,11 +4,12 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,59 +21,143 @@ import (
 	"stateless-servers/lab/load"
 )
 
+// The page counts the servers' responses by the header X-Served-By. The load balancer counts its own errors.
+func TestObserve(t *testing.T) {
+	f := newFake()
+	page := newPage(t, f)
+	handler := page.Observe(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status, _ := strconv.Atoi(r.URL.Query().Get("status"))
+		w.Header().Set("X-Served-By", r.URL.Query().Get("server"))
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(status)
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Errorf("the writer can't flush: %v", err)
+		}
+	}))
+	for _, query := range []string{"server=server-1&status=200", "server=server-1&status=503", "server=server-2&status=404", "status=502"} {
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/?"+query, nil))
+	}
+	f.errors = balancer.Errors{GatewayTimeout: 1}
+	page.sampler.sample(page.sampler.began.Add(time.Second))
+	s := page.state(1)
+	if s.Failed != 1 || s.Servers[0].Failed != 1 || s.Servers[1].Failed != 0 || s.Rate != 4 || s.FailedRate != 2 || s.Servers[0].Rate != 2 {
+		t.Errorf("failed %d, rates %v and %v, servers %+v", s.Failed, s.Rate, s.FailedRate, s.Servers)
+	}
+	if text := s.Failures(); text != "2 in the last minute: 1 by servers, 1 by the load balancer" {
+		t.Errorf("failures: %s", text)
+	}
+}
+
 func TestRates(t *testing.T) {
 	f := newFake()
-	f.servers[0].Requests = 100 // before the sampler started
+	f.errors.BadGateway = 7 // before the sampler started
 	w := newSampler(f)
-	f.servers[0].Requests = 120
-	f.servers[1].Requests = 5
-	f.errors = balancer.Errors{BadGateway: 3, ServiceUnavailable: 1, GatewayTimeout: 1}
-	w.sample(w.last.Add(2 * time.Second))
-	f.servers = append(f.servers[1:], fleet.Server{Name: "server-3", Requests: 4}) // server-1 is gone
-	w.sample(w.last.Add(time.Second))
-	w.sample(w.last) // a clock that was set back
-
-	got := w.history()
-	if len(got) != 2 || got[0].requests["server-1"] != 10 || got[0].requests["server-2"] != 2.5 || got[0].failed != 2.5 || got[0].total() != 15 {
-		t.Errorf("first %+v", got)
+	observe := func(server string, status, n int) {
+		for range n {
+			w.observe(server, status, time.Duration(status)*time.Millisecond)
+		}
 	}
-	if _, there := got[1].requests["server-1"]; there || got[1].requests["server-3"] != 4 || got[1].total() != 4 {
+	observe("server-1", 200, 20)
+	observe("server-2", 500, 5)
+	observe("", 502, 5)
+	f.errors = balancer.Errors{BadGateway: 10, ServiceUnavailable: 1, GatewayTimeout: 1}
+	w.sample(w.began.Add(2 * time.Second))
+	observe("server-3", 200, 4)
+	w.sample(w.began.Add(time.Second))
+	w.sample(w.began) // a clock that was set back
+
+	got, failed := w.history(1)
+	if len(got) != 2 || got[0].rate(got[0].servers["server-1"].requests) != 10 || got[0].rate(got[0].requests()) != 15 ||
+		!maps.Equal(failed, map[string]int64{"server-2": 5, "": 12}) {
+		t.Errorf("first %+v, failed %v", got, failed)
+	}
+	if !maps.Equal(got[1].servers, map[string]counts{"server-3": {4, 0}}) {
 		t.Errorf("then %+v", got[1])
 	}
-	for range 2 * maxSamples {
-		w.sample(w.last.Add(time.Second))
+	if got[0].P50 < 199 || got[0].P50 > 201 || got[0].P99 < 500 || got[0].P99 > 504 {
+		t.Errorf("percentiles %v and %v, want 200 and about 502", got[0].P50, got[0].P99)
 	}
-	if n := len(w.history()); n != maxSamples {
-		t.Errorf("%d samples are kept, want %d", n, maxSamples)
+	for range 15*maxSamples + 30 {
+		observe("server-1", 200, 1)
+		w.sample(w.began.Add(time.Second))
+	}
+	for _, minutes := range ranges() {
+		got, _ := w.history(minutes)
+		if n := len(got); n != maxSamples {
+			t.Errorf("%d minutes: %d samples are kept, want %d", minutes, n, maxSamples)
+		}
+		if s := got[5]; s.length != time.Duration(minutes)*time.Second || s.rate(s.requests()) != 1 {
+			t.Errorf("%d minutes: a sample of %v with %d requests, want %d", minutes, s.length, s.requests(), minutes)
+		}
 	}
 }
 
 func TestChart(t *testing.T) {
 	start := time.Now()
 	samples := []sample{
-		{start, map[string]float64{"server-10": 10, "server-9": 30, "server-1": 0}, 0},
-		{start.Add(time.Second), map[string]float64{"server-10": 10}, 20},
+		{at: start, length: time.Second, servers: map[string]counts{"server-10": {10, 0}, "server-9": {30, 0}}, P50: 2, P99: 20},
+		{at: start.Add(time.Second), length: time.Second, servers: map[string]counts{"server-10": {20, 10}, "": {10, 10}}, P99: 1000},
 	}
-	events := []Event{{2, start.Add(time.Second / 2), "later"}, {1, start.Add(-time.Minute), "too early"}}
-	c := draw(samples, events)
-	if c.Top != 40 || len(c.Legend) != 2 || c.Legend[0].Name != "server-9" || c.Legend[1].Name != "server-10" || !c.Failed || !c.Marked {
-		t.Fatalf("got %+v", c)
+	events := []Event{{2, start.Add(time.Second / 2), "later: why"}, {1, start.Add(-time.Minute), "too early"}}
+	c := draw(samples, events, 5)
+	var legend []string
+	for _, entry := range slices.Concat(c.Legend, c.Quantiles) {
+		legend = append(legend, entry.Class+" "+entry.Tile+" "+entry.Name+" "+entry.Value)
 	}
-	svg := string(c.SVG)
-	for _, part := range []string{ // the newest column is at the right edge, and the servers are stacked
-		fmt.Sprintf(`<path class="server-%d" d="M580.0 25.00h8.5v75.00h-8.5z"><title>server-9</title>`, markerOf("server-9").Colour),
+	want := []string{
+		"  all 30", "server-0 9 server-9 0", "server-1 10 server-10 20", "failed ! failed 20", "p50  median –", "p99  99th percentile 1000 ms",
+	}
+	if !slices.Equal(legend, want) {
+		t.Errorf("legend %q, want %q", legend, want)
+	}
+	pictures := string(c.Labels + c.Requests + c.Latency)
+	for _, part := range []string{ // the newest column is at the right edge, and the failures are on top
+		`<path class="server-0" d="M580.0 25.00h8.5v75.00h-8.5z"><title>server-9</title>`,
 		`d="M580.0 0.00h8.5v25.00h-8.5zM590.0 75.00h8.5v25.00h-8.5z"><title>server-10</title>`,
-		`<path class="failed" d="M590.0 25.00h8.5v50.00h-8.5z">`, `<path class="mark" d="M590.0 0V100"><title>`, " later</title>", "30 now, 40 at most",
+		`<path class="failed" d="M590.0 25.00h8.5v50.00h-8.5z">`, `<path class="mark" d="M590.0 0V100"><title>2 later</title>`,
+		`text-anchor="end">2 <tspan class="wide">later</tspan>`, "last 5 minutes: 30 now, 40 at most",
+		`<path class="p99" d="M585.0 56.63h0L595.0 0.00">`, ">1000 ms</text>",
 	} {
-		if !strings.Contains(svg, part) {
-			t.Errorf("%s is not in\n%s", part, svg)
+		if !strings.Contains(pictures, part) {
+			t.Errorf("%s is not in\n%s", part, pictures)
 		}
 	}
-	if strings.Contains(svg, "too early") {
+	for i := range 4 {
+		events = append(events, Event{3 + i, start, "crowded"})
+	}
+	if labels := string(draw(samples, events, 5).Labels); strings.Count(labels, ">crowded<") != 2 || !strings.Contains(labels, ">5 <") {
+		t.Errorf("labels for which there is no room don't have their number only: %s", labels)
+	}
+	if strings.Contains(pictures, "too early") {
 		t.Error("an event from before the first column is marked")
 	}
-	if c := draw(nil, nil); !strings.Contains(string(c.SVG), "0 now, 0 at most") || c.Failed || c.Marked {
+	if columns := `null,["` + start.Format(time.TimeOnly) + `","40","30","10","0","2 ms","20 ms"],["`; !strings.Contains(c.Columns, columns) {
+		t.Errorf("%s is not in %s", columns, c.Columns)
+	}
+	if c := draw(nil, nil, 1); !strings.Contains(string(c.Requests), "– now, 0 at most") || len(c.Legend) != 2 {
 		t.Errorf("without samples the chart is %+v", c)
+	}
+}
+
+// The page says of a dead server that the load balancer has not noticed, and doesn't count it as healthy.
+func TestDeadServers(t *testing.T) {
+	for _, test := range []struct {
+		process fleet.ProcessState
+		state   balancer.TargetState
+		shown   string
+		healthy int
+	}{
+		{fleet.ProcessRunning, balancer.StateHealthy, "healthy", 1},
+		{fleet.ProcessKilled, balancer.StateHealthy, "killed, not yet noticed", 0},
+		{fleet.ProcessEnded, balancer.StateHealthy, "ended, not yet noticed", 0},
+		{fleet.ProcessKilled, balancer.StateUnhealthy, "killed, out of service", 0},
+		{fleet.ProcessKilled, balancer.StateDraining, "killed, being removed", 0},
+		{fleet.ProcessRunning, balancer.StateDraining, "draining", 0},
+	} {
+		s := state{Servers: []serverState{{Server: fleet.Server{Name: "server-1", State: test.state, Process: test.process}}}}
+		if got := s.Servers[0].Shown(); got != test.shown || s.Healthy() != test.healthy {
+			t.Errorf("%s and %s: %q, %d healthy, want %q, %d", test.process, test.state, got, s.Healthy(), test.shown, test.healthy)
+		}
 	}
 }
 
@@ -107,7 +192,7 @@ func TestStoreState(t *testing.T) {
 	f.servers[0].Address = "127.0.0.1:1" // nothing listens there, like a killed server that still counts as healthy
 	f.servers[1].Address, f.servers[1].State = strings.TrimPrefix(ready.URL, "http://"), balancer.StateHealthy
 	events := NewEvents(func(string) {})
-	w := newStoreMonitor(config.StoreValkey, f, events)
+	w := newStoreMonitor(config.StoreValkey, nil, f, events)
 	now := time.Now()
 	look := func(want Reach) {
 		t.Helper()
@@ -139,7 +224,7 @@ func TestStoreState(t *testing.T) {
 		t.Errorf("events %q, want %q", texts, want)
 	}
 	for _, kind := range []config.StoreKind{config.StoreMemory, config.StoreCookie, config.StoreToken} {
-		other := newStoreMonitor(kind, f, events)
+		other := newStoreMonitor(kind, nil, f, events)
 		other.run(t.Context()) // returns at once
 		if other.now().Reach != ReachNone {
 			t.Errorf("%s: %+v", kind, other.now())

@@ -1,6 +1,6 @@
 // Package dashboard is the web page that shows and changes the lab's fleet, with its JSON API. Both are served under /_lab on the
-// listener of the load balancer; the servers of the fleet don't see these requests. The page adds, stops and kills servers and
-// switches a load on and off. It is kept up to date with server-sent events, and its forms work without JavaScript too. New
+// listener of the load balancer; the servers of the fleet don't see these requests. The page adds, stops and kills servers,
+// pauses the store, and switches a load on and off. It shows the responses that Page.Observe counts. It is kept up to date with server-sent events, and its forms work without JavaScript too. New
 // returns a Page, which is an http.Handler. Start reading at Page.routes.
 package dashboard
 
@@ -8,6 +8,7 @@ import (
 	"context"
 	"embed"
 	"html/template"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
+	"stateless-servers/lab/chart"
 	"stateless-servers/lab/fleet"
 )
 
@@ -61,15 +63,15 @@ type Page struct {
 	running sync.WaitGroup
 }
 
-// New returns a Page that samples the fleet and monitors its store until it is closed.
-func New(info Info, f Fleet, events *Events) (*Page, error) {
+// New returns a Page that samples the fleet and monitors its store until it is closed. Store is nil if it can't be paused.
+func New(info Info, f Fleet, store Store, events *Events) (*Page, error) {
 	t, err := template.ParseFS(files, "files/*.tmpl")
 	if err != nil {
 		return nil, err
 	}
 	p := &Page{
 		info: info, fleet: f, events: events, template: t,
-		sampler: newSampler(f), store: newStoreMonitor(info.Store, f, events), load: newLoadSwitch(loadRunner("http://"+info.Address), events),
+		sampler: newSampler(f), store: newStoreMonitor(info.Store, store, f, events), load: newLoadSwitch(loadRunner("http://"+info.Address), events),
 	}
 	p.Handler = loopbackOnly(p.routes())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -93,11 +95,13 @@ func (p *Page) routes() http.Handler {
 	}{
 		{"GET /_lab", p.servePage},
 		{"GET /_lab/live", p.stream},
-		{"GET /_lab/fleet", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, p.state()) }},
+		{"GET /_lab/fleet", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, p.state(1)) }},
 		{"POST /_lab/servers", p.add},
 		{"POST /_lab/servers/{name}/kill", p.kill},
 		{"POST /_lab/servers/{name}/stop", p.stop},
 		{"POST /_lab/load", p.switchLoad},
+		{"POST /_lab/store/pause", func(w http.ResponseWriter, r *http.Request) { p.pauseStore(w, r, true) }},
+		{"POST /_lab/store/resume", func(w http.ResponseWriter, r *http.Request) { p.pauseStore(w, r, false) }},
 	}
 	var allowed []string
 	mux := http.NewServeMux()
@@ -111,6 +115,10 @@ func (p *Page) routes() http.Handler {
 			http.ServeFileFS(w, r, files, "files/"+name)
 		})
 	}
+	mux.HandleFunc("GET /_lab/servers.css", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/css; charset=utf-8")
+		_, _ = io.WriteString(w, chart.ServerStyle())
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, r, problem{
 			Status: http.StatusNotFound, Detail: r.Method + " " + r.URL.Path + " does not exist", Allowed: allowed,

@@ -22,13 +22,13 @@ type fake struct {
 	servers []fleet.Server
 	errors  balancer.Errors
 	calls   []string
-	err     error // returned by Add, Kill and Stop
+	err     error // returned by Add, Kill and Stop, and by Pause and Resume of the store
 }
 
 func newFake() *fake {
 	return &fake{servers: []fleet.Server{
-		{Name: "server-1", Zone: "a", PID: 11, Address: "127.0.0.1:1001", State: balancer.StateHealthy, Requests: 7},
-		{Name: "server-2", Zone: "b", PID: 12, Address: "127.0.0.1:1002", State: balancer.StateUnhealthy},
+		{Name: "server-1", Zone: "a", PID: 11, Address: "127.0.0.1:1001", State: balancer.StateHealthy, Requests: 7, Process: fleet.ProcessRunning},
+		{Name: "server-2", Zone: "b", PID: 12, Address: "127.0.0.1:1002", State: balancer.StateUnhealthy, Process: fleet.ProcessRunning},
 	}}
 }
 
@@ -55,6 +55,10 @@ func (f *fake) Kill(name string) error {
 	return f.err
 }
 
+func (f *fake) Pause() error { f.calls = append(f.calls, "pause"); return f.err }
+
+func (f *fake) Resume() error { f.calls = append(f.calls, "resume"); return f.err }
+
 func (f *fake) Stop(name string) (<-chan struct{}, error) {
 	f.calls = append(f.calls, "stop "+name)
 	return nil, f.err
@@ -62,16 +66,16 @@ func (f *fake) Stop(name string) (<-chan struct{}, error) {
 
 const html = "text/html,application/xhtml+xml,*/*;q=0.8"
 
-func request(t *testing.T, f Fleet, method, path string, header map[string]string) *httptest.ResponseRecorder {
+func request(t *testing.T, f *fake, method, path string, header map[string]string) *httptest.ResponseRecorder {
 	t.Helper()
 	return requestWithForm(t, f, method, path, header, "")
 }
 
 // newPage returns a page whose load switch runs no loads.
-func newPage(t *testing.T, f Fleet) *Page {
+func newPage(t *testing.T, f *fake) *Page {
 	t.Helper()
 	info := Info{Store: config.StoreMemory, StoreName: "each server's own memory", Address: "127.0.0.1:8080", Sticky: true}
-	page, err := New(info, f, NewEvents(func(string) {}))
+	page, err := New(info, f, f, NewEvents(func(string) {}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +86,7 @@ func newPage(t *testing.T, f Fleet) *Page {
 	return page
 }
 
-func requestWithForm(t *testing.T, f Fleet, method, path string, header map[string]string, form string) *httptest.ResponseRecorder {
+func requestWithForm(t *testing.T, f *fake, method, path string, header map[string]string, form string) *httptest.ResponseRecorder {
 	t.Helper()
 	handler := newPage(t, f)
 	request := httptest.NewRequest(method, path, strings.NewReader(form))
@@ -103,9 +107,9 @@ func requestWithForm(t *testing.T, f Fleet, method, path string, header map[stri
 func TestFleetAsJSON(t *testing.T) {
 	got := request(t, newFake(), "GET", "/_lab/fleet", nil)
 	want := `{"store":"memory","store_name":"each server's own memory","address":"127.0.0.1:8080","sticky":true,"servers":[` +
-		`{"name":"server-1","zone":"a","pid":11,"address":"127.0.0.1:1001","state":"healthy","requests":7,"rate":0},` +
-		`{"name":"server-2","zone":"b","pid":12,"address":"127.0.0.1:1002","state":"unhealthy","requests":0,"rate":0}],` +
-		`"rate":0,"failed":0,"store_state":{"reach":"none","latency_ms":0,"detail":""},` +
+		`{"name":"server-1","zone":"a","pid":11,"address":"127.0.0.1:1001","state":"healthy","requests":7,"process":"running","rate":0,"failed":0},` +
+		`{"name":"server-2","zone":"b","pid":12,"address":"127.0.0.1:1002","state":"unhealthy","requests":0,"process":"running","rate":0,"failed":0}],` +
+		`"rate":0,"failed_rate":0,"p99_ms":0,"failed":0,"store_state":{"reach":"none","latency_ms":0,"detail":"","paused":false},` +
 		`"load":{"level":"off","target_rate":0,"visitors":0,"phase":"","requests":0,"failed":0,"p50_ms":0,"p99_ms":0,` +
 		`"sessions":{"total":0,"lost":0,"lost_updates":0,"stale_reads":0,"crossed":0,"resurrected":0}},"events":[]}`
 	if body := strings.TrimSpace(got.Body.String()); got.Code != 200 || body != want {
@@ -137,6 +141,10 @@ func TestChanges(t *testing.T) {
 		{"kill nobody", "/_lab/servers/server-9/kill", "", nil, 404, "", `"allowed":["server-1","server-2"]`},
 		{"stop nobody", "/_lab/servers/server-9/stop", "", nil, 404, "", `"allowed":["server-1","server-2"]`},
 		{"stop nobody by a form", "/_lab/servers/server-9/stop", html, nil, 404, "", "<li>server-2</li>"},
+		{"pause the store", "/_lab/store/pause", "", nil, 200, "pause", `"paused":true`},
+		{"pause by a form", "/_lab/store/pause", html, nil, 303, "pause", ""},
+		{"pause fails", "/_lab/store/pause", "", errors.New("not ours"), 409, "pause", `"detail":"not ours"`},
+		{"resume the store that is not paused", "/_lab/store/resume", "", nil, 200, "", `"paused":false`},
 		{"load at no level", "/_lab/load", "", nil, 422, "", `"allowed":["off","low","high"]`},
 		{"something else", "/_lab/servers/server-1/promote", "", nil, 404, "", `"POST /_lab/servers"`},
 		{"no server", "/_lab/nothing", "", nil, 404, "", `"GET /_lab/fleet"`},
@@ -233,8 +241,8 @@ func TestEveryFileOfThePageIsServed(t *testing.T) {
 	page := request(t, newFake(), "GET", "/_lab", nil).Body.String()
 	kinds := map[string]string{".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 	links := regexp.MustCompile(`(?:href|src)="(/_lab/[^"]+\.[^"]+)"`).FindAllStringSubmatch(page, -1)
-	if len(links) != len(kinds) {
-		t.Errorf("%d links to files, want %d", len(links), len(kinds))
+	if len(links) != 4 {
+		t.Errorf("%d links to files, want 4", len(links))
 	}
 	for _, link := range links {
 		got := request(t, newFake(), "GET", link[1], nil)

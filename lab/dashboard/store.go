@@ -34,6 +34,13 @@ type storeState struct {
 	Reach   Reach   `json:"reach"`
 	Latency float64 `json:"latency_ms"` // of a server's response to /readyz, which asks the store; 0 unless the store is available
 	Detail  string  `json:"detail"`     // why the store is unavailable, or which server was asked
+	Paused  bool    `json:"paused"`     // by the page
+}
+
+// A Store is a store that can be paused, so that it doesn't answer. It keeps its contents.
+type Store interface {
+	Pause() error
+	Resume() error
 }
 
 // A storeMonitor probes the store regularly through a server. It is safe for concurrent use.
@@ -41,14 +48,15 @@ type storeMonitor struct {
 	fleet  Fleet
 	events *Events
 	client http.Client
+	store  Store // nil if it can't be paused
 
 	mu    sync.Mutex
-	state storeState
-	since time.Time // when the store became unavailable; zero while it is available
+	state storeState // of the last probe
+	since time.Time  // when the store became unavailable; zero while it is available
 }
 
-func newStoreMonitor(kind config.StoreKind, f Fleet, events *Events) *storeMonitor {
-	w := &storeMonitor{fleet: f, events: events, client: http.Client{Timeout: probeTimeout}, state: storeState{Reach: ReachUnknown}}
+func newStoreMonitor(kind config.StoreKind, store Store, f Fleet, events *Events) *storeMonitor {
+	w := &storeMonitor{fleet: f, events: events, store: store, client: http.Client{Timeout: probeTimeout}, state: storeState{Reach: ReachUnknown}}
 	switch kind {
 	case config.StoreMemory, config.StoreCookie, config.StoreToken:
 		w.state.Reach = ReachNone
@@ -86,6 +94,7 @@ func (w *storeMonitor) now() storeState {
 // set records the state. It adds an event when the store becomes unavailable and when it is available again.
 func (w *storeMonitor) set(state storeState, now time.Time) {
 	w.mu.Lock()
+	state.Paused = w.state.Paused
 	w.state = state
 	var event string
 	switch {
@@ -100,6 +109,31 @@ func (w *storeMonitor) set(state storeState, now time.Time) {
 	if event != "" {
 		w.events.Add(event)
 	}
+}
+
+// errNoPause reports that there is no store that can be paused.
+var errNoPause = errors.New("the lab started no store server that can be paused")
+
+// pause pauses the store, or resumes it.
+func (w *storeMonitor) pause(paused bool) error {
+	if w.store == nil {
+		return errNoPause
+	}
+	act, event := w.store.Resume, "store resumed"
+	if paused {
+		act, event = w.store.Pause, "store paused"
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state.Paused == paused {
+		return nil
+	}
+	if err := act(); err != nil {
+		return err
+	}
+	w.state.Paused = paused
+	w.events.Add(event)
+	return nil
 }
 
 // probe asks the healthy servers in turn until one responds. It bypasses the load balancer, so that its requests are not counted.

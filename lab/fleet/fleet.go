@@ -60,7 +60,18 @@ type Server struct {
 	State    balancer.TargetState `json:"state"`
 	Requests int64                `json:"requests"` // that it responded to
 	InFlight int64                `json:"-"`        // that it has not responded to yet
+	Process  ProcessState         `json:"process"`
 }
+
+// A ProcessState is the state of a server's process, which the load balancer learns from its health checks only.
+type ProcessState string
+
+// The states of a process.
+const (
+	ProcessRunning ProcessState = "running"
+	ProcessKilled  ProcessState = "killed" // by Kill
+	ProcessEnded   ProcessState = "ended"  // by itself, or by a signal from elsewhere
+)
 
 // Errors of Launch, Add, Kill and Stop.
 var (
@@ -236,7 +247,7 @@ func (f *Fleet) Servers() []Server {
 			continue
 		}
 		target, registered := targets[m.name]
-		server := Server{m.name, m.zone, m.process.Pid(), m.address, target.State, target.Requests, target.InFlight}
+		server := Server{m.name, m.zone, m.process.Pid(), m.address, target.State, target.Requests, target.InFlight, m.state()}
 		switch {
 		case m.stopping:
 			server.State = balancer.StateDraining
@@ -304,6 +315,17 @@ func (f *Fleet) startedMembers() []*member {
 	return slices.DeleteFunc(slices.Clone(f.members), func(m *member) bool { return m.process == nil })
 }
 
+// state returns the state of the process, which was started. The caller holds mu.
+func (m *member) state() ProcessState {
+	switch {
+	case m.process.Ended() == nil:
+		return ProcessRunning
+	case m.killed:
+		return ProcessKilled
+	}
+	return ProcessEnded
+}
+
 // find returns the member called name. The caller holds mu.
 func (f *Fleet) find(name string) *member {
 	if i := slices.IndexFunc(f.members, func(m *member) bool { return m.name == name }); i >= 0 {
@@ -320,7 +342,13 @@ func (f *Fleet) remove(m *member) {
 
 // reportTransition reports a transition of a target.
 func (f *Fleet) reportTransition(t balancer.Transition) {
+	f.mu.Lock()
+	m := f.find(t.Target)
+	dead := m != nil && m.process != nil && m.state() != ProcessRunning
+	f.mu.Unlock()
 	switch {
+	case t.To == balancer.StateDraining && dead:
+		// It has nothing to finish; stop reports its removal.
 	case t.From == balancer.StateInitial && t.To == balancer.StateHealthy:
 		// Launch reports it as added.
 	case t.Reason != "":

@@ -140,8 +140,8 @@ func TestKilledServerBeforeHealthChecksNotice(t *testing.T) {
 	if victim.Ended() == nil {
 		t.Error("the process is alive after Kill")
 	}
-	if server, _ := b.Server("server-1"); server.State != balancer.StateHealthy {
-		t.Errorf("%s before a health check, want healthy", server.State)
+	if server, _ := b.Server("server-1"); server.State != balancer.StateHealthy || server.Process != ProcessKilled {
+		t.Errorf("%s and %s before a health check, want healthy and killed", server.State, server.Process)
 	}
 	if got := b.servedBy(t, 4); !maps.Equal(got, map[string]int{"server-2": 2, "502": 2}) {
 		t.Errorf("before health checks noticed: %v", got)
@@ -162,8 +162,11 @@ func TestKilledServerIsRemoved(t *testing.T) {
 		t.Errorf("after health checks noticed: %v", got)
 	}
 	sessiontest.Await(t, "removed", func() bool { return b.names() == "server-2" })
-	for _, want := range []string{"server-1 killed", "server-1 unhealthy: connection refused", "server-1 stopped and removed"} {
+	for _, want := range []string{"server-1 killed", "server-1 unhealthy: connection refused", "server-1 removed"} {
 		sessiontest.Await(t, want, func() bool { return b.reported(want) })
+	}
+	if b.reported("server-1 draining") {
+		t.Error("a dead server is reported as draining")
 	}
 }
 
@@ -173,6 +176,9 @@ func TestCrashIsReported(t *testing.T) {
 	get(t, b.url+"/crash")
 	sessiontest.Await(t, "the report", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
 	sessiontest.Await(t, "unhealthy", func() bool { return b.reported("server-1 unhealthy: connection refused") })
+	if server, _ := b.Server("server-1"); server.Process != ProcessEnded {
+		t.Errorf("its process is %s, want ended", server.Process)
+	}
 	stopped, err := b.Stop("server-1") // before it is removed by itself
 	if err != nil {
 		t.Fatal(err)

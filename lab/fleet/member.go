@@ -180,6 +180,10 @@ func (f *Fleet) awaitExit(m *member) {
 
 // stop drains the server, ends its process and removes it from the fleet.
 func (f *Fleet) stop(m *member) {
+	done := "stopped and removed"
+	if m.process.Ended() != nil {
+		done = "removed"
+	}
 	// The only possible error is that the target is not registered.
 	_ = f.balancer.Deregister(f.ctx, m.name)
 	ctx, cancel := context.WithTimeout(context.Background(), f.options.Config.DrainTimeout+stopTimeout)
@@ -193,5 +197,5 @@ func (f *Fleet) stop(m *member) {
 		f.options.Report(err.Error())
 		return
 	}
-	f.options.Report(m.name + " stopped and removed")
+	f.options.Report(m.name + " " + done)
 }
