@@ -173,7 +173,7 @@ func TestFleetPageLooks(t *testing.T) {
 	b.checkLooks("fleet-new")
 	b.click(".switch [value=high]")
 	b.shows("#load-figures", "of 1") // a hundred or more sessions
-	if *update {                     // the chart in the README shows most of a minute
+	if *update {                     // the chart in the documentation shows most of a minute
 		b.await("document.querySelector('.chart path[class^=server-]').getAttribute('d').split('M').length > 40")
 	}
 	b.click(row("server-2") + " .danger")
