@@ -17,10 +17,10 @@ var (
 
 const tree = "```mermaid" + `
 flowchart TD
-  final{"Must every logout and<br>every update be final?"} -- yes --> failover{"May a failover lose<br>the last moments?"}
-  final -- no --> changes{"Do sessions change<br>after login?"}
-  failover -- yes --> traffic{"More than %d requests<br>per second?"}
-  failover -- no --> sql{"Do you run<br>PostgreSQL already?"}
+  final["Must every logout and<br>every update be final?"] -- yes --> failover["May a failover lose<br>the last moments?"]
+  final -- no --> changes["Do sessions change<br>after login?"]
+  failover -- yes --> traffic["More than %d requests<br>per second?"]
+  failover -- no --> sql["Do you run<br>PostgreSQL already?"]
   traffic -- yes --> valkey([valkey])
   traffic -- no --> dynamodb([dynamodb])
   sql -- no --> dynamodb
