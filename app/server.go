@@ -70,7 +70,8 @@ func newServer(ctx context.Context, c config.Config, logger *slog.Logger) (*serv
 	s := &server{config: c, log: logger, storage: storage, telemetry: telemetry}
 	handler := web.New(web.Options{
 		Server: c.ServerName, Zone: c.Zone, Sessions: sessions, Board: storage.board, BoardTimeout: c.StoreTimeout,
-		Login: login, KeySet: storage.keySet, Ready: s.ready, PlainHTTP: c.PlainHTTP, AllowDelay: c.AllowDelay, Logger: logger,
+		Login: login, KeySet: storage.keySet, Ready: s.ready, PlainHTTP: c.PlainHTTP, AllowDelay: c.AllowDelay, Sticky: c.Sticky,
+		FleetPage: c.FleetPage, Logger: logger,
 	})
 	errorLog := slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
 	s.web = &http.Server{

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 )
 
@@ -37,6 +38,42 @@ func TestHelpIsComplete(t *testing.T) {
 				checkExample(t, root, line)
 			}
 		})
+	}
+}
+
+// The workflow in docs/load.md is one of GitHub Actions, and its commands of the lab exist.
+func TestWorkflowForCI(t *testing.T) {
+	page, err := os.ReadFile("../docs/load.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "```yaml\n")
+	block, _, _ = strings.Cut(block, "```\n")
+	var workflow struct {
+		Name string
+		On   any
+		Jobs map[string]struct {
+			RunsOn string `yaml:"runs-on"`
+			Steps  []struct{ Name, Uses, Run, If, With any }
+		}
+	}
+	if err := yaml.UnmarshalWithOptions([]byte(block), &workflow, yaml.Strict()); err != nil {
+		t.Fatal(err)
+	}
+	root, commands := newCommand(nil), 0
+	for _, job := range workflow.Jobs {
+		for _, step := range job.Steps {
+			script, _ := step.Run.(string)
+			for line := range strings.Lines(strings.ReplaceAll(script, "\\\n", " ")) {
+				if command, ok := strings.CutPrefix(line, "go run ./lab "); ok {
+					commands++
+					checkExample(t, root, "lab "+strings.TrimRight(strings.TrimSpace(command), "&"))
+				}
+			}
+		}
+	}
+	if commands != 2 || workflow.On == nil {
+		t.Errorf("the workflow on %v has %d commands of the lab, want lab up and lab load", workflow.On, commands)
 	}
 }
 

@@ -21,9 +21,12 @@ import (
 // loadOptions has the flags of lab load.
 type loadOptions struct {
 	load.Options
-	thresholds            load.Thresholds
-	json, history, report string // paths; "" for none
+	thresholds load.Thresholds
+	files      paths
 }
+
+// paths names the files to write; "" for none.
+type paths struct{ json, summary, report, history string }
 
 func newLoad() *cobra.Command {
 	o := loadOptions{Options: load.Options{
@@ -38,8 +41,8 @@ func newLoad() *cobra.Command {
 			"was sent. Each virtual user opens a session, uses it with overlapping requests, and logs in and out. Load checks every\n" +
 			"response, and counts and explains lost sessions, lost updates, stale reads, cross-session leaks, and sessions that are\n" +
 			"alive after logout.\n\n" +
-			"The exit status is 1 when a threshold (--max-p99, --max-errors, --max-lost) is exceeded. Ctrl-C ends the test early and\n" +
-			"reports the result up to then.",
+			"The exit status is 1 when a threshold (--max-p99, --max-errors, --max-lost) is exceeded. Ctrl-C ends the test early,\n" +
+			"reports the result up to then, and gives the exit status 130. docs/load.md has a workflow for GitHub Actions.",
 		Example: "  lab load                                        # the deployed application\n" +
 			"  lab load --url http://127.0.0.1:8080            # the application of lab up\n" +
 			"  lab load --rate 100..500 --duration 5m          # a ramp\n" +
@@ -65,11 +68,17 @@ func newLoad() *cobra.Command {
 	add(flags, "mix", &o.Mix, allowed.Kind[load.Mix]{Type: "weights", Allowed: load.MixSyntax, Parse: load.ParseMix}, "kinds of requests")
 	add(flags, "warmup", &o.Warmup, allowed.Duration(0, time.Hour), "duration of the warm-up before the measurement, at the first rate")
 	add(flags, "timeout", &o.Timeout, allowed.Duration(10*time.Millisecond, time.Minute), "timeout of each request")
-	flags.StringVar(&o.json, "json", "", "write the result to this `file`, for programs and for lab merge")
-	flags.StringVar(&o.report, "report", "", "write a page with charts to this HTML `file`, which has no external references")
-	flags.StringVar(&o.history, "history", "", "write every request and response to this `file`, for lab check")
+	addFiles(flags, &o.files)
+	flags.StringVar(&o.files.report, "report", "", "write a page with charts to this HTML `file`, which has no external references")
+	flags.StringVar(&o.files.history, "history", "", "write every request and response to this `file`, for lab check")
 	addThresholds(flags, &o.thresholds)
 	return c
+}
+
+// addFiles declares the flags of the files for programs and for CI.
+func addFiles(flags *pflag.FlagSet, files *paths) {
+	flags.StringVar(&files.json, "json", "", "write the result to this `file`, for programs, lab report and lab merge")
+	flags.StringVar(&files.summary, "summary", "", "append the result as Markdown to this `file`, such as \"$GITHUB_STEP_SUMMARY\"")
 }
 
 // addThresholds declares the flags of thresholds.
@@ -99,11 +108,11 @@ func runLoad(ctx context.Context, o loadOptions, stdout, stderr io.Writer) (err 
 	run, err := load.Start(ctx, o.Options)
 	if err != nil {
 		if ctx.Err() != nil {
-			return errors.New("interrupted before the test began")
+			return fmt.Errorf("%w before the test began", errInterrupted)
 		}
 		return err
 	}
-	files, err := openFiles(o)
+	files, err := openFiles(o.files)
 	if err != nil {
 		return err
 	}
@@ -114,26 +123,27 @@ func runLoad(ctx context.Context, o loadOptions, stdout, stderr io.Writer) (err 
 		o.Rate, o.URL, allowed.Format(o.Duration), o.Sessions, o.Mix)
 	measured, err := run.Do(ctx)
 	view.end()
-	summary{stdout, colours(stdout)}.write(measured)
-	if err = errors.Join(err, files.write(measured)); err != nil {
-		return err
-	}
-	return summary{stdout, colours(stdout)}.checkThresholds(o.thresholds, measured)
+	measured.Judge(o.thresholds)
+	return errors.Join(err, files.write(measured), summary{stdout, colours(stdout)}.write(measured))
 }
 
 // outputs has the files to write; nil for files that were not asked for.
-type outputs struct{ result, report, history *os.File }
+type outputs struct{ result, summary, report, history *os.File }
 
 // openFiles creates the files, before the test begins.
-func openFiles(o loadOptions) (files outputs, err error) {
+func openFiles(p paths) (files outputs, err error) {
 	for _, file := range []struct {
 		flag, path string
+		mode       int
 		into       **os.File
-	}{{"json", o.json, &files.result}, {"report", o.report, &files.report}, {"history", o.history, &files.history}} {
+	}{
+		{"json", p.json, os.O_TRUNC, &files.result}, {"summary", p.summary, os.O_APPEND, &files.summary},
+		{"report", p.report, os.O_TRUNC, &files.report}, {"history", p.history, os.O_TRUNC, &files.history},
+	} {
 		if file.path == "" {
 			continue
 		}
-		if *file.into, err = os.Create(file.path); err != nil {
+		if *file.into, err = os.OpenFile(file.path, os.O_RDWR|os.O_CREATE|file.mode, 0o666); err != nil {
 			return outputs{}, errors.Join(fmt.Errorf("--%s: %w", file.flag, err), files.close())
 		}
 	}
@@ -146,6 +156,9 @@ func (f outputs) write(r load.Result) error {
 	if f.result != nil {
 		errs = append(errs, writeJSON(f.result, r))
 	}
+	if f.summary != nil {
+		errs = append(errs, report.WriteMarkdown(f.summary, r))
+	}
 	if f.report != nil {
 		errs = append(errs, report.Write(f.report, r))
 	}
@@ -154,7 +167,7 @@ func (f outputs) write(r load.Result) error {
 
 func (f outputs) close() error {
 	var errs []error
-	for _, file := range []*os.File{f.result, f.report, f.history} {
+	for _, file := range []*os.File{f.result, f.summary, f.report, f.history} {
 		if file != nil {
 			errs = append(errs, file.Close())
 		}

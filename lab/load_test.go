@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"stateless-servers/app/leaderboard"
 	"stateless-servers/app/web"
 	"stateless-servers/lab/load"
@@ -60,6 +62,10 @@ var quickly = []string{"--rate", "100", "--duration", "1s", "--warmup", "0s", "-
 
 func TestLoadMergeAndCheck(t *testing.T) {
 	dir := t.TempDir()
+	schemaFile, err := filepath.Abs("load/result.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Chdir(dir)
 	deployed := fmt.Sprintf(`{"StatelessLab":{"Store":"valkey","URL":%q},"StatelessNetwork":{"Vpc":"vpc-1"}}`,
 		application(t, memory.New()))
@@ -71,14 +77,14 @@ func TestLoadMergeAndCheck(t *testing.T) {
 	for _, name := range []string{"a", "b"} {
 		loads.Go(func() {
 			code, stdout, stderr := lab(t, append([]string{"load", "--json", name + ".json", "--history", name + ".jsonl", "--report", name + ".html",
-				"--max-p99", "1h", "--max-errors", "0%", "--max-lost", "0"}, quickly...)...)
+				"--summary", "summary.md", "--max-p99", "1h", "--max-errors", "0%", "--max-lost", "0"}, quickly...)...)
 			if code != 0 {
 				t.Errorf("exit status %d\n%s%s", code, stdout, stderr)
 			}
 			contains(t, stderr, "Sending 100 requests/s to http://127.0.0.1:")
 			contains(t, stdout, " ok (100 %)", "100.0/s target", "Latency    p50 ", "from due", "Service    p50 ",
 				"server-1 100 %", "0 lost, 0 updates lost, 0 stale reads, 0 cross-session leaks, 0 alive after logout",
-				"ok        p99 ", "ok        errors 0 %, at most 0 %", "violations 0, at most 0")
+				"PASS  p99 ", "PASS  errors               0 %  at most 0 %\n", "PASS  violations             0  at most 0\n")
 			if strings.Contains(stdout+stderr, "\x1b") {
 				t.Error("there are escape sequences where there is no terminal")
 			}
@@ -93,12 +99,29 @@ func TestLoadMergeAndCheck(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit status %d\n%s%s", code, stdout, stderr)
 	}
-	contains(t, stdout, "200.0/s target", "ok        errors 0 %")
+	contains(t, stdout, "200.0/s target", "PASS  errors               0 %  at most 0 %\n", "PASS  violations")
+	code, stdout, stderr = lab(t, "merge", "b.json", "all.json")
+	oneLine(t, code, stdout, stderr, []string{"results 1 and 2 both have the requests of run"})
+	summaries, err := os.ReadFile("summary.md")
+	if n := strings.Count(string(summaries), "## ✅ Passed: 3 of 3 thresholds hold."); err != nil || n != 2 {
+		t.Errorf("%d summaries of tests that passed in one file, %v, want 2:\n%s", n, err, summaries)
+	}
+	schema, err := jsonschema.NewCompiler().Compile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var results [3]load.Result
 	for i, name := range []string{"a.json", "b.json", "all.json"} {
 		text, err := os.ReadFile(name)
 		if err == nil {
 			err = json.Unmarshal(text, &results[i])
+		}
+		var document any
+		if err == nil {
+			document, err = jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		}
+		if err == nil {
+			err = schema.Validate(document)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -132,12 +155,9 @@ func TestExceededThresholdsFail(t *testing.T) {
 	url := application(t, broken.ReadsStale(memory.New()))
 	code, stdout, stderr := lab(t, append([]string{"load", "--url", url, "--history", history, "--max-lost", "0", "--max-p99", "1h"}, quickly...)...)
 	last := stderr[strings.LastIndex(strings.TrimSpace(stderr), "\n")+1:]
-	oneLine(t, code, "", last, []string{"threshold exceeded: violations", "at most 0"})
-	if strings.Contains(last, "p99") {
-		t.Errorf("the error names p99, which was not exceeded: %s", last)
-	}
+	oneLine(t, code, "", last, []string{"thresholds exceeded: 1"})
 	// What is explained is the first violation: mostly a stale read, which a logout may precede.
-	contains(t, stdout, "EXCEEDED  violations", "ok        p99", "stale reads", "answered at", "by server-1")
+	contains(t, stdout, "FAIL  violations", "PASS  p99", "stale reads", "answered at", "by server-1")
 
 	code, stdout, stderr = lab(t, "check", history)
 	oneLine(t, code, stdout, stderr, []string{history, "violations"})
@@ -150,10 +170,16 @@ func TestLoadInterrupted(t *testing.T) {
 	defer interrupt()
 	var stdout bytes.Buffer
 	stderr := &trigger{word: " errors", then: interrupt} // of the first line of progress
-	if code := run(ctx, []string{"load", "--url", url, "--duration", "1h", "--warmup", "0s"}, &stdout, stderr, nil); code != 0 {
-		t.Errorf("exit status %d: %s", code, stderr.String())
+	file := filepath.Join(t.TempDir(), "result.json")
+	args := []string{"load", "--url", url, "--duration", "1h", "--warmup", "0s", "--max-lost", "0", "--json", file}
+	if code := run(ctx, args, &stdout, stderr, nil); code != 130 {
+		t.Errorf("exit status %d, want 130: %s", code, stderr.String())
 	}
-	contains(t, stdout.String(), "interrupted", "Latency    p50 ", "0 lost")
+	contains(t, stderr.String(), "lab: interrupted: the figures apply to the ")
+	contains(t, stdout.String(), "INTERRUPTED\nPASS  violations", "interrupted", "Latency    p50 ", "0 lost")
+	if r, err := readResult(file); err != nil || r.Verdict != load.Interrupted || r.Requests == 0 {
+		t.Errorf("the verdict %q on %d requests, %v, want interrupted, and the figures up to then", r.Verdict, r.Requests, err)
+	}
 }
 
 func TestRefusedLoads(t *testing.T) {
@@ -185,6 +211,7 @@ func TestRefusedLoads(t *testing.T) {
 		{"load --max-errors 101%", []string{`--max-errors="101%"`, "0% to 100%"}},
 		{"load --max-lost some", []string{`--max-lost="some"`, "0 to 1000000"}},
 		{"load --json nosuch/a.json --url " + url, []string{"--json", "nosuch/a.json"}},
+		{"load --summary nosuch/s.md --url " + url, []string{"--summary", "nosuch/s.md"}},
 		{"load --history nosuch/h.jsonl --url " + url, []string{"--history", "nosuch/h.jsonl"}},
 		{"load --report nosuch/r.html --url " + url, []string{"--report", "nosuch/r.html"}},
 		{"report", []string{"takes files"}},
@@ -253,14 +280,14 @@ func TestProgressLines(t *testing.T) {
 
 func TestSummaryWarnsOfMissedRate(t *testing.T) {
 	var b strings.Builder
-	summary{w: &b}.write(load.Result{Requests: 90, OK: 80, RateTarget: 100, RateAchieved: 90, Late: 20, Errors: map[string]int64{"timeout": 10}})
+	_ = summary{w: &b}.write(load.Result{Requests: 90, OK: 80, RateTarget: 100, RateAchieved: 90, Late: 20, Errors: map[string]int64{"timeout": 10}})
 	contains(t, b.String(), "RATE MISSED: 10.0 % of the requests were never sent", "SENT LATE: 1 % of the requests were sent at least 20 ms late",
 		"80 ok (88.89 %)", "Errors     timeout 10")
 	if strings.Contains(b.String(), "\x1b") {
 		t.Error("colours, though none are wanted")
 	}
 	b.Reset()
-	summary{w: &b, colours: true}.write(load.Result{Requests: 100, OK: 100, RateTarget: 100, RateAchieved: 99.5, Late: 1})
+	_ = summary{w: &b, colours: true}.write(load.Result{Requests: 100, OK: 100, RateTarget: 100, RateAchieved: 99.5, Late: 1})
 	if strings.Contains(b.String(), "MISSED") || strings.Contains(b.String(), "LATE") || strings.Contains(b.String(), "\x1b") {
 		t.Errorf("warned of nothing:\n%s", b.String())
 	}

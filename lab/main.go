@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,10 +42,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build fun
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(stderr, "lab: "+strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
+		if errors.Is(err, errInterrupted) {
+			return 130
+		}
 		return 1
 	}
 	return 0
 }
+
+// errInterrupted reports that a signal ended a load test early. Shells give the exit status 130 to programs that SIGINT ends.
+var errInterrupted = errors.New("interrupted")
 
 func newCommand(build func(context.Context) (string, error)) *cobra.Command {
 	root := &cobra.Command{
@@ -52,9 +59,9 @@ func newCommand(build func(context.Context) (string, error)) *cobra.Command {
 		Short: "Stateless servers, on one machine",
 		Long: "The lab runs the architecture on one machine: a fleet of web servers that keep no session, a load balancer that\n" +
 			"behaves like an Application Load Balancer, and the session store. No AWS account is needed.\n\n" +
-			"The exit status of every command is 0 on success and 1 otherwise, with a line that says why. Colours are used on\n" +
-			"terminals only; NO_COLOR=1 turns them off. lab completion bash, or zsh, fish or powershell, writes a script that\n" +
-			"completes commands, flags and their values.",
+			"The exit status of every command is 0 on success, 130 if a load test was interrupted, and 1 otherwise,\n" +
+			"with a line that says why. Colours are used on terminals only; NO_COLOR=1 turns them off.\n" +
+			"lab completion bash, or zsh, fish or powershell, writes a script that completes commands, flags and their values.",
 		Example: "  lab up                          # the application, at http://127.0.0.1:8080\n" +
 			"  lab load --url http://127.0.0.1:8080\n" +
 			"  lab run server-loss             # how visitors are affected when a server dies\n" +

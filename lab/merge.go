@@ -12,14 +12,15 @@ import (
 )
 
 func newMerge() *cobra.Command {
-	var path string
+	var files paths
 	var thresholds load.Thresholds
 	c := &cobra.Command{
 		Use:   "merge FILE FILE...",
 		Short: "Merge the results of several machines that tested at the same time",
 		Long: "Merge reads files that lab load --json has written on several machines at the same time, and reports one result:\n" +
-			"requests and rates add up, and percentiles are computed from all requests.\n" +
-			"The exit status is 1 when a threshold is exceeded, or a file can't be read.",
+			"requests and rates add up, and percentiles are computed from all requests. The thresholds of the files apply to the sum,\n" +
+			"unless a flag replaces them. The exit status is 1 when a threshold is exceeded, or a file can't be read, or two files\n" +
+			"have requests in common, and 130 when one of the tests was interrupted.",
 		Example: "  lab merge a.json b.json\n" +
 			"  lab merge a.json b.json --json all.json --max-p99 250ms",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -33,23 +34,17 @@ func newMerge() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := summary{c.OutOrStdout(), colours(c.OutOrStdout())}
-			out.write(merged)
-			if path != "" {
-				file, err := os.Create(path)
-				if err != nil {
-					return fmt.Errorf("--json: %w", err)
-				}
-				if err := errors.Join(writeJSON(file, merged), file.Close()); err != nil {
-					return err
-				}
+			merged.Judge(thresholds)
+			written, err := openFiles(files)
+			if err != nil {
+				return err
 			}
-			return out.checkThresholds(thresholds, merged)
+			return errors.Join(written.write(merged), summary{c.OutOrStdout(), colours(c.OutOrStdout())}.write(merged))
 		},
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&path, "json", "", "write the merged result to this `file`, which can be merged again")
+	addFiles(flags, &files)
 	addThresholds(flags, &thresholds)
 	return c
 }

@@ -17,8 +17,9 @@ func newReport() *cobra.Command {
 		Use:   "report FILE...",
 		Short: "Write an HTML report of load test results",
 		Long: "Report reads files that lab load --json, or lab merge --json, has written, and writes one self-contained HTML file:\n" +
-			"latency by percentile and over time, events, requests of each server, consistency violations, and settings. Several\n" +
-			"files must come from machines that tested at the same time, and are merged. The exit status is 1 when a file can't be read or written.",
+			"the verdict and its thresholds, latency by percentile, over time and by operation, events, requests of each server,\n" +
+			"consistency violations, and settings. Several files must come from machines that tested at the same time, and\n" +
+			"are merged. The exit status is 1 when a file can't be read or written.",
 		Example: "  lab report result.json\n" +
 			"  lab report a.json b.json --out report.html",
 		Args: func(_ *cobra.Command, args []string) error {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -18,7 +17,12 @@ type summary struct {
 // maxLate is the 99th percentile of the send delay, in milliseconds, above which the summary has a warning.
 const maxLate = 10
 
-func (s summary) write(r load.Result) {
+// write writes the verdict and the figures. The error says that a threshold is exceeded, or that the test was interrupted.
+func (s summary) write(r load.Result) error {
+	if r.Verdict == load.Interrupted {
+		s.warn("INTERRUPTED")
+	}
+	s.thresholds(r.Thresholds)
 	fmt.Fprintf(s.w, "%s, %s, measured for %.4g s", r.URL, r.Started.Format("2006-01-02 15:04:05 MST"), r.Duration)
 	if r.Warmup > 0 {
 		fmt.Fprintf(s.w, " after a warm-up of %.4g s", r.Warmup)
@@ -62,6 +66,28 @@ func (s summary) write(r load.Result) {
 	for _, finding := range r.Findings {
 		fmt.Fprintf(s.w, "\n%s\n", finding)
 	}
+	switch r.Verdict {
+	case load.Interrupted:
+		return fmt.Errorf("%w: the figures apply to the %.4g s that were measured", errInterrupted, r.Duration)
+	case load.Failed:
+		return fmt.Errorf("thresholds exceeded: %d", r.Exceeded())
+	}
+	return nil
+}
+
+// thresholds writes the outcome of each threshold.
+func (s summary) thresholds(list []load.Threshold) {
+	for _, t := range list {
+		line := fmt.Sprintf("%s  %-10s  %12s  at most %s", t.Outcome(), t.Name, t.Show(t.Measured), t.Show(t.Limit))
+		if t.Passed {
+			s.good(line)
+		} else {
+			s.warn("%s", line)
+		}
+	}
+	if len(list) > 0 {
+		fmt.Fprintln(s.w)
+	}
 }
 
 func (s summary) warn(format string, arguments ...any) {
@@ -76,24 +102,4 @@ func (s summary) good(text string) {
 
 func quantiles(q load.Quantiles) string {
 	return fmt.Sprintf("p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.2f ms", q.P50, q.P90, q.P99, q.P999, q.Max)
-}
-
-// checkThresholds writes the outcome of each threshold. The error names the exceeded ones.
-func (s summary) checkThresholds(t load.Thresholds, r load.Result) error {
-	var exceeded []string
-	for i, verdict := range t.Check(r) {
-		if i == 0 {
-			fmt.Fprintln(s.w)
-		}
-		if verdict.Held {
-			s.good("ok        " + verdict.Text)
-			continue
-		}
-		s.warn("EXCEEDED  %s", verdict.Text)
-		exceeded = append(exceeded, verdict.Text)
-	}
-	if len(exceeded) > 0 {
-		return errors.New("threshold exceeded: " + strings.Join(exceeded, "; "))
-	}
-	return nil
 }

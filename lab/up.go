@@ -112,6 +112,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 
 	c := config.Default()
 	c.AllowDelay, c.PlainHTTP, c.ShutdownDelay = true, true, 0
+	c.Sticky, c.FleetPage = o.balancer.Sticky, dashboard.Path
 	c.KeepAlive = o.balancer.IdleTimeout + keepAliveMargin
 	out.line("Starting the store")
 	sessions, err := localstore.Start(ctx, o.store, o.storeAddr, &c, out.line)
@@ -164,6 +165,10 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer, build func(c
 	out.line("Fleet        " + url + dashboard.Path)
 	out.line("Store        " + sessions.Description)
 	out.line("Logs         " + filepath.Join(logs, "server-*.log"))
+	if n := balancer.DefaultMaxInFlight(); n < balancer.MostInFlight {
+		out.line(fmt.Sprintf("Limit        %d requests at a time, instead of %d: the hard limit of open files (ulimit -Hn) is below %d",
+			n, balancer.MostInFlight, balancer.DescriptorsNeeded))
+	}
 	out.line(fmt.Sprintf("Ready in %.1f s. Ctrl-C ends everything.", time.Since(started).Seconds()))
 	out.line("")
 	if !o.noBrowser && terminal(stdout) {
@@ -189,7 +194,7 @@ func listen(addr string) (net.Listener, error) {
 // serve serves the dashboard and, at all other paths, the fleet.
 func serve(listener net.Listener, f *fleet.Fleet, page *dashboard.Page) *http.Server {
 	// A ServeMux would redirect paths like //a, which must reach the servers.
-	return balancer.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return f.Balancer().Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if dashboard.Contains(r.URL.Path) {
 			page.ServeHTTP(w, r)
 			return

@@ -222,8 +222,14 @@ func (m *Manager) info(id ID, r Record, current bool) Info {
 	if r.Expires.Before(expires) {
 		expires = r.Expires
 	}
+	seen, now := r.Created, m.options.Now()
+	if extended := r.IdleExpires.Add(now.Sub(m.idleExpires(r, now))); m.promises.Mutable && extended.After(seen) {
+		seen = extended
+	}
+	if seen.After(now) { // extended by a server with another IdleTimeout, or by a clock that is ahead
+		seen = now
+	}
 	return Info{
-		ID: id, User: r.User, UserAgent: r.UserAgent, Created: r.Created, Expires: expires,
-		LastSeen: r.IdleExpires.Add(-m.idleTimeout(r)), Current: current,
+		ID: id, User: r.User, UserAgent: r.UserAgent, Created: r.Created, Expires: expires, LastSeen: seen, Current: current,
 	}
 }

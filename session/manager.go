@@ -11,10 +11,15 @@ import (
 
 // Options configure a Manager. The zero value of each field means its default.
 type Options struct {
-	// IdleTimeout is the time without use after which a session ends; default 30 minutes, at least 1 second.
+	// IdleTimeout is the shortest time without use after which a session ends; default 30 minutes, at least 1 second. The
+	// longest is IdleTimeout × (1 + TouchAfter): with the defaults, an unused session ends after 30 to 45 minutes.
 	IdleTimeout time.Duration
+	// TouchAfter is the share of the idle timeout after which a read extends a session; default 0.5, at most 1. A change always
+	// extends it. An extended session lasts for its idle timeout and this share of it, so that reads needn't extend it sooner.
+	// A smaller share ends unused sessions more punctually, and costs more writes.
+	TouchAfter float64
 	// Lifetime is the time after its start at which a session ends even if it is in use; default 24 hours, at least
-	// IdleTimeout.
+	// IdleTimeout and at most 100 years.
 	Lifetime time.Duration
 	// StoreTimeout limits each store operation. An operation may time out up to a sixteenth earlier. The default is 800 ms,
 	// so that a visitor waits less than a second for a 503.
@@ -99,6 +104,7 @@ func NewWithCodec(codec Codec, options Options) (*Manager, error) {
 
 func newManager(backend backend, promises Promises, options Options) (*Manager, error) {
 	setDefault(&options.IdleTimeout, 30*time.Minute)
+	setDefault(&options.TouchAfter, 0.5)
 	setDefault(&options.Lifetime, max(24*time.Hour, options.IdleTimeout))
 	setDefault(&options.RememberLifetime, max(30*24*time.Hour, options.Lifetime, options.RememberIdleTimeout))
 	setDefault(&options.RememberIdleTimeout, min(max(7*24*time.Hour, options.IdleTimeout), options.RememberLifetime))
@@ -116,8 +122,12 @@ func newManager(backend backend, promises Promises, options Options) (*Manager, 
 	if options.IdleTimeout < time.Second {
 		return nil, fmt.Errorf("session option IdleTimeout is %v: allowed is 1s or more", options.IdleTimeout)
 	}
-	if options.Lifetime < options.IdleTimeout {
-		return nil, fmt.Errorf("session option Lifetime is %v: allowed is IdleTimeout (%v) or more", options.Lifetime, options.IdleTimeout)
+	if !(options.TouchAfter > 0 && options.TouchAfter <= 1) { // also NaN
+		return nil, fmt.Errorf("session option TouchAfter is %v: allowed is a number above 0 and up to 1", options.TouchAfter)
+	}
+	const maxLifetime = 100 * 365 * 24 * time.Hour // a sum of two doesn't overflow
+	if options.Lifetime < options.IdleTimeout || options.Lifetime > maxLifetime {
+		return nil, fmt.Errorf("session option Lifetime is %v: allowed is IdleTimeout (%v) to %v", options.Lifetime, options.IdleTimeout, maxLifetime)
 	}
 	if options.StoreTimeout < 0 {
 		return nil, fmt.Errorf("session option StoreTimeout is %v: allowed is a positive duration", options.StoreTimeout)
@@ -214,11 +224,22 @@ func (m *Manager) idleTimeout(r Record) time.Duration {
 	return m.options.IdleTimeout
 }
 
-// idleExpires returns the IdleExpires of a session that is used at now.
-func (m *Manager) idleExpires(r Record, now time.Time) time.Time { return now.Add(m.idleTimeout(r)) }
+// newUpdate returns an update at the time now.
+func (m *Manager) newUpdate(now time.Time, changes []Change) Update {
+	touchAfter := func(idle time.Duration) time.Duration { return time.Duration(m.options.TouchAfter * float64(idle)) }
+	idle := m.options.IdleTimeout
+	return Update{
+		Now: now, IdleExpires: now.Add(idle + touchAfter(idle)), TouchAfter: touchAfter(m.options.RememberIdleTimeout), Changes: changes,
+	}
+}
 
-// needsTouch reports whether a session that was only read should be extended. To save writes, a session is extended at most
-// once per tenth of the idle timeout. A session may therefore end up to a tenth of the idle timeout early.
+// idleExpires returns the IdleExpires of a session that is extended at now.
+func (m *Manager) idleExpires(r Record, now time.Time) time.Time {
+	return m.newUpdate(now, nil).Extend(r).IdleExpires
+}
+
+// needsTouch reports whether a session that was only read should be extended: otherwise it could end before its idle timeout has
+// passed.
 func (m *Manager) needsTouch(r Record, now time.Time) bool {
-	return m.promises.Mutable && m.idleExpires(r, now).Sub(r.IdleExpires) >= m.idleTimeout(r)/10
+	return m.promises.Mutable && r.IdleExpires.Sub(now) < m.idleTimeout(r)
 }

@@ -34,8 +34,7 @@ func (m *Manager) create(ctx context.Context, record Record) (ref reference, err
 
 // update sends changes. known is the session as the caller has read it, or nil.
 func (m *Manager) update(ctx context.Context, ref reference, changes []Change, known *Record) (next reference, record Record, err error) {
-	now := m.options.Now()
-	update := Update{Now: now, IdleExpires: now.Add(m.options.IdleTimeout), Changes: changes}
+	update := m.newUpdate(m.options.Now(), changes)
 	if err := m.checkSize(update, known); err != nil {
 		return ref, Record{}, err
 	}

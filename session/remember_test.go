@@ -65,7 +65,7 @@ func TestRememberedSession(t *testing.T) {
 					t.Error(name, err)
 				}
 			})
-			if got, want := b.expires(), min(7*day, start.Add(30*day).Sub(b.now)); response.StatusCode != 200 || got != want {
+			if got, want := b.expires(), min(7*day*3/2, start.Add(30*day).Sub(b.now)); response.StatusCode != 200 || got != want {
 				t.Errorf("%s: after %v: status %d, the session ends in %v, want %v", name, b.now.Sub(start), response.StatusCode, got, want)
 			}
 		}
@@ -82,7 +82,7 @@ func TestRememberedSessionIdlesOut(t *testing.T) {
 	if b.expires() == 0 {
 		t.Error("the session ended before its idle timeout")
 	}
-	b.now = b.now.Add(3 * day)
+	b.now = b.now.Add(3 * day * 3 / 2)
 	if b.expires() != 0 {
 		t.Error("the session is live after its idle timeout")
 	}
@@ -94,11 +94,11 @@ func TestLoginForgetsLimits(t *testing.T) {
 	b.login("ada", session.Remember(true))
 	b.visit()
 	b.login("ada")
-	if got := b.expires(); got != 30*time.Minute || b.cookie.MaxAge != 0 {
+	if got := b.expires(); got != 45*time.Minute || b.cookie.MaxAge != 0 {
 		t.Errorf("the session ends in %v, Max-Age is %d", got, b.cookie.MaxAge)
 	}
 	b.login("ada", session.Remember(true))
-	if got := b.expires(); got != 7*day || b.cookie.MaxAge != 30*86400 || b.visit() != 2 {
+	if got := b.expires(); got != 7*day*3/2 || b.cookie.MaxAge != 30*86400 || b.visit() != 2 {
 		t.Errorf("the session ends in %v, Max-Age is %d", got, b.cookie.MaxAge)
 	}
 }
@@ -114,8 +114,8 @@ func TestRememberedSessionOnAnotherServer(t *testing.T) {
 	b.manager = other
 	b.now = b.now.Add(5 * day)
 	b.visit()
-	if got := b.expires(); got != 10*day {
-		t.Errorf("the session ends in %v, want 10 days", got)
+	if got := b.expires(); got != 11*day {
+		t.Errorf("the session ends in %v, want 10 days and half of 2 days", got)
 	}
 }
 

@@ -118,7 +118,7 @@ func TestHungStoreDelaysOnlyRequestsThatNeedIt(t *testing.T) {
 func TestFailedTouchIsIgnored(t *testing.T) {
 	b := newClient(t, session.Options{IdleTimeout: time.Minute})
 	b.visit()
-	b.now = b.now.Add(30 * time.Second)
+	b.now = b.now.Add(40 * time.Second)
 	b.store.fail["touch"] = errStore
 	b.store.takeCalls()
 	response := b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) { visits.Get(r.Context()) })
@@ -195,6 +195,9 @@ func TestRenewNeverUndoesALogout(t *testing.T) {
 		if user, err := s.User(r.Context()); user != "ada" || err != nil {
 			t.Fatalf("user %q, %v", user, err)
 		}
+		if ended, err := s.Ended(r.Context()); ended || err != nil {
+			t.Errorf("before the logout, ended is %v, %v", ended, err)
+		}
 		logoutElsewhere()
 		if err := s.Renew(r.Context()); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("renew: %v", err)
@@ -203,6 +206,11 @@ func TestRenewNeverUndoesALogout(t *testing.T) {
 	if response.StatusCode != http.StatusConflict || len(response.Cookies()) != 0 {
 		t.Errorf("status %d, cookies %v", response.StatusCode, response.Cookies())
 	}
+	b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+		if ended, err := s.Ended(r.Context()); !ended || err != nil {
+			t.Errorf("after the logout, ended is %v, %v", ended, err)
+		}
+	})
 }
 
 func TestSessionsOfAUser(t *testing.T) {

@@ -92,7 +92,7 @@ type Info struct {
 	UserAgent string    // of the browser that started the session, at most 200 bytes
 	Created   time.Time // when the session started
 	Expires   time.Time // when the session ends if it is not used again
-	LastSeen  time.Time // up to a tenth of the idle timeout before the last use
+	LastSeen  time.Time // when the session was last extended, which is at most TouchAfter × IdleTimeout before its last use
 	Current   bool      // the session belongs to the current request
 }
 
@@ -110,6 +110,15 @@ func (s *Session) Info(ctx context.Context) (Info, bool, error) {
 func (s *Session) User(ctx context.Context) (string, error) {
 	info, _, err := s.Info(ctx)
 	return info.User, err
+}
+
+// Ended reports whether the visitor's session was ended by a logout or a renewal, at most EndedFor ago. A change then fails
+// with ErrEnded. It reads the session as Info does.
+func (s *Session) Ended(ctx context.Context) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.read(ctx)
+	return s.state == stateEnded, err
 }
 
 // Apply sends the recorded changes to the store now. Without Apply they are sent before the first byte of the response.

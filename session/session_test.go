@@ -1,8 +1,10 @@
 package session_test
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -115,27 +117,58 @@ func TestCookie(t *testing.T) {
 }
 
 func TestIdleExtensionIsThrottled(t *testing.T) {
-	b := newClient(t, session.Options{IdleTimeout: 100 * time.Second})
-	b.visit()
-	b.store.takeCalls()
-	var touches, loads int
-	for range 50 { // a read every 2 s, over one idle timeout
-		b.now = b.now.Add(2 * time.Second)
+	for share, want := range map[float64]int{0: 1, 0.1: 8, 1: 0} { // 0 is the default
+		b := newClient(t, session.Options{IdleTimeout: 100 * time.Second, TouchAfter: share})
+		b.visit()
+		b.store.takeCalls()
+		var touches, loads int
+		for range 50 { // a read every 2 s, over one idle timeout
+			b.now = b.now.Add(2 * time.Second)
+			b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+				info, _, err := s.Info(r.Context())
+				if ago := b.now.Sub(info.LastSeen).Seconds(); err != nil || ago < 0 || ago > 2+100*cmp.Or(share, 0.5) {
+					t.Fatalf("share %v: last seen %v s ago, error %v", share, ago, err)
+				}
+			})
+			calls := b.store.takeCalls()
+			touches += strings.Count(calls, "touch")
+			loads += strings.Count(calls, "load")
+		}
+		if touches != want || loads != 50 {
+			t.Errorf("share %v: %d touches and %d loads, want %d and 50", share, touches, loads, want)
+		}
+		b.now = b.now.Add(100*time.Second - 1)
+		if n := b.visit(); n != 2 {
+			t.Errorf("share %v: before the idle timeout the counter is %d, want 2", share, n)
+		}
+		b.now = b.now.Add(200 * time.Second)
+		if n := b.visit(); n != 1 {
+			t.Errorf("share %v: after twice the idle timeout the counter is %d, want 1 in a new session", share, n)
+		}
+	}
+}
+
+// A server of the version without TouchAfter extends a session to just its idle timeout.
+func TestSessionExtendedByTheEarlierVersion(t *testing.T) {
+	for idle, remember := range map[time.Duration]bool{30 * time.Minute: false, 7 * day: true} {
+		b := newClient(t, session.Options{})
+		b.login("ada", session.Remember(remember))
+		start := b.now
+		b.now = b.now.Add(idle / 2)
+		update := session.Update{Now: b.now, IdleExpires: b.now.Add(30 * time.Minute)}
+		if _, err := b.store.Update(t.Context(), b.store.ids[len(b.store.ids)-1], update); err != nil {
+			t.Fatal(err)
+		}
+		b.now = b.now.Add(idle / 20)
 		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
-			if n, _ := visits.Get(r.Context()); n != 1 {
-				t.Fatalf("the session has ended at %v, want it live", b.now)
+			if info, _, _ := s.Info(r.Context()); info.LastSeen.Before(start) || info.LastSeen.After(b.now) {
+				t.Errorf("last seen %v after the start, %v before now", info.LastSeen.Sub(start), b.now.Sub(info.LastSeen))
 			}
 		})
-		calls := b.store.takeCalls()
-		touches += strings.Count(calls, "touch")
-		loads += strings.Count(calls, "load")
-	}
-	if touches != 10 || loads != 50 {
-		t.Errorf("%d touches and %d loads, want 10 and 50", touches, loads)
-	}
-	b.now = b.now.Add(100 * time.Second)
-	if n := b.visit(); n != 1 {
-		t.Errorf("after the idle timeout the counter is %d, want 1 in a new session", n)
+		b.now = b.now.Add(idle)
+		if left := b.expires(); left != idle/2 {
+			t.Errorf("remember %v: the session ends in %v, want %v", remember, left, idle/2)
+		}
 	}
 }
 
@@ -215,6 +248,7 @@ func TestWithoutMiddleware(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	for _, options := range []session.Options{
 		{IdleTimeout: time.Millisecond}, {IdleTimeout: time.Hour, Lifetime: time.Minute}, {CookieName: "a b"}, {StoreTimeout: -1},
+		{TouchAfter: -0.1}, {TouchAfter: 1.1}, {TouchAfter: math.NaN()}, {Lifetime: 200 * 365 * day},
 	} {
 		if _, err := session.New(memory.New(), options); err == nil {
 			t.Errorf("New accepted %+v, want an error", options)

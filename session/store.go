@@ -190,18 +190,19 @@ func (r Record) Size() int {
 
 // An Update changes and extends a session.
 type Update struct {
-	Now         time.Time // the current time
-	IdleExpires time.Time // the new IdleExpires of a session without its own IdleTimeout
-	Changes     []Change  // any number, at most one per key; without changes the update only extends the session
+	Now         time.Time     // the current time
+	IdleExpires time.Time     // the new IdleExpires of a session without its own IdleTimeout
+	TouchAfter  time.Duration // how long a session with its own IdleTimeout is live beyond that
+	Changes     []Change      // any number, at most one per key; without changes the update only extends the session
 }
 
-// Extend returns the record with its new IdleExpires: Update.IdleExpires, or Now plus the session's own IdleTimeout. Stores
-// that apply updates in Go call it. Other stores must give the same result. The caller may not have read the session, so only
-// the store knows which of the two applies.
+// Extend returns the record with its new IdleExpires: Update.IdleExpires, or Now plus the session's own IdleTimeout plus
+// TouchAfter. Stores that apply updates in Go call it. Other stores must give the same result. The caller may not have read the
+// session, so only the store knows which of the two applies.
 func (u Update) Extend(r Record) Record {
 	r.IdleExpires = u.IdleExpires
 	if r.IdleTimeout > 0 {
-		r.IdleExpires = u.Now.Add(r.IdleTimeout)
+		r.IdleExpires = u.Now.Add(r.IdleTimeout + u.TouchAfter)
 	}
 	return r
 }

@@ -268,7 +268,7 @@ func TestServerEnvironment(t *testing.T) {
 	inTable.TokenRevocation, inTable.DynamoDBTable = config.StoreDynamoDB, "sample"
 	inCache.TokenRevocation, inCache.ValkeyAddress, inCache.ValkeyTLS = config.StoreValkey, "sample:6379", true
 	inCache.ValkeyUser, inCache.ValkeyCacheName = "statelesslab-revocationcache", "sample"
-	memory.Store = config.StoreMemory
+	memory.Store, memory.Sticky = config.StoreMemory, true
 	login := dynamodb
 	login.PlainHTTP, login.SessionKeys = false, "key"
 	login.OIDCIssuer, login.OIDCClientID = "https://sample", "sample"

@@ -44,7 +44,7 @@ func NewLab(scope constructs.Construct, id string, props *LabProps) Lab {
 	}
 	server := Environment{Config: config.Default()}
 	server.Region = *stack.Region()
-	server.PlainHTTP = !c.HTTPS()
+	server.PlainHTTP, server.Sticky = !c.HTTPS(), c.Sticky
 	setServerTimeouts(&server.Config)
 
 	c.addRegionRules(stack)

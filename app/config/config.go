@@ -66,7 +66,8 @@ type Config struct {
 	// MigrateTo is the store that sessions will migrate to. Until then they stay in the old store. It is the first step of a
 	// migration.
 	MigrateTo StoreKind
-	// IdleTimeout is the time after its last use after which a session ends.
+	// IdleTimeout is the shortest time without use after which a session ends. The longest is half as much again: a policy
+	// of at most 15 minutes needs 10m.
 	IdleTimeout time.Duration
 	// Lifetime is the time after its creation after which a session ends, even if it is in use.
 	Lifetime time.Duration
@@ -161,6 +162,10 @@ type Config struct {
 	// AllowDelay turns on ?delay= on the routes below /api/, for experiments that need slow requests. Never use it in
 	// production.
 	AllowDelay bool
+	// Sticky says that the load balancer sends each visitor to the same server. The page describes sessions accordingly.
+	Sticky bool
+	// FleetPage is the path of a page about the fleet that the load balancer serves. The page links it. The lab sets it.
+	FleetPage string
 }
 
 // Uses reports whether sessions are in the store or migrate to or from it, or the list of revoked tokens is there.

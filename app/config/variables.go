@@ -43,6 +43,7 @@ var (
 	urlPattern         = regexp.MustCompile(`^https?://[^/\s]+/?$`)
 	redirectURLPattern = regexp.MustCompile(`^(https?)://[^/?#@\s]+` + regexp.QuoteMeta(LoginCallback) + `$`)
 	daxPattern         = regexp.MustCompile(`^daxs?://[^/\s:]+(:[0-9]{1,5})?$`)
+	pathPattern        = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+$`)
 	issuerPattern      = regexp.MustCompile(`^[!-~]{1,200}$`)
 	tablePattern       = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`) // Amazon DynamoDB, naming rules
 )
@@ -151,6 +152,8 @@ func (c *Config) variables(added ...StoreKind) []variable {
 		bind("DRAIN_TIMEOUT", &c.DrainTimeout, "40s", allowed.Duration(time.Second, time.Hour).AppendAllowed(", such as 40s")),
 
 		bind("ALLOW_DELAY", &c.AllowDelay, "false", boolean),
+		bind("STICKY", &c.Sticky, "false", boolean),
+		bind("FLEET_PAGE", &c.FleetPage, "", text("a path such as /_lab", pathPattern.MatchString)),
 	}
 }
 

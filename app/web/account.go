@@ -29,7 +29,10 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	remember := session.Remember(r.PostForm.Get("remember") != "")
-	s.respondWithSession(w, r, session.From(r.Context()).Login(r.Context(), user, remember))
+	state, ok := s.logIn(w, r, func(ctx context.Context) error { return session.From(ctx).Login(ctx, user, remember) })
+	if ok {
+		s.reply(w, r, state)
+	}
 }
 
 // isName reports whether user is a printable name: 1 to maxUser printable characters in UTF-8, at least one of them a
@@ -57,17 +60,28 @@ func (s *server) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	s.endAndRedirect(w, r, session.From(r.Context()).LogoutEverywhere)
 }
 
-// respondWithSession responds with the session after a login or a logout, or with its error.
-func (s *server) respondWithSession(w http.ResponseWriter, r *http.Request, err error) {
-	var state sessionState
+// logIn calls login and returns the session. If ok is false, it has written an error response. For the page, it reads the
+// session before the login too, because the visitor may have lost it.
+func (s *server) logIn(w http.ResponseWriter, r *http.Request, login func(context.Context) error) (after sessionState, ok bool) {
+	var before sessionState
+	var err error
+	if isPage(r) {
+		before, err = s.state(r.Context())
+	}
 	if err == nil {
-		state, err = s.state(r.Context())
+		err = login(r.Context())
+	}
+	if err == nil {
+		after, err = s.state(r.Context())
 	}
 	if err != nil {
 		s.sessionError(w, r, err)
-		return
+		return sessionState{}, false
 	}
-	s.respond(w, r, state)
+	if isPage(r) {
+		s.follow(w, r, before, after)
+	}
+	return after, true
 }
 
 // userSession is a session of a user in the response of GET /api/sessions.

@@ -46,7 +46,7 @@ func TestRememberedLogin(t *testing.T) {
 		return got.Expires.Sub(got.Created)
 	}
 	if plain, remembered := lifetime("user=ann"), lifetime("user=ann&remember=on"); plain > time.Hour || remembered < 6*24*time.Hour {
-		t.Errorf("unused, a login lasts %v and a remembered one %v; want 30 minutes and 7 days", plain, remembered)
+		t.Errorf("unused, a login lasts %v and a remembered one %v; want 45 minutes and 10.5 days", plain, remembered)
 	}
 }
 

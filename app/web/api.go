@@ -31,6 +31,9 @@ type sessionState struct {
 	Cart          map[string]int64 `json:"cart"`
 	Created       *time.Time       `json:"created"` // nil without a session
 	Expires       *time.Time       `json:"expires"` // nil without a session
+
+	id    session.ID
+	ended bool // the session was ended elsewhere, a short time ago
 }
 
 // state returns the session. It writes nothing.
@@ -43,7 +46,9 @@ func (s *server) state(ctx context.Context) (sessionState, error) {
 		Server: s.Server, Zone: s.Zone, Store: s.Sessions.Promises().Name, Authenticated: info.User != "", User: info.User,
 	}
 	if found {
-		state.Created, state.Expires = truncateToSecond(info.Created), truncateToSecond(info.Expires)
+		state.id, state.Created, state.Expires = info.ID, truncateToSecond(info.Created), truncateToSecond(info.Expires)
+	} else if state.ended, err = session.From(ctx).Ended(ctx); err != nil {
+		return sessionState{}, err
 	}
 	if s.Login != nil && state.Authenticated {
 		if state.Name, _, err = displayName.Get(ctx); err != nil {

@@ -68,7 +68,7 @@ func TestSessionIsShown(t *testing.T) {
 		t.Errorf("got %s", r.Body)
 	}
 	idle := got.Expires.Sub(got.Created).Round(time.Minute)
-	if since := time.Since(got.Created); since < 0 || since > time.Minute || idle != 30*time.Minute {
+	if since := time.Since(got.Created); since < 0 || since > time.Minute || idle != 45*time.Minute {
 		t.Errorf("created %v, expires %v", got.Created, got.Expires)
 	}
 	if r.Header.Get("Cache-Control") != "no-store" || r.Header.Get("Content-Type") != "application/json" {

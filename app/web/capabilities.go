@@ -1,10 +1,6 @@
 package web
 
-import (
-	"cmp"
-
-	"stateless-servers/session"
-)
+import "cmp"
 
 // capabilities describe what the application can do with its session store. They decide what the page says about the store,
 // which controls are disabled, and which routes respond with 501. A field No… is the reason, for visitors, why something
@@ -12,6 +8,10 @@ import (
 type capabilities struct {
 	StoreName   string
 	Meaning     string   // what the store means for visitors
+	Shared      bool     // any server finds the session
+	Tagline     string   // who answers, and what that means for the session
+	Holder      string   // what keeps the session, such as "Valkey"
+	Loss        string   // how the session may have got lost
 	Limitations []string // a sentence for each promise that the store doesn't keep
 
 	NoChange           string // why a session can't change
@@ -24,13 +24,31 @@ type capabilities struct {
 	End   string // the label of its expiry
 }
 
-// capabilitiesOf returns the capabilities with a store that keeps the promises, with or without a leaderboard.
-func capabilitiesOf(p session.Promises, hasBoard bool) capabilities {
+func capabilitiesOf(o Options) capabilities {
+	p := o.Sessions.Promises()
 	c := capabilities{
 		Begin: "It starts with the first thing that you do here; looking at the page starts none.",
 		End:   "Ends if unused",
 	}
 	c.StoreName, c.Meaning = describeStore(p.Name)
+	c.Shared, c.Tagline, c.Holder = p.Shared, "Any server may answer.", c.StoreName
+	if o.Sticky {
+		c.Tagline = "One server answers you while it runs."
+	}
+	switch {
+	case p.Name == "cookie" || p.Name == "token":
+		c.Tagline += " Your browser carries the session."
+		c.Holder, c.Loss = "your browser", "your browser lost it, or the servers don’t accept it any more"
+	case p.Shared:
+		c.Tagline += " The session follows."
+	case o.Sticky:
+		c.Tagline += " Your session ends with it."
+		c.Holder = "the memory of " + o.Server
+	default:
+		c.Tagline += " Each knows only its own sessions."
+		c.Holder = "the memory of " + o.Server
+	}
+	c.Loss = cmp.Or(c.Loss, c.Holder+" lost it")
 	if !p.Mutable {
 		c.NoChange = "This store can’t change a session after login."
 		c.Begin, c.End = "It starts when you log in.", "Ends"
@@ -44,7 +62,7 @@ func capabilitiesOf(p session.Promises, hasBoard bool) capabilities {
 		c.NoUserSessions, c.NoLogoutEverywhere = "This store can’t list where you are logged in.", ""
 		copied = "After a logout, other servers may accept a copy of your cookie for " + p.LogoutFinalWithin.String() + "."
 	}
-	if !hasBoard {
+	if o.Board == nil {
 		c.NoBoard = "There is no leaderboard with this store."
 	}
 	c.NoScore = cmp.Or(c.NoChange, c.NoBoard)

@@ -15,8 +15,8 @@ import (
 // type, and the clients of the stores have thousands. test/size_test.go checks the size. gomponents escapes text and
 // attributes. A visitor's input must not be used where that isn't enough: in an address, a style or a script.
 
-// document returns a whole page. Its footer begins with data, which may be nil.
-func document(title string, data g.Node, content ...g.Node) g.Node {
+// document returns a whole page. Its header ends with bar and its footer begins with data, which may be nil.
+func document(title string, bar, data g.Node, content ...g.Node) g.Node {
 	return h.Doctype(h.HTML(h.Lang("en"),
 		h.Head(
 			h.Meta(h.Charset("utf-8")),
@@ -36,7 +36,7 @@ func document(title string, data g.Node, content ...g.Node) g.Node {
 					h.Span(h.Class("mark"), ariaHidden(),
 						h.I(h.Class("server-4")), h.I(h.Class("server-0")), h.I(h.Class("server-2"))),
 					g.Text("Stateless Servers")),
-				h.P(g.Text("Any server may answer. The session follows.")),
+				bar,
 			),
 			h.Main(h.ID("main"), h.TabIndex("-1"), g.Group(content)),
 			h.Footer(
@@ -54,7 +54,7 @@ func errorDocument(status int, detail, server string) g.Node {
 	if ended {
 		toPage = "button quiet"
 	}
-	return document(fmt.Sprintf("%d %s", status, title), nil,
+	return document(fmt.Sprintf("%d %s", status, title), nil, nil,
 		h.Section(h.Class("hero failure"),
 			h.H1(
 				h.Span(h.Class("label"), g.Text(strconv.Itoa(status))), space(),
@@ -106,9 +106,10 @@ func timeElement(t *time.Time, attributes ...g.Node) g.Node {
 	if t == nil {
 		return h.Time(attributes...)
 	}
-	return h.Time(g.Group(attributes), h.DateTime(t.UTC().Format(time.RFC3339)),
-		g.Text(t.UTC().Format("2 Jan, 15:04 UTC")))
+	return h.Time(g.Group(attributes), h.DateTime(t.UTC().Format(time.RFC3339)), g.Text(formatTime(*t)))
 }
+
+func formatTime(t time.Time) string { return t.UTC().Format("2 Jan, 15:04 UTC") }
 
 // formatCents formats an amount of cents, such as 12.50.
 func formatCents(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }

@@ -44,22 +44,16 @@ func (s *server) finishLogin(w http.ResponseWriter, r *http.Request) {
 		s.writeLoginError(w, r, err)
 		return
 	}
-	if err := logIn(r.Context(), subject, name); err != nil {
-		s.sessionError(w, r, err)
-		return
-	}
-	s.recordServer(w, r)
-	w.Header().Set("Location", "/")
-	w.WriteHeader(http.StatusSeeOther)
-}
-
-// logIn logs the subject in and stores the name in the session.
-func logIn(ctx context.Context, subject, name string) error {
 	if !isName(name) {
 		name = subject
 	}
-	displayName.Set(ctx, name)
-	return session.From(ctx).Login(ctx, subject)
+	_, ok := s.logIn(w, r, func(ctx context.Context) error {
+		displayName.Set(ctx, name)
+		return session.From(ctx).Login(ctx, subject)
+	})
+	if ok {
+		s.redirectToHome(w, r)
+	}
 }
 
 func (s *server) writeLoginError(w http.ResponseWriter, r *http.Request, err error) {
@@ -85,14 +79,24 @@ func (s *server) endAndRedirect(w http.ResponseWriter, r *http.Request, end func
 	if s.Login != nil {
 		user, _ = session.From(ctx).User(ctx) // end returns the same error
 	}
-	err := end(ctx)
-	if err == nil && user != "" {
+	if err := end(ctx); err != nil {
+		s.sessionError(w, r, err)
+		return
+	}
+	s.setTrace(w, r, seenCookie, trace{}, 0)
+	s.setTrace(w, r, lostCookie, trace{}, 0)
+	if user != "" {
 		if address := s.Login.LogoutURL(); address != "" {
 			redirectToProvider(w, r, address)
 			return
 		}
 	}
-	s.respondWithSession(w, r, err)
+	state, err := s.state(ctx)
+	if err != nil {
+		s.sessionError(w, r, err)
+		return
+	}
+	s.reply(w, r, state)
 }
 
 // redirectToProvider redirects the visitor to an address of the provider. In response to a form it sends a page that
@@ -105,7 +109,7 @@ func redirectToProvider(w http.ResponseWriter, r *http.Request, address string) 
 		return
 	}
 	w.Header().Set("Refresh", "0; url="+address)
-	writePage(w, http.StatusOK, document("Log in", nil,
+	writePage(w, http.StatusOK, document("Log in", nil, nil,
 		h.Section(h.Class("hero"),
 			h.H1(h.Span(h.Class("name"), g.Text("Continue to the login provider"))),
 			h.Div(h.Class("row"), h.A(h.Class("button"), h.Href(address), g.Text("Continue"))),

@@ -16,7 +16,10 @@ type homePage struct {
 	sessionState
 	capabilities
 	ByProvider bool             // visitors log in at a provider
+	FleetPage  string           // the address of a page about the fleet; empty if there is none
+	Lost       trace            // a session that the visitor lost
 	Hero       servedResponse   // the server of this response
+	Before     string           // the server of the previous response, if it is another
 	Responses  []servedResponse // the last servedLength responses, the oldest first
 	Legend     []servedResponse // the servers of Responses
 	Products   []cartLine
@@ -36,15 +39,12 @@ type homePage struct {
 // A servedResponse is a recent response, or in the legend all recent responses of a server.
 type servedResponse struct {
 	Server string // empty means none yet
-	Slot   int
+	Number int
 	Count  int
 }
 
 // Colour returns the number of the server's CSS class.
-func (a servedResponse) Colour() int { return a.Slot % colours }
-
-// Letter returns a letter that distinguishes the servers without colour.
-func (a servedResponse) Letter() string { return string(rune('A' + a.Slot)) }
+func (a servedResponse) Colour() int { return (a.Number - 1) % colours }
 
 // A cartLine is a product and its quantity in the cart.
 type cartLine struct {
@@ -65,7 +65,8 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		s.sessionError(w, r, err)
 		return
 	}
-	home := homePage{sessionState: state, capabilities: s.capabilities, ByProvider: s.Login != nil}
+	home := homePage{sessionState: state, capabilities: s.capabilities, ByProvider: s.Login != nil, FleetPage: s.FleetPage}
+	home.Lost = s.follow(w, r, state, state)
 	if found {
 		home.Player = s.playerName(info)
 		// Ignore a score in the format of another version of this program.
@@ -101,16 +102,19 @@ func (s *server) logFailure(ctx context.Context, what string, err error) {
 }
 
 func (h *homePage) setResponses(names []string) {
-	slots := serverSlots(names)
-	h.Hero = servedResponse{Server: h.Server, Slot: slots[h.Server]}
+	numbers := serverNumbers(names)
+	h.Hero = servedResponse{Server: h.Server, Number: numbers[h.Server]}
+	if n := len(names); n > 1 && names[n-2] != h.Server {
+		h.Before = names[n-2]
+	}
 	h.Responses = make([]servedResponse, servedLength-len(names))
 	counts := map[string]int{}
 	for _, name := range names {
-		h.Responses = append(h.Responses, servedResponse{Server: name, Slot: slots[name]})
+		h.Responses = append(h.Responses, servedResponse{Server: name, Number: numbers[name]})
 		counts[name]++
 	}
 	for name, count := range counts {
-		h.Legend = append(h.Legend, servedResponse{name, slots[name], count})
+		h.Legend = append(h.Legend, servedResponse{name, numbers[name], count})
 	}
 	slices.SortFunc(h.Legend, func(a, b servedResponse) int { return strings.Compare(a.Server, b.Server) })
 }

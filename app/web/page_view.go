@@ -17,7 +17,12 @@ func homeDocument(p homePage) g.Node {
 		g.If(p.NoBoard == "", g.Group{g.Text(", "), h.A(h.Href("/api/leaderboard"), g.Text("the leaderboard"))}),
 		g.Text("."),
 	)
-	return document(p.Server, data,
+	bar := g.Group{
+		h.P(g.Text(p.Tagline)),
+		g.If(p.FleetPage != "", h.A(h.Href(p.FleetPage), g.Text("The fleet"))),
+	}
+	return document(p.Server, bar, data,
+		lostPanel(p),
 		hero(p),
 		responsesPanel(p),
 		h.Div(h.Class("grid"),
@@ -33,7 +38,28 @@ func homeDocument(p homePage) g.Node {
 	)
 }
 
+func lostPanel(p homePage) g.Node {
+	if p.Lost.id == "" {
+		return nil
+	}
+	class := "hero failure"
+	if p.Lost.cause == causeEnded || p.Lost.cause == causeExpired {
+		class += " usual"
+	}
+	title, text := p.explain(p.Lost)
+	return h.Section(h.Class(class), h.ID("lost"), h.Role("alert"),
+		h.H2(g.Text(title)),
+		h.P(g.Text(text)),
+		g.If(p.Created != nil, h.P(g.Text("A new session began on "), timeElement(p.Created), g.Text("."))),
+		g.If(p.ended, postForm("/logout", h.Button(g.Text("Start afresh")))),
+	)
+}
+
 func hero(p homePage) g.Node {
+	event := ""
+	if p.Before != "" && p.Created != nil && p.Shared && p.Lost.id == "" {
+		event = p.Before + " answered before. Your session came along."
+	}
 	return h.Section(h.Class("hero "+p.Hero.class()), h.ID("hero"),
 		h.Div(
 			h.H1(
@@ -41,8 +67,12 @@ func hero(p homePage) g.Node {
 				h.Span(h.Class("name"), h.ID("server"), g.Text(p.Server)),
 			),
 			h.P(h.Class("where"), g.Text("in zone "), h.B(h.ID("zone"), g.Text(p.Zone))),
+			h.P(h.ID("no-session"), h.Class("where"), hiddenIf(p.Created != nil), g.Text("You have no session yet. "+p.Begin)),
+			h.P(h.Class("where"), g.Attr("data-session"), hiddenIf(p.Created == nil),
+				g.Text("Your session began on "), timeElement(p.Created, h.Data("time", "created")), g.Text(" and lives in "+p.Holder+".")),
+			h.P(h.ID("event"), g.Text(event)),
 		),
-		h.P(h.Class("letter"), h.ID("letter"), ariaHidden(), g.Text(p.Hero.Letter())),
+		h.P(h.Class("number"), h.ID("number"), ariaHidden(), g.Text(strconv.Itoa(p.Hero.Number))),
 	)
 }
 
@@ -54,13 +84,13 @@ func responsesPanel(p homePage) g.Node {
 			return h.Li(h.Class("none"), ariaHidden())
 		}
 		return h.Li(h.Class(a.class()), h.Data("server", a.Server),
-			h.Span(ariaHidden(), g.Text(a.Letter())),
+			h.Span(ariaHidden(), g.Text(strconv.Itoa(a.Number))),
 			h.Span(h.Class("unseen"), g.Text(a.Server)),
 		)
 	}
 	entry := func(a servedResponse) g.Node {
 		return h.Li(
-			h.Span(h.Class("tile "+a.class()), ariaHidden(), g.Text(a.Letter())), space(),
+			h.Span(h.Class("tile "+a.class()), ariaHidden(), g.Text(strconv.Itoa(a.Number))), space(),
 			h.Span(g.Text(a.Server)), space(),
 			h.Span(h.Class("count"), g.Text(strconv.Itoa(a.Count))),
 		)
@@ -92,11 +122,9 @@ func sessionPanel(p homePage) g.Node {
 	}
 	return panel("panel", "session", "Your session",
 		who,
-		h.P(h.ID("no-session"), hiddenIf(p.Created != nil), g.Text("You have no session yet. "+p.Begin)),
-		h.Div(h.Class("stack"), h.ID("has-session"), hiddenIf(p.Created == nil),
+		h.Div(h.Class("stack"), g.Attr("data-session"), hiddenIf(p.Created == nil),
 			h.Dl(h.Class("facts"),
-				h.Div(h.Dt(g.Text("Started")), h.Dd(timeElement(p.Created, h.ID("created")))),
-				h.Div(h.Dt(g.Text(p.End)), h.Dd(timeElement(p.Expires, h.ID("expires")))),
+				h.Div(h.Dt(g.Text(p.End)), h.Dd(timeElement(p.Expires, h.Data("time", "expires")))),
 			),
 			h.Div(h.Class("row"),
 				postForm("/logout", h.Button(h.Class("quiet"), g.Text(end))),
@@ -118,6 +146,7 @@ func loginForm(byProvider bool) g.Node {
 				h.AutoComplete("username"), g.Attr("autocapitalize", "none"), g.Attr("spellcheck", "false")),
 			h.Button(g.Text("Log in")),
 		),
+		h.Label(h.Class("check"), h.Input(h.Type("checkbox"), h.Name("remember")), g.Text("Stay logged in")),
 	)
 }
 

@@ -1,11 +1,10 @@
 package web
 
 import (
-	"hash/fnv"
-	"maps"
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -45,24 +44,18 @@ func newest(names []string) []string { return names[max(0, len(names)-servedLeng
 // colours is the number of classes server-0, server-1 … in static/style.css.
 const colours = 8
 
-// serverSlots assigns a number to each server, which selects its colour and letter. The numbers are different. They depend on
-// the names, so that a server mostly keeps its colour from one page to the next. Up to as many servers as there are colours
-// have different colours. static/script.js computes the same.
-func serverSlots(names []string) map[string]int {
-	distinct := slices.Compact(slices.Sorted(slices.Values(names)))
-	slots := make(map[string]int, len(distinct))
-	for i, name := range distinct {
-		hash := fnv.New32a()
-		hash.Write([]byte(name))
-		slot := int(hash.Sum32() % colours)
-		taken := slices.Collect(maps.Values(slots))
-		for slices.Contains(taken, slot) && i < colours {
-			slot = (slot + 1) % colours
+var numberedName = regexp.MustCompile(`-([1-9][0-9]{0,3})$`)
+
+// serverNumbers assigns a number to each server, which the page shows in the server's colour. server-12 has the number 12, as
+// on the lab's page about the fleet. Names without a number, such as ids of EC2 instances, are numbered in their order.
+// static/script.js computes the same.
+func serverNumbers(names []string) map[string]int {
+	numbers := map[string]int{}
+	for i, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		numbers[name] = i + 1
+		if found := numberedName.FindStringSubmatch(name); found != nil {
+			numbers[name], _ = strconv.Atoi(found[1])
 		}
-		if i >= colours {
-			slot = i
-		}
-		slots[name] = slot
 	}
-	return slots
+	return numbers
 }

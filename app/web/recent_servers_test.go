@@ -1,29 +1,19 @@
 package web
 
 import (
-	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 )
 
-// serverSlots in static/script.js computes the same numbers.
-func TestSlots(t *testing.T) {
-	got := serverSlots([]string{"server-2", "server-1", "server-2", "server-3"})
-	if len(got) != 3 || got["server-1"] != 4 || got["server-2"] != 5 || got["server-3"] != 2 {
-		t.Errorf("got %v", got)
-	}
-	var names []string
-	for n := range servedLength {
-		names = append(names, fmt.Sprintf("i-%017x", n))
-		taken, coloursTaken := map[int]bool{}, map[int]bool{}
-		for _, slot := range serverSlots(names) {
-			taken[slot], coloursTaken[servedResponse{Slot: slot}.Colour()] = true, true
-		}
-		if len(taken) != len(names) || len(coloursTaken) != min(len(names), colours) {
-			t.Errorf("%d servers have %d slots and %d colours", len(names), len(taken), len(coloursTaken))
-		}
+// serverNumbers in static/script.js computes the same numbers.
+func TestServerNumbers(t *testing.T) {
+	got := serverNumbers([]string{"server-12", "i-0b", "server-1", "i-0a", "server-12", "i-0123456789abc1234"})
+	want := map[string]int{"server-1": 1, "server-12": 12, "i-0123456789abc1234": 1, "i-0a": 2, "i-0b": 3}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -84,15 +84,29 @@ func isForm(r *http.Request) bool {
 	return r.Method == http.MethodPost && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// respond responds to a successful request: to a form with a redirect to the page, otherwise with body.
+// respond responds to a request that has used the session successfully.
 func (s *server) respond(w http.ResponseWriter, r *http.Request, body any) {
+	if isPage(r) {
+		if state, err := s.state(r.Context()); err == nil {
+			s.follow(w, r, state, state)
+		}
+	}
+	s.reply(w, r, body)
+}
+
+// reply replies to a form with a redirect to the page, otherwise with body.
+func (s *server) reply(w http.ResponseWriter, r *http.Request, body any) {
 	if isForm(r) {
-		s.recordServer(w, r)
-		w.Header().Set("Location", "/")
-		w.WriteHeader(http.StatusSeeOther)
+		s.redirectToHome(w, r)
 		return
 	}
 	writeJSON(w, body)
+}
+
+func (s *server) redirectToHome(w http.ResponseWriter, r *http.Request) {
+	s.recordServer(w, r)
+	w.Header().Set("Location", "/")
+	w.WriteHeader(http.StatusSeeOther)
 }
 
 func writeJSON(w http.ResponseWriter, body any) {

@@ -38,6 +38,10 @@ type Options struct {
 	PlainHTTP bool
 	// AllowDelay turns on ?delay= on the routes below /api/, for experiments that need slow requests.
 	AllowDelay bool
+	// Sticky says that the load balancer sends each visitor to the same server.
+	Sticky bool
+	// FleetPage is the path of a page about the fleet, which the load balancer serves. If it is empty, there is none.
+	FleetPage string
 	// Logger gets errors. The default is slog.Default().
 	Logger *slog.Logger
 }
@@ -59,7 +63,7 @@ func New(options Options) http.Handler {
 		options.Logger = slog.Default()
 	}
 	s := &server{
-		Options: options, capabilities: capabilitiesOf(options.Sessions.Promises(), options.Board != nil),
+		Options: options, capabilities: capabilitiesOf(options),
 		mux: http.NewServeMux(), sessionError: ErrorHandler(options.Logger),
 	}
 	s.routes()

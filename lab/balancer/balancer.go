@@ -30,6 +30,9 @@ type Options struct {
 	// DeregistrationDelay bounds how long a draining target may take to finish its requests in flight. Then their connections
 	// are closed. Default 30 s; the default of an ALB is 300 s.
 	DeregistrationDelay time.Duration
+	// MaxInFlight bounds the requests in flight, of all targets together. Further ones get a 503 at once. Serve accepts a tenth
+	// more connections, for those 503s and for other handlers. Default DefaultMaxInFlight().
+	MaxInFlight int
 	// Sticky sends all requests of a client to the same target, by the cookie AWSALB.
 	Sticky bool
 	// OnTransition is called after the state of a target has changed, from several goroutines. It must not block on the
@@ -44,6 +47,7 @@ func (o Options) withDefaults() Options {
 	o.UnhealthyThreshold = cmp.Or(o.UnhealthyThreshold, 2)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)
 	o.DeregistrationDelay = cmp.Or(o.DeregistrationDelay, 30*time.Second)
+	o.MaxInFlight = cmp.Or(o.MaxInFlight, DefaultMaxInFlight())
 	if o.OnTransition == nil {
 		o.OnTransition = func(Transition) {}
 	}
@@ -80,7 +84,7 @@ type Transition struct {
 // Errors counts the error responses of the load balancer itself.
 type Errors struct {
 	BadGateway         int64 // 502: the target refused or reset the connection, or closed it before a response
-	ServiceUnavailable int64 // 503: no target is registered
+	ServiceUnavailable int64 // 503: no target is registered, or the load balancer is at its limit of requests or of connections
 	GatewayTimeout     int64 // 504: the target did not begin its response within the idle timeout
 }
 
@@ -100,6 +104,7 @@ type Balancer struct {
 	routable atomic.Pointer[[]*target] // the targets that get new requests
 	next     atomic.Uint64             // the round-robin counter
 
+	inFlight                         atomic.Int64 // requests, of all targets
 	badGateway, unavailable, timeout atomic.Int64
 }
 
@@ -111,22 +116,34 @@ func New(options Options) *Balancer {
 	return b
 }
 
-// ServeHTTP forwards the request to one target. It responds itself with 503 without a target, with 502 or 504 if the target
-// gives no response, and with 400 or 408 if the request can't be read.
+// ServeHTTP forwards the request to one target. It responds itself with 503 without a target or at its limit, with 502 or 504
+// if the target gives no response, and with 400 or 408 if the request can't be read.
 func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !printable(r.Header.Get("Upgrade")) {
 		writeErrorPage(w, http.StatusBadRequest, "The header Upgrade is malformed.")
 		return
 	}
+	defer b.inFlight.Add(-1)
+	if b.inFlight.Add(1) > int64(b.options.MaxInFlight) {
+		w.Header().Set("Connection", "close") // makes room for other clients
+		b.refuse(w, "The load balancer has too many requests in flight.")
+		return
+	}
 	t := b.acquire(r)
 	if t == nil {
-		b.unavailable.Add(1)
-		writeErrorPage(w, http.StatusServiceUnavailable, "No server is registered with the load balancer.")
+		b.refuse(w, "No server is registered with the load balancer.")
 		return
 	}
 	defer t.release()
 	rw, request := newResponseWriter(w, r, b.options.IdleTimeout)
 	t.proxy.ServeHTTP(rw, request)
+}
+
+// refuse responds with a 503 and counts it.
+func (b *Balancer) refuse(w http.ResponseWriter, reason string) {
+	b.unavailable.Add(1)
+	w.Header().Set("Retry-After", "1")
+	writeErrorPage(w, http.StatusServiceUnavailable, reason)
 }
 
 // acquire chooses a target and counts the request as in flight there.

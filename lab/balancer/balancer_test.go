@@ -149,8 +149,8 @@ func TestKilledTargetIs502UntilChecksNotice(t *testing.T) {
 func TestNoTarget(t *testing.T) {
 	b := newFixture(t, Options{})
 	status, body, response := b.get(t, "/")
-	if status != http.StatusServiceUnavailable || !strings.Contains(body, "503") {
-		t.Errorf("got %d %s, want 503", status, body)
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "Nothing was changed.") || !strings.Contains(body, `href="/_lab"`) {
+		t.Errorf("got %d %s, want 503, and a link to the fleet", status, body)
 	}
 	if got := response.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
 		t.Errorf("Content-Type %q", got)

@@ -83,12 +83,3 @@ func newTrace() string {
 func printable(value string) bool {
 	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
 }
-
-// writeErrorPage responds with the status and an HTML page with the reason.
-func writeErrorPage(w http.ResponseWriter, status int, reason string) {
-	title := strconv.Itoa(status) + " " + http.StatusText(status)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, "<!doctype html><html lang=\"en\"><title>"+title+"</title><h1>"+title+"</h1><p>"+reason+"</p></html>\n")
-}

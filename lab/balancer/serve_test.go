@@ -5,7 +5,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,7 +22,7 @@ func (b *fixture) listen(t *testing.T, l limits) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := serve(listener, b, l)
+	server := b.serve(listener, b, l)
 	t.Cleanup(func() { server.Close() })
 	return listener.Addr().String()
 }
@@ -40,10 +43,8 @@ func TestLongHeadersAreRefused(t *testing.T) {
 }
 
 func TestTheListenerBoundsConnections(t *testing.T) {
-	b := newFixture(t, Options{}, newStub(t, "a", nil))
-	l := defaultLimits()
-	l.connections = 2
-	address := b.listen(t, l)
+	b := newFixture(t, Options{MaxInFlight: 1}, newStub(t, "a", nil)) // and so 2 connections
+	address := b.listen(t, defaultLimits())
 	ask := func(conn net.Conn) int {
 		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		return status(conn)
@@ -58,11 +59,93 @@ func TestTheListenerBoundsConnections(t *testing.T) {
 	if got := status(dialRaw(t, address)); got != http.StatusServiceUnavailable {
 		t.Errorf("one too many: %d, want 503", got)
 	}
+	if got := b.Errors(); got != (Errors{ServiceUnavailable: 1}) {
+		t.Errorf("counted %+v, want the refused connection", got)
+	}
 	if got := ask(open[0]); got != 200 {
 		t.Errorf("an open connection got %d, want 200", got)
 	}
 	open[0].Close()
 	sessiontest.Await(t, "a new connection is accepted", func() bool { return ask(dialRaw(t, address)) == 200 })
+}
+
+// Beyond the limit, requests get a 503 at once, while those in flight are served. With a higher limit, as without one, the same
+// request waits for the target.
+func TestRequestsBeyondTheLimitAreShed(t *testing.T) {
+	for limit, shed := range map[int]bool{2: true, 3: false} {
+		arrived, serve := make(chan struct{}, 3), make(chan struct{})
+		b := newFixture(t, Options{MaxInFlight: limit}, newStub(t, "a", func(http.ResponseWriter, *http.Request) {
+			arrived <- struct{}{}
+			<-serve
+		}))
+		statuses := make(chan int, 3)
+		for range 2 {
+			go func() { status, _, _ := b.get(t, "/"); statuses <- status }()
+			<-arrived
+		}
+		go func() {
+			status, body, response := b.get(t, "/")
+			if wait := response.Header.Get("Retry-After"); shed && (wait != "1" || !strings.Contains(body, "requests in flight")) {
+				t.Errorf("Retry-After is %q, want 1; the body is %s", wait, body)
+			}
+			statuses <- status
+		}()
+		if shed {
+			select { // while the others are in flight
+			case got := <-statuses:
+				if got != http.StatusServiceUnavailable {
+					t.Errorf("a request beyond the limit: %d, want 503", got)
+				}
+			case <-arrived:
+				t.Error("a request beyond the limit waits for the target, want a 503")
+			}
+		} else {
+			<-arrived
+		}
+		close(serve)
+		for range cap(statuses) - int(b.Errors().ServiceUnavailable) {
+			if got := <-statuses; got != http.StatusOK {
+				t.Errorf("limit %d: a request within the limit: %d, want 200", limit, got)
+			}
+		}
+		if got, _, _ := b.get(t, "/"); got != http.StatusOK || (b.Errors() != Errors{}) != shed {
+			t.Errorf("limit %d: afterwards %d, with the errors %+v", limit, got, b.Errors())
+		}
+	}
+}
+
+// A process without file descriptors sheds requests, and accepts connections again when it has some.
+func TestLackOfDescriptors(t *testing.T) {
+	b := newFixture(t, Options{}, newStub(t, "a", nil))
+	recorder := httptest.NewRecorder()
+	b.onError(recorder, httptest.NewRequest(http.MethodGet, "/", nil), &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)})
+	if recorder.Code != http.StatusServiceUnavailable || b.Errors() != (Errors{ServiceUnavailable: 1}) {
+		t.Errorf("no descriptor for the target: %d, counted %+v, want a 503", recorder.Code, b.Errors())
+	}
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := b.Serve(&exhausted{Listener: listener, left: 3}, b)
+	t.Cleanup(func() { server.Close() })
+	conn := dialRaw(t, listener.Addr().String())
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if got := status(conn); got != http.StatusOK {
+		t.Errorf("after three failures to accept: %d, want 200", got)
+	}
+}
+
+// exhausted fails to accept the first connections, for lack of file descriptors.
+type exhausted struct {
+	net.Listener
+	left int
+}
+
+func (l *exhausted) Accept() (net.Conn, error) {
+	if l.left--; l.left >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
 }
 
 // The time to send the header and the time to send the whole request are limited.

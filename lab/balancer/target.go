@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -117,6 +118,10 @@ func (b *Balancer) onError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if errors.As(err, new(requestBodyError)) {
 		writeErrorPage(w, http.StatusBadRequest, "The body of the request can't be read.")
+		return
+	}
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		b.refuse(w, "The load balancer has too many open connections.")
 		return
 	}
 	var timeout net.Error

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,13 +18,16 @@ type Chart struct {
 	Series []Series
 	Marks  []Mark
 	Rings  []Ring
+	// Stacked draws the series as areas on top of each other, each in the colour of its class. They must have points at the
+	// same places.
+	Stacked bool
 }
 
 // Series is one line of a chart, or one layer of stacked columns.
 type Series struct {
 	Name   string
 	Points []Point
-	Class  string // for Columns: the CSS class that sets the layer's colour
+	Class  string // for layers: the CSS class that sets the colour, such as FailedClass
 }
 
 // Point is a point of a line.
@@ -44,6 +48,7 @@ type Ring struct {
 // The layout of a chart, in the units of its view box. Pages scale the picture.
 const (
 	width, height   = 660, 260
+	narrowWidth     = 280
 	left, top       = 50.0, 14.0
 	bottom          = height - 32.0
 	legendWidth     = 110.0
@@ -63,23 +68,30 @@ var palette = []struct{ light, dark string }{
 	{"#5b5b5b", "#c0c0c0"},
 }
 
-// Style returns the CSS variables that the charts of a page use, for light and for dark pages.
+// FailedClass is the CSS class of failed requests.
+const FailedClass = "failed"
+
+// Style returns the CSS that the charts of a page use, for light and for dark pages.
 func Style() string {
 	var light, dark strings.Builder
 	for i, c := range palette {
 		fmt.Fprintf(&light, "--chart-%d:%s;", i+1, c.light)
 		fmt.Fprintf(&dark, "--chart-%d:%s;", i+1, c.dark)
 	}
-	return ":root{color-scheme:light dark;--chart-ink:#1c1c1c;--chart-grid:#d5d5d5;" + light.String() + "}\n" +
-		"@media (prefers-color-scheme:dark){:root{--chart-ink:#e6e6e6;--chart-grid:#454545;" + dark.String() + "}}\n"
+	return ":root{color-scheme:light dark;--chart-ink:#1c1c1c;--chart-grid:#d5d5d5;" + light.String() + "}\n" + ServerStyle() +
+		".failed{--tile:#c4001d}\n" +
+		"@media (prefers-color-scheme:dark){:root{--chart-ink:#e6e6e6;--chart-grid:#454545;" + dark.String() + "}.failed{--tile:#ff4d5e}}\n"
 }
 
 // SVG draws the chart for an HTML page, which must include Style.
-func (c Chart) SVG() string { return c.draw("") }
+func (c Chart) SVG() string { return c.draw("", false) }
+
+// Narrow draws the chart like SVG for the screen of a phone, with the legend below.
+func (c Chart) Narrow() string { return c.draw("", true) }
 
 // File draws the chart as a complete SVG file, which includes Style.
 func (c Chart) File() string {
-	return c.draw("<title>" + html.EscapeString(c.Title) + "</title>\n<style>" + Style() + "</style>\n")
+	return c.draw("<title>"+html.EscapeString(c.Title)+"</title>\n<style>"+Style()+"</style>\n", false)
 }
 
 // picture builds an SVG.
@@ -91,17 +103,34 @@ func (p *picture) text(x, y float64, anchor, text string) {
 	p.add(`<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>`, x, y, anchor, html.EscapeString(text))
 }
 
-func (c Chart) draw(head string) string {
+func (c Chart) draw(head string, narrow bool) string {
 	var p picture
+	x, y := c.scales(narrow)
+	w, h := width, height
+	if narrow {
+		w, h = narrowWidth, height+int(legendLine)*len(c.Series)
+	}
 	p.add(`<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="%s" width="%dpt" height="%dpt" viewBox="0 0 %[2]d %[3]d">`,
-		html.EscapeString(c.Title), width, height)
+		html.EscapeString(c.Title), w, h)
 	p.WriteString(head)
 	p.add(`<g font-family="system-ui,Liberation Sans,Arial,sans-serif" font-size="9" fill="var(--chart-ink)" stroke-linejoin="round">`)
-	x, y := c.scales()
 	c.drawAxes(&p, x, y)
 	c.drawMarks(&p, x)
+	floor := map[float64]float64{} // the top of the layers below, by X
 	for i, s := range c.Series {
-		c.drawSeries(&p, s, i, x, y)
+		entry := float64(i) // of the legend
+		if c.Stacked {
+			entry = float64(len(c.Series) - 1 - i)
+		}
+		from, line := x.to+16, top+4+entry*legendLine
+		if narrow {
+			from, line = left, height+5+entry*legendLine
+		}
+		if c.Stacked {
+			c.drawLayer(&p, s, x, y, floor, from, line)
+		} else {
+			c.drawSeries(&p, s, i, x, y, from, line)
+		}
 	}
 	for _, ring := range c.Rings {
 		p.add(`<circle cx="%.1f" cy="%.1f" r="3.5" fill="none" stroke="var(--chart-ink)" stroke-width=".75"/>`, x.at(ring.X), y.at(ring.Y))
@@ -123,7 +152,9 @@ func (c Chart) drawAxes(p *picture, x, y scale) {
 			p.add(grid, x.at(tick), bottom, 'V', top)
 		}
 		p.add(`<path d="M%.1f %.1fv4" stroke="var(--chart-ink)" stroke-width=".5"/>`, x.at(tick), bottom)
-		p.text(x.at(tick), bottom+13, "middle", number(tick))
+		if power := math.Log10(tick); x.Kind != Log || x.to > narrowWidth || math.Abs(power-math.Round(power)) < 1e-9 {
+			p.text(x.at(tick), bottom+13, "middle", number(tick))
+		}
 	}
 	p.add(`<path d="M%.1f %.1fV%.1fH%.1f" fill="none" stroke="var(--chart-ink)" stroke-width=".5"/>`, left, top, bottom, x.to)
 	p.text((left+x.to)/2, height-5, "middle", c.X.Label)
@@ -147,8 +178,8 @@ func (c Chart) drawMarks(p *picture, x scale) {
 	}
 }
 
-// drawSeries draws the line of series i and its entry in the legend.
-func (c Chart) drawSeries(p *picture, s Series, i int, x, y scale) {
+// drawSeries draws the line of series i and its entry in the legend, which begins at the given point.
+func (c Chart) drawSeries(p *picture, s Series, i int, x, y scale, from, line float64) {
 	style := fmt.Sprintf(`fill="none" stroke="var(--chart-%d)" stroke-width="1.75"`, i%len(palette)+1)
 	if round := i / len(palette); round > 0 {
 		style += fmt.Sprintf(` stroke-dasharray="%d 2"`, 3*round)
@@ -158,23 +189,45 @@ func (c Chart) drawSeries(p *picture, s Series, i int, x, y scale) {
 		places[j] = fmt.Sprintf("%.1f,%.1f", x.at(point.X), y.at(point.Y))
 	}
 	p.add(`<polyline points="%s" %s/>`, strings.Join(places, " "), style)
-	from, line := x.to+16, top+4+float64(i)*legendLine
 	p.add(`<path d="M%.1f %.1fh%.1f" %s/>`, from, line, legendLineWidth, style)
 	p.text(from+legendLineWidth+4, line+3, "start", s.Name)
 }
 
+// drawLayer draws the area of the series on top of the floor, which it raises, and its entry in the legend.
+func (c Chart) drawLayer(p *picture, s Series, x, y scale, floor map[float64]float64, from, line float64) {
+	var upper, lower []string
+	for _, point := range s.Points {
+		lower = append(lower, fmt.Sprintf("%.1f,%.1f", x.at(point.X), y.at(floor[point.X])))
+		floor[point.X] += point.Y
+		upper = append(upper, fmt.Sprintf("%.1f,%.1f", x.at(point.X), y.at(floor[point.X])))
+	}
+	slices.Reverse(lower)
+	p.add(`<g class="%s">`, html.EscapeString(s.Class))
+	p.add(`<polygon points="%s" fill="var(--tile)" stroke="var(--chart-ink)" stroke-width=".4"/>`, strings.Join(append(upper, lower...), " "))
+	p.add(`<path d="M%.1f %.1fh%.1f" stroke="var(--tile)" stroke-width="9"/></g>`, from, line, legendLineWidth)
+	p.text(from+legendLineWidth+4, line+3, "start", s.Name)
+}
+
 // scales returns the axes with their bounds. No axis has length 0, even if the chart is empty.
-func (c Chart) scales() (x, y scale) {
+func (c Chart) scales(narrow bool) (x, y scale) {
 	legend := legendWidth
 	for _, s := range c.Series {
 		legend = max(legend, 16+legendLineWidth+4+characterWidth*float64(len([]rune(s.Name))))
 	}
 	x = scale{c.X, math.Inf(1), math.Inf(-1), left, width - min(legend, maxLegendWidth)}
+	if narrow {
+		x.to = narrowWidth - left/2
+	}
 	lowest, highest := math.Inf(1), 0.0 // of the positive values
+	sums := map[float64]float64{}       // by X
 	for _, s := range c.Series {
 		for _, point := range s.Points {
 			x.low, x.high = min(x.low, point.X), max(x.high, point.X)
+			sums[point.X] += point.Y
 			highest = max(highest, point.Y)
+			if c.Stacked {
+				highest = max(highest, sums[point.X])
+			}
 			if point.Y > 0 {
 				lowest = min(lowest, point.Y)
 			}

@@ -35,7 +35,11 @@ func TestPictures(t *testing.T) {
 	}
 	x, y, logY := Axis{Label: "x"}, Axis{Label: "y"}, Axis{Label: "y", Kind: Log}
 	for name, c := range map[string]Chart{
-		"lines":   {Title: "<lines>", X: x, Y: y, Series: many, Marks: []Mark{{1, "1"}}},
+		"lines": {Title: "<lines>", X: x, Y: y, Series: many, Marks: []Mark{{1, "1"}}},
+		"stacked": {X: x, Y: y, Stacked: true, Series: []Series{
+			{"server-1", line("", 1, 2, 3).Points, ServerClass(1)}, {"server-2", line("", 3, 0, 1).Points, ServerClass(2)},
+			{"failed", line("", 0, 5, 0).Points, FailedClass},
+		}},
 		"nothing": {X: x, Y: y},
 		"zeroes":  {X: x, Y: y, Series: []Series{line("a", 0, 0)}},
 		"heights": {X: x, Y: logY, Series: []Series{line("a", 0, 0.5, 5000)}, Marks: []Mark{{1, "1"}}},
@@ -53,7 +57,7 @@ func TestPictures(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			svg := c.SVG()
+			svg := c.SVG() + c.Narrow()
 			if found := fixedColour.FindAllString(svg, -1); found != nil || !strings.Contains(svg, "var(--chart-ink)") {
 				t.Errorf("the picture has fixed colours %v, want only CSS variables", found)
 			}

@@ -172,7 +172,7 @@ func TestBillNamesResourcesWithoutPrice(t *testing.T) {
 // The formula must agree with the number of extensions that the library makes for requests at random times.
 func TestExtensionRateMatchesTheLibrary(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for _, rates := range []struct{ read, write float64 }{{1. / 60, 1. / 600}, {1. / 200, 1. / 200}, {1. / 30, 1. / 3000}} {
+	for _, rates := range []struct{ read, write float64 }{{1. / 300, 1. / 3000}, {1. / 300, 1. / 900}, {1. / 150, 1. / 10_000}} {
 		now, touches := time.Unix(1_000_000_000, 0), 0
 		manager, err := session.New(memory.New(), session.Options{
 			PlainHTTP: true, Now: func() time.Time { return now }, Lifetime: 100_000 * time.Hour,
@@ -219,7 +219,7 @@ func TestExtensionRateMatchesTheLibrary(t *testing.T) {
 			}
 		}
 		want := float64(touches) / requests * (rates.read + rates.write)
-		if got := extensionRate(rates.read, rates.write, 180); math.Abs(got-want) > 0.05*want {
+		if got := extensionRate(rates.read, rates.write, touchAfter*1800); math.Abs(got-want) > 0.05*want {
 			t.Errorf("reads %v, writes %v: %v extensions per second, but the library makes %v", rates.read, rates.write, got, want)
 		}
 	}

@@ -229,7 +229,7 @@ func measureSize(t *testing.T, store measuredStore, toStore *countingProxy, size
 				send("POST", start)
 			}
 			if kind.name == Extend {
-				now = now.Add(4 * time.Minute) // more than a tenth of the idle timeout, less than all of it
+				now = now.Add(20 * time.Minute) // more than half of the idle timeout, less than all of it
 			}
 			before := readCounters(visitors, toStore, store.meter)
 			seen.calls, seen.commands = map[string]float64{}, 0

@@ -43,15 +43,15 @@ const (
 	Login     = "login"     // logs in, in a session that nobody is logged in to, without reading it first
 )
 
-// extendShare is the part of the idle timeout after which a read extends the session; see session.Manager.
-const extendShare = 0.1
+// touchAfter is the default of session.Options.TouchAfter, the share of the idle timeout after which a read extends the session.
+const touchAfter = 0.5
 
 // rates returns the requests per second of each kind.
 //
 // Requests are assumed to arrive at random (a Poisson process). A session lives at least as long as its idle timeout, which
-// bounds the sessions that start per second. A read extends its session if nothing else has for a tenth of the idle timeout; a
-// write always does. So the time between two extensions is the time to the next write if it comes within that tenth, and
-// otherwise the tenth plus the time to the next request of either kind.
+// bounds the sessions that start per second. A read extends its session if nothing else has for the share touchAfter of the idle
+// timeout; a write always does. So the time between two extensions is the time to the next write if it comes within that time, and
+// otherwise that time plus the time to the next request of either kind.
 func (t Traffic) rates() map[string]float64 {
 	using := t.RequestsPerSecond * (1 - t.Untouched)
 	write := using / (1 + t.ReadsPerWrite)
@@ -59,7 +59,7 @@ func (t Traffic) rates() map[string]float64 {
 	rates := map[string]float64{Untouched: t.RequestsPerSecond - using}
 	if t.Sessions > 0 {
 		rates[Start] = math.Min(write, t.Sessions/t.IdleTimeout.Seconds())
-		rates[Extend] = math.Min(read, t.Sessions*extensionRate(read/t.Sessions, write/t.Sessions, extendShare*t.IdleTimeout.Seconds()))
+		rates[Extend] = math.Min(read, t.Sessions*extensionRate(read/t.Sessions, write/t.Sessions, touchAfter*t.IdleTimeout.Seconds()))
 	}
 	rates[Login] = math.Min(write-rates[Start], t.Logins*rates[Start])
 	rates[Write] = write - rates[Start] - rates[Login]
@@ -67,14 +67,14 @@ func (t Traffic) rates() map[string]float64 {
 	return rates
 }
 
-// extensionRate returns how often per second reads extend a session. Read and write are its requests per second, and tenth is a
-// tenth of the idle timeout in seconds.
-func extensionRate(read, write, tenth float64) float64 {
+// extensionRate returns how often per second reads extend a session. Read and write are its requests per second, and a read extends
+// it if nothing else has for the given seconds.
+func extensionRate(read, write, seconds float64) float64 {
 	if read == 0 {
 		return 0
 	}
-	quiet := math.Exp(-write * tenth) // probability of no write within the tenth
-	within := tenth
+	quiet := math.Exp(-write * seconds) // probability of no write within that time
+	within := seconds
 	if write > 0 {
 		within = (1 - quiet) / write
 	}

@@ -186,7 +186,7 @@ func (env *environment) listen() error {
 	if err != nil {
 		return fmt.Errorf("listening for visitors: %w", err)
 	}
-	server := balancer.Serve(listener, env.fleet)
+	server := env.fleet.Balancer().Serve(listener, env.fleet)
 	env.url = "http://" + listener.Addr().String()
 	env.closes = append(env.closes, server.Close)
 	return nil

@@ -54,7 +54,7 @@ func (a *attack) work(ctx context.Context) {
 			a.start(ctx)
 		}
 		a.turn.Unlock()
-		one := sample{due: due, sent: a.now()}
+		one := sample{due: due, sent: a.now(), kind: o.kind}
 		response := a.client.send(context.WithoutCancel(ctx), o) // an interruption lets requests in flight complete
 		one.received, one.server = a.now(), response.Server
 		one.failed = a.receive(o, response)

@@ -3,8 +3,11 @@ package load
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
+
+	"stateless-servers/lab/check"
 )
 
 // Bounds of a Result in a file, which may be untrusted. They are far beyond those of a real Run.
@@ -23,6 +26,11 @@ func (r Result) checkBounds() error {
 	}
 	if len(r.Series) > maxMergedSpans {
 		return fmt.Errorf("series has %d items: allowed are %d at most", len(r.Series), maxMergedSpans)
+	}
+	for kind := range r.Operations {
+		if !slices.Contains(kinds(), check.Kind(kind)) {
+			return fmt.Errorf("operations has %.40q: allowed are %v", kind, kinds())
+		}
 	}
 	servers := map[string]bool{}
 	for i, span := range r.Series {
@@ -56,6 +64,7 @@ func checkBoundsAt(v reflect.Value, where string) error {
 		if x := v.Float(); !(x >= 0 && x <= maxNumber) {
 			return outOfBounds(x)
 		}
+	case reflect.Bool:
 	case reflect.String:
 		if v.Len() > maxText {
 			return tooLong("bytes", maxText)
@@ -83,6 +92,9 @@ func checkBoundsAt(v reflect.Value, where string) error {
 			return nil // Merge compares times
 		}
 		for i := range v.NumField() {
+			if !v.Type().Field(i).IsExported() {
+				continue
+			}
 			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 			if err := checkBoundsAt(v.Field(i), strings.TrimPrefix(where+"."+name, ".")); err != nil {
 				return err

@@ -35,7 +35,7 @@ type Options struct {
 }
 
 func (o Options) settings() Settings {
-	return Settings{o.Rate.String(), o.Sessions, o.Mix.String(), o.Timeout.Seconds(), machine.Current()}
+	return Settings{"", o.Rate.String(), o.Sessions, o.Mix.String(), o.Timeout.Seconds(), machine.Current()}
 }
 
 // reportInterval is the time between two calls of Progress.
@@ -57,7 +57,7 @@ func Start(ctx context.Context, options Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	var id [3]byte
+	var id [6]byte
 	rand.Read(id[:])
 	r := &Run{options: options, settings: options.settings()}
 	r.client, r.stats = newClient(base, options.Timeout), newStats(spanLength(options.Warmup+options.Duration))
@@ -67,7 +67,7 @@ func Start(ctx context.Context, options Options) (*Run, error) {
 		r.client.close()
 		return nil, err
 	}
-	r.checker.Idle = found.idle
+	r.checker.Idle, r.settings.Run = found.idle, r.checker.RunID
 	r.schedule, r.now, r.mix = newSchedule(options.Rate, options.Warmup, options.Duration), r.elapsed, options.Mix
 	for i := range options.Sessions {
 		r.users = append(r.users, newVirtualUser(i, r.checker, found, r.now))
@@ -104,7 +104,8 @@ func (r *Run) WriteHistory(w io.Writer) {
 	r.history = check.NewHistory(w, check.Header{Run: r.checker.RunID, URL: r.options.URL, Idle: r.checker.Idle})
 }
 
-// Do sends the requests and returns their result. When ctx ends, Do sends no more requests and returns the result up to then.
+// Do sends the requests and returns their result. When ctx ends, Do sends no more requests and returns the result up to then,
+// with the verdict Interrupted.
 // The error says that the history could not be written, or a histogram not encoded.
 func (r *Run) Do(ctx context.Context) (Result, error) {
 	defer r.client.close()
@@ -168,7 +169,7 @@ func (r *Run) result() (Result, error) {
 	s := r.stats
 	duration := max(0, r.stopped-r.warmup).Seconds()
 	result := Result{
-		Requests: s.requests, OK: s.ok, Duration: duration, Servers: s.servers, Errors: s.errors,
+		Requests: s.requests, OK: s.ok, Duration: duration, Operations: s.operations, Servers: s.servers, Errors: s.errors,
 		Latency: quantiles(s.latency), Service: quantiles(s.service), Late: milliseconds(s.late.ValueAtPercentile(99)),
 		Sessions: r.checker.Log.Counts(), Events: s.events.sorted(),
 		URL: r.options.URL, Started: r.started.Load().Round(0).UTC(), Warmup: r.warmup.Seconds(), Findings: []string{},
@@ -178,6 +179,10 @@ func (r *Run) result() (Result, error) {
 		result.RateTarget = round(float64(r.scheduled(r.stopped)) / duration)
 		result.RateAchieved = round(float64(s.requests) / duration)
 	}
+	if r.interrupted {
+		result.Verdict = Interrupted
+	}
+	result.Judge(Thresholds{})
 	for _, finding := range r.checker.Log.Findings() {
 		result.Findings = append(result.Findings, finding.Text)
 	}

@@ -21,21 +21,23 @@ func ParseResult(text []byte) (Result, error) {
 	if r.Histograms.Latency == "" || r.Histograms.Service == "" || r.Started.IsZero() {
 		return r, errors.New("not the result of a load test: it has no histograms, or no time")
 	}
-	if err := r.checkBounds(); err != nil {
+	if err := errors.Join(r.checkBounds(), r.judge(r.Thresholds)); err != nil {
 		return r, fmt.Errorf("not the result of a load test: %w", err)
 	}
 	return r, nil
 }
 
 // Merge combines the results of several machines that tested at the same time. Quantiles are computed from all requests, and
-// rates add up. The error names the result that can't be read, or that doesn't overlap in time with another.
+// rates add up; the thresholds of all results apply to the sum. The error names the result that can't be read, that has a run in
+// common with another, or that doesn't overlap in time with another.
 func Merge(results ...Result) (Result, error) {
-	if err := overlap(results); err != nil {
+	if err := errors.Join(distinct(results), overlap(results)); err != nil {
 		return Result{}, err
 	}
-	sum := Result{Servers: map[string]int64{}, Errors: map[string]int64{}, Events: []Event{}, Settings: []Settings{}, Findings: []string{}}
+	sum := Result{Servers: map[string]int64{}, Errors: map[string]int64{}, Operations: map[string]Operation{}, Events: []Event{}, Settings: []Settings{}, Findings: []string{}}
 	latency, service := newHistogram(), newHistogram()
 	var urls []string
+	var limits []Threshold
 	for i, r := range results {
 		if err := errors.Join(merge(latency, r.Histograms.Latency), merge(service, r.Histograms.Service)); err != nil {
 			return Result{}, fmt.Errorf("result %d: %w", i+1, err)
@@ -50,6 +52,22 @@ func Merge(results ...Result) (Result, error) {
 		sum.Sessions = sum.Sessions.Add(r.Sessions)
 		sum.Findings = append(sum.Findings, r.Findings...)
 		sum.Settings = append(sum.Settings, r.Settings...)
+		limits = append(limits, r.Thresholds...)
+		if r.Verdict == Interrupted {
+			sum.Verdict = Interrupted
+		}
+		for kind, o := range r.Operations {
+			all := sum.Operations[kind]
+			if all.latency == nil {
+				all.latency = newHistogram()
+			}
+			if err := merge(all.latency, o.Histogram); err != nil {
+				return Result{}, fmt.Errorf("result %d: %w", i+1, err)
+			}
+			all.Requests += o.Requests
+			all.Failed += o.Failed
+			sum.Operations[kind] = all
+		}
 		for name, n := range r.Servers {
 			sum.Servers[name] += n
 		}
@@ -70,7 +88,24 @@ func Merge(results ...Result) (Result, error) {
 	if sum.Series, err = mergeSeries(sum.Started, results); err != nil {
 		return Result{}, err
 	}
+	if err := sum.judge(limits); err != nil {
+		return Result{}, err
+	}
 	return sum, sum.encode(latency, service)
+}
+
+// distinct returns an error if two results have a run in common, because its requests would count twice.
+func distinct(results []Result) error {
+	having := map[string]int{}
+	for i, r := range results {
+		for _, settings := range r.Settings {
+			if other := having[settings.Run]; other > 0 && settings.Run != "" {
+				return fmt.Errorf("results %d and %d both have the requests of run %s, which would count twice", other, i+1, settings.Run)
+			}
+			having[settings.Run] = i + 1
+		}
+	}
+	return nil
 }
 
 // overlap returns an error unless all tests were running at one moment, by the machines' clocks.
@@ -107,7 +142,7 @@ func mergeSeries(zero time.Time, results []Result) ([]Span, error) {
 		for _, span := range r.Series {
 			i := int(math.Round((span.T + shift) / length))
 			for len(sum) <= i {
-				sum = append(sum, Span{T: float64(len(sum)) * length, Servers: map[string]int64{}})
+				sum = append(sum, newSpan(float64(len(sum))*length))
 				histograms = append(histograms, newSpanHistogram())
 			}
 			if err := sum[i].add(span, histograms[i]); err != nil {
@@ -128,6 +163,9 @@ func (s *Span) add(other Span, into *hdrhistogram.Histogram) error {
 	s.Errors += other.Errors
 	for name, n := range other.Servers {
 		s.Servers[name] += n
+	}
+	for name, n := range other.Failed {
+		s.Failed[name] += n
 	}
 	return merge(into, other.Histogram)
 }

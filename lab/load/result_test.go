@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"stateless-servers/lab/check"
 	"stateless-servers/lab/machine"
@@ -34,9 +36,10 @@ func sampleResult(t *testing.T, n int, started time.Time) Result {
 		Requests: int64(n), OK: int64(n - 1), Duration: 2, RateTarget: float64(n) / 2, RateAchieved: float64(n) / 2,
 		Latency: quantiles(h), Service: quantiles(h), Servers: map[string]int64{"server-1": int64(n - 1)},
 		Errors: map[string]int64{"timeout": 1}, Sessions: check.Counts{Total: 5, Lost: 1},
-		Events: []Event{{1, fmt.Sprintf("%d requests", n)}}, URL: "http://127.0.0.1:1", Started: started, Warmup: 3, Late: float64(n),
+		Operations: map[string]Operation{"read": {Requests: int64(n), Failed: 1, latency: h}},
+		Events:     []Event{{1, fmt.Sprintf("%d requests", n)}}, URL: "http://127.0.0.1:1", Started: started, Warmup: 3, Late: float64(n),
 		Findings: []string{"Session 0 of visitor 0 was lost"},
-		Settings: []Settings{{Rate: "50", Sessions: 5, Mix: "read=1", Timeout: 10, Machine: machine.Machine{System: "linux/arm64", CPUs: 2}}},
+		Settings: []Settings{{Run: fmt.Sprint("run-", n), Rate: "50", Sessions: 5, Mix: "read=1", Timeout: 10, Machine: machine.Machine{System: "linux/arm64", CPUs: 2}}},
 	}
 	spans := newSeries(time.Second)
 	for i := range n { // half in the first second, half in the third
@@ -50,21 +53,40 @@ func sampleResult(t *testing.T, n int, started time.Time) Result {
 	if err := r.encode(h, h); err != nil {
 		t.Fatal(err)
 	}
+	r.Judge(Thresholds{Errors: new(float64(5)), Lost: new(int64(0))})
 	return r
 }
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-// Programs parse the JSON of a result, so its fields must not change.
+// Programs parse the JSON of a result, so its fields must not change, and follow the schema.
 func TestResultJSON(t *testing.T) {
 	r := sampleResult(t, 100, noon)
 	r.Histograms = Histograms{"encoded", "encoded"}
+	read := r.Operations["read"]
+	read.Histogram = "encoded"
+	r.Operations["read"] = read
 	for i := range r.Series {
 		r.Series[i].Histogram = "encoded"
 	}
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		t.Fatal(err)
+	}
+	schema, err := jsonschema.NewCompiler().Compile("result.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Validate(document); err != nil {
+		t.Errorf("the result does not follow its schema: %v", err)
+	}
+	document.(map[string]any)["verdict"] = "good"
+	if schema.Validate(document) == nil {
+		t.Error("a result with an unknown verdict follows the schema, want that it does not")
 	}
 	const golden = "testdata/result.golden.json"
 	if *update {
@@ -140,6 +162,7 @@ func TestMergeRefusesInvalidResults(t *testing.T) {
 	}
 	r := sampleResult(t, 2, noon)
 	broken := r
+	broken.Settings = nil
 	broken.Histograms.Service = r.Histograms.Service[:20]
 	if _, err := Merge(r, broken); err == nil || !strings.Contains(err.Error(), "result 2: its histogram can't be read") {
 		t.Errorf("got %v", err)
@@ -155,32 +178,60 @@ func TestMergeRefusesInvalidResults(t *testing.T) {
 }
 
 func TestThresholds(t *testing.T) {
-	r := sampleResult(t, 100, noon)
-	limit := func(d time.Duration) *time.Duration { return &d }
-	percent := func(n float64) *float64 { return &n }
-	number := func(n int64) *int64 { return &n }
 	for _, test := range []struct {
 		thresholds Thresholds
-		kept       bool
-		text       string
+		want       string
 	}{
-		{Thresholds{P99: limit(100 * time.Millisecond)}, true, "p99 99.007 ms, at most 100 ms"},
-		{Thresholds{P99: limit(98 * time.Millisecond)}, false, "p99 99.007 ms, at most 98 ms"},
-		{Thresholds{Errors: percent(1)}, true, "errors 1 %, at most 1 %"},
-		{Thresholds{Errors: percent(0.9)}, false, "errors 1 %, at most 0.9 %"},
-		{Thresholds{Lost: number(1)}, true, "violations 1, at most 1"},
-		{Thresholds{Lost: number(0)}, false, "violations 1, at most 0"},
+		{Thresholds{P99: new(100 * time.Millisecond)}, "passed [{p99 99.007 100 ms true}]"},
+		{Thresholds{P99: new(98 * time.Millisecond)}, "failed [{p99 99.007 98 ms false}]"},
+		{Thresholds{Errors: new(1.0)}, "passed [{errors 1 1 % true}]"},
+		{Thresholds{Errors: new(0.9)}, "failed [{errors 1 0.9 % false}]"},
+		{Thresholds{Lost: new(int64(1))}, "passed [{violations 1 1  true}]"},
+		{Thresholds{Lost: new(int64(0))}, "failed [{violations 1 0  false}]"},
+		{Thresholds{Errors: new(1.0), Lost: new(int64(0))}, "failed [{errors 1 1 % true} {violations 1 0  false}]"},
+		{Thresholds{}, "not judged []"},
 	} {
-		got := test.thresholds.Check(r)
-		if len(got) != 1 || got[0].Held != test.kept || !strings.Contains(got[0].Text, test.text) {
-			t.Errorf("%+v, want %+v", got, test)
+		r := sampleResult(t, 100, noon)
+		r.Thresholds = nil
+		r.Judge(test.thresholds)
+		if got := fmt.Sprint(r.Verdict, " ", r.Thresholds); got != test.want {
+			t.Errorf("%s, want %s", got, test.want)
 		}
-		if nothing := test.thresholds.Check(Result{}); test.thresholds.Lost == nil && nothing[0].Held {
-			t.Errorf("a test without requests passes the threshold %s, want it exceeded", nothing[0].Text)
+		var nothing Result
+		if nothing.Judge(test.thresholds); test.thresholds.Lost == nil && nothing.Verdict == Passed {
+			t.Errorf("a test without requests passes the thresholds %v, want them exceeded", nothing.Thresholds)
 		}
 	}
-	if got := (Thresholds{}).Check(r); len(got) != 0 {
-		t.Errorf("without thresholds there are verdicts %v, want none", got)
+}
+
+// The sum is judged by the lowest threshold for each figure, and a part that was interrupted makes it interrupted. A file that
+// claims to have passed is judged again.
+func TestThresholdsOfMergedResults(t *testing.T) {
+	a, b := sampleResult(t, 100, noon), sampleResult(t, 200, noon)
+	a.Judge(Thresholds{P99: new(150 * time.Millisecond), Errors: new(0.8), Lost: new(int64(3))})
+	b.Judge(Thresholds{P99: new(time.Second), Errors: new(0.9), Lost: new(int64(2))})
+	merged, err := Merge(a, b)
+	const want = "failed [{errors 0.6666666666666666 0.8 % true} {p99 197.119 150 ms false} {violations 2 2  true}]"
+	if got := fmt.Sprint(merged.Verdict, " ", merged.Thresholds); err != nil || got != want {
+		t.Errorf("%s, %v, want %s", got, err, want)
+	}
+	if read := merged.Operations["read"]; read.Requests != 300 || read.Failed != 2 || read.Latency != merged.Latency {
+		t.Errorf("reads: %+v", read)
+	}
+	b.Verdict = Interrupted
+	if merged, err = Merge(a, b); err != nil || merged.Verdict != Interrupted {
+		t.Errorf("%s, %v, want interrupted", merged.Verdict, err)
+	}
+	merged.Verdict, merged.Thresholds[1].Passed = Passed, true
+	text, err := json.Marshal(merged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if merged, err = ParseResult(text); err != nil || merged.Verdict != Failed || merged.Thresholds[1].Passed {
+		t.Errorf("%s, %v, %v, want failed", merged.Verdict, merged.Thresholds, err)
+	}
+	if _, err := Merge(a, merged); err == nil || !strings.Contains(err.Error(), "results 1 and 2 both have the requests of run run-100") {
+		t.Errorf("merging a result that is already in the other: %v, want it refused", err)
 	}
 }
 

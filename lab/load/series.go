@@ -15,7 +15,8 @@ type Span struct {
 	P50       float64          `json:"p50"` // milliseconds, as are P99 and Max
 	P99       float64          `json:"p99"`
 	Max       float64          `json:"max"`
-	Servers   map[string]int64 `json:"servers"`
+	Servers   map[string]int64 `json:"servers"`   // responses by server
+	Failed    map[string]int64 `json:"failed"`    // those of them that are errors
 	Histogram string           `json:"histogram"` // of the latency, to two significant digits; encoded as Histograms
 }
 
@@ -43,8 +44,12 @@ type series struct {
 
 func newSeries(length time.Duration) *series {
 	s := &series{length: length, histogram: newSpanHistogram()}
-	s.now.Servers = map[string]int64{}
+	s.now = newSpan(0)
 	return s
+}
+
+func newSpan(t float64) Span {
+	return Span{T: t, Servers: map[string]int64{}, Failed: map[string]int64{}}
 }
 
 func newSpanHistogram() *hdrhistogram.Histogram {
@@ -58,11 +63,14 @@ func (s *series) add(one sample) {
 		s.close()
 	}
 	s.now.Requests++
-	if one.failed != "" {
-		s.now.Errors++
-	}
 	if one.server != "" {
 		s.now.Servers[one.server]++
+	}
+	if one.failed != "" {
+		s.now.Errors++
+		if one.server != "" {
+			s.now.Failed[one.server]++
+		}
 	}
 	record(s.histogram, one.received-one.due)
 }
@@ -74,7 +82,7 @@ func (s *series) close() {
 	}
 	s.done = append(s.done, s.now)
 	s.histogram.Reset()
-	s.now = Span{T: (time.Duration(len(s.done)) * s.length).Seconds(), Servers: map[string]int64{}}
+	s.now = newSpan((time.Duration(len(s.done)) * s.length).Seconds())
 }
 
 // all returns all spans, including the present one if it has responses.

@@ -27,6 +27,7 @@ func record(h *hdrhistogram.Histogram, d time.Duration) {
 // sample is the measurement of one request.
 type sample struct {
 	due, sent, received time.Duration // from the start of the run
+	kind                check.Kind
 	server              string
 	failed              string // the class of the error, or ""
 }
@@ -59,6 +60,7 @@ type stats struct {
 	latency, service, late *hdrhistogram.Histogram
 	requests, ok           int64
 	servers, errors        map[string]int64
+	operations             map[string]Operation // by kind
 	series                 *series
 	known                  map[string]bool // names of servers in responses
 	events                 *events
@@ -72,7 +74,8 @@ type stats struct {
 func newStats(span time.Duration) *stats {
 	return &stats{
 		latency: newHistogram(), service: newHistogram(), late: newHistogram(), recent: newHistogram(),
-		known: map[string]bool{}, servers: map[string]int64{}, errors: map[string]int64{}, series: newSeries(span), events: newEvents(),
+		known: map[string]bool{}, servers: map[string]int64{}, errors: map[string]int64{}, operations: map[string]Operation{},
+		series: newSeries(span), events: newEvents(),
 	}
 }
 
@@ -92,6 +95,16 @@ func (s *stats) add(one sample, measured bool) {
 	record(s.service, one.received-one.sent)
 	record(s.late, one.sent-one.due)
 	s.requests++
+	o := s.operations[string(one.kind)]
+	if o.latency == nil {
+		o.latency = newHistogram()
+	}
+	record(o.latency, one.received-one.due)
+	o.Requests++
+	if one.failed != "" {
+		o.Failed++
+	}
+	s.operations[string(one.kind)] = o
 	if one.server != "" {
 		s.servers[one.server]++
 	}

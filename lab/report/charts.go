@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"stateless-servers/lab/chart"
@@ -61,29 +62,32 @@ func latencyOverTime(r load.Result) chart.Chart {
 	return lines
 }
 
-// Servers returns a chart titled title of how many requests per second each server answered, and how many failed.
+// Servers returns a chart titled title of how many requests per second each server answered correctly, with the failed ones on
+// top.
 func Servers(r load.Result, title string) chart.Chart {
-	lines := overTime(r, title, "requests per second")
+	layers := overTime(r, title, "requests per second")
+	layers.Stacked = true
 	spans, length := r.Series, 1.0
 	if len(spans) > 1 {
 		length = spans[1].T - spans[0].T
 		spans = spans[:len(spans)-1] // the last span may be incomplete
 	}
-	failed := int64(0)
-	for _, span := range spans {
-		failed += span.Errors
+	add := func(name, class string, of func(load.Span) int64) {
+		s := line(name, spans, func(s load.Span) float64 { return float64(of(s)) / length })
+		s.Class = class
+		layers.Series = append(layers.Series, s)
 	}
-	for _, name := range serverNames(r.Series) {
-		lines.Series = append(lines.Series, line(name, spans, func(s load.Span) float64 {
-			return float64(s.Servers[name]) / length
-		}))
+	for i, name := range serverNames(r.Series) {
+		number, err := strconv.Atoi(name[strings.LastIndex(name, "-")+1:])
+		if err != nil {
+			number = i + 1
+		}
+		add(name, chart.ServerClass(number), func(s load.Span) int64 { return s.Servers[name] - s.Failed[name] })
 	}
-	if failed > 0 {
-		lines.Series = append(lines.Series, line("failed", spans, func(s load.Span) float64 {
-			return float64(s.Errors) / length
-		}))
+	if r.OK < r.Requests {
+		add("failed", chart.FailedClass, func(s load.Span) int64 { return s.Errors })
 	}
-	return lines
+	return layers
 }
 
 func line(name string, spans []load.Span, of func(load.Span) float64) chart.Series {

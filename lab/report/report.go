@@ -1,16 +1,15 @@
-// Package report writes the HTML report of a load test. Write makes one self-contained file, without scripts or external
+// Package report writes the HTML report of a load test, and a summary in Markdown. Write makes one self-contained file, without scripts or external
 // references, for light and dark pages. A table repeats the figures of every chart for screen readers. Servers and LatencyLine
 // make charts that package experiment shows, too.
 package report
 
 import (
-	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
 	"io"
-	"slices"
 	"strings"
+	texttemplate "text/template"
 
 	"stateless-servers/lab/chart"
 	"stateless-servers/lab/load"
@@ -22,27 +21,36 @@ var css string
 //go:embed report.tmpl
 var text string
 
+//go:embed summary.tmpl
+var summaryText string
+
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"ms":  func(n float64) string { return fmt.Sprintf("%.2f", n) },
 	"g":   func(n float64) string { return fmt.Sprintf("%.4g", n) },
 	"inc": func(n int) int { return n + 1 },
-	"svg": func(c chart.Chart) template.HTML { return template.HTML(c.SVG()) }, // #nosec G203 -- package chart escapes all texts
+	"svg": func(c chart.Chart) template.HTML { return template.HTML(c.SVG() + c.Narrow()) }, // #nosec G203 -- package chart escapes all texts
 }).Parse(text))
 
-// view is the data of the template.
-type view struct {
-	load.Result
-	Style       template.CSS
-	Percentiles []percentileRow
-	Names       []string // the names of the servers
-	Correctness []violation
+var summaryPage = texttemplate.Must(texttemplate.New("summary").Funcs(texttemplate.FuncMap{
+	"cell":   strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "`", "'", "[", `\[`, "*", `\*`, "_", `\_`).Replace,
+	"indent": func(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") },
+}).Parse(summaryText))
 
-	Curve, Latencies, Traffic chart.Chart
+// WriteMarkdown writes a summary of the result as Markdown, for pages such as the job summary of GitHub Actions.
+func WriteMarkdown(w io.Writer, r load.Result) error {
+	if err := summaryPage.Execute(w, view{Result: r}); err != nil {
+		return fmt.Errorf("writing the summary: %w", err)
+	}
+	return nil
 }
 
-type percentileRow struct {
-	Name         string
-	Due, Service float64
+// view is the data of the templates.
+type view struct {
+	load.Result
+	Style template.CSS
+	Names []string // the names of the servers
+
+	Curve, Latencies, Traffic chart.Chart
 }
 
 type violation struct {
@@ -60,23 +68,42 @@ func Write(w io.Writer, r load.Result) error {
 	}
 	v.Latencies = latencyOverTime(r)
 	v.Traffic = Servers(r, "Requests per server over time. The table of seconds has its figures.")
-	v.Percentiles = []percentileRow{
-		{"50", r.Latency.P50, r.Service.P50}, {"90", r.Latency.P90, r.Service.P90}, {"99", r.Latency.P99, r.Service.P99},
-		{"99.9", r.Latency.P999, r.Service.P999}, {"100", r.Latency.Max, r.Service.Max},
+	if err := page.Execute(w, v); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
 	}
-	c := r.Sessions
-	v.Correctness = []violation{
+	return nil
+}
+
+// Correctness returns the consistency violations of each kind.
+func (v view) Correctness() []violation {
+	c := v.Sessions
+	return []violation{
 		{"sessions lost", "gone without a logout", c.Lost},
 		{"updates lost", "acknowledged additions that sessions have lost", c.LostUpdates},
 		{"stale reads", "responses that lacked an acknowledged addition that a later one had", c.StaleReads},
 		{"cross-session leaks", "responses with another visitor's data, or with more than was ever added", c.CrossSessionLeaks},
 		{"alive after logout", "sessions that a request with the old cookie still reached", c.AliveAfterLogout},
 	}
-	if err := page.Execute(w, v); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	return nil
 }
+
+// Headline says the verdict in a sentence.
+func (v view) Headline() string {
+	switch n := len(v.Thresholds); v.Verdict {
+	case load.Passed:
+		return fmt.Sprintf("Passed: %d of %d thresholds hold.", n, n)
+	case load.Failed:
+		return fmt.Sprintf("Failed: %d of %d thresholds exceeded.", v.Exceeded(), n)
+	case load.Interrupted:
+		return fmt.Sprintf("Interrupted: the figures apply to the %.4g s that were measured.", v.Duration)
+	}
+	return "Not judged: no threshold was set."
+}
+
+// Bad reports whether the verdict is a bad one.
+func (v view) Bad() bool { return v.Verdict == load.Failed || v.Verdict == load.Interrupted }
+
+// FailedRequests returns the number of failed requests.
+func (v view) FailedRequests() int64 { return v.Requests - v.OK }
 
 // Percent returns the percentage of the requests that were answered correctly.
 func (v view) Percent() float64 {
@@ -88,21 +115,3 @@ func (v view) Percent() float64 {
 
 // Missed reports whether the target rate was missed.
 func (v view) Missed() bool { return v.RateAchieved < load.SustainedShare*v.RateTarget }
-
-// failure is a class of errors with its count.
-type failure struct {
-	Class string
-	Count int64
-}
-
-// Failures returns the errors by class, the most frequent first.
-func (v view) Failures() []failure {
-	var list []failure
-	for class, n := range v.Errors {
-		list = append(list, failure{class, n})
-	}
-	slices.SortFunc(list, func(a, b failure) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Class, b.Class))
-	})
-	return list
-}

@@ -39,7 +39,8 @@ func sample(t *testing.T) load.Result {
 		Requests: 1000, OK: 990, Duration: 10, RateTarget: 200, RateAchieved: 100, URL: "http://127.0.0.1:1/<b>",
 		Started: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Warmup: 2,
 		Latency: load.Quantiles{P50: 500, P90: 900, P99: 990, P999: 999, Max: 1000}, Histograms: load.Histograms{Latency: h, Service: h},
-		Servers: map[string]int64{"server-2": 400, "server-10": 590}, Errors: map[string]int64{"timeout": 3, "http_502": 7},
+		Operations: map[string]load.Operation{"read": {Requests: 700, Failed: 3, Latency: load.Quantiles{P50: 4, P90: 5, P99: 6, P999: 7, Max: 8}, Histogram: h}},
+		Servers:    map[string]int64{"server-2": 400, "server-10": 590}, Errors: map[string]int64{"timeout": 3, "http_502": 7},
 		Sessions: check.Counts{Total: 50, Lost: 4}, Findings: []string{"Session 0 of visitor 0 <was lost>"},
 		Events: []load.Event{{T: 1.5, What: "server-1 killed"}},
 		Series: []load.Span{
@@ -64,6 +65,7 @@ func TestPageHasTheFigures(t *testing.T) {
 	for _, part := range []string{
 		"Load test of http://127.0.0.1:1/&lt;b&gt;", "99 %", "100/s <small>of 200</small>", "Rate missed.", "990.00 ms",
 		"<th scope=\"row\">99.9</th><td>999.00</td>", "server-1 killed", ">server-2</th><th scope=\"col\">server-10</th>", "<td>100</td><td>190</td>",
+		`read</th><td>700</td><td class="bad">3</td><td>4.00</td><td>6.00</td><td>8.00</td>`, `<g class="server-1">`, `<g class="failed">`,
 		"sessions lost</th><td>4</td>", "Session 0 of visitor 0 &lt;was lost&gt;", "http_502</th><td>7</td>", "linux/arm64, 2 CPUs",
 		"100..300", "prefers-color-scheme:dark",
 	} {
@@ -71,13 +73,70 @@ func TestPageHasTheFigures(t *testing.T) {
 			t.Errorf("%q is not in the page", part)
 		}
 	}
-	if n, want := strings.Count(page, "<svg"), strings.Count(page, `role="img" aria-label="`); n != 3 || n != want {
+	if n, want := strings.Count(page, "<svg"), strings.Count(page, `role="img" aria-label="`); n != 6 || n != want {
 		t.Errorf("%d charts, %d of which say what they show", n, want)
 	}
 	calm := sample(t)
-	calm.RateAchieved, calm.OK, calm.Sessions.Lost, calm.Errors, calm.Findings, calm.Events = 200, 1000, 0, nil, nil, nil
-	if page := written(t, calm); strings.Contains(page, "Rate missed") || strings.Contains(page, `class="bad"`) || strings.Contains(page, "<pre>") {
+	calm.RateAchieved, calm.OK, calm.Sessions.Lost, calm.Errors, calm.Findings, calm.Events, calm.Operations = 200, 1000, 0, nil, nil, nil, nil
+	if page := written(t, calm); strings.Contains(page, "Rate missed") || strings.Contains(page, `class="bad"`) || strings.Contains(page, `<g class="failed">`) || strings.Contains(page, "<pre>") {
 		t.Error("the page of a result without failures reports some")
+	}
+}
+
+// The page and the summary begin with the verdict.
+func TestVerdictComesFirst(t *testing.T) {
+	limit := func(d time.Duration) load.Thresholds { return load.Thresholds{P99: &d} }
+	for _, test := range []struct {
+		verdict    load.Verdict
+		thresholds load.Thresholds
+		sign, want string
+		row        []string // of the page and of the summary
+	}{
+		{"", limit(time.Second), "✅", "Passed: 1 of 1 thresholds hold.", []string{`<tr class="good"><td class="text">PASS</td>`, "| ✅ PASS | p99 | 990 ms | 1000 ms |"}},
+		{"", limit(time.Millisecond), "❌", "Failed: 1 of 1 thresholds exceeded.", []string{`<tr class="bad"><td class="text">FAIL</td>`, "| ❌ FAIL | p99 | 990 ms | 1 ms |"}},
+		{load.Interrupted, load.Thresholds{}, "❌", "Interrupted: the figures apply to the 10 s that were measured.", []string{"", ""}},
+		{"", load.Thresholds{}, "⚪", "Not judged: no threshold was set.", []string{"", ""}},
+	} {
+		r := sample(t)
+		r.Verdict = test.verdict
+		r.Judge(test.thresholds)
+		page := written(t, r)
+		if i := strings.Index(page, ">"+test.want+"</h2>"); i < 0 || i > strings.Index(page, "<svg") || !strings.Contains(page, test.row[0]) {
+			t.Errorf("the page does not begin with %q and %s", test.want, test.row[0])
+		}
+		var summary bytes.Buffer
+		if err := report.WriteMarkdown(&summary, r); err != nil {
+			t.Fatal(err)
+		}
+		if text := summary.String(); !strings.HasPrefix(text, "## "+test.sign+" "+test.want+"\n") || !strings.Contains(text, test.row[1]) {
+			t.Errorf("the summary does not begin with %q and %s:\n%s", test.want, test.row[1], text)
+		}
+	}
+}
+
+// The summary has the figures, and no markup from a result's texts.
+func TestSummary(t *testing.T) {
+	var summary bytes.Buffer
+	if err := report.WriteMarkdown(&summary, sample(t)); err != nil {
+		t.Fatal(err)
+	}
+	const want = `## ⚪ Not judged: no threshold was set.
+
+Load test of http://127.0.0.1:1/&lt;b>, 2026-11-21 12:00 UTC, measured for 10 s. **Rate missed**: 100 of 200 requests per second were sent; the figures apply to this rate.
+
+| operation | requests | failed | p50, ms | p90, ms | p99, ms | longest, ms |
+|---|---:|---:|---:|---:|---:|---:|
+| read | 700 | 3 | 4.00 | 5.00 | 6.00 | 8.00 |
+| all | 1000 | 10 | 500.00 | 900.00 | 990.00 | 1000.00 |
+
+Failed: 10, http\_502: 7, timeout: 3.
+
+Sessions: 50, 4 sessions lost, 0 updates lost, 0 stale reads, 0 cross-session leaks, 0 alive after logout.
+
+    Session 0 of visitor 0 <was lost>
+`
+	if got := summary.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -109,7 +168,7 @@ func TestPageEscapesTexts(t *testing.T) {
 	if n, want := strings.Count(page, "&lt;script"), 10; n < want { // or the test would see nothing
 		t.Errorf("it is there %d times, want %d or more", n, want)
 	}
-	if n := strings.Count(page, "</svg>"); n != 3 {
+	if n := strings.Count(page, "</svg>"); n != 6 {
 		t.Errorf("%d charts end", n)
 	}
 }

@@ -105,7 +105,7 @@ func TestReadingExtends(t *testing.T) {
 	if set := f.Expect(0, "/", "ada 0"); set != nil {
 		t.Errorf("extended twice within a minute: %v, want once", set)
 	}
-	f.Advance(31 * time.Minute)
+	f.Advance(46 * time.Minute)
 	f.Expect(1, "/", " 0")
 }
 

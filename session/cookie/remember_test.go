@@ -69,6 +69,6 @@ func TestRememberedLogin(t *testing.T) {
 	f.Advance(time.Second)
 	f.Expect(1, "/", " 0") // after 30 days
 	f.Expect(0, "/login?user=ada&remember=1", "ada 0")
-	f.Advance(8 * day * time.Second)
+	f.Advance(11 * day * time.Second)
 	f.Expect(1, "/", " 0")
 }

@@ -54,12 +54,12 @@ func (s *Store) update(ctx context.Context, id session.ID, change updateExpressi
 }
 
 // extend is the action that extends a session, by its own idle timeout if it has one. It has the names #ttl and #timeout, and
-// the values of extendValues.
+// the values of extendValues. The number :timeout may be negative.
 const extend = "#ttl = :from + if_not_exists(#timeout, :timeout)"
 
 // extendValues returns the values of live and extend. Both summands are rounded up, so that their sum is never too early.
 func extendValues(u session.Update) item {
-	from := ceil(u.Now)
+	from := ceil(u.Now.Add(u.TouchAfter))
 	return item{":now": number(u.Now.Unix()), ":from": number(from), ":timeout": number(ceil(u.IdleExpires) - from)}
 }
 

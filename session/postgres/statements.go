@@ -32,8 +32,8 @@ const load = `
 SELECT ` + columns + ` FROM (SELECT *, ` + outcome + ` AS outcome FROM sessions WHERE id = $1) AS session`
 
 // update: $1 id, $2 now, $3 idle expires of a session without its own idle timeout, $4 maximum size, $5 keys to set, $6 their values, $7 keys to remove, $8 keys to add to,
-// $9 numbers to add, $10 session.MaxCounter, $11 for each key to remove the value that it must have, or empty. The time
-// $2 is rounded down to a microsecond, so the idle timeout is a microsecond longer. A sum is null if the value is not a counter or the sum is out of range. The size
+// $9 numbers to add, $10 session.MaxCounter, $11 for each key to remove the value that it must have, or empty, $12 the time from which
+// the session's own idle timeout counts. A sum is null if the value is not a counter or the sum is out of range. The size
 // doesn't count the character that escapes another one in a key.
 const update = `
 WITH ` + locked + `,
@@ -64,7 +64,7 @@ checked AS (
             ELSE 'live'
         END AS outcome,
         created_at, expires_at, user_name, user_agent, changed.contents,
-        coalesce($2 + ((locked.contents ->> '@timeout')::bigint + 1) * interval '1 microsecond', $3::timestamptz) AS idle_expires_at
+        coalesce($12::timestamptz + (locked.contents ->> '@timeout')::bigint * interval '1 microsecond', $3::timestamptz) AS idle_expires_at
     FROM locked, changed
 ),
 written AS (

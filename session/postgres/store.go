@@ -168,7 +168,7 @@ func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (se
 		}
 	}
 	return scan(s.pool.QueryRow(ctx, update, id[:], u.Now, ceil(u.IdleExpires), maxBytes,
-		setKeys, setValues, removed, addKeys, added, session.MaxCounter, conditions))
+		setKeys, setValues, removed, addKeys, added, session.MaxCounter, conditions, ceil(u.Now.Add(u.TouchAfter))))
 }
 
 // scan reads the columns of one row. It returns an error if there is no live session.

@@ -42,6 +42,7 @@ func TestBrokenStoresAreDetected(t *testing.T) {
 			"an update extends by the session's own idle timeout", "a renewal sets the idle timeout",
 			"a session that moves keeps its idle timeout", "servers: a remembered login keeps its limits",
 		}},
+		{"extensions are late", broken.ExtendsLate(memory.New()), []string{"servers: a session ends after its idle timeout, never before"}},
 		{"expired sessions are served", &immortal{Store: memory.New()}, []string{"expiry is checked by the reader"}},
 		{"an update extends beyond the absolute expiry", &endless{Store: memory.New()}, []string{"an update extends, up to the absolute expiry"}},
 		{"the end doesn't return the last state", &forgetful{Store: memory.New()}, []string{"no update is applied after the end", "a session that moves is returned again"}},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"time"
 
 	"stateless-servers/session"
@@ -21,9 +22,10 @@ const (
 // A fixture is two servers that share a store. Handlers can be held.
 type fixture struct {
 	servers [2]*httptest.Server
-	within  time.Duration // Promises.LogoutFinalWithin
-	arrived chan struct{} // the handlers below /held send after they have read their session
-	release chan struct{} // the handlers below /held then wait until it is closed
+	ahead   [2]atomic.Int64 // nanoseconds that each server's clock is ahead
+	within  time.Duration   // Promises.LogoutFinalWithin
+	arrived chan struct{}   // the handlers below /held send after they have read their session
+	release chan struct{}   // the handlers below /held then wait until it is closed
 }
 
 func fixtureOptions() session.Options {
@@ -33,7 +35,9 @@ func fixtureOptions() session.Options {
 func newFixture(open Opener) (*fixture, error) {
 	f := &fixture{arrived: make(chan struct{}, 8), release: make(chan struct{})}
 	for i := range f.servers {
-		manager, err := open(fixtureOptions())
+		options := fixtureOptions()
+		options.Now = func() time.Time { return time.Now().Add(time.Duration(f.ahead[i].Load())) }
+		manager, err := open(options)
 		if err != nil {
 			f.close()
 			return nil, err
@@ -42,6 +46,13 @@ func newFixture(open Opener) (*fixture, error) {
 		f.servers[i] = httptest.NewServer(manager.Handler(f.routes()))
 	}
 	return f, nil
+}
+
+// advance advances the clocks of both servers.
+func (f *fixture) advance(by time.Duration) {
+	for i := range f.ahead {
+		f.ahead[i].Add(int64(by))
+	}
 }
 
 func (f *fixture) close() {

@@ -54,14 +54,16 @@ func verifyOwnIdleTimeout(ctx context.Context, store session.Store) error {
 	}
 	for i, changes := range [][]session.Change{{add("n", 1)}, nil, many} {
 		now := record.Created.Add(time.Duration(i+1) * time.Minute)
-		update := session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute), Changes: changes}
+		touchAfter := time.Duration(i) * 5 * time.Minute
+		update := session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute), TouchAfter: touchAfter, Changes: changes}
+		want := now.Add(ownIdleTimeout + touchAfter)
 		got, err := store.Update(ctx, id, update)
-		if err := expectIdle(fmt.Sprintf("update %d", i), got, err, got.Values, ownIdleTimeout, now.Add(ownIdleTimeout)); err != nil {
+		if err := expectIdle(fmt.Sprintf("update %d", i), got, err, got.Values, ownIdleTimeout, want); err != nil {
 			return err
 		}
 		// The server would use a shorter timeout. The session must outlive that.
-		got, err = store.Load(ctx, id, now.Add(ownIdleTimeout-time.Second))
-		if err := expectIdle(fmt.Sprintf("load after update %d", i), got, err, got.Values, ownIdleTimeout, now.Add(ownIdleTimeout)); err != nil {
+		got, err = store.Load(ctx, id, want.Add(-time.Second))
+		if err := expectIdle(fmt.Sprintf("load after update %d", i), got, err, got.Values, ownIdleTimeout, want); err != nil {
 			return err
 		}
 	}
@@ -123,6 +125,36 @@ func verifyMovedIdleTimeout(ctx context.Context, store session.Store) error {
 		last, err := store.End(ctx, id, session.EndOptions{Now: record.Created, Moving: true})
 		if err := expectIdle(call, last, err, record.Values, ownIdleTimeout, record.IdleExpires); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// verifyIdleTimeout uses sessions on servers whose clocks differ by session.MaxClockSkew: a login, a read some time later, and then
+// none for just less than a session must live, or for more than it may.
+func verifyIdleTimeout(ctx context.Context, f *fixture) error {
+	f.ahead[1].Store(int64(session.MaxClockSkew))
+	for login, idle := range map[string]time.Duration{"/login?user=ada": 30 * time.Minute, "/login?user=ada&remember=1": 7 * 24 * time.Hour} {
+		least, most := idle-session.MaxClockSkew-time.Second, idle+idle/2+session.MaxClockSkew
+		for i, read := range []time.Duration{idle * 14 / 30, idle * 16 / 30, idle / 30, idle * 29 / 30} {
+			for _, unused := range []time.Duration{least, most} {
+				v := f.client()
+				if _, err := v.must(ctx, i, login); err != nil {
+					return err
+				}
+				f.advance(read)
+				if _, err := v.must(ctx, i+1, "/read"); err != nil {
+					return err
+				}
+				f.advance(unused)
+				got, err := v.must(ctx, i/2, "/read")
+				if err != nil {
+					return err
+				}
+				if live := got.User == "ada"; live != (unused == least) {
+					return fmt.Errorf("%s, a read %v later, then unused for %v: live is %v", login, read, unused, live)
+				}
+			}
 		}
 	}
 	return nil

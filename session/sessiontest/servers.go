@@ -53,6 +53,7 @@ func ServerCases() []ServerCase {
 		{"servers: a client that hangs up loses no change", noLostUpdate, verifyHangUp},
 		{"servers: a copied cookie is worthless after logout", finalWithin, verifyCopy},
 		{"servers: a remembered login keeps its limits", shared, verifyRemembered},
+		{"servers: a session ends after its idle timeout, never before", changes, verifyIdleTimeout},
 		{"servers: two tabs never pop the same value", noLostUpdate, verifyPop},
 		{"servers: logout everywhere", func(p session.Promises) bool {
 			return p.Shared && (p.ListsByUser || p.LogoutFinalWithin > 0)

@@ -181,8 +181,8 @@ func (s *Store) Load(ctx context.Context, id session.ID, now time.Time) (session
 
 // Update applies the changes with one script.
 func (s *Store) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
-	args := make([]string, 0, 3+3*len(u.Changes))
-	args = append(args, millis(u.Now), millis(u.IdleExpires), s.maxBytes)
+	args := make([]string, 0, 4+3*len(u.Changes))
+	args = append(args, millis(u.Now), millis(u.IdleExpires), millis(u.Now.Add(u.TouchAfter)), s.maxBytes)
 	for _, change := range u.Changes {
 		switch change.Op {
 		case session.OpSet:

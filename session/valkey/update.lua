@@ -1,15 +1,15 @@
 -- Applies all changes to a live session or none, and returns its hash as text. KEYS[1]: its key. ARGV: now, the new idle
--- expiry of a session without its own idle timeout, the maximum size, then operation, key, value of each change. The value of
--- a removal is its condition, or empty.
-local now, limit = tonumber(ARGV[1]), tonumber(ARGV[3])
+-- expiry of a session without its own idle timeout, the time from which another session's own counts, the maximum size, then
+-- operation, key, value of each change. The value of a removal is its condition, or empty.
+local now, limit = tonumber(ARGV[1]), tonumber(ARGV[4])
 local hash, at, gone = read(KEYS[1], now)
 if gone then
 	return gone
 end
 
-local idle = at['@timeout'] and later(now, tonumber(hash[at['@timeout']])) or ARGV[2]
+local idle = at['@timeout'] and later(ARGV[3], tonumber(hash[at['@timeout']])) or ARGV[2]
 local set, removed = { '@idle', idle }, {}
-for i = 4, #ARGV, 3 do
+for i = 5, #ARGV, 3 do
 	local operation, key, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
 	if operation == 'add' then
 		local current = hash[at[key]] or '0'

@@ -93,7 +93,7 @@ func TestStoreCalls(t *testing.T) {
 		// 500 requests of 1000 don't use the session, 400 read it, 100 write.
 		{Bytes: 300, Interval: 10 * time.Second, Reads: 400, Writes: 100},
 		// With this interval every read extends the session.
-		{Bytes: 1500, Interval: 5 * time.Minute, Reads: 400, Writes: 1000},
+		{Bytes: 1500, Interval: 20 * time.Minute, Reads: 400, Writes: 1000},
 	} {
 		got := Units{Bytes: want.Bytes, Interval: want.Interval}
 		if err := got.count(t.Context(), s[storeDynamoDB]); err != nil {

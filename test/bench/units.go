@@ -40,7 +40,7 @@ func (u Units) EagerWrites() float64 { return float64(1000 * ((u.Bytes + 1023) /
 // With longer intervals reads must extend it too, in the worst case every read.
 func unitSettings() (list []Units) {
 	for _, bytes := range []int{300, 1500} {
-		for _, interval := range []time.Duration{time.Second, 10 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute} {
+		for _, interval := range []time.Duration{10 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 20 * time.Minute} {
 			list = append(list, Units{Bytes: bytes, Interval: interval})
 		}
 	}

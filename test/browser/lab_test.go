@@ -108,6 +108,13 @@ func (l *runningLab) await(what string, condition func([]server) bool) {
 // kill kills the server and waits until the load balancer sends it no more requests.
 func (l *runningLab) kill(name string) {
 	l.t.Helper()
+	l.killUnnoticed(name)
+	l.await(name+" out of service", func(fleet []server) bool { return !slices.Contains(fleet, server{name, "healthy"}) })
+}
+
+// killUnnoticed kills the server. The load balancer still sends it requests.
+func (l *runningLab) killUnnoticed(name string) {
+	l.t.Helper()
 	response, err := http.Post(l.url+"/_lab/servers/"+name+"/kill", "", nil)
 	if err != nil {
 		l.t.Fatal(err)
@@ -117,5 +124,4 @@ func (l *runningLab) kill(name string) {
 		body, _ := io.ReadAll(response.Body)
 		l.t.Fatalf("killing %q: %d %s", name, response.StatusCode, body)
 	}
-	l.await(name+" out of service", func(fleet []server) bool { return !slices.Contains(fleet, server{name, "healthy"}) })
 }

@@ -54,6 +54,56 @@ func TestSamplePageScript(t *testing.T) {
 	b.checkProblems()
 }
 
+// A session in the memory of a server dies with it, and the page says so.
+func TestSamplePageOfALostSession(t *testing.T) {
+	for _, javaScript := range []bool{true, false} {
+		t.Run(fmt.Sprintf("JavaScript %t", javaScript), func(t *testing.T) {
+			l, b := labUp(t, "--store", "memory", "--sticky"), newTab(t)
+			if !javaScript {
+				b.withoutJavaScript()
+			}
+			b.open(l.url)
+			b.enter("#user", "Ada")
+			b.click("[name=remember]")
+			b.click("form[action='/login'] button")
+			b.shows(".who", "Logged in as Ada")
+			for _, visits := range []string{"1", "2"} {
+				b.click("#visit-form button")
+				b.shows("#visits", visits)
+			}
+			home := evaluate[string](b, "document.querySelector('#server').textContent")
+			b.shows("#hero", "lives in the memory of "+home)
+			l.kill(home)
+			b.click("#visit-form button")
+			b.shows("#lost", "Session lost It lived only in the memory of "+home+", but server-")
+			b.shows("#lost", "You were logged out; 2 visits are gone. A new session began on")
+			b.open(l.url)
+			b.shows("#lost", "Session lost")
+			b.shows("#visits", "1")
+			if javaScript {
+				b.checkLooks("sample-lost")
+			}
+			b.checkProblems()
+		})
+	}
+}
+
+// While the load balancer hasn't noticed that a server is dead, it answers itself, with a page that links the fleet.
+func TestBadGateway(t *testing.T) {
+	l, b := labUp(t, "--sticky", "--health-interval", "5m"), newTab(t)
+	b.open(l.url)
+	l.killUnnoticed(evaluate[string](b, "document.querySelector('#server').textContent"))
+	b.click("#visit-form button")
+	b.shows("#visits-title ~ .status", "The server failed before it answered. Your change may or may not have been made.")
+	b.open(l.url)
+	b.shows("h1", "502 Bad Gateway")
+	b.checkLooks("balancer-502")
+	b.takeProblems() // the browser reports each 502
+	b.click("a[href='/_lab']")
+	b.await("location.pathname == '/_lab'")
+	b.checkProblems()
+}
+
 func TestSamplePageLooks(t *testing.T) {
 	l, b := labUp(t), newTab(t)
 	b.open(l.url)

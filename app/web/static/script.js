@@ -4,24 +4,12 @@
   const find = (selector) => document.querySelector(selector);
   if (!find("#tiles")) return; // an error page
 
-  // The servers of the last responses. The colours and letters are the same as in recent_servers.go.
+  // The servers of the last responses. The colours and numbers are the same as in recent_servers.go.
   const length = 20, colours = 8;
   const recentServers = [...document.querySelectorAll("#tiles [data-server]")].map((tile) => tile.dataset.server);
 
-  function hash(name) {
-    let h = 0x811c9dc5; // FNV-1a, 32 bits
-    for (const c of name) h = Math.imul(h ^ c.charCodeAt(0), 0x01000193) >>> 0;
-    return h;
-  }
-
-  function serverSlots(names) {
-    const slots = new Map();
-    [...new Set(names)].sort().forEach((name, i) => {
-      let slot = hash(name) % colours;
-      while (i < colours && [...slots.values()].includes(slot)) slot = (slot + 1) % colours;
-      slots.set(name, i < colours ? slot : i);
-    });
-    return slots;
+  function serverNumbers(names) {
+    return new Map([...new Set(names)].sort().map((name, i) => [name, Number(/-([1-9]\d{0,3})$/.exec(name)?.[1] ?? i + 1)]));
   }
 
   function element(name, className, text) {
@@ -43,12 +31,11 @@
     const secure = location.protocol === "https:" ? "; Secure" : "";
     document.cookie = `served=${recentServers.join("~")}; Path=/; SameSite=Lax${secure}`;
 
-    const slots = serverSlots(recentServers);
-    const colour = (name) => `server-${slots.get(name) % colours}`;
-    const letter = (name) => String.fromCharCode(65 + slots.get(name));
+    const numbers = serverNumbers(recentServers);
+    const colour = (name) => `server-${(numbers.get(name) - 1) % colours}`;
     const tile = (name) => {
       const node = element("li", colour(name), "");
-      node.append(ariaHidden(element("span", "", letter(name))), element("span", "unseen", name));
+      node.append(ariaHidden(element("span", "", numbers.get(name))), element("span", "unseen", name));
       return node;
     };
     const tiles = recentServers.map(tile);
@@ -57,13 +44,13 @@
     find("#tiles").replaceChildren(...tiles);
     find("#legend").replaceChildren(...[...new Set(recentServers)].sort().map((name) => {
       const node = element("li", "", "");
-      node.append(ariaHidden(element("span", `tile ${colour(name)}`, letter(name))), " ", element("span", "", name), " ",
+      node.append(ariaHidden(element("span", `tile ${colour(name)}`, numbers.get(name))), " ", element("span", "", name), " ",
         element("span", "count", recentServers.filter((server) => server === name).length));
       return node;
     }));
     find("#hero").className = `hero ${colour(server)}`;
     find("#server").textContent = server;
-    find("#letter").textContent = letter(server);
+    find("#number").textContent = numbers.get(server);
     find("#zone").textContent = zone;
     document.title = `${server} – Stateless Servers`;
   }
@@ -71,6 +58,7 @@
   // request sends a GET, or a POST with the fields of a form, and returns the JSON of the response. If it fails, it throws
   // an Error with a message for the visitor.
   async function request(path, fields) {
+    const [before] = trace("seen");
     const options = { headers: { Accept: "application/json" } };
     if (fields) Object.assign(options, { method: "POST", body: new URLSearchParams(fields) });
     let response, body;
@@ -83,13 +71,28 @@
     try {
       body = await response.json();
     } catch {
-      throw new Error(`The response can’t be read (status ${response.status}).`);
+      const reason = {
+        502: "The server failed before it answered. Your change may or may not have been made.",
+        503: "No server is in service. Nothing was changed.",
+        504: "The server took too long to answer. Your change may or may not have been made.",
+      }[response.status] ?? `The response can’t be read (status ${response.status}).`;
+      throw new Error(`${reason} Try again in a moment.`);
+    }
+    if (trace("lost").length > 0 && (!find("#lost") || trace("seen")[0] !== before)) {
+      location.assign("/"); // the page explains it
+      await new Promise(() => {});
     }
     if (!response.ok) throw Object.assign(new Error(body.detail), { ended: response.status === 409 });
     return body;
   }
 
-  // runAction runs an action of a panel and shows its result or error there. If the session has ended, it also shows the
+  // trace returns the fields of a cookie of trace.go, or none.
+  function trace(name) {
+    const cookie = document.cookie.split("; ").find((cookie) => cookie.startsWith(`${name}=`));
+    return cookie?.slice(name.length + 1).split("~") ?? [];
+  }
+
+  // runAction runs an action of a panel and shows its result or error there and at the top. If the session has ended, it also shows the
   // button for a new one.
   const afresh = find("#afresh");
   async function runAction(panel, action) {
@@ -98,26 +101,28 @@
     try {
       status.textContent = await action();
       status.className = "status good";
-      if (find("#has-session").hidden) await showSession();
     } catch (error) {
       status.textContent = error.message;
       status.className = "status bad";
       if (error.ended) status.after(afresh);
       afresh.hidden = !error.ended;
     }
+    find("#event").textContent = status.textContent;
+    showSession();
   }
 
-  async function showSession() {
-    const session = await request("/api/session");
-    if (!session.created) return; // this server doesn't have the session
+  function showSession() {
+    const [id, , created, expires] = trace("seen");
+    if (!id) return;
     const moment = new Intl.DateTimeFormat("en-GB",
       { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC", timeZoneName: "short" });
-    for (const name of ["created", "expires"]) {
-      find(`#${name}`).dateTime = session[name];
-      find(`#${name}`).textContent = moment.format(new Date(session[name]));
+    for (const node of document.querySelectorAll("[data-time]")) {
+      const time = new Date({ created, expires }[node.dataset.time] * 1000);
+      node.dateTime = time.toISOString();
+      node.textContent = moment.format(time);
     }
     find("#no-session").hidden = true;
-    find("#has-session").hidden = false;
+    for (const node of document.querySelectorAll("[data-session]")) node.hidden = false;
   }
 
   const panelOf = (element) => element.closest("section");

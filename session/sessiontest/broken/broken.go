@@ -59,6 +59,22 @@ func IgnoresConditions(store session.Store) session.Store { return conditionIgno
 // ExtendsByServerTimeout returns a store that extends each session by the server's idle timeout, even if the session has its own.
 func ExtendsByServerTimeout(store session.Store) session.Store { return serverTimeout{store} }
 
+// ExtendsLate returns a store that ignores an extension while more than half of the time that it would give is left. Sessions then
+// end before their idle timeout.
+func ExtendsLate(store session.Store) session.Store { return lateExtender{store} }
+
+type lateExtender struct{ session.Store }
+
+func (s lateExtender) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {
+	if len(u.Changes) == 0 {
+		record, err := s.Load(ctx, id, u.Now)
+		if err != nil || record.IdleExpires.Sub(u.Now) > u.Extend(record).IdleExpires.Sub(u.Now)/2 {
+			return record, err
+		}
+	}
+	return s.Store.Update(ctx, id, u)
+}
+
 type conditionIgnorer struct{ session.Store }
 
 func (s conditionIgnorer) Update(ctx context.Context, id session.ID, u session.Update) (session.Record, error) {

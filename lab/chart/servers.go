@@ -1,0 +1,22 @@
+package chart
+
+import (
+	"fmt"
+	"strings"
+)
+
+// serverColours has the colours of servers, for dark text on light and on dark pages. The sample application has the same ones.
+var serverColours = []string{"#f6a564", "#f3d95b", "#7fc4f8", "#c9aefc", "#86d3a2", "#ff9eae", "#66d5cf", "#cdbfa4"}
+
+// ServerClass returns the CSS class of server number n, counted from 1. Further servers repeat the colours; their numbers tell
+// them apart.
+func ServerClass(n int) string { return fmt.Sprintf("server-%d", max(n-1, 0)%len(serverColours)) }
+
+// ServerStyle returns the CSS that sets the variable --tile to the colour of each class.
+func ServerStyle() string {
+	var style strings.Builder
+	for i, colour := range serverColours {
+		fmt.Fprintf(&style, ".%s{--tile:%s}\n", ServerClass(i+1), colour)
+	}
+	return style.String()
+}
