@@ -107,7 +107,6 @@ bench-synth: setup ## the time of a synthesis compared with a stock CDK app; 3 m
 .PHONY: observations
 observations: ## test every claim on a real fleet and write docs/observations; 10 minutes
 	go run ./lab run all
-	go generate ./test/matrix
 
 SOAK_TIME := 20m
 SOAK_SEED := 0

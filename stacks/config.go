@@ -70,43 +70,43 @@ const (
 // Config holds the options of a deployment. Each field has a key in the CDK context: -c key=value, or "context" in
 // cdk.json.
 type Config struct {
-	// Name (config) is the name of this configuration. -c config=NAME reads configs/NAME.json, a JSON object of the keys of
-	// this table, and -c config=PATH the file NAME.json there; keys after -c and in cdk.json take precedence. The stacks are
-	// NAME-Network and NAME-Lab, so that several labs fit in an account and region, each out of reach of a command for
-	// another one. There is no default: the stacks are then StatelessNetwork and StatelessLab.
+	// Name (config) is the name of this configuration. -c config=NAME reads configs/NAME.json, a JSON object of these keys.
+	// -c config=PATH reads that file, which must be called NAME.json. Keys after -c and in cdk.json take precedence. The
+	// stacks are NAME-Network and NAME-Lab, so an account and region can have several labs, and no command reaches another
+	// lab by mistake. There is no default: the stacks are then StatelessNetwork and StatelessLab.
 	Name string
 	// Store (store) is the session store. The default is dynamodb, because it costs nothing when idle.
 	Store config.StoreKind
-	// MigrateTo (migrateTo) is the store that sessions will move to. The deployment has both stores; sessions stay in Store. It
-	// is the first of the three deployments of a migration (docs/migrate.md). There is no default.
+	// MigrateTo (migrateTo) is the store that sessions will move to. The deployment has both stores, and sessions stay in the
+	// old one. It is the first of the three deployments of a migration (docs/migrate.md). There is no default.
 	MigrateTo config.StoreKind
-	// MigrateFrom (migrateFrom) is the store that sessions move from. The deployment has both stores; each session moves to Store
-	// when it is next used. It is the second deployment of a migration. The third has neither key and removes the old store.
-	// There is no default.
+	// MigrateFrom (migrateFrom) is the store that sessions move from. The deployment has both stores, and each session moves
+	// to the new one when it is next used. It is the second deployment of a migration. The third has neither key and removes
+	// the old store. There is no default.
 	MigrateFrom config.StoreKind
-	// Revocation (revocation) is where servers keep the list of revoked tokens, so that a logout ends a token on every server
-	// within 5 seconds: dynamodb, a table that costs nothing when idle and keeps its data, or valkey, a cache with the default
+	// Revocation (revocation) is the store of the list of revoked tokens. With a list, a logout ends a token on every server
+	// within 5 seconds. dynamodb is a table that costs nothing when idle and keeps its data; valkey is a cache with the default
 	// options. The default is none: a copy of a token is valid until it expires.
 	Revocation config.StoreKind
 	// Sticky (sticky) makes the load balancer send each visitor to the same server. It must be true with store=memory and
 	// false with every other store. The default is false.
 	Sticky bool
-	// Stage (stage) is lab, the default, whose deployments can be destroyed without leftovers that cost money, or production,
-	// only in the file of a named configuration and with HTTPS.
+	// Stage (stage) is the purpose of the deployment. A lab (the default) can be destroyed without leftovers that cost money.
+	// production needs a named configuration and HTTPS, and keeps data, backups and protection.
 	Stage Stage
 	// Protect (protect) turns on deletion protection of the load balancer, the table, the database and the user pool, and
-	// termination protection of the stacks. The default is true in production and false in a lab. A first deployment of
-	// production is easier to repeat with false, and cdk destroy needs it (docs/stacks.md).
+	// termination protection of the stacks. The default is true in production and false in a lab. Use false for the first
+	// deployment of production, which may fail, and before cdk destroy (docs/deploy.md).
 	Protect bool
 	// Server (server) is the folder of the Go program that the servers run, in any module, relative to the working directory.
-	// It must answer /healthz and /readyz (docs/your-server.md). The default ./app is the sample.
+	// It must answer /healthz and /readyz (docs/your-server.md). The default ./app is the sample application.
 	Server string
 	// CertificateARN (certificateArn) is the ARN of a certificate of AWS Certificate Manager in the region of the
 	// deployment. It turns on HTTPS. There is no default: without a certificate the load balancer serves plain HTTP, and an
 	// output of the stack warns about it.
 	CertificateARN string
 	// Domain (domain) is the host name of the application, such as lab.example.com, in the public hosted zone of Amazon
-	// Route 53 with the id HostedZoneID (hostedZoneId). Set both or neither, and not with certificateArn: the deployment
+	// Route 53 with the id HostedZoneID (hostedZoneId). Set both or neither, and not with certificateArn. The deployment
 	// creates a certificate that AWS renews, and a DNS record that points to the load balancer. There are no defaults.
 	Domain, HostedZoneID string
 	// CloudFront (cloudfront) serves the application through Amazon CloudFront and gives the load balancer no public
@@ -118,22 +118,21 @@ type Config struct {
 	// commas. The load balancer has no IPv6 addresses. The default is 0.0.0.0/0. Not with cloudfront, whose load balancer
 	// accepts connections from CloudFront only.
 	AllowFrom string
-	// Algorithm (algorithm) is the way in which the load balancer chooses a server: round_robin, the default, in turn;
-	// least_outstanding_requests, the server with the fewest requests in flight, for servers or requests of different speed; or
-	// weighted_random, at random with anomaly mitigation, which sends fewer requests to a server that fails or is unreachable
-	// more often than the others. Only round_robin goes with sticky=true.
+	// Algorithm (algorithm) is how the load balancer chooses a server: round_robin (the default) in turn;
+	// least_outstanding_requests the server with the fewest requests in flight, for servers or requests of different speed;
+	// weighted_random at random, with fewer requests for a server that fails or is unreachable more often than the others. With
+	// sticky=true only round_robin is allowed.
 	Algorithm Algorithm
 	// ZonalShift (zonalShift) registers the load balancer and the Auto Scaling group with zonal shift of AWS Application Recovery
-	// Controller, so that operators can take an impaired zone out of service (docs/stacks.md). The default is true, because it
+	// Controller, so that operators can take an impaired zone out of service (docs/deploy.md). The default is true, because it
 	// costs nothing and changes nothing until somebody starts a shift.
 	ZonalShift bool
-	// WAF (waf) checks requests with AWS WAF and three groups of rules that AWS maintains: 8 USD per month and 0.60 USD per
-	// million requests. With cloudfront there are two, for 7 USD: the list of addresses with a bad reputation is left out,
+	// WAF (waf) checks requests with AWS WAF and three groups of rules that AWS maintains, for 8 USD per month and 0.60 USD
+	// per million requests. With cloudfront it has two groups, for 7 USD, without the list of addresses with a bad reputation,
 	// because the load balancer sees CloudFront's addresses instead of the visitors'. The default is false.
 	WAF bool
-	// Login (login) is none, the default, which accepts any user name, or cognito, which authenticates visitors with an
-	// Amazon Cognito user pool (docs/login.md). Cognito needs an HTTPS address for its redirects, by domain or cloudfront,
-	// and access to the internet.
+	// Login (login) is how visitors log in: none (the default) accepts any user name, cognito authenticates visitors with an
+	// Amazon Cognito user pool (docs/login.md). Cognito needs HTTPS by domain or cloudfront, and access to the internet.
 	Login Login
 	// InstanceTypes (instanceType) are the instance types of the servers, of ARM families because the server is compiled for
 	// arm64. Separate several by commas, the preferred one first. They should be of similar size, because each server gets
@@ -146,7 +145,7 @@ type Config struct {
 	// MinServers (minServers) is the minimum size of the fleet, from 1 to 100. The default is 2: one in each zone.
 	MinServers int
 	// MaxServers (maxServers) is the maximum size of the fleet, above MinServers and at most 100. The default is 6. During a
-	// deployment the fleet runs at this size for some minutes: see NewFleet.
+	// deployment the fleet runs at this size for some minutes (docs/stacks.md).
 	MaxServers int
 	// Zones (zones) is the number of availability zones, 2 or 3. The default is 2, the minimum of an Application Load
 	// Balancer. It can be raised later, which makes a new Memcached cluster or serverless cache. To lower it, destroy the
@@ -158,7 +157,8 @@ type Config struct {
 	AvailabilityZones string
 	// VPC selects a VPC that exists, instead of one that the deployment creates.
 	VPC VPCConfig
-	// Egress (egress) is nat-gateway, the default because AWS operates it, nat-instance, the cheapest, or endpoints-only.
+	// Egress (egress) is how servers reach AWS: nat-gateway (the default, managed), nat-instance (the cheapest), or
+	// endpoints-only (no internet).
 	Egress Egress
 	// NATInstanceType (natInstanceType) is the instance type of NAT instances, of an ARM family. The default t4g.nano is
 	// enough for the AWS API calls of a fleet; large transfers use the gateway endpoints.

@@ -18,15 +18,16 @@ const (
 
 // DynamoDBConfig holds the options of the store dynamodb.
 type DynamoDBConfig struct {
-	// Billing (billing) is on-demand, the default because it needs no forecast, or provisioned.
+	// Billing (billing) is the capacity mode of the table: on-demand (the default) needs no forecast, provisioned is cheaper for
+	// a steady load.
 	Billing Billing
 	// MinUnits (minUnits) and MaxUnits (maxUnits) bound the provisioned read units, and likewise the write units, of the
 	// table and of its index. The defaults are 5 and 1000.
 	MinUnits, MaxUnits int
 	// MaxReads (maxReads) and MaxWrites (maxWrites) are the maximum read and write request units per second of a table with
-	// on-demand capacity, and the same again of its index. Beyond them DynamoDB throttles, and visitors get 503: strangers can
-	// exhaust the table, but not the account. The defaults 4000 and 1000 are enough for six servers at 500 requests per second
-	// each. DynamoDB may exceed them for a short time. Replicas in other regions have the same maximum of reads each.
+	// on-demand capacity, and again of its index. Beyond them DynamoDB throttles, and visitors get 503, so strangers can exhaust
+	// the table but not the account. The defaults 4000 and 1000 are enough for six servers at 500 requests per second each.
+	// DynamoDB may exceed them for a short time. Each replica in another region has the same maximum of reads.
 	MaxReads, MaxWrites int
 	// CustomerKey (customerKey) encrypts the table with a customer managed key, for 1 USD per month and 0.03 USD per 10,000
 	// uses of the key, which DynamoDB caches. The default is false: the AWS managed key.
@@ -35,8 +36,8 @@ type DynamoDBConfig struct {
 	// again in each. Between regions the last writer wins, which breaks the guarantees of the sessions (docs/sessions.md).
 	// There is no default. CloudFormation can add or remove one replica per deployment.
 	Replicas string
-	// ReplicaTable (replicaTable) is the name of a replica in this region, which the lab of another region created by its
-	// replicas. Sessions are stored in it, and no table is created. There is no default.
+	// ReplicaTable (replicaTable) is the name of a replica in this region, which the lab of another region has created
+	// (docs/two-regions.md). Sessions are stored in it, and no table is created. There is no default.
 	ReplicaTable string
 	// DAX (dax) puts a DynamoDB Accelerator cluster in front of the table. It serves reads from memory and may return an
 	// older state of a session, usually for less than a second and never for more than a minute. The default is false.
@@ -69,23 +70,23 @@ type CacheConfig struct {
 	// The default is 1, the minimum for a failover.
 	Replicas int
 	// Nodes (nodes) is the number of Memcached nodes, from 2, the default, to 40. The sessions are spread over the nodes
-	// without copies: the loss of a node logs its share of the visitors out. Another node takes over its share of the sessions
-	// of the others, which are lost.
+	// without copies. The loss of a node logs its share of the visitors out. An added node takes over a share of the sessions
+	// of the other nodes, which are lost.
 	Nodes int
-	// Durability (durability) is none, the default, or async or sync. A durable Valkey keeps a log of all writes in several
-	// zones, and a failover replays it: with async it loses at most the last 10 seconds, and with sync no acknowledged write, for
-	// some milliseconds more per write. It needs Valkey 9, shards of 1 or more, and nodes of the families r6g, r7g, r8g, m6g,
-	// m7g, m8g, c7gn or c8gn. AWS charges nothing more for async; for sync it has a price that the lab doesn't know. Changing
-	// none to one of the others, or back, creates a new cache, and logs everyone out. Changing async to sync, or back, doesn't.
+	// Durability (durability) selects the log of writes that a durable Valkey keeps in several zones and replays after a
+	// failover: none (the default), async, which loses at most the last 10 seconds, or sync, which loses no acknowledged write
+	// and takes some milliseconds more per write. A log needs Valkey 9, shards of 1 or more, and nodes of the families r6g, r7g,
+	// r8g, m6g, m7g, m8g, c7gn or c8gn. AWS charges nothing more for async. The price of sync is not known here. A change from
+	// or to none creates a new cache and logs everyone out. A change between async and sync doesn't.
 	Durability Durability
 	// Serverless (serverless) selects ElastiCache Serverless, which scales by itself and spans all zones. A GB-hour costs
 	// 0.084 USD with Valkey, at least 6 USD per month, and 0.125 USD with Redis OSS or Memcached, at least 91 USD per month;
-	// a million ECPU (a small request is one) cost 0.0023 or 0.0034 USD. The default is false. Turning it on or off creates
+	// a million ECPU (a small request needs one) cost 0.0023 or 0.0034 USD. The default is false. Turning it on or off creates
 	// a new cache.
 	Serverless bool
-	// MaxGB (cacheMaxGB) and MaxECPU (cacheMaxECPU, per second) are the limits of a serverless cache. Beyond them it evicts
-	// sessions or throttles requests. The defaults are 1 GB and 5000, which cost at most 61 and 30 USD per month with
-	// Valkey, and 91 and 45 USD with the others.
+	// MaxGB (cacheMaxGB) and MaxECPU (cacheMaxECPU) are the limits of a serverless cache, in GB and in ECPU per second. Beyond
+	// them it evicts sessions or throttles requests. The defaults are 1 and 5000, which cost at most 61 and 30 USD per month
+	// with Valkey, and 91 and 45 USD with the others.
 	MaxGB, MaxECPU int
 }
 

@@ -25,9 +25,9 @@ var (
 // VPCConfig names a VPC that exists and its subnets. Each list of subnets has one in each of the availabilityZones, in
 // their order, separated by commas. There are no defaults.
 type VPCConfig struct {
-	// ID (vpcId) is the id of a VPC that exists, instead of one that the deployment creates. It needs availabilityZones and
-	// fleetSubnets. The servers must reach AWS APIs from it (docs/stacks.md). Setting or changing it replaces everything in
-	// the old VPC: destroy the lab first.
+	// ID (vpcId) is the id of an existing VPC, instead of a new one. It needs availabilityZones and fleetSubnets. The servers
+	// must reach AWS APIs from it (docs/deploy.md). Setting or changing it replaces everything in the old VPC: destroy the lab
+	// first.
 	ID string
 	// BalancerSubnets (balancerSubnets) are the public subnets of the load balancer, by their ids. With cloudfront there are
 	// none, because the load balancer is in the subnets of the servers.

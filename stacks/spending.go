@@ -26,18 +26,18 @@ const (
 // SpendingConfig holds the options that bound what a deployment can cost.
 type SpendingConfig struct {
 	// Budget (budget) is a monthly budget in USD. AlarmEmail gets a message when the costs reach 80 % of it, when they reach
-	// all of it, and when AWS forecasts that they will. It stops nothing, and AWS updates the costs a few times a day. It
+	// all of it, and when AWS forecasts that they will. It stops nothing, and AWS updates the costs a few times per day. It
 	// counts the whole account, because counting by tags needs an activation in the billing console. The default is 0: no
-	// budget. Only in regions where CloudFormation has budgets.
+	// budget. It is refused in regions where CloudFormation has no budgets.
 	Budget int
 	// RateLimit (rateLimit) is the number of requests that the firewall accepts from one address in five minutes. Beyond it
 	// the address gets 429 until its rate falls. Visitors behind one NAT share an address. The default 10000 is 33 requests
 	// per second. Loaders share an address too and need a higher limit.
 	RateLimit int
-	// CPUCredits (cpuCredits) is unlimited, the default and that of AWS, or standard, for servers of burstable types (t4g).
-	// With unlimited a server at the CPU target of auto scaling, 50 %, costs up to 17.52 USD per month more (t4g.small). With
-	// standard it slows down to its baseline of 20 % when its credits are used up. The target is then never reached, so the
-	// fleet doesn't grow by CPU. A new server starts without credits and boots slowly.
+	// CPUCredits (cpuCredits) is the credit mode of servers of burstable types (t4g). With unlimited (the default, as at AWS) a
+	// server at the CPU target of auto scaling, 50 %, costs up to 17.52 USD per month more (t4g.small). With standard it slows
+	// down to its baseline of 20 % when its credits are used up. The target is then never reached, so the fleet doesn't grow
+	// by CPU. A new server starts without credits and boots slowly.
 	CPUCredits CPUCredits
 }
 

@@ -3,10 +3,12 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,24 +18,32 @@ var (
 	labExample = regexp.MustCompile(`(?m)^go run \./lab ([a-z]+)(.*)$`)
 	longFlag   = regexp.MustCompile(`--[a-z-]+[a-z]`)
 	costRow    = regexp.MustCompile(`(?m)^[a-z]+( +[0-9]+\.[0-9]{2}){6} +[-+][0-9.]+ +[0-9]+$`)
-	pageLink   = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+
+	fence     = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	pageLink  = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|srcset|href)="([^"]+)"`)
+	heading   = regexp.MustCompile(`(?m)^#{1,6} (.+)$`)
+	linkText  = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+	notAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
-// The programs in the README compile.
-func TestReadmeProgramsBuild(t *testing.T) {
+// The programs in the pages compile.
+func TestProgramsOfPagesBuild(t *testing.T) {
 	absolute, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs := goBlock.FindAllStringSubmatch(readPage(t, "README.md"), -1)
+	var programs [][]string
+	for _, page := range pages(t) {
+		programs = append(programs, goBlock.FindAllStringSubmatch(readPage(t, page), -1)...)
+	}
 	if len(programs) < 2 {
-		t.Fatalf("the README has %d programs", len(programs))
+		t.Fatalf("the pages have %d programs", len(programs))
 	}
 	dir := t.TempDir()
 	replace := map[string]string{}
 	var packages []string
 	for i, program := range programs {
-		name := fmt.Sprintf("readme%d", i)
+		name := fmt.Sprintf("program%d", i)
 		file := filepath.Join(dir, name+".go")
 		if err := os.WriteFile(file, []byte(program[1]), 0o644); err != nil {
 			t.Fatal(err)
@@ -80,15 +90,57 @@ func TestPagesNameRealCommands(t *testing.T) {
 	}
 }
 
-// Links between pages point to existing files.
-func TestPagesLinkToWhatExists(t *testing.T) {
-	for _, page := range pages(t) {
-		for _, found := range pageLink.FindAllStringSubmatch(readPage(t, page), -1) {
-			if _, err := os.Stat(filepath.Join(root, filepath.Dir(page), found[1])); err != nil {
+// Links between pages point to existing files and headings, links elsewhere to HTTPS addresses.
+func TestLinksOfPages(t *testing.T) {
+	files, headings, elsewhere := 0, 0, 0
+	for _, path := range walk(t, func(path string) bool { return filepath.Ext(path) == ".md" && !strings.Contains(path, "testdata") }) {
+		page, err := filepath.Rel(root, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range pageLink.FindAllStringSubmatch(fence.ReplaceAllString(readPage(t, page), ""), -1) {
+			link := found[1] + found[2]
+			if strings.Contains(link, ":") {
+				elsewhere++
+				if address, err := url.Parse(link); err != nil || address.Host == "" || address.Scheme != "https" {
+					t.Errorf("%s: %q is no HTTPS address: %v", page, link, err)
+				}
+				continue
+			}
+			file, anchor, hasAnchor := strings.Cut(link, "#")
+			target := filepath.Join(filepath.Dir(page), file)
+			if file == "" {
+				target = page
+			}
+			files++
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
 				t.Errorf("%s: %v", page, err)
+			} else if hasAnchor {
+				headings++
+				if !slices.Contains(anchors(readPage(t, target)), anchor) {
+					t.Errorf("%s: %s has no heading for %q", page, target, link)
+				}
 			}
 		}
 	}
+	t.Logf("%d links to files, %d of them to headings, and %d to other sites", files, headings, elsewhere)
+	if files < 200 || headings < 40 || elsewhere < 40 {
+		t.Error("too few links were seen")
+	}
+}
+
+// anchors returns the anchors that GitHub gives to the headings of a page.
+func anchors(page string) []string {
+	var list []string
+	for _, found := range heading.FindAllStringSubmatch(fence.ReplaceAllString(page, ""), -1) {
+		text := strings.ToLower(linkText.ReplaceAllString(found[1], "$1"))
+		anchor := strings.ReplaceAll(notAnchor.ReplaceAllString(text, ""), " ", "-")
+		for i, first := 1, anchor; slices.Contains(list, anchor); i++ {
+			anchor = fmt.Sprintf("%s-%d", first, i)
+		}
+		list = append(list, anchor)
+	}
+	return list
 }
 
 // pages returns the pages for readers, relative to the folder of the module.

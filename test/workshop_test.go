@@ -55,17 +55,50 @@ func TestPHPPage(t *testing.T) {
 	})
 }
 
-// runPage runs the commands of a page in docs, of which it has at least that many.
-func runPage(t *testing.T, page string, least int) {
+// Every command of README.md succeeds, or fails as its comment says. TestDeploy in test/deploy runs those of the CDK, in an
+// emulator. The commands after lab up run while the last lab is up.
+func TestReadmeCommands(t *testing.T) {
+	sessiontest.Long(t)
+	w := newWorkshop(t, "README.md")
+	defer w.ctrlC()
+	ran := 0
+	for i, line := range strings.Split(readPage(t, w.page), "\n") {
+		command, comment, _ := strings.Cut(line, "  #")
+		if command = strings.TrimSpace(command); !strings.HasPrefix(command, labCommand+" ") {
+			continue
+		}
+		if strings.Contains(comment, "exit status is 1") {
+			command += " || true"
+		}
+		if strings.Contains(comment, "cdk-outputs.json") {
+			command = strings.Replace(command, "--duration 5m", "--duration 5s --url http://"+workshopAddr, 1)
+		}
+		ran++
+		w.do(step{line: i + 1, command: command})
+	}
+	if ran < 10 {
+		t.Errorf("the README has %d commands of the lab", ran)
+	}
+}
+
+// newWorkshop returns a workshop without a lab.
+func newWorkshop(t *testing.T, page string) *workshop {
 	t.Helper()
 	peers, err := filepath.Abs(filepath.Join(root, "peers"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &workshop{t: t, page: "docs/" + page, program: labProgram(t), dir: t.TempDir()}
+	w := &workshop{t: t, page: page, program: labProgram(t), dir: t.TempDir()}
 	if err := os.Symlink(peers, filepath.Join(w.dir, "peers")); err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+// runPage runs the commands of a page in docs, of which it has at least that many.
+func runPage(t *testing.T, page string, least int) {
+	t.Helper()
+	w := newWorkshop(t, "docs/"+page)
 	defer w.ctrlC()
 	steps := workshopSteps(t, page)
 	for _, s := range steps {
@@ -162,7 +195,7 @@ type workshop struct {
 }
 
 // commandTimeout bounds one command.
-const commandTimeout = 2 * time.Minute
+const commandTimeout = 5 * time.Minute
 
 func (w *workshop) do(s step) string {
 	w.t.Helper()

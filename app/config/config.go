@@ -58,12 +58,12 @@ type Config struct {
 
 	// Store is the session store.
 	Store StoreKind
-	// StoreURL configures a session store that was added to the server. The built-in stores have variables of their own.
+	// StoreURL is the URL of a session store that was added to the server. The built-in stores have variables of their own.
 	StoreURL string
-	// MigrateFrom is the store that sessions migrate from. Each session moves to Store when it is next used. It is the second
-	// step of a migration (package migrate).
+	// MigrateFrom is the store that sessions migrate from. Each session moves to the new store when it is next used. It is
+	// the second step of a migration (docs/migrate.md).
 	MigrateFrom StoreKind
-	// MigrateTo is the store that sessions will migrate to. Until then they stay in Store. It is the first step of a
+	// MigrateTo is the store that sessions will migrate to. Until then they stay in the old store. It is the first step of a
 	// migration.
 	MigrateTo StoreKind
 	// IdleTimeout is the shortest time without use after which a session ends. The longest is half as much again: a policy
@@ -117,9 +117,9 @@ type Config struct {
 
 	// TokenKeys are RSA keys in PEM that sign tokens (RS256), so that other services can verify them with the public keys of
 	// /.well-known/jwks.json. The server signs with the first key and accepts all of them, and the tokens that SessionKeys
-	// sign. If the first key is a public one, SessionKeys sign. Empty means that SessionKeys sign (HS256).
+	// sign. If the first key is a public key, SessionKeys sign. Empty means that SessionKeys sign (HS256).
 	TokenKeys string
-	// TokenIssuer is the claim "iss" of tokens. Tokens with another are void.
+	// TokenIssuer is the claim "iss" of tokens. Tokens with another issuer are refused.
 	TokenIssuer string
 	// TokenRevocation is the store of the list of revoked tokens, valkey or dynamodb, with the variables of that store. Empty
 	// means that a copy of a token is valid until it expires.

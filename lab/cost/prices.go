@@ -57,7 +57,7 @@ var itemUnits = []struct{ prefix, unit string }{
 	{"aurora:acu", "hour"}, {"aurora:storage", "GB-month"}, {"aurora:io", "million"},
 	{"secret", "month"}, {"kms:key", "month"},
 	{"cloudwatch:metric", "month"}, {"cloudwatch:alarm-metric", "month"}, {"cloudwatch:dashboard", "month"},
-	{"cognito:user", "month"}, // above the 10,000 users a month that are free
+	{"cognito:user", "month"}, // above the 10,000 users per month that are free
 	{"waf:acl", "month"}, {"waf:rule", "month"}, {"waf:request", "million"},
 }
 

@@ -31,15 +31,15 @@ var pricers = map[string]func(*worksheet, Resource){
 
 // notCounted has the types of resources whose cost depends on use that Traffic does not describe.
 var notCounted = map[string]string{
-	"AWS::Logs::LogGroup":              "by what is logged, about 0.50 USD per GB",
-	"AWS::EC2::FlowLog":                "by what is logged",
-	"AWS::WAFv2::LoggingConfiguration": "by what is logged",
-	"AWS::S3::Bucket":                  "access logs: by what is logged",
+	"AWS::Logs::LogGroup":              "by volume of logs, about 0.50 USD per GB",
+	"AWS::EC2::FlowLog":                "by volume of logs",
+	"AWS::WAFv2::LoggingConfiguration": "by volume of logs",
+	"AWS::S3::Bucket":                  "access logs, by volume",
 	"AWS::Lambda::Function":            "runs rarely: cents",
-	"AWS::CloudFront::Distribution":    "by what is delivered; a terabyte and ten million requests a month are free",
-	"AWS::Cognito::UserPool":           "by users who log in; 10,000 a month are free, then 0.0055 USD each",
+	"AWS::CloudFront::Distribution":    "by bytes and requests; a terabyte and ten million requests per month are free",
+	"AWS::Cognito::UserPool":           "by users who log in; 10,000 per month are free, then 0.0055 USD each",
 	"AWS::SNS::Topic":                  "messages of alarms: cents",
-	"AWS::CloudFront::Function":        "two million calls a month are free, then 0.10 USD a million",
+	"AWS::CloudFront::Function":        "two million calls per month are free, then 0.10 USD per million",
 	"AWS::Route53::RecordSet":          "queries of an alias are free; the zone is not part of the stack",
 }
 

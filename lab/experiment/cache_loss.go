@@ -27,8 +27,8 @@ func newCacheLoss() cacheLoss {
 func (cacheLoss) Name() string { return "cache-loss" }
 
 func (cacheLoss) Claim() string {
-	return "A cache node that is alone takes every session with it when it restarts. With a replica that takes " +
-		"over, the sessions stay, but updates that were acknowledged and not copied yet are lost."
+	return "A restart of a cache node without a replica loses every session. With a replica that takes over, the " +
+		"sessions stay, but updates that were acknowledged and not copied yet are lost."
 }
 
 // stayingVisitors returns a load without logins and logouts, so that only the cache can lose a session.
@@ -39,9 +39,9 @@ func stayingVisitors() load.Options {
 }
 
 func (e cacheLoss) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "A cache without a replica is for sessions that may be lost. With one, a failover " +
-		"costs seconds and the last updates; a store that writes to disk in several zones before it acknowledges " +
-		"costs neither."}
+	o := Observation{Advice: "Use a cache without a replica only for sessions that may be lost. With a replica, a " +
+		"failover costs seconds and the last updates. A store that writes to disk in several zones before it " +
+		"acknowledges loses neither."}
 	v := stayingVisitors()
 	o.set("fleet", "%d servers", e.replicated.servers)
 	o.describeLoad(v)

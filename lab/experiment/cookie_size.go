@@ -22,8 +22,8 @@ func newCookieSize() cookieSize {
 func (cookieSize) Name() string { return "cookie-size" }
 
 func (cookieSize) Claim() string {
-	return "A session in the visitor's cookie travels with every request, grows with what is in it, and loses " +
-		"updates of requests that overlap. The cookie of a session in a store keeps its size, and loses none."
+	return "A session in the visitor's cookie travels with every request, grows with its contents, and loses updates " +
+		"of overlapping requests. With a session in a store, the cookie keeps its size and no update is lost."
 }
 
 // step is one request of a sequence that fills a session.
@@ -44,8 +44,8 @@ func fillSteps() []step {
 const overlapping = 20 // requests of one session at once
 
 func (e cookieSize) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "Keep in a cookie what is small and seldom changes. It goes with every request, also " +
-		"for images, and upstream, where lines are slow."}
+	o := Observation{Advice: "Keep only small values that seldom change in a cookie. The browser sends it with every " +
+		"request, also for images, and uploads are slow."}
 	o.set("visitor", "one, who visits, puts %d products into the cart and logs in", len(fillSteps())-2)
 	o.set("overlap", "%d requests of one session at once, each adding a visit", overlapping)
 	table := Table{Title: "Bytes of the header Cookie", Columns: []string{"after"}}

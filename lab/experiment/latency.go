@@ -29,8 +29,8 @@ func newLatency() latency {
 func (latency) Name() string { return "latency" }
 
 func (latency) Claim() string {
-	return "Every store is fast enough to be asked on every request: at the same rate nearly all answers are " +
-		"right, and half of them come within a quarter of a second, wherever sessions are."
+	return "Every store is fast enough for a call in every request: at the same rate nearly all responses are right, " +
+		"and half of them take at most a quarter of a second."
 }
 
 const (
@@ -43,8 +43,8 @@ const (
 func higherRates() []float64 { return []float64{200, 400, 800, 1600} }
 
 func (e latency) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "Choose by what a store promises and costs; its latency rarely decides. The " +
-		"figures are those of one small machine that runs everything: visitors, load balancer, servers and store."}
+	o := Observation{Advice: "Choose a store by its promises and its cost. Its latency rarely decides. One small " +
+		"machine ran everything: visitors, load balancer, servers and store."}
 	v := e.visitors(sameRate)
 	o.set("fleet", "%d servers for each store", e.setups[0].servers)
 	o.set("visitors", "%d, who send %d requests per second in total, reads and (but with tokens, which don't change) "+

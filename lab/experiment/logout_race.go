@@ -10,12 +10,12 @@ func newLogoutRace() logoutRace { return logoutRace{ownLibrary, scsLibrary} }
 func (logoutRace) Name() string { return "logout-race" }
 
 func (logoutRace) Claim() string {
-	return "A request that is under way at logout brings the session back where a library writes it back whole. With this " +
-		"library logout is final in every order of the store calls, on the same store."
+	return "Libraries that write back the whole session can bring it back after a logout, if a request overlaps the " +
+		"logout. With this library logout is final in every order of the store calls, on the same store."
 }
 
 func (e logoutRace) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "After logout a stolen cookie must be worth nothing. Nobody notices that it still works until " +
+	o := Observation{Advice: "After logout a stolen cookie must be useless. Nobody notices that it still works until " +
 		"somebody uses it. lab explore runs the same orders on any application."}
 	o.set("servers", "two of each library on Valkey, whose store calls lab explore holds and releases in every order")
 	err := runner.raceTable(ctx, &o, e.own, e.other, "visits + logout", "orders that leave the session alive after logout")

@@ -28,8 +28,7 @@ func newReplicaLag() replicaLag {
 func (replicaLag) Name() string { return "replica-lag" }
 
 func (replicaLag) Claim() string {
-	return "Who reads sessions from a replica that lags behind shows visitors an old session after a refresh. " +
-		"Strongly consistent reads never do."
+	return "Reading from a lagging replica can show stale sessions. Strongly consistent reads never do."
 }
 
 // readingVisitors returns a load that is low enough for DynamoDB Local and its copy, in which each visitor reads again before
@@ -44,8 +43,8 @@ func readingVisitors() load.Options {
 const refreshes = 50
 
 func (e replicaLag) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "Read sessions strongly consistent (DynamoDB: twice the price of a read), or from the " +
-		"primary. What is saved on reads is paid by visitors whose cart is empty after they have filled it."}
+	o := Observation{Advice: "Use strongly consistent reads for sessions (DynamoDB: twice the price of a read), or " +
+		"read from the primary. With cheaper reads, visitors can see an empty cart after they have filled it."}
 	v := readingVisitors()
 	o.set("fleet", "2 servers on dynamodb; eventually consistent reads come from a copy that is %v behind", e.lag)
 	o.set("refreshes", "%d visitors who add a visit and read their session as soon as that is answered", refreshes)

@@ -21,8 +21,8 @@ func (rollingDeploy) Claim() string {
 }
 
 func (e rollingDeploy) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "Deploy whenever you like. What it takes: a new server that gets requests only once " +
-		"it is healthy, and an old one that is deregistered before it ends and finishes what it has begun."}
+	o := Observation{Advice: "You can deploy at any time. A new server must get requests only when it is healthy. An " +
+		"old server must be deregistered before it ends, and finish its requests."}
 	v := visitors()
 	o.set("fleet", "%d servers on %s, each replaced by a new one, one after the other", e.setup.servers, e.setup)
 	o.describeLoad(v)

@@ -15,8 +15,7 @@ func newScaleIn() scaleIn { return scaleIn{setup{store: config.StoreValkey, serv
 func (scaleIn) Name() string { return "scale-in" }
 
 func (scaleIn) Claim() string {
-	return "Servers can be taken out under load: what they have begun is finished, no request fails, and no " +
-		"session is lost."
+	return "Servers can be removed under load: they finish their requests, no request fails, and no session is lost."
 }
 
 const (
@@ -26,7 +25,7 @@ const (
 
 func (e scaleIn) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	o := Observation{Advice: "Scale in when the load is gone. The deregistration delay must be longer than the " +
-		"slowest request, and the server must go on until it has answered."}
+		"slowest request, and the server must run until it has responded."}
 	v := visitors()
 	o.set("fleet", "%d servers on %s, of which %d are taken out", e.setup.servers, e.setup, drainedServers)
 	o.set("in flight", "%d requests that take %v each, besides the visitors'", slowCount, slowRequests)

@@ -15,8 +15,8 @@ func newScaleOut() scaleOut { return scaleOut{setup{store: config.StoreValkey, s
 func (scaleOut) Name() string { return "scale-out" }
 
 func (scaleOut) Claim() string {
-	return "Servers that are added under load take their share at once, for no visitor is tied to an old one; " +
-		"nobody notices."
+	return "Servers that are added under load take their share at once, because no visitor is tied to an old server. " +
+		"No request fails."
 }
 
 const (
@@ -25,7 +25,7 @@ const (
 )
 
 func (e scaleOut) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "Scale out on load: capacity that is added relieves the others within seconds."}
+	o := Observation{Advice: "Scale out on load. New servers relieve the others within seconds."}
 	v := visitors()
 	o.set("fleet", "%d servers on %s, to which %d are added", e.setup.servers, e.setup, addedServers)
 	o.describeLoad(v)

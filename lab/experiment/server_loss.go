@@ -30,14 +30,13 @@ func sharedStores() []config.StoreKind {
 func (serverLoss) Name() string { return "server-loss" }
 
 func (serverLoss) Claim() string {
-	return "A server that dies takes the sessions in its memory with it, and sticky sessions are no help. With a " +
-		"store that all servers share, nobody loses a session or an update."
+	return "A server that dies loses the sessions in its memory, even with sticky sessions. With a store that all " +
+		"servers share, no session and no update is lost."
 }
 
 func (e serverLoss) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "Keep sessions in a store that all servers share. Then the load balancer needs no " +
-		"sticky sessions, and a dead server costs its visitors the requests that it was answering, not their " +
-		"sessions."}
+	o := Observation{Advice: "Keep sessions in a store that all servers share. Then the load balancer needs no sticky " +
+		"sessions, and a dead server costs visitors only the requests in flight."}
 	o.set("fleet", "%d servers, one of which is killed (SIGKILL) under load", e.pinned.servers)
 	o.describeLoad(visitors())
 	o.set("health checks", "every %v; two that fail make a server unhealthy", healthInterval)

@@ -57,8 +57,8 @@ func (e soak) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	v := visitors()
 	v.Rate = load.Rate{{From: float64(e.visitors), To: float64(e.visitors)}}
 	v.Sessions, v.Duration = e.visitors, runner.Length+maxDrill
-	o := Observation{Advice: "Let servers and their store be restarted whenever that is convenient, and keep sessions " +
-		"in a store that has on disk, or on several machines, what it acknowledges."}
+	o := Observation{Advice: "Servers and their store can restart at any time, if sessions are in a store that keeps " +
+		"acknowledged changes on disk or on several machines."}
 	o.set("length", "%v, with a fault of servers and one of the store every %v on average, each kind on its own", runner.Length, e.every)
 	o.set("seed", "%d, which draws the faults: `--seed %d` draws the same", seed, seed)
 	o.set("fleet", "%d servers, of which %s is never killed; a store has %v to answer",

@@ -19,9 +19,8 @@ func newStickyImbalance() stickyImbalance {
 func (stickyImbalance) Name() string { return "sticky-imbalance" }
 
 func (stickyImbalance) Claim() string {
-	return "Cookies that pin visitors to servers load these unevenly, and the more so after one is added, which " +
-		"gets almost none of the visitors who are there already. Without stickiness every server gets its share at " +
-		"once."
+	return "Sticky sessions load the servers unevenly. A server that is added gets almost none of the visitors who are " +
+		"already there. Without stickiness every server gets its share at once."
 }
 
 const (
@@ -32,8 +31,8 @@ const (
 )
 
 func (e stickyImbalance) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "Leave stickiness off. A server that is added, or comes back, is of little use to a " +
-		"fleet whose visitors are pinned to the others."}
+	o := Observation{Advice: "Leave stickiness off. An added server hardly helps a fleet whose visitors are pinned to " +
+		"the others."}
 	v := visitors()
 	v.Sessions = pinnedVisitors
 	o.set("fleet", "%d servers on %s, to which one is added; with the cookie AWSALB and without", e.free.servers, e.free)

@@ -30,8 +30,8 @@ func defaultTimeout(_ context.Context, c *config.Config) (func() error, error) {
 func (storeOutage) Name() string { return "store-outage" }
 
 func (storeOutage) Claim() string {
-	return "While the store hangs, or refuses connections, what needs a session is answered with a 503 and when to " +
-		"try again, and everything else as ever. When the store is back, so are the sessions, without a restart."
+	return "While the store hangs or refuses connections, requests that need a session get a 503 with Retry-After, and " +
+		"all others work. When the store is back, the sessions are back, without a restart."
 }
 
 // route is a request, and whether it needs the store.
@@ -66,8 +66,8 @@ func outageRoutes() []route {
 const healTimeout = 30 * time.Second
 
 func (e storeOutage) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "Give the store a timeout of its own, well below the load balancer's, and let health " +
-		"checks not ask it: a store that is away for a minute must not empty the target group."}
+	o := Observation{Advice: "Give the store its own timeout, well below the load balancer's. Health checks must not " +
+		"call the store: an outage of a minute must not remove every server from the load balancer."}
 	o.set("fleet", "%d servers; a store has %v to answer", e.setups[0].servers, config.Default().StoreTimeout)
 	table := Table{Title: "Status, and how long it took in ms", Columns: []string{"route"}}
 	for _, r := range outageRoutes() {

@@ -27,17 +27,17 @@ func newTokenRevocation() tokenRevocation {
 func (tokenRevocation) Name() string { return "token-revocation" }
 
 func (tokenRevocation) Claim() string {
-	return "A signed token, or a session in a sealed cookie, that was copied before logout is accepted after it, " +
-		"by every server. With a list of revoked tokens every server refuses it within 5 seconds, and a request costs no store " +
-		"call. With sessions in a store the copy is worth nothing."
+	return "A copy of a signed token, or of a session in a sealed cookie, is still accepted by every server after " +
+		"logout. With a list of revoked tokens every server refuses it within 5 seconds, and a request costs no store " +
+		"call. With a session in a store the copy is useless at once."
 }
 
 // thefts is the number of visitors whose cookies are copied.
 const thefts = 20
 
 func (e tokenRevocation) Run(ctx context.Context, runner *Runner) (Observation, error) {
-	o := Observation{Advice: "Whoever must be able to log users out, or to lock one out at once, needs state on " +
-		"servers: a session, or a list of revoked tokens that every server follows."}
+	o := Observation{Advice: "To log users out or to ban one at once, servers need state: a session, or a list of " +
+		"revoked tokens that every server follows."}
 	o.set("fleet", "%d servers, which requests reach in turn", e.client[0].servers)
 	o.set("visitors", "%d who log in, have their cookies copied, and log out; then the copy asks every server who "+
 		"it is", thefts)

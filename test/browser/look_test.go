@@ -90,7 +90,7 @@ func (b *tab) checkLooks(name string) {
 	b.use(looks()[0])
 }
 
-// shown returns the names of the screenshots in the README.
+// shown returns the names of the screenshots in the documentation.
 func shown() []string {
 	return []string{"sample-light-1280", "sample-dark-1280", "fleet-light-1280", "fleet-dark-1280"}
 }

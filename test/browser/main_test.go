@@ -1,5 +1,5 @@
 // Package browser tests the pages in Chromium. Screenshots are saved
-// in .build/screenshots; with -update, those in the README are copied to docs/images. Start reading at tab_test.go.
+// in .build/screenshots; with -update, those in the documentation are copied to docs/images. Start reading at tab_test.go.
 package browser
 
 import (
@@ -17,7 +17,7 @@ import (
 // root is the module's folder, seen from this package.
 const root = "../.."
 
-var update = flag.Bool("update", false, "copy the README's screenshots to docs/images")
+var update = flag.Bool("update", false, "copy the screenshots of the documentation to docs/images")
 
 // rebound is a host name that resolves to this machine in the tests' browser, like an attacker's name after DNS rebinding.
 const rebound = "rebound.example"

@@ -87,7 +87,7 @@ func TestDeploy(t *testing.T) {
 	for _, name := range rest {
 		t.Log("retained: " + name)
 		if !retained(name) {
-			t.Errorf("%s is retained, but README.md doesn't say so", name)
+			t.Errorf("%s is retained, but docs/destroy.md doesn't say so", name)
 		}
 	}
 	if len(rest) != 3 {

@@ -182,7 +182,7 @@ func left(before, after []string) []string {
 	return slices.DeleteFunc(slices.Clone(after), func(name string) bool { return slices.Contains(before, name) })
 }
 
-// retained reports whether README.md says that the resource is retained.
+// retained reports whether docs/destroy.md says that the resource is retained.
 func retained(name string) bool {
 	return strings.HasPrefix(name, "bucket ") && strings.Contains(name, "lab-balanceraccesslogs") || loaderResults(name) ||
 		strings.HasPrefix(name, "log group ") && strings.Contains(name, "FleetLog")

@@ -103,7 +103,7 @@ func (f *localFleet) start(ctx context.Context, t *testing.T, environment []stri
 	// The environment decides which stores the server uses. Only their addresses are other ones, and the login to the cache.
 	local := map[string]string{"SERVER_NAME": s.name, "ZONE": "a", "VALKEY_ADDRESS": f.valkey, "VALKEY_TLS": "false",
 		"VALKEY_USER": "", "VALKEY_CACHE_NAME": ""}
-	// The stores may be slow on a busy machine, which says nothing of the migration.
+	// The stores may be slow on a busy machine. This does not concern the migration.
 	own := []string{"ADDR=" + addresses[0], "ADMIN_ADDR=" + addresses[1], "DYNAMODB_ENDPOINT=" + f.dynamodb, "STORE_TIMEOUT=25s"}
 	for _, line := range environment {
 		key, value, _ := strings.Cut(line, "=")

@@ -76,7 +76,7 @@ func (a account) logs(ctx context.Context, t *testing.T, action, body string) {
 	}
 }
 
-// The servers of a first deployment of production fail to boot. docs/stacks.md says how to recover from that, and how to end a
+// The servers of a first deployment of production fail to boot. docs/deploy.md says how to recover from that, and how to end a
 // production that is protected.
 func TestProductionFailsRecoversAndEnds(t *testing.T) {
 	ctx, a, cdk := prepare(t)
@@ -129,13 +129,13 @@ func TestProductionFailsRecoversAndEnds(t *testing.T) {
 	for _, name := range left(before, inventory(ctx, t, a)) {
 		t.Log("retained: " + name)
 		if !retainedInProduction(name) {
-			t.Errorf("%s is retained, but README.md doesn't say so", name)
+			t.Errorf("%s is retained, but docs/destroy.md doesn't say so", name)
 		}
 	}
 	t.Log("The emulator boots no server: it only pretends that servers fail. Without the additions in completions.py it deletes what is protected.")
 }
 
-// retainedInProduction reports whether README.md says that the resource is retained.
+// retainedInProduction reports whether docs/destroy.md says that the resource is retained.
 func retainedInProduction(name string) bool {
 	return retained(name) || strings.HasPrefix(name, "key ") || strings.HasPrefix(name, "database snapshot production-lab-postgres")
 }
@@ -154,7 +154,7 @@ func (a account) cluster(ctx context.Context, t *testing.T) bool {
 	return aws.ToBool(cluster.DeletionProtection)
 }
 
-// recoverLab does what docs/stacks.md says about a protected first deployment that failed: it disarms the database, the
+// recoverLab does what docs/deploy.md says about a protected first deployment that failed: it disarms the database, the
 // load balancer and the stack, and deletes the stack.
 func (a account) recoverLab(ctx context.Context, t *testing.T) {
 	t.Helper()

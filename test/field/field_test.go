@@ -65,7 +65,7 @@ func TestEveryBrokenPromiseIsExplained(t *testing.T) {
 				if p.Folder == "" {
 					t.Errorf("%s breaks a promise: %s, %s", r.name(), s.Name, f.Sentence)
 				} else if !strings.Contains(explained, string(f.Promise)) {
-					t.Errorf("peers/%s/README.md says nothing of %q, which %s breaks with %s: %s", p.Folder, f.Promise, r.name(), s.Name, f.Schedule)
+					t.Errorf("peers/%s/README.md does not explain %q, which %s breaks with %s: %s", p.Folder, f.Promise, r.name(), s.Name, f.Schedule)
 				}
 			}
 		}

@@ -1,5 +1,5 @@
-// Command matrix writes the tables of stores in README.md. The first table has the promises that each store declares. The second
-// has the cost and latency of each store, from docs/compare.md and docs/observations/latency.md. Start reading at replace.
+// Command matrix writes the tables of stores in the pages. docs/sessions.md gets the promises that each store declares. README.md
+// gets a decision tree, and the most important promises beside the costs in docs/compare.md. Start reading at replace.
 package main
 
 //go:generate go run .
@@ -26,51 +26,66 @@ import (
 )
 
 const (
+	root  = "../.."
 	begin = "<!-- begin: go generate ./test/matrix -->\n"
 	end   = "<!-- end -->\n"
-
-	beginMeasured = "<!-- begin measured: go generate ./test/matrix -->\n"
 )
 
 func main() {
-	if err := run(filepath.Join("..", "..", "README.md")); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-// run replaces the tables in the file.
-func run(file string) error {
-	old, err := os.ReadFile(file)
+// run replaces the generated part of each page.
+func run() error {
+	pages, err := generate()
 	if err != nil {
 		return err
 	}
-	next, err := replace(old)
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+	for page, part := range pages {
+		file := filepath.Join(root, page)
+		old, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		next, err := replace(old, part)
+		if err != nil {
+			return fmt.Errorf("%s: %w", page, err)
+		}
+		if err := os.WriteFile(file, next, 0o644); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(file, next, 0o644)
+	return nil
 }
 
-// replace returns the text with both tables replaced.
-func replace(text []byte) ([]byte, error) {
+// generate returns the generated part of each page, by the page's path in the repository.
+func generate() (map[string]string, error) {
 	declared, err := promises()
 	if err != nil {
 		return nil, err
 	}
-	figures, err := measured(filepath.Join("..", "..", "docs"))
+	costs, err := os.ReadFile(filepath.Join(root, "docs", "compare.md"))
 	if err != nil {
 		return nil, err
 	}
-	for _, block := range []struct{ begin, table string }{{begin, table(declared)}, {beginMeasured, figures}} {
-		before, rest, found := bytes.Cut(text, []byte(block.begin))
-		_, after, closed := bytes.Cut(rest, []byte(end))
-		if !found || !closed {
-			return nil, fmt.Errorf("there is no table between %q and %q", block.begin, end)
-		}
-		text = bytes.Join([][]byte{before, []byte(block.begin + block.table + end), after}, nil)
+	which, err := choice(declared, string(costs))
+	if err != nil {
+		return nil, fmt.Errorf("docs/compare.md: %w", err)
 	}
-	return text, nil
+	return map[string]string{"README.md": which, "docs/sessions.md": table(declared)}, nil
+}
+
+// replace returns the page with another generated part.
+func replace(page []byte, part string) ([]byte, error) {
+	before, rest, found := bytes.Cut(page, []byte(begin))
+	_, after, closed := bytes.Cut(rest, []byte(end))
+	if !found || !closed {
+		return nil, fmt.Errorf("there is no line %q, or no line %q after it", begin, end)
+	}
+	return bytes.Join([][]byte{before, []byte(begin + part + end), after}, nil), nil
 }
 
 // A row has the promises that a store declares, and what a deployment of it on AWS promises.
@@ -149,17 +164,22 @@ func table(list []row) string {
 			switch {
 			case !promise.kept && promise.partly != "":
 				text.WriteString(" **" + promise.partly + "** |")
-			case !promise.kept:
-				text.WriteString(" **no** |")
-			case promise.oneRegion:
+			case promise.kept && promise.oneRegion:
 				text.WriteString(" **in one region** |")
 			default:
-				text.WriteString(" yes |")
+				text.WriteString(" " + yes(promise.kept) + " |")
 			}
 		}
 		fmt.Fprintf(&text, " %s | %s |\n", p.failover, size(p.MaxBytes))
 	}
 	return text.String()
+}
+
+func yes(kept bool) string {
+	if kept {
+		return "yes"
+	}
+	return "**no**"
 }
 
 func size(bytes int) string {

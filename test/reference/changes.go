@@ -280,22 +280,22 @@ func writeOutcomes(ctx context.Context) error {
 const changesIntroduction = `
 ## What a change does to the sessions
 
-Each row changes one key of a deployment, each column is a store. The results follow from the service specification of
-CloudFormation, by the library behind ` + "`npx cdk diff`" + `; ` + "`go run ./lab compare`" + ` says the same of any two configurations, before you
+Each row changes one key of a deployment, and each column is a store. The results are from the service specification of
+CloudFormation, by the library behind ` + "`npx cdk diff`" + `. ` + "`go run ./lab compare`" + ` shows the result for any two configurations, before you
 deploy.
 
 - **in place**: sessions and service go on.
-- **some**: in place, but some are logged out: Memcached's nodes share the sessions anew, and those that move to another node are lost, one in
-  three for a third node.
+- **some**: in place, but some visitors are logged out. Memcached redistributes the sessions over its nodes, and sessions that move to
+  another node are lost, a third of them for a third node.
 - **address**: the sessions stay, but the application has another scheme or host name. Browsers don't send their cookies
   there, so everyone logs in again.
-- **refused**: CloudFormation would have to replace the cache. It refuses that, because the cache has a fixed name, and rolls
-  back before it touches the servers. (According to [AWS](https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/918)
+- **refused**: CloudFormation would have to replace the cache. It refuses, because the cache has a fixed name, and rolls back
+  before it touches the servers. (According to [AWS](https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/918)
   it changes ` + "`replicas`" + ` of a cache with shards in place since July 2026, which the specification doesn't know yet. Either way no
   session is lost.)
-- **replaced**: everyone is logged out, because another store, another cache or other servers hold the sessions then.
+- **replaced**: everyone is logged out, because the sessions are in a new store, a new cache or new servers.
 
-` + "`vpcId`" + `, its subnets and ` + "`availabilityZones`" + ` can't be changed: AWS doesn't move what is there. Destroy the lab first. Another
+` + "`vpcId`" + `, its subnets and ` + "`availabilityZones`" + ` can't be changed, because AWS doesn't move the resources. Destroy the lab first. Another
 ` + "`config`" + ` is another lab.
 
 Change ` + "`shards`" + ` from one number to another on its own: CloudFormation can't undo it when something else fails in the same

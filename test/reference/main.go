@@ -52,24 +52,24 @@ const introduction = `# Configuration
 
 <!-- Written by go generate ./test/reference, from the structs and their comments. -->
 
-Two things are configured: the deployment, by keys of the CDK's context, and each server, by its environment. The stacks and
-the lab write the environment of the servers that they start, so that whoever deploys needs the first table only. Every bad
-value is reported, all at once: name, value and what is allowed.
+Keys of the CDK's context configure a deployment. Environment variables configure a server. The stacks and the lab write the
+environment of the servers that they start, so to deploy you need the first table only. A program that finds bad values reports all of
+them at once, with name, value and what is allowed.
 
 ## Deployment
 
-` + "`npx cdk deploy --all -c key=value`, or `\"context\"` in [cdk.json](../cdk.json)." + ` Monthly costs are of us-east-1, on demand, for 730
-hours, from [lab/cost/prices.csv](../lab/cost/prices.csv); a dash is no cost of its own. What a whole deployment costs at
-your traffic: ` + "`go run ./lab compare dynamodb valkey+shards=2`" + ` ([compare.md](compare.md)).
+Set keys with ` + "`npx cdk deploy --all -c key=value`, or in `\"context\"` of" + ` [cdk.json](../cdk.json). Costs are in USD per month of 730
+hours in us-east-1, on demand, from [lab/cost/prices.csv](../lab/cost/prices.csv). A dash means that the key costs nothing by itself. For
+the cost of a whole deployment at your traffic, run ` + "`go run ./lab compare dynamodb valkey+shards=2`" + ` ([compare.md](compare.md)).
 
 `
 
 const serverIntroduction = `
 ## Server
 
-Variables of ` + "`go run ./app`" + `. What has no default is empty, and needed only where it says so. The standard
-variables of OpenTelemetry apply, too: ` + "`OTEL_EXPORTER_OTLP_ENDPOINT`" + ` turns on traces and metrics over http/protobuf
-([sessions.md](sessions.md#traces-and-metrics)).
+These are the variables of ` + "`go run ./app`" + `. A variable without a default is empty, and required only if the table says so. The
+standard variables of OpenTelemetry apply, too: ` + "`OTEL_EXPORTER_OTLP_ENDPOINT`" + ` turns on traces and metrics over http/protobuf
+([use-the-library.md](use-the-library.md#export-traces-and-metrics)).
 
 `
 
@@ -116,13 +116,17 @@ func reference() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	names := namer{}
+	for i, v := range config.Variables() {
+		names[reflect.TypeFor[config.Config]().Field(i).Name] = v.Name
+	}
 	for i, v := range config.Variables() {
 		field := reflect.TypeFor[config.Config]().Field(i).Name
 		comment := fields["Config."+field]
 		if comment == "" {
 			return "", fmt.Errorf("config.Config.%s has no comment", field)
 		}
-		row(&text, code(v.Name), v.Type, code(v.Default), v.Allowed, description(field, comment))
+		row(&text, code(v.Name), v.Type, code(v.Default), v.Allowed, names.description(field, comment))
 	}
 	return text.String(), nil
 }
@@ -193,28 +197,53 @@ func fieldComments(folder string) (map[string]string, error) {
 	return comments, nil
 }
 
-// description returns a comment without keys in parentheses, and without the field's name at the start, as in "Name is".
-func description(name, comment string) string {
-	comment = keyInComment.ReplaceAllString(comment, "")
-	for _, verb := range []string{" is ", " are "} {
-		if rest, found := strings.CutPrefix(comment, name+verb); found {
-			return strings.ToUpper(rest[:1]) + rest[1:]
+// A namer writes the names of fields in comments as the names that readers of the page know: keys or variables.
+type namer map[string]string
+
+var (
+	keyInComment = regexp.MustCompile(`([A-Za-z]+) \(([a-zA-Z]+)\)`)
+	camelCase    = regexp.MustCompile(`\b[A-Z][A-Za-z]*[a-z][A-Z][A-Za-z]*\b`)
+	pageName     = regexp.MustCompile(`docs/([a-z-]+\.md)`)
+)
+
+// keyNames returns the keys of the fields that have one in their comments.
+func keyNames(comments map[string]string) namer {
+	names := namer{}
+	for _, comment := range comments {
+		for _, found := range keyInComment.FindAllStringSubmatch(comment, -1) {
+			names[found[1]] = found[2]
 		}
 	}
-	return comment
+	return names
 }
 
-var keyInComment = regexp.MustCompile(` \([a-zA-Z]+\)`)
+// description returns a comment without keys in parentheses, and without the field's name at the start, as in "Name is".
+func (n namer) description(name, comment string) string {
+	comment = keyInComment.ReplaceAllString(comment, "$1")
+	if rest, found := strings.CutPrefix(comment, name+" "); found && !strings.HasPrefix(rest, "and ") {
+		rest = strings.TrimPrefix(strings.TrimPrefix(rest, "is "), "are ")
+		comment = strings.ToUpper(rest[:1]) + rest[1:]
+	}
+	comment = camelCase.ReplaceAllStringFunc(comment, func(word string) string {
+		if key, found := n[word]; found && word != "CloudFront" { // the product, too
+			return code(key)
+		}
+		return word
+	})
+	return pageName.ReplaceAllString(comment, "[$1]($1)")
+}
 
 // commentOf returns the description of a key from the comment of its field. For keys with stores it uses the struct of the first
-// store, because two structs have a field for the key replicas.
+// store, because two structs have a field for the key replicas. A comment of several fields describes the first of them, to which
+// the descriptions of the others refer.
 func commentOf(key stacks.Key, comments map[string]string) (string, error) {
 	structs := map[config.StoreKind]string{
 		config.StoreDynamoDB: "DynamoDBConfig.", config.StoreValkey: "CacheConfig.", config.StoreMemcached: "CacheConfig.",
 		config.StorePostgres: "PostgresConfig.",
 	}
+	names := keyNames(comments)
 	for field, comment := range comments {
-		if !strings.Contains(comment, "("+key.Name+")") && !strings.Contains(comment, "("+key.Name+", ") {
+		if !strings.Contains(comment, "("+key.Name+")") {
 			continue
 		}
 		if len(key.Stores) > 0 && !strings.HasPrefix(field, structs[key.Stores[0]]) {
@@ -224,7 +253,10 @@ func commentOf(key stacks.Key, comments map[string]string) (string, error) {
 		if !strings.HasPrefix(comment, name+" ") { // a comment of several fields begins with the first field's name
 			continue
 		}
-		return description(name, comment), nil
+		if first := keyInComment.FindStringSubmatch(comment)[2]; first != key.Name {
+			return "See " + code(first) + ".", nil
+		}
+		return names.description(name, comment), nil
 	}
 	return "", fmt.Errorf("no field of the stacks' configuration has the key %s in its comment", key.Name)
 }

@@ -2,6 +2,9 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/aws/jsii-runtime-go"
@@ -19,5 +22,18 @@ func TestReferenceIsUpToDate(t *testing.T) {
 	}
 	if string(old) != next {
 		t.Error("docs/configuration.md is out of date: run go generate ./test/reference")
+	}
+	for _, folder := range []string{"stacks", "app/config"} {
+		comments, err := fieldComments(filepath.Join(root, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for field := range comments {
+			_, name, _ := strings.Cut(field, ".")
+			product := name == "CloudFront" || name == "DynamoDB"
+			if camelCase.MatchString(name) && !product && regexp.MustCompile(`\b`+name+`\b`).MatchString(next) {
+				t.Errorf("docs/configuration.md has the name of the field %s", field)
+			}
+		}
 	}
 }

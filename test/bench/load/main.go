@@ -1,5 +1,5 @@
 // Command load compares lab load with vegeta: the highest rate that each sustains, and the latencies that each reports. All send
-// the same requests to the same fleet, in turn, in one run on one machine. It prints a Markdown table, which docs/load.md
+// the same requests to the same fleet, in turn, in one run on one machine. It prints a Markdown table, which docs/benchmarks.md
 // explains. Start reading at run.
 package main
 

@@ -25,7 +25,7 @@ type row struct {
 	outcomes []outcome // at half of the first row's highest rate, by round
 }
 
-// markdown returns the report as a table. docs/load.md explains it.
+// markdown returns the report as a table. docs/benchmarks.md explains it.
 func (r report) markdown() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Measured by `make bench-load`, %s. %s; vegeta %s. Medians of %d turns of %s.\n\n",
