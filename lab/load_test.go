@@ -132,7 +132,7 @@ func TestExceededThresholdsFail(t *testing.T) {
 	url := application(t, broken.ReadsStale(memory.New()))
 	code, stdout, stderr := lab(t, append([]string{"load", "--url", url, "--history", history, "--max-lost", "0", "--max-p99", "1h"}, quickly...)...)
 	last := stderr[strings.LastIndex(strings.TrimSpace(stderr), "\n")+1:]
-	oneLine(t, code, "", last, []string{"threshold exceeded: violations", "at most 0"})
+	oneLine(t, code, "", last, []string{"thresholds exceeded: 1"})
 	if strings.Contains(last, "p99") {
 		t.Errorf("the error names p99, which was not exceeded: %s", last)
 	}
