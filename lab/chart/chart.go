@@ -44,6 +44,7 @@ type Ring struct {
 // The layout of a chart, in the units of its view box. Pages scale the picture.
 const (
 	width, height   = 660, 260
+	narrowWidth     = 280
 	left, top       = 50.0, 14.0
 	bottom          = height - 32.0
 	legendWidth     = 110.0
@@ -75,11 +76,14 @@ func Style() string {
 }
 
 // SVG draws the chart for an HTML page, which must include Style.
-func (c Chart) SVG() string { return c.draw("") }
+func (c Chart) SVG() string { return c.draw("", false) }
+
+// Narrow draws the chart like SVG for the screen of a phone, with the legend below.
+func (c Chart) Narrow() string { return c.draw("", true) }
 
 // File draws the chart as a complete SVG file, which includes Style.
 func (c Chart) File() string {
-	return c.draw("<title>" + html.EscapeString(c.Title) + "</title>\n<style>" + Style() + "</style>\n")
+	return c.draw("<title>"+html.EscapeString(c.Title)+"</title>\n<style>"+Style()+"</style>\n", false)
 }
 
 // picture builds an SVG.
@@ -91,17 +95,25 @@ func (p *picture) text(x, y float64, anchor, text string) {
 	p.add(`<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>`, x, y, anchor, html.EscapeString(text))
 }
 
-func (c Chart) draw(head string) string {
+func (c Chart) draw(head string, narrow bool) string {
 	var p picture
+	x, y := c.scales(narrow)
+	w, h := width, height
+	if narrow {
+		w, h = narrowWidth, height+int(legendLine)*len(c.Series)
+	}
 	p.add(`<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="%s" width="%dpt" height="%dpt" viewBox="0 0 %[2]d %[3]d">`,
-		html.EscapeString(c.Title), width, height)
+		html.EscapeString(c.Title), w, h)
 	p.WriteString(head)
 	p.add(`<g font-family="system-ui,Liberation Sans,Arial,sans-serif" font-size="9" fill="var(--chart-ink)" stroke-linejoin="round">`)
-	x, y := c.scales()
 	c.drawAxes(&p, x, y)
 	c.drawMarks(&p, x)
 	for i, s := range c.Series {
-		c.drawSeries(&p, s, i, x, y)
+		from, line := x.to+16, top+4+float64(i)*legendLine
+		if narrow {
+			from, line = left, height+5+float64(i)*legendLine
+		}
+		c.drawSeries(&p, s, i, x, y, from, line)
 	}
 	for _, ring := range c.Rings {
 		p.add(`<circle cx="%.1f" cy="%.1f" r="3.5" fill="none" stroke="var(--chart-ink)" stroke-width=".75"/>`, x.at(ring.X), y.at(ring.Y))
@@ -123,7 +135,9 @@ func (c Chart) drawAxes(p *picture, x, y scale) {
 			p.add(grid, x.at(tick), bottom, 'V', top)
 		}
 		p.add(`<path d="M%.1f %.1fv4" stroke="var(--chart-ink)" stroke-width=".5"/>`, x.at(tick), bottom)
-		p.text(x.at(tick), bottom+13, "middle", number(tick))
+		if power := math.Log10(tick); x.Kind != Log || x.to > narrowWidth || math.Abs(power-math.Round(power)) < 1e-9 {
+			p.text(x.at(tick), bottom+13, "middle", number(tick))
+		}
 	}
 	p.add(`<path d="M%.1f %.1fV%.1fH%.1f" fill="none" stroke="var(--chart-ink)" stroke-width=".5"/>`, left, top, bottom, x.to)
 	p.text((left+x.to)/2, height-5, "middle", c.X.Label)
@@ -147,8 +161,8 @@ func (c Chart) drawMarks(p *picture, x scale) {
 	}
 }
 
-// drawSeries draws the line of series i and its entry in the legend.
-func (c Chart) drawSeries(p *picture, s Series, i int, x, y scale) {
+// drawSeries draws the line of series i and its entry in the legend, which begins at the given point.
+func (c Chart) drawSeries(p *picture, s Series, i int, x, y scale, from, line float64) {
 	style := fmt.Sprintf(`fill="none" stroke="var(--chart-%d)" stroke-width="1.75"`, i%len(palette)+1)
 	if round := i / len(palette); round > 0 {
 		style += fmt.Sprintf(` stroke-dasharray="%d 2"`, 3*round)
@@ -158,18 +172,20 @@ func (c Chart) drawSeries(p *picture, s Series, i int, x, y scale) {
 		places[j] = fmt.Sprintf("%.1f,%.1f", x.at(point.X), y.at(point.Y))
 	}
 	p.add(`<polyline points="%s" %s/>`, strings.Join(places, " "), style)
-	from, line := x.to+16, top+4+float64(i)*legendLine
 	p.add(`<path d="M%.1f %.1fh%.1f" %s/>`, from, line, legendLineWidth, style)
 	p.text(from+legendLineWidth+4, line+3, "start", s.Name)
 }
 
 // scales returns the axes with their bounds. No axis has length 0, even if the chart is empty.
-func (c Chart) scales() (x, y scale) {
+func (c Chart) scales(narrow bool) (x, y scale) {
 	legend := legendWidth
 	for _, s := range c.Series {
 		legend = max(legend, 16+legendLineWidth+4+characterWidth*float64(len([]rune(s.Name))))
 	}
 	x = scale{c.X, math.Inf(1), math.Inf(-1), left, width - min(legend, maxLegendWidth)}
+	if narrow {
+		x.to = narrowWidth - left/2
+	}
 	lowest, highest := math.Inf(1), 0.0 // of the positive values
 	for _, s := range c.Series {
 		for _, point := range s.Points {

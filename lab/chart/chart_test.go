@@ -53,7 +53,7 @@ func TestPictures(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			svg := c.SVG()
+			svg := c.SVG() + c.Narrow()
 			if found := fixedColour.FindAllString(svg, -1); found != nil || !strings.Contains(svg, "var(--chart-ink)") {
 				t.Errorf("the picture has fixed colours %v, want only CSS variables", found)
 			}
