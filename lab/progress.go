@@ -71,7 +71,7 @@ func bar(p load.Progress) string {
 func progressText(p load.Progress) string {
 	text := fmt.Sprintf("%.0f s", p.Elapsed.Seconds())
 	if p.Total > 0 {
-		text = fmt.Sprintf("%.0f of %.0f s", p.Elapsed.Seconds(), max(p.Elapsed, p.Total).Seconds())
+		text = fmt.Sprintf("%.0f of %.0f s", min(p.Elapsed, p.Total).Seconds(), p.Total.Seconds())
 	}
 	if p.Phase != load.Measure {
 		text += ", " + string(p.Phase)

@@ -139,7 +139,9 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 		Progress: func(p load.Progress) {
 			mu.Lock()
 			defer mu.Unlock()
-			p.Elapsed, p.Total = time.Since(current), expected
+			if p.Elapsed = time.Since(current); expected > 0 {
+				p.Total = max(p.Elapsed, expected)
+			}
 			view.show(p)
 		},
 		Report: func(line string) {

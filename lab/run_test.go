@@ -38,7 +38,7 @@ func TestRunWritesPages(t *testing.T) {
 		t.Fatalf("exit status %d\n%s%s", code, &stdout, &stderr)
 	}
 	contains(t, stdout.String(), "PASS  cookie-size, ", "\n      measured  required", "  at least 100  bytes that")
-	contains(t, stderr.String(), "cookie-size (1 of 1)", "starting 2 servers on valkey")
+	contains(t, stderr.String(), "cookie-size (1 of 1), about ", "starting 2 servers on valkey")
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
