@@ -43,6 +43,54 @@ func TestColours(t *testing.T) {
 	}
 }
 
+// Every line fits the terminal, and a continuation begins where the last column of its line does.
+func TestLinesFitTheTerminal(t *testing.T) {
+	user, program := terminalPair(t)
+	const width = 30
+	if err := unix.IoctlSetWinsize(int(program.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 20, Col: width}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		writes []string
+		want   string
+	}{
+		{[]string{"one line of thirty characters.\n"}, "one line of thirty characters.\n"},
+		{[]string{"these words take more than one line"}, "these words take more than one\nline"},
+		{[]string{"name   what the thing is, and why\n", "b\n"}, "name   what the thing is, and\n       why\nb\n"},
+		{[]string{"  --flag text   a long usage", " in two writes"}, "  --flag text   a long usage\n                in two writes"},
+		{[]string{"  indented words that take two lines"}, "  indented words that take two\n  lines"},
+		{[]string{"a word_that_is_longer_than_the_terminal fits nowhere"}, "a\nword_that_is_longer_than_the_terminal\nfits nowhere"},
+		{[]string{"éééééééééé éééééééééé éééééééé\n"}, "éééééééééé éééééééééé éééééééé\n"},
+	} {
+		out := &screen{w: program}
+		for _, text := range test.writes {
+			fmt.Fprint(out, text)
+		}
+		control(out, eraseLine)
+		got, err := bufio.NewReader(user).ReadString('K')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.ReplaceAll(test.want, "\n", "\r\n") + eraseLine; got != want {
+			t.Errorf("%q:\ngot  %q\nwant %q", test.writes, got, want)
+		}
+	}
+	for _, args := range [][]string{{"list"}, {"--help"}, {"up", "--help"}, {"compare", "--help"}} {
+		read := make(chan string)
+		go func() {
+			text, _ := bufio.NewReader(user).ReadString('\x04')
+			read <- text
+		}()
+		run(t.Context(), args, program, program, nil)
+		program.WriteString("\x04")
+		for text := range strings.Lines(<-read) {
+			if text = strings.TrimRight(text, "\r\n"); len([]rune(text)) > width && strings.Contains(strings.TrimSpace(text), " ") {
+				t.Errorf("lab %v: %q is wider than the terminal", args, text)
+			}
+		}
+	}
+}
+
 // terminalPair returns the two ends of a new pseudo-terminal.
 func terminalPair(t *testing.T) (user, program *os.File) {
 	t.Helper()

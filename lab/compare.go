@@ -28,14 +28,15 @@ func newCompare(build func(context.Context) (string, error)) *cobra.Command {
 			"and the changed permissions and network rules. It also estimates the monthly cost (see lab cost). The differences\n" +
 			"agree with npx cdk diff.\n\n" +
 			"A variant is a store, with options of the CDK after a + each, or a folder that npx cdk synth has written. Without\n" +
-			"arguments it compares every store. It needs Node and npm ci. --json has every pair, in both directions.\n" +
+			"arguments it compares every store, and one variant with options with its store without them. It needs Node and npm ci.\n" +
+			"--json has every pair, in both directions.\n" +
 			"The exit status is 1 if a variant can't be synthesized, and 0 if there are differences.",
-		Example: "  lab compare                                       # every store, against dynamodb\n" +
-			"  lab compare valkey postgres                       # from valkey to postgres\n" +
-			"  lab compare dynamodb dynamodb+billing=provisioned valkey valkey+shards=2\n" +
-			"  lab compare cdk.out valkey                        # from the templates synthesized last\n" +
+		Example: "  lab compare                             # every store, against dynamodb\n" +
+			"  lab compare valkey postgres             # from valkey to postgres\n" +
+			"  lab compare valkey+shards=2             # from valkey\n" +
+			"  lab compare cdk.out valkey              # from the templates synthesized last\n" +
 			"  lab compare --requests-per-second 2000 --sessions 200000 --html compare.html\n" +
-			"  lab compare dynamodb valkey --measure             # with latency on this machine",
+			"  lab compare dynamodb valkey --measure   # with latency on this machine",
 		ValidArgsFunction: completeStores,
 		RunE: func(c *cobra.Command, variants []string) error {
 			measured := build
@@ -56,6 +57,9 @@ func runCompare(ctx context.Context, o costOptions, build func(context.Context) 
 	estimator, root, variants, err := o.prepare(variants)
 	if err != nil {
 		return err
+	}
+	if store, _, options := strings.Cut(variants[0], "+"); options && len(variants) == 1 {
+		variants = []string{store, variants[0]}
 	}
 	if len(variants) < 2 {
 		return fmt.Errorf("comparing needs two variants or more, not %q alone; lab cost is for one", variants[0])
@@ -135,11 +139,16 @@ func measureStores(ctx context.Context, report *compare.Report, build func(conte
 		if err != nil {
 			return fmt.Errorf("measuring %s: %w", store, err)
 		}
-		sessions := m.Same.Sessions
-		report.AddMeasurement(store, compare.Measurement{
-			Servers: m.Servers, Rate: m.Same.RateAchieved, Latency: m.Same.Latency, Failed: m.Same.Requests - m.Same.OK,
-			Lost: sessions.Violations(), Highest: m.Sustained,
-		})
+		measured := compare.Measurement{
+			Servers: m.Servers, Runs: len(m.Same), Highest: m.Sustained,
+			P50: load.SpreadOf(m.Same, func(r load.Result) float64 { return r.Latency.P50 }),
+			P99: load.SpreadOf(m.Same, func(r load.Result) float64 { return r.Latency.P99 }),
+		}
+		for _, r := range m.Same {
+			measured.Failed += r.Requests - r.OK
+			measured.Lost += r.Sessions.Violations()
+		}
+		report.AddMeasurement(store, measured)
 	}
 	return nil
 }

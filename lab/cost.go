@@ -127,6 +127,11 @@ func (o costOptions) prepare(variants []string) (cost.Estimator, string, []strin
 	if len(variants) == 0 {
 		variants = compare.Stores()
 	}
+	for _, name := range variants {
+		if store, _, _ := strings.Cut(name, "+"); !cost.IsAssembly(name) && !slices.Contains(compare.Stores(), store) {
+			return cost.Estimator{}, "", nil, fmt.Errorf("variant %q: allowed is %s%s", name, compare.VariantSyntax(), didYouMean(store, compare.Stores()))
+		}
+	}
 	root, err := fleet.ModuleRoot()
 	return estimator, root, variants, err
 }
@@ -193,5 +198,5 @@ func (o costOptions) write(r compare.Report, stdout, stderr io.Writer) error {
 	if !text {
 		return nil
 	}
-	return r.WriteText(stdout)
+	return r.WriteText(stdout, columns(stdout))
 }

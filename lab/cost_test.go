@@ -82,7 +82,10 @@ func TestCostAndCompareRefuse(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"cost", "valky"}, `variant "valky": allowed is one of dynamodb, valkey`},
+		{[]string{"cost", "valky"}, `variant "valky": allowed is dynamodb, valkey`},
+		{[]string{"compare", "valky", "dynamodb"}, "(did you mean valkey?)"},
+		{[]string{"cost", "valkey+shards=2"}, `variant "valkey+shards=2": allowed is one of dynamodb`},
+		{[]string{"compare", "valkey+shards"}, `"shards" is not of the form key=value`},
 		{[]string{"cost", "--requests-per-second", "0"}, `--requests-per-second="0": allowed is a number from 0.001 to 10000000`},
 		{[]string{"cost", "--sessions", "NaN"}, `--sessions="NaN": allowed is a number from 0`},
 		{[]string{"cost", "--untouched", "50"}, `--untouched="50": allowed is a percentage`},
@@ -125,7 +128,7 @@ func TestCostPageIsSelfContained(t *testing.T) {
 			t.Errorf("the page has no %s", word)
 		}
 	}
-	if strings.Count(page, "<svg") != 1 || strings.Count(page, "<details") != 2 {
-		t.Error("want one chart and two collapsed tables in the page")
+	if strings.Count(page, "<svg") != 2 || strings.Count(page, "<details") != 2 {
+		t.Error("want a chart, also for phones, and two collapsed tables in the page")
 	}
 }

@@ -39,7 +39,7 @@ func (f flag) String() string { return f.Text() }
 
 func (f flag) Set(text string) error {
 	if !f.Value.Set(text) {
-		return errors.New(f.Allowed) // explain adds the flag and the value
+		return errors.New(f.Allowed + didYouMean(text, f.words)) // explain adds the flag and the value
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func explain(c *cobra.Command, err error) error {
 	case errors.As(err, &unknown):
 		var list []string
 		c.Flags().VisitAll(func(f *pflag.Flag) { list = append(list, "--"+f.Name) })
-		return fmt.Errorf("%w; %s has %s", err, c.CommandPath(), strings.Join(list, ", "))
+		return fmt.Errorf("%w%s; %s has %s", err, didYouMean("--"+unknown.GetSpecifiedName(), list), c.CommandPath(), strings.Join(list, ", "))
 	default:
 		return err
 	}
@@ -115,4 +115,19 @@ func allowedValues(flag *pflag.Flag, cause error) string {
 
 func notAllowed(flag, value, allowed string) error {
 	return fmt.Errorf("--%s=%q: allowed is %s", flag, value, allowed)
+}
+
+// didYouMean returns a question, in parentheses, that names the words that are spelled like the text, or "".
+func didYouMean(text string, words []string) string {
+	if text == "" {
+		return ""
+	}
+	c := cobra.Command{SuggestionsMinimumDistance: 2}
+	for _, word := range words {
+		c.AddCommand(&cobra.Command{Use: word, Run: func(*cobra.Command, []string) {}})
+	}
+	if similar := c.SuggestionsFor(text); len(similar) > 0 {
+		return " (did you mean " + allowed.JoinOr(similar) + "?)"
+	}
+	return ""
 }

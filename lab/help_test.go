@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -94,6 +95,13 @@ func checkExample(t *testing.T, root *cobra.Command, line string) {
 	}
 	if err != nil {
 		t.Errorf("%s: %v", strings.TrimSpace(line), err)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	status, stdout, stderr := lab(t, "--version")
+	if status != 0 || !strings.HasPrefix(stdout, "lab version ") || !strings.HasSuffix(stdout, " "+runtime.Version()+"\n") {
+		t.Errorf("status %d: %q %q", status, stdout, stderr)
 	}
 }
 

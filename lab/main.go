@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -40,6 +42,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build fun
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	if columns(stdout) > 0 { // the screen breaks lines
+		lineBreak := regexp.MustCompile(`(\S)\n(\S)`)
+		for _, c := range append(root.Commands(), root) {
+			c.Long = lineBreak.ReplaceAllString(c.Long, "$1 $2")
+		}
+	}
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(stderr, "lab: "+strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 		if errors.Is(err, errInterrupted) {
@@ -59,17 +67,20 @@ func newCommand(build func(context.Context) (string, error)) *cobra.Command {
 		Short: "Stateless servers, on one machine",
 		Long: "The lab runs the architecture on one machine: a fleet of web servers that keep no session, a load balancer that\n" +
 			"behaves like an Application Load Balancer, and the session store. No AWS account is needed.\n\n" +
-			"The exit status of every command is 0 on success, 130 if a load test was interrupted, and 1 otherwise,\n" +
-			"with a line that says why. Colours are used on terminals only; NO_COLOR=1 turns them off.\n" +
-			"lab completion bash, or zsh, fish or powershell, writes a script that completes commands, flags and their values.",
+			"go run ./lab runs it in a clone of the repository. go install ./lab installs it as lab in $(go env GOPATH)/bin.\n\n" +
+			"The exit status of every command is 0 on success, 130 if a load test was interrupted, and 1 otherwise, with a line\n" +
+			"that says why. Colours are used on terminals only; NO_COLOR=1 turns them off. lab completion bash, or zsh, fish or\n" +
+			"powershell, writes a script that completes commands, flags and their values.",
 		Example: "  lab up                          # the application, at http://127.0.0.1:8080\n" +
 			"  lab load --url http://127.0.0.1:8080\n" +
 			"  lab run server-loss             # how visitors are affected when a server dies\n" +
 			"  lab compare dynamodb valkey     # before deploying\n" +
-			"  source <(lab completion bash)",
+			"  go install ./lab && source <(lab completion bash)",
+		Version: version(),
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%q is not a command; the commands are %s", args[0], strings.Join(commandNames(c), ", "))
+				return fmt.Errorf("%q is not a command%s; the commands are %s", args[0], didYouMean(args[0], commandNames(c)),
+					strings.Join(commandNames(c), ", "))
 			}
 			return nil
 		},
@@ -81,6 +92,15 @@ func newCommand(build func(context.Context) (string, error)) *cobra.Command {
 	root.AddCommand(newUp(build), newLoad(), newMerge(), newReport(), newCheck(), newList(), newRun(build), newExplore(build), newCompare(build), newCost())
 	completeValues(root)
 	return root
+}
+
+// version returns the version of the lab's module, with its commit if the go command has recorded it, and the version of Go.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version + " " + info.GoVersion
 }
 
 func commandNames(c *cobra.Command) []string {

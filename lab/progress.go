@@ -9,15 +9,13 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"stateless-servers/lab/load"
 )
 
 // progressView shows the progress of a load test: a line that it overwrites on a terminal, successive lines elsewhere.
 type progressView struct {
 	w        io.Writer
-	terminal *os.File // nil when w is not a terminal
+	terminal bool
 	colours  bool
 	shown    time.Duration // the time of the last line, without a terminal
 }
@@ -26,11 +24,7 @@ type progressView struct {
 const linesEvery = 2 * time.Second
 
 func newProgressView(w io.Writer) *progressView {
-	v := &progressView{w: w, colours: colours(w)}
-	if terminal(w) {
-		v.terminal = fileOf(w)
-	}
-	return v
+	return &progressView{w: w, terminal: terminal(w), colours: colours(w)}
 }
 
 // colours reports whether to write colours to w; see no-color.org.
@@ -40,7 +34,7 @@ func colours(w io.Writer) bool {
 
 func (v *progressView) show(p load.Progress) {
 	text := progressText(p)
-	if v.terminal != nil {
+	if v.terminal && p.Total > 0 {
 		text = bar(p) + " " + text
 	}
 	v.line(p.Elapsed, text, p.Requests > p.OK || p.Sessions.Violations() > 0)
@@ -48,36 +42,29 @@ func (v *progressView) show(p load.Progress) {
 
 // line shows a text, after some time, in red if something is wrong.
 func (v *progressView) line(elapsed time.Duration, text string, wrong bool) {
-	if v.terminal == nil {
+	if !v.terminal {
 		if elapsed-v.shown >= linesEvery-100*time.Millisecond {
 			v.shown = elapsed
 			fmt.Fprintln(v.w, text)
 		}
 		return
 	}
-	width, _, err := term.GetSize(int(v.terminal.Fd()))
-	if err != nil || width < 20 {
-		width = 80
-	}
 	line := []rune(text)
 	control(v.w, eraseLine)
-	paint(v.w, v.colours && wrong, red, string(line[:min(len(line), width-1)]))
+	paint(v.w, v.colours && wrong, red, string(line[:min(len(line), columns(v.w)-1)]))
 }
 
 // end erases the line. Another load test may follow.
 func (v *progressView) end() {
 	v.shown = 0
-	if v.terminal != nil {
+	if v.terminal {
 		control(v.w, eraseLine)
 	}
 }
 
 func bar(p load.Progress) string {
 	const width = 10
-	full := width
-	if p.Total > 0 {
-		full = int(min(1, p.Elapsed.Seconds()/p.Total.Seconds()) * width)
-	}
+	full := int(min(1, p.Elapsed.Seconds()/p.Total.Seconds()) * width)
 	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }
 

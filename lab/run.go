@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 
 	"stateless-servers/app/config/allowed"
 	"stateless-servers/lab/experiment"
+	"stateless-servers/lab/fleet"
 	"stateless-servers/lab/load"
 )
 
@@ -59,7 +61,10 @@ const (
 )
 
 func newRun(build func(context.Context) (string, error)) *cobra.Command {
-	o := runOptions{length: experiment.DefaultLength}
+	o, names := runOptions{length: experiment.DefaultLength}, []string{"all"}
+	for _, e := range append(experiment.All(), experiment.Long()...) {
+		names = append(names, e.Name())
+	}
 	c := &cobra.Command{
 		Use:   "run NAME...|all",
 		Short: "Test claims on a real fleet, with a verdict for each",
@@ -78,16 +83,15 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 			if len(args) == 0 {
 				return errors.New("lab run takes the names of experiments, or all; lab list shows them")
 			}
+			for _, name := range args {
+				if !slices.Contains(names, name) {
+					return fmt.Errorf("%q is no experiment%s; there are: %s", name, didYouMean(name, names), strings.Join(names, ", "))
+				}
+			}
 			_, err := experiment.ByName(args...)
 			return err
 		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			names := []string{"all"}
-			for _, e := range append(experiment.All(), experiment.Long()...) {
-				names = append(names, e.Name())
-			}
-			return names, cobra.ShellCompDirectiveNoFileComp
-		},
+		ValidArgs: names,
 		RunE: func(c *cobra.Command, args []string) error {
 			experiments, err := experiment.ByName(args...)
 			if err != nil {
@@ -123,6 +127,10 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 		}
 	}
 	started := time.Now()
+	var current time.Time      // the start of the current experiment
+	var expected time.Duration // its duration last time; 0 if unknown
+	times := lastTimes()
+	times["soak"] = o.length
 	view := newProgressView(stderr)
 	var mu sync.Mutex // guards view and stderr: an experiment and its load test report concurrently
 	runner := &experiment.Runner{
@@ -131,6 +139,9 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 		Progress: func(p load.Progress) {
 			mu.Lock()
 			defer mu.Unlock()
+			if p.Elapsed = time.Since(current); expected > 0 {
+				p.Total = max(p.Elapsed, expected)
+			}
 			view.show(p)
 		},
 		Report: func(line string) {
@@ -142,7 +153,12 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 	}
 	var found []experiment.Observation
 	for i, e := range list {
-		fmt.Fprintf(stderr, "%s (%d of %d)\n", e.Name(), i+1, len(list))
+		current, expected = time.Now(), times[e.Name()]
+		text := fmt.Sprintf("%s (%d of %d)", e.Name(), i+1, len(list))
+		if expected > 0 {
+			text += ", about " + allowed.Format(expected)
+		}
+		fmt.Fprintln(stderr, text)
 		observation, err := experiment.Run(ctx, e, runner)
 		view.end()
 		if err != nil {
@@ -171,23 +187,47 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 
 // observed writes the verdict and the assertions.
 func (s summary) observed(o experiment.Observation) {
-	line := fmt.Sprintf("%-18s %s, after %.0f s", o.Name, o.Verdict, o.Took)
-	switch {
-	case o.Verdict == experiment.NotRun:
-		s.warn("%s: %s", line, o.Reason)
-	case o.Verdict == experiment.DoesNotHold:
-		s.warn("%s", line)
+	switch o.Verdict {
+	case experiment.NotRun:
+		s.warn("NOT RUN  %s: %s", o.Name, o.Reason)
+		return
+	case experiment.DoesNotHold:
+		s.warn("FAIL  %s, %.0f s", o.Name, o.Took)
 	default:
-		s.good(line)
+		s.good(fmt.Sprintf("PASS  %s, %.0f s", o.Name, o.Took))
+	}
+	required := 0 // the width of its column
+	for _, assertion := range o.Assertions {
+		required = max(required, len(assertion.Claim))
+	}
+	if required > 0 {
+		fmt.Fprintln(s.w, "      measured  required")
 	}
 	for _, assertion := range o.Assertions {
-		text := fmt.Sprintf("  %s: %.4g, %s", assertion.What, assertion.Is, assertion.Claim)
+		text := fmt.Sprintf("%8.4g  %-*s  %s", assertion.Is, required, assertion.Claim, assertion.What)
 		if assertion.Holds {
-			fmt.Fprintln(s.w, text)
+			fmt.Fprintln(s.w, "PASS  "+text)
 		} else {
-			s.warn("%s: FAILED", text)
+			s.warn("FAIL  %s", text)
 		}
 	}
+}
+
+// lastTimes returns the duration of each experiment in its published observation, of those that have one.
+func lastTimes() map[string]time.Duration {
+	times := map[string]time.Duration{}
+	root, err := fleet.ModuleRoot()
+	if err != nil {
+		return times
+	}
+	page, err := os.ReadFile(filepath.Join(root, observations, "README.md"))
+	if err != nil {
+		return times
+	}
+	for _, row := range regexp.MustCompile(`(?m)^\| \[([a-z-]+)\].*, ([0-9]+) s \|$`).FindAllStringSubmatch(string(page), -1) {
+		times[row[1]], _ = time.ParseDuration(row[2] + "s")
+	}
+	return times
 }
 
 // verdict returns an error that names the claims that don't hold; nil if all hold.

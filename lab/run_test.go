@@ -37,8 +37,8 @@ func TestRunWritesPages(t *testing.T) {
 	if code := run(t.Context(), []string{"run", "cookie-size", "--out", out, "--json", file}, &stdout, &stderr, fleet.Build); code != 0 {
 		t.Fatalf("exit status %d\n%s%s", code, &stdout, &stderr)
 	}
-	contains(t, stdout.String(), "cookie-size        holds, after", "grows with cookie: ", "at least 100")
-	contains(t, stderr.String(), "cookie-size (1 of 1)", "starting 2 servers on valkey")
+	contains(t, stdout.String(), "PASS  cookie-size, ", "\n      measured  required", "  at least 100  bytes that")
+	contains(t, stderr.String(), "cookie-size (1 of 1), about ", "starting 2 servers on valkey")
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestRunWithoutAStore(t *testing.T) {
 	if code != 1 || !strings.HasSuffix(stderr.String(), "lab: rolling-deploy not run\n") {
 		t.Errorf("exit status %d\n%s", code, &stderr)
 	}
-	contains(t, stdout.String(), "rolling-deploy     not run", "install valkey-server or redis-server")
+	contains(t, stdout.String(), "NOT RUN  rolling-deploy: ", "install valkey-server or redis-server")
 }
 
 func TestRunInterrupted(t *testing.T) {
@@ -132,6 +132,7 @@ func TestRefusedRuns(t *testing.T) {
 	}{
 		{"run", []string{"names of experiments, or all; lab list"}},
 		{"run nosuch", []string{`"nosuch" is no experiment; there are: all, sticky-imbalance, server-loss`}},
+		{"run sever-loss", []string{`"sever-loss" is no experiment (did you mean server-loss?); there are: all`}},
 		{"run all server-loss", []string{`"all" is no experiment`}},
 		{"run cookie-size --out /dev/null/pages", []string{"--out", "/dev/null"}},
 		{"run soak --length 1m", []string{`--length="1m"`, "a duration from 3m to 24h"}},

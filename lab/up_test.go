@@ -58,7 +58,10 @@ func TestRefusedArguments(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"nope", []string{`"nope" is not a command`, "up"}},
+		{"nope", []string{`"nope" is not a command; the commands are`, "up"}},
+		{"laod", []string{`"laod" is not a command (did you mean load?)`}},
+		{"up --sore x", []string{"unknown flag: --sore (did you mean --store?); lab up has --servers"}},
+		{"up --store valky", []string{`--store="valky": allowed is valkey, `, "(did you mean valkey?)"}},
 		{"up extra", []string{`"extra"`, "flags only"}},
 		{"up --nope", []string{"--nope", "--servers", "--store-addr"}},
 		{"up --servers", []string{"--servers needs a value", "1 to 50"}},

@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 
@@ -39,6 +40,9 @@ func Synthesize(ctx context.Context, log io.Writer) error {
 	}
 	Define(app, c, programs)
 	app.Synth(nil)
+	if os.Getenv("CDK_CLI_VERSION") != "" && os.Getenv("CDK_DEFAULT_ACCOUNT") == "" {
+		fmt.Fprintln(log, "There are no AWS credentials, which cdk diff and cdk deploy need. go run ./lab compare shows the differences without them.")
+	}
 	return nil
 }
 

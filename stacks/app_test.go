@@ -56,7 +56,10 @@ func TestApp(t *testing.T) {
 			app := exec.CommandContext(t.Context(), program)
 			app.Dir = module(t, test.server)
 			app.Env = append(os.Environ(), "CDK_VALIDATION=true", "CDK_CONTEXT_JSON="+string(context), "CDK_OUTDIR=cdk.out",
-				"CDK_DEFAULT_REGION=eu-central-1")
+				"CDK_DEFAULT_REGION=eu-central-1", "CDK_CLI_VERSION=2")
+			if test.keys != nil {
+				app.Env = append(app.Env, "CDK_DEFAULT_ACCOUNT=111122223333")
+			}
 			var stderr strings.Builder
 			app.Stderr = &stderr
 			if err := app.Run(); app.ProcessState.ExitCode() != test.code {
@@ -64,6 +67,9 @@ func TestApp(t *testing.T) {
 			}
 			if !strings.HasSuffix(stderr.String(), test.stderr) || strings.Contains(stderr.String(), "goroutine") {
 				t.Errorf("got:\n%s\nwant at the end:\n%s", &stderr, test.stderr)
+			}
+			if hint := strings.Contains(stderr.String(), "no AWS credentials"); hint != (test.keys == nil && test.code == 0) {
+				t.Errorf("it says that there are no credentials: %v\n%s", hint, &stderr)
 			}
 			templates, err := filepath.Glob(filepath.Join(app.Dir, "cdk.out", "*.template.json"))
 			want := 2 * (1 - test.code)

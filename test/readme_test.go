@@ -17,7 +17,6 @@ var (
 	goBlock    = regexp.MustCompile("(?s)\n```go\n(package main\n.*?)```\n")
 	labExample = regexp.MustCompile(`(?m)^go run \./lab ([a-z]+)(.*)$`)
 	longFlag   = regexp.MustCompile(`--[a-z-]+[a-z]`)
-	costRow    = regexp.MustCompile(`(?m)^[a-z]+( +[0-9]+\.[0-9]{2}){6} +[-+][0-9.]+ +[0-9]+$`)
 
 	fence     = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 	pageLink  = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|srcset|href)="([^"]+)"`)
@@ -164,28 +163,4 @@ func readPage(t *testing.T, page string) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-// The costs in docs/compare.md, which the README's table uses, equal the output of lab cost.
-func TestPageOfCostsIsUpToDate(t *testing.T) {
-	program := labProgram(t)
-	command := exec.CommandContext(t.Context(), program, "cost")
-	command.Dir = root
-	bill, err := command.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	said := map[string]bool{}
-	for line := range strings.Lines(string(bill)) {
-		said[strings.TrimSpace(line)] = true
-	}
-	rows := 0
-	for _, row := range costRow.FindAllString(readPage(t, filepath.Join("docs", "compare.md")), -1) {
-		if rows++; !said[row] {
-			t.Errorf("lab cost no longer prints %q", row)
-		}
-	}
-	if rows != 8 {
-		t.Errorf("the page has the bills of %d stores", rows)
-	}
 }

@@ -37,6 +37,12 @@ func TestWorkshop(t *testing.T) {
 	runPage(t, "workshop.md", 15)
 }
 
+// The same of docs/compare.md.
+func TestComparePage(t *testing.T) {
+	sessiontest.Long(t)
+	runPage(t, "compare.md", 2)
+}
+
 // The same of docs/php.md, whose first command installs PHP.
 func TestPHPPage(t *testing.T) {
 	sessiontest.Long(t)

@@ -69,20 +69,52 @@ func TestReplacementFollowsFromTheProperty(t *testing.T) {
 		"AWS::ElastiCache::ReplicationGroup.Port":          "6379", // the same value, quoted
 		"AWS::ElastiCache::User.AccessString":              "off",
 	})})
-	list := p.changes()
+	all := strings.Join(p.changes(), "\n")
 	for _, want := range []string{
-		"! AWS::EC2::SecurityGroup ValkeySecurityGroup3A370909 (replaced: GroupDescription)",
-		"! AWS::EC2::SecurityGroupEgress FleetSecurityGrouptoStatelessLabValkeySecurityGroupBFD15D7963797C112EA8 " +
-			"(replaced: DestinationSecurityGroupId, GroupId)",
-		"? AWS::ElastiCache::ReplicationGroup ValkeyReplicationGroup77C9E011 (maybe replaced: NumNodeGroups)",
-		"~ AWS::ElastiCache::User ValkeyUserD35E892C (AccessString)",
+		", ValkeySecurityGroup (replaced: GroupDescription)\n",
+		"FleetSecurityGrouptoStatelessLabValkeySecurityGroup (replaced: DestinationSecurityGroupId, GroupId)",
+		"? ElastiCache replication group: ValkeyReplicationGroup (maybe replaced: NumNodeGroups)\n",
+		"~ ElastiCache user: ValkeyUser (AccessString)",
 	} {
-		if !slices.Contains(list, want) {
-			t.Errorf("the line %q is missing", want)
+		if !strings.Contains(all, want) {
+			t.Errorf("%q is missing", want)
 		}
 	}
-	if len(p.Replaced) != 7 || len(list) != 9 {
-		t.Errorf("%d replaced, %d lines, want 7 and 9:\n%s", len(p.Replaced), len(list), strings.Join(list, "\n"))
+	if len(p.Replaced) != 7 || strings.Count(all, "! EC2 security group egress: ") != 1 {
+		t.Errorf("%d replaced, want 7, and a line for each type:\n%s", len(p.Replaced), all)
+	}
+}
+
+func TestNamesOfResources(t *testing.T) {
+	for kind, want := range map[string]string{
+		"AWS::DynamoDB::GlobalTable": "DynamoDB global table", "AWS::EC2::VPCEndpoint": "EC2 VPC endpoint", "AWS::EC2::EIP": "EC2 EIP",
+		"AWS::RDS::DBCluster": "RDS DB cluster", "AWS::WAFv2::WebACL": "WAFv2 web ACL", "Custom::PrefixList": "Custom::PrefixList",
+	} {
+		if got := typeName(kind); got != want {
+			t.Errorf("%s is called %q, want %q", kind, got, want)
+		}
+	}
+	for id, want := range map[string]string{
+		"SessionsTableCB734F8B": "SessionsTable", "VPCB9E5F0B4": "VPC", "${FleetRole427BC000}: on ${SessionsTableCB734F8B.Arn}/index": "${FleetRole}: on ${SessionsTable.Arn}/index",
+		"GroupBFD15D7963797C112EA8": "Group", "arn:aws:iam::123456789012:role/A": "arn:aws:iam::123456789012:role/A", "StoreBusy": "StoreBusy",
+	} {
+		if got := plain(id); got != want {
+			t.Errorf("%s is written %q, want %q", id, got, want)
+		}
+	}
+}
+
+// A table takes the form that fits the terminal.
+func TestTablesFitTheTerminal(t *testing.T) {
+	wide := table{head: []string{"variant", "load balancer"}, textColumns: 1, rows: [][]string{{"a", "1.00"}}}
+	for columns, want := range map[int]string{
+		0: "variant  load balancer\na                 1.00\n", 22: "variant  load balancer\na                 1.00\n",
+		21: "variant      load\n         balancer\na            1.00\n", 16: "a\n  load balancer  1.00\n",
+	} {
+		var text strings.Builder
+		if wide.writeText(&text, columns); text.String() != want {
+			t.Errorf("%d columns:\n%swant\n%s", columns, text.String(), want)
+		}
 	}
 }
 
@@ -220,20 +252,20 @@ func TestErrorNamesTheMissingTool(t *testing.T) {
 
 func TestReportHasMeasurements(t *testing.T) {
 	r := Report{Traffic: cost.Traffic{RequestsPerSecond: 1}, Variants: []Variant{{Name: "valkey"}, {Name: "valkey+shards=2"}, {Name: "cookie"}}}
-	r.AddMeasurement("valkey", Measurement{Servers: 2, Rate: 100, Latency: load.Quantiles{P50: 1.5, P99: 9.25}, Lost: 3, Highest: 800})
+	r.AddMeasurement("valkey", Measurement{Servers: 2, Runs: 5, P50: load.Spread{Median: 1.5, Low: 1, High: 2}, P99: load.Spread{Median: 9.25, Low: 3, High: 80}, Lost: 3, Highest: 800})
 	var text, markdown bytes.Buffer
-	if err := r.WriteText(&text); err != nil {
+	if err := r.WriteText(&text, 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.WriteMarkdown(&markdown); err != nil {
 		t.Fatal(err)
 	}
-	for _, row := range []string{"| valkey | 2 | 100.0 | 1.50 | 9.25 | 0.00 | 0 | 3 | 800 | 0.00 |", "| valkey+shards=2 | 2 | 100.0 |"} {
+	for _, row := range []string{"| valkey | 1.50 (1.00–2.00) | 9.25 (3.00–80.00) | 0 | 3 | 800 | 0.00 |", "| valkey+shards=2 | 1.50 (", "medians of 5 runs"} {
 		if !strings.Contains(markdown.String(), row) {
 			t.Errorf("no row %s in\n%s", row, markdown.String())
 		}
 	}
-	if strings.Contains(markdown.String(), "| cookie | 2 |") || !strings.Contains(text.String(), "Measured on this machine") {
+	if strings.Contains(markdown.String(), "| cookie | 1.50") || !strings.Contains(text.String(), "Measured on this machine") {
 		t.Error("a variant that wasn't measured has figures, or the heading is missing")
 	}
 }

@@ -1,10 +1,11 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"unicode/utf8"
 )
 
@@ -43,8 +44,8 @@ func (d *document) list(items []string) {
 
 func (d *document) table(t table) { *d = append(*d, block{table: &t}) }
 
-// writeText writes the document for a terminal, without the chart.
-func (d document) writeText(w io.Writer) error {
+// writeText writes the document for a terminal with that many columns, or 0 for no terminal, without the chart.
+func (d document) writeText(w io.Writer, columns int) error {
 	for i, b := range d {
 		if i > 0 && !b.chart {
 			fmt.Fprintln(w)
@@ -53,37 +54,81 @@ func (d document) writeText(w io.Writer) error {
 		case b.heading != "":
 			fmt.Fprintf(w, "%s\n%s\n", b.heading, strings.Repeat("-", utf8.RuneCountInString(b.heading)))
 		case b.table != nil:
-			b.table.writeText(w)
+			b.table.writeText(w, columns)
 		case b.list != nil:
 			for _, item := range b.list {
 				fmt.Fprintf(w, "  %s\n", item)
 			}
 		case b.text != "":
-			fmt.Fprintln(w, wrapText(b.text, 110))
+			fmt.Fprintln(w, wrapText(b.text, min(110, cmp.Or(columns, 110))))
 		}
 	}
 	return nil
 }
 
-// writeText writes the table with aligned columns.
-func (t table) writeText(w io.Writer) {
+// writeText writes the table with aligned columns. If it is too wide for the columns of the terminal it breaks the head, and if it
+// still is, it writes each row as a list.
+func (t table) writeText(w io.Writer, columns int) {
+	rows := append([][]string{t.head}, t.rows...)
+	widths := t.widths(rows)
+	if columns > 0 && sum(widths) > columns {
+		widths = t.widths(t.rows)
+		var head [][]string
+		for i, cell := range t.head {
+			for _, word := range strings.Fields(cell) {
+				widths[i] = max(widths[i], utf8.RuneCountInString(word))
+			}
+			for n, part := range strings.Split(wrapText(cell, widths[i]), "\n") {
+				if n == len(head) {
+					head = append(head, make([]string, len(t.head)))
+				}
+				head[n][i] = part
+			}
+		}
+		rows = append(head, t.rows...)
+	}
+	if columns > 0 && sum(widths) > columns {
+		name := slices.Max(t.widths([][]string{t.head}))
+		for _, row := range t.rows {
+			fmt.Fprintln(w, row[0])
+			for i := 1; i < len(row); i++ {
+				fmt.Fprintf(w, "  %-*s  %s\n", name, t.head[i], row[i])
+			}
+		}
+		return
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i < t.textColumns {
+				line.WriteString(cell + space + "  ")
+			} else {
+				line.WriteString(space + cell + "  ")
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// widths returns the width of each column of the rows.
+func (t table) widths(rows [][]string) []int {
 	widths := make([]int, len(t.head))
-	for _, row := range append([][]string{t.head}, t.rows...) {
+	for _, row := range rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
-	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range append([][]string{t.head}, t.rows...) {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			if cells[i] = cell; i >= t.textColumns {
-				cells[i] = strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)) + cell
-			}
-		}
-		fmt.Fprintln(out, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+	return widths
+}
+
+// sum returns the width of a table with columns of these widths.
+func sum(widths []int) int {
+	total := -2 // there is space between columns only
+	for _, width := range widths {
+		total += width + 2
 	}
-	out.Flush()
+	return total
 }
 
 // wrapText breaks the text at spaces into lines of at most width characters. A longer word gets a line of its own.

@@ -61,7 +61,7 @@ func reportOf(t testing.TB, texts ...string) Report {
 func writeAll(t testing.TB, r Report) (html string) {
 	t.Helper()
 	var page bytes.Buffer
-	for _, err := range []error{r.WriteText(io.Discard), r.WriteMarkdown(io.Discard), r.WriteJSON(io.Discard), r.WriteHTML(&page)} {
+	for _, err := range []error{r.WriteText(io.Discard, 0), r.WriteMarkdown(io.Discard), r.WriteJSON(io.Discard), r.WriteHTML(&page)} {
 		if err != nil {
 			t.Error(err)
 		}

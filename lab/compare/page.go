@@ -3,6 +3,8 @@ package compare
 import (
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strings"
 
 	g "maragu.dev/gomponents"
@@ -18,6 +20,7 @@ const pageStyle = `:root{color-scheme:light dark;--text:#1a1a1a;--page:#fff;--li
 @media(prefers-color-scheme:dark){:root{--text:#eaeaea;--page:#16181b;--line:#44484e;--soft:#22262b}}
 body{margin:0 auto;max-width:72rem;padding:1.5rem;color:var(--text);background:var(--page);font:1rem/1.5 system-ui,sans-serif}
 figure{margin:1.5rem 0}svg{width:100%;height:auto}.wide{overflow-x:auto}
+svg+svg{display:none}@media(max-width:600px){svg:has(+svg){display:none}svg+svg{display:block}}
 table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
 .number{text-align:right}thead th{border-bottom-width:2px}
@@ -53,33 +56,64 @@ func (r Report) WriteHTML(w io.Writer) error {
 	return page.Render(w)
 }
 
-// chart draws cost over traffic, a line for each variant, with a ring where two variants cost the same.
+// chart draws cost over traffic: a line for each variant, by what it costs more than the cheapest one, and a ring where two lines
+// cross. Similar variants share a line.
 func (r Report) chart() g.Node {
 	curves := chart.Chart{
-		Title: "Monthly cost over traffic, a line for each variant. The tables have the numbers.",
-		X:     chart.Axis{Label: "requests per second", Kind: chart.Log}, Y: chart.Axis{Label: "USD per month", Kind: chart.Log},
+		Title: "Monthly cost over traffic, compared with the cheapest variant. The tables have the numbers.",
+		X:     chart.Axis{Label: "requests per second", Kind: chart.Log}, Y: chart.Axis{Label: "% above the cheapest variant"},
 	}
+	line := map[string]int{} // the index of the line of each variant
+	var drawn []cost.Curve   // the first variant of each line
 	for _, curve := range r.Curves {
-		s := chart.Series{Name: curve.Name}
-		for _, p := range curve.Points {
-			s.Points = append(s.Points, chart.Point{X: p.RequestsPerSecond, Y: p.USD})
+		i := slices.IndexFunc(drawn, func(other cost.Curve) bool { return similar(curve, other) })
+		if i < 0 {
+			i, drawn = len(drawn), append(drawn, curve)
+			curves.Series = append(curves.Series, chart.Series{Name: curve.Name})
+			for n, p := range curve.Points {
+				cheapest := p.USD
+				for _, other := range r.Curves {
+					cheapest = min(cheapest, other.Points[n].USD)
+				}
+				curves.Series[i].Points = append(curves.Series[i].Points, chart.Point{X: p.RequestsPerSecond, Y: 100 * (p.USD/cheapest - 1)})
+			}
+		} else {
+			curves.Series[i].Name += ", " + curve.Name
 		}
-		curves.Series = append(curves.Series, s)
+		line[curve.Name] = i
 	}
 	for i, crossing := range r.Crossings {
-		ring := chart.Ring{X: crossing.RequestsPerSecond, Y: crossing.USD, Label: fmt.Sprint(i + 1)}
-		if last := len(curves.Rings) - 1; last >= 0 && overlap(curves.Rings[last], ring) {
+		of := line[crossing.CheaperBelow]
+		if of == line[crossing.CheaperAbove] {
+			continue
+		}
+		points, x := curves.Series[of].Points, crossing.RequestsPerSecond
+		n := slices.IndexFunc(points, func(p chart.Point) bool { return p.X >= x })
+		a, b := points[max(0, n-1)], points[n]
+		ring := chart.Ring{X: x, Y: b.Y, Label: fmt.Sprint(i + 1)}
+		if b.X > a.X {
+			ring.Y -= (b.Y - a.Y) * math.Log(b.X/x) / math.Log(b.X/a.X)
+		}
+		if last := len(curves.Rings) - 1; last >= 0 && ring.X < 1.4*curves.Rings[last].X && math.Abs(ring.Y-curves.Rings[last].Y) < 10 {
 			curves.Rings[last].Label += "," + ring.Label // two labels on top of each other would be unreadable
 			continue
 		}
 		curves.Rings = append(curves.Rings, ring)
 	}
-	return h.Figure(g.Raw(curves.SVG()), h.FigCaption(g.Text("Monthly cost over traffic, both axes logarithmic. "+
+	return h.Figure(g.Raw(curves.SVG()), g.Raw(curves.Narrow()), h.FigCaption(g.Text("Monthly cost above that of the cheapest "+
+		"variant, over traffic. Variants whose costs differ by at most 5 % at every level of traffic share a line. "+
 		"A ring marks where two variants cost the same; its number is the row of the table.")))
 }
 
-// overlap reports whether two rings would be drawn on top of each other.
-func overlap(a, b chart.Ring) bool { return b.X < 1.15*a.X && b.Y < 1.15*a.Y && a.Y < 1.15*b.Y }
+// similar reports whether two curves differ by at most 5 % at every point.
+func similar(a, b cost.Curve) bool {
+	for i := range a.Points {
+		if math.Abs(math.Log(a.Points[i].USD/b.Points[i].USD)) > math.Log(1.05) {
+			return false
+		}
+	}
+	return true
+}
 
 // curveTable lists the points of the chart, three for each power of ten of the traffic.
 func (r Report) curveTable() g.Node {

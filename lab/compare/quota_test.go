@@ -15,7 +15,7 @@ func TestReportsNameTheQuotas(t *testing.T) {
 		{Name: "b", Bill: cost.Bill{Quotas: []cost.Quota{small, large}, Notes: []string{"A note."}}},
 	}}
 	var text strings.Builder
-	if err := r.WriteText(&text); err != nil {
+	if err := r.WriteText(&text, 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{

@@ -26,15 +26,16 @@ type Report struct {
 	Crossings []cost.Crossing `json:"crossings"`
 }
 
-// A Measurement is the result of a load test of a store on this machine, with a fleet of processes and the store's real
+// A Measurement is the result of several load tests of a store on this machine, with a fleet of processes and the store's real
 // server. It allows to compare stores with each other; it does not predict latencies on AWS.
 type Measurement struct {
-	Servers int            `json:"servers"`
-	Rate    float64        `json:"rate"` // requests sent per second
-	Latency load.Quantiles `json:"latency_ms"`
-	Failed  int64          `json:"failed"`       // failed requests
-	Lost    int64          `json:"lost"`         // sessions and updates that were lost, stale, leaked to others or alive after logout
-	Highest float64        `json:"highest_rate"` // highest sustained rate, in requests per second
+	Servers int         `json:"servers"`
+	Runs    int         `json:"runs"`
+	P50     load.Spread `json:"p50_ms"`
+	P99     load.Spread `json:"p99_ms"`
+	Failed  int64       `json:"failed"`       // failed requests of all runs
+	Lost    int64       `json:"lost"`         // sessions and updates that were lost, stale, leaked to others or alive after logout
+	Highest float64     `json:"highest_rate"` // highest sustained rate, in requests per second
 }
 
 // AddMeasurement adds the measurement of a store to every variant of that store, whatever its options.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"stateless-servers/app/config/allowed"
 	"stateless-servers/lab/cost"
 	"stateless-servers/session/sessiontest/process"
 )
@@ -30,14 +31,16 @@ type Variant struct {
 }
 
 // VariantSyntax describes the allowed names of variants, for error messages.
-const VariantSyntax = "a store, each option after a +, such as dynamodb or valkey+shards=2, or a folder that cdk synth has written"
+func VariantSyntax() string {
+	return allowed.JoinOr(Stores()) + ", with options of the CDK after a + each, such as valkey+shards=2, or a folder that cdk synth has written"
+}
 
 // contextArguments returns the arguments of cdk synth that select the variant with that name. It checks their form only;
 // the CDK app checks keys and values.
 func contextArguments(name string) ([]string, error) {
 	store, rest, _ := strings.Cut(name, "+")
 	if store == "" || strings.ContainsAny(store, "= /") {
-		return nil, fmt.Errorf("variant %q: allowed is %s", name, VariantSyntax)
+		return nil, fmt.Errorf("variant %q: allowed is %s", name, VariantSyntax())
 	}
 	list := []string{"-c", "store=" + store}
 	if store == "memory" {
@@ -46,7 +49,7 @@ func contextArguments(name string) ([]string, error) {
 	if rest != "" {
 		for option := range strings.SplitSeq(rest, "+") {
 			if key, value, found := strings.Cut(option, "="); !found || key == "" || value == "" {
-				return nil, fmt.Errorf("variant %q: %q is not of the form key=value; allowed is %s", name, option, VariantSyntax)
+				return nil, fmt.Errorf("variant %q: %q is not of the form key=value; allowed is %s", name, option, VariantSyntax())
 			}
 			list = append(list, "-c", option)
 		}

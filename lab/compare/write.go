@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
 	"stateless-servers/lab/cost"
 )
 
-// WriteText writes the report for a terminal, without the chart.
-func (r Report) WriteText(w io.Writer) error { return r.document().writeText(w) }
+// WriteText writes the report as text for a terminal with that many columns, 0 if there is none. It leaves out the chart.
+func (r Report) WriteText(w io.Writer, columns int) error { return r.document().writeText(w, columns) }
 
 // WriteMarkdown writes the report as Markdown, without the chart.
 func (r Report) WriteMarkdown(w io.Writer) error { return r.document().writeMarkdown(w) }
@@ -29,11 +30,11 @@ func (r Report) WriteJSON(w io.Writer) error {
 func (r Report) document() document {
 	var d document
 	t := r.Traffic
-	d.text("%s, on-demand prices, USD per month of 730 hours. %.4g requests/s in %.6g sessions of %.6g bytes: %.3g %% don't use "+
-		"their session, the others read %.3g times for each write. Responses have %.6g bytes.", r.Region, t.RequestsPerSecond,
-		t.Sessions, t.SessionBytes, 100*t.Untouched, t.ReadsPerWrite, t.ResponseBytes)
+	d.text("USD per month of 730 hours, at the on-demand prices of %s. The traffic: %.4g requests/s of %.6g sessions of %.6g bytes, and "+
+		"responses of %.6g bytes. %.3g %% of the requests don't use their session; the others read it %.3g times for each write.",
+		r.Region, t.RequestsPerSecond, t.Sessions, t.SessionBytes, t.ResponseBytes, 100*t.Untouched, t.ReadsPerWrite)
 	if t.Logins > 0 {
-		d.text("In %.3g %% of the sessions somebody logs in.", 100*t.Logins)
+		d.text("Visitors log in during %.3g %% of the sessions.", 100*t.Logins)
 	}
 	r.addCosts(&d)
 	d = append(d, block{chart: true})
@@ -47,19 +48,30 @@ func (r Report) document() document {
 func usd(x float64) string { return fmt.Sprintf("%.2f", x) }
 
 func (r Report) addCosts(d *document) {
-	costs := table{head: append(append([]string{"variant"}, cost.Groups()...), "total", "vs first", "servers"), textColumns: 1}
+	costs := table{head: append(append([]string{"variant"}, cost.Groups()...), "total"), textColumns: 1}
 	for _, v := range r.Variants {
 		row := []string{v.Name}
 		for _, group := range cost.Groups() {
 			row = append(row, usd(v.Bill.Group(group)))
 		}
-		costs.rows = append(costs.rows, append(row, usd(v.Bill.Total), fmt.Sprintf("%+.2f", v.Bill.Total-r.Variants[0].Bill.Total),
-			fmt.Sprintf("%.0f", v.Bill.Servers)))
+		row = append(row, usd(v.Bill.Total))
+		if len(r.Variants) > 1 {
+			row = append(row, fmt.Sprintf("%+.2f", v.Bill.Total-r.Variants[0].Bill.Total))
+		}
+		costs.rows = append(costs.rows, row)
 	}
 	d.heading("Monthly cost")
-	d.table(costs)
 	if len(r.Variants) == 1 {
+		d.table(costs)
 		addBill(d, r.Variants[0].Bill)
+	} else {
+		costs.head = append(costs.head, "difference")
+		d.table(costs)
+		d.text("The difference is from %s.", r.Variants[0].Name)
+	}
+	servers, of := grouped(r.Variants, func(b cost.Bill) []float64 { return []float64{b.Servers} })
+	for i, n := range servers {
+		d.text("%s: the traffic needs %.0f servers.", of[i], n)
 	}
 	for _, v := range r.Variants {
 		for _, limit := range v.Bill.Limits {
@@ -120,7 +132,7 @@ func grouped[T comparable](variants []Variant, of func(cost.Bill) []T) (values [
 func addBill(d *document, bill cost.Bill) {
 	lines := table{head: []string{"what", "resource", "price", "unit", "quantity", "USD per month"}, textColumns: 2}
 	for _, l := range bill.Lines {
-		lines.rows = append(lines.rows, []string{l.What, l.Resource, fmt.Sprintf("%g%s", l.Price.USD, unverifiedMark(l.Price)),
+		lines.rows = append(lines.rows, []string{l.What, plain(l.Resource), fmt.Sprintf("%g%s", l.Price.USD, unverifiedMark(l.Price)),
 			l.Price.Unit, fmt.Sprintf("%.6g", l.Quantity), usd(l.USD)})
 	}
 	d.table(lines)
@@ -154,26 +166,26 @@ func (r Report) addCrossings(d *document) {
 			fmt.Sprintf("%.0f", sessions), usd(c.USD), enough})
 	}
 	d.table(t)
-	d.text("More traffic means more visitors who do the same, and as many servers as they need. The last column is \"no\" where " +
-		"the configuration of either variant is too small for the traffic: nodes, limits or maxServers (--json has the details).")
+	d.text("Traffic grows by adding visitors with the same behaviour; the fleet grows to match. \"No\" means that the configured " +
+		"capacity of either variant can't handle the traffic: nodes, limits or maxServers (--json has the details).")
 }
 
 func (r Report) addMeasurements(d *document) {
-	t := table{head: []string{"variant", "servers", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "failed", "lost", "sustained rate",
-		"USD per month"}, textColumns: 1}
+	t := table{head: []string{"variant", "p50 ms", "p99 ms", "failed", "lost", "sustained rate", "USD per month"}, textColumns: 1}
+	servers, runs := 0, 0
 	for _, v := range r.Variants {
 		if m := v.Measured; m != nil {
-			t.rows = append(t.rows, []string{v.Name, fmt.Sprint(m.Servers), fmt.Sprintf("%.1f", m.Rate),
-				fmt.Sprintf("%.2f", m.Latency.P50), fmt.Sprintf("%.2f", m.Latency.P99), fmt.Sprintf("%.2f", m.Latency.P999),
-				fmt.Sprint(m.Failed), fmt.Sprint(m.Lost), fmt.Sprintf("%.0f", m.Highest), usd(v.Bill.Total)})
+			servers, runs = m.Servers, m.Runs
+			t.rows = append(t.rows, []string{v.Name, m.P50.String(), m.P99.String(), fmt.Sprint(m.Failed), fmt.Sprint(m.Lost),
+				fmt.Sprintf("%.0f", m.Highest), usd(v.Bill.Total)})
 		}
 	}
 	if len(t.rows) > 0 {
 		d.heading("Measured on this machine")
 		d.table(t)
-		d.text("The servers, the load balancer and the server of each store ran on one machine: the figures compare stores with each " +
-			"other and don't predict latencies on AWS. Every session was checked; \"lost\" counts sessions and updates. (This is the " +
-			"experiment latency: lab run latency.)")
+		d.text("Latencies are medians of %d runs, with the range. Stores whose ranges overlap don't differ. The %d servers, the load "+
+			"balancer and the server of each store ran on one machine: local latency doesn't predict latency on AWS. Every session was "+
+			"checked; \"lost\" counts sessions and updates. (This is the experiment latency: lab run latency.)", runs, servers)
 	}
 }
 
@@ -190,9 +202,11 @@ func (r Report) addDifferences(d *document) {
 			count(p.MaybeReplaced), count(p.Updated), signed(p.Permissions), signed(p.Network)})
 	}
 	d.table(t)
+	d.text("In the following lists - is removed, + added, ! replaced, ? maybe replaced, ~ updated in place. ${Name} in a permission or a " +
+		"network rule stands for the resource of that name: its ARN, its id or another attribute.")
 	for _, p := range r.pairsFromFirst() {
 		d.heading("%s → %s", p.From, p.To)
-		d.text("%s", p.Sessions)
+		d.text("%s", plain(p.Sessions.String()))
 		d.list(p.changes())
 		if n := len(p.Permissions.Added) + len(p.Permissions.Removed); n > 0 {
 			d.text("Permissions:")
@@ -207,7 +221,7 @@ func (r Report) addDifferences(d *document) {
 	for _, v := range r.Variants {
 		var names []string
 		for _, c := range v.Retained {
-			names = append(names, fmt.Sprintf("%s (%s, %s)", c.ID, c.Type, c.Policy))
+			names = append(names, fmt.Sprintf("%s %s (%s)", typeName(c.Type), plain(c.ID), c.Policy))
 		}
 		if len(names) == 0 {
 			names = []string{"nothing"}
@@ -226,21 +240,50 @@ func signed(d ListDiff) string { return fmt.Sprintf("+%d −%d", len(d.Added), l
 func (d ListDiff) lines() []string {
 	var list []string
 	for _, line := range d.Removed {
-		list = append(list, "- "+line)
+		list = append(list, "- "+plain(line))
 	}
 	for _, line := range d.Added {
-		list = append(list, "+ "+line)
+		list = append(list, "+ "+plain(line))
 	}
 	return list
 }
 
-// changes returns a line for each resource that differs, with a sign: - removed, + added, ! replaced, ? maybe replaced,
-// ~ updated.
+// hashedID matches a logical id of the CDK, whose end is a hash. The id of a rule of a security group has its port before the hash.
+var hashedID = regexp.MustCompile(`\b([A-Za-z]\w*?)[0-9A-F]{8}([0-9A-F]{12})?\b`)
+
+// plain removes the hashes from the logical ids in a text.
+func plain(text string) string { return hashedID.ReplaceAllString(text, "$1") }
+
+// wordStart matches the end of a word and the beginning of the next one in a name such as VPCEndpoint.
+var wordStart = regexp.MustCompile(`([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])`)
+
+// typeName returns the type of a resource in words: "DynamoDB global table" for AWS::DynamoDB::GlobalTable.
+func typeName(kind string) string {
+	parts := strings.Split(kind, "::")
+	if len(parts) != 3 {
+		return kind
+	}
+	words := strings.Fields(wordStart.ReplaceAllString(parts[2], "$1$3 $2$4"))
+	for i, word := range words {
+		if len(word) == 1 || word != strings.ToUpper(word) {
+			words[i] = strings.ToLower(word)
+		}
+	}
+	return parts[1] + " " + strings.Join(words, " ")
+}
+
+// changes returns a line for each type of resources that differ, with a sign: - removed, + added, ! replaced, ? maybe
+// replaced, ~ updated.
 func (p Pair) changes() []string {
 	var list []string
 	write := func(sign string, changes []ResourceChange, note func(ResourceChange) string) {
+		names := map[string][]string{}
 		for _, c := range changes {
-			list = append(list, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", sign, c.Type, c.ID, note(c))))
+			kind := typeName(c.Type)
+			names[kind] = append(names[kind], strings.TrimSpace(plain(c.ID)+" "+note(c)))
+		}
+		for _, kind := range slices.Sorted(maps.Keys(names)) {
+			list = append(list, fmt.Sprintf("%s %s: %s", sign, kind, strings.Join(names[kind], ", ")))
 		}
 	}
 	properties := func(word string) func(ResourceChange) string {
@@ -282,7 +325,7 @@ func (r Report) addPriceNotes(d *document) {
 	if len(notCounted) > 0 {
 		var reasons []string
 		for _, kind := range slices.Sorted(maps.Keys(notCounted)) {
-			reasons = append(reasons, fmt.Sprintf("%s (%s)", kind, notCounted[kind]))
+			reasons = append(reasons, fmt.Sprintf("%s (%s)", typeName(kind), notCounted[kind]))
 		}
 		d.text("Not counted: free allowances, taxes, and %s.", strings.Join(reasons, "; "))
 	}

@@ -84,8 +84,6 @@ type environment struct {
 	store  localstore.Store
 	link   *storeserver.Forwarder // nil unless setup.link
 	closes []func() error         // in the order of opening
-	// expected is the duration that progress shows; 0 when unknown.
-	expected time.Duration
 
 	mu     sync.Mutex
 	note   func(string) // adds an event to the running load test; nil when there is none
@@ -231,7 +229,7 @@ func (env *environment) runUnderLoad(ctx context.Context, o load.Options, drill 
 		env.counts = p.Sessions
 		env.mu.Unlock()
 		if env.runner.Progress != nil {
-			p.Total = env.expected // not the bound maxDrill
+			p.Total = 0 // not the bound maxDrill
 			env.runner.Progress(p)
 		}
 	}

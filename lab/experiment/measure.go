@@ -11,8 +11,8 @@ import (
 // Measured has the results of the experiment latency for one store.
 type Measured struct {
 	Servers   int
-	Same      load.Result // at the rate that is the same for every store
-	Sustained float64     // the highest sustained rate, in requests per second; 0 if not even that of Same
+	Same      []load.Result // at the rate that is the same for every store
+	Sustained float64       // the highest sustained rate, in requests per second; 0 if not even that of Same
 }
 
 // Measure runs the experiment latency for one store.

@@ -72,7 +72,6 @@ func (e soak) Run(ctx context.Context, runner *Runner) (Observation, error) {
 		return o, err
 	}
 	defer env.Close()
-	env.expected = runner.Phase + runner.Length + runner.Phase
 	url, err := env.fleet.Metrics(survivor)
 	if err != nil {
 		return o, err
