@@ -29,22 +29,26 @@ var server = sync.OnceValues(func() (string, error) { return fleet.Build(context
 func testRunner(t *testing.T) *Runner {
 	t.Helper()
 	return &Runner{
-		Build:  func(context.Context) (string, error) { return server() },
-		Phase:  1500 * time.Millisecond,
-		Length: 24 * time.Second,
-		Seed:   28, // whose faults include one of each kind early
-		Report: func(line string) { t.Log(line) },
+		Build:    func(context.Context) (string, error) { return server() },
+		Phase:    1500 * time.Millisecond,
+		Length:   24 * time.Second,
+		Seed:     28, // whose faults include one of each kind early
+		Sessions: 2000,
+		Report:   func(line string) { t.Log(line) },
 	}
 }
 
 func observe(t *testing.T, e Experiment) Observation {
 	t.Helper()
-	if _, ok := e.(replicaLag); ok {
-		storeserver.SkipIfSkipped(t, "dynamodb")
-	} else {
-		storeserver.SkipIfSkipped(t, "valkey")
+	runner, store := testRunner(t), "valkey"
+	switch e := e.(type) {
+	case replicaLag:
+		store = "dynamodb"
+	case scale:
+		store, runner.Phase = e.stores[0].name, 600*time.Millisecond
 	}
-	o, err := Run(t.Context(), e, testRunner(t))
+	storeserver.SkipIfSkipped(t, store)
+	o, err := Run(t.Context(), e, runner)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +87,7 @@ func TestClaimsHold(t *testing.T) {
 		newCookieSize(),
 		tokenRevocation{client: []setup{onToken}, server: []setup{onValkey}},
 		soak{onDisk, 3 * time.Second, 20},
+		scaleOn(0), scaleOn(1), scaleOn(2), scaleOn(3),
 	} {
 		t.Run(e.Name(), func(t *testing.T) {
 			if !slices.Contains([]string{"sticky-imbalance", "server-loss", "cache-loss", "token-revocation"}, e.Name()) {
@@ -124,6 +129,7 @@ func TestClaimsDoNotHoldWithWrongSetup(t *testing.T) {
 		{"tokens are for servers", tokenRevocation{client: []setup{onValkey}, server: []setup{onToken}}, []string{"with valkey", "with token"}},
 		{"the store restarts without its data", soak{quick(onValkey), 3 * time.Second, 20},
 			[]string{"sessions lost", "the first session was there again"}},
+		{"no store is that flat", scale{scaledKinds()[:1], 0, time.Minute}, []string{"growth of the median of login with valkey"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -157,6 +163,9 @@ func beside(ctx context.Context, c *config.Config) (func() error, error) {
 	c.ValkeyAddress = other.Addr
 	return other.Close, nil
 }
+
+// scaleOn returns the experiment scale on one store, without a claim about time.
+func scaleOn(store int) scale { return scale{scaledKinds()[store : store+1], 1e6, time.Minute} }
 
 // quick gives the load balancer a short idle timeout.
 func quick(s setup) setup {
@@ -221,7 +230,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("got %v %v", list, err)
 	}
 	// Long experiments are not part of all.
-	if list, err := ByName("all"); err != nil || len(list) != len(seen)-1 {
+	if list, err := ByName("all"); err != nil || len(list) != len(seen)-len(Long()) {
 		t.Errorf("got %v %v", list, err)
 	}
 }
