@@ -129,7 +129,7 @@ func TestClaimsDoNotHoldWithWrongSetup(t *testing.T) {
 		{"tokens are for servers", tokenRevocation{client: []setup{onValkey}, server: []setup{onToken}}, []string{"with valkey", "with token"}},
 		{"the store restarts without its data", soak{quick(onValkey), 3 * time.Second, 20},
 			[]string{"sessions lost", "the first session was there again"}},
-		{"no store is that flat", scale{scaledKinds()[:1], 0, time.Minute}, []string{"growth of the median of login with valkey"}},
+		{"no store is that flat", scale{scaledKinds()[:1], 0}, []string{"growth of the median of login with valkey"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func beside(ctx context.Context, c *config.Config) (func() error, error) {
 }
 
 // scaleOn returns the experiment scale on one store, without a claim about time.
-func scaleOn(store int) scale { return scale{scaledKinds()[store : store+1], 1e6, time.Minute} }
+func scaleOn(store int) scale { return scale{scaledKinds()[store : store+1], 1e6} }
 
 // quick gives the load balancer a short idle timeout.
 func quick(s setup) setup {

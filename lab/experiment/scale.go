@@ -15,11 +15,10 @@ import (
 // scale fills each store with up to the Runner's Sessions, and measures what a session takes and how long operations take.
 type scale struct {
 	stores    []scaledKind
-	maxGrowth float64       // of the median from the least to the greatest number of sessions
-	maxFill   time.Duration // to fill a store to the next number of sessions
+	maxGrowth float64 // of the median from the least to the greatest number of sessions
 }
 
-func newScale() scale { return scale{scaledKinds(), 4, 5 * time.Minute} }
+func newScale() scale { return scale{scaledKinds(), 4} }
 
 func (scale) Name() string { return "scale" }
 
@@ -43,14 +42,14 @@ func (e scale) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	levels, window := []int{n / 100, n / 10, n}, 5*runner.Phase
 	o := Observation{Advice: "Choose the memory of a store by the bytes per session above. The number of sessions doesn't decide " +
 		"its latency, but how full its memory is decides whether it keeps them."}
-	o.set("sessions", "%d, %d and %d of %d bytes, with %d values and a user agent of %d bytes, of users with 2 sessions each; as many "+
-		"as a store creates in %v where that is fewer, and no more levels after that", levels[0], levels[1], levels[2],
-		sessionBytes, valueCount, len(userAgent), e.maxFill)
+	o.set("sessions", "%d, %d and %d of %d bytes, with %d values and a user agent of %d bytes, of users with 2 sessions each; or as many "+
+		"as the store creates in %v (DynamoDB Local: %v)", levels[0], levels[1], levels[2],
+		sessionBytes, valueCount, len(userAgent), e.stores[0].fill, e.stores[len(e.stores)-1].fill)
 	o.set("operations", "%d per second of each kind for %v, by the library's store, each on a random session, and %d with DynamoDB Local; "+
 		"a list has up to %d entries", e.stores[0].rate, window, e.stores[len(e.stores)-1].rate, pageEntries)
 	o.set("growth", "is that of the median in medians of a ping, which doesn't depend on the number of sessions, because the machine may "+
 		"be busier at one level than at another")
-	o.set("deletion", "a quarter more sessions expire at the start of the same operations. Valkey deletes them by itself, Memcached's "+
+	o.set("deletion", "a tenth more sessions expire at the start of the same operations. Valkey deletes them by itself, Memcached's "+
 		"crawler is started once a second, and so is the sweep of PostgreSQL. DynamoDB Local is not asked to")
 	o.set("memory", "Valkey: used_memory; Memcached: chunks in use, with their unused ends; PostgreSQL: the table with its indexes on "+
 		"disk; DynamoDB Local doesn't tell")
@@ -65,7 +64,7 @@ func (e scale) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	many := Table{Title: "Operations for one user with many sessions, in ms", Columns: []string{"store", "sessions of the user",
 		"first page p50", "max", "login p50", "max", "whole list", "ending all"}}
 	for _, kind := range e.stores {
-		if err := e.sizes(ctx, runner, kind, n/10, &taken); err != nil {
+		if err := e.sizes(ctx, runner, kind, n/20, &taken); err != nil {
 			return o, err
 		}
 		s, err := kind.open(ctx, runner)
@@ -98,7 +97,7 @@ func (e scale) sizes(ctx context.Context, runner *Runner, kind scaledKind, n int
 		if err != nil {
 			return err
 		}
-		filled, err := s.fill(ctx, n, e.maxFill, newRecords(size, "").live)
+		filled, err := s.create(ctx, make([]session.ID, n), newRecords(size, "").live)
 		if err != nil {
 			return err
 		}
@@ -119,9 +118,8 @@ func (e scale) observe(ctx context.Context, s *scaled, levels []int, window time
 	quiet, sweeping, taken, many *Table,
 ) error {
 	live := newRecords(sessionBytes, "user-")
-	empty := int64(0)
-	if complete, err := s.fillTo(ctx, minSessions, e.maxFill, live.live); err != nil || !complete {
-		return errors.Join(err, fmt.Errorf("created %d sessions in %v, want %d", len(s.ids), e.maxFill, minSessions))
+	if complete, err := s.fillTo(ctx, minSessions, live.live); err != nil || !complete {
+		return errors.Join(err, fmt.Errorf("created %d sessions in %v, want %d", len(s.ids), s.fill, minSessions))
 	}
 	if _, err := s.operate(ctx, s.runner.Phase); err != nil { // opens connections, and warms up the server
 		return err
@@ -129,14 +127,15 @@ func (e scale) observe(ctx context.Context, s *scaled, levels []int, window time
 	var first, last measured
 	failed, deleted := 0, int64(0)
 	for _, level := range levels {
-		before, had, began := empty, len(s.ids), time.Now()
+		had, began := len(s.ids), time.Now()
+		var before int64
 		var err error
 		if s.used != nil {
 			if before, err = s.used(ctx); err != nil {
 				return err
 			}
 		}
-		complete, err := s.fillTo(ctx, level, e.maxFill, live.live)
+		complete, err := s.fillTo(ctx, level, live.live)
 		if err != nil {
 			return err
 		}
@@ -162,7 +161,7 @@ func (e scale) observe(ctx context.Context, s *scaled, levels []int, window time
 		quiet.Rows = append(quiet.Rows, last.row(s.name, len(s.ids)))
 		failed += last.failed
 		if s.deleted != nil {
-			m, n, err := s.operateWhileDeleting(ctx, window, e.maxFill, perSecond)
+			m, n, err := s.operateWhileDeleting(ctx, window, perSecond)
 			if err != nil {
 				return err
 			}
@@ -200,11 +199,10 @@ func (e scale) observeUser(ctx context.Context, s *scaled, users session.UserSto
 	const user = "everywhere"
 	all := newRecords(sessionBytes, user)
 	began := len(s.ids)
-	if complete, err := s.fillTo(ctx, began+n, e.maxFill, all.live); err != nil || !complete {
+	if complete, err := s.fillTo(ctx, began+n, all.live); err != nil || !complete {
 		return errors.Join(err, ctx.Err())
 	}
 	mine := s.ids[began:]
-	defer func() { s.ids = s.ids[:began] }()
 	var pages, logins []time.Duration
 	for i := range userTries {
 		start := time.Now()
@@ -223,7 +221,7 @@ func (e scale) observeUser(ctx context.Context, s *scaled, users session.UserSto
 		return err
 	}
 	list := time.Since(start)
-	manager, err := session.New(users, session.Options{StoreTimeout: storeTimeout})
+	manager, err := session.New(users, session.Options{StoreTimeout: fillTimeout})
 	if err != nil {
 		return err
 	}

@@ -18,26 +18,23 @@ import (
 )
 
 const (
-	fillers        = 64 // sessions that are created concurrently
+	fillers        = 64          // sessions that are created concurrently
+	fillTimeout    = time.Minute // of a creation, while a busy machine makes many
 	reportInterval = 15 * time.Second
 )
 
 // fillTo creates sessions until there are n. It reports false if the time was up before.
-func (s *scaled) fillTo(ctx context.Context, n int, within time.Duration, record func(i int) session.Record) (bool, error) {
+func (s *scaled) fillTo(ctx context.Context, n int, record func(i int) session.Record) (bool, error) {
 	had := len(s.ids)
 	s.ids = append(s.ids, make([]session.ID, max(0, n-had))...)
-	filled, err := s.create(ctx, s.ids[had:], within, func(i int) session.Record { return record(had + i) })
+	filled, err := s.create(ctx, s.ids[had:], func(i int) session.Record { return record(had + i) })
 	s.ids = s.ids[:had+filled]
 	return len(s.ids) >= n, err
 }
 
-// fill creates n sessions, or as many as it can in the time, whose ids are not kept.
-func (s *scaled) fill(ctx context.Context, n int, within time.Duration, record func(i int) session.Record) (int, error) {
-	return s.create(ctx, make([]session.ID, n), within, record)
-}
-
-func (s *scaled) create(ctx context.Context, ids []session.ID, within time.Duration, record func(i int) session.Record) (int, error) {
-	end := time.Now().Add(within)
+// create creates a session for each id, which it draws, or as many as it can in the time. It returns their number.
+func (s *scaled) create(ctx context.Context, ids []session.ID, record func(i int) session.Record) (int, error) {
+	end := time.Now().Add(s.fill)
 	var next atomic.Int64
 	group, together := errgroup.WithContext(ctx)
 	for range fillers {
@@ -48,7 +45,8 @@ func (s *scaled) create(ctx context.Context, ids []session.ID, within time.Durat
 					return nil
 				}
 				rand.Read(ids[i][:])
-				if err := s.bounded(together, func(ctx context.Context) error { return s.Create(ctx, ids[i], record(i)) }); err != nil {
+				err := bounded(together, fillTimeout, func(ctx context.Context) error { return s.Create(ctx, ids[i], record(i)) })
+				if err != nil {
 					return fmt.Errorf("create a session: %w", err)
 				}
 			}
@@ -75,9 +73,9 @@ func (s *scaled) create(ctx context.Context, ids []session.ID, within time.Durat
 	return min(int(next.Load()), len(ids)), err
 }
 
-// bounded calls f with the servers' time limit.
-func (s *scaled) bounded(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+// bounded calls f with a time limit.
+func bounded(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return f(ctx)
 }
@@ -178,7 +176,7 @@ func (s *scaled) operate(ctx context.Context, length time.Duration) (measured, e
 				defer slots[try%len(slots)].Unlock()
 			}
 			began := time.Now()
-			err := s.bounded(ctx, func(ctx context.Context) error { return kinds[k].do(ctx, s, i) })
+			err := bounded(ctx, storeTimeout, func(ctx context.Context) error { return kinds[k].do(ctx, s, i) })
 			m.took[k][try] = time.Since(began)
 			if err != nil && ctx.Err() == nil && failed.Add(1) == 1 {
 				s.report("the first failed %s: %v", kinds[k].name, err)
@@ -190,18 +188,18 @@ func (s *scaled) operate(ctx context.Context, length time.Duration) (measured, e
 	return m, ctx.Err()
 }
 
-// operateWhileDeleting creates a quarter more sessions that expire all at once, operates meanwhile, and returns how many the store
+// operateWhileDeleting creates a tenth more sessions that expire all at once, operates meanwhile, and returns how many the store
 // has deleted by the end.
-func (s *scaled) operateWhileDeleting(ctx context.Context, length, within time.Duration, perSecond float64) (measured, int64, error) {
+func (s *scaled) operateWhileDeleting(ctx context.Context, length time.Duration, perSecond float64) (measured, int64, error) {
 	before, err := s.deleted(ctx)
 	if err != nil {
 		return measured{}, 0, err
 	}
-	n := len(s.ids) / 4
+	n := len(s.ids) / 10
 	// Creating them takes as long as before, and as much again on a busy machine.
 	at := time.Now().Add(time.Second + time.Duration(2*float64(n)/perSecond*float64(time.Second)))
 	expired := newRecords(sessionBytes, "")
-	_, err = s.fill(ctx, n, within, func(i int) session.Record {
+	_, err = s.create(ctx, make([]session.ID, n), func(i int) session.Record {
 		r := expired.live(i)
 		r.Expires = at.Add(-s.keeps)
 		return r

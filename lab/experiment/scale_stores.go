@@ -57,17 +57,18 @@ func (s *scaled) report(format string, arguments ...any) {
 // scaledKind is a kind of store.
 type scaledKind struct {
 	name  string
-	rate  int // operations per second of each kind
+	rate  int           // operations per second of each kind
+	fill  time.Duration // at most, to create sessions up to the next number of them
 	start func(context.Context, ...storeserver.Option) (*storeserver.Server, error)
 	begin func(context.Context, *scaled) error // opens the store on the server
 }
 
 func scaledKinds() []scaledKind {
 	return []scaledKind{
-		{"valkey", 50, storeserver.Valkey, beginValkey},
-		{"memcached", 50, storeserver.Memcached, beginMemcached},
-		{"postgres", 50, storeserver.Postgres, beginPostgres},
-		{"dynamodb", 10, storeserver.DynamoDB, beginDynamoDB},
+		{"valkey", 50, 20 * time.Minute, storeserver.Valkey, beginValkey},
+		{"memcached", 50, 20 * time.Minute, storeserver.Memcached, beginMemcached},
+		{"postgres", 50, 20 * time.Minute, storeserver.Postgres, beginPostgres},
+		{"dynamodb", 5, 5 * time.Minute, storeserver.DynamoDB, beginDynamoDB},
 	}
 }
 
@@ -103,7 +104,7 @@ func beginValkey(_ context.Context, s *scaled) error {
 const memcachedMB = 8192
 
 func beginMemcached(ctx context.Context, s *scaled) error {
-	store, err := memcached.New(memcached.Options{Addresses: []string{s.server.Addr}, Timeout: storeTimeout})
+	store, err := memcached.New(memcached.Options{Addresses: []string{s.server.Addr}, Timeout: fillTimeout})
 	if err != nil {
 		return err
 	}
