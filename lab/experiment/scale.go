@@ -110,7 +110,7 @@ func (e scale) sizes(ctx context.Context, runner *Runner, kind scaledKind, n int
 	return nil
 }
 
-// perSession returns the bytes per session, without digits that mean nothing.
+// perSession returns the bytes per session.
 func perSession(bytes int64, sessions int) int { return int(bytes) / max(1, sessions) }
 
 // observe fills the store level by level and measures at each.

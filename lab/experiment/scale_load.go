@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	fillers        = 64          // sessions that are created concurrently
-	fillTimeout    = time.Minute // of a creation, while a busy machine makes many
-	reportInterval = 15 * time.Second
+	fillers     = 64          // sessions that are created concurrently
+	fillTimeout = time.Minute // of a creation, while a busy machine makes many
+	reportEvery = 25_000      // sessions created
 )
 
 // fillTo creates sessions until there are n. It reports false if the time was up before.
@@ -44,6 +44,9 @@ func (s *scaled) create(ctx context.Context, ids []session.ID, record func(i int
 				if i >= len(ids) {
 					return nil
 				}
+				if i > 0 && i%reportEvery == 0 {
+					s.report("%d of %d sessions created", i, len(ids))
+				}
 				rand.Read(ids[i][:])
 				err := bounded(together, fillTimeout, func(ctx context.Context) error { return s.Create(ctx, ids[i], record(i)) })
 				if err != nil {
@@ -53,23 +56,7 @@ func (s *scaled) create(ctx context.Context, ids []session.ID, record func(i int
 			return together.Err()
 		})
 	}
-	done := make(chan struct{})
-	var reports sync.WaitGroup
-	reports.Go(func() {
-		ticker := time.NewTicker(reportInterval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				s.report("%d of %d sessions created", min(int(next.Load()), len(ids)), len(ids))
-			case <-done:
-				return
-			}
-		}
-	})
 	err := group.Wait()
-	close(done)
-	reports.Wait()
 	return min(int(next.Load()), len(ids)), err
 }
 
@@ -257,7 +244,7 @@ func (m measured) row(store string, sessions int) []any {
 	return row
 }
 
-// fine returns a duration in ms, with two digits after the point.
+// fine returns a duration in ms, rounded to 10 µs.
 func fine(d time.Duration) float64 { return math.Round(d.Seconds()*1e5) / 100 }
 
 // quantile returns the least duration that at least that share of the durations doesn't exceed.
