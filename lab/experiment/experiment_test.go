@@ -168,6 +168,26 @@ func beside(ctx context.Context, c *config.Config) (func() error, error) {
 // scaleOn returns the experiment scale on one store, without a claim about time.
 func scaleOn(store int) scale { return scale{scaledKinds()[store : store+1], 1e6} }
 
+func TestQuantiles(t *testing.T) {
+	took := []time.Duration{4, 2, 3, 1}
+	for share, want := range map[float64]time.Duration{0: 1, 0.25: 1, 0.5: 2, 0.51: 3, 0.99: 4, 1: 4} {
+		if got := quantile(took, share); got != want {
+			t.Errorf("quantile %g of %v: %d, want %d", share, took, got, want)
+		}
+	}
+}
+
+// Records have the size that the tables name.
+func TestRecordsHaveTheirSize(t *testing.T) {
+	for _, size := range []int{sessionBytes, largeBytes} {
+		for _, user := range []string{"", "ada", "user-"} {
+			if got := newRecords(size, user).live(7).Size(); got != size {
+				t.Errorf("a session of %d bytes of user %q has %d", size, user, got)
+			}
+		}
+	}
+}
+
 // forgetful makes a Valkey lose everything before sessions expire.
 func forgetful(k scaledKind) scaledKind {
 	begin := k.begin
