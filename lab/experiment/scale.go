@@ -58,127 +58,121 @@ func (e scale) Run(ctx context.Context, runner *Runner) (Observation, error) {
 	for _, op := range operations() {
 		columns = append(columns, op.name+" p50", "p99")
 	}
-	quiet := Table{Title: "Latency, in ms", Columns: columns}
-	sweeping := Table{Title: "Latency while expired sessions are deleted, in ms", Columns: append(slices.Clone(columns), "deleted")}
-	taken := Table{Title: takenTitle, Columns: []string{"store", "sessions", "bytes of a session", "logged in", "bytes taken"}}
-	many := Table{Title: "Operations for one user with many sessions, in ms", Columns: []string{"store", "sessions of the user",
-		"first page p50", "max", "login p50", "max", "whole list", "ending all"}}
+	t := scaleTables{
+		quiet:    Table{Title: "Latency, in ms", Columns: columns},
+		sweeping: Table{Title: "Latency while expired sessions are deleted, in ms", Columns: append(slices.Clone(columns), "deleted")},
+		taken: Table{Title: "Bytes that a session takes, in memory or on disk", Columns: []string{"store", "sessions", "bytes of a session",
+			"logged in", "bytes taken"}},
+		many: Table{Title: "Operations for one user with many sessions, in ms", Columns: []string{"store", "sessions of the user",
+			"first page p50", "max", "login p50", "max", "whole list", "ending all"}},
+	}
 	for _, kind := range e.stores {
-		if err := e.sizes(ctx, runner, kind, n/20, &taken); err != nil {
-			return o, err
+		if err := e.sizes(ctx, runner, kind, n/20, &t); err != nil {
+			return o, fmt.Errorf("%s: %w", kind.name, err)
 		}
-		s, err := kind.open(ctx, runner)
-		if err != nil {
-			return o, err
-		}
-		err = e.observe(ctx, s, levels, window, &o, &quiet, &sweeping, &taken, &many)
-		if err = errors.Join(err, s.Close()); err != nil {
+		if err := e.observe(ctx, runner, kind, levels, window, &o, &t); err != nil {
 			return o, fmt.Errorf("%s: %w", kind.name, err)
 		}
 	}
-	o.Tables = append(o.Tables, quiet, sweeping, taken, many)
+	o.Tables = append(o.Tables, t.quiet, t.sweeping, t.taken, t.many)
 	return o, nil
 }
 
-const takenTitle = "Bytes that a session takes, in memory or on disk"
+// scaleTables are the tables of the experiment.
+type scaleTables struct{ quiet, sweeping, taken, many Table }
 
-// sizes adds what anonymous sessions of both sizes take on an empty server.
-func (e scale) sizes(ctx context.Context, runner *Runner, kind scaledKind, n int, taken *Table) (err error) {
+// sizes measures what anonymous sessions of both sizes take, on an empty server.
+func (scale) sizes(ctx context.Context, runner *Runner, kind scaledKind, n int, t *scaleTables) (err error) {
+	if kind.local {
+		return nil
+	}
 	s, err := kind.open(ctx, runner)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if s.used == nil {
-		return nil
-	}
 	for _, size := range []int{sessionBytes, largeBytes} {
-		before, err := s.used(ctx)
-		if err != nil {
+		if _, err := s.grow(ctx, len(s.ids)+n, n, size, "", t); err != nil {
 			return err
 		}
-		filled, err := s.create(ctx, make([]session.ID, n), newRecords(size, "").live)
-		if err != nil {
-			return err
-		}
-		after, err := s.used(ctx)
-		if err != nil {
-			return err
-		}
-		taken.Rows = append(taken.Rows, []any{s.name, filled, size, "no", perSession(after-before, filled)})
 	}
 	return nil
 }
 
-// perSession returns the bytes per session.
-func perSession(bytes int64, sessions int) int { return int(bytes) / max(1, sessions) }
+// grow creates sessions until there are n, adds the bytes that each takes to the table, in the row of so many sessions, and
+// returns them.
+func (s *scaled) grow(ctx context.Context, n, sessions, size int, user string, t *scaleTables) (each int64, err error) {
+	had, loggedIn := len(s.ids), "no"
+	before, err := s.used(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.fillTo(ctx, n, newRecords(size, user).live); err != nil {
+		return 0, err
+	}
+	after, err := s.used(ctx)
+	if err != nil || s.local {
+		return 0, err
+	}
+	if user != "" {
+		loggedIn = "yes"
+	}
+	each = (after - before) / max(1, int64(len(s.ids)-had))
+	t.taken.Rows = append(t.taken.Rows, []any{s.name, sessions, size, loggedIn, each})
+	return each, nil
+}
 
-// observe fills the store level by level and measures at each.
-func (e scale) observe(ctx context.Context, s *scaled, levels []int, window time.Duration, o *Observation,
-	quiet, sweeping, taken, many *Table,
-) error {
-	live := newRecords(sessionBytes, "user-")
-	if complete, err := s.fillTo(ctx, minSessions, live.live); err != nil || !complete {
+// observe fills a store level by level and measures at each.
+func (e scale) observe(ctx context.Context, runner *Runner, kind scaledKind, levels []int, window time.Duration, o *Observation,
+	t *scaleTables,
+) (err error) {
+	s, err := kind.open(ctx, runner)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.fillTo(ctx, minSessions, newRecords(sessionBytes, "user-").live); err != nil || len(s.ids) < minSessions {
 		return errors.Join(err, fmt.Errorf("created %d sessions in %v, want %d", len(s.ids), s.fill, minSessions))
 	}
-	if _, err := s.operate(ctx, s.runner.Phase); err != nil { // opens connections, and warms up the server
+	if _, err := s.operate(ctx, runner.Phase); err != nil { // opens connections, and warms up the server
 		return err
 	}
 	var first, last measured
+	var each int64
 	failed, deleted := 0, int64(0)
-	for _, level := range levels {
+	for i := 0; i < len(levels) && (i == 0 || len(s.ids) == levels[i-1]); i++ { // no more levels after one that took too long
 		had, began := len(s.ids), time.Now()
-		var before int64
-		var err error
-		if s.used != nil {
-			if before, err = s.used(ctx); err != nil {
-				return err
-			}
-		}
-		complete, err := s.fillTo(ctx, level, live.live)
-		if err != nil {
+		if each, err = s.grow(ctx, levels[i], levels[i], sessionBytes, "user-", t); err != nil {
 			return err
 		}
 		perSecond := float64(len(s.ids)-had) / time.Since(began).Seconds()
-		if s.used != nil {
-			after, err := s.used(ctx)
-			if err != nil {
-				return err
-			}
-			is := perSession(after-before, len(s.ids)-had)
-			taken.Rows = append(taken.Rows, []any{s.name, len(s.ids), sessionBytes, "yes", is})
-			if level == levels[len(levels)-1] {
-				o.assertAtMost(fmt.Sprintf("bytes that a session of %d bytes takes with %s", sessionBytes, s.name), float64(is), maxTaken)
-			}
-		}
 		s.report("%d sessions, %.0f per second; operating", len(s.ids), perSecond)
 		if last, err = s.operate(ctx, window); err != nil {
 			return err
 		}
-		if first.took == nil {
+		if i == 0 {
 			first = last
 		}
-		quiet.Rows = append(quiet.Rows, last.row(s.name, len(s.ids)))
+		t.quiet.Rows = append(t.quiet.Rows, last.row(s.name, len(s.ids)))
 		failed += last.failed
-		if s.deleted != nil {
-			m, n, err := s.operateWhileDeleting(ctx, window, perSecond)
-			if err != nil {
-				return err
-			}
-			sweeping.Rows = append(sweeping.Rows, append(m.row(s.name, len(s.ids)), n))
-			failed, deleted = failed+m.failed, deleted+n
+		if s.local {
+			continue
 		}
-		if !complete {
-			break
+		m, n, err := s.operateWhileDeleting(ctx, window, perSecond)
+		if err != nil {
+			return err
 		}
+		t.sweeping.Rows = append(t.sweeping.Rows, append(m.row(s.name, len(s.ids)), n))
+		failed, deleted = failed+m.failed, deleted+n
+	}
+	least := levels[0]
+	if !s.local {
+		least = levels[len(levels)-1]
+		o.assertAtMost(fmt.Sprintf("bytes that a session of %d bytes takes with %s", sessionBytes, s.name), float64(each), maxTaken)
 	}
 	o.assertAtMost("failed operations with "+s.name, float64(failed), 0)
-	if s.deleted != nil {
+	if !s.local {
 		o.assertAtLeast("expired sessions deleted meanwhile by "+s.name, float64(deleted), 1)
-	}
-	least := levels[len(levels)-1]
-	if s.unbounded {
-		least = levels[0]
 	}
 	o.assertAtLeast("sessions in "+s.name, float64(len(s.ids)), float64(least))
 	for i, op := range operations() {
@@ -187,22 +181,27 @@ func (e scale) observe(ctx context.Context, s *scaled, levels []int, window time
 				last.inPings(i)/first.inPings(i), e.maxGrowth)
 		}
 	}
-	if users, ok := s.Store.(session.UserStore); ok && s.lists {
-		return e.observeUser(ctx, s, users, levels[0], last, o, many)
+	if users, ok := s.Store.(session.UserStore); ok {
+		return e.observeUser(ctx, s, users, levels[0], last, o, t)
 	}
 	return nil
 }
 
 // observeUser gives one user many sessions, and then lists them, logs in once more, and ends all.
-func (e scale) observeUser(ctx context.Context, s *scaled, users session.UserStore, n int, others measured, o *Observation, many *Table) error {
+func (e scale) observeUser(ctx context.Context, s *scaled, users session.UserStore, n int, others measured, o *Observation,
+	t *scaleTables,
+) error {
 	s.report("a user with %d sessions", n)
 	const user = "everywhere"
 	all := newRecords(sessionBytes, user)
 	began := len(s.ids)
-	if complete, err := s.fillTo(ctx, began+n, all.live); err != nil || !complete {
-		return errors.Join(err, ctx.Err())
+	if err := s.fillTo(ctx, began+n, all.live); err != nil {
+		return err
 	}
 	mine := s.ids[began:]
+	if len(mine) < n {
+		return fmt.Errorf("created %d sessions of one user in %v, want %d", len(mine), s.fill, n)
+	}
 	var pages, logins []time.Duration
 	for i := range userTries {
 		start := time.Now()
@@ -234,7 +233,7 @@ func (e scale) observeUser(ctx context.Context, s *scaled, users session.UserSto
 	if err != nil {
 		return err
 	}
-	many.Rows = append(many.Rows, []any{s.name, n, fine(quantile(pages, 0.5)), fine(quantile(pages, 1)),
+	t.many.Rows = append(t.many.Rows, []any{s.name, n, fine(quantile(pages, 0.5)), fine(quantile(pages, 1)),
 		fine(quantile(logins, 0.5)), fine(quantile(logins, 1)), fine(list), fine(end)})
 	o.assertAtLeast("sessions on the list of one user with "+s.name, float64(listed), float64(n))
 	o.assertAtMost("sessions on the list after ending all with "+s.name, float64(left), 0)

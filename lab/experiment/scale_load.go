@@ -23,13 +23,13 @@ const (
 	reportEvery = 25_000      // sessions created
 )
 
-// fillTo creates sessions until there are n. It reports false if the time was up before.
-func (s *scaled) fillTo(ctx context.Context, n int, record func(i int) session.Record) (bool, error) {
+// fillTo creates sessions until there are n, or the time is up.
+func (s *scaled) fillTo(ctx context.Context, n int, record func(i int) session.Record) error {
 	had := len(s.ids)
 	s.ids = append(s.ids, make([]session.ID, max(0, n-had))...)
 	filled, err := s.create(ctx, s.ids[had:], func(i int) session.Record { return record(had + i) })
 	s.ids = s.ids[:had+filled]
-	return len(s.ids) >= n, err
+	return err
 }
 
 // create creates a session for each id, which it draws, or as many as it can in the time. It returns their number.
@@ -134,7 +134,7 @@ type measured struct {
 // logins, one after another, so that no other operation uses the id that a login replaces.
 func (s *scaled) operate(ctx context.Context, length time.Duration) (measured, error) {
 	kinds := operations()
-	if !s.lists {
+	if _, lists := s.Store.(session.UserStore); !lists {
 		kinds = kinds[:len(kinds)-1]
 	}
 	perKind := int(length.Seconds() * float64(s.rate))

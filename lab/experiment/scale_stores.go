@@ -30,11 +30,9 @@ type scaled struct {
 	ids    []session.ID // of the live sessions
 	close  func()       // closes the store; may be nil
 
-	lists     bool // can list the sessions of a user
-	unbounded bool // nothing is claimed about the number of sessions
-	// used returns the bytes that the sessions take; nil if they can't be measured.
+	// used returns the bytes that the sessions take.
 	used func(context.Context) (int64, error)
-	// deleted returns the number of expired sessions that were deleted so far; nil if the experiment doesn't let any expire.
+	// deleted returns the number of expired sessions that were deleted so far.
 	deleted func(context.Context) (int64, error)
 	// sweep deletes expired sessions; nil if the server does so by itself.
 	sweep func(context.Context) error
@@ -56,19 +54,21 @@ func (s *scaled) report(format string, arguments ...any) {
 
 // scaledKind is a kind of store.
 type scaledKind struct {
-	name  string
-	rate  int           // operations per second of each kind
-	fill  time.Duration // at most, to create sessions up to the next number of them
+	name string
+	rate int           // operations per second of each kind
+	fill time.Duration // at most, to create sessions up to the next number of them
+	// local means DynamoDB Local: it has as many sessions as it creates in the time, tells no sizes, and deletes none.
+	local bool
 	start func(context.Context, ...storeserver.Option) (*storeserver.Server, error)
 	begin func(context.Context, *scaled) error // opens the store on the server
 }
 
 func scaledKinds() []scaledKind {
 	return []scaledKind{
-		{"valkey", 50, 20 * time.Minute, storeserver.Valkey, beginValkey},
-		{"memcached", 50, 20 * time.Minute, storeserver.Memcached, beginMemcached},
-		{"postgres", 50, 20 * time.Minute, storeserver.Postgres, beginPostgres},
-		{"dynamodb", 5, 5 * time.Minute, storeserver.DynamoDB, beginDynamoDB},
+		{"valkey", 50, 20 * time.Minute, false, storeserver.Valkey, beginValkey},
+		{"memcached", 50, 20 * time.Minute, false, storeserver.Memcached, beginMemcached},
+		{"postgres", 50, 20 * time.Minute, false, storeserver.Postgres, beginPostgres},
+		{"dynamodb", 5, 5 * time.Minute, true, storeserver.DynamoDB, beginDynamoDB},
 	}
 }
 
@@ -80,7 +80,7 @@ func (k scaledKind) open(ctx context.Context, runner *Runner) (*scaled, error) {
 		return nil, err
 	}
 	runner.addVersion(server.Version())
-	s := &scaled{scaledKind: k, runner: runner, server: server, lists: true}
+	s := &scaled{scaledKind: k, runner: runner, server: server}
 	if err := k.begin(ctx, s); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -108,7 +108,7 @@ func beginMemcached(ctx context.Context, s *scaled) error {
 	if err != nil {
 		return err
 	}
-	s.Store, s.lists = store, false
+	s.Store = store
 	s.keeps = session.MaxClockSkew + 2*time.Second // the server knows the time to the second
 	s.close = func() { store.Close() }
 	s.used = func(ctx context.Context) (int64, error) {
@@ -207,6 +207,7 @@ func beginDynamoDB(ctx context.Context, s *scaled) error {
 	client := dynamodb.NewClient(aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, s.server.Endpoint)
-	s.Store, s.unbounded = dynamodb.New(client, dynamodb.Options{Table: table}), true
+	s.Store = dynamodb.New(client, dynamodb.Options{Table: table})
+	s.used = func(context.Context) (int64, error) { return 0, nil }
 	return dynamodb.CreateTable(ctx, client, table)
 }
