@@ -57,7 +57,7 @@ type runOptions struct {
 const (
 	minSoakLength, maxSoakLength = 3 * time.Minute, 24 * time.Hour
 	maxSeed                      = 1_000_000_000
-	minSessions, maxSessions     = 1000, 4_000_000
+	minSessions, maxSessions     = 10_000, 4_000_000
 )
 
 func newRun(build func(context.Context) (string, error)) *cobra.Command {

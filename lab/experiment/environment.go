@@ -29,7 +29,7 @@ type Runner struct {
 	Length time.Duration
 	// Seed determines the faults of the experiment soak and their times; 0 draws a random seed.
 	Seed int
-	// Sessions is the greatest number of sessions of the experiment scale, at least 1000.
+	// Sessions is the greatest number of sessions of the experiment scale, at least 2000.
 	Sessions int
 	// Report is called with a line for each step. It must be safe for concurrent use.
 	Report func(line string)
