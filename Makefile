@@ -115,6 +115,12 @@ SOAK_SEED := 0
 soak: ## kill servers and restart their store at random for SOAK_TIME, and look for losses and leaks; 20 minutes
 	go run ./lab run soak --length $(SOAK_TIME) --seed $(SOAK_SEED) --out docs/observations
 
+SCALE_SESSIONS := 1000000
+
+.PHONY: scale
+scale: ## fill each store with up to SCALE_SESSIONS and measure size and latency; 30 minutes
+	go run ./lab run scale --sessions $(SCALE_SESSIONS) --out docs/observations
+
 ONLY :=
 
 .PHONY: field

@@ -36,7 +36,7 @@ func newList() *cobra.Command {
 				fmt.Fprintf(c.OutOrStdout(), "%-18s %s\n", e.Name(), e.Claim())
 			}
 			for _, e := range experiment.Long() {
-				fmt.Fprintf(c.OutOrStdout(), "%-18s %s Takes %s; not part of all.\n", e.Name(), e.Claim(), allowed.Format(experiment.DefaultLength))
+				fmt.Fprintf(c.OutOrStdout(), "%-18s %s Takes over 20 minutes; not part of all.\n", e.Name(), e.Claim())
 			}
 			return nil
 		},
@@ -52,16 +52,19 @@ type runOptions struct {
 	all       bool   // all experiments run, so the index is written, too
 	length    time.Duration
 	seed      int
+	sessions  int
 }
 
-// Bounds of the flags of soak. At the least length, each kind of fault happens.
+// Bounds of the flags of soak and scale. At the least length, each kind of fault happens. A session takes up to 2 KB.
 const (
 	minSoakLength, maxSoakLength = 3 * time.Minute, 24 * time.Hour
 	maxSeed                      = 1_000_000_000
+	minSessions, maxSessions     = 10_000, 4_000_000
 )
 
 func newRun(build func(context.Context) (string, error)) *cobra.Command {
-	o, names := runOptions{length: experiment.DefaultLength}, []string{"all"}
+	o := runOptions{length: experiment.DefaultLength, sessions: experiment.DefaultSessions}
+	names := []string{"all"}
 	for _, e := range append(experiment.All(), experiment.Long()...) {
 		names = append(names, e.Name())
 	}
@@ -71,14 +74,16 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 		Long: "Run tests the claims that lab list shows: on a fleet of real server processes behind the load balancer, with the\n" +
 			"stores' real servers, killed, drained, paused and raced as each claim needs. Every figure comes from the run, and the\n" +
 			"verdict from the figures: the claim holds, does not hold, or was not run, because of a program that isn't installed.\n\n" +
-			"All of them take some ten minutes, and each writes a page: parameters, assertions, timeline, conclusion, command. The\n" +
-			"experiment soak is not part of all: it kills servers and restarts their store at random for --length.\n" +
+			"All of them take some ten minutes, and each writes a page: parameters, assertions, timeline, conclusion, command. Two are\n" +
+			"not part of all: soak kills servers and restarts their store at random for --length, and scale fills each store with\n" +
+			"--sessions and measures latency and size.\n" +
 			"The exit status is 1 unless every claim holds. Ctrl-C ends everything.",
 		Example: "  lab list\n" +
 			"  lab run server-loss\n" +
 			"  lab run server-loss scale-in --out observations\n" +
 			"  lab run all --json observations.json\n" +
-			"  lab run soak --length 5m --seed 7",
+			"  lab run soak --length 5m --seed 7\n" +
+			"  lab run scale --sessions 100000",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("lab run takes the names of experiments, or all; lab list shows them")
@@ -101,9 +106,9 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 			if o.all && !c.Flags().Changed("out") {
 				o.out = observations
 			}
-			for _, flag := range []string{"length", "seed"} {
-				if c.Flags().Changed(flag) && !slices.Contains(args, "soak") {
-					return fmt.Errorf("--%s is for soak, which is not among %s", flag, strings.Join(args, ", "))
+			for _, flag := range []struct{ name, experiment string }{{"length", "soak"}, {"seed", "soak"}, {"sessions", "scale"}} {
+				if c.Flags().Changed(flag.name) && !slices.Contains(args, flag.experiment) {
+					return fmt.Errorf("--%s is for %s, which is not among %s", flag.name, flag.experiment, strings.Join(args, ", "))
 				}
 			}
 			return runExperiments(c.Context(), experiments, o, c.OutOrStdout(), c.ErrOrStderr(), build)
@@ -116,6 +121,7 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 	flags.StringVar(&o.json, "json", "", "write all observations to this `file`, for programs")
 	add(flags, "length", &o.length, allowed.Duration(minSoakLength, maxSoakLength), "duration of soak")
 	add(flags, "seed", &o.seed, allowed.Number(0, maxSeed), "determines the faults of soak and their times; 0 draws a seed and reports it")
+	add(flags, "sessions", &o.sessions, allowed.Number(minSessions, maxSessions), "greatest number of sessions of scale; it starts with a hundredth")
 	return c
 }
 
@@ -135,7 +141,7 @@ func runExperiments(ctx context.Context, list []experiment.Experiment, o runOpti
 	var mu sync.Mutex // guards view and stderr: an experiment and its load test report concurrently
 	runner := &experiment.Runner{
 		Build: build, Phase: experiment.DefaultPhase,
-		Length: o.length, Seed: o.seed,
+		Length: o.length, Seed: o.seed, Sessions: o.sessions,
 		Progress: func(p load.Progress) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -26,7 +26,7 @@ func TestList(t *testing.T) {
 	for _, e := range append(experiment.All(), experiment.Long()...) {
 		contains(t, stdout, e.Name(), e.Claim())
 	}
-	contains(t, stdout, "Takes 20m; not part of all.")
+	contains(t, stdout, "Takes over 20 minutes; not part of all.")
 }
 
 func TestRunWritesPages(t *testing.T) {
@@ -138,6 +138,7 @@ func TestRefusedRuns(t *testing.T) {
 		{"run soak --length 1m", []string{`--length="1m"`, "a duration from 3m to 24h"}},
 		{"run soak --seed -1", []string{`--seed="-1"`, "a whole number from 0 to"}},
 		{"run scale-in --seed 3", []string{"--seed is for soak, which is not among scale-in"}},
+		{"run scale --sessions 100", []string{`--sessions="100"`, "a whole number from 10000 to"}},
 		{"list all", []string{`"all"`, "flags only"}},
 	} {
 		t.Run(test.args, func(t *testing.T) {

@@ -94,8 +94,3 @@ func (n Count) itemBytes(t Traffic) float64 {
 	}
 	return n.Item.at(t.SessionBytes)
 }
-
-// storedBytes estimates the size of a session in a store other than DynamoDB by the bytes that a read returns.
-func (c Counts) storedBytes(store string, t Traffic) float64 {
-	return c[store][Read].FromStore.at(t.SessionBytes)
-}

@@ -97,9 +97,9 @@ var nodeGB = map[string]float64{
 // default.
 func (w *worksheet) checkMemory(kind string, nodes float64) {
 	memory, known := nodeGB[kind]
-	if need := w.traffic.Sessions * w.Counts.storedBytes(w.store, w.traffic) / bytesPerGB; known && need > 0.75*memory*nodes {
-		w.addLimit("The sessions take %.2g GB, more than the %.2g GB that %.0f × %s have for them: choose larger nodes.", need,
-			0.75*memory*nodes, nodes, kind)
+	if need := w.traffic.Sessions * w.traffic.storedBytes(w.store) / bytesPerGB; known && need > 0.75*memory*nodes {
+		w.addLimit("The sessions take %.2g GB, %.0f bytes each (docs/observations/scale.md), more than the %.2g GB that %.0f × %s have "+
+			"for them: choose larger nodes.", need, w.traffic.storedBytes(w.store), 0.75*memory*nodes, nodes, kind)
 	}
 }
 
@@ -140,7 +140,7 @@ func serverlessMinimumGB(engine string) float64 {
 // transfers, and at least one for each command.
 func serverlessCache(w *worksheet, r Resource) {
 	engine := r.text("Engine")
-	data := math.Max(serverlessMinimumGB(engine), w.traffic.Sessions*w.Counts.storedBytes(w.store, w.traffic)/bytesPerGB)
+	data := math.Max(serverlessMinimumGB(engine), w.traffic.Sessions*w.traffic.storedBytes(w.store)/bytesPerGB)
 	w.addHours(r, engine+" serverless, data", "elasticache-serverless:"+engine+":data", data)
 	units := w.Counts.sum(w.store, w.traffic, func(n Count) float64 {
 		if n.Commands == 0 {
@@ -180,7 +180,7 @@ func databaseCluster(w *worksheet, r Resource) {
 		w.addNote("Aurora is billed at its minimum capacity. Under load it costs up to %.2f USD per month, at %.4g units per instance.",
 			instances*high*hoursPerMonth*price.USD, high)
 	}
-	w.add(r, "storage", "aurora:storage", w.traffic.Sessions*w.Counts.storedBytes("postgres", w.traffic)/bytesPerGB)
+	w.add(r, "storage", "aurora:storage", w.traffic.Sessions*w.traffic.storedBytes("postgres")/bytesPerGB)
 	w.addMillions(r, "I/O: one for each write", "aurora:io", w.Counts.sum("postgres", w.traffic, func(n Count) float64 {
 		return n.Calls["create"] + n.Calls["update"] + n.Calls["touch"] + 2*n.Calls["renew"]
 	}))

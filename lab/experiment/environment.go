@@ -29,6 +29,8 @@ type Runner struct {
 	Length time.Duration
 	// Seed determines the faults of the experiment soak and their times; 0 draws a random seed.
 	Seed int
+	// Sessions is the greatest number of sessions of the experiment scale, at least 2000.
+	Sessions int
 	// Report is called with a line for each step. It must be safe for concurrent use.
 	Report func(line string)
 	// Progress is called once a second while requests are sent; may be nil.
@@ -42,6 +44,9 @@ const DefaultPhase = 4 * time.Second
 
 // DefaultLength is long enough to detect a leak of 200 bytes per request.
 const DefaultLength = 20 * time.Minute
+
+// DefaultSessions is far more than fit into the memory of a processor's caches.
+const DefaultSessions = 1_000_000
 
 const (
 	healthInterval = time.Second     // a fifth of the least interval of an ALB, so that experiments are short

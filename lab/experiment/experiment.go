@@ -36,7 +36,7 @@ func All() []Experiment {
 }
 
 // Long returns the experiments that take too long for "all", and run only by name.
-func Long() []Experiment { return []Experiment{newSoak()} }
+func Long() []Experiment { return []Experiment{newSoak(), newScale()} }
 
 // ByName returns the experiments with the given names, or All for the single name "all". The error lists the known names.
 func ByName(names ...string) ([]Experiment, error) {

@@ -29,22 +29,26 @@ var server = sync.OnceValues(func() (string, error) { return fleet.Build(context
 func testRunner(t *testing.T) *Runner {
 	t.Helper()
 	return &Runner{
-		Build:  func(context.Context) (string, error) { return server() },
-		Phase:  1500 * time.Millisecond,
-		Length: 24 * time.Second,
-		Seed:   28, // whose faults include one of each kind early
-		Report: func(line string) { t.Log(line) },
+		Build:    func(context.Context) (string, error) { return server() },
+		Phase:    1500 * time.Millisecond,
+		Length:   24 * time.Second,
+		Seed:     28, // whose faults include one of each kind early
+		Sessions: 2000,
+		Report:   func(line string) { t.Log(line) },
 	}
 }
 
 func observe(t *testing.T, e Experiment) Observation {
 	t.Helper()
-	if _, ok := e.(replicaLag); ok {
-		storeserver.SkipIfSkipped(t, "dynamodb")
-	} else {
-		storeserver.SkipIfSkipped(t, "valkey")
+	runner, store := testRunner(t), "valkey"
+	switch e := e.(type) {
+	case replicaLag:
+		store = "dynamodb"
+	case scale:
+		store, runner.Phase = e.stores[0].name, 600*time.Millisecond
 	}
-	o, err := Run(t.Context(), e, testRunner(t))
+	storeserver.SkipIfSkipped(t, store)
+	o, err := Run(t.Context(), e, runner)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +87,7 @@ func TestClaimsHold(t *testing.T) {
 		newCookieSize(),
 		tokenRevocation{client: []setup{onToken}, server: []setup{onValkey}},
 		soak{onDisk, 3 * time.Second, 20},
+		scaleOn(0), scaleOn(1), scaleOn(2), scaleOn(3),
 	} {
 		t.Run(e.Name(), func(t *testing.T) {
 			if !slices.Contains([]string{"sticky-imbalance", "server-loss", "cache-loss", "token-revocation"}, e.Name()) {
@@ -124,6 +129,8 @@ func TestClaimsDoNotHoldWithWrongSetup(t *testing.T) {
 		{"tokens are for servers", tokenRevocation{client: []setup{onValkey}, server: []setup{onToken}}, []string{"with valkey", "with token"}},
 		{"the store restarts without its data", soak{quick(onValkey), 3 * time.Second, 20},
 			[]string{"sessions lost", "the first session was there again"}},
+		{"the store loses sessions, and none is that flat", scale{[]scaledKind{forgetful(scaledKinds()[0])}, 0},
+			[]string{"failed operations with valkey", "growth of the median of login with valkey"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -156,6 +163,45 @@ func beside(ctx context.Context, c *config.Config) (func() error, error) {
 	}
 	c.ValkeyAddress = other.Addr
 	return other.Close, nil
+}
+
+// scaleOn returns the experiment scale on one store, without a claim about time.
+func scaleOn(store int) scale { return scale{scaledKinds()[store : store+1], 1e6} }
+
+func TestQuantiles(t *testing.T) {
+	took := []time.Duration{4, 2, 3, 1}
+	for share, want := range map[float64]time.Duration{0: 1, 0.25: 1, 0.5: 2, 0.51: 3, 0.99: 4, 1: 4} {
+		if got := quantile(took, share); got != want {
+			t.Errorf("quantile %g of %v: %d, want %d", share, took, got, want)
+		}
+	}
+}
+
+// Records have the size that the tables name.
+func TestRecordsHaveTheirSize(t *testing.T) {
+	for _, size := range []int{sessionBytes, largeBytes} {
+		for _, user := range []string{"", "ada", "user-"} {
+			if got := newRecords(size, user).live(7).Size(); got != size {
+				t.Errorf("a session of %d bytes of user %q has %d", size, user, got)
+			}
+		}
+	}
+}
+
+// forgetful makes a Valkey lose everything before sessions expire.
+func forgetful(k scaledKind) scaledKind {
+	begin := k.begin
+	k.begin = func(ctx context.Context, s *scaled) error {
+		err := begin(ctx, s)
+		deleted := s.deleted
+		s.deleted = func(ctx context.Context) (int64, error) {
+			err := storeserver.Exec(ctx, s.server, "FLUSHALL")
+			n, countErr := deleted(ctx)
+			return n, errors.Join(err, countErr)
+		}
+		return err
+	}
+	return k
 }
 
 // quick gives the load balancer a short idle timeout.
@@ -221,7 +267,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("got %v %v", list, err)
 	}
 	// Long experiments are not part of all.
-	if list, err := ByName("all"); err != nil || len(list) != len(seen)-1 {
+	if list, err := ByName("all"); err != nil || len(list) != len(seen)-len(Long()) {
 		t.Errorf("got %v %v", list, err)
 	}
 }

@@ -26,7 +26,7 @@ func (o Observation) WritePage(w io.Writer) error {
 var index = template.Must(template.New("index").Funcs(template.FuncMap{"cell": cell}).Parse(
 	"# Observations\n\n" +
 		"The results of `go run ./lab run all`. Each page shows one real run, with its figures and the command that repeats it.\n" +
-		"`make soak` takes twenty minutes, and adds soak.md.\n\n" +
+		"`make soak` takes twenty minutes and adds [soak.md](soak.md), `make scale` half an hour and adds [scale.md](scale.md).\n\n" +
 		"| experiment | claim | verdict | observed |\n|---|---|---|---|\n" +
 		"{{range .}}| [{{.Name}}]({{.Name}}.md) | {{cell .Claim}} | {{.Verdict}} | " +
 		"{{.Started.Format \"2006-01-02\"}}, {{printf \"%.0f\" .Took}} s |\n{{end}}"))

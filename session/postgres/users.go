@@ -13,8 +13,8 @@ import (
 	"stateless-servers/session"
 )
 
-// UserSessions reads a page from the partial index of sessions that have a user. A cursor is the last row of the previous page,
-// so that every page costs the same.
+// UserSessions reads a page from the partial index of sessions that have a user. A cursor is the last row of the previous page.
+// PostgreSQL may read and sort all sessions of the user for a page, because its planner expects few of them.
 func (s *Store) UserSessions(ctx context.Context, user string, query session.PageQuery) (session.Page, error) {
 	created, after, err := parseCursor(query.Cursor)
 	if err != nil {

@@ -47,6 +47,9 @@ func WithProgress(report func(line string)) Option {
 	return func(o *options) { o.progress = report }
 }
 
+// Own makes a start call start a server even if an environment variable names a running one.
+func Own() Option { return func(o *options) { o.own = true } }
+
 // A Server is a running store server.
 type Server struct {
 	Name     string // name of the program and, where it matters, its version
