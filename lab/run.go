@@ -210,7 +210,7 @@ func (s summary) observed(o experiment.Observation) {
 		fmt.Fprintln(s.w, "      measured  required")
 	}
 	for _, assertion := range o.Assertions {
-		text := fmt.Sprintf("%8.4g  %-*s  %s", assertion.Is, required, assertion.Claim, assertion.What)
+		text := fmt.Sprintf("%8s  %-*s  %s", assertion.Measured(), required, assertion.Claim, assertion.What)
 		if assertion.Holds {
 			fmt.Fprintln(s.w, "PASS  "+text)
 		} else {

@@ -100,6 +100,9 @@ type Assertion struct {
 	Holds bool    `json:"holds"`
 }
 
+// Measured returns the measured value: an integer with all its digits, and any other number with four.
+func (a Assertion) Measured() string { return number(a.Is) }
+
 // Table is a table of figures: numbers and texts, row by row.
 type Table struct {
 	Title   string   `json:"title"`
@@ -127,12 +130,12 @@ func (o *Observation) set(name, format string, arguments ...any) {
 
 // assertAtMost adds the assertion that a value is at most the limit.
 func (o *Observation) assertAtMost(what string, is, limit float64) {
-	o.Assertions = append(o.Assertions, Assertion{what, is, fmt.Sprintf("at most %g", limit), is <= limit})
+	o.Assertions = append(o.Assertions, Assertion{what, is, "at most " + number(limit), is <= limit})
 }
 
 // assertAtLeast adds the assertion that a value is at least the limit.
 func (o *Observation) assertAtLeast(what string, is, limit float64) {
-	o.Assertions = append(o.Assertions, Assertion{what, is, fmt.Sprintf("at least %g", limit), is >= limit})
+	o.Assertions = append(o.Assertions, Assertion{what, is, "at least " + number(limit), is >= limit})
 }
 
 // Run runs the experiment and sets the verdict, time and machine of its observation. It returns an error only if ctx ends; an

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 	"strings"
 	"text/template"
 )
@@ -14,7 +16,7 @@ var pageText string
 // page is the template of an observation. Texts from servers are escaped for the cells of Markdown tables.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"cell": cell, "row": row, "seconds": func(s float64) string { return fmt.Sprintf("%.1f", s) },
-	"number": func(n float64) string { return fmt.Sprintf("%.4g", n) },
+	"number": number,
 }).Parse(pageText))
 
 // WritePage writes the observation as Markdown. The page refers to its charts as files Name.svg beside it.
@@ -48,10 +50,18 @@ func (o Observation) Failed() []Assertion {
 // Command returns the shell command that repeats the experiment.
 func (o Observation) Command() string { return "go run ./lab run " + o.Name }
 
+// number returns an integer with all its digits, and any other number with four.
+func number(n float64) string {
+	if n == math.Trunc(n) {
+		return strconv.FormatFloat(n, 'f', -1, 64)
+	}
+	return fmt.Sprintf("%.4g", n)
+}
+
 func cell(value any) string {
 	text := fmt.Sprint(value)
 	if n, ok := value.(float64); ok {
-		text = fmt.Sprintf("%.4g", n)
+		text = number(n)
 	}
 	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;").Replace(text)
 }
