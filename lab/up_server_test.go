@@ -24,7 +24,7 @@ func TestUpRunsAnyServer(t *testing.T) {
 		t.Errorf("the lab said %q, want that it starts 2 servers and builds none", lab1.lines)
 	}
 	file := filepath.Join(t.TempDir(), "result.json")
-	code, stdout, stderr := lab(t, "load", "--url", lab1.url, "--rate", "200", "--duration", "3s", "--sessions", "4", "--json", file)
+	code, stdout, stderr := lab(t, "load", "--url", lab1.url, "--rate", "200", "--warmup", "0s", "--duration", "3s", "--sessions", "4", "--json", file)
 	var result load.Result
 	text, err := os.ReadFile(file)
 	if err == nil {
