@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -49,23 +50,17 @@ func (s *server) traceOf(state sessionState) trace {
 		visits: state.Visits, lines: int64(len(state.Cart)), user: state.Authenticated}
 }
 
+var tracePattern = regexp.MustCompile(`^[0-9a-f]{8}~[A-Za-z0-9.-]{1,64}(~\d{1,16}){4}~(true|false)~(expired|ended|lost|unknown)?~[A-Za-z0-9.-]{0,64}$`)
+
 // readTrace returns the trace in a cookie, or the zero trace if it is malformed, because the client may have set the cookie.
 func readTrace(r *http.Request, cookieName string) trace {
 	cookie, err := r.Cookie(cookieName)
-	if err != nil {
+	if err != nil || !tracePattern.MatchString(cookie.Value) {
 		return trace{}
 	}
 	fields := strings.Split(cookie.Value, servedSeparator)
-	if len(fields) != 9 || !serverName.MatchString(fields[1]) || cookieName == lostCookie && !serverName.MatchString(fields[8]) {
-		return trace{}
-	}
-	var numbers [4]int64
-	for i, field := range fields[2:6] {
-		if numbers[i], err = strconv.ParseInt(field, 10, 64); err != nil {
-			return trace{}
-		}
-	}
-	return trace{fields[0], fields[1], time.Unix(numbers[0], 0), time.Unix(numbers[1], 0), numbers[2], numbers[3],
+	number := func(i int) int64 { n, _ := strconv.ParseInt(fields[i], 10, 64); return n } // at most 16 digits
+	return trace{fields[0], fields[1], time.Unix(number(2), 0), time.Unix(number(3), 0), number(4), number(5),
 		fields[6] == "true", cause(fields[7]), fields[8]}
 }
 
