@@ -114,6 +114,14 @@ func TestRequestsBeyondTheLimitAreShed(t *testing.T) {
 	}
 }
 
+func TestDescriptorsNeeded(t *testing.T) {
+	for descriptors, want := range map[int]int{0: 1, 20_000: 9000, DescriptorsNeeded - 1: MostInFlight - 1, DescriptorsNeeded: MostInFlight} {
+		if got := maxInFlight(descriptors); got != want {
+			t.Errorf("with %d descriptors: %d requests in flight, want %d", descriptors, got, want)
+		}
+	}
+}
+
 // A process without file descriptors sheds requests, and accepts connections again when it has some.
 func TestLackOfDescriptors(t *testing.T) {
 	b := newFixture(t, Options{}, newStub(t, "a", nil))
