@@ -1,6 +1,6 @@
-// Package report writes the HTML report of a load test, and a summary in Markdown. Write makes one self-contained file, without scripts or external
-// references, for light and dark pages. A table repeats the figures of every chart for screen readers. Servers and LatencyLine
-// make charts that package experiment shows, too.
+// Package report writes the HTML report of a load test, and a summary in Markdown. Write makes one self-contained file, without
+// scripts or external references, for light and dark pages. A table repeats the figures of every chart for screen readers. Servers
+// and LatencyLine make charts that package experiment shows, too.
 package report
 
 import (
