@@ -95,7 +95,7 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request, before, after se
 		lost = seen
 		lost.cause, lost.by = s.causeOf(seen, before), s.Server
 		s.setTrace(w, r, lostCookie, lost, lostFor)
-	case lost.id != "" && lost.id == found.id: // another server has it
+	case lost.id == "" || lost.id == found.id: // malformed, or another server has it
 		lost = trace{}
 		s.setTrace(w, r, lostCookie, lost, 0)
 	}
