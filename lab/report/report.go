@@ -32,8 +32,8 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 }).Parse(text))
 
 var summaryPage = texttemplate.Must(texttemplate.New("summary").Funcs(texttemplate.FuncMap{
-	"cell":   strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "`", "'", "[", `\[`, "*", `\*`, "_", `\_`).Replace,
-	"indent": func(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") },
+	"cell":   strings.NewReplacer("|", `\|`, "\n", " ", "\r", " ", "<", "&lt;", "`", "'", "[", `\[`, "*", `\*`, "_", `\_`).Replace,
+	"indent": func(s string) string { return "    " + strings.NewReplacer("\n", "\n    ", "\r", "\n    ").Replace(s) },
 }).Parse(summaryText))
 
 // WriteMarkdown writes a summary of the result as Markdown, for pages such as the job summary of GitHub Actions.
