@@ -4,6 +4,7 @@
 package report
 
 import (
+	"bytes"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -36,9 +37,15 @@ var summaryPage = texttemplate.Must(texttemplate.New("summary").Funcs(texttempla
 	"indent": func(s string) string { return "    " + strings.NewReplacer("\n", "\n    ", "\r", "\n    ").Replace(s) },
 }).Parse(summaryText))
 
-// WriteMarkdown writes a summary of the result as Markdown, for pages such as the job summary of GitHub Actions.
+// WriteMarkdown writes a summary of the result as Markdown, for pages such as the job summary of GitHub Actions. It makes one
+// call of Write, so that several programs can append to one file.
 func WriteMarkdown(w io.Writer, r load.Result) error {
-	if err := summaryPage.Execute(w, view{Result: r}); err != nil {
+	var text bytes.Buffer
+	err := summaryPage.Execute(&text, view{Result: r})
+	if err == nil {
+		_, err = text.WriteTo(w)
+	}
+	if err != nil {
 		return fmt.Errorf("writing the summary: %w", err)
 	}
 	return nil
