@@ -12,15 +12,15 @@ import (
 	"stateless-servers/session"
 )
 
-// A server knows nothing of a session that it can't find. So the browser keeps a trace of its session, and the page can say
-// what became of it. Two cookies, for display only, hold traces; static/script.js reads them.
+// A server knows nothing of a session that it can't find. So the browser keeps a trace of its session, from which the page
+// explains a loss. Two cookies, for display only, hold traces. static/script.js reads them.
 const (
 	seenCookie = "seen"          // the live session at the last response
 	lostCookie = "lost"          // a session that a later response didn't find
 	lostFor    = 5 * time.Minute // how long the page shows the latter
 )
 
-// A trace is what a browser keeps of a session. The zero trace means no session.
+// A trace describes a session of a browser. The zero trace means no session.
 type trace struct {
 	id               string // a part of the session's id
 	server           string // that last found the session
@@ -32,7 +32,7 @@ type trace struct {
 	by    string // the server that didn't find it
 }
 
-// A cause is what is known of why a session wasn't found.
+// A cause says why a session wasn't found, as far as the server knows.
 type cause string
 
 const (
@@ -115,7 +115,7 @@ func (s *server) causeOf(seen trace, now sessionState) cause {
 	return causeUnknown
 }
 
-// explain returns what is known of a session that wasn't found, in a title and in sentences.
+// explain returns a title and sentences that say why a session wasn't found, and what the visitor lost with it.
 func (c capabilities) explain(t trace) (title, text string) {
 	switch t.cause {
 	case causeEnded:
