@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"stateless-servers/lab/chart"
 	"stateless-servers/lab/load"
 )
 
@@ -97,7 +98,7 @@ func shares(servers map[string]int64, before string) string {
 		sum += n
 	}
 	var b strings.Builder
-	for _, name := range slices.SortedFunc(maps.Keys(servers), naturally) {
+	for _, name := range slices.SortedFunc(maps.Keys(servers), chart.CompareNames) {
 		fmt.Fprintf(&b, "%s%s %.0f %%", before, name, 100*float64(servers[name])/float64(sum))
 	}
 	return b.String()
@@ -110,12 +111,4 @@ func classes(errors map[string]int64) string {
 		parts = append(parts, fmt.Sprintf("%s %d", class, errors[class]))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// naturally compares names so that server-2 comes before server-10.
-func naturally(a, b string) int {
-	if len(a) != len(b) {
-		return len(a) - len(b)
-	}
-	return strings.Compare(a, b)
 }

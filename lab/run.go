@@ -219,7 +219,7 @@ func (s summary) observed(o experiment.Observation) {
 	}
 }
 
-// lastTimes returns the duration of each experiment in its published observation, of those that have one.
+// lastTimes returns the durations of the experiments in docs/observations, by name. Without that folder it is empty.
 func lastTimes() map[string]time.Duration {
 	times := map[string]time.Duration{}
 	root, err := fleet.ModuleRoot()

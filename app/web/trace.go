@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -11,15 +12,15 @@ import (
 	"stateless-servers/session"
 )
 
-// A server knows nothing of a session that it can't find. So the browser keeps a trace of its session, and the page can say
-// what became of it. Two cookies, for display only, hold traces; static/script.js reads them.
+// A server knows nothing of a session that it can't find. So the browser keeps a trace of its session, from which the page
+// explains a loss. Two cookies, for display only, hold traces. static/script.js reads them.
 const (
 	seenCookie = "seen"          // the live session at the last response
 	lostCookie = "lost"          // a session that a later response didn't find
 	lostFor    = 5 * time.Minute // how long the page shows the latter
 )
 
-// A trace is what a browser keeps of a session. The zero trace means no session.
+// A trace describes a session of a browser. The zero trace means no session.
 type trace struct {
 	id               string // a part of the session's id
 	server           string // that last found the session
@@ -31,7 +32,7 @@ type trace struct {
 	by    string // the server that didn't find it
 }
 
-// A cause is what is known of why a session wasn't found.
+// A cause says why a session wasn't found, as far as the server knows.
 type cause string
 
 const (
@@ -49,23 +50,17 @@ func (s *server) traceOf(state sessionState) trace {
 		visits: state.Visits, lines: int64(len(state.Cart)), user: state.Authenticated}
 }
 
+var tracePattern = regexp.MustCompile(`^[0-9a-f]{8}~[A-Za-z0-9.-]{1,64}(~\d{1,16}){4}~(true|false)~(expired|ended|lost|unknown)?~[A-Za-z0-9.-]{0,64}$`)
+
 // readTrace returns the trace in a cookie, or the zero trace if it is malformed, because the client may have set the cookie.
 func readTrace(r *http.Request, cookieName string) trace {
 	cookie, err := r.Cookie(cookieName)
-	if err != nil {
+	if err != nil || !tracePattern.MatchString(cookie.Value) {
 		return trace{}
 	}
 	fields := strings.Split(cookie.Value, servedSeparator)
-	if len(fields) != 9 || !serverName.MatchString(fields[1]) || cookieName == lostCookie && !serverName.MatchString(fields[8]) {
-		return trace{}
-	}
-	var numbers [4]int64
-	for i, field := range fields[2:6] {
-		if numbers[i], err = strconv.ParseInt(field, 10, 64); err != nil {
-			return trace{}
-		}
-	}
-	return trace{fields[0], fields[1], time.Unix(numbers[0], 0), time.Unix(numbers[1], 0), numbers[2], numbers[3],
+	number := func(i int) int64 { n, _ := strconv.ParseInt(fields[i], 10, 64); return n } // at most 16 digits
+	return trace{fields[0], fields[1], time.Unix(number(2), 0), time.Unix(number(3), 0), number(4), number(5),
 		fields[6] == "true", cause(fields[7]), fields[8]}
 }
 
@@ -100,7 +95,7 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request, before, after se
 		lost = seen
 		lost.cause, lost.by = s.causeOf(seen, before), s.Server
 		s.setTrace(w, r, lostCookie, lost, lostFor)
-	case lost.id != "" && lost.id == found.id: // another server has it
+	case lost.id == "" || lost.id == found.id: // malformed, or another server has it
 		lost = trace{}
 		s.setTrace(w, r, lostCookie, lost, 0)
 	}
@@ -120,7 +115,7 @@ func (s *server) causeOf(seen trace, now sessionState) cause {
 	return causeUnknown
 }
 
-// explain returns what is known of a session that wasn't found, in a title and in sentences.
+// explain returns a title and sentences that say why a session wasn't found, and what the visitor lost with it.
 func (c capabilities) explain(t trace) (title, text string) {
 	switch t.cause {
 	case causeEnded:

@@ -86,6 +86,9 @@ func TestPageExplainsALostSession(t *testing.T) {
 					r.contains(t, append(test.want, `role="alert"`)...)
 				}
 			}
+			if lost := c.Cookies()["lost"]; (lost == "") != (test.want == nil) { // with it, the script would reload the page
+				t.Errorf("the browser keeps the trace %q", lost)
+			}
 		})
 	}
 }

@@ -20,7 +20,7 @@ func advice(status int) string {
 	case http.StatusBadGateway:
 		return maybe + "The load balancer sends no more requests to a dead server once its health checks have failed; until then, some fail like this one. Try again."
 	case http.StatusServiceUnavailable:
-		return "Nothing was changed. Try again when a server is in service."
+		return "Nothing was changed. Try again in a moment."
 	case http.StatusGatewayTimeout:
 		return maybe + "Try again in a moment."
 	}

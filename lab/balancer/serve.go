@@ -34,11 +34,13 @@ const full = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: 
 // each further connection, and a tenth to spare for idle connections, health checks and the rest of the program.
 const (
 	MostInFlight      = 10_000
-	DescriptorsNeeded = MostInFlight * 20 / 9
+	DescriptorsNeeded = (MostInFlight*20 + 8) / 9 // rounded up
 )
 
 // DefaultMaxInFlight returns MostInFlight, or less if the process can't open DescriptorsNeeded files.
-func DefaultMaxInFlight() int { return min(MostInFlight, max(1, descriptorLimit()*9/20)) }
+func DefaultMaxInFlight() int { return maxInFlight(descriptorLimit()) }
+
+func maxInFlight(descriptors int) int { return min(MostInFlight, max(1, descriptors*9/20)) }
 
 // Serve serves the handler, which is the Balancer or leads to it, on the listener in the background. It returns the server, which
 // the caller must close. It bounds the size of a request's header, the time that a client takes to send a request, and the number

@@ -85,7 +85,7 @@ func TestRequestsBeyondTheLimitAreShed(t *testing.T) {
 		}
 		go func() {
 			status, body, response := b.get(t, "/")
-			if wait := response.Header.Get("Retry-After"); shed && (wait != "1" || !strings.Contains(body, "requests in flight")) {
+			if wait := response.Header.Get("Retry-After"); shed && (wait != "1" || !strings.Contains(body, "requests in flight") || strings.Contains(body, "in service")) {
 				t.Errorf("Retry-After is %q, want 1; the body is %s", wait, body)
 			}
 			statuses <- status
@@ -110,6 +110,14 @@ func TestRequestsBeyondTheLimitAreShed(t *testing.T) {
 		}
 		if got, _, _ := b.get(t, "/"); got != http.StatusOK || (b.Errors() != Errors{}) != shed {
 			t.Errorf("limit %d: afterwards %d, with the errors %+v", limit, got, b.Errors())
+		}
+	}
+}
+
+func TestDescriptorsNeeded(t *testing.T) {
+	for descriptors, want := range map[int]int{0: 1, 20_000: 9000, DescriptorsNeeded - 1: MostInFlight - 1, DescriptorsNeeded: MostInFlight} {
+		if got := maxInFlight(descriptors); got != want {
+			t.Errorf("with %d descriptors: %d requests in flight, want %d", descriptors, got, want)
 		}
 	}
 }

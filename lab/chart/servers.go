@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -11,6 +12,9 @@ var serverColours = []string{"#f6a564", "#f3d95b", "#7fc4f8", "#c9aefc", "#86d3a
 // ServerClass returns the CSS class of server number n, counted from 1. Further servers repeat the colours; their numbers tell
 // them apart.
 func ServerClass(n int) string { return fmt.Sprintf("server-%d", max(n-1, 0)%len(serverColours)) }
+
+// CompareNames orders names naturally: server-2 before server-10.
+func CompareNames(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) }
 
 // ServerStyle returns the CSS that sets the variable --tile to the colour of each class.
 func ServerStyle() string {

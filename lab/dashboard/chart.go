@@ -128,12 +128,7 @@ func names(samples []sample) (list []string) {
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b string) int {
-		if len(a) != len(b) {
-			return len(a) - len(b)
-		}
-		return strings.Compare(a, b)
-	})
+	slices.SortFunc(list, chart.CompareNames)
 	return list
 }
 

@@ -25,6 +25,7 @@ import (
 func TestObserve(t *testing.T) {
 	f := newFake()
 	page := newPage(t, f)
+	page.Close() // so that only the test takes samples
 	handler := page.Observe(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		status, _ := strconv.Atoi(r.URL.Query().Get("status"))
 		w.Header().Set("X-Served-By", r.URL.Query().Get("server"))

@@ -1,7 +1,8 @@
 // Package dashboard is the web page that shows and changes the lab's fleet, with its JSON API. Both are served under /_lab on the
 // listener of the load balancer; the servers of the fleet don't see these requests. The page adds, stops and kills servers,
-// pauses the store, and switches a load on and off. It shows the responses that Page.Observe counts. It is kept up to date with server-sent events, and its forms work without JavaScript too. New
-// returns a Page, which is an http.Handler. Start reading at Page.routes.
+// pauses the store, and switches a load on and off. It shows the responses that Page.Observe counts. It is kept up to date with
+// server-sent events, and its forms work without JavaScript too. New returns a Page, which is an http.Handler. Start reading at
+// Page.routes.
 package dashboard
 
 import (

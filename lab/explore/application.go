@@ -35,7 +35,8 @@ type Request struct {
 	late bool // it calls the store after its answer
 }
 
-// An Effect is what a successful request does to the session. Exactly one of Add, Value, Takes, Ends and Renews is set.
+// An Effect describes a change that a successful request makes to the session. Exactly one of Add, Value, Takes, Ends and Renews
+// is set.
 type Effect struct {
 	Field  string // a path into the JSON of the state, such as cart.coffee
 	Add    int64  // added to the field

@@ -246,7 +246,10 @@ func FuzzResult(f *testing.F) {
 	f.Add([]byte(`{"histograms":{"latency":"AAAA","service":"` + base64.StdEncoding.EncodeToString([]byte("nonsense")) + `"},"started":"2026-01-01T00:00:00Z"}`))
 	h := newHistogram()
 	record(h, time.Second)
-	r := Result{Started: noon, Series: []Span{{Servers: map[string]int64{"a": 1}}}}
+	r := Result{
+		Started: noon, Series: []Span{{Servers: map[string]int64{"a": 1}}}, Operations: map[string]Operation{"read": {latency: h}},
+		Thresholds: []Threshold{{Name: "errors", Limit: 1}},
+	}
 	if err := r.encode(h, h); err != nil {
 		f.Fatal(err)
 	}

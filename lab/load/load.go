@@ -105,8 +105,7 @@ func (r *Run) WriteHistory(w io.Writer) {
 }
 
 // Do sends the requests and returns their result. When ctx ends, Do sends no more requests and returns the result up to then,
-// with the verdict Interrupted.
-// The error says that the history could not be written, or a histogram not encoded.
+// with the verdict Interrupted. The error says that the history could not be written, or a histogram not encoded.
 func (r *Run) Do(ctx context.Context) (Result, error) {
 	defer r.client.close()
 	now := time.Now()

@@ -16,7 +16,7 @@ type Span struct {
 	P99       float64          `json:"p99"`
 	Max       float64          `json:"max"`
 	Servers   map[string]int64 `json:"servers"`   // responses by server
-	Failed    map[string]int64 `json:"failed"`    // those of them that are errors
+	Failed    map[string]int64 `json:"failed"`    // failed responses by server, which are among Servers
 	Histogram string           `json:"histogram"` // of the latency, to two significant digits; encoded as Histograms
 }
 

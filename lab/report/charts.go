@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -106,7 +105,5 @@ func serverNames(spans []load.Span) []string {
 			seen[name] = true
 		}
 	}
-	return slices.SortedFunc(maps.Keys(seen), func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
-	})
+	return slices.SortedFunc(maps.Keys(seen), chart.CompareNames)
 }

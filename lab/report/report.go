@@ -1,9 +1,10 @@
-// Package report writes the HTML report of a load test, and a summary in Markdown. Write makes one self-contained file, without scripts or external
-// references, for light and dark pages. A table repeats the figures of every chart for screen readers. Servers and LatencyLine
-// make charts that package experiment shows, too.
+// Package report writes the HTML report of a load test, and a summary in Markdown. Write makes one self-contained file, without
+// scripts or external references, for light and dark pages. A table repeats the figures of every chart for screen readers. Servers
+// and LatencyLine make charts that package experiment shows, too.
 package report
 
 import (
+	"bytes"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -32,13 +33,19 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 }).Parse(text))
 
 var summaryPage = texttemplate.Must(texttemplate.New("summary").Funcs(texttemplate.FuncMap{
-	"cell":   strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "`", "'", "[", `\[`, "*", `\*`, "_", `\_`).Replace,
-	"indent": func(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") },
+	"cell":   strings.NewReplacer("|", `\|`, "\n", " ", "\r", " ", "<", "&lt;", "`", "'", "[", `\[`, "*", `\*`, "_", `\_`).Replace,
+	"indent": func(s string) string { return "    " + strings.NewReplacer("\n", "\n    ", "\r", "\n    ").Replace(s) },
 }).Parse(summaryText))
 
-// WriteMarkdown writes a summary of the result as Markdown, for pages such as the job summary of GitHub Actions.
+// WriteMarkdown writes a summary of the result as Markdown, for pages such as the job summary of GitHub Actions. It makes one
+// call of Write, so that several programs can append to one file.
 func WriteMarkdown(w io.Writer, r load.Result) error {
-	if err := summaryPage.Execute(w, view{Result: r}); err != nil {
+	var text bytes.Buffer
+	err := summaryPage.Execute(&text, view{Result: r})
+	if err == nil {
+		_, err = text.WriteTo(w)
+	}
+	if err != nil {
 		return fmt.Errorf("writing the summary: %w", err)
 	}
 	return nil

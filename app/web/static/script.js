@@ -73,7 +73,7 @@
     } catch {
       const reason = {
         502: "The server failed before it answered. Your change may or may not have been made.",
-        503: "No server is in service. Nothing was changed.",
+        503: "No server took the request. Nothing was changed.",
         504: "The server took too long to answer. Your change may or may not have been made.",
       }[response.status] ?? `The response can’t be read (status ${response.status}).`;
       throw new Error(`${reason} Try again in a moment.`);
