@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 )
 
 var errStore = errors.New("connection refused")
@@ -291,9 +292,7 @@ func TestRealConnections(t *testing.T) {
 		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, nil)
 		request.AddCookie(b.cookie)
 		response, err := server.Client().Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		body, _ := io.ReadAll(response.Body)
 		response.Body.Close()
 		if string(body) != want {
@@ -323,9 +322,7 @@ func TestAcknowledgedMeansStored(t *testing.T) {
 	defer server.Close()
 	for range writes {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		request, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, server.URL, nil)
 		request.AddCookie(b.cookie)
 		writer := bufio.NewWriter(conn)

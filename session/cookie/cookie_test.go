@@ -14,6 +14,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/sealing"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 var (
@@ -35,18 +36,14 @@ func newRecord(values map[string]string) session.Record {
 func newCodec(t testing.TB, names, name string) *Codec {
 	t.Helper()
 	s, err := New(sealingtest.Keys(t, names), name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return s
 }
 
 func seal(t testing.TB, s *Codec, record session.Record) string {
 	t.Helper()
 	value, err := s.Encode(id, record)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return value
 }
 
@@ -83,9 +80,7 @@ func TestEveryServerOpensACookie(t *testing.T) {
 			t.Fatalf("%d bytes: a cookie of %d, %v", want.Size(), len(value), err)
 		}
 		gotID, got, err := other.Decode(value, start)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if gotID != wantID || !maps.Equal(got.Values, want.Values) || got.User != want.User || got.UserAgent != want.UserAgent {
 			t.Fatalf("got %v %+v, want %v %+v", gotID, got, wantID, want)
 		}
@@ -192,13 +187,9 @@ func TestExpiry(t *testing.T) {
 func TestOlderServerKeepsKeysOfANewerOne(t *testing.T) {
 	newer, older := newCodec(t, "a", "session"), newCodec(t, "a", "session")
 	_, got, err := older.Decode(seal(t, newer, newRecord(map[string]string{"@region": "eu", "visits": "1"})), start)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	got.Values, err = session.Apply(got.Values, []session.Change{{Op: session.OpAdd, Key: "visits", N: 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	_, got, err = newer.Decode(seal(t, older, got), start)
 	if want := (map[string]string{"@region": "eu", "visits": "2"}); err != nil || !maps.Equal(got.Values, want) {
 		t.Errorf("got %v, %v, want %v", got.Values, err, want)
@@ -208,9 +199,7 @@ func TestOlderServerKeepsKeysOfANewerOne(t *testing.T) {
 // TestFormat pins the format of this version. A change of the format needs a new version.
 func TestFormat(t *testing.T) {
 	plain, err := encode(id, newRecord(map[string]string{"theme": `"dark"`}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	const want = "0102030000000000000000000000000000000000000000000000000000000020" +
 		"0000019b7ca98f2e" + "0000019b81cfeb2e" + "0000019b7cc5066e" + "03616461" + "0b42726f777365722f312e30" +
 		"1004" + "7468656d65" + "226461726b22"

@@ -11,6 +11,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sealing"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestOnlySealedCookiesAreAccepted(t *testing.T) {
@@ -37,9 +38,7 @@ func TestOnlySealedCookiesAreAccepted(t *testing.T) {
 		}
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(value)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if bytes.Contains(raw, []byte("ada")) || bytes.Contains(raw, []byte("dark")) {
 		t.Error("the cookie contains its values in plain text")
 	}
@@ -61,9 +60,7 @@ func TestLongValuesAreNotDecrypted(t *testing.T) {
 		record := newRecord(nil)
 		record.UserAgent = strings.Repeat("x", size-overhead-len(record.User)+1) // its user's length takes one byte, not two
 		plain, err := encode(id, record)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		nonce := make([]byte, chacha20poly1305.NonceSizeX)
 		sealed := s.aeads[0].Seal(append([]byte{version}, nonce...), nonce, plain, s.additional)
 		if len(sealed) != size {
@@ -139,9 +136,7 @@ func FuzzDecode(f *testing.F) {
 	s := newCodec(f, "a", "session")
 	for _, values := range []map[string]string{nil, {"theme": `"dark"`, "visits": "7"}} {
 		plain, err := encode(id, newRecord(values))
-		if err != nil {
-			f.Fatal(err)
-		}
+		must.Succeed(f, err)
 		f.Add(sealed, plain)
 	}
 	f.Add("", []byte{})
@@ -154,9 +149,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		again, err := encode(gotID, record)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if _, same, err := decode(again); err != nil || !maps.Equal(same.Values, record.Values) || same.User != record.User {
 			t.Fatalf("%+v was decoded as %+v, %v", record, same, err)
 		}

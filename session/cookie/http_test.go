@@ -13,6 +13,7 @@ import (
 	"stateless-servers/session/cookie"
 	"stateless-servers/session/sealing"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 const (
@@ -26,9 +27,7 @@ func newFleet(t *testing.T, name string, keys ...string) *sealingtest.Fleet {
 	var codecs []session.Codec
 	for _, letters := range keys {
 		codec, err := cookie.New(sealingtest.Keys(t, letters), name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		codecs = append(codecs, codec)
 	}
 	return sealingtest.NewFleet(t, serve, session.Options{CookieName: name}, codecs...)

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Any item under a session's id is decoded or rejected. The inputs are items in DynamoDB's JSON.
@@ -115,9 +116,7 @@ func TestAnySession(t *testing.T) {
 		}
 		it := encode(session.ID{1}, want)
 		got, err := decode(it, now)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if !maps.Equal(got.Values, want.Values) || got.User != want.User || got.UserAgent != want.UserAgent ||
 			!got.Created.Equal(want.Created) {
 			t.Fatalf("got %+v, want %+v", got, want)

@@ -16,6 +16,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/memcached"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 	"stateless-servers/session/sessiontest/storeserver"
 )
@@ -44,7 +45,7 @@ func TestCallersClient(t *testing.T) {
 	}
 	store := memcached.NewFromClient(client, "mine:")
 	id, _ := create(t, store)
-	must(t, store.Close())
+	must.Succeed(t, store.Close())
 	if _, err := client.Get("mine:" + id.String()); err != nil {
 		t.Errorf("the session in the caller's client: %v", err)
 	}
@@ -85,7 +86,7 @@ func TestSeveralNodes(t *testing.T) {
 		ids = append(ids, id)
 	}
 	// If a node is down, only its own sessions are lost.
-	must(t, b.Kill())
+	must.Succeed(t, b.Kill())
 	var reached int
 	for _, id := range ids {
 		_, err := one.Load(t.Context(), id, time.Now())
@@ -117,7 +118,7 @@ func TestSeveralNodes(t *testing.T) {
 func TestTLS(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.MemcachedTLS)
 	roots, err := server.RootCAs()
-	must(t, err)
+	must.Succeed(t, err)
 	create(t, newStore(t, memcached.Options{Addresses: []string{server.Addr}, TLS: true, RootCAs: roots}))
 	for name, o := range map[string]memcached.Options{"with other authorities": {TLS: true}, "without TLS": {}} {
 		o.Addresses = []string{server.Addr}
@@ -129,25 +130,25 @@ func TestTLS(t *testing.T) {
 
 func TestOutage(t *testing.T) {
 	server := storeserver.OwnForTest(t, storeserver.Memcached)
-	must(t, server.Kill())
+	must.Succeed(t, server.Kill())
 	store := open(t, server.Addr)
 	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Errorf("without a server: got %v, want an error", err)
 	}
-	must(t, server.Restart(t.Context()))
+	must.Succeed(t, server.Restart(t.Context()))
 	id, record := create(t, store)
 
-	must(t, server.Pause())
+	must.Succeed(t, server.Pause())
 	ctx := short(t)
 	if _, err := store.Update(ctx, id, add(record)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("paused server: %v", err)
 	}
-	must(t, server.Resume())
+	must.Succeed(t, server.Resume())
 	if _, err := store.Load(t.Context(), id, record.Created); err != nil {
 		t.Errorf("after a pause: %v", err)
 	}
 
-	must(t, server.Restart(t.Context()))
+	must.Succeed(t, server.Restart(t.Context()))
 	var err error
 	for range 10 { // each old connection fails once
 		if _, err = store.Load(t.Context(), id, record.Created); errors.Is(err, session.ErrNotFound) {
@@ -192,7 +193,7 @@ func TestConflictsAreCounted(t *testing.T) {
 		}()
 	}
 	for range 8 {
-		must(t, <-errs)
+		must.Succeed(t, <-errs)
 	}
 	got, err := store.Load(t.Context(), id, record.Created)
 	if err != nil || got.Values["n"] != "200" || store.Conflicts() == 0 {
@@ -206,21 +207,21 @@ func TestFieldsOfOtherVersionsStay(t *testing.T) {
 	store, client := open(t, server.Addr), memcache.New(server.Addr)
 	id, record := create(t, store)
 	item, err := client.Get("session:" + id.String())
-	must(t, err)
+	must.Succeed(t, err)
 	var fields map[string]json.RawMessage
-	must(t, json.Unmarshal(item.Value, &fields))
+	must.Succeed(t, json.Unmarshal(item.Value, &fields))
 	fields["region"] = json.RawMessage(`{"name":"<eu>","n":1.0}`)
 	item.Value, err = json.Marshal(fields)
-	must(t, err)
-	must(t, client.Set(item))
+	must.Succeed(t, err)
+	must.Succeed(t, client.Set(item))
 	if _, err := store.Update(t.Context(), id, add(record)); err != nil {
 		t.Fatal(err)
 	}
 	item, err = client.Get(item.Key)
-	must(t, err)
-	must(t, json.Unmarshal(item.Value, &fields))
+	must.Succeed(t, err)
+	must.Succeed(t, json.Unmarshal(item.Value, &fields))
 	var region struct{ Name string }
-	must(t, json.Unmarshal(fields["region"], &region))
+	must.Succeed(t, json.Unmarshal(fields["region"], &region))
 	if region.Name != "<eu>" {
 		t.Errorf("got %s", item.Value)
 	}
@@ -260,10 +261,10 @@ func TestTheLargestSessionFits(t *testing.T) {
 
 func TestNodeWithoutCAS(t *testing.T) {
 	port, err := process.FreePort()
-	must(t, err)
+	must.Succeed(t, err)
 	server, err := process.Start(process.Command{Name: "memcached -C", Path: "memcached",
 		Args: []string{"-u", "root", "-l", "127.0.0.1", "-p", fmt.Sprint(port), "--disable-cas"}})
-	must(t, err)
+	must.Succeed(t, err)
 	t.Cleanup(server.Kill)
 	store := open(t, fmt.Sprint("127.0.0.1:", port))
 	for range 500 {
@@ -272,7 +273,7 @@ func TestNodeWithoutCAS(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	must(t, err)
+	must.Succeed(t, err)
 	id, record := create(t, store)
 	if _, err := store.Update(t.Context(), id, add(record)); err == nil || !strings.Contains(err.Error(), "without cas") {
 		t.Errorf("got %v", err)
@@ -296,8 +297,8 @@ func newStore(t *testing.T, o memcached.Options) *memcached.Store {
 	t.Helper()
 	o.Timeout = 5 * time.Second // TLS handshakes are slow on busy machines
 	store, err := memcached.New(o)
-	must(t, err)
-	t.Cleanup(func() { must(t, store.Close()) })
+	must.Succeed(t, err)
+	t.Cleanup(func() { must.Succeed(t, store.Close()) })
 	return store
 }
 
@@ -310,7 +311,7 @@ func create(t *testing.T, store *memcached.Store) (session.ID, session.Record) {
 	t.Helper()
 	now := time.Now()
 	id, record := newID(), session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute)}
-	must(t, store.Create(t.Context(), id, record))
+	must.Succeed(t, store.Create(t.Context(), id, record))
 	return id, record
 }
 
@@ -324,11 +325,4 @@ func short(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

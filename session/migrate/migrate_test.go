@@ -18,6 +18,7 @@ import (
 	"stateless-servers/session/memory"
 	"stateless-servers/session/migrate"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/valkey"
 )
@@ -60,9 +61,7 @@ func TestMoveUnderLoad(t *testing.T) {
 	for i := range ids {
 		ids[i] = session.ID{byte(i), 1}
 		record := session.Record{User: "ada", Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
-		if err := old.Create(ctx, ids[i], record); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, old.Create(ctx, ids[i], record))
 	}
 	for phase, servers := range phases {
 		var group sync.WaitGroup
@@ -94,9 +93,7 @@ func TestMoveUnderLoad(t *testing.T) {
 	listed := 0
 	for query := (session.PageQuery{Now: now, Limit: 7}); ; {
 		page, err := from.(session.UserStore).UserSessions(ctx, "ada", query)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		listed += len(page.Sessions)
 		if query.Cursor = page.Next; query.Cursor == "" {
 			break
@@ -125,9 +122,7 @@ func TestConcurrentRequestFindsAMovingSession(t *testing.T) {
 	waiting := &slow{Store: moved, began: make(chan struct{}), release: make(chan struct{})}
 	ctx, now := t.Context(), time.Now()
 	id, record := session.ID{1}, session.Record{Values: map[string]string{"n": "1"}, Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
-	if err := old.Create(ctx, id, record); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, old.Create(ctx, id, record))
 	done := make(chan error)
 	go func() {
 		_, err := migrate.Move(old, waiting).Update(ctx, id, session.Update{
@@ -154,9 +149,7 @@ func TestLogoutBeforeTheMoveIsFinal(t *testing.T) {
 	old, moved := memory.New(), memory.New()
 	ctx, now := t.Context(), time.Now()
 	id, record := session.ID{1}, session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
-	if err := old.Create(ctx, id, record); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, old.Create(ctx, id, record))
 	if _, err := old.End(ctx, id, session.EndOptions{Now: now}); err != nil {
 		t.Fatal(err)
 	}
@@ -178,9 +171,7 @@ func TestALogoutAfterAMoveIsFinal(t *testing.T) {
 				from := migrate.Move(old, moved)
 				ctx, start := t.Context(), time.Now()
 				id, record := session.ID{1}, session.Record{Created: start, Expires: start.Add(time.Hour), IdleExpires: start.Add(time.Hour)}
-				if err := old.Create(ctx, id, record); err != nil {
-					t.Fatal(err)
-				}
+				must.Succeed(t, old.Create(ctx, id, record))
 				if _, err := from.Load(ctx, id, start.Add(mover)); err != nil {
 					t.Fatal(err)
 				}
@@ -203,8 +194,6 @@ func openDynamoDB(t *testing.T) *dynamodb.Store {
 	client := dynamodb.NewClient(aws.Config{
 		Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, server.Endpoint)
-	if err := dynamodb.CreateTable(t.Context(), client, "migrate"); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, dynamodb.CreateTable(t.Context(), client, "migrate"))
 	return dynamodb.New(client, dynamodb.Options{Table: "migrate"})
 }

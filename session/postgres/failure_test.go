@@ -15,27 +15,28 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
 func TestOutage(t *testing.T) {
 	server := storeserver.OwnForTest(t, storeserver.Postgres)
-	must(t, server.Kill())
+	must.Succeed(t, server.Kill())
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
 	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Fatalf("without a server: got %v, want an error", err)
 	}
-	must(t, server.Restart(t.Context()))
-	must(t, postgres.CreateTable(t.Context(), store.Pool()))
+	must.Succeed(t, server.Restart(t.Context()))
+	must.Succeed(t, postgres.CreateTable(t.Context(), store.Pool()))
 	id, record := create(t, store)
 
-	must(t, server.Pause())
+	must.Succeed(t, server.Pause())
 	ctx := short(t)
 	_, err := store.Update(ctx, id, add(record, 1))
 	if err == nil || ctx.Err() == nil {
 		t.Errorf("paused server: %v, error of the context %v", err, ctx.Err())
 	}
-	must(t, server.Resume())
+	must.Succeed(t, server.Resume())
 	sessiontest.Eventually(t, func() error {
 		_, err := store.Load(short(t), id, record.Created)
 		return err
@@ -87,9 +88,9 @@ func TestLockedRow(t *testing.T) {
 	store := open(t, server)
 	id, record := create(t, store)
 	tx, err := store.Pool().Begin(t.Context())
-	must(t, err)
+	must.Succeed(t, err)
 	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
-	must(t, err)
+	must.Succeed(t, err)
 	if _, err := store.Update(short(t), id, add(record, 1)); err == nil {
 		t.Error("an update of a locked row succeeded, want a timeout")
 	}
@@ -104,7 +105,7 @@ func TestLockedRow(t *testing.T) {
 		}()
 	}
 	expectWaiting(t, store, 2)
-	must(t, tx.Commit(t.Context()))
+	must.Succeed(t, tx.Commit(t.Context()))
 	if a, b := <-replies, <-replies; a+b != "4142" && a+b != "4241" {
 		t.Errorf("got %s and %s, want 41 and 42", a, b)
 	}
@@ -143,10 +144,10 @@ func TestPasswordOfEachConnection(t *testing.T) {
 		t.Errorf("without a password: %v", err)
 	}
 	set("first", nil)
-	must(t, store.Ping(t.Context()))
+	must.Succeed(t, store.Ping(t.Context()))
 	exec(t, admin, "ALTER ROLE web PASSWORD 'second'")
 	set("second", nil)
-	must(t, store.Ping(t.Context())) // the open connection stays valid
+	must.Succeed(t, store.Ping(t.Context())) // the open connection stays valid
 	if n := asks(); n != 0 {
 		t.Errorf("asked for %d passwords, want none for an open connection", n)
 	}
@@ -188,15 +189,15 @@ func TestAnyBytes(t *testing.T) {
 	id, record := newID(), newRecord()
 	record.User, record.UserAgent = "a\x00\xff", "\xfe\x00"
 	record.Values = map[string]string{"\x01": "1", "\x010": "2", "\x00": "3", "\x011": "4", "\x00\x01": "5", `\0`: "6"}
-	must(t, store.Create(t.Context(), id, record))
+	must.Succeed(t, store.Create(t.Context(), id, record))
 	changes := []session.Change{
 		{Op: session.OpAdd, Key: "\x010", N: 1}, {Op: session.OpRemove, Key: "\x00"},
 		{Op: session.OpSet, Key: "\x01", Value: `"x"`},
 	}
 	got, err := store.Update(t.Context(), id, change(record, changes...))
-	must(t, err)
+	must.Succeed(t, err)
 	want, err := session.Apply(record.Values, changes)
-	must(t, err)
+	must.Succeed(t, err)
 	if !maps.Equal(got.Values, want) || got.User != record.User || got.UserAgent != record.UserAgent {
 		t.Errorf("got %q, want %q with values %q", got, record, want)
 	}
@@ -205,7 +206,7 @@ func TestAnyBytes(t *testing.T) {
 		t.Errorf("sessions of the user: %v, %v", page, err)
 	}
 	renewed, err := store.Renew(t.Context(), renewal(id, record))
-	must(t, err)
+	must.Succeed(t, err)
 	if !maps.Equal(renewed.Values, want) || renewed.User != record.User || renewed.UserAgent != record.UserAgent {
 		t.Errorf("renewed as %q, want %q with values %q", renewed, record, want)
 	}
@@ -238,7 +239,7 @@ func TestTheLimitIsExact(t *testing.T) {
 		id, record := newID(), newRecord()
 		record.User, record.UserAgent = "ünï", "agent"
 		record.Values = map[string]string{"\x00\x01": `"ü"`}
-		must(t, store.Create(t.Context(), id, record))
+		must.Succeed(t, store.Create(t.Context(), id, record))
 		rest := store.Promises().MaxBytes - record.Size() - len("k") + over
 		large := session.Change{Op: session.OpSet, Key: "k", Value: `"` + strings.Repeat("x", rest-2) + `"`}
 		_, err := store.Update(t.Context(), id, change(record, large))
@@ -251,7 +252,7 @@ func TestTheLimitIsExact(t *testing.T) {
 func newStore(t *testing.T, o postgres.Options) *postgres.Store {
 	t.Helper()
 	store, err := postgres.New(o)
-	must(t, err)
+	must.Succeed(t, err)
 	t.Cleanup(store.Close)
 	return store
 }
@@ -269,7 +270,7 @@ func newRecord() session.Record {
 func create(t *testing.T, store *postgres.Store) (session.ID, session.Record) {
 	t.Helper()
 	id, record := newID(), newRecord()
-	must(t, store.Create(t.Context(), id, record))
+	must.Succeed(t, store.Create(t.Context(), id, record))
 	return id, record
 }
 
@@ -289,7 +290,7 @@ func add(record session.Record, n int64) session.Update {
 func exec(t *testing.T, store *postgres.Store, sql string) {
 	t.Helper()
 	_, err := store.Pool().Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
-	must(t, err)
+	must.Succeed(t, err)
 }
 
 // short returns a context with the time limit of one operation.
@@ -297,11 +298,4 @@ func short(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

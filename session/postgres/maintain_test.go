@@ -11,6 +11,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -36,7 +37,7 @@ func TestCreateTableNeedsNoPrivilegeIfTheTableExists(t *testing.T) {
 	exec(t, admin, "CREATE ROLE web LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO web")
 	config := admin.Pool().Config().ConnConfig
 	store := newStore(t, postgres.Options{URL: "postgres://web@" + server.Addr + "/" + config.Database + "?sslmode=disable"})
-	must(t, postgres.CreateTable(t.Context(), store.Pool()))
+	must.Succeed(t, postgres.CreateTable(t.Context(), store.Pool()))
 	create(t, store)
 	if _, err := store.Sweep(t.Context()); err != nil {
 		t.Error(err)
@@ -64,7 +65,7 @@ func TestSweep(t *testing.T) {
 	at := func(expires, idle time.Duration) session.ID {
 		id, record := newID(), newRecord()
 		record.Created, record.Expires, record.IdleExpires = now.Add(-1000*time.Hour), now.Add(expires), now.Add(idle)
-		must(t, store.Create(t.Context(), id, record))
+		must.Succeed(t, store.Create(t.Context(), id, record))
 		return id
 	}
 	live, justExpired := at(time.Hour, time.Minute), at(-59*time.Minute, time.Hour)
@@ -82,13 +83,13 @@ func TestSweep(t *testing.T) {
 
 	// While another server sweeps, Sweep deletes nothing.
 	tx, err := store.Pool().Begin(t.Context())
-	must(t, err)
+	must.Succeed(t, err)
 	_, err = tx.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended('sessions sweep', 0))")
-	must(t, err)
+	must.Succeed(t, err)
 	if n, err := store.Sweep(t.Context()); n != 0 || err != nil {
 		t.Errorf("while another server sweeps: swept %d, %v, want 0", n, err)
 	}
-	must(t, tx.Rollback(t.Context()))
+	must.Succeed(t, tx.Rollback(t.Context()))
 
 	if n, err := store.Sweep(t.Context()); n != 2503 || err != nil {
 		t.Errorf("swept %d, %v, want 2503", n, err)
@@ -97,7 +98,7 @@ func TestSweep(t *testing.T) {
 		live: true, justExpired: true, ended: true, idle: false, absolute: false, longEnded: false,
 	} {
 		var there bool
-		must(t, store.Pool().QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM sessions WHERE id = $1)", id[:]).Scan(&there))
+		must.Succeed(t, store.Pool().QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM sessions WHERE id = $1)", id[:]).Scan(&there))
 		if there != want {
 			t.Errorf("session %v: exists %v, want %v", id, there, want)
 		}
@@ -111,7 +112,7 @@ func TestSweepOfAServerWithAnotherClock(t *testing.T) {
 	id, record := newID(), newRecord()
 	record.Expires = record.Created.Truncate(time.Hour).Add(2*time.Hour - time.Second) // the last second of an hour
 	record.IdleExpires = record.Expires
-	must(t, store.Create(t.Context(), id, record))
+	must.Succeed(t, store.Create(t.Context(), id, record))
 	now := record.Expires.Add(-time.Second)
 	if _, err := postgres.SweepAt(store, t.Context(), now.Add(ahead)); err != nil {
 		t.Fatal(err)
@@ -132,7 +133,7 @@ func TestSweepOfAServerWithAnotherClock(t *testing.T) {
 
 func TestMaintain(t *testing.T) {
 	server := storeserver.OwnForTest(t, storeserver.Postgres)
-	must(t, server.Kill())
+	must.Succeed(t, server.Kill())
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
 	ctx, stop := context.WithCancel(t.Context())
 	var failures atomic.Int64
@@ -147,7 +148,7 @@ func TestMaintain(t *testing.T) {
 		}
 		return nil
 	})
-	must(t, server.Restart(t.Context()))
+	must.Succeed(t, server.Restart(t.Context()))
 	id, record := newID(), newRecord()
 	record.Expires = record.Created.Add(-4 * time.Hour)
 	sessiontest.Eventually(t, func() error { return store.Create(t.Context(), id, record) })

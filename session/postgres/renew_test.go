@@ -9,6 +9,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -17,9 +18,9 @@ func TestRenewalOfALockedRow(t *testing.T) {
 	store := openWide(t)
 	id, record := create(t, store)
 	tx, err := store.Pool().Begin(t.Context())
-	must(t, err)
+	must.Succeed(t, err)
 	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
-	must(t, err)
+	must.Succeed(t, err)
 
 	type reply struct {
 		r      session.Renewal
@@ -36,7 +37,7 @@ func TestRenewalOfALockedRow(t *testing.T) {
 		}()
 	}
 	expectWaiting(t, store, 4)
-	must(t, tx.Commit(t.Context()))
+	must.Succeed(t, tx.Commit(t.Context()))
 
 	renewed := map[session.ID]int{}
 	for range 4 {
@@ -53,7 +54,7 @@ func TestRenewalOfALockedRow(t *testing.T) {
 		t.Errorf("the renewals succeeded %v times", renewed)
 	}
 	var live int
-	must(t, store.Pool().QueryRow(t.Context(), "SELECT count(*) FROM sessions WHERE NOT ended").Scan(&live))
+	must.Succeed(t, store.Pool().QueryRow(t.Context(), "SELECT count(*) FROM sessions WHERE NOT ended").Scan(&live))
 	if live != len(renewed) {
 		t.Errorf("%d sessions are live, want the %d that Renew returned", live, len(renewed))
 	}
@@ -67,9 +68,9 @@ func TestChangesWaitForARenewal(t *testing.T) {
 		t.Fatal(err)
 	}
 	tx, err := store.Pool().Begin(t.Context())
-	must(t, err)
+	must.Succeed(t, err)
 	_, err = tx.Exec(t.Context(), "SELECT FROM sessions WHERE id = $1 FOR UPDATE", id[:])
-	must(t, err)
+	must.Succeed(t, err)
 	r := renewal(id, record)
 	renewed := make(chan error)
 	go func() {
@@ -87,8 +88,8 @@ func TestChangesWaitForARenewal(t *testing.T) {
 		refused <- err
 	}()
 	expectWaiting(t, store, 3)
-	must(t, tx.Commit(t.Context()))
-	must(t, <-renewed)
+	must.Succeed(t, tx.Commit(t.Context()))
+	must.Succeed(t, <-renewed)
 	for range 2 {
 		if err := <-refused; !errors.Is(err, session.ErrEnded) {
 			t.Errorf("after the renewal: %v, want ErrEnded", err)

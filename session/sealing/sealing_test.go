@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // newKey returns a random key as openssl prints it.
@@ -75,9 +77,7 @@ func TestParseKeysRejects(t *testing.T) {
 func TestPrintingShowsNoKey(t *testing.T) {
 	text, secret := newKey()
 	keys, err := ParseKeys(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	holder := struct{ keys Keys }{keys}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
 		for _, printed := range []string{fmt.Sprintf(format, keys), fmt.Sprintf(format, &keys), fmt.Sprintf(format, holder)} {
@@ -95,15 +95,11 @@ func TestDerive(t *testing.T) {
 	a, secret := newKey()
 	b, _ := newKey()
 	keys, err := ParseKeys(a + "," + b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	seen := map[string]bool{string(secret): true}
 	for _, purpose := range []string{"one", "other"} {
 		derived, err := keys.Derive(purpose)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		for _, key := range derived {
 			if len(key) != keyBytes || seen[string(key)] {
 				t.Errorf("%s: %d bytes, seen before: %v", purpose, len(key), seen[string(key)])

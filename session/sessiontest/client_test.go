@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A Client sends the cookies of all servers to each server. Clones don't share cookies that they get later.
@@ -34,9 +35,7 @@ func TestClientKeepsCookies(t *testing.T) {
 	ask := func(c *sessiontest.Client, server int, path, form, want string) {
 		t.Helper()
 		got, err := c.Do(t.Context(), http.MethodPost, servers[server]+path, form)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if got.Body != want {
 			t.Errorf("POST %s %s: sent %s, want %s", path, form, got.Body, want)
 		}
@@ -60,9 +59,7 @@ func TestClientFollowsNoRedirects(t *testing.T) {
 	server := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusSeeOther))
 	defer server.Close()
 	got, err := sessiontest.NewClient().Do(t.Context(), http.MethodGet, server.URL, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if got.StatusCode != http.StatusSeeOther || got.Header.Get("Location") != "/elsewhere" {
 		t.Errorf("got %s to %q", got.Status, got.Header.Get("Location"))
 	}

@@ -12,6 +12,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 const (
@@ -39,9 +40,7 @@ func checkout(w http.ResponseWriter, r *http.Request) {
 func ExampleRequest() {
 	t := &testing.T{} // of the test
 	manager, err := session.New(memory.New(), session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	r := sessiontest.Request(t, manager, httptest.NewRequest("POST", "/checkout", nil), func(ctx context.Context) {
 		session.From(ctx).Login(ctx, "ada")
 		tea.Add(ctx, 2)
@@ -66,9 +65,7 @@ func TestRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			manager, err := session.New(memory.New(), options)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			plain := httptest.NewRequest("GET", "/", nil)
 			plain.AddCookie(&http.Cookie{Name: "theme", Value: "dark"})
 			visitor := sessiontest.Request(t, manager, plain, func(ctx context.Context) { tea.Add(ctx, 1) })
@@ -111,9 +108,7 @@ func (f *failed) Fatalf(format string, args ...any) {
 
 func TestRequestFailsTheTest(t *testing.T) {
 	manager, err := session.New(memory.New(), session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	for name, prepare := range map[string]func(context.Context){
 		"a long user": func(ctx context.Context) {
 			session.From(ctx).Login(ctx, "ada")

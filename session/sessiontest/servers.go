@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // An Opener returns the Manager of one server. Two Managers of an Opener stand for two servers.
@@ -65,9 +66,7 @@ func ServerCases() []ServerCase {
 // that the declared promises are exact.
 func RunServers(t *testing.T, open Opener) {
 	manager, err := open(fixtureOptions())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	for _, c := range ServerCases() {
 		t.Run(c.Name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)

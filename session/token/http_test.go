@@ -10,6 +10,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/token"
 )
 
@@ -22,9 +23,7 @@ func newFleet(t *testing.T, keys ...string) *sealingtest.Fleet {
 	for _, letters := range keys {
 		options := token.Options{Issuer: "https://shop.example", Audience: "shop"}
 		codec, err := token.New(sealingtest.Keys(t, letters), options)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		codecs = append(codecs, codec)
 	}
 	return sealingtest.NewFleet(t, serve, session.Options{}, codecs...)
@@ -121,9 +120,7 @@ func TestLimitations(t *testing.T) {
 func TestRememberedLogin(t *testing.T) {
 	const day = 24 * time.Hour
 	codec, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "https://shop.example", Audience: "shop"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	f := sealingtest.NewFleet(t, serve, session.Options{BrowserCookie: true}, codec, codec)
 	if set := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk"); set.MaxAge != 0 {
 		t.Errorf("a login that is not remembered sets the cookie %v", set)

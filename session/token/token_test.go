@@ -15,6 +15,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/sealing"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 var (
@@ -33,18 +34,14 @@ func newRecord(values map[string]string) session.Record {
 func newCodec(t testing.TB, names string) *Codec {
 	t.Helper()
 	s, err := New(sealingtest.Keys(t, names), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return s
 }
 
 func seal(t testing.TB, s *Codec, record session.Record) string {
 	t.Helper()
 	value, err := s.Encode(id, record)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return value
 }
 
@@ -63,9 +60,7 @@ func TestEveryServerAcceptsAToken(t *testing.T) {
 			rapid.String().Draw(t, "text"), rapid.Int64().Draw(t, "number"), nil, true, []any{1, "<a>"}, map[string]any{"b": 1.5},
 		}
 		text, err := json.Marshal(rapid.SampledFrom(kinds).Draw(t, "value"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		return string(text)
 	})
 	most := signer.Promises().MaxBytes
@@ -85,9 +80,7 @@ func TestEveryServerAcceptsAToken(t *testing.T) {
 			t.Fatalf("%d bytes: a token of %d, %v", want.Size(), len(value), err)
 		}
 		gotID, got, err := other.Decode(value, start)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if gotID != wantID || !maps.Equal(got.Values, want.Values) || got.User != want.User || got.UserAgent != want.UserAgent {
 			t.Fatalf("got %v %+v, want %v %+v", gotID, got, wantID, want)
 		}
@@ -109,9 +102,7 @@ func TestClaims(t *testing.T) {
 	var got []string
 	for _, part := range parts[:2] {
 		text, err := base64.RawURLEncoding.DecodeString(part)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		got = append(got, string(text))
 	}
 	want := []string{
@@ -173,9 +164,7 @@ func TestOtherOptionsAreRejected(t *testing.T) {
 		{Issuer: "shop", Audience: "https://shop.example"}, {Audience: "shop"},
 	} {
 		s, err := New(sealingtest.Keys(t, "a"), other)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		isMissing(t, fmt.Sprint(other), s, value)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	client "github.com/valkey-io/valkey-go"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/valkey"
@@ -22,10 +23,10 @@ func TestSentinel(t *testing.T) {
 	sessiontest.Long(t)
 	primary := storeserver.OwnForTest(t, storeserver.Valkey)
 	replica, err := storeserver.ValkeyReplica(t.Context(), primary)
-	must(t, err)
+	must.Succeed(t, err)
 	t.Cleanup(func() { replica.Close() })
 	sentinel, err := storeserver.ValkeySentinel(t.Context(), primary, "sessions")
-	must(t, err)
+	must.Succeed(t, err)
 	t.Cleanup(func() { sentinel.Close() })
 
 	forwarder := storeserver.Forward(t, sentinel.Addr)
@@ -37,7 +38,7 @@ func TestSentinel(t *testing.T) {
 	if _, err := store.Update(t.Context(), id, add(record)); err != nil {
 		t.Fatal(err)
 	}
-	must(t, storeserver.AwaitReplica(t.Context(), primary))
+	must.Succeed(t, storeserver.AwaitReplica(t.Context(), primary))
 	sessiontest.Eventually(t, func() error { // as soon as the Sentinel knows the replica
 		return storeserver.Failover(t.Context(), sentinel, "sessions")
 	})
@@ -68,7 +69,7 @@ func TestSentinel(t *testing.T) {
 	if got, err := direct.Load(t.Context(), id, record.Created); err != nil || atoi(got.Values["n"]) != before+5 || before < 2 {
 		t.Errorf("the new primary has %v, %v, want 5 additions to %d", got.Values, err, before)
 	}
-	must(t, primary.Kill())
+	must.Succeed(t, primary.Kill())
 	if _, err := store.Update(t.Context(), id, add(record)); err != nil {
 		t.Errorf("without the old primary: %v", err)
 	}
@@ -76,14 +77,14 @@ func TestSentinel(t *testing.T) {
 
 func TestUnixSocket(t *testing.T) {
 	program, err := storeserver.ValkeyProgram()
-	must(t, err)
+	must.Succeed(t, err)
 	dir, err := os.MkdirTemp("", "valkey") // t.TempDir may be too long for a socket
-	must(t, err)
+	must.Succeed(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "socket")
 	server, err := process.Start(process.Command{Name: "Valkey on a unix socket", Path: program, Dir: dir, Args: []string{
 		"--port", "0", "--unixsocket", socket, "--save", "", "--requirepass", "secret"}})
-	must(t, err)
+	must.Succeed(t, err)
 	t.Cleanup(server.Kill)
 	store := newStore(t, valkey.Options{Address: socket, Configure: func(o *client.ClientOption) {
 		o.Password = "secret"

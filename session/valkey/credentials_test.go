@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/valkey"
 )
@@ -89,7 +90,7 @@ func TestConnectionsAreReplacedInTime(t *testing.T) {
 		}()
 	}
 	for range requests {
-		must(t, <-errs)
+		must.Succeed(t, <-errs)
 	}
 	got, err := store.Load(t.Context(), id, record.Created)
 	if err != nil || atoi(got.Values["n"]) != requests*each {

@@ -15,13 +15,6 @@ func short(t *testing.T) context.Context {
 	return ctx
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func split(address string) (host, port string) {
 	host, port, _ = net.SplitHostPort(address)
 	return host, port

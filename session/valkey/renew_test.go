@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -17,9 +18,7 @@ func TestScriptsOfARenewal(t *testing.T) {
 	b := newBefore(t)
 	scripts := func() (n int) {
 		text, err := b.client.Do(t.Context(), b.client.B().Info().Section("commandstats").Build()).ToString()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		for _, found := range regexp.MustCompile(`cmdstat_eval\w*:calls=(\d+)`).FindAllStringSubmatch(text, -1) {
 			calls, _ := strconv.Atoi(found[1])
 			n += calls
@@ -30,9 +29,7 @@ func TestScriptsOfARenewal(t *testing.T) {
 		t.Helper()
 		id, record := anySession()
 		record.User = ""
-		if err := b.store.Create(t.Context(), id, record); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, b.store.Create(t.Context(), id, record))
 		renewal := renewed(id, record)
 		renewal.Record.User = user
 		before := scripts()
@@ -55,9 +52,7 @@ func TestRenewalToAnotherSlot(t *testing.T) {
 	store := New(Options{Address: storeserver.ValkeyCluster(t, 1, 0)[0].Addr})
 	t.Cleanup(store.Close)
 	id, record := anySession()
-	if err := store.Create(t.Context(), id, record); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, store.Create(t.Context(), id, record))
 	renewal := renewed(id, record)
 	for same := sameSlot(store.prefix, id); same(renewal.New); {
 		renewal.New = anyID()
@@ -81,14 +76,10 @@ func TestFullServer(t *testing.T) {
 	for i := range ids {
 		ids[i], record = anySession()
 		record.User = "ada"
-		if err := store.Create(ctx, ids[i], record); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, store.Create(ctx, ids[i], record))
 	}
 	for _, command := range []string{"CONFIG SET maxmemory-policy noeviction", "CONFIG SET maxmemory 1"} {
-		if err := storeserver.Exec(ctx, server, command); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, storeserver.Exec(ctx, server, command))
 	}
 	renewal := renewed(ids[0], record)
 	_, renewErr := store.Renew(ctx, renewal)
@@ -134,9 +125,7 @@ func TestPhysicalExpiry(t *testing.T) {
 		}
 	}
 	id, record := anySession()
-	if err := b.store.Create(ctx, id, record); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, b.store.Create(ctx, id, record))
 	expect("a session", b.store.key(id), record.IdleExpires)
 	expect("a list", b.store.userKey(record.User), record.Expires)
 	for _, idle := range []time.Duration{20 * time.Minute, 2 * time.Hour} {
@@ -163,9 +152,7 @@ func TestPhysicalExpiry(t *testing.T) {
 		for _, created := range []time.Time{record.Created, record.Expires.Add(after)} {
 			r := record
 			r.User, r.Created, r.Expires, r.IdleExpires = user, created, created.Add(time.Hour), created.Add(time.Hour)
-			if err := b.store.Create(ctx, anyID(), r); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, b.store.Create(ctx, anyID(), r))
 		}
 		n, err := b.client.Do(ctx, b.client.B().Zcard().Key(b.store.userKey(user)).Build()).AsInt64()
 		if err != nil || n != want {

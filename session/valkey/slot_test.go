@@ -13,6 +13,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -40,13 +41,9 @@ func TestSameSlot(t *testing.T) {
 	node := storeserver.ValkeyCluster(t, 1, 0)[0]
 	slot := func(prefix string, id session.ID) int {
 		lines, err := storeserver.Query(t.Context(), node, "CLUSTER KEYSLOT "+prefix+id.String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		n, err := strconv.Atoi(strings.TrimPrefix(lines[0], ":"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		return n
 	}
 	for _, prefix := range []string{"session:", "s", "{a}:", "a{b}c{d}", "{}:", "{}{x}:", "a{b:", "}{", "{{a}}:"} {
@@ -99,13 +96,9 @@ func BenchmarkSameSlot(b *testing.B) {
 	for name, store := range map[string]session.Store{"one node": memory.New(), "cluster": clustered{memory.New()}} {
 		b.Run(name, func(b *testing.B) {
 			manager, err := session.New(store, session.Options{})
-			if err != nil {
-				b.Fatal(err)
-			}
+			must.Succeed(b, err)
 			server := manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if err := session.From(r.Context()).Login(r.Context(), "ada"); err != nil {
-					b.Fatal(err)
-				}
+				must.Succeed(b, session.From(r.Context()).Login(r.Context(), "ada"))
 			}))
 			cookie := ""
 			login := func() {

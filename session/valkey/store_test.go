@@ -12,6 +12,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/valkey"
 )
@@ -36,7 +37,7 @@ func TestEmbedded(t *testing.T) {
 func TestTLS(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.ValkeyTLS)
 	roots, err := server.RootCAs()
-	must(t, err)
+	must.Succeed(t, err)
 	create(t, newStore(t, valkey.Options{Address: server.Addr, TLS: true, RootCAs: roots}))
 	for name, o := range map[string]valkey.Options{"with other authorities": {TLS: true}, "without TLS": {}} {
 		o.Address = server.Addr
@@ -68,7 +69,7 @@ func TestAdditionBeyondTheRange(t *testing.T) {
 	for before, n := range map[string]int64{"-5": session.MaxCounter + 2, "5": -session.MaxCounter - 2} {
 		now := time.Now()
 		id, record := newID(), session.Record{Values: map[string]string{"n": before}, Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
-		must(t, store.Create(t.Context(), id, record))
+		must.Succeed(t, store.Create(t.Context(), id, record))
 		update := add(record)
 		update.Changes[0].N = n
 		if got, err := store.Update(t.Context(), id, update); !errors.Is(err, session.ErrCounter) {
@@ -110,7 +111,7 @@ func TestClusterFailover(t *testing.T) {
 			cancel()
 		}
 	}()
-	must(t, storeserver.Exec(t.Context(), replica, "CLUSTER FAILOVER"))
+	must.Succeed(t, storeserver.Exec(t.Context(), replica, "CLUSTER FAILOVER"))
 	sessiontest.Eventually(t, func() error {
 		role, err := storeserver.Query(t.Context(), replica, "ROLE")
 		if err == nil && role[0] != "master" {
@@ -130,9 +131,7 @@ func TestClusterFailover(t *testing.T) {
 	for i := range sessions {
 		s := &sessions[i]
 		got, err := store.Load(t.Context(), s.id, s.record.Created)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if n := atoi(got.Values["n"]); n < s.adds.Load() || n > s.adds.Load()+s.maybe.Load() {
 			t.Errorf("%d additions were acknowledged and %d failed, the counter says %d", s.adds.Load(), s.maybe.Load(), n)
 		}
@@ -160,7 +159,7 @@ func TestFailover(t *testing.T) {
 		return err
 	})
 
-	must(t, storeserver.Exec(t.Context(), successor, "REPLICAOF NO ONE"))
+	must.Succeed(t, storeserver.Exec(t.Context(), successor, "REPLICAOF NO ONE"))
 	replicate(t, old, successor)
 	// While the address still leads to the old primary, nothing is acknowledged, and connections don't pile up.
 	accepted, began := address.Accepted(), time.Now()
@@ -184,7 +183,7 @@ func TestFailover(t *testing.T) {
 	if got, err := store.Load(t.Context(), id, record.Created); err != nil || got.Values["n"] != "4" {
 		t.Errorf("got %v, %v, want the three additions and one more", got.Values, err)
 	}
-	must(t, store.Ping(t.Context()))
+	must.Succeed(t, store.Ping(t.Context()))
 }
 
 // Ping alone must detect a failover: a server that makes no writes must not continue to read from the former primary.
@@ -192,7 +191,7 @@ func TestPingFindsTheNewPrimary(t *testing.T) {
 	old, successor := storeserver.ForTest(t, storeserver.Valkey), storeserver.ForTest(t, storeserver.Valkey)
 	address := storeserver.Forward(t, old.Addr)
 	store := open(t, address.Addr)
-	must(t, store.Ping(t.Context()))
+	must.Succeed(t, store.Ping(t.Context()))
 	address.SetTarget(successor.Addr)
 	replicate(t, old, successor)
 	sessiontest.Eventually(t, func() error { return store.Ping(t.Context()) })
@@ -204,19 +203,19 @@ func TestPingFindsTheNewPrimary(t *testing.T) {
 
 func TestOutage(t *testing.T) {
 	server := storeserver.OwnForTest(t, storeserver.Valkey)
-	must(t, server.Kill())
+	must.Succeed(t, server.Kill())
 	store := open(t, server.Addr)
 	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Errorf("without a server: %v", err)
 	}
-	must(t, server.Restart(t.Context()))
+	must.Succeed(t, server.Restart(t.Context()))
 	id, record := create(t, store)
 
-	must(t, server.Pause())
+	must.Succeed(t, server.Pause())
 	if _, err := store.Update(short(t), id, add(record)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("paused server: %v", err)
 	}
-	must(t, server.Resume())
+	must.Succeed(t, server.Resume())
 	sessiontest.Eventually(t, func() error {
 		_, err := store.Load(short(t), id, record.Created)
 		return err
@@ -265,8 +264,8 @@ func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 func replicate(t *testing.T, replica, primary *storeserver.Server) {
 	t.Helper()
 	host, port := split(primary.Addr)
-	must(t, storeserver.Exec(t.Context(), primary, "CONFIG SET repl-diskless-sync-delay 0"))
-	must(t, storeserver.Exec(t.Context(), replica, "REPLICAOF "+host+" "+port))
+	must.Succeed(t, storeserver.Exec(t.Context(), primary, "CONFIG SET repl-diskless-sync-delay 0"))
+	must.Succeed(t, storeserver.Exec(t.Context(), replica, "REPLICAOF "+host+" "+port))
 	sessiontest.Eventually(t, func() error {
 		role, err := storeserver.Query(t.Context(), replica, "ROLE")
 		if err == nil && role[len(role)-2] != "connected" {
@@ -295,7 +294,7 @@ func create(t *testing.T, store *valkey.Store) (session.ID, session.Record) {
 	t.Helper()
 	now := time.Now()
 	id, record := newID(), session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute)}
-	must(t, store.Create(t.Context(), id, record))
+	must.Succeed(t, store.Create(t.Context(), id, record))
 	return id, record
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -35,9 +36,7 @@ func createMany(t *testing.T, store *Store, user string, n, liveEvery int) (reco
 		})
 	}
 	workers.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, errors.Join(errs...))
 	for i := liveEvery - 1; i < n; i += liveEvery {
 		live = append(live, all[i])
 	}
@@ -57,9 +56,7 @@ func TestPagesOfOneExpiry(t *testing.T) {
 			cursor := ""
 			for pages := 0; ; pages++ {
 				page, err := store.UserSessions(t.Context(), "ada", session.PageQuery{Now: time.Now(), Cursor: cursor, Limit: 70})
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.Succeed(t, err)
 				for i, s := range page.Sessions {
 					if listed[s.ID] {
 						t.Fatalf("%v is listed twice", s.ID)
@@ -99,9 +96,7 @@ func TestListingRemovesEndedSessions(t *testing.T) {
 		var id session.ID
 		id, record = anySession()
 		record.User = "ada"
-		if err := store.Create(ctx, id, record); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, store.Create(ctx, id, record))
 		ids = append(ids, id)
 	}
 	if _, err := store.Renew(ctx, renewed(ids[0], record)); err != nil {
@@ -112,14 +107,10 @@ func TestListingRemovesEndedSessions(t *testing.T) {
 	}
 	starting := anyID()
 	for _, id := range []session.ID{ids[1], starting} { // ids[1] again, as if End had failed to remove it
-		if err := store.addToUserList(ctx, id, record, record.Created); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, store.addToUserList(ctx, id, record, record.Created))
 	}
 	c, err := store.Client(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if err := c.Do(ctx, c.B().Zadd().Key(store.userKey("ada")).ScoreMember().
 		ScoreMember(float64(record.Expires.UnixMilli()), "no id").Build()).Error(); err != nil {
 		t.Fatal(err)
@@ -161,19 +152,13 @@ func TestRenewalToAnEarlierPage(t *testing.T) {
 	id := anyID()
 	r := record
 	r.Expires = r.Expires.Add(-time.Minute) // the last of the list
-	if err := store.Create(ctx, id, r); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, store.Create(ctx, id, r))
 	renewal := renewed(id, record)
 	renewal.Now, renewal.Record.Expires = time.Now(), record.Expires.Add(time.Minute)
 	wrapped := &overtaken{store, func() error { _, err := store.Renew(ctx, renewal); return err }}
 	manager, err := session.New(wrapped, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := manager.EndUserSessions(ctx, "ada"); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
+	must.Succeed(t, manager.EndUserSessions(ctx, "ada"))
 	if _, err := store.Load(ctx, renewal.New, time.Now()); !errors.Is(err, session.ErrEnded) {
 		t.Errorf("the renewed session: %v, want %v", err, session.ErrEnded)
 	}
@@ -192,9 +177,7 @@ func TestEndManySessions(t *testing.T) {
 			store := New(Options{Address: server.address})
 			t.Cleanup(store.Close)
 			manager, err := session.New(store, session.Options{StoreTimeout: 5 * time.Second})
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			record, _, live := createMany(t, store, "ada", 5000, server.liveEvery)
 			rand.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
 			var mu sync.Mutex

@@ -11,6 +11,7 @@ import (
 	client "github.com/valkey-io/valkey-go"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -26,18 +27,14 @@ func newBefore(t *testing.T) before {
 	store := New(Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
 	t.Cleanup(store.Close)
 	c, err := store.Client(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return before{t, store, c}
 }
 
 func (b before) run(script, key string, args ...string) string {
 	b.t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "before", script))
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	must.Succeed(b.t, err)
 	reply, err := client.NewLuaScript(string(text)).Exec(b.t.Context(), b.client, []string{key}, args).ToString()
 	if err != nil {
 		b.t.Fatalf("%s: %v", script, err)
@@ -59,9 +56,7 @@ func (b before) create(id session.ID, r session.Record) {
 // replies returns the results of Load, Update and End for a session.
 func (b before) replies(id session.ID, now time.Time) [3]string {
 	fields, err := b.client.Do(b.t.Context(), b.client.B().Hgetall().Key(b.store.key(id)).Build()).AsStrMap()
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	must.Succeed(b.t, err)
 	load := "missing"
 	if ended, ok := fields["@ended"]; ok { // the earlier version checked no other field then
 		if until, err := strconv.ParseInt(ended, 10, 64); err != nil || now.Before(time.UnixMilli(until)) {
@@ -109,9 +104,7 @@ func TestKeptStateIsHiddenFromTheEarlierVersion(t *testing.T) {
 		},
 	} {
 		id, record := anySession()
-		if err := b.store.Create(t.Context(), id, record); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, b.store.Create(t.Context(), id, record))
 		if err := end(id, record); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -173,9 +166,7 @@ func TestOwnIdleTimeoutOnTheEarlierVersion(t *testing.T) {
 	b := newBefore(t)
 	id, record := anySession()
 	record.IdleTimeout, record.IdleExpires = 40*time.Minute, record.Created.Add(40*time.Minute)
-	if err := b.store.Create(t.Context(), id, record); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, b.store.Create(t.Context(), id, record))
 	now := record.Created.Add(time.Minute)
 	b.run("update.lua", b.store.key(id), millis(now), millis(now.Add(time.Minute)), "400000", "add", "n", "1")
 	got, err := b.store.Load(t.Context(), id, now)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Methods of DAX's protocol, which is documented only by its clients.
@@ -57,9 +59,7 @@ type server struct {
 func serve(t *testing.T, address string, config *tls.Config) *server {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if config != nil {
 		listener = tls.NewListener(listener, config)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sealing"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Keys returns one key for each letter of names. The same letter always gives the same key.
@@ -28,9 +29,7 @@ func Keys(t testing.TB, names string) sealing.Keys {
 		words = append(words, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte(string(name)), 32)))
 	}
 	keys, err := sealing.ParseKeys(strings.Join(words, ","))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return keys
 }
 
@@ -51,9 +50,7 @@ func NewFleet(t *testing.T, handler http.HandlerFunc, options session.Options, c
 	options.Logger = slog.New(slog.DiscardHandler)
 	for _, codec := range codecs {
 		manager, err := session.NewWithCodec(codec, options)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		server := httptest.NewTLSServer(manager.Handler(handler))
 		t.Cleanup(server.Close)
 		f.servers = append(f.servers, server)
@@ -85,21 +82,15 @@ func (f *Fleet) ExpectWith(cookie *http.Cookie, server int, path, want string) *
 func (f *Fleet) expect(client *http.Client, server int, path string, cookie *http.Cookie, want string) (set *http.Cookie) {
 	f.t.Helper()
 	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, f.servers[server].URL+path, nil)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must.Succeed(f.t, err)
 	if cookie != nil {
 		request.AddCookie(cookie)
 	}
 	response, err := client.Do(request)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must.Succeed(f.t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must.Succeed(f.t, err)
 	got := string(body)
 	if response.StatusCode != http.StatusOK {
 		got = strconv.Itoa(response.StatusCode)

@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A Forwarder forwards TCP connections to a server. It simulates network failures.
@@ -28,9 +30,7 @@ type Forwarder struct {
 func Forward(t testing.TB, to string) *Forwarder {
 	t.Helper()
 	f, err := NewForwarder(to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(f.Close)
 	return f
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func putItem(ctx context.Context, s *Server) error {
@@ -39,10 +41,10 @@ func TestServersWithTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := ForTest(t, start)
 			roots, err := s.RootCAs()
-			must(t, err)
+			must.Succeed(t, err)
 			conn, err := tls.Dial("tcp", s.Addr, &tls.Config{RootCAs: roots})
-			must(t, err)
-			must(t, conn.Close())
+			must.Succeed(t, err)
+			must.Succeed(t, conn.Close())
 			if conn, err := tls.Dial("tcp", s.Addr, &tls.Config{}); err == nil {
 				conn.Close()
 				t.Error("the certificate is trusted without RootCAs")
