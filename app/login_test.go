@@ -11,6 +11,7 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/app/login/logintest"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -41,9 +42,7 @@ func TestLoginAtAProvider(t *testing.T) {
 			for first, beginner := range servers {
 				client := sessiontest.NewClient()
 				response, err := client.Do(t.Context(), http.MethodPost, beginner+"/login", "")
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.Succeed(t, err)
 				callback := p.LogIn(t, response.Header.Get("Location"), "ann")
 				if _, err := client.Do(t.Context(), http.MethodGet, servers[1-first]+callback, ""); err != nil {
 					t.Fatal(err)
@@ -84,12 +83,8 @@ func TestServerRequestsProviderConfigurationAtStart(t *testing.T) {
 func loggedIn(t *testing.T, client *sessiontest.Client, server string) string {
 	t.Helper()
 	response, err := client.Do(t.Context(), http.MethodGet, server+"/api/session", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	var state struct{ User string }
-	if err := json.Unmarshal([]byte(response.Body), &state); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, json.Unmarshal([]byte(response.Body), &state))
 	return state.User
 }

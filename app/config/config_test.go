@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestDefaultsAreAllowed(t *testing.T) {
 	c, err := Parse([]string{"SERVER_NAME=a"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if c.Store != StoreMemory || c.IdleTimeout != 30*time.Minute || c.KeepAlive != 75*time.Second {
 		t.Errorf("defaults: %+v", c)
 	}
@@ -120,9 +120,7 @@ func TestRenderedEnvironmentParsesBack(t *testing.T) {
 	want.MemcachedAddresses = []string{"a:1", "b:2"}
 	want.IdleTimeout, want.ShutdownDelay, want.AllowDelay = 90*time.Second, 0, true
 	got, err := Parse(want.Environment())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}

@@ -18,6 +18,7 @@ import (
 	"stateless-servers/session/memory"
 	"stateless-servers/session/sealing/sealingtest"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/token"
 )
 
@@ -44,20 +45,14 @@ func newFleet(t *testing.T, store, issuer string) *fleet {
 		manager, err := session.New(shared, options)
 		if store == "token" {
 			codec, failed := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
-			if failed != nil {
-				t.Fatal(failed)
-			}
+			must.Succeed(t, failed)
 			manager, err = session.NewWithCodec(codec, options)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		client, err := login.New(login.Options{
 			Issuer: issuer, ClientID: logintest.ClientID, RedirectURL: redirect, Keys: keys, PlainHTTP: true,
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		server := httptest.NewServer(web.New(web.Options{
 			Server: fmt.Sprintf("server-%d", i+1), Zone: "a", Sessions: manager, Board: board, Login: client, PlainHTTP: true,
 			Logger: logger,
@@ -84,9 +79,7 @@ func (c *client) do(method, path string, headers ...string) response {
 	server := c.fleet.servers[c.fleet.next%len(c.fleet.servers)]
 	c.fleet.next++
 	got, err := c.Do(c.t.Context(), method, server+path, "", headers...)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	must.Succeed(c.t, err)
 	return response(got)
 }
 
@@ -127,8 +120,6 @@ func stores(t *testing.T, test func(*testing.T, string)) {
 func parse(t *testing.T, address string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return u
 }
