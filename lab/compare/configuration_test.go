@@ -8,6 +8,7 @@ import (
 
 	"stateless-servers/lab/cost"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestConfiguration(t *testing.T) {
@@ -39,19 +40,13 @@ func TestProductionIsInAFile(t *testing.T) {
 		"valkey+stage=lab": `-c config=F -c store=valkey -c stage=lab {}`,
 	} {
 		arguments, err := contextArguments(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		folder := t.TempDir()
 		got, err := inConfiguration(folder, "eu", arguments)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		file := filepath.Join(folder, "eu.json")
 		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if got := strings.ReplaceAll(strings.Join(got, " "), file, "F") + " " + string(text); got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", name, got, want)
 		}
@@ -62,15 +57,11 @@ func TestProductionIsInAFile(t *testing.T) {
 func TestCompareWithProduction(t *testing.T) {
 	sessiontest.Long(t)
 	s, err := NewSynthesizer(t.Context(), root, productionName, func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer s.Close()
 	synthesize := func(name string) []cost.Template {
 		templates, err := s.Synthesize(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		return templates
 	}
 	p, _ := pairs(t, synthesize("valkey"), synthesize("valkey+stage=production"))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestVCPUsOfInstanceTypes(t *testing.T) {
@@ -25,9 +27,7 @@ func TestQuotasFollowTheConfiguration(t *testing.T) {
 		var list []Template
 		for _, name := range names {
 			template, err := ReadTemplate(filepath.Join("..", "..", "stacks", "testdata", name+".json"), name)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			list = append(list, template)
 		}
 		return list

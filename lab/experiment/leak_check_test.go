@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // series simulates the resource usage of a server over twenty minutes: random variation, and a leak of one resource.
@@ -74,24 +75,16 @@ func TestAssertNoGrowth(t *testing.T) {
 // A server whose clients keep their connections open fails the leak check.
 func TestLeakIsFound(t *testing.T) {
 	env, err := testRunner(t).open(t.Context(), setup{store: config.StoreMemory, servers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer env.Close()
 	url, err := env.fleet.Metrics(survivor)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	server, err := env.fleet.Server(survivor)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	meter := newMeter(url)
 	watch := func() []sample {
 		samples, err := meter.watch(t.Context(), time.Now(), time.Second)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		return samples
 	}
 	before := watch()
@@ -100,15 +93,11 @@ func TestLeakIsFound(t *testing.T) {
 	for at := time.Duration(0); at < length; at += length / 30 {
 		for range visitors {
 			conn, err := net.Dial("tcp", server.Address)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			defer conn.Close()
 		}
 		one, err := meter.read(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		one.at = at
 		during = append(during, one)
 	}

@@ -18,6 +18,7 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestLaunch(t *testing.T) {
@@ -85,9 +86,7 @@ func TestMaxServers(t *testing.T) {
 		t.Errorf("%d added, %d refused, %d servers, want 3, 17 and 3", added.Load(), refused.Load(), len(b.Servers()))
 	}
 	stopped, err := b.Stop(b.Servers()[0].Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	<-stopped
 	if _, err := b.Add(t.Context()); err != nil {
 		t.Errorf("adding one after one was stopped: %v", err)
@@ -105,14 +104,10 @@ func TestServersRunWithoutLogs(t *testing.T) {
 		want  string
 	}{
 		{"full", func(t *testing.T, b *fixture) {
-			if err := os.Symlink("/dev/full", filepath.Join(b.options.LogDir, "server-1.log")); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, os.Symlink("/dev/full", filepath.Join(b.options.LogDir, "server-1.log")))
 		}, "no space left on device"},
 		{"gone", func(t *testing.T, b *fixture) {
-			if err := os.Remove(b.options.LogDir); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, os.Remove(b.options.LogDir))
 		}, "no such file or directory"},
 	}
 	for _, test := range tests {
@@ -122,9 +117,7 @@ func TestServersRunWithoutLogs(t *testing.T) {
 			test.spoil(t, b)
 			b.launch(t, 1)
 			response, err := http.Get(b.url + "/crash")
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			response.Body.Close()
 			sessiontest.Await(t, "the crash is reported", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
 			b.mu.Lock()
@@ -178,9 +171,7 @@ func TestServersDoNotInheritTheEnvironment(t *testing.T) {
 func script(t *testing.T, lines string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+lines+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(path, []byte("#!/bin/sh\n"+lines+"\n"), 0o700))
 	return path
 }
 

@@ -14,19 +14,16 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
 func TestEmbeddedStoreExpires(t *testing.T) {
 	c := config.Default()
 	s, err := startEmbedded(&c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	conn, err := net.Dial("tcp", c.ValkeyAddress)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
 	send := func(command string) string {
@@ -35,9 +32,7 @@ func TestEmbeddedStoreExpires(t *testing.T) {
 			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(word), word)
 		}
 		line, err := reader.ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		return strings.TrimSpace(line)
 	}
 	if got := send("SET k v"); got != "+OK" {
@@ -72,9 +67,7 @@ func TestRunningValkeyIsUsed(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	c := config.Default()
 	s, err := Start(t.Context(), config.StoreValkey, server.Addr, &c, func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if c.ValkeyAddress != server.Addr || c.Store != config.StoreValkey {
 		t.Errorf("got the configuration %+v, want Valkey at %s", c, server.Addr)
 	}
@@ -93,9 +86,7 @@ func TestDynamoDBHasItsTable(t *testing.T) {
 	for range 2 { // two fleets on one server
 		c := config.Default()
 		s, err := Start(t.Context(), config.StoreDynamoDB, "", &c, func(string) {})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		client := dynamodb.NewClient(aws.Config{
 			Region: c.Region, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 		}, c.DynamoDBEndpoint)
