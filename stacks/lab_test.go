@@ -10,6 +10,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 const (
@@ -120,9 +121,7 @@ func TestDashboardShowsTheStore(t *testing.T) {
 	} {
 		_, lab := synth(t, variants[variant])
 		body, err := json.Marshal(dig(t, onlyResource(t, lab, "AWS::CloudWatch::Dashboard"), "Properties", "DashboardBody"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		for _, word := range append(append(words, "Alarms", "5xx a minute"), config.Metrics()...) {
 			if !strings.Contains(string(body), word) {
 				t.Errorf("%s: the dashboard lacks %q", variant, word)

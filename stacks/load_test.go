@@ -15,6 +15,8 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestLoad(t *testing.T) {
@@ -64,9 +66,7 @@ func TestLoadersDoNotChangeTheLab(t *testing.T) {
 		network, lab := synth(t, keys)
 		for _, template := range []assertions.Template{network, lab} {
 			text, err := json.Marshal(template.ToJSON())
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			texts = append(texts, string(text))
 		}
 		return texts
@@ -134,9 +134,7 @@ func TestLoaderRuns(t *testing.T) {
 				t.Fatalf("%v\n%s", err, output)
 			}
 			text, err := os.ReadFile(filepath.Join(bucket, "merged"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			var result struct {
 				Requests int64 `json:"requests"`
 				OK       int64 `json:"ok"`
@@ -145,14 +143,10 @@ func TestLoaderRuns(t *testing.T) {
 				t.Errorf("result %+v, %v, want at least 800 requests, all OK", result, err)
 			}
 			file, err := os.Open(filepath.Join(bucket, "i-0123456789abcdef0.history.jsonl.gz"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			defer file.Close()
 			history, err := gzip.NewReader(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			// The result is merged with itself, so it counts each request twice.
 			if size, err := io.Copy(io.Discard, history); err != nil || size > historyBytes*result.Requests/2 {
 				t.Errorf("the history has %d bytes for %d requests, %v, want at most %d each: see historyGiB", size, result.Requests/2, err, historyBytes)
@@ -170,9 +164,7 @@ func runServer(t *testing.T, program string) (url string) {
 	if err == nil {
 		err = server.Start()
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(func() { server.Process.Kill(); server.Wait() })
 	var line struct{ Msg, Addr string }
 	for lines := json.NewDecoder(output); line.Msg != "serving"; {
