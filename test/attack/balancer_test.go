@@ -29,7 +29,7 @@ func startBalancer(t *testing.T, s *server) (*balancer.Balancer, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := balancer.Serve(listener, b)
+	front := b.Serve(listener, b)
 	t.Cleanup(func() { front.Close() })
 	return b, listener.Addr().String()
 }
