@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The packages of the repository import each other in one direction only (CONTRIBUTING.md). The module of the session library
@@ -58,9 +60,7 @@ func TestExportedNamesAreDocumented(t *testing.T) {
 		return strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
 	}) {
 		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		documented, exported, bare := comments(t, path, string(text))
 		names += exported
 		for _, name := range bare {
@@ -92,9 +92,7 @@ func TestMissingCommentsAreSeen(t *testing.T) {
 func comments(t *testing.T, path, text string) (documented bool, exported int, bare []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	note := func(name *ast.Ident, comments ...*ast.CommentGroup) {
 		if !name.IsExported() {
 			return

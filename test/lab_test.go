@@ -20,6 +20,7 @@ import (
 
 	"stateless-servers/lab/fleet"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -30,9 +31,7 @@ const root = ".."
 func labProgram(t *testing.T) string {
 	t.Helper()
 	program, err := fleet.BuildProgram(t.Context(), "lab", ".", "./lab")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return program
 }
 
@@ -57,9 +56,7 @@ type server struct {
 func openTempDir(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	if err := os.Chmod(filepath.Dir(folder), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.Chmod(filepath.Dir(folder), 0o755))
 	return folder
 }
 
@@ -72,9 +69,7 @@ func labUp(t *testing.T, servers int, args ...string) *runningLab {
 		Args: append([]string{"up", "--no-browser", "--addr", anyPort, "--servers", fmt.Sprint(servers)}, args...),
 		Env:  append(os.Environ(), "TMPDIR="+openTempDir(t)), // the servers' logs stay
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	l := &runningLab{t: t, process: p}
 	t.Cleanup(l.end)
 	l.url = written(t, p, labAddress)
@@ -136,22 +131,16 @@ func (l *runningLab) end() {
 func (l *runningLab) loads(name string) []string {
 	l.t.Helper()
 	log, err := os.ReadFile(filepath.Join(filepath.Dir(written(l.t, l.process, labLogs)), name+".log"))
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	must.Succeed(l.t, err)
 	admin := regexp.MustCompile(`"admin":"([^"]+)"`).FindSubmatch(log)
 	if admin == nil {
 		return nil // it hasn't started to serve
 	}
 	response, err := http.Get(fmt.Sprintf("http://%s/metrics", admin[1]))
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	must.Succeed(l.t, err)
 	defer response.Body.Close()
 	metrics, err := io.ReadAll(response.Body)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	must.Succeed(l.t, err)
 	return regexp.MustCompile(`(?m)^session_store_operation_seconds_count\{operation="load".*$`).FindAllString(string(metrics), -1)
 }
 
@@ -194,9 +183,7 @@ func (l *runningLab) outOfService(name string) {
 func (l *runningLab) act(path string) {
 	l.t.Helper()
 	response, err := http.Post(l.url+path, "", nil)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	must.Succeed(l.t, err)
 	defer response.Body.Close()
 	if body, _ := io.ReadAll(response.Body); response.StatusCode >= 300 {
 		l.t.Fatalf("POST %s: %d %s", path, response.StatusCode, body)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A faultProxy forwards connections from the server to a real store, or handles them itself with a fault.
@@ -25,9 +27,7 @@ type faultProxy struct {
 func newFaultProxy(t *testing.T, store string) *faultProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	l := &faultProxy{addr: listener.Addr().String(), store: store, listener: listener, open: map[net.Conn]bool{}}
 	l.running.Go(l.accept)
 	t.Cleanup(func() {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A malformed request gets a 4xx status and does not affect others.
@@ -70,9 +72,7 @@ func TestPaths(t *testing.T) {
 	}
 	for _, path := range []string{"//evil.example/..", "/static/..//evil.example", "//evil.example/%2f.."} {
 		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		conn.SetDeadline(time.Now().Add(30 * time.Second))
 		io.WriteString(conn, "GET "+path+" HTTP/1.0\r\nHost: a\r\n\r\n")
 		response, _ := io.ReadAll(conn)
@@ -93,9 +93,7 @@ func TestSlowHeaders(t *testing.T) {
 	var slow []net.Conn
 	for range 50 {
 		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		defer conn.Close()
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nX-A: ")
 		slow = append(slow, conn)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"stateless-servers/lab/fleet"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -51,9 +52,7 @@ var serving = regexp.MustCompile(`"msg":"serving",.*"addr":"([^"]+)","admin":"([
 func startServer(t *testing.T, settings []string, under ...string) *server {
 	t.Helper()
 	program, err := fleet.Build(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	s := &server{output: &output{}}
 	arguments := append(under, program)
 	s.Process, err = process.Start(process.Command{
@@ -62,18 +61,14 @@ func startServer(t *testing.T, settings []string, under ...string) *server {
 			"PATH=" + os.Getenv("PATH"), "ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "SERVER_NAME=server-1", "SHUTDOWN_DELAY=0s",
 		}, settings...),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(s.Kill)
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if found := serving.FindStringSubmatch(s.output.String()); found != nil {
 			s.addr, s.admin = found[1], found[2]
 			return s
 		}
-		if err := s.Ended(); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, s.Ended())
 	}
 	t.Fatalf("the server doesn't respond:\n%s", s.output)
 	return nil
@@ -84,9 +79,7 @@ func startServer(t *testing.T, settings []string, under ...string) *server {
 func (s *server) send(t *testing.T, request string) (status int, body string) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", s.addr, 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	go io.WriteString(conn, request) // the server may respond before it has read the whole request
@@ -103,9 +96,7 @@ func (s *server) send(t *testing.T, request string) (status int, body string) {
 func (s *server) do(t *testing.T, method, path, form string, headers ...string) *http.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(context.Background(), method, "http://"+s.addr+path, strings.NewReader(form))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if form != "" {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -113,9 +104,7 @@ func (s *server) do(t *testing.T, method, path, form string, headers ...string) 
 		request.Header.Add(headers[i], headers[i+1])
 	}
 	response, err := http.DefaultTransport.RoundTrip(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(func() { response.Body.Close() })
 	return response
 }
@@ -124,23 +113,17 @@ func (s *server) do(t *testing.T, method, path, form string, headers ...string) 
 func (s *server) metrics(t *testing.T) string {
 	t.Helper()
 	response, err := http.Get("http://" + s.admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return string(text)
 }
 
 // checkHealthy fails the test unless the server is running and responds.
 func (s *server) checkHealthy(t *testing.T) {
 	t.Helper()
-	if err := s.Ended(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, s.Ended())
 	if status, _ := s.send(t, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"); status != http.StatusOK {
 		t.Errorf("/healthz: %d", status)
 	}
@@ -172,14 +155,10 @@ func cookieHeader(response *http.Response) string {
 func startFails(t *testing.T, settings ...string) string {
 	t.Helper()
 	program, err := fleet.Build(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	written := &output{}
 	p, err := process.Start(process.Command{Name: "server", Path: program, Env: append(settings, "SERVER_NAME=a"), Output: written})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(p.Kill)
 	select {
 	case <-p.Done():
@@ -202,9 +181,7 @@ type clientConn struct {
 func dial(t *testing.T, addr string) *clientConn {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	return &clientConn{conn, bufio.NewReader(conn)}

@@ -15,6 +15,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/fleet"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -53,15 +54,11 @@ func (b *tab) cookies() []*network.Cookie {
 func serveApp(t *testing.T) *url.URL {
 	t.Helper()
 	program, err := fleet.Build(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	c := config.Default()
 	c.ServerName, c.Addr, c.AdminAddr = "server-1", "127.0.0.1:0", "127.0.0.1:0"
 	p, err := process.Start(process.Command{Name: "server-1", Path: program, Env: c.Environment()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(p.Kill)
 	return &url.URL{Scheme: "http", Host: awaitOutput(t, p, serverAddress)}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // axe reads axe-core, which checks accessibility, from the npm package in package.json.
@@ -24,9 +26,7 @@ var axe = sync.OnceValues(func() (string, error) {
 func (b *tab) accessibilityFaults() []string {
 	b.t.Helper()
 	program, err := axe()
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	must.Succeed(b.t, err)
 	const check = `axe.run(document).then(({ violations }) => violations.flatMap(({ id, help, nodes }) =>
 		nodes.map((node) => id + ": " + help + ": " + node.html + " " + node.failureSummary)))`
 	evaluate[int](b, program+";0")
@@ -99,9 +99,7 @@ func shown() []string {
 func (b *tab) screenshot(name string) {
 	b.t.Helper()
 	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	must.Succeed(b.t, err)
 	folders := []string{filepath.Join(root, ".build/screenshots")}
 	for _, other := range shown() {
 		if *update && name == other {
@@ -113,8 +111,6 @@ func (b *tab) screenshot(name string) {
 		if err == nil {
 			err = os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644)
 		}
-		if err != nil {
-			b.t.Fatal(err)
-		}
+		must.Succeed(b.t, err)
 	}
 }

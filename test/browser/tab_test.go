@@ -15,6 +15,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // pageTimeout bounds how long a test waits for the page. It is long because the machine may be busy.
@@ -34,9 +36,7 @@ type tab struct {
 func newTab(t *testing.T) *tab {
 	t.Helper()
 	browser, err := chromium()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	b := &tab{t: t}
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.record))
 	t.Cleanup(cancel)
@@ -109,9 +109,7 @@ func (b *tab) checkProblems() {
 // do runs the steps within pageTimeout.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := b.withTimeout(func(ctx context.Context) error { return chromedp.Do(ctx, steps...) }); err != nil {
-		b.t.Fatal(err)
-	}
+	must.Succeed(b.t, b.withTimeout(func(ctx context.Context) error { return chromedp.Do(ctx, steps...) }))
 }
 
 // withTimeout calls run with a context that ends after pageTimeout.
@@ -158,9 +156,7 @@ func tryEvaluate[T any](b *tab, expression string) (value T, err error) {
 func (b *tab) open(address string) {
 	b.t.Helper()
 	u, err := url.Parse(address)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	must.Succeed(b.t, err)
 	b.mu.Lock()
 	b.origin = u.Scheme + "://" + u.Host
 	b.mu.Unlock()

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // root is the repository's folder, seen from this package.
@@ -29,9 +31,7 @@ type commandLine struct {
 func newCommandLine(ctx context.Context, t *testing.T, environment []string) commandLine {
 	t.Helper()
 	folder, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	c := commandLine{
 		program: filepath.Join(folder, "node_modules", ".bin", "cdk"), app: filepath.Join(t.TempDir(), "cdk-app"),
 		folder: folder, output: t.TempDir(),
@@ -121,8 +121,6 @@ func shown(arguments []string) []string {
 func (c commandLine) template(t *testing.T, stack string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.output, stack+".template.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return text
 }

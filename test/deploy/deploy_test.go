@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // unchecked lists properties that no emulator can check.
@@ -47,9 +49,7 @@ func TestDeploy(t *testing.T) {
 	start := time.Now()
 	a, environment, emulated := connect(ctx, t)
 	identity, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	number := aws.ToString(identity.Account)
 	cdk := newCommandLine(ctx, t, environment)
 	cdk.bootstrap(ctx, t, number, a.config.Region)
@@ -104,9 +104,7 @@ func connect(ctx context.Context, t *testing.T) (a account, environment []string
 	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" {
 		t.Log("using the endpoint " + endpoint)
 		loaded, err := config.LoadDefaultConfig(ctx, config.WithBaseEndpoint(endpoint))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		return newAccount(loaded), os.Environ(), false
 	}
 	a, environment = emulate(ctx, t)
@@ -131,14 +129,10 @@ func emulate(ctx context.Context, t *testing.T) (a account, environment []string
 func switchStore(ctx context.Context, t *testing.T, a account, cdk commandLine, store string, options ...string) {
 	t.Helper()
 	before, err := a.events(ctx, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	cdk.deploy(ctx, t, append([]string{"-c", "store=" + store}, options...)...)
 	events, err := a.events(ctx, aws.ToString(before[len(before)-1].EventId))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if err := switchedInOrder(events); err != nil {
 		t.Errorf("to %s: %v", store, err)
 	}
@@ -149,9 +143,7 @@ func switchStore(ctx context.Context, t *testing.T, a account, cdk commandLine, 
 func readBack(ctx context.Context, t *testing.T, a account, store string) {
 	t.Helper()
 	l, err := a.deployment(ctx, store)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	for name, err := range broken(ctx, l) {
 		t.Errorf("%s: the promise %q is broken: %v", store, name, err)
 	}
@@ -163,9 +155,7 @@ func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, nu
 	t.Helper()
 	right := cdk.template(t, a.stackName("Lab"))
 	wrong, err := parseTemplate(right)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	var names []string
 	for _, p := range promises() {
 		if p.appliesTo(store) {
@@ -181,9 +171,7 @@ func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, nu
 		t.Fatalf("%s: deploying the broken twin: %v", store, err)
 	}
 	l, err := a.deployment(ctx, store)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	found := broken(ctx, l)
 	for _, name := range names {
 		if found[name] == nil {
@@ -191,9 +179,7 @@ func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, nu
 		}
 	}
 	restored, err := parseTemplate(right)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if err := a.apply(ctx, number, restored); err != nil {
 		t.Fatalf("%s: undoing the broken twin: %v", store, err)
 	}
@@ -204,8 +190,6 @@ func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, nu
 func inventory(ctx context.Context, t *testing.T, a account) []string {
 	t.Helper()
 	names, err := a.inventory(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return slices.Clip(names)
 }

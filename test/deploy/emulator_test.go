@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // startEmulator starts MiniStack, with the resource types that it lacks (emulator/resources.py), on a free loopback port until the
@@ -25,14 +27,10 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 	port := freePort(t)
 	folder := t.TempDir()
 	output, err := os.Create(filepath.Join(folder, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer output.Close()
 	repository, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	emulator := exec.Command(filepath.Join(repository, ".build", "emulator", "bin", "python"), "-B",
 		filepath.Join(repository, "test", "deploy", "emulator", "emulator.py"))
 	emulator.Dir = folder
@@ -41,9 +39,7 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 	emulator.Stdout, emulator.Stderr = output, output
 	emulator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // on Ctrl-C the test ends it
 	stdin, err := emulator.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if err := emulator.Start(); err != nil {
 		t.Fatalf("starting the emulator: %v; make test-deploy installs it", err)
 	}
@@ -90,9 +86,7 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 func logPretended(t *testing.T, path string) {
 	t.Helper()
 	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer file.Close()
 	found := false
 	for lines := bufio.NewScanner(file); lines.Scan(); {
@@ -122,23 +116,15 @@ func logTail(t *testing.T, path string) {
 func freePort(t *testing.T) int {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer listener.Close()
 	client, err := net.Dial("tcp4", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer client.Close()
 	accepted, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	// TIME_WAIT is on the side that closes first.
-	if err := accepted.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, accepted.Close())
 	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
 		t.Fatal(err)
 	}

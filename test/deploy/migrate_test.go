@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -45,9 +46,7 @@ func TestMigration(t *testing.T) {
 			switchStore(ctx, t, a, cdk, step.store, options...)
 		}
 		l, err := a.deployment(ctx, step.store)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		now := map[string]string{}
 		for kind, want := range map[string]bool{dynamoTable: step.table, replicationGroup: step.cache} {
 			id, err := l.id(kind, "")
@@ -70,13 +69,9 @@ func TestMigration(t *testing.T) {
 func serverEnvironment(ctx context.Context, t *testing.T, l deployment) []string {
 	t.Helper()
 	data, err := l.launchTemplate(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	script, err := base64.StdEncoding.DecodeString(data.text("userData"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	_, file, found := strings.Cut(string(script), "<<'ENVIRONMENT'\n")
 	file, _, ends := strings.Cut(file, "ENVIRONMENT\n")
 	if !found || !ends {

@@ -20,6 +20,8 @@ import (
 	balancing "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // prepare starts an emulator, bootstraps the account and returns the command line. The test is a long one.
@@ -41,9 +43,7 @@ func prepareIn(t *testing.T, open func(context.Context, *testing.T) (account, []
 	t.Cleanup(stop)
 	a, environment := open(ctx, t)
 	identity, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	cdk := newCommandLine(ctx, t, append(environment, "CDK_VALIDATION=false"))
 	cdk.bootstrap(ctx, t, aws.ToString(identity.Account), a.config.Region)
 	return ctx, a, cdk
@@ -84,9 +84,7 @@ func TestProductionFailsRecoversAndEnds(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "production.json")
 	const configuration = `{"store": "postgres", "stage": "production",
 		"certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"}`
-	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(file, []byte(configuration), 0o600))
 	a.stacks = "production-"
 	production := []string{"-c", "config=" + file}
 	unprotected := append(slices.Clone(production), "-c", "protect=false")
@@ -144,13 +142,9 @@ func retainedInProduction(name string) bool {
 func (a account) cluster(ctx context.Context, t *testing.T) bool {
 	t.Helper()
 	l, err := a.deployment(ctx, "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	cluster, err := l.dbCluster(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return aws.ToBool(cluster.DeletionProtection)
 }
 
@@ -159,9 +153,7 @@ func (a account) cluster(ctx context.Context, t *testing.T) bool {
 func (a account) recoverLab(ctx context.Context, t *testing.T) {
 	t.Helper()
 	clusters, err := a.rds.DescribeDBClusters(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	for _, cluster := range clusters.DBClusters {
 		if _, err := a.rds.ModifyDBCluster(ctx, &rds.ModifyDBClusterInput{DBClusterIdentifier: cluster.DBClusterIdentifier,
 			DeletionProtection: aws.Bool(false)}); err != nil {
@@ -169,9 +161,7 @@ func (a account) recoverLab(ctx context.Context, t *testing.T) {
 		}
 	}
 	balancers, err := a.elb.DescribeLoadBalancers(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	for _, balancer := range balancers.LoadBalancers {
 		if _, err := a.elb.ModifyLoadBalancerAttributes(ctx, &elb.ModifyLoadBalancerAttributesInput{LoadBalancerArn: balancer.LoadBalancerArn,
 			Attributes: []balancing.LoadBalancerAttribute{{Key: aws.String("deletion_protection.enabled"), Value: aws.String("false")}}}); err != nil {
@@ -243,16 +233,10 @@ func TestCacheIsResized(t *testing.T) {
 func (a account) cacheAndMachine(ctx context.Context, t *testing.T, kind string) (cache, machine string) {
 	t.Helper()
 	l, err := a.deployment(ctx, "valkey")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	cache, err = l.id(kind, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	group, err := l.group(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return cache, fmt.Sprint(aws.ToString(group.LaunchTemplate.LaunchTemplateId), " ", aws.ToString(group.LaunchTemplate.Version))
 }

@@ -7,19 +7,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 const root = "../.."
 
 func TestPageIsThatOfTheResults(t *testing.T) {
 	want, err := page(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	got, err := os.ReadFile(filepath.Join(root, "docs", "field.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if !bytes.Equal(got, want) {
 		t.Error("docs/field.md differs from the results; go run ./test/field -page writes it")
 	}
@@ -52,13 +50,9 @@ func TestEveryConfigurationHasAResult(t *testing.T) {
 func TestEveryBrokenPromiseIsExplained(t *testing.T) {
 	for _, r := range rows() {
 		res, err := r.read(root)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		p, err := readPeer(root, r.peer())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		explained := strings.ToLower(strings.Join(strings.Fields(p.About), " "))
 		for _, s := range res.Scenarios {
 			for _, f := range s.Findings {
@@ -77,9 +71,7 @@ func TestConfigurationThatCantBeBuiltIsNamed(t *testing.T) {
 	folder := t.TempDir()
 	for _, file := range []string{"peers/scs/README.md", "docs/field/scs.json"} {
 		text, err := os.ReadFile(filepath.Join(root, file))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		writeFile(t, filepath.Join(folder, file), text)
 	}
 	writeFile(t, filepath.Join(folder, "peers/scs/scenario.yaml"), []byte("build: echo no such registry >&2; exit 3\nserver: ./server\nstore: valkey\n"))
@@ -103,10 +95,6 @@ func TestUnknownConfigurationIsRefused(t *testing.T) {
 
 func writeFile(t *testing.T, path string, text []byte) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	must.Succeed(t, os.WriteFile(path, text, 0o644))
 }

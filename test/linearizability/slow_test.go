@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // slow listens until the test ends and forwards connections to an address. It delays every message in either direction by a
@@ -14,9 +16,7 @@ import (
 func slow(t testing.TB, to string, maxDelay time.Duration) (addr string) {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	var running sync.WaitGroup
 	pass := func(from, to net.Conn) {
 		running.Go(func() {
