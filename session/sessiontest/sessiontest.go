@@ -14,9 +14,6 @@ package sessiontest
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -98,32 +95,4 @@ func set(key, value string) session.Change {
 func remove(key string) session.Change { return session.Change{Op: session.OpRemove, Key: key} }
 func add(key string, n int64) session.Change {
 	return session.Change{Op: session.OpAdd, Key: key, N: n}
-}
-
-// created creates a session and returns it.
-func created(ctx context.Context, store session.Store, values map[string]string) (session.ID, session.Record, error) {
-	id, record := newID(), newRecord(values)
-	if err := store.Create(ctx, id, record); err != nil {
-		return id, record, fmt.Errorf("create: %w", err)
-	}
-	return id, record, nil
-}
-
-// expectValues returns an error unless a call has returned the wanted values.
-func expectValues(call string, got session.Record, err error, want map[string]string) error {
-	if err != nil {
-		return fmt.Errorf("%s: %w", call, err)
-	}
-	if !maps.Equal(got.Values, want) {
-		return fmt.Errorf("%s: got %v, want %v", call, got.Values, want)
-	}
-	return nil
-}
-
-// expectError returns an error unless a call has failed with the wanted error.
-func expectError(call string, got, want error) error {
-	if !errors.Is(got, want) {
-		return fmt.Errorf("%s: got %v, want %v", call, got, want)
-	}
-	return nil
 }
