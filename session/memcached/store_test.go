@@ -2,7 +2,6 @@ package memcached_test
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +43,7 @@ func TestCallersClient(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}
 	store := memcached.NewFromClient(client, "mine:")
-	id, _ := create(t, store)
+	id, _ := sessiontest.Create(t, store)
 	must.Succeed(t, store.Close())
 	if _, err := client.Get("mine:" + id.String()); err != nil {
 		t.Errorf("the session in the caller's client: %v", err)
@@ -79,7 +78,7 @@ func TestSeveralNodes(t *testing.T) {
 	one, other := open(t, a.Addr, b.Addr), open(t, b.Addr, a.Addr)
 	var ids []session.ID
 	for range 50 {
-		id, record := create(t, one)
+		id, record := sessiontest.Create(t, one)
 		if _, err := other.Load(t.Context(), id, record.Created); err != nil {
 			t.Fatalf("the other server: %v", err)
 		}
@@ -119,7 +118,7 @@ func TestTLS(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.MemcachedTLS)
 	roots, err := server.RootCAs()
 	must.Succeed(t, err)
-	create(t, newStore(t, memcached.Options{Addresses: []string{server.Addr}, TLS: true, RootCAs: roots}))
+	sessiontest.Create(t, newStore(t, memcached.Options{Addresses: []string{server.Addr}, TLS: true, RootCAs: roots}))
 	for name, o := range map[string]memcached.Options{"with other authorities": {TLS: true}, "without TLS": {}} {
 		o.Addresses = []string{server.Addr}
 		if err := newStore(t, o).Ping(t.Context()); err == nil {
@@ -132,14 +131,14 @@ func TestOutage(t *testing.T) {
 	server := storeserver.OwnForTest(t, storeserver.Memcached)
 	must.Succeed(t, server.Kill())
 	store := open(t, server.Addr)
-	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
+	if _, err := store.Load(sessiontest.Short(t), sessiontest.NewID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Errorf("without a server: got %v, want an error", err)
 	}
 	must.Succeed(t, server.Restart(t.Context()))
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 
 	must.Succeed(t, server.Pause())
-	ctx := short(t)
+	ctx := sessiontest.Short(t)
 	if _, err := store.Update(ctx, id, add(record)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("paused server: %v", err)
 	}
@@ -166,7 +165,7 @@ func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	direct := open(t, server.Addr)
 	forwarder := storeserver.Forward(t, server.Addr)
 	store := open(t, forwarder.Addr)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	forwarder.MuteAfter("STORED") // drops the reply to cas, not the reply to gets
 	if got, err := store.Update(t.Context(), id, add(record)); err == nil {
 		t.Errorf("acknowledged without a reply: %v", got)
@@ -179,7 +178,7 @@ func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 
 func TestConflictsAreCounted(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Memcached).Addr)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	errs := make(chan error)
 	for range 8 {
 		go func() {
@@ -205,7 +204,7 @@ func TestConflictsAreCounted(t *testing.T) {
 func TestFieldsOfOtherVersionsStay(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Memcached)
 	store, client := open(t, server.Addr), memcache.New(server.Addr)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	item, err := client.Get("session:" + id.String())
 	must.Succeed(t, err)
 	var fields map[string]json.RawMessage
@@ -230,7 +229,7 @@ func TestFieldsOfOtherVersionsStay(t *testing.T) {
 // JSON may take six bytes for one. A refused item would drop the session, so it is not sent.
 func TestTooLargeAsAnItem(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Memcached).Addr)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	update := session.Update{Now: record.Created, IdleExpires: record.IdleExpires}
 	for i := range 2000 {
 		key := strings.Repeat("\x01", 120) + fmt.Sprint(i)
@@ -247,8 +246,8 @@ func TestTooLargeAsAnItem(t *testing.T) {
 // The server must accept the largest item of a session.
 func TestTheLargestSessionFits(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Memcached).Addr)
-	id, record := create(t, store)
-	value := `"` + strings.Repeat(`\"`, (store.Promises().MaxBytes-10)/2) + `"` // each byte takes two in JSON
+	id, record := sessiontest.Create(t, store)
+	value := `"` + strings.Repeat(`\"`, (store.Promises().MaxBytes-record.Size()-10)/2) + `"` // each byte takes two in JSON
 	update := session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
 		Changes: []session.Change{{Op: session.OpSet, Key: "k", Value: value}}}
 	if _, err := store.Update(t.Context(), id, update); err != nil {
@@ -274,7 +273,7 @@ func TestNodeWithoutCAS(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	must.Succeed(t, err)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	if _, err := store.Update(t.Context(), id, add(record)); err == nil || !strings.Contains(err.Error(), "without cas") {
 		t.Errorf("got %v", err)
 	}
@@ -302,27 +301,6 @@ func newStore(t *testing.T, o memcached.Options) *memcached.Store {
 	return store
 }
 
-func newID() (id session.ID) {
-	rand.Read(id[:])
-	return id
-}
-
-func create(t *testing.T, store *memcached.Store) (session.ID, session.Record) {
-	t.Helper()
-	now := time.Now()
-	id, record := newID(), session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute)}
-	must.Succeed(t, store.Create(t.Context(), id, record))
-	return id, record
-}
-
 func add(record session.Record) session.Update {
-	return session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
-		Changes: []session.Change{{Op: session.OpAdd, Key: "n", N: 1}}}
-}
-
-// short returns a context with the time limit of one operation.
-func short(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	t.Cleanup(cancel)
-	return ctx
+	return sessiontest.Change(record, sessiontest.Add("n", 1))
 }

@@ -28,7 +28,7 @@ func TestConcurrentCreateTable(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	create(t, open(t, server))
+	sessiontest.Create(t, open(t, server))
 }
 
 func TestCreateTableNeedsNoPrivilegeIfTheTableExists(t *testing.T) {
@@ -38,7 +38,7 @@ func TestCreateTableNeedsNoPrivilegeIfTheTableExists(t *testing.T) {
 	config := admin.Pool().Config().ConnConfig
 	store := newStore(t, postgres.Options{URL: "postgres://web@" + server.Addr + "/" + config.Database + "?sslmode=disable"})
 	must.Succeed(t, postgres.CreateTable(t.Context(), store.Pool()))
-	create(t, store)
+	sessiontest.Create(t, store)
 	if _, err := store.Sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -63,7 +63,7 @@ func TestSweep(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	now := time.Now()
 	at := func(expires, idle time.Duration) session.ID {
-		id, record := newID(), newRecord()
+		id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 		record.Created, record.Expires, record.IdleExpires = now.Add(-1000*time.Hour), now.Add(expires), now.Add(idle)
 		must.Succeed(t, store.Create(t.Context(), id, record))
 		return id
@@ -109,7 +109,7 @@ func TestSweep(t *testing.T) {
 func TestSweepOfAServerWithAnotherClock(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	const ahead = 5 * time.Minute
-	id, record := newID(), newRecord()
+	id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 	record.Expires = record.Created.Truncate(time.Hour).Add(2*time.Hour - time.Second) // the last second of an hour
 	record.IdleExpires = record.Expires
 	must.Succeed(t, store.Create(t.Context(), id, record))
@@ -149,7 +149,7 @@ func TestMaintain(t *testing.T) {
 		return nil
 	})
 	must.Succeed(t, server.Restart(t.Context()))
-	id, record := newID(), newRecord()
+	id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 	record.Expires = record.Created.Add(-4 * time.Hour)
 	sessiontest.Eventually(t, func() error { return store.Create(t.Context(), id, record) })
 	sessiontest.Eventually(t, func() error {
@@ -167,7 +167,7 @@ func TestMaintain(t *testing.T) {
 // Writing index entries with every request would bloat the indexes of a busy table.
 func TestUpdatesWriteNoIndex(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	hour := record.Created.Truncate(time.Hour).Add(5 * time.Minute)
 	const updates = 50
 	for i := range updates {

@@ -16,7 +16,7 @@ import (
 // Calls that wait for a row see the state that the previous call has left, although it is newer than their statements.
 func TestRenewalOfALockedRow(t *testing.T) {
 	store := openWide(t)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	tx, err := store.Pool().Begin(t.Context())
 	must.Succeed(t, err)
 	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
@@ -63,7 +63,7 @@ func TestRenewalOfALockedRow(t *testing.T) {
 // An update or an end that waits for a renewal doesn't change the tombstone.
 func TestChangesWaitForARenewal(t *testing.T) {
 	store := openWide(t)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	if _, err := store.Update(t.Context(), id, add(record, 7)); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestLostReplyOfARenewal(t *testing.T) {
 	forwarder := storeserver.Forward(t, server.Addr)
 	store := newStore(t, postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, forwarder.Addr, 1)})
 	for _, again := range []bool{false, true} {
-		first, record := create(t, store)
+		first, record := sessiontest.Create(t, store)
 		if _, err := store.Update(t.Context(), first, add(record, 7)); err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestLostReplyOfARenewal(t *testing.T) {
 		if _, err := store.Renew(t.Context(), renewal(first, record)); err != nil {
 			t.Fatal(err)
 		}
-		id, record := create(t, store)
+		id, record := sessiontest.Create(t, store)
 		if _, err := store.Update(t.Context(), id, add(record, 7)); err != nil {
 			t.Fatal(err)
 		}

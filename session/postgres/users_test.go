@@ -29,7 +29,7 @@ func TestEndingManySessions(t *testing.T) {
 	}
 	ids := make([]session.ID, live)
 	for i := range ids {
-		ids[i] = newID()
+		ids[i] = sessiontest.NewID()
 		must.Succeed(t, store.Create(t.Context(), ids[i], record(start.Add(-time.Duration(i)*9*time.Second))))
 	}
 	manager, err := session.New(store, session.Options{Logger: slog.New(slog.DiscardHandler), StoreTimeout: 10 * time.Second})
@@ -56,7 +56,7 @@ func TestEndingManySessions(t *testing.T) {
 					}
 				}
 				if i%10 == 9 {
-					if err := store.Create(t.Context(), newID(), record(start.Add(time.Hour))); err != nil {
+					if err := store.Create(t.Context(), sessiontest.NewID(), record(start.Add(time.Hour))); err != nil {
 						t.Errorf("create: %v", err)
 					}
 				}

@@ -9,6 +9,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
@@ -70,7 +71,7 @@ func TestTombstonesOnEarlierServers(t *testing.T) {
 			return r.New
 		},
 	} {
-		id, record := newID(), newRecord()
+		id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 		record.User, record.Values = "ada "+name, map[string]string{"n": "7"}
 		must.Succeed(t, store.Create(t.Context(), id, record))
 		live := bury(id, record)
@@ -112,7 +113,7 @@ func TestTombstonesOnEarlierServers(t *testing.T) {
 func TestSessionsOfEarlierServers(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	createEarlier := func() (session.ID, session.Record) {
-		id, record := newID(), newRecord()
+		id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 		record.User = "ada " + id.String()
 		_, err := store.Pool().Exec(t.Context(), earlierCreate, id[:], record.Created, record.Expires, record.IdleExpires,
 			[]byte(record.User), []byte{}, []string{"n"}, []string{"7"})
@@ -151,7 +152,7 @@ func TestSessionsOfEarlierServers(t *testing.T) {
 // A server of an earlier version extends a session with its own idle timeout by the server's, but doesn't lose the timeout.
 func TestOwnIdleTimeoutOnEarlierServers(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
-	id, record := newID(), newRecord()
+	id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 	record.IdleTimeout, record.IdleExpires = 40*time.Minute, record.Created.Add(40*time.Minute)
 	must.Succeed(t, store.Create(t.Context(), id, record))
 	now := record.Created.Add(time.Minute).Truncate(time.Microsecond)

@@ -28,7 +28,7 @@ func contractCases() []Case {
 }
 
 func verifyRoundTrip(t trial) {
-	id, want := newID(), newRecord(map[string]string{"a": `"x"`, "b": `{"c":[1,2]}`, "n": "7"})
+	id, want := NewID(), NewRecord(map[string]string{"a": `"x"`, "b": `{"c":[1,2]}`, "n": "7"})
 	want.User, want.UserAgent = "ada", "Browser/1.0 (ünïcode)"
 	want.Created = want.Created.Add(123 * time.Millisecond)
 	want.Expires, want.IdleExpires = want.Expires.Add(time.Millisecond), want.IdleExpires.Add(time.Millisecond)
@@ -44,9 +44,9 @@ func verifyRoundTrip(t trial) {
 }
 
 func verifyUnknown(t trial) {
-	id, record := newID(), newRecord(nil)
+	id, record := NewID(), NewRecord(nil)
 	t.load(id, record.Created).fails("load", session.ErrNotFound)
-	t.update(id, change(record, set("a", "1"))).fails("update", session.ErrNotFound)
+	t.update(id, Change(record, Set("a", "1"))).fails("update", session.ErrNotFound)
 	t.end(id, session.EndOptions{Now: record.Created}).fails("end", session.ErrNotFound)
 	t.load(id, record.Created).fails("load after an update", session.ErrNotFound)
 }
@@ -54,9 +54,9 @@ func verifyUnknown(t trial) {
 func verifyUpdate(t trial) {
 	id, record := t.created(map[string]string{"kept": `"k"`, "gone": "true", "n": "5"})
 	want := map[string]string{"kept": `"k"`, "n": "2", "new": `"v"`, "m": "4"}
-	changes := []session.Change{set("new", `"v"`), remove("gone"), remove("never there"), add("n", -3), add("m", 4)}
-	t.update(id, change(record, changes...)).has("update", want)
-	t.update(id, change(record)).has("touch", want)
+	changes := []session.Change{Set("new", `"v"`), remove("gone"), remove("never there"), Add("n", -3), Add("m", 4)}
+	t.update(id, Change(record, changes...)).has("update", want)
+	t.update(id, Change(record)).has("touch", want)
 	t.load(id, record.Created).has("load", want)
 }
 
@@ -72,32 +72,32 @@ func verifyForms(t trial) {
 	}
 	created, record := t.created(values)
 	t.load(created, record.Created).has("load what was created", values)
-	empty := newID()
-	check("create", t.Create(t.ctx, empty, newRecord(nil)))
+	empty := NewID()
+	check("create", t.Create(t.ctx, empty, NewRecord(nil)))
 	var changes []session.Change
 	for key, value := range values {
-		changes = append(changes, set(key, value))
+		changes = append(changes, Set(key, value))
 	}
-	t.update(empty, change(record, changes...)).has("set them all", values)
+	t.update(empty, Change(record, changes...)).has("set them all", values)
 }
 
 func verifySetThenAdd(t trial) {
 	id, record := t.created(map[string]string{"created": "41"})
-	t.update(id, change(record, set("set", "41"))).ok("set")
-	t.update(id, change(record, add("created", 1), add("set", 1))).has("add", map[string]string{"created": "42", "set": "42"})
+	t.update(id, Change(record, Set("set", "41"))).ok("set")
+	t.update(id, Change(record, Add("created", 1), Add("set", 1))).has("add", map[string]string{"created": "42", "set": "42"})
 }
 
 func verifyCounter(t trial) {
 	const most = "9007199254740991" // session.MaxCounter
 	before := map[string]string{"text": `"x"`, "float": "1.5", "padded": "007", "most": most, "least": "-" + most, "n": "1"}
 	id, record := t.created(before)
-	for _, bad := range []session.Change{add("text", 1), add("float", 1), add("padded", 1), add("most", 1), add("least", -1), add("n", session.MaxCounter),
-		add("absent", session.MaxCounter+1), add("absent", -session.MaxCounter-1), add("absent", 1<<60), add("n", math.MinInt64)} {
+	for _, bad := range []session.Change{Add("text", 1), Add("float", 1), Add("padded", 1), Add("most", 1), Add("least", -1), Add("n", session.MaxCounter),
+		Add("absent", session.MaxCounter+1), Add("absent", -session.MaxCounter-1), Add("absent", 1<<60), Add("n", math.MinInt64)} {
 		call := fmt.Sprintf("add %d to %s", bad.N, before[bad.Key])
-		t.update(id, change(record, set("other", "1"), add("z", 1), bad)).fails(call, session.ErrCounter)
+		t.update(id, Change(record, Set("other", "1"), Add("z", 1), bad)).fails(call, session.ErrCounter)
 	}
 	t.load(id, record.Created).has("load", before)
-	bounds := t.update(id, change(record, add("most", -session.MaxCounter), add("least", session.MaxCounter), add("n", -1)))
+	bounds := t.update(id, Change(record, Add("most", -session.MaxCounter), Add("least", session.MaxCounter), Add("n", -1)))
 	before["most"], before["least"], before["n"] = "0", "0", "0"
 	bounds.has("add up to the bounds", before)
 }
@@ -106,9 +106,9 @@ func verifyTooLarge(t trial) {
 	half := `"` + strings.Repeat("x", t.Promises().MaxBytes*6/10) + `"`
 	before := map[string]string{"a": half, "n": "1"}
 	id, record := t.created(before)
-	t.update(id, change(record, set("b", half), add("n", 1))).fails("grow beyond MaxBytes", session.ErrTooLarge)
+	t.update(id, Change(record, Set("b", half), Add("n", 1))).fails("grow beyond MaxBytes", session.ErrTooLarge)
 	t.load(id, record.Created).has("load", before)
-	t.update(id, change(record, remove("a"), set("b", half))).has("replace within MaxBytes", map[string]string{"b": half, "n": "1"})
+	t.update(id, Change(record, remove("a"), Set("b", half))).has("replace within MaxBytes", map[string]string{"b": half, "n": "1"})
 }
 
 func verifyExpiry(t trial) {
@@ -116,13 +116,13 @@ func verifyExpiry(t trial) {
 		"absolutely": func(r *session.Record, at time.Time) { r.Expires = at },
 		"by idling":  func(r *session.Record, at time.Time) { r.IdleExpires = at },
 	} {
-		id, record := newID(), newRecord(map[string]string{"n": "1"})
+		id, record := NewID(), NewRecord(map[string]string{"n": "1"})
 		end := record.Created.Add(5 * time.Minute)
 		expire(&record, end)
 		check("create", t.Create(t.ctx, id, record))
 		t.load(id, end.Add(-time.Millisecond)).ok("load before it expires " + name)
 		t.load(id, end).fails("load when it has expired "+name, session.ErrNotFound)
-		late := session.Update{Now: end, IdleExpires: end.Add(time.Hour), Changes: []session.Change{add("n", 1)}}
+		late := session.Update{Now: end, IdleExpires: end.Add(time.Hour), Changes: []session.Change{Add("n", 1)}}
 		t.update(id, late).fails("update when it has expired "+name, session.ErrNotFound)
 		t.end(id, session.EndOptions{Now: end}).fails("end when it has expired "+name, session.ErrNotFound)
 	}
@@ -149,7 +149,7 @@ func verifyEnd(t trial) {
 	} {
 		at := record.Created.Add(after)
 		t.load(id, at).fails(fmt.Sprintf("load %v after the end", after), want)
-		update := session.Update{Now: at, IdleExpires: at.Add(time.Minute), Changes: []session.Change{set("a", "1")}}
+		update := session.Update{Now: at, IdleExpires: at.Add(time.Minute), Changes: []session.Change{Set("a", "1")}}
 		t.update(id, update).fails(fmt.Sprintf("update %v after the end", after), want)
 		t.end(id, session.EndOptions{Now: at}).fails(fmt.Sprintf("end %v after the end", after), want)
 	}
@@ -164,25 +164,25 @@ func verifyManyChanges(t trial) {
 		name := fmt.Sprint("a name of some length, number ", i)
 		before["removed "+name], before["added "+name] = `"r"`, "40"
 		want["set "+name], want["added "+name], want["new "+name] = `"s"`, "42", "1"
-		changes = append(changes, set("set "+name, `"s"`), remove("removed "+name), add("added "+name, 2), add("new "+name, 1))
+		changes = append(changes, Set("set "+name, `"s"`), remove("removed "+name), Add("added "+name, 2), Add("new "+name, 1))
 	}
 	id, record := t.created(before)
-	failing := append(changes[:len(changes):len(changes)], add("kept", 1))
-	t.update(id, change(record, failing...)).fails("an update of which one change fails", session.ErrCounter)
+	failing := append(changes[:len(changes):len(changes)], Add("kept", 1))
+	t.update(id, Change(record, failing...)).fails("an update of which one change fails", session.ErrCounter)
 	t.load(id, record.Created).has("load after it", before)
-	t.update(id, change(record, changes...)).has("update", want)
+	t.update(id, Change(record, changes...)).has("update", want)
 	t.load(id, record.Created).has("load", want)
 }
 
 // verifyClocks uses a session from servers whose clocks differ from the store's by session.MaxClockSkew in either direction.
 func verifyClocks(t trial) {
 	for _, ahead := range []time.Duration{-session.MaxClockSkew, session.MaxClockSkew} {
-		id, record := newID(), newRecord(map[string]string{"n": "1"})
+		id, record := NewID(), NewRecord(map[string]string{"n": "1"})
 		now := record.Created.Add(ahead) // by the clock of the server that creates it
 		record.Created, record.IdleExpires = now, now.Add(5*time.Second)
 		check(fmt.Sprintf("create, clock %v ahead", ahead), t.Create(t.ctx, id, record))
 		t.load(id, now).ok(fmt.Sprintf("load by the same server, clock %v ahead", ahead))
-		update := session.Update{Now: now.Add(time.Second), IdleExpires: now.Add(6 * time.Second), Changes: []session.Change{add("n", 1)}}
+		update := session.Update{Now: now.Add(time.Second), IdleExpires: now.Add(6 * time.Second), Changes: []session.Change{Add("n", 1)}}
 		t.update(id, update).has(fmt.Sprintf("update, clock %v ahead", ahead), map[string]string{"n": "2"})
 		r := t.renewal(id, record, "ada")
 		r.Now, r.Record.IdleExpires = now.Add(2*time.Second), now.Add(7*time.Second)

@@ -294,7 +294,7 @@ func (o faultOperation) runCase(ctx context.Context, healthy, store session.Stor
 	}
 	defer faultyServer.Close()
 	// The suite runs on stores that hold other sessions.
-	user := "ada " + newID().String()
+	user := "ada " + NewID().String()
 	named := func(s faultState) faultState {
 		if s.User != "" {
 			s.User = user

@@ -27,20 +27,20 @@ func verifyRemoveIf(t trial) {
 	id, record := t.created(before)
 	for _, bad := range []session.Change{removeIf("text", `"y"`), removeIf("n", "8"), removeIf("n", `"7"`), removeIf("odd", "7"), removeIf("absent", "1")} {
 		call := fmt.Sprintf("remove %s if it is %s", bad.Key, bad.Value)
-		t.update(id, change(record, set("other", "1"), add("kept", 1), bad)).fails(call, session.ErrChanged)
+		t.update(id, Change(record, Set("other", "1"), Add("kept", 1), bad)).fails(call, session.ErrChanged)
 	}
 	t.load(id, record.Created).has("load", before)
-	all := []session.Change{removeIf("text", `"x"`), removeIf("n", "7"), removeIf("odd", "007"), removeIf("\x00", "[]"), set("other", "2")}
-	t.update(id, change(record, all...)).has("remove all", map[string]string{"kept": "1", "other": "2"})
-	t.update(id, change(record, removeIf("text", `"x"`))).fails("remove again", session.ErrChanged)
-	t.update(id, change(record, removeIf("kept", "1"), add("other", session.MaxCounter))).fails("remove, and add too much", session.ErrCounter)
+	all := []session.Change{removeIf("text", `"x"`), removeIf("n", "7"), removeIf("odd", "007"), removeIf("\x00", "[]"), Set("other", "2")}
+	t.update(id, Change(record, all...)).has("remove all", map[string]string{"kept": "1", "other": "2"})
+	t.update(id, Change(record, removeIf("text", `"x"`))).fails("remove again", session.ErrChanged)
+	t.update(id, Change(record, removeIf("kept", "1"), Add("other", session.MaxCounter))).fails("remove, and add too much", session.ErrCounter)
 	many := []session.Change{removeIf("kept", "2")}
 	for i := range 200 { // more than one expression of DynamoDB can have
-		many = append(many, set(fmt.Sprint("key ", i), "1"))
+		many = append(many, Set(fmt.Sprint("key ", i), "1"))
 	}
-	t.update(id, change(record, many...)).fails("remove among many changes", session.ErrChanged)
+	t.update(id, Change(record, many...)).fails("remove among many changes", session.ErrChanged)
 	t.end(id, session.EndOptions{Now: record.Created}).ok("end")
-	t.update(id, change(record, removeIf("kept", "1"))).fails("remove after the end", session.ErrEnded)
+	t.update(id, Change(record, removeIf("kept", "1"))).fails("remove after the end", session.ErrEnded)
 }
 
 // verifyRemoveIfOnce removes a value from several goroutines, which each have read it. Only one may succeed.
@@ -48,7 +48,7 @@ func verifyRemoveIfOnce(t trial) {
 	for range 20 {
 		id, record := t.created(map[string]string{"flash": `"saved"`})
 		removed := winners(8, session.ErrChanged, func(int) error {
-			_, err := t.Update(t.ctx, id, change(record, removeIf("flash", `"saved"`), add("n", 1)))
+			_, err := t.Update(t.ctx, id, Change(record, removeIf("flash", `"saved"`), Add("n", 1)))
 			return err
 		})
 		if removed != 1 {

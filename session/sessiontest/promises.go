@@ -57,7 +57,7 @@ func (t trial) race(id session.ID, record session.Record, end func() error) stri
 			return end()
 		}
 		for range 5 {
-			if _, err := t.Update(t.ctx, id, change(record, add("n", 1))); errors.Is(err, session.ErrEnded) {
+			if _, err := t.Update(t.ctx, id, Change(record, Add("n", 1))); errors.Is(err, session.ErrEnded) {
 				return nil
 			} else if err != nil {
 				return err
@@ -91,7 +91,7 @@ func verifyAdditions(t trial) {
 	var mu sync.Mutex
 	sums := map[string]bool{}
 	check("update", concurrently(updates, 8, func(int) error {
-		got, err := t.Update(t.ctx, id, change(record, add("n", 1)))
+		got, err := t.Update(t.ctx, id, Change(record, Add("n", 1)))
 		mu.Lock()
 		defer mu.Unlock()
 		sums[got.Values["n"]] = true
@@ -111,7 +111,7 @@ func verifyDifferentKeys(t trial) {
 		want[fmt.Sprint("key", i)] = strconv.Itoa(i)
 	}
 	check("update", concurrently(updates, 8, func(i int) error {
-		_, err := t.Update(t.ctx, id, change(record, set(fmt.Sprint("key", i), strconv.Itoa(i))))
+		_, err := t.Update(t.ctx, id, Change(record, Set(fmt.Sprint("key", i), strconv.Itoa(i))))
 		return err
 	}))
 	t.load(id, record.Created).has("load", want)

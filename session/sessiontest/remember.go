@@ -17,25 +17,25 @@ func rememberCases() []Case {
 	}
 }
 
-// ownIdleTimeout is longer than the idle timeout of newRecord.
+// ownIdleTimeout is longer than the idle timeout of NewRecord.
 const ownIdleTimeout = 40 * time.Minute
 
 // remembered returns a session with its own idle timeout.
 func remembered(user string) session.Record {
-	record := newRecord(map[string]string{"n": "1"})
+	record := NewRecord(map[string]string{"n": "1"})
 	record.User, record.IdleTimeout, record.IdleExpires = user, ownIdleTimeout, record.Created.Add(ownIdleTimeout)
 	return record
 }
 
 func verifyOwnIdleTimeout(t trial) {
-	id, record := newID(), remembered("ada "+newID().String())
+	id, record := NewID(), remembered("ada "+NewID().String())
 	check("create", t.Create(t.ctx, id, record))
 	t.load(id, record.Created).isIdle("load", record.Values, ownIdleTimeout, record.IdleExpires)
-	many := []session.Change{add("n", 1)}
+	many := []session.Change{Add("n", 1)}
 	for i := range 200 { // more than one expression of DynamoDB can have
 		many = append(many, remove(fmt.Sprint("key ", i)))
 	}
-	for i, changes := range [][]session.Change{{add("n", 1)}, nil, many} {
+	for i, changes := range [][]session.Change{{Add("n", 1)}, nil, many} {
 		now := record.Created.Add(time.Duration(i+1) * time.Minute)
 		touchAfter := time.Duration(i) * 5 * time.Minute
 		update := session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute), TouchAfter: touchAfter, Changes: changes}
@@ -58,7 +58,7 @@ func verifyOwnIdleTimeout(t trial) {
 
 func verifyRenewedIdleTimeout(t trial) {
 	for _, timeout := range []time.Duration{0, ownIdleTimeout} {
-		id, old := newID(), remembered("ada")
+		id, old := NewID(), remembered("ada")
 		old.IdleTimeout = ownIdleTimeout - timeout // the other of the two
 		check("create", t.Create(t.ctx, id, old))
 		r := t.renewal(id, old, "ada")
@@ -78,7 +78,7 @@ func verifyRenewedIdleTimeout(t trial) {
 }
 
 func verifyMovedIdleTimeout(t trial) {
-	id, record := newID(), remembered("ada")
+	id, record := NewID(), remembered("ada")
 	check("create", t.Create(t.ctx, id, record))
 	for _, call := range []string{"end to move", "end to move again"} {
 		t.end(id, session.EndOptions{Now: record.Created, Moving: true}).isIdle(call, record.Values, ownIdleTimeout, record.IdleExpires)

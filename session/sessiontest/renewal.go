@@ -43,7 +43,7 @@ func (t trial) newIDFor(old session.ID) session.ID {
 		}
 	}
 	for range 1 << 20 {
-		if id := newID(); fits(id) {
+		if id := NewID(); fits(id) {
 			return id
 		}
 	}
@@ -57,7 +57,7 @@ func verifyRenewal(t trial) {
 		r := t.renewal(id, record, "ada")
 		t.renew(r).isRenewed("renew", r, values)
 		t.load(r.New, r.Now).isRenewed("load the new session", r, values)
-		got := t.update(r.New, change(r.Record, add("m", 1))).ok("update the new session")
+		got := t.update(r.New, Change(r.Record, Add("m", 1))).ok("update the new session")
 		if got.Values["m"] != "1" {
 			fail("update the new session: got %v", got.Values)
 		}
@@ -69,7 +69,7 @@ func verifyRenewal(t trial) {
 			if len(got.Values) > 0 || got.User != "" {
 				fail("load of the old session %v later shows %+v", after, got)
 			}
-			update := session.Update{Now: at, IdleExpires: at.Add(time.Minute), Changes: []session.Change{set("a", "1")}}
+			update := session.Update{Now: at, IdleExpires: at.Add(time.Minute), Changes: []session.Change{Set("a", "1")}}
 			t.update(id, update).fails(fmt.Sprintf("update the old session %v later", after), want)
 			for _, moving := range []bool{false, true} {
 				last := t.end(id, session.EndOptions{Now: at, Moving: moving}).fails(fmt.Sprintf("end the old session %v later", after), want)
@@ -91,7 +91,7 @@ func verifyRenewalRepeated(t trial) {
 		t.renew(r).isRenewed(fmt.Sprint("renew for the time ", i+1), r, record.Values)
 	}
 	// Changes after the first renewal survive a second one.
-	t.update(r.New, change(r.Record, add("n", 1))).ok("update")
+	t.update(r.New, Change(r.Record, Add("n", 1))).ok("update")
 	t.renew(r).isRenewed("renew after an update", r, map[string]string{"n": "8"})
 	t.end(r.New, session.EndOptions{Now: r.Now}).ok("end")
 	t.renew(r).fails("renew after the new session has ended", session.ErrEnded)
@@ -101,7 +101,7 @@ func verifyRenewalAgain(t trial) {
 	id, record := t.created(map[string]string{"n": "7", "a": `"x"`})
 	first := t.renewal(id, record, "ada")
 	t.renew(first).ok("renew")
-	t.update(first.New, change(first.Record, set("secret", "1"))).ok("update")
+	t.update(first.New, Change(first.Record, Set("secret", "1"))).ok("update")
 	for after, want := range map[time.Duration]error{
 		0: nil, session.EndedFor - time.Second: nil, session.EndedFor + time.Second: session.ErrNotFound,
 	} {
@@ -125,7 +125,7 @@ func verifyRenewalUsers(t trial) {
 		keep     bool
 		want     bool
 	}{{"", "ada", false, true}, {"ada", "ada", false, true}, {"ada", "bob", false, false}, {"ada", "bob", true, true}} {
-		id, record := newID(), newRecord(map[string]string{"n": "7"})
+		id, record := NewID(), NewRecord(map[string]string{"n": "7"})
 		record.User = test.old
 		check("create", t.Create(t.ctx, id, record))
 		want := map[string]string{}
@@ -147,7 +147,7 @@ func verifyRenewalGone(t trial) {
 	expired := t.renewal(id, record, "ada")
 	expired.Now, expired.AllowRenewed = record.IdleExpires, true
 	t.renew(expired).fails("renew a session that has expired", session.ErrNotFound)
-	unknown := t.renewal(newID(), record, "ada")
+	unknown := t.renewal(NewID(), record, "ada")
 	unknown.AllowRenewed = true
 	t.renew(unknown).fails("renew a session that nobody created", session.ErrNotFound)
 	for _, moving := range []bool{false, true} {
@@ -168,7 +168,7 @@ func verifyRenewalKnown(t trial) {
 		want := record.Values
 		if stale {
 			want = map[string]string{"n": "8", "form": "-0"}
-			t.update(id, change(record, add("n", 1))).ok("update")
+			t.update(id, Change(record, Add("n", 1))).ok("update")
 		}
 		r := t.renewal(id, record, "ada")
 		r.Known = &known
@@ -215,7 +215,7 @@ func verifyRenewalEnd(t trial) {
 }
 
 func verifyMoving(t trial) {
-	id, record := newID(), newRecord(map[string]string{"n": "7", "a": `"x"`})
+	id, record := NewID(), NewRecord(map[string]string{"n": "7", "a": `"x"`})
 	record.User = "ada " + id.String()
 	check("create", t.Create(t.ctx, id, record))
 	if t.Promises().ReadYourWrites {

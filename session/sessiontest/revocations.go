@@ -46,7 +46,7 @@ func RunList(t *testing.T, list revocation.List) {
 }
 
 func newEntry(cutOff bool, at time.Time) revocation.Entry {
-	return revocation.Entry{CutOff: cutOff, ID: newID(), At: at, Expires: at.Truncate(time.Second).Add(time.Hour)}
+	return revocation.Entry{CutOff: cutOff, ID: NewID(), At: at, Expires: at.Truncate(time.Second).Add(time.Hour)}
 }
 
 func listNow() time.Time { return time.Now().Truncate(time.Microsecond) }
@@ -102,7 +102,7 @@ func verifyEntry(t listTrial) {
 			fail("an entry is on a page that begins after it")
 		}
 	}
-	if at, err := t.CutOff(t.ctx, newID()); err != nil || !at.IsZero() {
+	if at, err := t.CutOff(t.ctx, NewID()); err != nil || !at.IsZero() {
 		fail("the cut-off of a user who has none: got %v, %v", at, err)
 	}
 	_, _, err := t.Page(t.ctx, now, "no cursor")
@@ -222,7 +222,7 @@ func verifyClocksBehind(t listTrial) {
 		now = now.Add(time.Second)
 		check("poll", follower.Poll(t.ctx))
 		for _, cutOff := range []bool{false, true} {
-			user := fmt.Sprint("user ", newID())
+			user := fmt.Sprint("user ", NewID())
 			entry := newEntry(cutOff, now.Add(-behind))
 			entry.Expires = now.Truncate(time.Second).Add(time.Hour)
 			record := session.Record{User: user, Created: now.Add(-time.Hour)}
@@ -241,7 +241,7 @@ func verifyClocksBehind(t listTrial) {
 func verifyCutOffOfUser(t listTrial) {
 	now := listNow()
 	follower := t.follower(&now)
-	user := fmt.Sprint("user ", newID())
+	user := fmt.Sprint("user ", NewID())
 	codec := follower.Codec(fixedCodec{})
 	const skew = session.MaxClockSkew - time.Second
 	var earlier []session.Record
@@ -251,20 +251,20 @@ func verifyCutOffOfUser(t listTrial) {
 			record, err := codec.Start(t.ctx, session.Record{User: user, Created: created, Expires: created.Add(time.Hour)})
 			check("start", err)
 			check(fmt.Sprintf("a login after logout everywhere %d, on a clock off by %v", i, created.Sub(now)),
-				refused(follower, newID(), record, now))
+				refused(follower, NewID(), record, now))
 			earlier = append(earlier, record)
 		}
 		check("end the sessions of a user", codec.EndUser(t.ctx, user, at, now.Add(time.Hour)))
 		check("poll", follower.Poll(t.ctx))
 		for _, record := range earlier {
-			if err := refused(follower, newID(), record, now); err == nil {
+			if err := refused(follower, NewID(), record, now); err == nil {
 				fail("a session that started on a clock off by %v is accepted after logout everywhere %d",
 					record.Created.Sub(now), i+1)
 			}
 		}
 	}
 	unmarked := session.Record{User: user, Created: now.Add(2 * session.MaxClockSkew)}
-	check("a later session of a server without revocation", refused(follower, newID(), unmarked, now))
+	check("a later session of a server without revocation", refused(follower, NewID(), unmarked, now))
 	other := session.Record{User: user + "'s friend", Created: now}
-	check("a session of another user", refused(follower, newID(), other, now))
+	check("a session of another user", refused(follower, NewID(), other, now))
 }

@@ -295,7 +295,7 @@ func verifyHangUp(f *fixture) {
 }
 
 func verifyLogoutEverywhere(f *fixture) {
-	user := newID().String()
+	user := NewID().String()
 	var visitors []*fixtureClient
 	for i := range 3 {
 		v := f.client()

@@ -13,7 +13,6 @@ package sessiontest
 
 import (
 	"context"
-	"crypto/rand"
 	"slices"
 	"testing"
 	"time"
@@ -69,30 +68,4 @@ func runCases(t *testing.T, store session.Store, cases []Case) {
 	}
 }
 
-// newID returns a new random id.
-func newID() (id session.ID) {
-	rand.Read(id[:])
-	return id
-}
-
-// newRecord returns a session that starts now. Times are truncated to a second, the precision of the least precise store.
-func newRecord(values map[string]string) session.Record {
-	now := time.Now().Truncate(time.Second)
-	return session.Record{
-		Values: values, UserAgent: "sessiontest",
-		Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute),
-	}
-}
-
-// change returns an update at the time of the session's start.
-func change(record session.Record, changes ...session.Change) session.Update {
-	return session.Update{Now: record.Created, IdleExpires: record.IdleExpires, Changes: changes}
-}
-
-func set(key, value string) session.Change {
-	return session.Change{Op: session.OpSet, Key: key, Value: value}
-}
 func remove(key string) session.Change { return session.Change{Op: session.OpRemove, Key: key} }
-func add(key string, n int64) session.Change {
-	return session.Change{Op: session.OpAdd, Key: key, N: n}
-}

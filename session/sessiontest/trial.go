@@ -53,7 +53,7 @@ func try(f func(trial)) func(context.Context, session.Store) error {
 
 // created creates a session and returns it.
 func (t trial) created(values map[string]string) (session.ID, session.Record) {
-	id, record := newID(), newRecord(values)
+	id, record := NewID(), NewRecord(values)
 	check("create", t.Create(t.ctx, id, record))
 	return id, record
 }

@@ -48,11 +48,11 @@ func (t trial) list(call, user string, now time.Time, limit int) (all []session.
 }
 
 func verifyUser(t trial) {
-	ada, other := "ada "+newID().String(), "bob "+newID().String()
+	ada, other := "ada "+NewID().String(), "bob "+NewID().String()
 	var ids []session.ID
-	base := newRecord(map[string]string{"n": "1"})
+	base := NewRecord(map[string]string{"n": "1"})
 	for i, user := range []string{ada, ada, ada, other, ""} {
-		id, record := newID(), base
+		id, record := NewID(), base
 		record.User, record.Created, record.Expires = user, base.Created.Add(time.Duration(i)*time.Second), base.Expires.Add(time.Duration(i)*time.Second)
 		check("create", t.Create(t.ctx, id, record))
 		ids = append(ids, id)
@@ -79,12 +79,12 @@ func verifyUser(t trial) {
 // verifyPages lists sessions most of which have expired. Many have the same age.
 func verifyPages(t trial) {
 	const sessions, liveEvery = 250, 10
-	user := "ada " + newID().String()
+	user := "ada " + NewID().String()
 	now := time.Now().Truncate(time.Second)
 	want := map[session.ID]bool{}
 	var mu sync.Mutex
 	check("create", concurrently(sessions, 8, func(i int) error {
-		id, record := newID(), newRecord(nil)
+		id, record := NewID(), NewRecord(nil)
 		record.User = user
 		record.Created = now.Add(-time.Duration(i/50) * time.Minute) // 50 of each age
 		record.Expires = record.Created.Add(time.Hour)
@@ -112,7 +112,7 @@ func verifyPages(t trial) {
 }
 
 func verifyUserRenewed(t trial) {
-	id, record := newID(), newRecord(map[string]string{"n": "1"})
+	id, record := NewID(), NewRecord(map[string]string{"n": "1"})
 	record.User = "ada " + id.String()
 	check("create", t.Create(t.ctx, id, record))
 	r := t.renewal(id, record, record.User)

@@ -34,7 +34,7 @@ func TestSentinel(t *testing.T) {
 		o.InitAddress = []string{forwarder.Addr}
 		o.Sentinel.MasterSet = "sessions"
 	}})
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	if _, err := store.Update(t.Context(), id, add(record)); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestSentinel(t *testing.T) {
 	}
 	before, direct := int64(0), open(t, replica.Addr)
 	sessiontest.Eventually(t, func() error { // the old primary refuses a write, or the connection is down
-		got, err := store.Update(short(t), id, add(record))
+		got, err := store.Update(sessiontest.Short(t), id, add(record))
 		before = atoi(got.Values["n"])
 		return err
 	})
@@ -90,7 +90,7 @@ func TestUnixSocket(t *testing.T) {
 		o.Password = "secret"
 		o.DialCtxFn = unixDial
 	}})
-	sessiontest.Eventually(t, func() error { return store.Ping(short(t)) })
+	sessiontest.Eventually(t, func() error { return store.Ping(sessiontest.Short(t)) })
 	sessiontest.Run(t, store)
 }
 
@@ -109,7 +109,7 @@ func TestConfigureKeepsPromises(t *testing.T) {
 			return dialer.Dial("tcp", address)
 		}
 	}})
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	for range 5 {
 		if _, err := store.Update(t.Context(), id, add(record)); err != nil {
 			t.Fatal(err)

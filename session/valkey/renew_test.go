@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
@@ -40,7 +41,7 @@ func TestScriptsOfARenewal(t *testing.T) {
 			t.Errorf("a renewal for the user %q ran %d scripts, want %d", user, got, want)
 		}
 	}
-	if _, err := b.store.Renew(t.Context(), renewed(anyID(), session.Record{User: "ada"})); !errors.Is(err, session.ErrNotFound) {
+	if _, err := b.store.Renew(t.Context(), renewed(sessiontest.NewID(), session.Record{User: "ada"})); !errors.Is(err, session.ErrNotFound) {
 		t.Fatal(err) // loads the scripts
 	}
 	renew("ada")
@@ -55,7 +56,7 @@ func TestRenewalToAnotherSlot(t *testing.T) {
 	must.Succeed(t, store.Create(t.Context(), id, record))
 	renewal := renewed(id, record)
 	for same := sameSlot(store.prefix, id); same(renewal.New); {
-		renewal.New = anyID()
+		renewal.New = sessiontest.NewID()
 	}
 	if _, err := store.Renew(t.Context(), renewal); !errors.Is(err, errCrossSlot) {
 		t.Errorf("got %v, want %v", err, errCrossSlot)
@@ -83,12 +84,12 @@ func TestFullServer(t *testing.T) {
 	}
 	renewal := renewed(ids[0], record)
 	_, renewErr := store.Renew(ctx, renewal)
-	_, anonymousErr := store.Renew(ctx, session.Renewal{Old: ids[0], New: anyID(), Now: record.Created,
+	_, anonymousErr := store.Renew(ctx, session.Renewal{Old: ids[0], New: sessiontest.NewID(), Now: record.Created,
 		Record: session.Record{Created: record.Created, Expires: record.Expires, IdleExpires: record.IdleExpires}})
 	_, updateErr := store.Update(ctx, ids[0], session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
 		Changes: []session.Change{{Op: session.OpAdd, Key: "n", N: 1}, {Op: session.OpRemove, Key: "a"}}})
 	for call, err := range map[string]error{
-		"renew": renewErr, "renew without a user": anonymousErr, "update": updateErr, "create": store.Create(ctx, anyID(), record),
+		"renew": renewErr, "renew without a user": anonymousErr, "update": updateErr, "create": store.Create(ctx, sessiontest.NewID(), record),
 	} {
 		if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
 			t.Errorf("%s: got %v, want an error that the server is out of memory", call, err)
@@ -148,11 +149,11 @@ func TestPhysicalExpiry(t *testing.T) {
 
 	// An entry stays on the list for EndedFor after its expiry.
 	for after, want := range map[time.Duration]int64{session.EndedFor - time.Second: 2, session.EndedFor + time.Second: 1} {
-		user := "ada " + anyID().String()
+		user := "ada " + sessiontest.NewID().String()
 		for _, created := range []time.Time{record.Created, record.Expires.Add(after)} {
 			r := record
 			r.User, r.Created, r.Expires, r.IdleExpires = user, created, created.Add(time.Hour), created.Add(time.Hour)
-			must.Succeed(t, b.store.Create(ctx, anyID(), r))
+			must.Succeed(t, b.store.Create(ctx, sessiontest.NewID(), r))
 		}
 		n, err := b.client.Do(ctx, b.client.B().Zcard().Key(b.store.userKey(user)).Build()).AsInt64()
 		if err != nil || n != want {

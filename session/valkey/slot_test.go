@@ -2,7 +2,6 @@ package valkey
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
@@ -47,17 +47,17 @@ func TestSameSlot(t *testing.T) {
 		return n
 	}
 	for _, prefix := range []string{"session:", "s", "{a}:", "a{b}c{d}", "{}:", "{}{x}:", "a{b:", "}{", "{{a}}:"} {
-		old := anyID()
+		old := sessiontest.NewID()
 		same := sameSlot(prefix, old)
 		if same == nil {
 			for range 5 {
-				if id := anyID(); slot(prefix, id) != slot(prefix, old) {
+				if id := sessiontest.NewID(); slot(prefix, id) != slot(prefix, old) {
 					t.Errorf("prefix %q: sameSlot is nil, but %v and %v are in different slots", prefix, old, id)
 				}
 			}
 			continue
 		}
-		if id := anyID(); same(id) != (slot(prefix, id) == slot(prefix, old)) {
+		if id := sessiontest.NewID(); same(id) != (slot(prefix, id) == slot(prefix, old)) {
 			t.Errorf("prefix %q: %v and %v are in the same slot: sameSlot reports %v", prefix, old, id, same(id))
 		}
 		id := anyIDThat(same)
@@ -67,14 +67,9 @@ func TestSameSlot(t *testing.T) {
 	}
 }
 
-func anyID() (id session.ID) {
-	rand.Read(id[:])
-	return id
-}
-
 // anyIDThat returns an id for which fits is true. After a million draws it returns any id.
 func anyIDThat(fits func(session.ID) bool) session.ID {
-	id := anyID()
+	id := sessiontest.NewID()
 	for n := range uint32(1 << 20) {
 		binary.BigEndian.PutUint32(id[:], n)
 		if fits == nil || fits(id) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
@@ -30,7 +31,7 @@ func createMany(t *testing.T, store *Store, user string, n, liveEvery int) (reco
 				if i%liveEvery != liveEvery-1 {
 					r.IdleExpires = time.Now().Add(-time.Second)
 				}
-				all[i] = anyID()
+				all[i] = sessiontest.NewID()
 				errs[w] = store.Create(t.Context(), all[i], r)
 			}
 		})
@@ -105,7 +106,7 @@ func TestListingRemovesEndedSessions(t *testing.T) {
 	if _, err := store.End(ctx, ids[1], session.EndOptions{Now: record.Created}); err != nil {
 		t.Fatal(err)
 	}
-	starting := anyID()
+	starting := sessiontest.NewID()
 	for _, id := range []session.ID{ids[1], starting} { // ids[1] again, as if End had failed to remove it
 		must.Succeed(t, store.addToUserList(ctx, id, record, record.Created))
 	}
@@ -149,7 +150,7 @@ func TestRenewalToAnEarlierPage(t *testing.T) {
 	t.Cleanup(store.Close)
 	ctx := t.Context()
 	record, _, _ := createMany(t, store, "ada", session.MaxPage, session.MaxPage+1) // all have expired by the idle timeout
-	id := anyID()
+	id := sessiontest.NewID()
 	r := record
 	r.Expires = r.Expires.Add(-time.Minute) // the last of the list
 	must.Succeed(t, store.Create(ctx, id, r))

@@ -11,6 +11,7 @@ import (
 	client "github.com/valkey-io/valkey-go"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
@@ -74,7 +75,7 @@ func (b before) replies(id session.ID, now time.Time) [3]string {
 
 func anySession() (session.ID, session.Record) {
 	now := time.Now().Truncate(time.Millisecond)
-	id := anyID()
+	id := sessiontest.NewID()
 	return id, session.Record{
 		Values: map[string]string{"n": "7", "a": `"x"`}, User: "ada " + id.String(), UserAgent: "Browser/1.0",
 		Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute),
@@ -83,7 +84,7 @@ func anySession() (session.ID, session.Record) {
 
 func renewed(old session.ID, r session.Record) session.Renewal {
 	r.Values = nil
-	return session.Renewal{Old: old, New: anyID(), Now: r.Created, Record: r}
+	return session.Renewal{Old: old, New: sessiontest.NewID(), Now: r.Created, Record: r}
 }
 
 // Servers of the earlier version neither show nor change the state that a tombstone keeps.
