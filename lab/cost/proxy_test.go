@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"math"
 	"net"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/sealing"
 	"stateless-servers/session/sessiontest/must"
+	"stateless-servers/session/sessiontest/relay"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/token"
 	"stateless-servers/session/valkey"
@@ -34,43 +36,23 @@ type countingProxy struct{ up, down atomic.Int64 }
 
 // to listens on a free loopback port until the test ends, forwards connections to the server, and returns its own address.
 func (w *countingProxy) to(t *testing.T, server string) string {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	r, err := relay.Listen(server, func(client, server net.Conn) (up, down func()) {
+		return func() { io.Copy(countingWriter{server, &w.up}, client) }, func() { io.Copy(countingWriter{client, &w.down}, server) }
+	})
 	must.Succeed(t, err)
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			upstream, err := net.Dial("tcp", server)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			go pass(upstream, client, &w.up)
-			go pass(client, upstream, &w.down)
-		}
-	}()
-	return listener.Addr().String()
+	t.Cleanup(r.Close)
+	return r.Addr
 }
 
-func pass(to, from net.Conn, count *atomic.Int64) {
-	defer to.Close()
-	defer from.Close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		count.Add(int64(n))
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
+// A countingWriter counts bytes before it writes them.
+type countingWriter struct {
+	io.Writer
+	count *atomic.Int64
+}
+
+func (w countingWriter) Write(b []byte) (int, error) {
+	w.count.Add(int64(len(b)))
+	return w.Writer.Write(b)
 }
 
 func serverSide(store session.Store) func(session.Options) (*session.Manager, error) {

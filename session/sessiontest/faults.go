@@ -34,8 +34,8 @@ func RunFaults(t *testing.T, address string, open func(t *testing.T, address str
 				if err != nil {
 					return nil, err
 				}
-				t.Cleanup(p.close)
-				return open(t, p.address()), nil
+				t.Cleanup(p.Close)
+				return open(t, p.Addr), nil
 			})
 			if err != nil {
 				t.Error(err)
