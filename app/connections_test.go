@@ -86,8 +86,7 @@ type clientConn struct {
 }
 
 func dial(t *testing.T, address string) *clientConn {
-	conn, err := net.DialTimeout("tcp", address, 30*time.Second)
-	must.Succeed(t, err)
+	conn := must.Get(net.DialTimeout("tcp", address, 30*time.Second))(t)
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	return &clientConn{conn, bufio.NewReader(conn)}
@@ -101,9 +100,7 @@ func (v *clientConn) get(t *testing.T) int {
 
 func (v *clientConn) request(t *testing.T, path string) int {
 	t.Helper()
-	status, err := v.tryRequest(path)
-	must.Succeed(t, err)
-	return status
+	return must.Get(v.tryRequest(path))(t)
 }
 
 func (v *clientConn) tryRequest(path string) (status int, err error) {

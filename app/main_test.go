@@ -48,11 +48,9 @@ func serve(t *testing.T, change func(*config.Config)) (web, admin string, end fu
 
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
-	response, err := http.Get(url)
-	must.Succeed(t, err)
+	response := must.Get(http.Get(url))(t)
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	must.Succeed(t, err)
+	body := must.Get(io.ReadAll(response.Body))(t)
 	return response.StatusCode, string(body)
 }
 
@@ -148,8 +146,7 @@ func TestStoreOutageAffectsOnlySessions(t *testing.T) {
 	// The server only calls the store for a request with a cookie.
 	request, _ := http.NewRequest(http.MethodGet, web+"/api/session", nil)
 	request.AddCookie(&http.Cookie{Name: "session", Value: strings.Repeat("A", 43)})
-	response, err := http.DefaultClient.Do(request)
-	must.Succeed(t, err)
+	response := must.Get(http.DefaultClient.Do(request))(t)
 	response.Body.Close()
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
 		t.Errorf("GET /api/session: %d %v", response.StatusCode, response.Header)
@@ -165,8 +162,7 @@ func TestStoreOutageAffectsOnlySessions(t *testing.T) {
 }
 
 func TestFailedStartsReturnOneError(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	must.Succeed(t, err)
+	taken := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	tests := []struct {
 		name        string

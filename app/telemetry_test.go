@@ -85,11 +85,9 @@ func TestExports(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
 	web, _, end := serve(t, func(*config.Config) {})
 	get(t, web+"/healthz")
-	request, err := http.NewRequest(http.MethodPost, web+"/api/visits", nil)
-	must.Succeed(t, err)
+	request := must.Get(http.NewRequest(http.MethodPost, web+"/api/visits", nil))(t)
 	request.Header.Set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	response, err := http.DefaultClient.Do(request)
-	must.Succeed(t, err)
+	response := must.Get(http.DefaultClient.Do(request))(t)
 	response.Body.Close()
 	must.Succeed(t, end())
 

@@ -26,8 +26,7 @@ import (
 
 func newTokenKey(t *testing.T) string {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	must.Succeed(t, err)
+	key := must.Get(rsa.GenerateKey(rand.Reader, 2048))(t)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 }
 
@@ -119,9 +118,7 @@ func TestTokenKeys(t *testing.T) {
 		t.Errorf("the key set: %d %s", status, body)
 	}
 	client := sessiontest.NewClient()
-	if _, err := client.Do(t.Context(), "POST", url+"/login", "user=ada"); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(client.Do(t.Context(), "POST", url+"/login", "user=ada"))(t)
 	response, err := sessiontest.NewClient().Do(t.Context(), "GET", url+"/api/session", "", "Authorization: Bearer "+client.Cookies()["session"])
 	if err != nil || !strings.Contains(response.Body, `"user":"ada"`) {
 		t.Errorf("with the token in a header: %v, %v", response, err)

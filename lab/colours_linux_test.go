@@ -28,8 +28,7 @@ func TestColours(t *testing.T) {
 		s.observed(experiment.Observation{Name: "holds", Verdict: experiment.Holds})
 		s.observed(experiment.Observation{Name: "fails", Verdict: experiment.DoesNotHold})
 		for range 2 {
-			line, err := lines.ReadString('\n')
-			must.Succeed(t, err)
+			line := must.Get(lines.ReadString('\n'))(t)
 			if got := strings.Contains(line, "\x1b"); got != test.want {
 				t.Errorf("NO_COLOR=%q TERM=%s: colours %v, want %v: %q", test.noColour, test.kind, got, test.want, line)
 			}
@@ -64,8 +63,7 @@ func TestLinesFitTheTerminal(t *testing.T) {
 			fmt.Fprint(out, text)
 		}
 		control(out, eraseLine)
-		got, err := bufio.NewReader(user).ReadString('K')
-		must.Succeed(t, err)
+		got := must.Get(bufio.NewReader(user).ReadString('K'))(t)
 		if want := strings.ReplaceAll(test.want, "\n", "\r\n") + eraseLine; got != want {
 			t.Errorf("%q:\ngot  %q\nwant %q", test.writes, got, want)
 		}

@@ -105,8 +105,7 @@ func TestCostPageIsSelfContained(t *testing.T) {
 	if status, _, stderr := lab(t, "cost", "--html", path); status != 0 {
 		t.Fatal(stderr)
 	}
-	text, err := os.ReadFile(path)
-	must.Succeed(t, err)
+	text := must.Get(os.ReadFile(path))(t)
 	page := string(text)
 	for _, external := range []string{"<script", "<img", "<iframe", "@import", "url(", "src=", `href="http`} {
 		if strings.Contains(page, external) {

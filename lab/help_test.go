@@ -44,8 +44,7 @@ func TestHelpIsComplete(t *testing.T) {
 
 // The workflow in docs/load.md is one of GitHub Actions, and its commands of the lab exist.
 func TestWorkflowForCI(t *testing.T) {
-	page, err := os.ReadFile("../docs/load.md")
-	must.Succeed(t, err)
+	page := must.Get(os.ReadFile("../docs/load.md"))(t)
 	_, block, _ := strings.Cut(string(page), "```yaml\n")
 	block, _, _ = strings.Cut(block, "```\n")
 	var workflow struct {

@@ -133,7 +133,5 @@ func TestControlCharactersInInputAreEscaped(t *testing.T) {
 
 func moduleRoot(t *testing.T) string {
 	t.Helper()
-	root, err := filepath.Abs("..")
-	must.Succeed(t, err)
-	return root
+	return must.Get(filepath.Abs(".."))(t)
 }

@@ -135,8 +135,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestUpFailsToStart(t *testing.T) {
-	taken, err := net.Listen("tcp4", "127.0.0.1:0")
-	must.Succeed(t, err)
+	taken := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	go func() { // a server that is not Valkey
 		for {
@@ -205,8 +204,7 @@ func startLab(t *testing.T, args ...string) *runningLab {
 	lab := &runningLab{command: exec.Command(os.Args[0], append([]string{"up", "--addr", "127.0.0.1:0"}, args...)...)}
 	lab.command.Env = append(os.Environ(), programVariable+"="+stub, "TMPDIR="+t.TempDir())
 	lab.command.Stderr = os.Stderr
-	stdout, err := lab.command.StdoutPipe()
-	must.Succeed(t, err)
+	stdout := must.Get(lab.command.StdoutPipe())(t)
 	must.Succeed(t, lab.command.Start())
 	t.Cleanup(func() {
 		_ = lab.command.Process.Kill()
@@ -237,8 +235,7 @@ func (lab *runningLab) fleet(t *testing.T) (state struct {
 	}
 }) {
 	t.Helper()
-	response, err := http.Get(lab.url + "/_lab/fleet")
-	must.Succeed(t, err)
+	response := must.Get(http.Get(lab.url + "/_lab/fleet"))(t)
 	defer response.Body.Close()
 	must.Succeed(t, json.NewDecoder(response.Body).Decode(&state))
 	return state
@@ -252,8 +249,7 @@ func TestUp(t *testing.T) {
 	}
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for path, proxied := range map[string]bool{"/": true, "//_lab": true, "/_labs": true, "/_lab": false, "/_lab/nothing": false} {
-		response, err := client.Get(lab.url + path)
-		must.Succeed(t, err)
+		response := must.Get(client.Get(lab.url + path))(t)
 		response.Body.Close()
 		if server := response.Header.Get("X-Served-By"); (server != "") != proxied {
 			t.Errorf("GET %s: served by %q", path, server)

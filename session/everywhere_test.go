@@ -42,8 +42,7 @@ func (s *renewingStore) UserSessions(ctx context.Context, user string, query ses
 func TestLogoutEverywhereEndsRenewedSessions(t *testing.T) {
 	for rounds, want := range map[int]error{0: nil, 1: nil, 5: nil, 1000: session.ErrUnavailable} {
 		store := &renewingStore{Store: memory.New(), rounds: rounds}
-		manager, err := session.New(store, session.Options{})
-		must.Succeed(t, err)
+		manager := must.Get(session.New(store, session.Options{}))(t)
 		now := time.Now()
 		for i := range 3 {
 			record := session.Record{User: "ada", Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
@@ -125,8 +124,7 @@ func TestLogoutEverywhereTerminates(t *testing.T) {
 	<-stopped
 	must.Succeed(t, err)
 	for query := (session.PageQuery{Now: start, Limit: session.MaxPage}); ; {
-		page, err := store.UserSessions(t.Context(), "ada", query)
-		must.Succeed(t, err)
+		page := must.Get(store.UserSessions(t.Context(), "ada", query))(t)
 		for _, s := range page.Sessions {
 			if !s.Record.Created.After(start) {
 				t.Fatalf("session %s that started before the logout is live, want it ended", s.Record.UserAgent)

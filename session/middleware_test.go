@@ -310,11 +310,9 @@ func TestSeveralCookiesOfOneName(t *testing.T) {
 
 func TestTwoManagers(t *testing.T) {
 	options := session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)}
-	shop, err := session.New(memory.New(), options)
-	must.Succeed(t, err)
+	shop := must.Get(session.New(memory.New(), options))(t)
 	options.CookieName = "admin"
-	admin, err := session.New(memory.New(), options)
-	must.Succeed(t, err)
+	admin := must.Get(session.New(memory.New(), options))(t)
 	handler := shop.Handler(admin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
 		visits.Add(ctx, 10) // of the inner one
@@ -389,8 +387,7 @@ func TestStatusCodes(t *testing.T) {
 // A goroutine that outlives its handler can read its session but not change it, over HTTP/1.1 and HTTP/2.
 func TestGoroutineThatOutlivesItsHandler(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
-		manager, err := session.New(memory.New(), session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)})
-		must.Succeed(t, err)
+		manager := must.Get(session.New(memory.New(), session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)}))(t)
 		server := newWrapServer(t, http2)
 		responded, done := make(chan struct{}), make(chan error, 1)
 		handler := manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -407,8 +404,7 @@ func TestGoroutineThatOutlivesItsHandler(t *testing.T) {
 			}()
 		}))
 		server.handler.Store(&handler)
-		response, err := server.Client().Get(server.URL)
-		must.Succeed(t, err)
+		response := must.Get(server.Client().Get(server.URL))(t)
 		response.Body.Close()
 		close(responded)
 		if err := <-done; !errors.Is(err, session.ErrResponseStarted) {

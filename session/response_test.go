@@ -291,8 +291,7 @@ func TestRealConnections(t *testing.T) {
 		path, want := test[0], test[1]
 		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, nil)
 		request.AddCookie(b.cookie)
-		response, err := server.Client().Do(request)
-		must.Succeed(t, err)
+		response := must.Get(server.Client().Do(request))(t)
 		body, _ := io.ReadAll(response.Body)
 		response.Body.Close()
 		if string(body) != want {
@@ -321,8 +320,7 @@ func TestAcknowledgedMeansStored(t *testing.T) {
 	}(server.Config.Handler)
 	defer server.Close()
 	for range writes {
-		conn, err := net.Dial("tcp", server.Listener.Addr().String())
-		must.Succeed(t, err)
+		conn := must.Get(net.Dial("tcp", server.Listener.Addr().String()))(t)
 		request, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, server.URL, nil)
 		request.AddCookie(b.cookie)
 		writer := bufio.NewWriter(conn)

@@ -158,8 +158,7 @@ func runScript(t *testing.T, script string, programs map[string]string) (root st
 // readFile reads a file in the root folder of runScript.
 func readFile(t *testing.T, root, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, path))
-	must.Succeed(t, err)
+	text := must.Get(os.ReadFile(filepath.Join(root, path)))(t)
 	return string(text)
 }
 
@@ -207,8 +206,7 @@ func TestUnit(t *testing.T) {
 
 func TestServerTimeoutsExceedTheLoadBalancers(t *testing.T) {
 	seconds := func(text string) time.Duration {
-		n, err := strconv.Atoi(text)
-		must.Succeed(t, err)
+		n := must.Get(strconv.Atoi(text))(t)
 		return time.Duration(n) * time.Second
 	}
 	_, lab := synth(t, nil)

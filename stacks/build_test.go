@@ -34,11 +34,8 @@ func module(t *testing.T, main string) string {
 func TestBuildIsReproducible(t *testing.T) {
 	build := func() []byte {
 		folder := module(t, "part.Say()")
-		path, err := Build(t.Context(), io.Discard, folder, "./app", filepath.Join(folder, "out", "server.bin"))
-		must.Succeed(t, err)
-		binary, err := os.ReadFile(path)
-		must.Succeed(t, err)
-		return binary
+		path := must.Get(Build(t.Context(), io.Discard, folder, "./app", filepath.Join(folder, "out", "server.bin")))(t)
+		return must.Get(os.ReadFile(path))(t)
 	}
 	first := build()
 	t.Setenv("GOFLAGS", "-tags=other") // as on another machine
@@ -46,8 +43,7 @@ func TestBuildIsReproducible(t *testing.T) {
 		t.Error("the same source in two folders gave different binaries, want equal ones")
 	}
 
-	binary, err := elf.NewFile(bytes.NewReader(first))
-	must.Succeed(t, err)
+	binary := must.Get(elf.NewFile(bytes.NewReader(first)))(t)
 	if binary.Machine != elf.EM_AARCH64 {
 		t.Errorf("built for %v, want %v", binary.Machine, elf.EM_AARCH64)
 	}

@@ -99,8 +99,7 @@ func TestParseConfig(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := ParseConfig(test.context)
-			must.Succeed(t, err)
+			got := must.Get(ParseConfig(test.context))(t)
 			if got != test.want {
 				t.Errorf("got  %+v\nwant %+v", got, test.want)
 			}

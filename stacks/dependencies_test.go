@@ -80,8 +80,7 @@ func missing(all map[string]cfnResource, reached map[string]bool) []string {
 // needs returns, for each resource of a template, the resources that CloudFormation creates before it.
 func needs(t *testing.T, template assertions.Template) map[string][]string {
 	t.Helper()
-	text, err := json.Marshal(template.ToJSON())
-	must.Succeed(t, err)
+	text := must.Get(json.Marshal(template.ToJSON()))(t)
 	var whole struct{ Resources map[string]map[string]any }
 	must.Succeed(t, json.Unmarshal(text, &whole))
 	list := map[string][]string{}

@@ -65,8 +65,7 @@ func TestLoadersDoNotChangeTheLab(t *testing.T) {
 	text := func(keys map[string]any) (texts []string) {
 		network, lab := synth(t, keys)
 		for _, template := range []assertions.Template{network, lab} {
-			text, err := json.Marshal(template.ToJSON())
-			must.Succeed(t, err)
+			text := must.Get(json.Marshal(template.ToJSON()))(t)
 			texts = append(texts, string(text))
 		}
 		return texts
@@ -133,8 +132,7 @@ func TestLoaderRuns(t *testing.T) {
 			if output, err := merge.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, output)
 			}
-			text, err := os.ReadFile(filepath.Join(bucket, "merged"))
-			must.Succeed(t, err)
+			text := must.Get(os.ReadFile(filepath.Join(bucket, "merged")))(t)
 			var result struct {
 				Requests int64 `json:"requests"`
 				OK       int64 `json:"ok"`
@@ -142,11 +140,9 @@ func TestLoaderRuns(t *testing.T) {
 			if err := json.Unmarshal(text, &result); err != nil || result.Requests < 800 || result.OK != result.Requests {
 				t.Errorf("result %+v, %v, want at least 800 requests, all OK", result, err)
 			}
-			file, err := os.Open(filepath.Join(bucket, "i-0123456789abcdef0.history.jsonl.gz"))
-			must.Succeed(t, err)
+			file := must.Get(os.Open(filepath.Join(bucket, "i-0123456789abcdef0.history.jsonl.gz")))(t)
 			defer file.Close()
-			history, err := gzip.NewReader(file)
-			must.Succeed(t, err)
+			history := must.Get(gzip.NewReader(file))(t)
 			// The result is merged with itself, so it counts each request twice.
 			if size, err := io.Copy(io.Discard, history); err != nil || size > historyBytes*result.Requests/2 {
 				t.Errorf("the history has %d bytes for %d requests, %v, want at most %d each: see historyGiB", size, result.Requests/2, err, historyBytes)
@@ -173,8 +169,6 @@ func runServer(t *testing.T, program string) (url string) {
 		}
 	}
 	go io.Copy(io.Discard, output)
-	if _, err := http.Get("http://" + line.Addr + "/healthz"); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(http.Get("http://" + line.Addr + "/healthz"))(t)
 	return "http://" + line.Addr
 }

@@ -134,8 +134,7 @@ func TestFixedNamesContainTheName(t *testing.T) {
 	seen := map[string]bool{}
 	for variant, keys := range variants {
 		t.Run(variant, func(t *testing.T) {
-			c, err := ReadConfig(t.Context(), map[string]any{"config": writeConfig(t, name, keys)}, "")
-			must.Succeed(t, err)
+			c := must.Get(ReadConfig(t.Context(), map[string]any{"config": writeConfig(t, name, keys)}, ""))(t)
 			for _, stack := range stacksOf(defineConfig(t, c)) {
 				for what, fixed := range fixedNames(t, stack) {
 					kind, _, _ := strings.Cut(what, " ")
@@ -168,8 +167,7 @@ func fixedNames(t *testing.T, stack awscdk.Stack) map[string]string {
 	names := map[string]string{"stack " + *stack.StackName(): *stack.StackName()}
 	pseudo := strings.NewReplacer(`{"Ref":"AWS::StackName"}`, *stack.StackName(), `{"Ref":"AWS::StackId"}`, *stack.StackName())
 	text := func(value any) string {
-		encoded, err := json.Marshal(value)
-		must.Succeed(t, err)
+		encoded := must.Get(json.Marshal(value))(t)
 		return strings.Trim(pseudo.Replace(string(encoded)), `"`)
 	}
 	template := *assertions.Template_FromStack(stack, nil).ToJSON()
@@ -201,8 +199,7 @@ func fixedNames(t *testing.T, stack awscdk.Stack) map[string]string {
 func TestStackNames(t *testing.T) {
 	keys := map[string]any{"loaders": "1"}
 	unnamed := readConfig(t, keys)
-	named, err := ReadConfig(t.Context(), map[string]any{"config": writeConfig(t, "eu", keys)}, "")
-	must.Succeed(t, err)
+	named := must.Get(ReadConfig(t.Context(), map[string]any{"config": writeConfig(t, "eu", keys)}, ""))(t)
 	for want, c := range map[string]Config{"StatelessNetwork StatelessLab StatelessLoad": unnamed, "eu-Network eu-Lab eu-Load": named} {
 		var names []string
 		for _, stack := range stacksOf(defineConfig(t, c)) {

@@ -44,8 +44,7 @@ func TestNetworkIsTheSameForEveryStore(t *testing.T) {
 	var templates []string
 	for _, store := range []string{"dynamodb", "valkey"} {
 		network, _ := synth(t, map[string]any{"store": store})
-		text, err := json.Marshal(network.ToJSON())
-		must.Succeed(t, err)
+		text := must.Get(json.Marshal(network.ToJSON()))(t)
 		templates = append(templates, string(text))
 	}
 	if templates[0] != templates[1] {

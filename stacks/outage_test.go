@@ -141,8 +141,7 @@ echo $((i - 1)) >$cursor; [[ $((i - 1)) != 6 || -e ` + root + `/rotated ]] || { 
 	if len(quoted) != 3 {
 		t.Fatalf("the unit runs %s, want a loop in quotes", command)
 	}
-	output, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|flags, 0o644)
-	must.Succeed(t, err)
+	output := must.Get(os.OpenFile(file, os.O_CREATE|os.O_WRONLY|flags, 0o644))(t)
 	defer output.Close()
 	run := func() {
 		loop := exec.CommandContext(t.Context(), "/bin/sh", "-c", quoted[1])

@@ -120,8 +120,7 @@ func permissions(t *testing.T, policy map[string]any) []string {
 				actions = append(actions, a.(string))
 			}
 		}
-		resource, err := json.Marshal(dig(t, statement, "Resource"))
-		must.Succeed(t, err)
+		resource := must.Get(json.Marshal(dig(t, statement, "Resource")))(t)
 		name := string(resource)
 		if strings.Contains(name, ":s3:::") && strings.Contains(name, ".bin") && !strings.Contains(name, "*") {
 			name = "the binary"

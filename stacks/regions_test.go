@@ -42,8 +42,7 @@ func TestCheckRegion(t *testing.T) {
 		{zoned, "", ""},
 		{zoned, "eu-west-2", `context availabilityZones="eu-west-1a,eu-west-1c": allowed are zones of eu-west-2, which the lab is deployed to`},
 	} {
-		c, err := ParseConfig(test.context)
-		must.Succeed(t, err)
+		c := must.Get(ParseConfig(test.context))(t)
 		got := ""
 		if err := c.CheckRegion(test.region); err != nil {
 			got = err.Error()

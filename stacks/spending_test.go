@@ -100,8 +100,7 @@ func TestBudgetWarnsByMail(t *testing.T) {
 }
 
 func TestBudgetsExistInSomeRegions(t *testing.T) {
-	c, err := ParseConfig(map[string]any{"budget": "50", "alarmEmail": "ops@example.com"})
-	must.Succeed(t, err)
+	c := must.Get(ParseConfig(map[string]any{"budget": "50", "alarmEmail": "ops@example.com"}))(t)
 	if err := c.CheckRegion("eu-west-1"); err != nil {
 		t.Error(err)
 	}

@@ -117,8 +117,7 @@ func contextOf(t *testing.T, keys map[string]any) map[string]any {
 // writeConfig writes the file of a named configuration and returns its path.
 func writeConfig(t *testing.T, name string, keys map[string]any) string {
 	t.Helper()
-	text, err := json.Marshal(keys)
-	must.Succeed(t, err)
+	text := must.Get(json.Marshal(keys))(t)
 	file := filepath.Join(t.TempDir(), name+".json")
 	must.Succeed(t, os.WriteFile(file, text, 0o644))
 	return file
@@ -127,9 +126,7 @@ func writeConfig(t *testing.T, name string, keys map[string]any) string {
 // readConfig returns the Config of contextOf(keys).
 func readConfig(t *testing.T, keys map[string]any) Config {
 	t.Helper()
-	c, err := ReadConfig(t.Context(), contextOf(t, keys), "")
-	must.Succeed(t, err)
-	return c
+	return must.Get(ReadConfig(t.Context(), contextOf(t, keys), ""))(t)
 }
 
 // synthAll returns the templates of all stacks, by the names that the stacks have without a named configuration.
@@ -289,15 +286,13 @@ func TestGoldenTemplates(t *testing.T) {
 
 func checkGolden(t *testing.T, name string, template assertions.Template) {
 	t.Helper()
-	got, err := json.MarshalIndent(template.ToJSON(), "", " ")
-	must.Succeed(t, err)
+	got := must.Get(json.MarshalIndent(template.ToJSON(), "", " "))(t)
 	got = append(got, '\n')
 	file := filepath.Join("testdata", name)
 	if *update {
 		must.Succeed(t, os.WriteFile(file, got, 0o644))
 	}
-	want, err := os.ReadFile(file)
-	must.Succeed(t, err)
+	want := must.Get(os.ReadFile(file))(t)
 	if string(got) == string(want) {
 		return
 	}

@@ -84,19 +84,16 @@ func TestAddedStoreThatCannotStart(t *testing.T) {
 // overlayOfAddedStore returns a file for the flag -overlay of the go command that adds the store to the source tree.
 func overlayOfAddedStore(t *testing.T) string {
 	t.Helper()
-	absolute, err := filepath.Abs(root)
-	must.Succeed(t, err)
+	absolute := must.Get(filepath.Abs(root))(t)
 	replace := map[string]string{}
 	folder := filepath.Join("test", "testdata", addedStore)
-	entries, err := os.ReadDir(filepath.Join(root, folder))
-	must.Succeed(t, err)
+	entries := must.Get(os.ReadDir(filepath.Join(root, folder)))(t)
 	for _, entry := range entries {
 		replace[filepath.Join(absolute, "session", addedStore, entry.Name())] =
 			filepath.Join(absolute, folder, entry.Name())
 	}
 	table := filepath.Join(absolute, "app", "storage.go")
-	text, err := os.ReadFile(table)
-	must.Succeed(t, err)
+	text := must.Get(os.ReadFile(table))(t)
 	changed := string(text)
 	for _, insert := range [][2]string{{afterLine, addedLine}, {afterImport, addedImport}} {
 		if strings.Count(changed, insert[0]) != 1 {
@@ -107,8 +104,7 @@ func overlayOfAddedStore(t *testing.T) string {
 	dir := t.TempDir()
 	replace[table] = filepath.Join(dir, "storage.go")
 	must.Succeed(t, os.WriteFile(replace[table], []byte(changed), 0o644))
-	description, err := json.Marshal(map[string]any{"Replace": replace})
-	must.Succeed(t, err)
+	description := must.Get(json.Marshal(map[string]any{"Replace": replace}))(t)
 	path := filepath.Join(dir, "overlay.json")
 	must.Succeed(t, os.WriteFile(path, description, 0o644))
 	return path
@@ -143,8 +139,7 @@ func startAdded(t *testing.T, program, name, store string) *addedServer {
 
 // CONTRIBUTING.md quotes the line that the test adds.
 func TestContributingSaysHowToAddAStore(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "CONTRIBUTING.md"))
-	must.Succeed(t, err)
+	text := must.Get(os.ReadFile(filepath.Join(root, "CONTRIBUTING.md")))(t)
 	if !slices.Contains(strings.Split(string(text), "\n"), strings.TrimSpace(addedLine)) {
 		t.Errorf("CONTRIBUTING.md lacks the line %s", addedLine)
 	}

@@ -18,8 +18,7 @@ var (
 
 // Every test that docs/security.md names as a proof exists. A requirement without a proof has a dash.
 func TestSecurityHasProofs(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "docs", "security.md"))
-	must.Succeed(t, err)
+	text := must.Get(os.ReadFile(filepath.Join(root, "docs", "security.md")))(t)
 	tests := testFunctions(t)
 	rows, proofs := 0, false // whether the table at hand has a column of them
 	for line := range strings.Lines(string(text)) {

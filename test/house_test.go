@@ -59,8 +59,7 @@ func TestExportedNamesAreDocumented(t *testing.T) {
 	for _, path := range walk(t, func(path string) bool {
 		return strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
 	}) {
-		text, err := os.ReadFile(path)
-		must.Succeed(t, err)
+		text := must.Get(os.ReadFile(path))(t)
 		documented, exported, bare := comments(t, path, string(text))
 		names += exported
 		for _, name := range bare {
@@ -91,8 +90,7 @@ func TestMissingCommentsAreSeen(t *testing.T) {
 // comments reports whether the package of a file has a comment, the number of exported names, and the names without a comment.
 func comments(t *testing.T, path, text string) (documented bool, exported int, bare []string) {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments)
-	must.Succeed(t, err)
+	file := must.Get(parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments))(t)
 	note := func(name *ast.Ident, comments ...*ast.CommentGroup) {
 		if !name.IsExported() {
 			return

@@ -30,9 +30,7 @@ const root = ".."
 // labProgram builds the lab's program and returns its path.
 func labProgram(t *testing.T) string {
 	t.Helper()
-	program, err := fleet.BuildProgram(t.Context(), "lab", ".", "./lab")
-	must.Succeed(t, err)
-	return program
+	return must.Get(fleet.BuildProgram(t.Context(), "lab", ".", "./lab"))(t)
 }
 
 // A runningLab is a running `lab up`.
@@ -130,17 +128,14 @@ func (l *runningLab) end() {
 // loads returns the lines of a server's metrics about sessions loaded from the store.
 func (l *runningLab) loads(name string) []string {
 	l.t.Helper()
-	log, err := os.ReadFile(filepath.Join(filepath.Dir(written(l.t, l.process, labLogs)), name+".log"))
-	must.Succeed(l.t, err)
+	log := must.Get(os.ReadFile(filepath.Join(filepath.Dir(written(l.t, l.process, labLogs)), name+".log")))(l.t)
 	admin := regexp.MustCompile(`"admin":"([^"]+)"`).FindSubmatch(log)
 	if admin == nil {
 		return nil // it hasn't started to serve
 	}
-	response, err := http.Get(fmt.Sprintf("http://%s/metrics", admin[1]))
-	must.Succeed(l.t, err)
+	response := must.Get(http.Get(fmt.Sprintf("http://%s/metrics", admin[1])))(l.t)
 	defer response.Body.Close()
-	metrics, err := io.ReadAll(response.Body)
-	must.Succeed(l.t, err)
+	metrics := must.Get(io.ReadAll(response.Body))(l.t)
 	return regexp.MustCompile(`(?m)^session_store_operation_seconds_count\{operation="load".*$`).FindAllString(string(metrics), -1)
 }
 
@@ -182,8 +177,7 @@ func (l *runningLab) outOfService(name string) {
 // act sends a POST request to a route of the dashboard.
 func (l *runningLab) act(path string) {
 	l.t.Helper()
-	response, err := http.Post(l.url+path, "", nil)
-	must.Succeed(l.t, err)
+	response := must.Get(http.Post(l.url+path, "", nil))(l.t)
 	defer response.Body.Close()
 	if body, _ := io.ReadAll(response.Body); response.StatusCode >= 300 {
 		l.t.Fatalf("POST %s: %d %s", path, response.StatusCode, body)

@@ -43,8 +43,7 @@ func TestTargetsCoverEveryModule(t *testing.T) {
 func TestFuzzTargetsAreFound(t *testing.T) {
 	var want []string
 	for _, path := range walk(t, func(path string) bool { return strings.HasSuffix(path, "_test.go") }) {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		must.Succeed(t, err)
+		file := must.Get(parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution))(t)
 		for _, declaration := range file.Decls {
 			if f, ok := declaration.(*ast.FuncDecl); ok && strings.HasPrefix(f.Name.Name, "Fuzz") {
 				want = append(want, relative(t, filepath.Dir(path))+" "+f.Name.Name)
@@ -78,8 +77,7 @@ func TestForkHasItsOwnModules(t *testing.T) {
 	for _, path := range walk(t, func(string) bool { return true }) {
 		copied := filepath.Join(dir, relative(t, path))
 		must.Succeed(t, os.MkdirAll(filepath.Dir(copied), 0o755))
-		content, err := os.ReadFile(path)
-		must.Succeed(t, err)
+		content := must.Get(os.ReadFile(path))(t)
 		must.Succeed(t, os.WriteFile(copied, content, 0o644))
 	}
 	in := func(dir, name string, args ...string) string {
@@ -186,8 +184,7 @@ func walk(t *testing.T, keep func(path string) bool) []string {
 // relative returns the path relative to the root of the repository, as make and find write it: "." or "./path".
 func relative(t *testing.T, path string) string {
 	t.Helper()
-	name, err := filepath.Rel(root, path)
-	must.Succeed(t, err)
+	name := must.Get(filepath.Rel(root, path))(t)
 	if name == "." {
 		return name
 	}
@@ -196,7 +193,6 @@ func relative(t *testing.T, path string) string {
 
 func absolute(t *testing.T, path string) string {
 	t.Helper()
-	path, err := filepath.Abs(path)
-	must.Succeed(t, err)
+	path = must.Get(filepath.Abs(path))(t)
 	return path
 }

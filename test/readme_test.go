@@ -29,8 +29,7 @@ var (
 
 // The programs in the pages compile.
 func TestProgramsOfPagesBuild(t *testing.T) {
-	absolute, err := filepath.Abs(root)
-	must.Succeed(t, err)
+	absolute := must.Get(filepath.Abs(root))(t)
 	var programs [][]string
 	for _, page := range pages(t) {
 		programs = append(programs, goBlock.FindAllStringSubmatch(readPage(t, page), -1)...)
@@ -48,8 +47,7 @@ func TestProgramsOfPagesBuild(t *testing.T) {
 		replace[filepath.Join(absolute, name, "main.go")] = file
 		packages = append(packages, "./"+name)
 	}
-	description, err := json.Marshal(map[string]any{"Replace": replace})
-	must.Succeed(t, err)
+	description := must.Get(json.Marshal(map[string]any{"Replace": replace}))(t)
 	overlay := filepath.Join(dir, "overlay.json")
 	must.Succeed(t, os.WriteFile(overlay, description, 0o644))
 	goCommand(t, append([]string{"build", "-overlay", overlay, "-o", dir + "/"}, packages...)...)
@@ -87,8 +85,7 @@ func TestPagesNameRealCommands(t *testing.T) {
 func TestLinksOfPages(t *testing.T) {
 	files, headings, elsewhere := 0, 0, 0
 	for _, path := range walk(t, func(path string) bool { return filepath.Ext(path) == ".md" && !strings.Contains(path, "testdata") }) {
-		page, err := filepath.Rel(root, path)
-		must.Succeed(t, err)
+		page := must.Get(filepath.Rel(root, path))(t)
 		for _, found := range pageLink.FindAllStringSubmatch(fence.ReplaceAllString(readPage(t, page), ""), -1) {
 			link := found[1] + found[2]
 			if strings.Contains(link, ":") {
@@ -137,8 +134,7 @@ func anchors(page string) []string {
 // pages returns the pages for readers, relative to the folder of the module.
 func pages(t *testing.T) []string {
 	t.Helper()
-	docs, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	must.Succeed(t, err)
+	docs := must.Get(filepath.Glob(filepath.Join(root, "docs", "*.md")))(t)
 	list := []string{"README.md", "CONTRIBUTING.md"}
 	for _, path := range docs {
 		list = append(list, filepath.Join("docs", filepath.Base(path)))
@@ -148,7 +144,6 @@ func pages(t *testing.T) []string {
 
 func readPage(t *testing.T, page string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, page))
-	must.Succeed(t, err)
+	text := must.Get(os.ReadFile(filepath.Join(root, page)))(t)
 	return string(text)
 }

@@ -36,8 +36,7 @@ func TestTheDeployedTableHoldsRevocations(t *testing.T) {
 // createDeployed creates the table of a variant's golden template in DynamoDB Local. It returns a client and the table's name.
 func createDeployed(t *testing.T, variant string) (*awsdynamodb.Client, string) {
 	t.Helper()
-	template, err := os.ReadFile(filepath.Join(root, "stacks", "testdata", variant+".json"))
-	must.Succeed(t, err)
+	template := must.Get(os.ReadFile(filepath.Join(root, "stacks", "testdata", variant+".json")))(t)
 	var stack struct {
 		Resources map[string]struct {
 			Type       string
@@ -85,9 +84,7 @@ func createDeployed(t *testing.T, variant string) (*awsdynamodb.Client, string) 
 				IndexName: &index.IndexName, KeySchema: index.KeySchema, Projection: &index.Projection,
 			})
 		}
-		if _, err := client.CreateTable(t.Context(), &input); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(client.CreateTable(t.Context(), &input))(t)
 	}
 	if tables != 1 {
 		t.Fatalf("the template has %d tables, want 1", tables)

@@ -19,8 +19,7 @@ var quotedMessage = regexp.MustCompile("(?m)^### `(.+)`$")
 
 // Every message that docs/troubleshooting.md explains exists in the programs.
 func TestTroubleshootingQuotesRealMessages(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join(root, "docs", "troubleshooting.md"))
-	must.Succeed(t, err)
+	page := must.Get(os.ReadFile(filepath.Join(root, "docs", "troubleshooting.md")))(t)
 	literals := strings.Join(stringLiterals(t, "session", "app", "lab", "stacks"), "\x00")
 	messages := quotedMessage.FindAllStringSubmatch(string(page), -1)
 	for _, found := range messages {

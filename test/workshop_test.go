@@ -48,8 +48,7 @@ func TestComparePage(t *testing.T) {
 func TestPHPPage(t *testing.T) {
 	sessiontest.Long(t)
 	runPage(t, "php.md", 10)
-	folder, err := filepath.Abs(filepath.Join(root, "peers", "php"))
-	must.Succeed(t, err)
+	folder := must.Get(filepath.Abs(filepath.Join(root, "peers", "php")))(t)
 	// php-fpm leaves the process group of its server, so ending the group doesn't end it.
 	sessiontest.Await(t, "no process in peers/php", func() bool {
 		folders, err := filepath.Glob("/proc/[0-9]*/cwd")
@@ -89,8 +88,7 @@ func TestReadmeCommands(t *testing.T) {
 // newWorkshop returns a workshop without a lab.
 func newWorkshop(t *testing.T, page string) *workshop {
 	t.Helper()
-	peers, err := filepath.Abs(filepath.Join(root, "peers"))
-	must.Succeed(t, err)
+	peers := must.Get(filepath.Abs(filepath.Join(root, "peers")))(t)
 	w := &workshop{t: t, page: page, program: labProgram(t), dir: t.TempDir()}
 	must.Succeed(t, os.Symlink(peers, filepath.Join(w.dir, "peers")))
 	return w
@@ -138,8 +136,7 @@ func TestWorkshopComparison(t *testing.T) {
 // workshopSteps reads the page: in its console blocks, a line that begins with $ is a command, the others are output.
 func workshopSteps(t *testing.T, file string) []step {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join(root, "docs", file))
-	must.Succeed(t, err)
+	page := must.Get(os.ReadFile(filepath.Join(root, "docs", file)))(t)
 	var steps []step
 	console := false
 	for i, line := range strings.Split(string(page), "\n") {

@@ -123,9 +123,7 @@ func record(t *testing.T, board leaderboard.Board, name string, score int64) {
 
 func top(t *testing.T, board leaderboard.Board) []leaderboard.Entry {
 	t.Helper()
-	entries, err := board.Top(t.Context())
-	must.Succeed(t, err)
-	return entries
+	return must.Get(board.Top(t.Context()))(t)
 }
 
 func expect(t *testing.T, board leaderboard.Board, want []leaderboard.Entry) {
@@ -137,8 +135,7 @@ func expect(t *testing.T, board leaderboard.Board, want []leaderboard.Entry) {
 
 func valkeyClient(t *testing.T, server *storeserver.Server) func(context.Context) (valkey.Client, error) {
 	t.Helper()
-	client, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
-	must.Succeed(t, err)
+	client := must.Get(valkey.NewClient(valkey.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true}))(t)
 	t.Cleanup(client.Close)
 	return func(context.Context) (valkey.Client, error) { return client, nil }
 }

@@ -63,9 +63,7 @@ func testPostgresLockedName(t *testing.T, pool *pgxpool.Pool) {
 	rise, err := pool.Begin(t.Context())
 	must.Succeed(t, err)
 	defer rise.Rollback(t.Context())
-	if _, err := rise.Exec(t.Context(), `UPDATE leaderboard SET score = 9999 WHERE name = 'player-0001'`); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(rise.Exec(t.Context(), `UPDATE leaderboard SET score = 9999 WHERE name = 'player-0001'`))(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if err := board.Record(ctx, "ann", 5000); err != nil { // player-0001 ranks last, but is locked
@@ -135,8 +133,7 @@ func emptyPostgres(t *testing.T, pool *pgxpool.Pool) {
 
 func newPool(t *testing.T, url string) *pgxpool.Pool {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), url)
-	must.Succeed(t, err)
+	pool := must.Get(pgxpool.New(t.Context(), url))(t)
 	t.Cleanup(pool.Close)
 	return pool
 }
@@ -150,7 +147,5 @@ func fill(t *testing.T, pool *pgxpool.Pool, from, to int) {
 
 func execute(t *testing.T, pool *pgxpool.Pool, sql string) {
 	t.Helper()
-	if _, err := pool.Exec(t.Context(), sql); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(pool.Exec(t.Context(), sql))(t)
 }

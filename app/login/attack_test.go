@@ -68,8 +68,7 @@ func attacks(t *testing.T) []refusal {
 			}
 		}, invalid, "unexpected signature algorithm"},
 		{"a key inside the token", func(p *logintest.Provider) {
-			own, err := rsa.GenerateKey(rand.Reader, 2048) // not in EditToken: the server waits for the token for two seconds only
-			must.Succeed(t, err)
+			own := must.Get(rsa.GenerateKey(rand.Reader, 2048))(t) // not in EditToken: the server waits for the token for two seconds only
 			p.EditToken = func(token string) string {
 				return resign(t, token, jose.SigningKey{Algorithm: jose.RS256, Key: own}, &jose.SignerOptions{EmbedJWK: true})
 			}

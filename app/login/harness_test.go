@@ -44,8 +44,7 @@ func newFleet(t *testing.T, store, issuer string) *fleet {
 		}
 		manager, err := session.New(shared, options)
 		if store == "token" {
-			codec, failed := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
-			must.Succeed(t, failed)
+			codec := must.Get(token.New(keys, token.Options{Issuer: "lab", Audience: "lab"}))(t)
 			manager, err = session.NewWithCodec(codec, options)
 		}
 		must.Succeed(t, err)
@@ -78,8 +77,7 @@ func (c *client) do(method, path string, headers ...string) response {
 	c.t.Helper()
 	server := c.fleet.servers[c.fleet.next%len(c.fleet.servers)]
 	c.fleet.next++
-	got, err := c.Do(c.t.Context(), method, server+path, "", headers...)
-	must.Succeed(c.t, err)
+	got := must.Get(c.Do(c.t.Context(), method, server+path, "", headers...))(c.t)
 	return response(got)
 }
 
@@ -119,7 +117,5 @@ func stores(t *testing.T, test func(*testing.T, string)) {
 
 func parse(t *testing.T, address string) *url.URL {
 	t.Helper()
-	u, err := url.Parse(address)
-	must.Succeed(t, err)
-	return u
+	return must.Get(url.Parse(address))(t)
 }

@@ -132,8 +132,7 @@ func TestLogoutRedirectsToTheProvider(t *testing.T) {
 		if c.Cookies()["session"] != "" || c.user() != "" {
 			t.Error("the session is alive after logout")
 		}
-		response, err := http.DefaultTransport.RoundTrip(httptest.NewRequest(http.MethodGet, address, nil))
-		must.Succeed(t, err)
+		response := must.Get(http.DefaultTransport.RoundTrip(httptest.NewRequest(http.MethodGet, address, nil)))(t)
 		response.Body.Close()
 		if got := response.Header.Get("Location"); got != "http://lab.example/" {
 			t.Errorf("the provider redirects to %q (%s), want http://lab.example/", got, response.Status)

@@ -186,8 +186,7 @@ func TestViolations(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			replay, err := check.ReadHistory(t.Context(), strings.NewReader(history(test.requests)))
-			must.Succeed(t, err)
+			replay := must.Get(check.ReadHistory(t.Context(), strings.NewReader(history(test.requests))))(t)
 			if slices.Contains(test.requests, open) {
 				test.want.Total = 1
 			}
@@ -258,8 +257,7 @@ func hard(sessions int) string {
 }
 
 func TestSearchKeepsItsLimits(t *testing.T) {
-	replay, err := check.ReadHistory(t.Context(), strings.NewReader(hard(100)))
-	must.Succeed(t, err)
+	replay := must.Get(check.ReadHistory(t.Context(), strings.NewReader(hard(100))))(t)
 	for _, limits := range []check.Limits{{Session: time.Hour, Total: 100 * time.Millisecond}, {Session: 10 * time.Millisecond, Total: time.Hour}} {
 		if found := replay.CheckLinearizability(t.Context(), limits); found.Sessions != 100 || found.Undecided != 100 || found.Violation != "" {
 			t.Errorf("%+v: %+v", limits, found)

@@ -22,9 +22,7 @@ const root = "../.."
 // golden reads the checked-in template of the lab's stack that the tests of package stacks keep up to date.
 func golden(t *testing.T, name string) cost.Template {
 	t.Helper()
-	template, err := cost.ReadTemplate(filepath.Join(root, "stacks", "testdata", name+".json"), labStack)
-	must.Succeed(t, err)
-	return template
+	return must.Get(cost.ReadTemplate(filepath.Join(root, "stacks", "testdata", name+".json"), labStack))(t)
 }
 
 // withProperties returns the template with other values of properties. Their keys are like "AWS::EC2::Instance.ImageId".
@@ -39,8 +37,7 @@ func withProperties(t *testing.T, of cost.Template, values map[string]any) cost.
 			}
 		}
 	}
-	text, err := json.Marshal(whole)
-	must.Succeed(t, err)
+	text := must.Get(json.Marshal(whole))(t)
 	return cost.Template{Name: of.Name, Whole: text}
 }
 
@@ -195,13 +192,10 @@ func TestTheCDKGetsNoCredentials(t *testing.T) {
 // The checked-in templates, which lab cost uses, equal the CDK's. A value that the CDK app refuses gives an error of one line.
 func TestSynthesize(t *testing.T) {
 	sessiontest.Long(t)
-	s, err := NewSynthesizer(t.Context(), root, "", func(string) {})
-	must.Succeed(t, err)
+	s := must.Get(NewSynthesizer(t.Context(), root, "", func(string) {}))(t)
 	folder := s.folder
-	got, err := s.Synthesize(t.Context(), "valkey")
-	must.Succeed(t, err)
-	want, err := DefaultTemplates(root, "valkey")
-	must.Succeed(t, err)
+	got := must.Get(s.Synthesize(t.Context(), "valkey"))(t)
+	want := must.Get(DefaultTemplates(root, "valkey"))(t)
 	p, _ := pairs(t, want, got)
 	if len(p.Added)+len(p.Removed) > 0 {
 		t.Errorf("the checked-in templates lack %v and have in addition %v", p.Added, p.Removed)

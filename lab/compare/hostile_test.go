@@ -30,10 +30,8 @@ var usual = cost.Traffic{RequestsPerSecond: 100, Sessions: 10_000, SessionBytes:
 
 func defaultEstimator(t testing.TB) cost.Estimator {
 	t.Helper()
-	prices, err := cost.DefaultPrices()
-	must.Succeed(t, err)
-	counts, err := cost.LibraryCounts()
-	must.Succeed(t, err)
+	prices := must.Get(cost.DefaultPrices())(t)
+	counts := must.Get(cost.LibraryCounts())(t)
 	return cost.Estimator{Region: cost.DefaultRegion, Prices: prices, Counts: counts}
 }
 

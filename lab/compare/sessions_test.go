@@ -21,8 +21,7 @@ func withUpdatePolicy(t *testing.T, of cost.Template, kind string, policy any) c
 			r["UpdatePolicy"] = policy
 		}
 	}
-	text, err := json.Marshal(whole)
-	must.Succeed(t, err)
+	text := must.Get(json.Marshal(whole))(t)
 	return cost.Template{Name: of.Name, Whole: text}
 }
 
@@ -73,8 +72,7 @@ func TestOutcomesForSessions(t *testing.T) {
 		templates[test.name+" from"], templates[test.name+" to"] = []cost.Template{test.update[0]}, []cost.Template{test.update[1]}
 		updates = append(updates, Update{test.name + " from", test.name + " to"})
 	}
-	pairs, err := Differences(t.Context(), root, templates, updates)
-	must.Succeed(t, err)
+	pairs := must.Get(Differences(t.Context(), root, templates, updates))(t)
 	for i, test := range tests {
 		got := pairs[i].Sessions
 		because := slices.ContainsFunc(got.Causes, func(id string) bool { return strings.HasPrefix(id, test.because) })

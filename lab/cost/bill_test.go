@@ -22,8 +22,7 @@ func golden(t *testing.T, name string) []Template {
 	t.Helper()
 	var list []Template
 	for _, file := range []string{"network-lab-2-zones-nat-gateway", name} {
-		template, err := ReadTemplate(filepath.Join("..", "..", "stacks", "testdata", file+".json"), file)
-		must.Succeed(t, err)
+		template := must.Get(ReadTemplate(filepath.Join("..", "..", "stacks", "testdata", file+".json"), file))(t)
 		list = append(list, template)
 	}
 	return list
@@ -31,10 +30,8 @@ func golden(t *testing.T, name string) []Template {
 
 func estimator(t *testing.T) Estimator {
 	t.Helper()
-	prices, err := DefaultPrices()
-	must.Succeed(t, err)
-	counts, err := LibraryCounts()
-	must.Succeed(t, err)
+	prices := must.Get(DefaultPrices())(t)
+	counts := must.Get(LibraryCounts())(t)
 	return Estimator{DefaultRegion, prices, counts}
 }
 
@@ -138,8 +135,7 @@ func TestEveryResourceOfEveryVariantIsPricedOrNamed(t *testing.T) {
 		t.Fatal("no golden templates", err)
 	}
 	for _, file := range files {
-		template, err := ReadTemplate(file, file)
-		must.Succeed(t, err)
+		template := must.Get(ReadTemplate(file, file))(t)
 		var want []string
 		if filepath.Base(file) == "valkey-durable.json" {
 			want = []string{durableWrites}

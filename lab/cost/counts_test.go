@@ -39,8 +39,7 @@ func TestCountsMatchTheLibrary(t *testing.T) {
 		writeCounts(t, measured)
 		return
 	}
-	recorded, err := LibraryCounts()
-	must.Succeed(t, err)
+	recorded := must.Get(LibraryCounts())(t)
 	for store, kinds := range measured { // lacks the stores in SKIP_STORES
 		for kind, got := range kinds {
 			if want := recorded[store][kind]; !similar(got, want) {
@@ -73,8 +72,7 @@ func sameCalls(a, b map[string]float64) bool {
 }
 
 func writeCounts(t *testing.T, c Counts) {
-	text, err := json.MarshalIndent(c, "", "  ")
-	must.Succeed(t, err)
+	text := must.Get(json.MarshalIndent(c, "", "  "))(t)
 	must.Succeed(t, os.WriteFile("counts.json", append(text, '\n'), 0o644))
 }
 

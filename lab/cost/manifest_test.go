@@ -21,8 +21,7 @@ func TestAssemblyHasTheLastStacksOnly(t *testing.T) {
 	}
 	names := func() string {
 		t.Helper()
-		templates, err := ReadAssembly(folder)
-		must.Succeed(t, err)
+		templates := must.Get(ReadAssembly(folder))(t)
 		var names []string
 		for _, read := range templates {
 			names = append(names, read.Name)

@@ -95,8 +95,7 @@ func openMemcached(t *testing.T, w *countingProxy) measuredStore {
 
 func openPostgres(t *testing.T, w *countingProxy) measuredStore {
 	server := storeserver.ForTest(t, storeserver.Postgres)
-	store, err := postgres.New(postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, w.to(t, server.Addr), 1)})
-	must.Succeed(t, err)
+	store := must.Get(postgres.New(postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, w.to(t, server.Addr), 1)}))(t)
 	t.Cleanup(store.Close)
 	must.Succeed(t, postgres.CreateTable(t.Context(), store.Pool()))
 	return measuredStore{sessions: serverSide(store), commands: oneCommand}
@@ -107,21 +106,17 @@ func openMemory(*testing.T, *countingProxy) measuredStore {
 }
 
 func openCookie(t *testing.T, _ *countingProxy) measuredStore {
-	codec, err := cookie.New(testKeys(t), "session")
-	must.Succeed(t, err)
+	codec := must.Get(cookie.New(testKeys(t), "session"))(t)
 	return measuredStore{sessions: func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }}
 }
 
 func openToken(t *testing.T, _ *countingProxy) measuredStore {
-	codec, err := token.New(testKeys(t), token.Options{Issuer: "test", Audience: "test"})
-	must.Succeed(t, err)
+	codec := must.Get(token.New(testKeys(t), token.Options{Issuer: "test", Audience: "test"}))(t)
 	return measuredStore{readOnly: true, sessions: func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }}
 }
 
 func testKeys(t *testing.T) sealing.Keys {
-	keys, err := sealing.ParseKeys("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
-	must.Succeed(t, err)
-	return keys
+	return must.Get(sealing.ParseKeys("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="))(t)
 }
 
 func openDynamoDB(t *testing.T, w *countingProxy) measuredStore {
@@ -214,8 +209,7 @@ func attributeSize(value types.AttributeValue) int {
 
 // The bill computes units from the size of the item. They must equal the units that DynamoDB reported.
 func TestComputedUnitsEqualReportedOnes(t *testing.T) {
-	counts, err := LibraryCounts()
-	must.Succeed(t, err)
+	counts := must.Get(LibraryCounts())(t)
 	for kind, count := range counts["dynamodb"] {
 		for i, size := range MeasuredBytes {
 			only := Counts{"dynamodb": {Read: count}} // every request is of this kind
@@ -229,8 +223,7 @@ func TestComputedUnitsEqualReportedOnes(t *testing.T) {
 }
 
 func TestCountsFileIsAsGenerated(t *testing.T) {
-	counts, err := LibraryCounts()
-	must.Succeed(t, err)
+	counts := must.Get(LibraryCounts())(t)
 	for store, kinds := range counts {
 		if len(kinds[Untouched].Calls) != 0 {
 			t.Errorf("%s: a request that doesn't use its session makes the calls %v, want none", store, kinds[Untouched].Calls)

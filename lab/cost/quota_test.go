@@ -26,8 +26,7 @@ func TestQuotasFollowTheConfiguration(t *testing.T) {
 	named := func(names ...string) []Template {
 		var list []Template
 		for _, name := range names {
-			template, err := ReadTemplate(filepath.Join("..", "..", "stacks", "testdata", name+".json"), name)
-			must.Succeed(t, err)
+			template := must.Get(ReadTemplate(filepath.Join("..", "..", "stacks", "testdata", name+".json"), name))(t)
 			list = append(list, template)
 		}
 		return list

@@ -74,30 +74,23 @@ func TestAssertNoGrowth(t *testing.T) {
 
 // A server whose clients keep their connections open fails the leak check.
 func TestLeakIsFound(t *testing.T) {
-	env, err := testRunner(t).open(t.Context(), setup{store: config.StoreMemory, servers: 1})
-	must.Succeed(t, err)
+	env := must.Get(testRunner(t).open(t.Context(), setup{store: config.StoreMemory, servers: 1}))(t)
 	defer env.Close()
-	url, err := env.fleet.Metrics(survivor)
-	must.Succeed(t, err)
-	server, err := env.fleet.Server(survivor)
-	must.Succeed(t, err)
+	url := must.Get(env.fleet.Metrics(survivor))(t)
+	server := must.Get(env.fleet.Server(survivor))(t)
 	meter := newMeter(url)
 	watch := func() []sample {
-		samples, err := meter.watch(t.Context(), time.Now(), time.Second)
-		must.Succeed(t, err)
-		return samples
+		return must.Get(meter.watch(t.Context(), time.Now(), time.Second))(t)
 	}
 	before := watch()
 	var during []sample
 	const length, visitors = time.Minute, 10 // the simulated length, and new connections per reading
 	for at := time.Duration(0); at < length; at += length / 30 {
 		for range visitors {
-			conn, err := net.Dial("tcp", server.Address)
-			must.Succeed(t, err)
+			conn := must.Get(net.Dial("tcp", server.Address))(t)
 			defer conn.Close()
 		}
-		one, err := meter.read(t.Context())
-		must.Succeed(t, err)
+		one := must.Get(meter.read(t.Context()))(t)
 		one.at = at
 		during = append(during, one)
 	}

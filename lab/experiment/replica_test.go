@@ -31,11 +31,9 @@ func TestReplicaLagsBehind(t *testing.T) {
 	r, address, err := newReplica(upstream.URL, "sessions", "copy", lag)
 	must.Succeed(t, err)
 	ask := func(operation, body string) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body))
-		must.Succeed(t, err)
+		request := must.Get(http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body)))(t)
 		request.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
-		response, err := http.DefaultClient.Do(request)
-		must.Succeed(t, err)
+		response := must.Get(http.DefaultClient.Do(request))(t)
 		response.Body.Close()
 	}
 	ask("GetItem", `{"TableName":"sessions"}`)

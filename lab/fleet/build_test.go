@@ -26,16 +26,12 @@ func module(t *testing.T, path, source string) (root string) {
 
 func TestBuild(t *testing.T) {
 	root := module(t, "stateless-servers", "package main\n\nfunc main() {}\n")
-	program, err := Build(t.Context())
-	must.Succeed(t, err)
+	program := must.Get(Build(t.Context()))(t)
 	if filepath.Dir(filepath.Dir(program)) != root {
 		t.Errorf("%s is not in %s/.build", program, root)
 	}
-	before, err := os.Stat(program)
-	must.Succeed(t, err)
-	if _, err := Build(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	before := must.Get(os.Stat(program))(t)
+	must.Get(Build(t.Context()))(t)
 	if after, err := os.Stat(program); err != nil || !os.SameFile(before, after) {
 		t.Errorf("the program was up to date, but was written again: %v", err)
 	}

@@ -58,8 +58,7 @@ func newFixture(t *testing.T, options Options) *fixture {
 		defer b.mu.Unlock()
 		b.lines = append(b.lines, line)
 	}
-	f, err := New(options)
-	must.Succeed(t, err)
+	f := must.Get(New(options))(t)
 	b.Fleet = f
 	t.Cleanup(f.Close)
 	server := httptest.NewServer(f)
@@ -70,9 +69,7 @@ func newFixture(t *testing.T, options Options) *fixture {
 
 func (b *fixture) launch(t *testing.T, n int) []Server {
 	t.Helper()
-	servers, err := b.Launch(t.Context(), n)
-	must.Succeed(t, err)
-	return servers
+	return must.Get(b.Launch(t.Context(), n))(t)
 }
 
 func (b *fixture) reported(part string) bool {
@@ -83,9 +80,7 @@ func (b *fixture) reported(part string) bool {
 
 func (b *fixture) process(t *testing.T, name string) *process.Process {
 	t.Helper()
-	p, err := b.Process(name)
-	must.Succeed(t, err)
-	return p
+	return must.Get(b.Process(name))(t)
 }
 
 func (b *fixture) names() string {
@@ -170,8 +165,7 @@ func TestCrashIsReported(t *testing.T) {
 	if server, _ := b.Server("server-1"); server.Process != ProcessEnded {
 		t.Errorf("its process is %s, want ended", server.Process)
 	}
-	stopped, err := b.Stop("server-1") // before it is removed by itself
-	must.Succeed(t, err)
+	stopped := must.Get(b.Stop("server-1"))(t) // before it is removed by itself
 	<-stopped
 	if names := b.names(); names != "" {
 		t.Errorf("left: %s", names)
@@ -190,8 +184,7 @@ func TestStopWaitsForRequestsInFlight(t *testing.T) {
 	get(t, "http://"+old.Address+"/holding")
 	b.launch(t, 1)
 
-	stopped, err := b.Stop("server-1")
-	must.Succeed(t, err)
+	stopped := must.Get(b.Stop("server-1"))(t)
 	if server, err := b.Server("server-1"); err != nil || server.State != balancer.StateDraining {
 		t.Errorf("got %+v, %v, want it draining", server, err)
 	}

@@ -85,8 +85,7 @@ func TestMaxServers(t *testing.T) {
 	if added.Load() != 3 || refused.Load() != 17 || len(b.Servers()) != 3 {
 		t.Errorf("%d added, %d refused, %d servers, want 3, 17 and 3", added.Load(), refused.Load(), len(b.Servers()))
 	}
-	stopped, err := b.Stop(b.Servers()[0].Name)
-	must.Succeed(t, err)
+	stopped := must.Get(b.Stop(b.Servers()[0].Name))(t)
 	<-stopped
 	if _, err := b.Add(t.Context()); err != nil {
 		t.Errorf("adding one after one was stopped: %v", err)
@@ -116,8 +115,7 @@ func TestServersRunWithoutLogs(t *testing.T) {
 			b := newFixture(t, Options{Output: &output})
 			test.spoil(t, b)
 			b.launch(t, 1)
-			response, err := http.Get(b.url + "/crash")
-			must.Succeed(t, err)
+			response := must.Get(http.Get(b.url + "/crash"))(t)
 			response.Body.Close()
 			sessiontest.Await(t, "the crash is reported", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
 			b.mu.Lock()

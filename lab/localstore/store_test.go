@@ -20,10 +20,8 @@ import (
 
 func TestEmbeddedStoreExpires(t *testing.T) {
 	c := config.Default()
-	s, err := startEmbedded(&c)
-	must.Succeed(t, err)
-	conn, err := net.Dial("tcp", c.ValkeyAddress)
-	must.Succeed(t, err)
+	s := must.Get(startEmbedded(&c))(t)
+	conn := must.Get(net.Dial("tcp", c.ValkeyAddress))(t)
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
 	send := func(command string) string {
@@ -31,8 +29,7 @@ func TestEmbeddedStoreExpires(t *testing.T) {
 		for _, word := range strings.Fields(command) {
 			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(word), word)
 		}
-		line, err := reader.ReadString('\n')
-		must.Succeed(t, err)
+		line := must.Get(reader.ReadString('\n'))(t)
 		return strings.TrimSpace(line)
 	}
 	if got := send("SET k v"); got != "+OK" {
@@ -66,8 +63,7 @@ func TestEmbeddedStoreExpires(t *testing.T) {
 func TestRunningValkeyIsUsed(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	c := config.Default()
-	s, err := Start(t.Context(), config.StoreValkey, server.Addr, &c, func(string) {})
-	must.Succeed(t, err)
+	s := must.Get(Start(t.Context(), config.StoreValkey, server.Addr, &c, func(string) {}))(t)
 	if c.ValkeyAddress != server.Addr || c.Store != config.StoreValkey {
 		t.Errorf("got the configuration %+v, want Valkey at %s", c, server.Addr)
 	}
@@ -85,8 +81,7 @@ func TestDynamoDBHasItsTable(t *testing.T) {
 	tables := map[string]bool{}
 	for range 2 { // two fleets on one server
 		c := config.Default()
-		s, err := Start(t.Context(), config.StoreDynamoDB, "", &c, func(string) {})
-		must.Succeed(t, err)
+		s := must.Get(Start(t.Context(), config.StoreDynamoDB, "", &c, func(string) {}))(t)
 		client := dynamodb.NewClient(aws.Config{
 			Region: c.Region, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 		}, c.DynamoDBEndpoint)

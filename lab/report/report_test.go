@@ -24,8 +24,7 @@ func encoded(t *testing.T, n int) string {
 	for i := range n {
 		must.Succeed(t, h.RecordValue(int64(i+1)*1000))
 	}
-	text, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-	must.Succeed(t, err)
+	text := must.Get(h.Encode(hdrhistogram.V2CompressedEncodingCookieBase))(t)
 	return string(text)
 }
 
@@ -167,8 +166,7 @@ func TestPageEscapesTexts(t *testing.T) {
 // A merged result, and one without responses, make a page, too.
 func TestPageOfOtherResults(t *testing.T) {
 	r := sample(t)
-	merged, err := load.Merge(r, r)
-	must.Succeed(t, err)
+	merged := must.Get(load.Merge(r, r))(t)
 	if page := written(t, merged); !strings.Contains(page, "<td>600</td><td>20</td>") || strings.Count(page, "linux/arm64") != 2 {
 		t.Error("the spans of two machines, or their settings, don't add up")
 	}

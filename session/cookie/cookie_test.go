@@ -35,16 +35,12 @@ func newRecord(values map[string]string) session.Record {
 
 func newCodec(t testing.TB, names, name string) *Codec {
 	t.Helper()
-	s, err := New(sealingtest.Keys(t, names), name)
-	must.Succeed(t, err)
-	return s
+	return must.Get(New(sealingtest.Keys(t, names), name))(t)
 }
 
 func seal(t testing.TB, s *Codec, record session.Record) string {
 	t.Helper()
-	value, err := s.Encode(id, record)
-	must.Succeed(t, err)
-	return value
+	return must.Get(s.Encode(id, record))(t)
 }
 
 func isMissing(t *testing.T, s *Codec, value string) {
@@ -198,8 +194,7 @@ func TestOlderServerKeepsKeysOfANewerOne(t *testing.T) {
 
 // TestFormat pins the format of this version. A change of the format needs a new version.
 func TestFormat(t *testing.T) {
-	plain, err := encode(id, newRecord(map[string]string{"theme": `"dark"`}))
-	must.Succeed(t, err)
+	plain := must.Get(encode(id, newRecord(map[string]string{"theme": `"dark"`})))(t)
 	const want = "0102030000000000000000000000000000000000000000000000000000000020" +
 		"0000019b7ca98f2e" + "0000019b81cfeb2e" + "0000019b7cc5066e" + "03616461" + "0b42726f777365722f312e30" +
 		"1004" + "7468656d65" + "226461726b22"

@@ -26,8 +26,7 @@ func newFleet(t *testing.T, name string, keys ...string) *sealingtest.Fleet {
 	t.Helper()
 	var codecs []session.Codec
 	for _, letters := range keys {
-		codec, err := cookie.New(sealingtest.Keys(t, letters), name)
-		must.Succeed(t, err)
+		codec := must.Get(cookie.New(sealingtest.Keys(t, letters), name))(t)
 		codecs = append(codecs, codec)
 	}
 	return sealingtest.NewFleet(t, serve, session.Options{CookieName: name}, codecs...)

@@ -15,8 +15,7 @@ import (
 
 // The session's own idle timeout is in the cookie, where servers of the version before take it for a value.
 func TestOwnIdleTimeout(t *testing.T) {
-	codec, err := cookie.New(sealingtest.Keys(t, "a"), "session")
-	must.Succeed(t, err)
+	codec := must.Get(cookie.New(sealingtest.Keys(t, "a"), "session"))(t)
 	now := time.Now().Truncate(time.Millisecond)
 	record := session.Record{
 		Values: map[string]string{"n": "7"}, User: "ada", Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour),
@@ -47,8 +46,7 @@ func TestOwnIdleTimeout(t *testing.T) {
 
 // Each change sets the whole cookie again. It stays persistent, and the session keeps its limits.
 func TestRememberedLogin(t *testing.T) {
-	codec, err := cookie.New(sealingtest.Keys(t, "a"), "session")
-	must.Succeed(t, err)
+	codec := must.Get(cookie.New(sealingtest.Keys(t, "a"), "session"))(t)
 	f := sealingtest.NewFleet(t, serve, session.Options{BrowserCookie: true}, codec, codec)
 	if set := f.Expect(0, "/login?user=ada", "ada 0"); set.MaxAge != 0 {
 		t.Errorf("a login that is not remembered sets the cookie %v", set)

@@ -26,8 +26,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		t.Helper()
 		old := id()
 		must.Succeed(t, store.Create(t.Context(), old, record("", values)))
-		known, err := store.Load(t.Context(), old, start)
-		must.Succeed(t, err)
+		known := must.Get(store.Load(t.Context(), old, start))(t)
 		n.reset()
 		return old, known
 	}
@@ -121,8 +120,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		n.before = func(request string) {
 			if request == "transact" && changes > 0 {
 				changes--
-				_, err := store.Update(t.Context(), old, update(add("n", 1)))
-				must.Succeed(t, err)
+				must.Get(store.Update(t.Context(), old, update(add("n", 1))))(t)
 			}
 		}
 		got, err := store.Renew(t.Context(), renewal(old, id(), &known))
@@ -133,8 +131,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		r := renewal(old, id(), &known)
 		n.before = func(request string) {
 			if request == "transact" {
-				_, err := store.End(t.Context(), old, session.EndOptions{Now: r.Now})
-				must.Succeed(t, err)
+				must.Get(store.End(t.Context(), old, session.EndOptions{Now: r.Now}))(t)
 			}
 		}
 		if _, err := store.Renew(t.Context(), r); !errors.Is(err, session.ErrEnded) {

@@ -70,8 +70,7 @@ func TestBetweenRegionsTheLastWriterWins(t *testing.T) {
 	}}
 	visits := func(region replica, id session.ID) string {
 		t.Helper()
-		got, err := region.store.Load(t.Context(), id, now)
-		must.Succeed(t, err)
+		got := must.Get(region.store.Load(t.Context(), id, now))(t)
 		return got.Values["visits"]
 	}
 
@@ -79,26 +78,22 @@ func TestBetweenRegionsTheLastWriterWins(t *testing.T) {
 	must.Succeed(t, here.store.Create(t.Context(), id, record))
 	here.copyTo(t, there, id)
 	for _, region := range []replica{here, there} { // both before replication
-		_, err := region.store.Update(t.Context(), id, visit)
-		must.Succeed(t, err)
+		must.Get(region.store.Update(t.Context(), id, visit))(t)
 	}
 	there.copyTo(t, here, id) // the later one
 	if got := visits(here, id); got != "1" {
 		t.Errorf("after two additions in two regions, the counter is %s, want one of them lost", got)
 	}
 
-	_, err := here.store.End(t.Context(), id, session.EndOptions{Now: now})
-	must.Succeed(t, err)
-	_, err = there.store.Update(t.Context(), id, visit)
-	must.Succeed(t, err)
+	must.Get(here.store.End(t.Context(), id, session.EndOptions{Now: now}))(t)
+	must.Get(there.store.Update(t.Context(), id, visit))(t)
 	there.copyTo(t, here, id) // the later one
 	if got := visits(here, id); got != "2" {
 		t.Errorf("got %s visits", got)
 	}
 
 	// A change that has been replicated is not lost.
-	_, err = here.store.End(t.Context(), id, session.EndOptions{Now: now})
-	must.Succeed(t, err)
+	must.Get(here.store.End(t.Context(), id, session.EndOptions{Now: now}))(t)
 	here.copyTo(t, there, id)
 	if _, err := there.store.Update(t.Context(), id, visit); !errors.Is(err, session.ErrEnded) {
 		t.Errorf("got %v of a session that ended in another region", err)
@@ -123,8 +118,6 @@ func openReplica(t *testing.T, table string) replica {
 func (r replica) copyTo(t *testing.T, other replica, id session.ID) {
 	t.Helper()
 	key := map[string]types.AttributeValue{dynamodb.KeyAttribute: &types.AttributeValueMemberS{Value: id.String()}}
-	output, err := r.client.GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &r.table, Key: key})
-	must.Succeed(t, err)
-	_, err = other.client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &other.table, Item: output.Item})
-	must.Succeed(t, err)
+	output := must.Get(r.client.GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &r.table, Key: key}))(t)
+	must.Get(other.client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &other.table, Item: output.Item}))(t)
 }

@@ -31,8 +31,7 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 	}
 	sum := func(t *testing.T, id session.ID, key string) string {
 		t.Helper()
-		got, err := store.Load(t.Context(), id, start)
-		must.Succeed(t, err)
+		got := must.Get(store.Load(t.Context(), id, start))(t)
 		return got.Values[key]
 	}
 
@@ -100,8 +99,7 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 		n.before = func(request string) {
 			if request == "update" && first {
 				first = false
-				_, err := store.Update(t.Context(), id, update(add("other", 1), add("key 0", 1)))
-				must.Succeed(t, err)
+				must.Get(store.Update(t.Context(), id, update(add("other", 1), add("key 0", 1))))(t)
 			}
 		}
 		got, err := store.Update(t.Context(), id, update(many(100)...))
@@ -115,8 +113,7 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 		n.before = func(request string) {
 			if request == "update" && first {
 				first = false
-				_, err := store.End(t.Context(), id, session.EndOptions{Now: start})
-				must.Succeed(t, err)
+				must.Get(store.End(t.Context(), id, session.EndOptions{Now: start}))(t)
 			}
 		}
 		if _, err := store.Update(t.Context(), id, update(many(100)...)); !errors.Is(err, session.ErrEnded) {

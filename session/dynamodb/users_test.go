@@ -78,8 +78,7 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 	}
 	list := func(t *testing.T, store session.UserStore, user string, want ...session.ID) {
 		t.Helper()
-		page, err := store.UserSessions(t.Context(), user, session.PageQuery{Now: start, Limit: 1000})
-		must.Succeed(t, err)
+		page := must.Get(store.UserSessions(t.Context(), user, session.PageQuery{Now: start, Limit: 1000}))(t)
 		var got []session.ID
 		for _, s := range page.Sessions {
 			got = append(got, s.ID)
@@ -94,11 +93,9 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 		lagging := dynamodb.New(late, dynamodb.Options{Table: table})
 		older, ended, renewed := begin(t, "ada", 3*time.Second), begin(t, "ada", 2*time.Second), begin(t, "ada", time.Second)
 		list(t, lagging, "ada", renewed, ended, older)
-		_, err := store.End(t.Context(), ended, session.EndOptions{Now: start})
-		must.Succeed(t, err)
+		must.Get(store.End(t.Context(), ended, session.EndOptions{Now: start}))(t)
 		fresh := session.ID{200}
-		_, err = store.Renew(t.Context(), renewal(renewed, fresh, nil))
-		must.Succeed(t, err)
+		must.Get(store.Renew(t.Context(), renewal(renewed, fresh, nil)))(t)
 		list(t, lagging, "ada", older) // it has no ended session, and misses the newest
 		late.held = nil
 		list(t, lagging, "ada", fresh, older)

@@ -87,28 +87,23 @@ func TestRenewalThatFails(t *testing.T) {
 		{"the old session's end, then a second login", "old", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
 			other := renewal(old, f.id(false), r.Record)
 			other.AllowRenewed = true
-			_, err := f.direct.Renew(t.Context(), other)
-			must.Succeed(t, err)
+			must.Get(f.direct.Renew(t.Context(), other))(t)
 		}, "7", "ended", live},
 		{"the new session's start", "new", false, nil, "7", "ended", live},
 		{"the new session's start, then the old one changes", "new", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
 			f.add(t, old, r.Record)
 		}, "8", "ended", live},
 		{"the new session's start, then the old one ends", "new", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now})
-			must.Succeed(t, err)
+			must.Get(f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now}))(t)
 		}, "ended", "ended", "missing"},
 		{"the new session's start, then the old one moves", "new", true, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now, Moving: true})
-			must.Succeed(t, err)
+			must.Get(f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now, Moving: true}))(t)
 		}, "ended", "ended", "missing"},
 		{"the new session's start, then another renewal wins", "new", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.Renew(t.Context(), renewal(old, f.id(false), r.Record))
-			must.Succeed(t, err)
+			must.Get(f.direct.Renew(t.Context(), renewal(old, f.id(false), r.Record)))(t)
 		}, "ended", "ended", "missing"},
 		{"the new session's start, then another login wins", "new", true, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.Renew(t.Context(), renewal(old, f.id(false), r.Record))
-			must.Succeed(t, err)
+			must.Get(f.direct.Renew(t.Context(), renewal(old, f.id(false), r.Record)))(t)
 		}, "7", "ended", live},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -217,13 +212,10 @@ func TestEarlierServers(t *testing.T) {
 	moved, renewed := f.id(false), f.id(false)
 	record := f.create(t, moved)
 	f.create(t, renewed)
-	_, err := f.direct.End(t.Context(), moved, session.EndOptions{Now: record.Created, Moving: true})
-	must.Succeed(t, err)
-	_, err = f.direct.Renew(t.Context(), renewal(renewed, f.id(false), record))
-	must.Succeed(t, err)
+	must.Get(f.direct.End(t.Context(), moved, session.EndOptions{Now: record.Created, Moving: true}))(t)
+	must.Get(f.direct.Renew(t.Context(), renewal(renewed, f.id(false), record)))(t)
 	for _, id := range []session.ID{moved, renewed} {
-		item, err := f.direct.client.Get(f.direct.key(id))
-		must.Succeed(t, err)
+		item := must.Get(f.direct.client.Get(f.direct.key(id)))(t)
 		for after, want := range map[time.Duration]error{
 			0: session.ErrEnded, session.EndedFor - time.Second: session.ErrEnded,
 			session.EndedFor: session.ErrNotFound, time.Hour / 2: session.ErrNotFound,
@@ -248,8 +240,7 @@ func TestEarlierServers(t *testing.T) {
 	if got, err := f.direct.Renew(t.Context(), r); err != nil || got.Values["n"] != "8" || got.User != "ada" {
 		t.Errorf("renewal of an earlier server's session: %v, %v", got, err)
 	}
-	item, err := f.direct.client.Get(f.direct.key(r.New))
-	must.Succeed(t, err)
+	item := must.Get(f.direct.client.Get(f.direct.key(r.New)))(t)
 	if err := decodeEarlier(item.Value, record.Created); err != nil {
 		t.Errorf("an earlier server reads the new session as %v", err)
 	}

@@ -116,8 +116,7 @@ func TestSeveralNodes(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.MemcachedTLS)
-	roots, err := server.RootCAs()
-	must.Succeed(t, err)
+	roots := must.Get(server.RootCAs())(t)
 	sessiontest.Create(t, newStore(t, memcached.Options{Addresses: []string{server.Addr}, TLS: true, RootCAs: roots}))
 	for name, o := range map[string]memcached.Options{"with other authorities": {TLS: true}, "without TLS": {}} {
 		o.Addresses = []string{server.Addr}
@@ -205,19 +204,14 @@ func TestFieldsOfOtherVersionsStay(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Memcached)
 	store, client := open(t, server.Addr), memcache.New(server.Addr)
 	id, record := sessiontest.Create(t, store)
-	item, err := client.Get("session:" + id.String())
-	must.Succeed(t, err)
+	item := must.Get(client.Get("session:" + id.String()))(t)
 	var fields map[string]json.RawMessage
 	must.Succeed(t, json.Unmarshal(item.Value, &fields))
 	fields["region"] = json.RawMessage(`{"name":"<eu>","n":1.0}`)
-	item.Value, err = json.Marshal(fields)
-	must.Succeed(t, err)
+	item.Value = must.Get(json.Marshal(fields))(t)
 	must.Succeed(t, client.Set(item))
-	if _, err := store.Update(t.Context(), id, add(record)); err != nil {
-		t.Fatal(err)
-	}
-	item, err = client.Get(item.Key)
-	must.Succeed(t, err)
+	must.Get(store.Update(t.Context(), id, add(record)))(t)
+	item = must.Get(client.Get(item.Key))(t)
 	must.Succeed(t, json.Unmarshal(item.Value, &fields))
 	var region struct{ Name string }
 	must.Succeed(t, json.Unmarshal(fields["region"], &region))
@@ -250,9 +244,7 @@ func TestTheLargestSessionFits(t *testing.T) {
 	value := `"` + strings.Repeat(`\"`, (store.Promises().MaxBytes-record.Size()-10)/2) + `"` // each byte takes two in JSON
 	update := session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
 		Changes: []session.Change{{Op: session.OpSet, Key: "k", Value: value}}}
-	if _, err := store.Update(t.Context(), id, update); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(store.Update(t.Context(), id, update))(t)
 	if got, err := store.Load(t.Context(), id, record.Created); err != nil || got.Values["k"] != value {
 		t.Errorf("got %d bytes, %v", got.Size(), err)
 	}
@@ -295,8 +287,7 @@ func open(t *testing.T, addresses ...string) *memcached.Store {
 func newStore(t *testing.T, o memcached.Options) *memcached.Store {
 	t.Helper()
 	o.Timeout = 5 * time.Second // TLS handshakes are slow on busy machines
-	store, err := memcached.New(o)
-	must.Succeed(t, err)
+	store := must.Get(memcached.New(o))(t)
 	t.Cleanup(func() { must.Succeed(t, store.Close()) })
 	return store
 }

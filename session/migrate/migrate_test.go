@@ -92,8 +92,7 @@ func TestMoveUnderLoad(t *testing.T) {
 	}
 	listed := 0
 	for query := (session.PageQuery{Now: now, Limit: 7}); ; {
-		page, err := from.(session.UserStore).UserSessions(ctx, "ada", query)
-		must.Succeed(t, err)
+		page := must.Get(from.(session.UserStore).UserSessions(ctx, "ada", query))(t)
 		listed += len(page.Sessions)
 		if query.Cursor = page.Next; query.Cursor == "" {
 			break
@@ -150,9 +149,7 @@ func TestLogoutBeforeTheMoveIsFinal(t *testing.T) {
 	ctx, now := t.Context(), time.Now()
 	id, record := session.ID{1}, session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
 	must.Succeed(t, old.Create(ctx, id, record))
-	if _, err := old.End(ctx, id, session.EndOptions{Now: now}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(old.End(ctx, id, session.EndOptions{Now: now}))(t)
 	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.Move(old, moved)} {
 		if _, err := server.Update(ctx, id, session.Update{Now: now, IdleExpires: now.Add(time.Hour)}); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("%s: got %v, want %v", name, err, session.ErrEnded)
@@ -172,12 +169,8 @@ func TestALogoutAfterAMoveIsFinal(t *testing.T) {
 				ctx, start := t.Context(), time.Now()
 				id, record := session.ID{1}, session.Record{Created: start, Expires: start.Add(time.Hour), IdleExpires: start.Add(time.Hour)}
 				must.Succeed(t, old.Create(ctx, id, record))
-				if _, err := from.Load(ctx, id, start.Add(mover)); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := from.End(ctx, id, session.EndOptions{Now: start.Add(ender)}); err != nil {
-					t.Fatal(err)
-				}
+				must.Get(from.Load(ctx, id, start.Add(mover)))(t)
+				must.Get(from.End(ctx, id, session.EndOptions{Now: start.Add(ender)}))(t)
 				for after := time.Duration(0); after < 2*session.EndedFor; after += time.Second {
 					_, err := from.Load(ctx, id, start.Add(reader+after))
 					if !errors.Is(err, session.ErrEnded) && !errors.Is(err, session.ErrNotFound) {

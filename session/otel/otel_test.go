@@ -73,8 +73,7 @@ func TestSpansOfARequest(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := newExporter(t, attribute.String("server.address", "sessions.example.com"))
-			manager, err := session.New(test.store, session.Options{Observer: e.observer})
-			must.Succeed(t, err)
+			manager := must.Get(session.New(test.store, session.Options{Observer: e.observer}))(t)
 			handler := manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				session.Counter("visits").Add(r.Context(), 1)
 			}))

@@ -55,10 +55,8 @@ func TestLockedRow(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	store := open(t, server)
 	id, record := sessiontest.Create(t, store)
-	tx, err := store.Pool().Begin(t.Context())
-	must.Succeed(t, err)
-	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
-	must.Succeed(t, err)
+	tx := must.Get(store.Pool().Begin(t.Context()))(t)
+	must.Get(tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:]))(t)
 	if _, err := store.Update(sessiontest.Short(t), id, add(record, 1)); err == nil {
 		t.Error("an update of a locked row succeeded, want a timeout")
 	}
@@ -219,8 +217,7 @@ func TestTheLimitIsExact(t *testing.T) {
 
 func newStore(t *testing.T, o postgres.Options) *postgres.Store {
 	t.Helper()
-	store, err := postgres.New(o)
-	must.Succeed(t, err)
+	store := must.Get(postgres.New(o))(t)
 	t.Cleanup(store.Close)
 	return store
 }
@@ -236,6 +233,5 @@ func add(record session.Record, n int64) session.Update {
 
 func exec(t *testing.T, store *postgres.Store, sql string) {
 	t.Helper()
-	_, err := store.Pool().Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
-	must.Succeed(t, err)
+	must.Get(store.Pool().Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol))(t)
 }

@@ -70,22 +70,16 @@ func TestSweep(t *testing.T) {
 	}
 	live, justExpired := at(time.Hour, time.Minute), at(-59*time.Minute, time.Hour)
 	ended := at(time.Hour, time.Hour)
-	if _, err := store.End(t.Context(), ended, session.EndOptions{Now: now}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(store.End(t.Context(), ended, session.EndOptions{Now: now}))(t)
 	idle, absolute, longEnded := at(time.Hour, -3*time.Hour), at(-3*time.Hour, time.Hour), at(time.Hour, time.Hour)
-	if _, err := store.End(t.Context(), longEnded, session.EndOptions{Now: now.Add(-4 * time.Hour)}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(store.End(t.Context(), longEnded, session.EndOptions{Now: now.Add(-4 * time.Hour)}))(t)
 	// More sessions than one batch.
 	exec(t, store, `INSERT INTO sessions (id, created_at, expires_at, idle_expires_at, user_name, user_agent, contents)
 		SELECT int8send(n), now(), now() - interval '4 hours', now(), '', '', '{}' FROM generate_series(1, 2500) AS n`)
 
 	// While another server sweeps, Sweep deletes nothing.
-	tx, err := store.Pool().Begin(t.Context())
-	must.Succeed(t, err)
-	_, err = tx.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended('sessions sweep', 0))")
-	must.Succeed(t, err)
+	tx := must.Get(store.Pool().Begin(t.Context()))(t)
+	must.Get(tx.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended('sessions sweep', 0))"))(t)
 	if n, err := store.Sweep(t.Context()); n != 0 || err != nil {
 		t.Errorf("while another server sweeps: swept %d, %v, want 0", n, err)
 	}
@@ -114,9 +108,7 @@ func TestSweepOfAServerWithAnotherClock(t *testing.T) {
 	record.IdleExpires = record.Expires
 	must.Succeed(t, store.Create(t.Context(), id, record))
 	now := record.Expires.Add(-time.Second)
-	if _, err := postgres.SweepAt(store, t.Context(), now.Add(ahead)); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(postgres.SweepAt(store, t.Context(), now.Add(ahead)))(t)
 	if _, err := store.Load(t.Context(), id, now); err != nil {
 		t.Errorf("a live session after a sweep with a clock %v ahead: %v", ahead, err)
 	}
@@ -173,9 +165,7 @@ func TestUpdatesWriteNoIndex(t *testing.T) {
 	for i := range updates {
 		u := add(record, 1)
 		u.IdleExpires = hour.Add(time.Hour + time.Duration(i)*time.Second)
-		if _, err := store.Update(t.Context(), id, u); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Update(t.Context(), id, u))(t)
 	}
 	store.Pool().Reset() // connections report their statistics when they close
 	sessiontest.Eventually(t, func() error {

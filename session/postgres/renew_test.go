@@ -17,10 +17,8 @@ import (
 func TestRenewalOfALockedRow(t *testing.T) {
 	store := openWide(t)
 	id, record := sessiontest.Create(t, store)
-	tx, err := store.Pool().Begin(t.Context())
-	must.Succeed(t, err)
-	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
-	must.Succeed(t, err)
+	tx := must.Get(store.Pool().Begin(t.Context()))(t)
+	must.Get(tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:]))(t)
 
 	type reply struct {
 		r      session.Renewal
@@ -64,9 +62,7 @@ func TestRenewalOfALockedRow(t *testing.T) {
 func TestChangesWaitForARenewal(t *testing.T) {
 	store := openWide(t)
 	id, record := sessiontest.Create(t, store)
-	if _, err := store.Update(t.Context(), id, add(record, 7)); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(store.Update(t.Context(), id, add(record, 7)))(t)
 	tx, err := store.Pool().Begin(t.Context())
 	must.Succeed(t, err)
 	_, err = tx.Exec(t.Context(), "SELECT FROM sessions WHERE id = $1 FOR UPDATE", id[:])
@@ -114,17 +110,11 @@ func TestLostReplyOfARenewal(t *testing.T) {
 	store := newStore(t, postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, forwarder.Addr, 1)})
 	for _, again := range []bool{false, true} {
 		first, record := sessiontest.Create(t, store)
-		if _, err := store.Update(t.Context(), first, add(record, 7)); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Update(t.Context(), first, add(record, 7)))(t)
 		// Once before, so that the statement is prepared.
-		if _, err := store.Renew(t.Context(), renewal(first, record)); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Renew(t.Context(), renewal(first, record)))(t)
 		id, record := sessiontest.Create(t, store)
-		if _, err := store.Update(t.Context(), id, add(record, 7)); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Update(t.Context(), id, add(record, 7)))(t)
 		if again {
 			id = first
 		}

@@ -38,8 +38,7 @@ func TestWithoutPreparedStatements(t *testing.T) {
 func TestCallersPool(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	pool := newPool(t, server.Endpoint+"&target_session_attrs=read-write&application_name=shop")
-	store, err := postgres.NewFromPool(pool)
-	must.Succeed(t, err)
+	store := must.Get(postgres.NewFromPool(pool))(t)
 	must.Succeed(t, postgres.CreateTable(t.Context(), pool))
 	sessiontest.Run(t, store)
 	store.Close()
@@ -71,8 +70,7 @@ func TestCallersPoolOfReadOnlyServers(t *testing.T) {
 
 func newPool(t *testing.T, url string) *pgxpool.Pool {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), url)
-	must.Succeed(t, err)
+	pool := must.Get(pgxpool.New(t.Context(), url))(t)
 	t.Cleanup(pool.Close)
 	return pool
 }

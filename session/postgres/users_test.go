@@ -73,8 +73,7 @@ func TestEndingManySessions(t *testing.T) {
 	}
 	var started int
 	for cursor, pages := "", 0; ; pages++ {
-		page, err := store.UserSessions(t.Context(), "ada", session.PageQuery{Now: start, Cursor: cursor, Limit: session.MaxPage})
-		must.Succeed(t, err)
+		page := must.Get(store.UserSessions(t.Context(), "ada", session.PageQuery{Now: start, Cursor: cursor, Limit: session.MaxPage}))(t)
 		for _, s := range page.Sessions {
 			if started++; !s.Record.Created.After(start) {
 				t.Errorf("session %v, which started at %v, is live, want it ended", s.ID, s.Record.Created)
@@ -100,8 +99,7 @@ func TestPageReadsPartOfTheIndex(t *testing.T) {
 		ANALYZE sessions`)
 	cursor, now := "", time.Now()
 	for range 10 {
-		page, err := store.UserSessions(t.Context(), "ada", session.PageQuery{Now: now, Cursor: cursor, Limit: 100})
-		must.Succeed(t, err)
+		page := must.Get(store.UserSessions(t.Context(), "ada", session.PageQuery{Now: now, Cursor: cursor, Limit: 100}))(t)
 		cursor = page.Next
 	}
 	store.Pool().Reset() // connections report their statistics when they close

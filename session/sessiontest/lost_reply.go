@@ -41,8 +41,7 @@ func RunLostReply(t *testing.T, forwarder interface {
 		_, err := store.Load(t.Context(), id, record.Created)
 		return err
 	})
-	got, err := direct.Load(t.Context(), id, record.Created)
-	must.Succeed(t, err)
+	got := must.Get(direct.Load(t.Context(), id, record.Created))(t)
 	if got.Values["n"] != "2" {
 		t.Errorf("got %v, want the addition once", got.Values)
 	}

@@ -22,8 +22,7 @@ func newFleet(t *testing.T, keys ...string) *sealingtest.Fleet {
 	var codecs []session.Codec
 	for _, letters := range keys {
 		options := token.Options{Issuer: "https://shop.example", Audience: "shop"}
-		codec, err := token.New(sealingtest.Keys(t, letters), options)
-		must.Succeed(t, err)
+		codec := must.Get(token.New(sealingtest.Keys(t, letters), options))(t)
 		codecs = append(codecs, codec)
 	}
 	return sealingtest.NewFleet(t, serve, session.Options{}, codecs...)
@@ -119,8 +118,7 @@ func TestLimitations(t *testing.T) {
 
 func TestRememberedLogin(t *testing.T) {
 	const day = 24 * time.Hour
-	codec, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "https://shop.example", Audience: "shop"})
-	must.Succeed(t, err)
+	codec := must.Get(token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "https://shop.example", Audience: "shop"}))(t)
 	f := sealingtest.NewFleet(t, serve, session.Options{BrowserCookie: true}, codec, codec)
 	if set := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk"); set.MaxAge != 0 {
 		t.Errorf("a login that is not remembered sets the cookie %v", set)

@@ -19,16 +19,12 @@ import (
 
 func newCodec(t *testing.T) *token.Codec {
 	t.Helper()
-	codec, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "test", Audience: "test"})
-	must.Succeed(t, err)
-	return codec
+	return must.Get(token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "test", Audience: "test"}))(t)
 }
 
 func newFollower(t *testing.T, list revocation.List, options revocation.Options) *revocation.Follower {
 	t.Helper()
-	follower, err := revocation.New(list, options)
-	must.Succeed(t, err)
-	return follower
+	return must.Get(revocation.New(list, options))(t)
 }
 
 // TestServersWithRevocation runs the suite on servers that share their key and a list of revoked sessions.
@@ -95,8 +91,7 @@ func newRevocationServer(t *testing.T, list revocation.List, now *time.Time, acc
 	t.Helper()
 	clock := func() time.Time { return *now }
 	follower := newFollower(t, list, revocation.Options{AcceptStale: acceptStale, Now: clock})
-	manager, err := session.NewWithCodec(follower.Codec(newCodec(t)), session.Options{Now: clock})
-	must.Succeed(t, err)
+	manager := must.Get(session.NewWithCodec(follower.Codec(newCodec(t)), session.Options{Now: clock}))(t)
 	return &revocationServer{t, follower, manager, manager.Handler(http.HandlerFunc(serve))}
 }
 
@@ -288,8 +283,7 @@ func TestTokensBesideOlderServers(t *testing.T) {
 	list := memory.NewRevocations()
 	s := newRevocationServer(t, list, &now, false)
 	s.poll()
-	older, err := session.NewWithCodec(newCodec(t), session.Options{Now: func() time.Time { return now }})
-	must.Succeed(t, err)
+	older := must.Get(session.NewWithCodec(newCodec(t), session.Options{Now: func() time.Time { return now }}))(t)
 	before := &revocationServer{t: t, handler: older.Handler(http.HandlerFunc(serve))}
 	must.Succeed(t, s.manager.EndUserSessions(t.Context(), "ada"))
 	before.expect("/", s.expect("/login?user=ada&role=clerk", nil, "ada clerk"), "ada clerk")

@@ -33,16 +33,12 @@ func newRecord(values map[string]string) session.Record {
 
 func newCodec(t testing.TB, names string) *Codec {
 	t.Helper()
-	s, err := New(sealingtest.Keys(t, names), options)
-	must.Succeed(t, err)
-	return s
+	return must.Get(New(sealingtest.Keys(t, names), options))(t)
 }
 
 func seal(t testing.TB, s *Codec, record session.Record) string {
 	t.Helper()
-	value, err := s.Encode(id, record)
-	must.Succeed(t, err)
-	return value
+	return must.Get(s.Encode(id, record))(t)
 }
 
 func isMissing(t *testing.T, name string, s *Codec, value string) {
@@ -59,8 +55,7 @@ func TestEveryServerAcceptsAToken(t *testing.T) {
 		kinds := []any{
 			rapid.String().Draw(t, "text"), rapid.Int64().Draw(t, "number"), nil, true, []any{1, "<a>"}, map[string]any{"b": 1.5},
 		}
-		text, err := json.Marshal(rapid.SampledFrom(kinds).Draw(t, "value"))
-		must.Succeed(t, err)
+		text := must.Get(json.Marshal(rapid.SampledFrom(kinds).Draw(t, "value")))(t)
 		return string(text)
 	})
 	most := signer.Promises().MaxBytes
@@ -101,8 +96,7 @@ func TestClaims(t *testing.T) {
 	parts := strings.Split(seal(t, s, newRecord(map[string]string{"role": `"<clerk>"`, "shop": "7"})), ".")
 	var got []string
 	for _, part := range parts[:2] {
-		text, err := base64.RawURLEncoding.DecodeString(part)
-		must.Succeed(t, err)
+		text := must.Get(base64.RawURLEncoding.DecodeString(part))(t)
 		got = append(got, string(text))
 	}
 	want := []string{
@@ -163,8 +157,7 @@ func TestOtherOptionsAreRejected(t *testing.T) {
 		{Issuer: "https://shop.example", Audience: "bank"}, {Issuer: "https://bank.example", Audience: "shop"},
 		{Issuer: "shop", Audience: "https://shop.example"}, {Audience: "shop"},
 	} {
-		s, err := New(sealingtest.Keys(t, "a"), other)
-		must.Succeed(t, err)
+		s := must.Get(New(sealingtest.Keys(t, "a"), other))(t)
 		isMissing(t, fmt.Sprint(other), s, value)
 	}
 }

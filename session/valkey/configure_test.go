@@ -22,11 +22,9 @@ import (
 func TestSentinel(t *testing.T) {
 	sessiontest.Long(t)
 	primary := storeserver.OwnForTest(t, storeserver.Valkey)
-	replica, err := storeserver.ValkeyReplica(t.Context(), primary)
-	must.Succeed(t, err)
+	replica := must.Get(storeserver.ValkeyReplica(t.Context(), primary))(t)
 	t.Cleanup(func() { replica.Close() })
-	sentinel, err := storeserver.ValkeySentinel(t.Context(), primary, "sessions")
-	must.Succeed(t, err)
+	sentinel := must.Get(storeserver.ValkeySentinel(t.Context(), primary, "sessions"))(t)
 	t.Cleanup(func() { sentinel.Close() })
 
 	forwarder := storeserver.Forward(t, sentinel.Addr)
@@ -35,9 +33,7 @@ func TestSentinel(t *testing.T) {
 		o.Sentinel.MasterSet = "sessions"
 	}})
 	id, record := sessiontest.Create(t, store)
-	if _, err := store.Update(t.Context(), id, add(record)); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(store.Update(t.Context(), id, add(record)))(t)
 	must.Succeed(t, storeserver.AwaitReplica(t.Context(), primary))
 	sessiontest.Eventually(t, func() error { // as soon as the Sentinel knows the replica
 		return storeserver.Failover(t.Context(), sentinel, "sessions")
@@ -62,9 +58,7 @@ func TestSentinel(t *testing.T) {
 		return err
 	})
 	for range 5 {
-		if _, err := store.Update(t.Context(), id, add(record)); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Update(t.Context(), id, add(record)))(t)
 	}
 	if got, err := direct.Load(t.Context(), id, record.Created); err != nil || atoi(got.Values["n"]) != before+5 || before < 2 {
 		t.Errorf("the new primary has %v, %v, want 5 additions to %d", got.Values, err, before)
@@ -111,9 +105,7 @@ func TestConfigureKeepsPromises(t *testing.T) {
 	}})
 	id, record := sessiontest.Create(t, store)
 	for range 5 {
-		if _, err := store.Update(t.Context(), id, add(record)); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Update(t.Context(), id, add(record)))(t)
 	}
 	if got, err := store.Load(t.Context(), id, record.Created); err != nil || got.Values["n"] != "5" {
 		t.Errorf("got %v, %v, want 5 additions", got.Values, err)

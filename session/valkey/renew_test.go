@@ -18,8 +18,7 @@ import (
 func TestScriptsOfARenewal(t *testing.T) {
 	b := newBefore(t)
 	scripts := func() (n int) {
-		text, err := b.client.Do(t.Context(), b.client.B().Info().Section("commandstats").Build()).ToString()
-		must.Succeed(t, err)
+		text := must.Get(b.client.Do(t.Context(), b.client.B().Info().Section("commandstats").Build()).ToString())(t)
 		for _, found := range regexp.MustCompile(`cmdstat_eval\w*:calls=(\d+)`).FindAllStringSubmatch(text, -1) {
 			calls, _ := strconv.Atoi(found[1])
 			n += calls
@@ -34,9 +33,7 @@ func TestScriptsOfARenewal(t *testing.T) {
 		renewal := renewed(id, record)
 		renewal.Record.User = user
 		before := scripts()
-		if _, err := b.store.Renew(t.Context(), renewal); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(b.store.Renew(t.Context(), renewal))(t)
 		if got, want := scripts()-before, min(2, 1+len(user)); got != want {
 			t.Errorf("a renewal for the user %q ran %d scripts, want %d", user, got, want)
 		}
@@ -130,21 +127,15 @@ func TestPhysicalExpiry(t *testing.T) {
 	expect("a session", b.store.key(id), record.IdleExpires)
 	expect("a list", b.store.userKey(record.User), record.Expires)
 	for _, idle := range []time.Duration{20 * time.Minute, 2 * time.Hour} {
-		if _, err := b.store.Update(ctx, id, session.Update{Now: record.Created, IdleExpires: record.Created.Add(idle)}); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(b.store.Update(ctx, id, session.Update{Now: record.Created, IdleExpires: record.Created.Add(idle)}))(t)
 		expect(fmt.Sprintf("a session, extended by %v", idle), b.store.key(id), record.Created.Add(min(idle, time.Hour)))
 	}
 	renewal := renewed(id, record)
 	renewal.Record.IdleExpires = record.Created.Add(30 * time.Minute)
-	if _, err := b.store.Renew(ctx, renewal); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(b.store.Renew(ctx, renewal))(t)
 	expect("a renewed session", b.store.key(renewal.New), renewal.Record.IdleExpires)
 	expect("the note that it was renewed", b.store.key(id), record.Created.Add(session.EndedFor))
-	if _, err := b.store.End(ctx, renewal.New, session.EndOptions{Now: record.Created, Moving: true}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(b.store.End(ctx, renewal.New, session.EndOptions{Now: record.Created, Moving: true}))(t)
 	expect("the note that it moves", b.store.key(renewal.New), record.Created.Add(session.EndedFor))
 
 	// An entry stays on the list for EndedFor after its expiry.

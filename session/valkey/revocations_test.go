@@ -36,8 +36,7 @@ func TestExpiredRevocationsAreDeleted(t *testing.T) {
 	add := func(at, expires time.Time) session.ID {
 		entry := revocation.Entry{At: at, Expires: expires}
 		rand.Read(entry.ID[:])
-		_, err := list.Add(t.Context(), entry)
-		must.Succeed(t, err)
+		must.Get(list.Add(t.Context(), entry))(t)
 		return entry.ID
 	}
 	first := add(start, start.Add(time.Hour))
@@ -72,15 +71,12 @@ func BenchmarkRevocations(b *testing.B) {
 	for b.Loop() {
 		entry := revocation.Entry{At: now, Expires: now.Add(24 * time.Hour)}
 		rand.Read(entry.ID[:])
-		if _, err := list.Add(b.Context(), entry); err != nil {
-			b.Fatal(err)
-		}
+		must.Get(list.Add(b.Context(), entry))(b)
 		now = now.Add(time.Millisecond)
 	}
 	sum := int64(0)
 	for _, key := range []string{"session:{revoked}:at", "session:{revoked}:expires"} {
-		reply, err := storeserver.Query(b.Context(), server, "MEMORY USAGE "+key+" SAMPLES 0")
-		must.Succeed(b, err)
+		reply := must.Get(storeserver.Query(b.Context(), server, "MEMORY USAGE "+key+" SAMPLES 0"))(b)
 		sum += atoi(strings.TrimPrefix(reply[0], ":"))
 	}
 	b.ReportMetric(float64(sum)/float64(b.N), "storedB/entry")

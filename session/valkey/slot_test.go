@@ -40,11 +40,8 @@ func TestHashTag(t *testing.T) {
 func TestSameSlot(t *testing.T) {
 	node := storeserver.ValkeyCluster(t, 1, 0)[0]
 	slot := func(prefix string, id session.ID) int {
-		lines, err := storeserver.Query(t.Context(), node, "CLUSTER KEYSLOT "+prefix+id.String())
-		must.Succeed(t, err)
-		n, err := strconv.Atoi(strings.TrimPrefix(lines[0], ":"))
-		must.Succeed(t, err)
-		return n
+		lines := must.Get(storeserver.Query(t.Context(), node, "CLUSTER KEYSLOT "+prefix+id.String()))(t)
+		return must.Get(strconv.Atoi(strings.TrimPrefix(lines[0], ":")))(t)
 	}
 	for _, prefix := range []string{"session:", "s", "{a}:", "a{b}c{d}", "{}:", "{}{x}:", "a{b:", "}{", "{{a}}:"} {
 		old := sessiontest.NewID()
@@ -90,8 +87,7 @@ func (clustered) SameSlot(_ context.Context, old session.ID) (func(session.ID) b
 func BenchmarkSameSlot(b *testing.B) {
 	for name, store := range map[string]session.Store{"one node": memory.New(), "cluster": clustered{memory.New()}} {
 		b.Run(name, func(b *testing.B) {
-			manager, err := session.New(store, session.Options{})
-			must.Succeed(b, err)
+			manager := must.Get(session.New(store, session.Options{}))(b)
 			server := manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				must.Succeed(b, session.From(r.Context()).Login(r.Context(), "ada"))
 			}))

@@ -37,8 +37,7 @@ func TestEmbedded(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.ValkeyTLS)
-	roots, err := server.RootCAs()
-	must.Succeed(t, err)
+	roots := must.Get(server.RootCAs())(t)
 	sessiontest.Create(t, newStore(t, valkey.Options{Address: server.Addr, TLS: true, RootCAs: roots}))
 	for name, o := range map[string]valkey.Options{"with other authorities": {TLS: true}, "without TLS": {}} {
 		o.Address = server.Addr
@@ -131,8 +130,7 @@ func TestClusterFailover(t *testing.T) {
 	<-done
 	for i := range sessions {
 		s := &sessions[i]
-		got, err := store.Load(t.Context(), s.id, s.record.Created)
-		must.Succeed(t, err)
+		got := must.Get(store.Load(t.Context(), s.id, s.record.Created))(t)
 		if n := atoi(got.Values["n"]); n < s.adds.Load() || n > s.adds.Load()+s.maybe.Load() {
 			t.Errorf("%d additions were acknowledged and %d failed, the counter says %d", s.adds.Load(), s.maybe.Load(), n)
 		}
@@ -148,9 +146,7 @@ func TestFailover(t *testing.T) {
 	id, record := sessiontest.Create(t, store)
 	replicate(t, successor, old)
 	for range 3 {
-		if _, err := store.Update(t.Context(), id, add(record)); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Update(t.Context(), id, add(record)))(t)
 	}
 	sessiontest.Eventually(t, func() error {
 		got, err := open(t, successor.Addr).Load(t.Context(), id, record.Created)

@@ -56,17 +56,14 @@ func TestPagesOfOneExpiry(t *testing.T) {
 			listed := map[session.ID]bool{}
 			cursor := ""
 			for pages := 0; ; pages++ {
-				page, err := store.UserSessions(t.Context(), "ada", session.PageQuery{Now: time.Now(), Cursor: cursor, Limit: 70})
-				must.Succeed(t, err)
+				page := must.Get(store.UserSessions(t.Context(), "ada", session.PageQuery{Now: time.Now(), Cursor: cursor, Limit: 70}))(t)
 				for i, s := range page.Sessions {
 					if listed[s.ID] {
 						t.Fatalf("%v is listed twice", s.ID)
 					}
 					listed[s.ID] = true
 					if pages%2 == 0 && i%2 == 0 {
-						if _, err := store.End(t.Context(), s.ID, session.EndOptions{Now: time.Now()}); err != nil {
-							t.Fatal(err)
-						}
+						must.Get(store.End(t.Context(), s.ID, session.EndOptions{Now: time.Now()}))(t)
 					}
 				}
 				if cursor = page.Next; cursor == "" {
@@ -100,12 +97,8 @@ func TestListingRemovesEndedSessions(t *testing.T) {
 		must.Succeed(t, store.Create(ctx, id, record))
 		ids = append(ids, id)
 	}
-	if _, err := store.Renew(ctx, renewed(ids[0], record)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.End(ctx, ids[1], session.EndOptions{Now: record.Created}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(store.Renew(ctx, renewed(ids[0], record)))(t)
+	must.Get(store.End(ctx, ids[1], session.EndOptions{Now: record.Created}))(t)
 	starting := sessiontest.NewID()
 	for _, id := range []session.ID{ids[1], starting} { // ids[1] again, as if End had failed to remove it
 		must.Succeed(t, store.addToUserList(ctx, id, record, record.Created))
@@ -157,8 +150,7 @@ func TestRenewalToAnEarlierPage(t *testing.T) {
 	renewal := renewed(id, record)
 	renewal.Now, renewal.Record.Expires = time.Now(), record.Expires.Add(time.Minute)
 	wrapped := &overtaken{store, func() error { _, err := store.Renew(ctx, renewal); return err }}
-	manager, err := session.New(wrapped, session.Options{})
-	must.Succeed(t, err)
+	manager := must.Get(session.New(wrapped, session.Options{}))(t)
 	must.Succeed(t, manager.EndUserSessions(ctx, "ada"))
 	if _, err := store.Load(ctx, renewal.New, time.Now()); !errors.Is(err, session.ErrEnded) {
 		t.Errorf("the renewed session: %v, want %v", err, session.ErrEnded)
@@ -177,8 +169,7 @@ func TestEndManySessions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := New(Options{Address: server.address})
 			t.Cleanup(store.Close)
-			manager, err := session.New(store, session.Options{StoreTimeout: 5 * time.Second})
-			must.Succeed(t, err)
+			manager := must.Get(session.New(store, session.Options{StoreTimeout: 5 * time.Second}))(t)
 			record, _, live := createMany(t, store, "ada", 5000, server.liveEvery)
 			rand.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
 			var mu sync.Mutex

@@ -27,8 +27,7 @@ type before struct {
 func newBefore(t *testing.T) before {
 	store := New(Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
 	t.Cleanup(store.Close)
-	c, err := store.Client(t.Context())
-	must.Succeed(t, err)
+	c := must.Get(store.Client(t.Context()))(t)
 	return before{t, store, c}
 }
 
@@ -56,8 +55,7 @@ func (b before) create(id session.ID, r session.Record) {
 
 // replies returns the results of Load, Update and End for a session.
 func (b before) replies(id session.ID, now time.Time) [3]string {
-	fields, err := b.client.Do(b.t.Context(), b.client.B().Hgetall().Key(b.store.key(id)).Build()).AsStrMap()
-	must.Succeed(b.t, err)
+	fields := must.Get(b.client.Do(b.t.Context(), b.client.B().Hgetall().Key(b.store.key(id)).Build()).AsStrMap())(b.t)
 	load := "missing"
 	if ended, ok := fields["@ended"]; ok { // the earlier version checked no other field then
 		if until, err := strconv.ParseInt(ended, 10, 64); err != nil || now.Before(time.UnixMilli(until)) {

@@ -26,8 +26,7 @@ type faultProxy struct {
 // newFaultProxy listens on a free loopback port until the test ends. At first it forwards connections.
 func newFaultProxy(t *testing.T, store string) *faultProxy {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	must.Succeed(t, err)
+	listener := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	l := &faultProxy{addr: listener.Addr().String(), store: store, listener: listener, open: map[net.Conn]bool{}}
 	l.running.Go(l.accept)
 	t.Cleanup(func() {

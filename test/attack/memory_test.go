@@ -187,12 +187,10 @@ func memoryGroup(t *testing.T, limit int) []string {
 // mostMemory returns the maximum resident memory of the server, in bytes.
 func (s *server) maxResidentMemory(t *testing.T) int {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid()))
-	must.Succeed(t, err)
+	status := must.Get(os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid())))(t)
 	for line := range strings.Lines(string(status)) {
 		if fields := strings.Fields(line); fields[0] == "VmHWM:" {
-			kilobytes, err := strconv.Atoi(fields[1])
-			must.Succeed(t, err)
+			kilobytes := must.Get(strconv.Atoi(fields[1]))(t)
 			return kilobytes << 10
 		}
 	}

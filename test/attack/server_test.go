@@ -95,16 +95,14 @@ func (s *server) send(t *testing.T, request string) (status int, body string) {
 // do sends a request with headers, a list of names and values.
 func (s *server) do(t *testing.T, method, path, form string, headers ...string) *http.Response {
 	t.Helper()
-	request, err := http.NewRequestWithContext(context.Background(), method, "http://"+s.addr+path, strings.NewReader(form))
-	must.Succeed(t, err)
+	request := must.Get(http.NewRequestWithContext(context.Background(), method, "http://"+s.addr+path, strings.NewReader(form)))(t)
 	if form != "" {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Add(headers[i], headers[i+1])
 	}
-	response, err := http.DefaultTransport.RoundTrip(request)
-	must.Succeed(t, err)
+	response := must.Get(http.DefaultTransport.RoundTrip(request))(t)
 	t.Cleanup(func() { response.Body.Close() })
 	return response
 }
@@ -112,11 +110,9 @@ func (s *server) do(t *testing.T, method, path, form string, headers ...string) 
 // metrics returns the metrics of the admin server.
 func (s *server) metrics(t *testing.T) string {
 	t.Helper()
-	response, err := http.Get("http://" + s.admin + "/metrics")
-	must.Succeed(t, err)
+	response := must.Get(http.Get("http://" + s.admin + "/metrics"))(t)
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	must.Succeed(t, err)
+	text := must.Get(io.ReadAll(response.Body))(t)
 	return string(text)
 }
 
@@ -180,8 +176,7 @@ type clientConn struct {
 // dial opens a connection that is closed at the end of the test.
 func dial(t *testing.T, addr string) *clientConn {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
-	must.Succeed(t, err)
+	conn := must.Get(net.DialTimeout("tcp", addr, 5*time.Second))(t)
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	return &clientConn{conn, bufio.NewReader(conn)}

@@ -45,8 +45,7 @@ func BenchmarkRequest(b *testing.B) {
 	s := realStores(b)
 	for _, v := range variants() {
 		b.Run(v.Name, func(b *testing.B) {
-			server, err := startServer(v, s)
-			must.Succeed(b, err)
+			server := must.Get(startServer(v, s))(b)
 			defer server.end()
 			for _, l := range v.loads() {
 				b.Run(fmt.Sprintf("%s-%d", l.Route, l.Clients), func(b *testing.B) { server.benchmark(b, l) })
@@ -70,8 +69,7 @@ func TestStoreCalls(t *testing.T) {
 	s := realStores(t)
 	for _, v := range variants() {
 		t.Run(v.Name, func(t *testing.T) {
-			counts, err := countCalls(t.Context(), v, s)
-			must.Succeed(t, err)
+			counts := must.Get(countCalls(t.Context(), v, s))(t)
 			got := map[string]Calls{}
 			for route, c := range counts {
 				got[route] = c.calls

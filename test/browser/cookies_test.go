@@ -53,12 +53,10 @@ func (b *tab) cookies() []*network.Cookie {
 // serveApp runs a server of the application, with sessions in its memory, until the test ends.
 func serveApp(t *testing.T) *url.URL {
 	t.Helper()
-	program, err := fleet.Build(t.Context())
-	must.Succeed(t, err)
+	program := must.Get(fleet.Build(t.Context()))(t)
 	c := config.Default()
 	c.ServerName, c.Addr, c.AdminAddr = "server-1", "127.0.0.1:0", "127.0.0.1:0"
-	p, err := process.Start(process.Command{Name: "server-1", Path: program, Env: c.Environment()})
-	must.Succeed(t, err)
+	p := must.Get(process.Start(process.Command{Name: "server-1", Path: program, Env: c.Environment()}))(t)
 	t.Cleanup(p.Kill)
 	return &url.URL{Scheme: "http", Host: awaitOutput(t, p, serverAddress)}
 }

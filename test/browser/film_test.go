@@ -61,10 +61,8 @@ func record(t *testing.T, path string) {
 			b.click("form[action='/_lab/servers'] button")
 		}
 		<-ticker.C
-		picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-		must.Succeed(t, err)
-		frame, err := png.Decode(bytes.NewReader(picture))
-		must.Succeed(t, err)
+		picture := must.Get(chromedp.Run(b.ctx, chromedp.CaptureScreenshot()))(t)
+		frame := must.Get(png.Decode(bytes.NewReader(picture)))(t)
 		frames = append(frames, frame)
 	}
 	var film, still bytes.Buffer

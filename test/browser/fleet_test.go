@@ -26,8 +26,7 @@ func TestFleetPageIsLive(t *testing.T) {
 	b.shows("#store", "answers in")
 
 	for range 30 {
-		response, err := http.Get(l.url + "/none")
-		must.Succeed(t, err)
+		response := must.Get(http.Get(l.url + "/none"))(t)
 		response.Body.Close()
 	}
 	for _, name := range []string{"server-1", "server-2", "server-3"} {
@@ -151,8 +150,7 @@ func TestFleetPageKilledNotYetNoticed(t *testing.T) {
 	b.shows(".figures", "2 of 3 requests still go to server-2")
 	b.await("document.querySelectorAll('" + row("server-2") + " button:disabled').length === 2")
 	for range 3 {
-		response, err := http.Get(l.url + "/none")
-		must.Succeed(t, err)
+		response := must.Get(http.Get(l.url + "/none"))(t)
 		response.Body.Close()
 	}
 	b.shows("#failed", "1 in the last minute: 0 by servers, 1 by the load balancer")

@@ -112,8 +112,7 @@ func (l *runningLab) kill(name string) {
 // killUnnoticed kills the server. The load balancer still sends it requests.
 func (l *runningLab) killUnnoticed(name string) {
 	l.t.Helper()
-	response, err := http.Post(l.url+"/_lab/servers/"+name+"/kill", "", nil)
-	must.Succeed(l.t, err)
+	response := must.Get(http.Post(l.url+"/_lab/servers/"+name+"/kill", "", nil))(l.t)
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(response.Body)

@@ -25,8 +25,7 @@ var axe = sync.OnceValues(func() (string, error) {
 // them.
 func (b *tab) accessibilityFaults() []string {
 	b.t.Helper()
-	program, err := axe()
-	must.Succeed(b.t, err)
+	program := must.Get(axe())(b.t)
 	const check = `axe.run(document).then(({ violations }) => violations.flatMap(({ id, help, nodes }) =>
 		nodes.map((node) => id + ": " + help + ": " + node.html + " " + node.failureSummary)))`
 	evaluate[int](b, program+";0")
@@ -98,8 +97,7 @@ func shown() []string {
 // screenshot saves a screenshot of the whole page.
 func (b *tab) screenshot(name string) {
 	b.t.Helper()
-	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-	must.Succeed(b.t, err)
+	picture := must.Get(chromedp.Run(b.ctx, chromedp.FullScreenshot(100)))(b.t)
 	folders := []string{filepath.Join(root, ".build/screenshots")}
 	for _, other := range shown() {
 		if *update && name == other {

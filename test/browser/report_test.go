@@ -23,8 +23,7 @@ func loadResult(t *testing.T) load.Result {
 	for i := range 1000 {
 		must.Succeed(t, h.RecordValue(int64(i*i)/10+300))
 	}
-	encoded, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-	must.Succeed(t, err)
+	encoded := must.Get(h.Encode(hdrhistogram.V2CompressedEncodingCookieBase))(t)
 	text, latency := string(encoded), load.Quantiles{P50: 25.28, P90: 81.3, P99: 98.4, P999: 100.1, Max: 100.1}
 	r := load.Result{
 		Requests: 60_000, OK: 59_400, Duration: 60, RateTarget: 1000, RateAchieved: 1000, Latency: latency, Service: latency,

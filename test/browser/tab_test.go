@@ -35,8 +35,7 @@ type tab struct {
 // newTab opens an empty page, which is closed at the end of the test.
 func newTab(t *testing.T) *tab {
 	t.Helper()
-	browser, err := chromium()
-	must.Succeed(t, err)
+	browser := must.Get(chromium())(t)
 	b := &tab{t: t}
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.record))
 	t.Cleanup(cancel)
@@ -155,8 +154,7 @@ func tryEvaluate[T any](b *tab, expression string) (value T, err error) {
 // open navigates to an address.
 func (b *tab) open(address string) {
 	b.t.Helper()
-	u, err := url.Parse(address)
-	must.Succeed(b.t, err)
+	u := must.Get(url.Parse(address))(b.t)
 	b.mu.Lock()
 	b.origin = u.Scheme + "://" + u.Host
 	b.mu.Unlock()

@@ -48,8 +48,7 @@ func TestDeploy(t *testing.T) {
 	defer stop()
 	start := time.Now()
 	a, environment, emulated := connect(ctx, t)
-	identity, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil)
-	must.Succeed(t, err)
+	identity := must.Get(sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil))(t)
 	number := aws.ToString(identity.Account)
 	cdk := newCommandLine(ctx, t, environment)
 	cdk.bootstrap(ctx, t, number, a.config.Region)
@@ -103,8 +102,7 @@ func connect(ctx context.Context, t *testing.T) (a account, environment []string
 	t.Helper()
 	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" {
 		t.Log("using the endpoint " + endpoint)
-		loaded, err := config.LoadDefaultConfig(ctx, config.WithBaseEndpoint(endpoint))
-		must.Succeed(t, err)
+		loaded := must.Get(config.LoadDefaultConfig(ctx, config.WithBaseEndpoint(endpoint)))(t)
 		return newAccount(loaded), os.Environ(), false
 	}
 	a, environment = emulate(ctx, t)
@@ -128,11 +126,9 @@ func emulate(ctx context.Context, t *testing.T) (a account, environment []string
 // switchStore switches to another store in one update, and reads the deployment back.
 func switchStore(ctx context.Context, t *testing.T, a account, cdk commandLine, store string, options ...string) {
 	t.Helper()
-	before, err := a.events(ctx, "")
-	must.Succeed(t, err)
+	before := must.Get(a.events(ctx, ""))(t)
 	cdk.deploy(ctx, t, append([]string{"-c", "store=" + store}, options...)...)
-	events, err := a.events(ctx, aws.ToString(before[len(before)-1].EventId))
-	must.Succeed(t, err)
+	events := must.Get(a.events(ctx, aws.ToString(before[len(before)-1].EventId)))(t)
 	if err := switchedInOrder(events); err != nil {
 		t.Errorf("to %s: %v", store, err)
 	}
@@ -142,8 +138,7 @@ func switchStore(ctx context.Context, t *testing.T, a account, cdk commandLine, 
 // readBack checks every promise about the deployment with the store.
 func readBack(ctx context.Context, t *testing.T, a account, store string) {
 	t.Helper()
-	l, err := a.deployment(ctx, store)
-	must.Succeed(t, err)
+	l := must.Get(a.deployment(ctx, store))(t)
 	for name, err := range broken(ctx, l) {
 		t.Errorf("%s: the promise %q is broken: %v", store, name, err)
 	}
@@ -154,8 +149,7 @@ func readBack(ctx context.Context, t *testing.T, a account, store string) {
 func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, number, store string) {
 	t.Helper()
 	right := cdk.template(t, a.stackName("Lab"))
-	wrong, err := parseTemplate(right)
-	must.Succeed(t, err)
+	wrong := must.Get(parseTemplate(right))(t)
 	var names []string
 	for _, p := range promises() {
 		if p.appliesTo(store) {
@@ -170,16 +164,14 @@ func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, nu
 	if err := a.apply(ctx, number, wrong); err != nil {
 		t.Fatalf("%s: deploying the broken twin: %v", store, err)
 	}
-	l, err := a.deployment(ctx, store)
-	must.Succeed(t, err)
+	l := must.Get(a.deployment(ctx, store))(t)
 	found := broken(ctx, l)
 	for _, name := range names {
 		if found[name] == nil {
 			t.Errorf("%s: a template that breaks the promise %q was deployed, but the check passes", store, name)
 		}
 	}
-	restored, err := parseTemplate(right)
-	must.Succeed(t, err)
+	restored := must.Get(parseTemplate(right))(t)
 	if err := a.apply(ctx, number, restored); err != nil {
 		t.Fatalf("%s: undoing the broken twin: %v", store, err)
 	}
@@ -189,7 +181,6 @@ func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, nu
 
 func inventory(ctx context.Context, t *testing.T, a account) []string {
 	t.Helper()
-	names, err := a.inventory(ctx)
-	must.Succeed(t, err)
+	names := must.Get(a.inventory(ctx))(t)
 	return slices.Clip(names)
 }

@@ -26,11 +26,9 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 	t.Helper()
 	port := freePort(t)
 	folder := t.TempDir()
-	output, err := os.Create(filepath.Join(folder, "log"))
-	must.Succeed(t, err)
+	output := must.Get(os.Create(filepath.Join(folder, "log")))(t)
 	defer output.Close()
-	repository, err := filepath.Abs(root)
-	must.Succeed(t, err)
+	repository := must.Get(filepath.Abs(root))(t)
 	emulator := exec.Command(filepath.Join(repository, ".build", "emulator", "bin", "python"), "-B",
 		filepath.Join(repository, "test", "deploy", "emulator", "emulator.py"))
 	emulator.Dir = folder
@@ -38,8 +36,7 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 		"IOT_MTLS_ENABLED=0", "PYTHONUNBUFFERED=1", "TMPDIR="+folder)
 	emulator.Stdout, emulator.Stderr = output, output
 	emulator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // on Ctrl-C the test ends it
-	stdin, err := emulator.StdinPipe()
-	must.Succeed(t, err)
+	stdin := must.Get(emulator.StdinPipe())(t)
 	if err := emulator.Start(); err != nil {
 		t.Fatalf("starting the emulator: %v; make test-deploy installs it", err)
 	}
@@ -85,8 +82,7 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 // logPretended logs which resources the emulator only pretends to have.
 func logPretended(t *testing.T, path string) {
 	t.Helper()
-	file, err := os.Open(path)
-	must.Succeed(t, err)
+	file := must.Get(os.Open(path))(t)
 	defer file.Close()
 	found := false
 	for lines := bufio.NewScanner(file); lines.Scan(); {
@@ -115,14 +111,11 @@ func logTail(t *testing.T, path string) {
 // connection of the port in TIME_WAIT: for about a minute the kernel gives the port only to a server that names it.
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	must.Succeed(t, err)
+	listener := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	defer listener.Close()
-	client, err := net.Dial("tcp4", listener.Addr().String())
-	must.Succeed(t, err)
+	client := must.Get(net.Dial("tcp4", listener.Addr().String()))(t)
 	defer client.Close()
-	accepted, err := listener.Accept()
-	must.Succeed(t, err)
+	accepted := must.Get(listener.Accept())(t)
 	// TIME_WAIT is on the side that closes first.
 	must.Succeed(t, accepted.Close())
 	if _, err := client.Read(make([]byte, 1)); err != io.EOF {

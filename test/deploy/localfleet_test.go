@@ -78,9 +78,7 @@ func (f *localFleet) roll(ctx context.Context, t *testing.T, environment []strin
 	}
 	known := slices.ContainsFunc(environment, func(line string) bool { return strings.HasPrefix(line, "DYNAMODB_TABLE=") })
 	if f.table != "" && !known { // the deployment has removed the table
-		if _, err := f.tables.DeleteTable(ctx, &awsdynamodb.DeleteTableInput{TableName: aws.String(f.table)}); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(f.tables.DeleteTable(ctx, &awsdynamodb.DeleteTableInput{TableName: aws.String(f.table)}))(t)
 		f.table = ""
 	}
 }
@@ -92,8 +90,7 @@ func (f *localFleet) start(ctx context.Context, t *testing.T, environment []stri
 	s := localServer{name: "server-" + strconv.Itoa(f.started)}
 	var addresses [2]string
 	for i := range addresses {
-		port, err := process.FreePort()
-		must.Succeed(t, err)
+		port := must.Get(process.FreePort())(t)
 		addresses[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
 	s.url = "http://" + addresses[0]
@@ -164,8 +161,7 @@ type answer struct {
 
 func (f *localFleet) do(ctx context.Context, t *testing.T, v *visitor, method, url, body string) answer {
 	t.Helper()
-	response, err := v.client.Do(ctx, method, url, body, "Accept: application/json")
-	must.Succeed(t, err)
+	response := must.Get(v.client.Do(ctx, method, url, body, "Accept: application/json"))(t)
 	if response.StatusCode >= 400 {
 		for _, s := range f.servers {
 			t.Logf("the end of the log of %s:\n%s", s.name, s.process.Tail())

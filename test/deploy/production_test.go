@@ -42,8 +42,7 @@ func prepareIn(t *testing.T, open func(context.Context, *testing.T) (account, []
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	t.Cleanup(stop)
 	a, environment := open(ctx, t)
-	identity, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil)
-	must.Succeed(t, err)
+	identity := must.Get(sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil))(t)
 	cdk := newCommandLine(ctx, t, append(environment, "CDK_VALIDATION=false"))
 	cdk.bootstrap(ctx, t, aws.ToString(identity.Account), a.config.Region)
 	return ctx, a, cdk
@@ -71,9 +70,7 @@ func (a account) expectStatus(ctx context.Context, t *testing.T, want types.Stac
 func (a account) logs(ctx context.Context, t *testing.T, action, body string) {
 	t.Helper()
 	header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {"Logs_20140328." + action}}
-	if _, err := a.call(ctx, "logs", http.MethodPost, "/", header, body); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(a.call(ctx, "logs", http.MethodPost, "/", header, body))(t)
 }
 
 // The servers of a first deployment of production fail to boot. docs/deploy.md says how to recover from that, and how to end a
@@ -141,10 +138,8 @@ func retainedInProduction(name string) bool {
 // cluster reports whether the database is protected from deletion.
 func (a account) cluster(ctx context.Context, t *testing.T) bool {
 	t.Helper()
-	l, err := a.deployment(ctx, "postgres")
-	must.Succeed(t, err)
-	cluster, err := l.dbCluster(ctx)
-	must.Succeed(t, err)
+	l := must.Get(a.deployment(ctx, "postgres"))(t)
+	cluster := must.Get(l.dbCluster(ctx))(t)
 	return aws.ToBool(cluster.DeletionProtection)
 }
 
@@ -152,16 +147,14 @@ func (a account) cluster(ctx context.Context, t *testing.T) bool {
 // load balancer and the stack, and deletes the stack.
 func (a account) recoverLab(ctx context.Context, t *testing.T) {
 	t.Helper()
-	clusters, err := a.rds.DescribeDBClusters(ctx, nil)
-	must.Succeed(t, err)
+	clusters := must.Get(a.rds.DescribeDBClusters(ctx, nil))(t)
 	for _, cluster := range clusters.DBClusters {
 		if _, err := a.rds.ModifyDBCluster(ctx, &rds.ModifyDBClusterInput{DBClusterIdentifier: cluster.DBClusterIdentifier,
 			DeletionProtection: aws.Bool(false)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	balancers, err := a.elb.DescribeLoadBalancers(ctx, nil)
-	must.Succeed(t, err)
+	balancers := must.Get(a.elb.DescribeLoadBalancers(ctx, nil))(t)
 	for _, balancer := range balancers.LoadBalancers {
 		if _, err := a.elb.ModifyLoadBalancerAttributes(ctx, &elb.ModifyLoadBalancerAttributesInput{LoadBalancerArn: balancer.LoadBalancerArn,
 			Attributes: []balancing.LoadBalancerAttribute{{Key: aws.String("deletion_protection.enabled"), Value: aws.String("false")}}}); err != nil {
@@ -173,9 +166,7 @@ func (a account) recoverLab(ctx context.Context, t *testing.T) {
 		t.Fatal(err)
 	}
 	id := a.stack(ctx, t, a.stackName("Lab")).StackId
-	if _, err := a.cloudformation.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String(a.stackName("Lab"))}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(a.cloudformation.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String(a.stackName("Lab"))}))(t)
 	quickly := func(o *cloudformation.StackDeleteCompleteWaiterOptions) {
 		o.MinDelay, o.MaxDelay = 200*time.Millisecond, time.Second
 	}
@@ -185,9 +176,7 @@ func (a account) recoverLab(ctx context.Context, t *testing.T) {
 	}
 	// The emulator forgets what the rollback couldn't delete. CloudFormation deletes it with the stack.
 	for _, balancer := range balancers.LoadBalancers {
-		if _, err := a.elb.DeleteLoadBalancer(ctx, &elb.DeleteLoadBalancerInput{LoadBalancerArn: balancer.LoadBalancerArn}); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(a.elb.DeleteLoadBalancer(ctx, &elb.DeleteLoadBalancerInput{LoadBalancerArn: balancer.LoadBalancerArn}))(t)
 	}
 }
 
@@ -232,11 +221,8 @@ func TestCacheIsResized(t *testing.T) {
 // cacheAndMachine returns the name of the cache, and the version of the servers' launch template.
 func (a account) cacheAndMachine(ctx context.Context, t *testing.T, kind string) (cache, machine string) {
 	t.Helper()
-	l, err := a.deployment(ctx, "valkey")
-	must.Succeed(t, err)
-	cache, err = l.id(kind, "")
-	must.Succeed(t, err)
-	group, err := l.group(ctx)
-	must.Succeed(t, err)
+	l := must.Get(a.deployment(ctx, "valkey"))(t)
+	cache = must.Get(l.id(kind, ""))(t)
+	group := must.Get(l.group(ctx))(t)
 	return cache, fmt.Sprint(aws.ToString(group.LaunchTemplate.LaunchTemplateId), " ", aws.ToString(group.LaunchTemplate.Version))
 }

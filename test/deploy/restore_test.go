@@ -35,9 +35,7 @@ func TestRestoreOfATable(t *testing.T) {
 	// The stage lab has no continuous backup, and production needs HTTPS: the emulator restores without one.
 	shell.run(ctx, t, "restoring", commands[:4], "STACK=StatelessLab", "KEYS=")
 	putSession(ctx, t, a, table, "changed", "new")
-	if _, err := a.dynamodb.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: aws.String(table), Key: sessionKey("lost")}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(a.dynamodb.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: aws.String(table), Key: sessionKey("lost")}))(t)
 	shell.run(ctx, t, "copying", commands[4:5])
 	for id, want := range map[string]string{"lost": "old", "changed": "new"} {
 		if got := sessionValue(ctx, t, a, table, id); got != want {
@@ -110,8 +108,7 @@ func tableCommands(t *testing.T) []string {
 // restoreCommands returns the blocks of shell commands in a section of docs/restore.md.
 func restoreCommands(t *testing.T, heading string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "docs", "restore.md"))
-	must.Succeed(t, err)
+	text := must.Get(os.ReadFile(filepath.Join(root, "docs", "restore.md")))(t)
 	_, section, found := strings.Cut(string(text), "## "+heading+"\n")
 	section, _, ends := strings.Cut(section, "\n## ")
 	if !found || !ends {
@@ -161,8 +158,7 @@ func (s shell) run(ctx context.Context, t *testing.T, what string, blocks []stri
 // variable returns the value of a variable after the last run.
 func (s shell) variable(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.folder, "variables"))
-	must.Succeed(t, err)
+	text := must.Get(os.ReadFile(filepath.Join(s.folder, "variables")))(t)
 	_, value, found := strings.Cut(string(text), name+"=")
 	value, _, _ = strings.Cut(value, "\n")
 	if !found || value == "" {
@@ -181,16 +177,13 @@ func putSession(ctx context.Context, t *testing.T, a account, table, id, value s
 	item := sessionKey(id)
 	item["ttl"] = &types.AttributeValueMemberN{Value: "4102444800"}
 	item["value"] = &types.AttributeValueMemberS{Value: value}
-	if _, err := a.dynamodb.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(table), Item: item}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(a.dynamodb.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(table), Item: item}))(t)
 }
 
 // sessionValue returns the value of an item of putSession, or "" if there is none.
 func sessionValue(ctx context.Context, t *testing.T, a account, table, id string) string {
 	t.Helper()
-	found, err := a.dynamodb.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String(table), Key: sessionKey(id)})
-	must.Succeed(t, err)
+	found := must.Get(a.dynamodb.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String(table), Key: sessionKey(id)}))(t)
 	value, _ := found.Item["value"].(*types.AttributeValueMemberS)
 	if value == nil {
 		return ""

@@ -14,10 +14,8 @@ import (
 const root = "../.."
 
 func TestPageIsThatOfTheResults(t *testing.T) {
-	want, err := page(root)
-	must.Succeed(t, err)
-	got, err := os.ReadFile(filepath.Join(root, "docs", "field.md"))
-	must.Succeed(t, err)
+	want := must.Get(page(root))(t)
+	got := must.Get(os.ReadFile(filepath.Join(root, "docs", "field.md")))(t)
 	if !bytes.Equal(got, want) {
 		t.Error("docs/field.md differs from the results; go run ./test/field -page writes it")
 	}
@@ -49,10 +47,8 @@ func TestEveryConfigurationHasAResult(t *testing.T) {
 // The README of a peer explains every promise that its configurations break.
 func TestEveryBrokenPromiseIsExplained(t *testing.T) {
 	for _, r := range rows() {
-		res, err := r.read(root)
-		must.Succeed(t, err)
-		p, err := readPeer(root, r.peer())
-		must.Succeed(t, err)
+		res := must.Get(r.read(root))(t)
+		p := must.Get(readPeer(root, r.peer()))(t)
 		explained := strings.ToLower(strings.Join(strings.Fields(p.About), " "))
 		for _, s := range res.Scenarios {
 			for _, f := range s.Findings {
@@ -70,8 +66,7 @@ func TestEveryBrokenPromiseIsExplained(t *testing.T) {
 func TestConfigurationThatCantBeBuiltIsNamed(t *testing.T) {
 	folder := t.TempDir()
 	for _, file := range []string{"peers/scs/README.md", "docs/field/scs.json"} {
-		text, err := os.ReadFile(filepath.Join(root, file))
-		must.Succeed(t, err)
+		text := must.Get(os.ReadFile(filepath.Join(root, file)))(t)
 		writeFile(t, filepath.Join(folder, file), text)
 	}
 	writeFile(t, filepath.Join(folder, "peers/scs/scenario.yaml"), []byte("build: echo no such registry >&2; exit 3\nserver: ./server\nstore: valkey\n"))

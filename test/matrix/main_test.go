@@ -10,8 +10,7 @@ import (
 )
 
 func TestPagesAreUpToDate(t *testing.T) {
-	pages, err := generate()
-	must.Succeed(t, err)
+	pages := must.Get(generate())(t)
 	for page, part := range pages {
 		old, err := os.ReadFile(filepath.Join(root, page))
 		must.Succeed(t, err)

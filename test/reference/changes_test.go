@@ -30,8 +30,7 @@ func TestEveryKeyHasAChange(t *testing.T) {
 		}
 	}
 	// A key of some stores only has an outcome for each of them.
-	results, err := readOutcomes()
-	must.Succeed(t, err)
+	results := must.Get(readOutcomes())(t)
 	for _, key := range stacks.Keys() {
 		for i, k := range kinds() {
 			for _, store := range key.Stores {
@@ -55,10 +54,8 @@ func TestEveryKeyHasAChange(t *testing.T) {
 func checkOutcomes(t *testing.T, wanted func(change, kind) bool) {
 	t.Helper()
 	t.Setenv("CDK_VALIDATION", "false")
-	stored, err := readOutcomes()
-	must.Succeed(t, err)
-	computed, err := computeOutcomes(t.Context(), wanted)
-	must.Succeed(t, err)
+	stored := must.Get(readOutcomes())(t)
+	computed := must.Get(computeOutcomes(t.Context(), wanted))(t)
 	count := 0
 	for change, results := range computed {
 		for i, result := range results {
@@ -92,8 +89,7 @@ func TestRedisIsLikeValkey(t *testing.T) {
 		k.stores = []config.StoreKind{stacks.StoreRedis}
 		return k
 	}
-	stored, err := readOutcomes()
-	must.Succeed(t, err)
+	stored := must.Get(readOutcomes())(t)
 	for i, k := range kinds() {
 		if k.stores[0] != config.StoreValkey {
 			continue
@@ -118,8 +114,7 @@ func TestRedisIsLikeValkey(t *testing.T) {
 
 // What the documentation promises of resizing.
 func TestResizingKeepsSessions(t *testing.T) {
-	results, err := readOutcomes()
-	must.Succeed(t, err)
+	results := must.Get(readOutcomes())(t)
 	for _, test := range []struct {
 		change string
 		kind   int

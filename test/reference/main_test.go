@@ -14,16 +14,13 @@ import (
 
 func TestReferenceIsUpToDate(t *testing.T) {
 	defer jsii.Close() // ends the Node process that importing the CDK starts
-	old, err := os.ReadFile(page)
-	must.Succeed(t, err)
-	next, err := reference()
-	must.Succeed(t, err)
+	old := must.Get(os.ReadFile(page))(t)
+	next := must.Get(reference())(t)
 	if string(old) != next {
 		t.Error("docs/configuration.md is out of date: run go generate ./test/reference")
 	}
 	for _, folder := range []string{"stacks", "app/config"} {
-		comments, err := fieldComments(filepath.Join(root, folder))
-		must.Succeed(t, err)
+		comments := must.Get(fieldComments(filepath.Join(root, folder)))(t)
 		for field := range comments {
 			_, name, _ := strings.Cut(field, ".")
 			product := name == "CloudFront" || name == "DynamoDB"

@@ -39,8 +39,7 @@ func open(t *testing.T, endpoint string, change func(*Options)) (*Client, *sessi
 	if change != nil {
 		change(&options)
 	}
-	client, err := New(options)
-	must.Succeed(t, err)
+	client := must.Get(New(options))(t)
 	t.Cleanup(client.Close)
 	return client, sessions.New(client, sessions.Options{Table: "sessions", EventualReads: true})
 }
@@ -217,8 +216,7 @@ func TestWritesAreSentOnce(t *testing.T) {
 
 	// With the client's default options.
 	client.Close()
-	twin, err := New(client.options)
-	must.Succeed(t, err)
+	twin := must.Get(New(client.options))(t)
 	t.Cleanup(twin.Close)
 	twin.config.WriteRetries = 2
 	store = sessions.New(twin, sessions.Options{Table: "sessions", EventualReads: true})

@@ -58,8 +58,7 @@ type server struct {
 // serve starts a server on the given address, or on a free loopback port. With a config, it uses TLS.
 func serve(t *testing.T, address string, config *tls.Config) *server {
 	t.Helper()
-	listener, err := net.Listen("tcp", address)
-	must.Succeed(t, err)
+	listener := must.Get(net.Listen("tcp", address))(t)
 	if config != nil {
 		listener = tls.NewListener(listener, config)
 	}

@@ -28,9 +28,7 @@ func Keys(t testing.TB, names string) sealing.Keys {
 	for _, name := range names {
 		words = append(words, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte(string(name)), 32)))
 	}
-	keys, err := sealing.ParseKeys(strings.Join(words, ","))
-	must.Succeed(t, err)
-	return keys
+	return must.Get(sealing.ParseKeys(strings.Join(words, ",")))(t)
 }
 
 // A Fleet is a number of web servers that share only their keys, and a client with a cookie jar.
@@ -49,8 +47,7 @@ func NewFleet(t *testing.T, handler http.HandlerFunc, options session.Options, c
 	options.Now = func() time.Time { return start.Add(time.Duration(f.clock.Load())) }
 	options.Logger = slog.New(slog.DiscardHandler)
 	for _, codec := range codecs {
-		manager, err := session.NewWithCodec(codec, options)
-		must.Succeed(t, err)
+		manager := must.Get(session.NewWithCodec(codec, options))(t)
 		server := httptest.NewTLSServer(manager.Handler(handler))
 		t.Cleanup(server.Close)
 		f.servers = append(f.servers, server)
@@ -81,16 +78,13 @@ func (f *Fleet) ExpectWith(cookie *http.Cookie, server int, path, want string) *
 
 func (f *Fleet) expect(client *http.Client, server int, path string, cookie *http.Cookie, want string) (set *http.Cookie) {
 	f.t.Helper()
-	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, f.servers[server].URL+path, nil)
-	must.Succeed(f.t, err)
+	request := must.Get(http.NewRequestWithContext(f.t.Context(), http.MethodGet, f.servers[server].URL+path, nil))(f.t)
 	if cookie != nil {
 		request.AddCookie(cookie)
 	}
-	response, err := client.Do(request)
-	must.Succeed(f.t, err)
+	response := must.Get(client.Do(request))(f.t)
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	must.Succeed(f.t, err)
+	body := must.Get(io.ReadAll(response.Body))(f.t)
 	got := string(body)
 	if response.StatusCode != http.StatusOK {
 		got = strconv.Itoa(response.StatusCode)

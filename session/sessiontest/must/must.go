@@ -14,3 +14,12 @@ func Succeed(t T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// Get returns a function that ends the test unless err is nil, and returns the value: must.Get(os.ReadFile(path))(t).
+func Get[V any](value V, err error) func(T) V {
+	return func(t T) V {
+		t.Helper()
+		Succeed(t, err)
+		return value
+	}
+}

@@ -23,3 +23,15 @@ func TestSucceed(t *testing.T) {
 		t.Errorf("the test ended with %v, want %v", r.fatal, failed)
 	}
 }
+
+func TestGet(t *testing.T) {
+	var r recorder
+	if got := Get(7, nil)(&r); got != 7 || r.fatal != nil {
+		t.Errorf("got %d, and the test ended with %v", got, r.fatal)
+	}
+	failed := errors.New("failed")
+	Get(7, failed)(&r)
+	if len(r.fatal) != 1 || r.fatal[0] != failed {
+		t.Errorf("the test ended with %v, want %v", r.fatal, failed)
+	}
+}

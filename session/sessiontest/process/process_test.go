@@ -72,8 +72,7 @@ func role(name string) []string { return append(os.Environ(), "PROCESS_TEST_ROLE
 
 func start(t *testing.T, name string) *Process {
 	t.Helper()
-	p, err := Start(Command{Name: name, Path: os.Args[0], Env: role(name)})
-	must.Succeed(t, err)
+	p := must.Get(Start(Command{Name: name, Path: os.Args[0], Env: role(name)}))(t)
 	t.Cleanup(p.Kill)
 	return p
 }
@@ -96,8 +95,7 @@ func TestEndedHasTheStatusAndTheLastLine(t *testing.T) {
 
 func TestOutputGoesToTheWriterAsWell(t *testing.T) {
 	var output strings.Builder
-	p, err := Start(Command{Name: "speak", Path: os.Args[0], Env: role("speak"), Output: &output})
-	must.Succeed(t, err)
+	p := must.Get(Start(Command{Name: "speak", Path: os.Args[0], Env: role("speak"), Output: &output}))(t)
 	<-p.Done()
 	if got, want := output.String(), "first\nlast\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -117,8 +115,7 @@ func (f full) Write([]byte) (int, error) {
 
 func TestChildOutlivesItsLog(t *testing.T) {
 	log := full{make(chan struct{}, 1)}
-	p, err := Start(Command{Name: "talk", Path: os.Args[0], Env: role("talk"), Output: log})
-	must.Succeed(t, err)
+	p := must.Get(Start(Command{Name: "talk", Path: os.Args[0], Env: role("talk"), Output: log}))(t)
 	t.Cleanup(p.Kill)
 	<-log.tried
 	must.Succeed(t, p.Stop(t.Context()))
@@ -258,12 +255,10 @@ func state(pid int) string {
 }
 
 func TestPortTaken(t *testing.T) {
-	taken, err := net.Listen("tcp4", "127.0.0.1:0")
-	must.Succeed(t, err)
+	taken := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	for address, want := range map[string]bool{taken.Addr().String(): true, "127.0.0.1:0": false} {
-		p, err := Start(Command{Name: "listen", Path: os.Args[0], Env: append(role("listen"), "PROCESS_TEST_ADDRESS="+address)})
-		must.Succeed(t, err)
+		p := must.Get(Start(Command{Name: "listen", Path: os.Args[0], Env: append(role("listen"), "PROCESS_TEST_ADDRESS="+address)}))(t)
 		<-p.Done()
 		if p.PortTaken() != want {
 			t.Errorf("%s: %v after %q", address, p.PortTaken(), p.Tail())
@@ -274,14 +269,12 @@ func TestPortTaken(t *testing.T) {
 func TestFreePortCanBeBound(t *testing.T) {
 	seen := map[int]bool{}
 	for range 50 {
-		port, err := FreePort()
-		must.Succeed(t, err)
+		port := must.Get(FreePort())(t)
 		if seen[port] {
 			t.Errorf("FreePort returned port %d twice", port)
 		}
 		seen[port] = true
-		listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
-		must.Succeed(t, err)
+		listener := must.Get(net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port)))(t)
 		listener.Close()
 	}
 }

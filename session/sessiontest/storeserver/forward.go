@@ -29,8 +29,7 @@ type Forwarder struct {
 // Forward returns a Forwarder to an address that listens on a free loopback port until the test ends.
 func Forward(t testing.TB, to string) *Forwarder {
 	t.Helper()
-	f, err := NewForwarder(to)
-	must.Succeed(t, err)
+	f := must.Get(NewForwarder(to))(t)
 	t.Cleanup(f.Close)
 	return f
 }

@@ -40,10 +40,8 @@ func TestServersWithTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := ForTest(t, start)
-			roots, err := s.RootCAs()
-			must.Succeed(t, err)
-			conn, err := tls.Dial("tcp", s.Addr, &tls.Config{RootCAs: roots})
-			must.Succeed(t, err)
+			roots := must.Get(s.RootCAs())(t)
+			conn := must.Get(tls.Dial("tcp", s.Addr, &tls.Config{RootCAs: roots}))(t)
 			must.Succeed(t, conn.Close())
 			if conn, err := tls.Dial("tcp", s.Addr, &tls.Config{}); err == nil {
 				conn.Close()

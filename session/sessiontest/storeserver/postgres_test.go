@@ -40,8 +40,7 @@ func TestPostgresURL(t *testing.T) {
 	startHere(t)
 	own := ForTest(t, Postgres)
 	t.Setenv("POSTGRES_TEST_URL", own.Endpoint)
-	s, err := Postgres(t.Context())
-	must.Succeed(t, err)
+	s := must.Get(Postgres(t.Context()))(t)
 	if s.Addr != own.Addr || s.Endpoint != own.Endpoint {
 		t.Errorf("got %s, %s", s.Addr, s.Endpoint)
 	}

@@ -93,8 +93,7 @@ func TestExternalServer(t *testing.T) {
 	startHere(t)
 	own := ForTest(t, Valkey)
 	t.Setenv("VALKEY_TEST_ADDRESS", own.Addr)
-	s, err := Valkey(t.Context())
-	must.Succeed(t, err)
+	s := must.Get(Valkey(t.Context()))(t)
 	if s.Addr != own.Addr || s.Endpoint != own.Addr {
 		t.Errorf("got %s, %s", s.Addr, s.Endpoint)
 	}
@@ -162,8 +161,7 @@ func TestMissingProgramIsReportedInOneLine(t *testing.T) {
 // If its port is taken, a server is started on another port, a bounded number of times.
 func TestPortTaken(t *testing.T) {
 	startHere(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	must.Succeed(t, err)
+	taken := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	tests := []struct {
 		name   string

@@ -10,8 +10,7 @@ import (
 // A replica replicates its primary, and keeps its data when it is promoted.
 func TestValkeyReplica(t *testing.T) {
 	primary := ForTest(t, Valkey)
-	replica, err := ValkeyReplica(t.Context(), primary)
-	must.Succeed(t, err)
+	replica := must.Get(ValkeyReplica(t.Context(), primary))(t)
 	defer replica.Close()
 	must.Succeed(t, Exec(t.Context(), primary, "SET key value"))
 	// WAIT is not sufficient, because it covers only writes of its own connection.
