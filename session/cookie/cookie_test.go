@@ -26,12 +26,7 @@ var (
 const sealed = "AYtpbT1rbt98ljbXDJH8xjEm_GTLrVQQMlZ6ZA3UhUd0Q4yssLBmgP63Cs6wYblYNsstoDd1gj2qYyyMj5jBXvNUsWb36jbd6Z4S" +
 	"L9qJI5cpHR9vXHkTqZSbSU8yACO_3TtcssSFIEcnfdAxBU9CJQdYIU-Pq3Tu-4_vOZN1"
 
-func newRecord(values map[string]string) session.Record {
-	return session.Record{
-		Values: values, User: "ada", UserAgent: "Browser/1.0",
-		Created: start, Expires: start.Add(24 * time.Hour), IdleExpires: start.Add(30 * time.Minute),
-	}
-}
+func newRecord(values map[string]string) session.Record { return sealingtest.NewRecord(start, values) }
 
 func newCodec(t testing.TB, names, name string) *Codec {
 	t.Helper()
@@ -134,28 +129,7 @@ func TestLimitDependsOnlyOnSize(t *testing.T) {
 }
 
 func TestRotation(t *testing.T) {
-	tests := []struct {
-		codec, opener string
-		opens         bool
-	}{
-		{"o", "on", true}, // first deployment: before and after
-		{"on", "o", true},
-		{"on", "no", true}, // second
-		{"no", "on", true},
-		{"no", "n", true}, // third
-		{"o", "no", true}, // a visitor who returns after all deployments
-		{"on", "n", false},
-		{"o", "n", false},
-		{"no", "o", false}, // the wrong order, see package sealing
-		{"abcdefgh", "hgfedcba", true},
-	}
-	for _, test := range tests {
-		value := seal(t, newCodec(t, test.codec, "session"), newRecord(nil))
-		_, got, err := newCodec(t, test.opener, "session").Decode(value, start)
-		if (err == nil) != test.opens || test.opens != (got.User == "ada") || !test.opens && err != session.ErrNotFound {
-			t.Errorf("sealed with %q, opened with %q: got %q, %v", test.codec, test.opener, got.User, err)
-		}
-	}
+	sealingtest.RunRotation(t, func(names string) session.Codec { return newCodec(t, names, "session") })
 }
 
 func TestExpiry(t *testing.T) {

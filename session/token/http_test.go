@@ -10,6 +10,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/token"
 )
@@ -133,4 +134,16 @@ func TestRememberedLogin(t *testing.T) {
 	f.Expect(0, "/", "ada clerk")
 	f.Advance(2 * time.Minute)
 	f.ExpectWith(renewed, 1, "/", " ")
+}
+
+// TestServers runs the suite on servers that share only their key.
+func TestServers(t *testing.T) {
+	keys := sealingtest.Keys(t, "a")
+	sessiontest.RunServers(t, func(o session.Options) (*session.Manager, error) {
+		codec, err := token.New(keys, token.Options{Issuer: "test", Audience: "test"})
+		if err != nil {
+			return nil, err
+		}
+		return session.NewWithCodec(codec, o)
+	})
 }

@@ -31,6 +31,38 @@ func Keys(t testing.TB, names string) sealing.Keys {
 	return must.Get(sealing.ParseKeys(strings.Join(words, ",")))(t)
 }
 
+// NewRecord returns a session of the user ada, with an idle timeout of half an hour and a lifetime of a day.
+func NewRecord(start time.Time, values map[string]string) session.Record {
+	return session.Record{
+		Values: values, User: "ada", UserAgent: "Browser/1.0",
+		Created: start, Expires: start.Add(24 * time.Hour), IdleExpires: start.Add(30 * time.Minute),
+	}
+}
+
+// RunRotation checks which servers accept a session of another one during the deployments that replace a key. The function
+// newCodec returns the codec with one key for each letter of names.
+func RunRotation(t *testing.T, newCodec func(names string) session.Codec) {
+	start := time.Now()
+	for _, test := range []struct {
+		codec, opener string
+		opens         bool
+	}{
+		{"o", "on", true}, {"on", "o", true}, // first deployment: before and after
+		{"on", "no", true}, {"no", "on", true}, // second
+		{"no", "n", true}, // third
+		{"o", "no", true}, // a visitor who returns after all deployments
+		{"on", "n", false}, {"o", "n", false},
+		{"no", "o", false}, // the wrong order, see package sealing
+		{"abcdefgh", "hgfedcba", true},
+	} {
+		value := must.Get(newCodec(test.codec).Encode(session.ID{1}, NewRecord(start, nil)))(t)
+		_, got, err := newCodec(test.opener).Decode(value, start)
+		if (err == nil) != test.opens || test.opens != (got.User == "ada") || !test.opens && err != session.ErrNotFound {
+			t.Errorf("encoded with %q, decoded with %q: got %q, %v", test.codec, test.opener, got.User, err)
+		}
+	}
+}
+
 // A Fleet is a number of web servers that share only their keys, and a client with a cookie jar.
 type Fleet struct {
 	t       *testing.T
