@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Connections beyond the limit get a 503 at once. Open ones are still served, and a closed one makes room for another. The
@@ -85,10 +86,7 @@ type clientConn struct {
 }
 
 func dial(t *testing.T, address string) *clientConn {
-	conn, err := net.DialTimeout("tcp", address, 30*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must.Get(net.DialTimeout("tcp", address, 30*time.Second))(t)
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	return &clientConn{conn, bufio.NewReader(conn)}
@@ -102,11 +100,7 @@ func (v *clientConn) get(t *testing.T) int {
 
 func (v *clientConn) request(t *testing.T, path string) int {
 	t.Helper()
-	status, err := v.tryRequest(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return status
+	return must.Get(v.tryRequest(path))(t)
 }
 
 func (v *clientConn) tryRequest(path string) (status int, err error) {

@@ -11,6 +11,7 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/app/login/logintest"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -40,14 +41,9 @@ func TestLoginAtAProvider(t *testing.T) {
 			}
 			for first, beginner := range servers {
 				client := sessiontest.NewClient()
-				response, err := client.Do(t.Context(), http.MethodPost, beginner+"/login", "")
-				if err != nil {
-					t.Fatal(err)
-				}
+				response := must.Get(client.Do(t.Context(), http.MethodPost, beginner+"/login", ""))(t)
 				callback := p.LogIn(t, response.Header.Get("Location"), "ann")
-				if _, err := client.Do(t.Context(), http.MethodGet, servers[1-first]+callback, ""); err != nil {
-					t.Fatal(err)
-				}
+				must.Get(client.Do(t.Context(), http.MethodGet, servers[1-first]+callback, ""))(t)
 				for _, server := range servers {
 					if got := loggedIn(t, client, server); got != logintest.Ann {
 						t.Errorf("%s: logged in as %q, want %q", server, got, logintest.Ann)
@@ -83,13 +79,8 @@ func TestServerRequestsProviderConfigurationAtStart(t *testing.T) {
 
 func loggedIn(t *testing.T, client *sessiontest.Client, server string) string {
 	t.Helper()
-	response, err := client.Do(t.Context(), http.MethodGet, server+"/api/session", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := must.Get(client.Do(t.Context(), http.MethodGet, server+"/api/session", ""))(t)
 	var state struct{ User string }
-	if err := json.Unmarshal([]byte(response.Body), &state); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, json.Unmarshal([]byte(response.Body), &state))
 	return state.User
 }

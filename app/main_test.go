@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // serve starts a server on free ports and returns its addresses. The function end stops it and returns the result of run.
@@ -47,15 +48,9 @@ func serve(t *testing.T, change func(*config.Config)) (web, admin string, end fu
 
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
-	response, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := must.Get(http.Get(url))(t)
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := must.Get(io.ReadAll(response.Body))(t)
 	return response.StatusCode, string(body)
 }
 
@@ -151,10 +146,7 @@ func TestStoreOutageAffectsOnlySessions(t *testing.T) {
 	// The server only calls the store for a request with a cookie.
 	request, _ := http.NewRequest(http.MethodGet, web+"/api/session", nil)
 	request.AddCookie(&http.Cookie{Name: "session", Value: strings.Repeat("A", 43)})
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := must.Get(http.DefaultClient.Do(request))(t)
 	response.Body.Close()
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
 		t.Errorf("GET /api/session: %d %v", response.StatusCode, response.Header)
@@ -170,10 +162,7 @@ func TestStoreOutageAffectsOnlySessions(t *testing.T) {
 }
 
 func TestFailedStartsReturnOneError(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	tests := []struct {
 		name        string

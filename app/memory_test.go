@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The memory plan uses at most half of the limit, because the heap may double.
@@ -42,10 +43,7 @@ func TestMemoryPlan(t *testing.T) {
 
 // A connection takes at most connectionMemory, whatever the client sends.
 func TestMemoryOfConnections(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // a store that never responds
-	if err != nil {
-		t.Fatal(err)
-	}
+	silent := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t) // a store that never responds
 	defer silent.Close()
 	web, _, _ := serve(t, func(c *config.Config) {
 		c.Store, c.DynamoDBTable, c.Region = config.StoreDynamoDB, "sessions", "eu-west-1"

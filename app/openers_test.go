@@ -12,6 +12,7 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The promises of a DynamoDB store follow from its environment variables.
@@ -27,18 +28,12 @@ func TestPromisesOfDynamoDB(t *testing.T) {
 	} {
 		c, err := config.Parse([]string{"SESSION_STORE=dynamodb", "DYNAMODB_TABLE=sessions", "AWS_REGION=eu-west-1",
 			test.environment})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		storage, err := openStorage(t.Context(), c, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		defer storage.close()
 		manager, err := storage.sessions(session.Options{CookieName: cookieName})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if p := manager.Promises(); !test.want(p) {
 			t.Errorf("%s: %+v", test.environment, p)
 		}
@@ -49,9 +44,7 @@ func TestPromisesOfDynamoDB(t *testing.T) {
 func TestMemcachedHasNoLeaderboard(t *testing.T) {
 	s, err := openStorage(t.Context(), config.Config{Store: config.StoreMemcached, MemcachedAddresses: []string{"127.0.0.1:1"}},
 		slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer s.close()
 	if s.board != nil {
 		t.Errorf("the leaderboard is %T, want none", s.board)
@@ -64,9 +57,7 @@ func TestIAMTokenNamesTheKindOfCache(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	for _, serverless := range []bool{false, true} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		received := make(chan string, 1)
 		go func() {
 			conn, err := listener.Accept()
@@ -84,9 +75,7 @@ func TestIAMTokenNamesTheKindOfCache(t *testing.T) {
 			ValkeyAddress: listener.Addr().String(), ValkeyUser: "servers", ValkeyCacheName: "cache",
 			ValkeyServerless: serverless, Region: "eu-west-1",
 		}, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if err := store.Ping(t.Context()); err == nil {
 			t.Error("the ping succeeds without a reply, want an error")
 		}

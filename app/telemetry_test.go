@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A collector receives OTLP over HTTP.
@@ -84,19 +85,11 @@ func TestExports(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
 	web, _, end := serve(t, func(*config.Config) {})
 	get(t, web+"/healthz")
-	request, err := http.NewRequest(http.MethodPost, web+"/api/visits", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	request := must.Get(http.NewRequest(http.MethodPost, web+"/api/visits", nil))(t)
 	request.Header.Set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := must.Get(http.DefaultClient.Do(request))(t)
 	response.Body.Close()
-	if err := end(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, end())
 
 	c.mu.Lock()
 	defer c.mu.Unlock()

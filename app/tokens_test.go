@@ -20,15 +20,13 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/session/dynamodb"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
 func newTokenKey(t *testing.T) string {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(rsa.GenerateKey(rand.Reader, 2048))(t)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 }
 
@@ -59,9 +57,7 @@ func TestRevokedTokens(t *testing.T) {
 			client := dynamodb.NewClient(aws.Config{
 				Region: c.Region, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 			}, c.DynamoDBEndpoint)
-			if err := dynamodb.CreateRevocationTable(t.Context(), client, c.DynamoDBTable); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, dynamodb.CreateRevocationTable(t.Context(), client, c.DynamoDBTable))
 		},
 	} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -115,18 +111,14 @@ func TestRevokedTokens(t *testing.T) {
 // set. The keys may be in a file.
 func TestTokenKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys.pem")
-	if err := os.WriteFile(file, []byte(newTokenKey(t)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(file, []byte(newTokenKey(t)), 0o600))
 	url, _, _ := serve(t, func(c *config.Config) { tokenConfig(c); c.TokenKeys = file })
 	if status, body := get(t, url+"/.well-known/jwks.json"); status != http.StatusOK || !strings.Contains(body, `"alg":"RS256"`) ||
 		strings.Contains(body, `"d"`) {
 		t.Errorf("the key set: %d %s", status, body)
 	}
 	client := sessiontest.NewClient()
-	if _, err := client.Do(t.Context(), "POST", url+"/login", "user=ada"); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(client.Do(t.Context(), "POST", url+"/login", "user=ada"))(t)
 	response, err := sessiontest.NewClient().Do(t.Context(), "GET", url+"/api/session", "", "Authorization: Bearer "+client.Cookies()["session"])
 	if err != nil || !strings.Contains(response.Body, `"user":"ada"`) {
 		t.Errorf("with the token in a header: %v, %v", response, err)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stateless-servers/lab/experiment"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Colours are used on terminals unless NO_COLOR is set; see no-color.org.
@@ -27,10 +28,7 @@ func TestColours(t *testing.T) {
 		s.observed(experiment.Observation{Name: "holds", Verdict: experiment.Holds})
 		s.observed(experiment.Observation{Name: "fails", Verdict: experiment.DoesNotHold})
 		for range 2 {
-			line, err := lines.ReadString('\n')
-			if err != nil {
-				t.Fatal(err)
-			}
+			line := must.Get(lines.ReadString('\n'))(t)
 			if got := strings.Contains(line, "\x1b"); got != test.want {
 				t.Errorf("NO_COLOR=%q TERM=%s: colours %v, want %v: %q", test.noColour, test.kind, got, test.want, line)
 			}
@@ -47,9 +45,7 @@ func TestColours(t *testing.T) {
 func TestLinesFitTheTerminal(t *testing.T) {
 	user, program := terminalPair(t)
 	const width = 30
-	if err := unix.IoctlSetWinsize(int(program.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 20, Col: width}); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, unix.IoctlSetWinsize(int(program.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 20, Col: width}))
 	for _, test := range []struct {
 		writes []string
 		want   string
@@ -67,10 +63,7 @@ func TestLinesFitTheTerminal(t *testing.T) {
 			fmt.Fprint(out, text)
 		}
 		control(out, eraseLine)
-		got, err := bufio.NewReader(user).ReadString('K')
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := must.Get(bufio.NewReader(user).ReadString('K'))(t)
 		if want := strings.ReplaceAll(test.want, "\n", "\r\n") + eraseLine; got != want {
 			t.Errorf("%q:\ngot  %q\nwant %q", test.writes, got, want)
 		}
@@ -95,21 +88,15 @@ func TestLinesFitTheTerminal(t *testing.T) {
 func terminalPair(t *testing.T) (user, program *os.File) {
 	t.Helper()
 	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(func() { user.Close() })
 	number, err := unix.IoctlGetInt(int(user.Fd()), unix.TIOCGPTN)
 	if err == nil {
 		err = unix.IoctlSetPointerInt(int(user.Fd()), unix.TIOCSPTLCK, 0)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(func() { program.Close() })
 	return user, program
 }

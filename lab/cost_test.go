@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"stateless-servers/lab/compare"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestCostOfEveryStoreWithoutNode(t *testing.T) {
@@ -37,9 +38,7 @@ func TestCostFollowsItsFlags(t *testing.T) {
 		if status != 0 {
 			t.Fatal(stderr)
 		}
-		if err := json.Unmarshal([]byte(stdout), &report); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, json.Unmarshal([]byte(stdout), &report))
 		return report.Variants[0].Bill.Total
 	}
 	usual := total()
@@ -53,9 +52,7 @@ func TestCostFollowsItsFlags(t *testing.T) {
 	}
 	prices := filepath.Join(t.TempDir(), "mine.csv")
 	row := "region,item,unit,usd,date,source,status\nus-east-1,alb:hour,hour,1.0225,2026-11-01,contract,verified\n"
-	if err := os.WriteFile(prices, []byte(row), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(prices, []byte(row), 0o644))
 	if got := total("--prices", prices); got < usual+729.9 || got > usual+730.1 {
 		t.Errorf("one dollar more per hour: %.2f USD, want 730 more than %.2f", got, usual)
 	}
@@ -64,9 +61,7 @@ func TestCostFollowsItsFlags(t *testing.T) {
 func TestCostOfAFolder(t *testing.T) {
 	folder := t.TempDir()
 	template := `{"Resources": {"A": {"Type": "AWS::KMS::Key"}, "B": {"Type": "AWS::Made::Up"}}}`
-	if err := os.WriteFile(filepath.Join(folder, "X.template.json"), []byte(template), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(filepath.Join(folder, "X.template.json"), []byte(template), 0o644))
 	status, stdout, stderr := lab(t, "cost", folder)
 	if status != 0 || !strings.Contains(stdout, "NOT PRICED and missing from the totals: AWS::Made::Up") || !strings.Contains(stdout, "customer key") {
 		t.Errorf("%s%s", stdout, stderr)
@@ -75,9 +70,7 @@ func TestCostOfAFolder(t *testing.T) {
 
 func TestCostAndCompareRefuse(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.csv")
-	if err := os.WriteFile(bad, []byte("region,item,unit,usd,date,source,status\nus-east-1,ipv4,hour,x,2026-01-01,me,verified\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(bad, []byte("region,item,unit,usd,date,source,status\nus-east-1,ipv4,hour,x,2026-01-01,me,verified\n"), 0o644))
 	tests := []struct {
 		args []string
 		want string
@@ -112,10 +105,7 @@ func TestCostPageIsSelfContained(t *testing.T) {
 	if status, _, stderr := lab(t, "cost", "--html", path); status != 0 {
 		t.Fatal(stderr)
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(path))(t)
 	page := string(text)
 	for _, external := range []string{"<script", "<img", "<iframe", "@import", "url(", "src=", `href="http`} {
 		if strings.Contains(page, external) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"stateless-servers/lab/explore"
+	"stateless-servers/session/sessiontest/must"
 )
 
 const shopScenario = "explore/testdata/shop/scenario.yaml"
@@ -51,9 +52,7 @@ func TestExploreReplaysASchedule(t *testing.T) {
 
 func TestExploreRefusesBadInput(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "scenario.yaml")
-	if err := os.WriteFile(bad, []byte("server: x\nstore: mysql\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(bad, []byte("server: x\nstore: mysql\n"), 0o600))
 	for _, test := range []struct {
 		args []string
 		want string

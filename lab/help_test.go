@@ -11,6 +11,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The help of every command describes its purpose and exit status and has valid examples.
@@ -23,9 +25,7 @@ func TestHelpIsComplete(t *testing.T) {
 		t.Run(c.Name(), func(t *testing.T) {
 			var help bytes.Buffer
 			c.SetOut(&help)
-			if err := c.Help(); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, c.Help())
 			text := strings.Join(strings.Fields(help.String()), " ")
 			for _, want := range []string{"exit status", "Examples:", "Usage:"} {
 				if !strings.Contains(text, want) {
@@ -44,10 +44,7 @@ func TestHelpIsComplete(t *testing.T) {
 
 // The workflow in docs/load.md is one of GitHub Actions, and its commands of the lab exist.
 func TestWorkflowForCI(t *testing.T) {
-	page, err := os.ReadFile("../docs/load.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := must.Get(os.ReadFile("../docs/load.md"))(t)
 	_, block, _ := strings.Cut(string(page), "```yaml\n")
 	block, _, _ = strings.Cut(block, "```\n")
 	var workflow struct {
@@ -58,9 +55,7 @@ func TestWorkflowForCI(t *testing.T) {
 			Steps  []struct{ Name, Uses, Run, If, With any }
 		}
 	}
-	if err := yaml.UnmarshalWithOptions([]byte(block), &workflow, yaml.Strict()); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, yaml.UnmarshalWithOptions([]byte(block), &workflow, yaml.Strict()))
 	root, commands := newCommand(nil), 0
 	for _, job := range workflow.Jobs {
 		for _, step := range job.Steps {
@@ -134,9 +129,7 @@ func TestShellCompletion(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "completion")
 	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	run(t.Context(), []string{"completion", "bash"}, file, file, nil)
 	file.Close()
 	if output, err := exec.Command(bash, "-n", path).CombinedOutput(); err != nil {

@@ -23,6 +23,7 @@ import (
 	"stateless-servers/lab/load"
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // application is the sample application on the store, in this process.
@@ -30,9 +31,7 @@ func application(t *testing.T, store session.Store) string {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	sessions, err := session.New(store, session.Options{PlainHTTP: true, Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	server := httptest.NewServer(web.New(web.Options{
 		Server: "server-1", Zone: "a", Sessions: sessions, Board: leaderboard.NewMemory(), Logger: quiet,
 	}))
@@ -62,15 +61,11 @@ var quickly = []string{"--rate", "100", "--duration", "1s", "--warmup", "0s", "-
 func TestLoadMergeAndCheck(t *testing.T) {
 	dir := t.TempDir()
 	schemaFile, err := filepath.Abs("load/result.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Chdir(dir)
 	deployed := fmt.Sprintf(`{"StatelessLab":{"Store":"valkey","URL":%q},"StatelessNetwork":{"Vpc":"vpc-1"}}`,
 		application(t, memory.New()))
-	if err := os.WriteFile("cdk-outputs.json", []byte(deployed), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile("cdk-outputs.json", []byte(deployed), 0o600))
 	// Both at the same time, for only then do they add up.
 	var loads sync.WaitGroup
 	for _, name := range []string{"a", "b"} {
@@ -106,9 +101,7 @@ func TestLoadMergeAndCheck(t *testing.T) {
 		t.Errorf("%d summaries of tests that passed in one file, %v, want 2:\n%s", n, err, summaries)
 	}
 	schema, err := jsonschema.NewCompiler().Compile(schemaFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	var results [3]load.Result
 	for i, name := range []string{"a.json", "b.json", "all.json"} {
 		text, err := os.ReadFile(name)
@@ -122,9 +115,7 @@ func TestLoadMergeAndCheck(t *testing.T) {
 		if err == nil {
 			err = schema.Validate(document)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 	}
 	if sum := results[0].Requests + results[1].Requests; results[2].Requests != sum || sum == 0 {
 		t.Errorf("%d requests merged, of %d", results[2].Requests, sum)
@@ -135,9 +126,7 @@ func TestLoadMergeAndCheck(t *testing.T) {
 	}
 	for name, requests := range map[string]int64{"a.html": results[0].Requests, "all.html": results[2].Requests} {
 		page, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		contains(t, string(page), fmt.Sprintf("<dt>requests</dt><dd>%d</dd>", requests), "<svg", "</html>")
 	}
 
@@ -194,9 +183,7 @@ func TestRefusedLoads(t *testing.T) {
 	for name, content := range map[string]string{
 		"hello.txt": "hello", "none.json": `{"A":{}}`, "two.json": `{"A":{"URL":"http://a"},"B":{"URL":"http://b"}}`,
 	} {
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(name, []byte(content), 0o600))
 	}
 	for _, test := range []struct {
 		args string
@@ -248,9 +235,7 @@ func TestRefusedLoads(t *testing.T) {
 func TestURLOfANamedConfiguration(t *testing.T) {
 	file := filepath.Join(t.TempDir(), outputsFile)
 	text := `{"shop-Lab": {"URL": "https://shop.example.com"}, "shop-Load": {"Start": "aws"}, "shop-Network": {"Vpc": "vpc-1"}}`
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(file, []byte(text), 0o600))
 	if url, err := deployedURL(file); err != nil || url != "https://shop.example.com" {
 		t.Errorf("got %s, %v, want the URL of shop-Lab", url, err)
 	}

@@ -18,6 +18,7 @@ import (
 	"stateless-servers/lab/check"
 	"stateless-servers/lab/load"
 	"stateless-servers/lab/machine"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestScreenEscapesControlCharacters(t *testing.T) {
@@ -52,18 +53,12 @@ func evilFiles(t *testing.T) {
 	t.Helper()
 	write := func(name string, text []byte) {
 		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.MkdirAll(filepath.Dir(name), 0o700))
+		must.Succeed(t, os.WriteFile(name, text, 0o600))
 	}
 	h := hdrhistogram.New(1, 1000, 3)
 	encoded, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	r := load.Result{
 		URL: "http://" + evil, Started: time.Now(), Servers: map[string]int64{evil: 1}, Errors: map[string]int64{evil: 1},
 		Events: []load.Event{{What: evil}}, Findings: []string{evil}, Settings: []load.Settings{{Rate: evil, Mix: evil, Machine: machine.Machine{System: evil}}},
@@ -71,9 +66,7 @@ func evilFiles(t *testing.T) {
 		Histograms: load.Histograms{Latency: string(encoded), Service: string(encoded)},
 	}
 	text, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	write("result.json", text)
 	r.Series[0].T = -1
 	r.Series[0].Servers = map[string]int64{evil: -1}
@@ -87,7 +80,7 @@ func evilFiles(t *testing.T) {
 	}
 	write("unreadable.json", text)
 
-	quoted := string(must(json.Marshal(evil)))
+	quoted := string(marshaled(json.Marshal(evil)))
 	header := `{"history":1,"run":` + quoted + `,"url":` + quoted + `,"idle_ns":1800000000000}` + "\n"
 	write("kind.jsonl", []byte(header+`{"kind":`+quoted+"}\n"))
 	write("product.jsonl", []byte(header+`{"kind":"cart","product":`+quoted+"}\n"))
@@ -103,7 +96,7 @@ func evilFiles(t *testing.T) {
 	write("prices.csv", []byte("item,region,unit,usd,source,date,verified\n"+evil+",us-east-1,"+evil+",x,y,z,true\n"))
 }
 
-func must(text []byte, err error) []byte {
+func marshaled(text []byte, err error) []byte {
 	if err != nil {
 		panic(err)
 	}
@@ -140,9 +133,5 @@ func TestControlCharactersInInputAreEscaped(t *testing.T) {
 
 func moduleRoot(t *testing.T) string {
 	t.Helper()
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return root
+	return must.Get(filepath.Abs(".."))(t)
 }

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestSignalsEndEverything(t *testing.T) {
@@ -39,9 +41,7 @@ func TestSignalsEndEverything(t *testing.T) {
 					t.Errorf("%s, process %d, is not among the lab's children %v", server.Name, server.PID, pids)
 				}
 			}
-			if err := lab.command.Process.Signal(test.signal); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, lab.command.Process.Signal(test.signal))
 			_ = lab.command.Wait()
 			if exit := lab.command.ProcessState.ExitCode(); exit != test.exit {
 				t.Errorf("exit status %d, want %d", exit, test.exit)

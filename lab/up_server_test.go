@@ -10,15 +10,14 @@ import (
 	"testing"
 
 	"stateless-servers/lab/load"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A server of another application runs as a fleet, and lab load understands its responses. Whether requests overlap and lose
 // updates depends on the machine; lab explore finds that race for certain.
 func TestUpRunsAnyServer(t *testing.T) {
 	script, err := filepath.Abs("explore/testdata/shop/server.py")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	lab1 := startLab(t, "--servers", "2", "--server", "python3 "+script)
 	if !slices.Contains(lab1.lines, "Starting 2 servers") || slices.Contains(lab1.lines, "Building the server") {
 		t.Errorf("the lab said %q, want that it starts 2 servers and builds none", lab1.lines)

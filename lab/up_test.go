@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"stateless-servers/lab/fleet"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // programVariable names an environment variable. If it is set, the test binary runs as the lab, with the named program as server.
@@ -47,9 +48,7 @@ func built(program string) func(context.Context) (string, error) {
 func script(t *testing.T, lines string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+lines+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(path, []byte("#!/bin/sh\n"+lines+"\n"), 0o700))
 	return path
 }
 
@@ -136,10 +135,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestUpFailsToStart(t *testing.T) {
-	taken, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	go func() { // a server that is not Valkey
 		for {
@@ -208,13 +204,8 @@ func startLab(t *testing.T, args ...string) *runningLab {
 	lab := &runningLab{command: exec.Command(os.Args[0], append([]string{"up", "--addr", "127.0.0.1:0"}, args...)...)}
 	lab.command.Env = append(os.Environ(), programVariable+"="+stub, "TMPDIR="+t.TempDir())
 	lab.command.Stderr = os.Stderr
-	stdout, err := lab.command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := lab.command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdout := must.Get(lab.command.StdoutPipe())(t)
+	must.Succeed(t, lab.command.Start())
 	t.Cleanup(func() {
 		_ = lab.command.Process.Kill()
 		_ = lab.command.Wait() // it writes to TMPDIR, which goes next
@@ -244,14 +235,9 @@ func (lab *runningLab) fleet(t *testing.T) (state struct {
 	}
 }) {
 	t.Helper()
-	response, err := http.Get(lab.url + "/_lab/fleet")
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := must.Get(http.Get(lab.url + "/_lab/fleet"))(t)
 	defer response.Body.Close()
-	if err := json.NewDecoder(response.Body).Decode(&state); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, json.NewDecoder(response.Body).Decode(&state))
 	return state
 }
 
@@ -263,10 +249,7 @@ func TestUp(t *testing.T) {
 	}
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for path, proxied := range map[string]bool{"/": true, "//_lab": true, "/_labs": true, "/_lab": false, "/_lab/nothing": false} {
-		response, err := client.Get(lab.url + path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		response := must.Get(client.Get(lab.url + path))(t)
 		response.Body.Close()
 		if server := response.Header.Get("X-Served-By"); (server != "") != proxied {
 			t.Errorf("GET %s: served by %q", path, server)

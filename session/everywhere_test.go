@@ -11,6 +11,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A renewingStore renews sessions right after it has listed them, as requests do that overlap a logout everywhere.
@@ -41,16 +42,11 @@ func (s *renewingStore) UserSessions(ctx context.Context, user string, query ses
 func TestLogoutEverywhereEndsRenewedSessions(t *testing.T) {
 	for rounds, want := range map[int]error{0: nil, 1: nil, 5: nil, 1000: session.ErrUnavailable} {
 		store := &renewingStore{Store: memory.New(), rounds: rounds}
-		manager, err := session.New(store, session.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		manager := must.Get(session.New(store, session.Options{}))(t)
 		now := time.Now()
 		for i := range 3 {
 			record := session.Record{User: "ada", Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
-			if err := store.Create(t.Context(), session.ID{byte(i), 1}, record); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, store.Create(t.Context(), session.ID{byte(i), 1}, record))
 		}
 		if err := manager.EndUserSessions(t.Context(), "ada"); !errors.Is(err, want) {
 			t.Errorf("%d rounds: got %v, want %v", rounds, err, want)
@@ -99,9 +95,7 @@ func TestLogoutEverywhereTerminates(t *testing.T) {
 	const before, limit = 3000, 20_000
 	store := memory.New()
 	manager, err := session.New(store, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	start := time.Now()
 	create := func(i int, created time.Time) {
 		id := session.ID{byte(i), byte(i >> 8), byte(i >> 16), 1}
@@ -128,14 +122,9 @@ func TestLogoutEverywhereTerminates(t *testing.T) {
 	err = manager.EndUserSessions(t.Context(), "ada")
 	close(stop)
 	<-stopped
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	for query := (session.PageQuery{Now: start, Limit: session.MaxPage}); ; {
-		page, err := store.UserSessions(t.Context(), "ada", query)
-		if err != nil {
-			t.Fatal(err)
-		}
+		page := must.Get(store.UserSessions(t.Context(), "ada", query))(t)
 		for _, s := range page.Sessions {
 			if !s.Record.Created.After(start) {
 				t.Fatalf("session %s that started before the logout is live, want it ended", s.Record.UserAgent)

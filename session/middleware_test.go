@@ -14,6 +14,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // login logs in.
@@ -139,9 +140,7 @@ func (s staleStore) Promises() session.Promises {
 
 func TestStaleReadCreatesNoSession(t *testing.T) {
 	manager, err := session.New(staleStore{memory.New()}, session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	handler := manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		visits.Get(r.Context())
 		visits.Add(r.Context(), 1)
@@ -214,9 +213,7 @@ func TestRenewKeepsTheLifetime(t *testing.T) {
 	b.login("ada")
 	visit := func() (expires time.Time) {
 		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
-			if err := s.Renew(r.Context()); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, s.Renew(r.Context()))
 		})
 		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 			info, _, _ := s.Info(r.Context())
@@ -313,15 +310,9 @@ func TestSeveralCookiesOfOneName(t *testing.T) {
 
 func TestTwoManagers(t *testing.T) {
 	options := session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)}
-	shop, err := session.New(memory.New(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	shop := must.Get(session.New(memory.New(), options))(t)
 	options.CookieName = "admin"
-	admin, err := session.New(memory.New(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin := must.Get(session.New(memory.New(), options))(t)
 	handler := shop.Handler(admin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
 		visits.Add(ctx, 10) // of the inner one
@@ -396,10 +387,7 @@ func TestStatusCodes(t *testing.T) {
 // A goroutine that outlives its handler can read its session but not change it, over HTTP/1.1 and HTTP/2.
 func TestGoroutineThatOutlivesItsHandler(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
-		manager, err := session.New(memory.New(), session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		manager := must.Get(session.New(memory.New(), session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)}))(t)
 		server := newWrapServer(t, http2)
 		responded, done := make(chan struct{}), make(chan error, 1)
 		handler := manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -416,10 +404,7 @@ func TestGoroutineThatOutlivesItsHandler(t *testing.T) {
 			}()
 		}))
 		server.handler.Store(&handler)
-		response, err := server.Client().Get(server.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
+		response := must.Get(server.Client().Get(server.URL))(t)
 		response.Body.Close()
 		close(responded)
 		if err := <-done; !errors.Is(err, session.ErrResponseStarted) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 )
 
 const day = 24 * time.Hour
@@ -108,9 +109,7 @@ func TestRememberedSessionOnAnotherServer(t *testing.T) {
 	b := newClient(t, session.Options{RememberIdleTimeout: 10 * day})
 	b.login("ada", session.Remember(true))
 	other, err := session.New(b.store, session.Options{Now: func() time.Time { return b.now }, IdleTimeout: time.Minute, RememberIdleTimeout: 2 * day})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	b.manager = other
 	b.now = b.now.Add(5 * day)
 	b.visit()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 )
 
 var errStore = errors.New("connection refused")
@@ -290,10 +291,7 @@ func TestRealConnections(t *testing.T) {
 		path, want := test[0], test[1]
 		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, nil)
 		request.AddCookie(b.cookie)
-		response, err := server.Client().Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
+		response := must.Get(server.Client().Do(request))(t)
 		body, _ := io.ReadAll(response.Body)
 		response.Body.Close()
 		if string(body) != want {
@@ -322,10 +320,7 @@ func TestAcknowledgedMeansStored(t *testing.T) {
 	}(server.Config.Handler)
 	defer server.Close()
 	for range writes {
-		conn, err := net.Dial("tcp", server.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must.Get(net.Dial("tcp", server.Listener.Addr().String()))(t)
 		request, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, server.URL, nil)
 		request.AddCookie(b.cookie)
 		writer := bufio.NewWriter(conn)

@@ -13,6 +13,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestStoreOperations(t *testing.T) {
@@ -156,9 +157,7 @@ func TestSessionExtendedByTheEarlierVersion(t *testing.T) {
 		start := b.now
 		b.now = b.now.Add(idle / 2)
 		update := session.Update{Now: b.now, IdleExpires: b.now.Add(30 * time.Minute)}
-		if _, err := b.store.Update(t.Context(), b.store.ids[len(b.store.ids)-1], update); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(b.store.Update(t.Context(), b.store.ids[len(b.store.ids)-1], update))(t)
 		b.now = b.now.Add(idle / 20)
 		b.do(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
 			if info, _, _ := s.Info(r.Context()); info.LastSeen.Before(start) || info.LastSeen.After(b.now) {

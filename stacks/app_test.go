@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // TestApp runs the CDK app as "npx cdk" does, with the CDK's validation, in a module with a small server.
@@ -50,9 +52,7 @@ func TestApp(t *testing.T) {
 				skipIfShort(t) // validation takes most of a synthesis
 			}
 			context, err := json.Marshal(cdkContext(t, contextOf(t, test.keys)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			app := exec.CommandContext(t.Context(), program)
 			app.Dir = module(t, test.server)
 			app.Env = append(os.Environ(), "CDK_VALIDATION=true", "CDK_CONTEXT_JSON="+string(context), "CDK_OUTDIR=cdk.out",

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // userData returns the boot script of the servers' launch template.
@@ -108,9 +109,7 @@ func checkScripts(t *testing.T, scripts map[string]string) {
 	for name, script := range scripts {
 		file := filepath.Join(folder, name+".sh")
 		files = append(files, file)
-		if err := os.WriteFile(file, []byte(script), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(file, []byte(script), 0o644))
 		if output, err := exec.Command("bash", "-n", file).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", name, err, output)
 		}
@@ -132,9 +131,7 @@ func runScript(t *testing.T, script string, programs map[string]string) (root st
 	root = t.TempDir()
 	for _, folder := range []string{"bin", "run", "var/log", "etc/systemd/system", "etc/sysctl.d", "etc/sysconfig",
 		"etc/logrotate.d", "usr/local/bin", "var/tmp", "proc", "opt/aws/amazon-cloudwatch-agent/bin"} {
-		if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.MkdirAll(filepath.Join(root, folder), 0o755))
 	}
 	all := map[string]string{
 		"curl": "case ${@: -1} in */api/token) echo t ;; */instance-id) echo i-0123456789abcdef0 ;;\n" +
@@ -146,14 +143,10 @@ func runScript(t *testing.T, script string, programs map[string]string) (root st
 		all[name] = "echo \"" + name + " $*\" >>" + filepath.Join(root, "journal") + "\n" + text
 	}
 	for name, text := range all {
-		if err := os.WriteFile(filepath.Join(root, "bin", name), []byte("#!/bin/bash\n"+text+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(filepath.Join(root, "bin", name), []byte("#!/bin/bash\n"+text+"\n"), 0o755))
 	}
 	for path, text := range map[string]string{"var/log/cloud-init-output.log": "", "proc/meminfo": "MemTotal:        1900000 kB\n"} {
-		if err := os.WriteFile(filepath.Join(root, path), []byte(text), 0o640); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(filepath.Join(root, path), []byte(text), 0o640))
 	}
 	here := regexp.MustCompile(`(?m)(^|[ ">])/(run|etc|usr|var|opt|proc)/`).ReplaceAllString(script, "${1}"+root+"/${2}/")
 	boot := exec.CommandContext(t.Context(), "bash", "-c", here)
@@ -165,10 +158,7 @@ func runScript(t *testing.T, script string, programs map[string]string) (root st
 // readFile reads a file in the root folder of runScript.
 func readFile(t *testing.T, root, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, path))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(filepath.Join(root, path)))(t)
 	return string(text)
 }
 
@@ -199,9 +189,7 @@ func TestUnit(t *testing.T) {
 		serverName + "-log": between(t, script, "<<'LOG'\n", "LOG\n"),
 	} {
 		file := filepath.Join(t.TempDir(), name+".service")
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(file, []byte(text), 0o644))
 		if output, err := exec.Command(analyze, "verify", file).CombinedOutput(); err != nil || len(output) != 0 {
 			t.Errorf("verify: %v\n%s", err, output)
 		}
@@ -218,10 +206,7 @@ func TestUnit(t *testing.T) {
 
 func TestServerTimeoutsExceedTheLoadBalancers(t *testing.T) {
 	seconds := func(text string) time.Duration {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		n := must.Get(strconv.Atoi(text))(t)
 		return time.Duration(n) * time.Second
 	}
 	_, lab := synth(t, nil)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // module writes a Go module and returns its folder. Its program ./app has the given body of main; ./lab does nothing.
@@ -23,12 +25,8 @@ func module(t *testing.T, main string) string {
 	}
 	for name, text := range files {
 		path := filepath.Join(folder, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must.Succeed(t, os.WriteFile(path, []byte(text), 0o644))
 	}
 	return folder
 }
@@ -36,15 +34,8 @@ func module(t *testing.T, main string) string {
 func TestBuildIsReproducible(t *testing.T) {
 	build := func() []byte {
 		folder := module(t, "part.Say()")
-		path, err := Build(t.Context(), io.Discard, folder, "./app", filepath.Join(folder, "out", "server.bin"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		binary, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return binary
+		path := must.Get(Build(t.Context(), io.Discard, folder, "./app", filepath.Join(folder, "out", "server.bin")))(t)
+		return must.Get(os.ReadFile(path))(t)
 	}
 	first := build()
 	t.Setenv("GOFLAGS", "-tags=other") // as on another machine
@@ -52,10 +43,7 @@ func TestBuildIsReproducible(t *testing.T) {
 		t.Error("the same source in two folders gave different binaries, want equal ones")
 	}
 
-	binary, err := elf.NewFile(bytes.NewReader(first))
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := must.Get(elf.NewFile(bytes.NewReader(first)))(t)
 	if binary.Machine != elf.EM_AARCH64 {
 		t.Errorf("built for %v, want %v", binary.Machine, elf.EM_AARCH64)
 	}

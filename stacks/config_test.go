@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestParseConfig(t *testing.T) {
@@ -98,10 +99,7 @@ func TestParseConfig(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := ParseConfig(test.context)
-			if err != nil {
-				t.Fatal(err)
-			}
+			got := must.Get(ParseConfig(test.context))(t)
 			if got != test.want {
 				t.Errorf("got  %+v\nwant %+v", got, test.want)
 			}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // variantStores are the variants that differ in the session store, or in the parts that a server needs to answer.
@@ -78,14 +80,9 @@ func missing(all map[string]cfnResource, reached map[string]bool) []string {
 // needs returns, for each resource of a template, the resources that CloudFormation creates before it.
 func needs(t *testing.T, template assertions.Template) map[string][]string {
 	t.Helper()
-	text, err := json.Marshal(template.ToJSON())
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(json.Marshal(template.ToJSON()))(t)
 	var whole struct{ Resources map[string]map[string]any }
-	if err := json.Unmarshal(text, &whole); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, json.Unmarshal(text, &whole))
 	list := map[string][]string{}
 	for id, resource := range whole.Resources {
 		switch on := resource["DependsOn"].(type) {

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Every other test that synthesizes runs the guardrails too, and panics if they find a violation.
@@ -111,13 +112,8 @@ func TestGuardrails(t *testing.T) {
 				t.Fatal("not JSON: ", text)
 			}
 			file := filepath.Join(t.TempDir(), "template.json")
-			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			violations, err := (&Guardrails{Store: test.store}).check(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, os.WriteFile(file, []byte(text), 0o644))
+			violations := must.Get((&Guardrails{Store: test.store}).check(file))(t)
 			var got []string
 			for _, v := range violations {
 				where := (*v.ViolatingResources)[0]

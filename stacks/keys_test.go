@@ -11,6 +11,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"stateless-servers/session/sealing"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestKeyStore(t *testing.T) {
@@ -82,9 +83,7 @@ for rotation in range(1, 5):
         index.handler({"SecretId": "s", "ClientRequestToken": "v%d" % rotation, "Step": step}, None)
     print(boto3.the_client.get_secret_value("s", "AWSCURRENT")["SecretString"])
 `} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644))
 	}
 	run := exec.CommandContext(t.Context(), requireProgram(t, "python3", "https://www.python.org"), "run.py")
 	run.Dir = folder

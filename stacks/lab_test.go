@@ -10,6 +10,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 const (
@@ -119,10 +120,7 @@ func TestDashboardShowsTheStore(t *testing.T) {
 		"cognito": {"DynamoDB: throttled", "Keys: rotations"}, "cognito-production": {"Keys: rotations"},
 	} {
 		_, lab := synth(t, variants[variant])
-		body, err := json.Marshal(dig(t, onlyResource(t, lab, "AWS::CloudWatch::Dashboard"), "Properties", "DashboardBody"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		body := must.Get(json.Marshal(dig(t, onlyResource(t, lab, "AWS::CloudWatch::Dashboard"), "Properties", "DashboardBody")))(t)
 		for _, word := range append(append(words, "Alarms", "5xx a minute"), config.Metrics()...) {
 			if !strings.Contains(string(body), word) {
 				t.Errorf("%s: the dashboard lacks %q", variant, word)

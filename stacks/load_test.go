@@ -15,6 +15,8 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestLoad(t *testing.T) {
@@ -63,10 +65,7 @@ func TestLoadersDoNotChangeTheLab(t *testing.T) {
 	text := func(keys map[string]any) (texts []string) {
 		network, lab := synth(t, keys)
 		for _, template := range []assertions.Template{network, lab} {
-			text, err := json.Marshal(template.ToJSON())
-			if err != nil {
-				t.Fatal(err)
-			}
+			text := must.Get(json.Marshal(template.ToJSON()))(t)
 			texts = append(texts, string(text))
 		}
 		return texts
@@ -128,10 +127,7 @@ func TestLoaderRuns(t *testing.T) {
 			if test.code != 0 {
 				return
 			}
-			text, err := os.ReadFile(filepath.Join(bucket, "i-0123456789abcdef0.json"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			text := must.Get(os.ReadFile(filepath.Join(bucket, "i-0123456789abcdef0.json")))(t)
 			var result struct {
 				Requests int64 `json:"requests"`
 				OK       int64 `json:"ok"`
@@ -139,15 +135,9 @@ func TestLoaderRuns(t *testing.T) {
 			if err := json.Unmarshal(text, &result); err != nil || result.Requests == 0 || result.OK != result.Requests {
 				t.Errorf("result %+v, %v, want requests, all OK", result, err)
 			}
-			file, err := os.Open(filepath.Join(bucket, "i-0123456789abcdef0.history.jsonl.gz"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			file := must.Get(os.Open(filepath.Join(bucket, "i-0123456789abcdef0.history.jsonl.gz")))(t)
 			defer file.Close()
-			history, err := gzip.NewReader(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			history := must.Get(gzip.NewReader(file))(t)
 			if size, err := io.Copy(io.Discard, history); err != nil || size > historyBytes*result.Requests {
 				t.Errorf("the history has %d bytes for %d requests, %v, want at most %d each: see historyGiB", size, result.Requests, err, historyBytes)
 			}
@@ -164,9 +154,7 @@ func runServer(t *testing.T, program string) (url string) {
 	if err == nil {
 		err = server.Start()
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(func() { server.Process.Kill(); server.Wait() })
 	var line struct{ Msg, Addr string }
 	for lines := json.NewDecoder(output); line.Msg != "serving"; {
@@ -175,8 +163,6 @@ func runServer(t *testing.T, program string) (url string) {
 		}
 	}
 	go io.Copy(io.Discard, output)
-	if _, err := http.Get("http://" + line.Addr + "/healthz"); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(http.Get("http://" + line.Addr + "/healthz"))(t)
 	return "http://" + line.Addr
 }

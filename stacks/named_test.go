@@ -9,18 +9,16 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // readContext reads a Config in a folder whose configs/eu.json has the text.
 func readContext(t *testing.T, text string, context map[string]any, region string) (Config, error) {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	if err := os.MkdirAll("configs", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join("configs", "eu.json"), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.MkdirAll("configs", 0o755))
+	must.Succeed(t, os.WriteFile(filepath.Join("configs", "eu.json"), []byte(text), 0o644))
 	return ReadConfig(t.Context(), context, region)
 }
 
@@ -136,10 +134,7 @@ func TestFixedNamesContainTheName(t *testing.T) {
 	seen := map[string]bool{}
 	for variant, keys := range variants {
 		t.Run(variant, func(t *testing.T) {
-			c, err := ReadConfig(t.Context(), map[string]any{"config": writeConfig(t, name, keys)}, "")
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := must.Get(ReadConfig(t.Context(), map[string]any{"config": writeConfig(t, name, keys)}, ""))(t)
 			for _, stack := range stacksOf(defineConfig(t, c)) {
 				for what, fixed := range fixedNames(t, stack) {
 					kind, _, _ := strings.Cut(what, " ")
@@ -172,10 +167,7 @@ func fixedNames(t *testing.T, stack awscdk.Stack) map[string]string {
 	names := map[string]string{"stack " + *stack.StackName(): *stack.StackName()}
 	pseudo := strings.NewReplacer(`{"Ref":"AWS::StackName"}`, *stack.StackName(), `{"Ref":"AWS::StackId"}`, *stack.StackName())
 	text := func(value any) string {
-		encoded, err := json.Marshal(value)
-		if err != nil {
-			t.Fatal(err)
-		}
+		encoded := must.Get(json.Marshal(value))(t)
 		return strings.Trim(pseudo.Replace(string(encoded)), `"`)
 	}
 	template := *assertions.Template_FromStack(stack, nil).ToJSON()
@@ -207,10 +199,7 @@ func fixedNames(t *testing.T, stack awscdk.Stack) map[string]string {
 func TestStackNames(t *testing.T) {
 	keys := map[string]any{"loaders": "1"}
 	unnamed := readConfig(t, keys)
-	named, err := ReadConfig(t.Context(), map[string]any{"config": writeConfig(t, "eu", keys)}, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	named := must.Get(ReadConfig(t.Context(), map[string]any{"config": writeConfig(t, "eu", keys)}, ""))(t)
 	for want, c := range map[string]Config{"StatelessNetwork StatelessLab StatelessLoad": unnamed, "eu-Network eu-Lab eu-Load": named} {
 		var names []string
 		for _, stack := range stacksOf(defineConfig(t, c)) {

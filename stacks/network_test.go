@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestNetwork(t *testing.T) {
@@ -42,10 +44,7 @@ func TestNetworkIsTheSameForEveryStore(t *testing.T) {
 	var templates []string
 	for _, store := range []string{"dynamodb", "valkey"} {
 		network, _ := synth(t, map[string]any{"store": store})
-		text, err := json.Marshal(network.ToJSON())
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Get(json.Marshal(network.ToJSON()))(t)
 		templates = append(templates, string(text))
 	}
 	if templates[0] != templates[1] {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // failsOnce is the body of a fake program that fails the first time that it is called with the same first two arguments.
@@ -133,33 +135,24 @@ from=0; [[ ! -e $cursor ]] || from=$(<$cursor)
 ((from < 10)) || exit 1
 for ((i = from + 1; i <= from + 3 && i <= 10; i++)); do echo "line $i"; done
 echo $((i - 1)) >$cursor; [[ $((i - 1)) != 6 || -e ` + root + `/rotated ]] || { touch ` + root + `/rotated; exit 1; }`} {
-		if err := os.WriteFile(filepath.Join(root, name), []byte("#!/bin/bash\n"+text+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(filepath.Join(root, name), []byte("#!/bin/bash\n"+text+"\n"), 0o755))
 	}
 	quoted := strings.SplitN(command, "'", 3)
 	if len(quoted) != 3 {
 		t.Fatalf("the unit runs %s, want a loop in quotes", command)
 	}
-	output, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|flags, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
+	output := must.Get(os.OpenFile(file, os.O_CREATE|os.O_WRONLY|flags, 0o644))(t)
 	defer output.Close()
 	run := func() {
 		loop := exec.CommandContext(t.Context(), "/bin/sh", "-c", quoted[1])
 		loop.Env, loop.Stdout = []string{"PATH=" + root + ":/usr/bin:/bin"}, output
-		if err := loop.Run(); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, loop.Run())
 	}
 	run()
 	if text, err := os.ReadFile(file); err != nil || string(text) != "line 1\nline 2\nline 3\nline 4\nline 5\nline 6\n" {
 		t.Fatalf("before rotation the log has %q, %v", text, err)
 	}
-	if err := os.Truncate(file, 0); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.Truncate(file, 0))
 	run()
 	if text, err := os.ReadFile(file); err != nil || string(text) != "line 7\nline 8\nline 9\nline 10\n" {
 		t.Errorf("after rotation the log has %q, %v", text, err)

@@ -14,14 +14,13 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The whole lab and each store fit into a VPC with the CDK's defaults, which has no subnet groups of the lab's names.
 func TestConstructsTakeAPlainVpc(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "program.bin")
-	if err := os.WriteFile(program, []byte("a server\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(program, []byte("a server\n"), 0o755))
 	tests := map[string]map[string]any{"dax": {"dax": "true"}, "cloudfront": {"cloudfront": "true"}, "loaders": {"loaders": "1"}}
 	for _, store := range append(config.StoreKinds(), StoreRedis) {
 		if store != config.StoreMemory {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestServersHaveLeastPermissions(t *testing.T) {
@@ -118,10 +120,7 @@ func permissions(t *testing.T, policy map[string]any) []string {
 				actions = append(actions, a.(string))
 			}
 		}
-		resource, err := json.Marshal(dig(t, statement, "Resource"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		resource := must.Get(json.Marshal(dig(t, statement, "Resource")))(t)
 		name := string(resource)
 		if strings.Contains(name, ":s3:::") && strings.Contains(name, ".bin") && !strings.Contains(name, "*") {
 			name = "the binary"

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/regioninfo"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestCheckRegion(t *testing.T) {
@@ -40,10 +42,7 @@ func TestCheckRegion(t *testing.T) {
 		{zoned, "", ""},
 		{zoned, "eu-west-2", `context availabilityZones="eu-west-1a,eu-west-1c": allowed are zones of eu-west-2, which the lab is deployed to`},
 	} {
-		c, err := ParseConfig(test.context)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := must.Get(ParseConfig(test.context))(t)
 		got := ""
 		if err := c.CheckRegion(test.region); err != nil {
 			got = err.Error()

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // ownServer is a server in a module of its own.
@@ -50,13 +52,9 @@ func TestServerIsChecked(t *testing.T) {
 // because it answers the health checks.
 func TestOwnServerBoots(t *testing.T) {
 	arm, err := Build(t.Context(), io.Discard, ownServer, ".", filepath.Join(t.TempDir(), "server"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	header, err := elf.Open(arm)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer header.Close()
 	if header.Machine != elf.EM_AARCH64 {
 		t.Errorf("built for %v, want %v", header.Machine, elf.EM_AARCH64)
@@ -98,9 +96,7 @@ func TestOwnServerBoots(t *testing.T) {
 	for path, want := range map[string]string{"/healthz": "", "/readyz": "",
 		"/": "i-0123456789abcdef0 in eu-west-1a, with sessions in dynamodb\n"} {
 		response, err := http.Get("http://" + address + path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		body, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if response.StatusCode != http.StatusOK || string(body) != want || err != nil {
@@ -116,10 +112,7 @@ func TestOwnServerBoots(t *testing.T) {
 // freeAddress returns a loopback address that nothing listens on.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer listener.Close()
 	return listener.Addr().String()
 }
@@ -133,9 +126,7 @@ type serverLog struct {
 func newServerLog(t *testing.T) serverLog {
 	t.Helper()
 	log := serverLog{filepath.Join(t.TempDir(), "log"), make(chan string, 1)}
-	if err := syscall.Mkfifo(log.path, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, syscall.Mkfifo(log.path, 0o600))
 	go func() {
 		text, err := os.ReadFile(log.path) // blocks until a writer opens the pipe
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // rateRuleOf returns the rate rule of the firewall.
@@ -98,10 +100,7 @@ func TestBudgetWarnsByMail(t *testing.T) {
 }
 
 func TestBudgetsExistInSomeRegions(t *testing.T) {
-	c, err := ParseConfig(map[string]any{"budget": "50", "alarmEmail": "ops@example.com"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(ParseConfig(map[string]any{"budget": "50", "alarmEmail": "ops@example.com"}))(t)
 	if err := c.CheckRegion("eu-west-1"); err != nil {
 		t.Error(err)
 	}

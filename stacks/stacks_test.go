@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden templates in testdata")
@@ -115,25 +117,16 @@ func contextOf(t *testing.T, keys map[string]any) map[string]any {
 // writeConfig writes the file of a named configuration and returns its path.
 func writeConfig(t *testing.T, name string, keys map[string]any) string {
 	t.Helper()
-	text, err := json.Marshal(keys)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(json.Marshal(keys))(t)
 	file := filepath.Join(t.TempDir(), name+".json")
-	if err := os.WriteFile(file, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(file, text, 0o644))
 	return file
 }
 
 // readConfig returns the Config of contextOf(keys).
 func readConfig(t *testing.T, keys map[string]any) Config {
 	t.Helper()
-	c, err := ReadConfig(t.Context(), contextOf(t, keys), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return must.Get(ReadConfig(t.Context(), contextOf(t, keys), ""))(t)
 }
 
 // synthAll returns the templates of all stacks, by the names that the stacks have without a named configuration.
@@ -167,9 +160,7 @@ func defineConfig(t *testing.T, c Config, keys ...map[string]any) awscdk.App {
 	t.Helper()
 	folder := t.TempDir()
 	program := filepath.Join(folder, "program.bin")
-	if err := os.WriteFile(program, []byte("a server\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(program, []byte("a server\n"), 0o755))
 	context := cdkContext(t, nil)
 	for _, keys := range keys {
 		maps.Copy(context, keys)
@@ -204,9 +195,7 @@ func cdkContext(t *testing.T, keys map[string]any) map[string]any {
 	if err == nil {
 		err = json.Unmarshal(text, &file)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	maps.Copy(file.Context, keys)
 	return file.Context
 }
@@ -297,21 +286,13 @@ func TestGoldenTemplates(t *testing.T) {
 
 func checkGolden(t *testing.T, name string, template assertions.Template) {
 	t.Helper()
-	got, err := json.MarshalIndent(template.ToJSON(), "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := must.Get(json.MarshalIndent(template.ToJSON(), "", " "))(t)
 	got = append(got, '\n')
 	file := filepath.Join("testdata", name)
 	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(file, got, 0o644))
 	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := must.Get(os.ReadFile(file))(t)
 	if string(got) == string(want) {
 		return
 	}
@@ -329,9 +310,7 @@ func TestCfnLintFindsNoErrors(t *testing.T) {
 	skipIfShort(t)
 	lint := requireProgram(t, "cfn-lint", "make setup")
 	setup, err := os.ReadFile("../test/setup")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	pin := between(t, string(setup), "\ncfn_lint_version=", "\n")
 	if version, err := exec.Command(lint, "--version").Output(); strings.TrimSpace(string(version)) != "cfn-lint "+pin {
 		t.Fatalf("%s is %q (%v), want version %s: make setup installs it in .build/tools", lint, version, err, pin)

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestValkeyStore(t *testing.T) {
@@ -133,9 +134,7 @@ func resources(t *testing.T, lab assertions.Template) map[string]cfnResource {
 	if err == nil {
 		err = json.Unmarshal(text, &parsed)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return parsed.Resources
 }
 

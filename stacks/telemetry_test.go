@@ -11,6 +11,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // TestAgentConfiguration checks the CloudWatch agent's configuration, which the boot script writes.
@@ -42,9 +43,7 @@ func TestAgentConfiguration(t *testing.T) {
 	}
 	decoder := json.NewDecoder(strings.NewReader(between(t, script, "<<'AGENT'\n", "AGENT\n")))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&agent); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, decoder.Decode(&agent))
 	scrape := between(t, script, "<<'PROMETHEUS'\n", "PROMETHEUS\n")
 	for _, want := range []string{`job_name: ` + instancePlaceholder + `/metrics`, `targets: ["` + config.Default().AdminAddr + `"]`,
 		`labels: { service: ` + serverName + ` }`} {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -54,9 +55,7 @@ func TestAddedStore(t *testing.T) {
 			servers = servers[1:]
 		}
 		response, err := client.Do(t.Context(), http.MethodPost, servers[visit%len(servers)].url+"/api/visits", "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		var got struct{ Visits int }
 		if err = json.Unmarshal([]byte(response.Body), &got); err != nil || got.Visits != visit {
 			t.Fatalf("visit %d: %s, the counter says %d, %v", visit, response.Status, got.Visits, err)
@@ -85,25 +84,16 @@ func TestAddedStoreThatCannotStart(t *testing.T) {
 // overlayOfAddedStore returns a file for the flag -overlay of the go command that adds the store to the source tree.
 func overlayOfAddedStore(t *testing.T) string {
 	t.Helper()
-	absolute, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	absolute := must.Get(filepath.Abs(root))(t)
 	replace := map[string]string{}
 	folder := filepath.Join("test", "testdata", addedStore)
-	entries, err := os.ReadDir(filepath.Join(root, folder))
-	if err != nil {
-		t.Fatal(err)
-	}
+	entries := must.Get(os.ReadDir(filepath.Join(root, folder)))(t)
 	for _, entry := range entries {
 		replace[filepath.Join(absolute, "session", addedStore, entry.Name())] =
 			filepath.Join(absolute, folder, entry.Name())
 	}
 	table := filepath.Join(absolute, "app", "storage.go")
-	text, err := os.ReadFile(table)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(table))(t)
 	changed := string(text)
 	for _, insert := range [][2]string{{afterLine, addedLine}, {afterImport, addedImport}} {
 		if strings.Count(changed, insert[0]) != 1 {
@@ -113,17 +103,10 @@ func overlayOfAddedStore(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	replace[table] = filepath.Join(dir, "storage.go")
-	if err := os.WriteFile(replace[table], []byte(changed), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	description, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(replace[table], []byte(changed), 0o644))
+	description := must.Get(json.Marshal(map[string]any{"Replace": replace}))(t)
 	path := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(path, description, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(path, description, 0o644))
 	return path
 }
 
@@ -149,19 +132,14 @@ func startAdded(t *testing.T, program, name, store string) *addedServer {
 	t.Helper()
 	p, err := process.Start(process.Command{Name: name, Path: program, Env: []string{"ADDR=" + anyPort, "ADMIN_ADDR=" + anyPort,
 		"SERVER_NAME=" + name, "PLAIN_HTTP=true", "SESSION_STORE=" + addedStore, "STORE_URL=" + store}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(p.Kill)
 	return &addedServer{url: "http://" + written(t, p, servingAt), kill: p.Kill}
 }
 
 // CONTRIBUTING.md quotes the line that the test adds.
 func TestContributingSaysHowToAddAStore(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "CONTRIBUTING.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(filepath.Join(root, "CONTRIBUTING.md")))(t)
 	if !slices.Contains(strings.Split(string(text), "\n"), strings.TrimSpace(addedLine)) {
 		t.Errorf("CONTRIBUTING.md lacks the line %s", addedLine)
 	}

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 var (
@@ -16,10 +18,7 @@ var (
 
 // Every test that docs/security.md names as a proof exists. A requirement without a proof has a dash.
 func TestSecurityHasProofs(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "docs", "security.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(filepath.Join(root, "docs", "security.md")))(t)
 	tests := testFunctions(t)
 	rows, proofs := 0, false // whether the table at hand has a column of them
 	for line := range strings.Lines(string(text)) {
@@ -70,8 +69,6 @@ func testFunctions(t *testing.T) map[string]bool {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return names
 }

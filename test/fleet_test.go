@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // quickHealth makes the load balancer notice a dead server within two seconds.
@@ -206,13 +207,9 @@ func logoutIsFinal(t *testing.T, l *runningLab) {
 		return i >= 0
 	})
 	// The server is paused, so that the logout comes first on any machine.
-	if err := syscall.Kill(holds.PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, syscall.Kill(holds.PID, syscall.SIGSTOP))
 	out := v.post("/logout")
-	if err := syscall.Kill(holds.PID, syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, syscall.Kill(holds.PID, syscall.SIGCONT))
 	late := <-answered
 	if late.status != http.StatusConflict || out.Server == late.Server {
 		t.Errorf("the response to the visit in flight is %+v, to the logout %+v; want a 409 from the other server", late, out)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The packages of the repository import each other in one direction only (CONTRIBUTING.md). The module of the session library
@@ -57,10 +59,7 @@ func TestExportedNamesAreDocumented(t *testing.T) {
 	for _, path := range walk(t, func(path string) bool {
 		return strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
 	}) {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Get(os.ReadFile(path))(t)
 		documented, exported, bare := comments(t, path, string(text))
 		names += exported
 		for _, name := range bare {
@@ -91,10 +90,7 @@ func TestMissingCommentsAreSeen(t *testing.T) {
 // comments reports whether the package of a file has a comment, the number of exported names, and the names without a comment.
 func comments(t *testing.T, path, text string) (documented bool, exported int, bare []string) {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := must.Get(parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments))(t)
 	note := func(name *ast.Ident, comments ...*ast.CommentGroup) {
 		if !name.IsExported() {
 			return

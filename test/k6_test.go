@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // k6Run is the output of testdata/k6/run.mjs.
@@ -50,14 +52,10 @@ func runK6(t *testing.T, url string, iterations int) k6Run {
 		if err == nil {
 			err = os.WriteFile(filepath.Join(folder, to), text, 0o644)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 	}
 	manifest := `{"name": "k6", "type": "module", "exports": {"./http": "./http.js", "./metrics": "./metrics.js"}}`
-	if err := os.WriteFile(filepath.Join(folder, "node_modules/k6/package.json"), []byte(manifest), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(filepath.Join(folder, "node_modules/k6/package.json"), []byte(manifest), 0o644))
 	var said strings.Builder
 	command := exec.CommandContext(t.Context(), node, "run.mjs", url, fmt.Sprint(iterations))
 	command.Dir, command.Stderr = folder, &said

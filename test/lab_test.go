@@ -20,6 +20,7 @@ import (
 
 	"stateless-servers/lab/fleet"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -29,11 +30,7 @@ const root = ".."
 // labProgram builds the lab's program and returns its path.
 func labProgram(t *testing.T) string {
 	t.Helper()
-	program, err := fleet.BuildProgram(t.Context(), "lab", ".", "./lab")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return program
+	return must.Get(fleet.BuildProgram(t.Context(), "lab", ".", "./lab"))(t)
 }
 
 // A runningLab is a running `lab up`.
@@ -57,9 +54,7 @@ type server struct {
 func openTempDir(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	if err := os.Chmod(filepath.Dir(folder), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.Chmod(filepath.Dir(folder), 0o755))
 	return folder
 }
 
@@ -72,9 +67,7 @@ func labUp(t *testing.T, servers int, args ...string) *runningLab {
 		Args: append([]string{"up", "--no-browser", "--addr", anyPort, "--servers", fmt.Sprint(servers)}, args...),
 		Env:  append(os.Environ(), "TMPDIR="+openTempDir(t)), // the servers' logs stay
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	l := &runningLab{t: t, process: p}
 	t.Cleanup(l.end)
 	l.url = written(t, p, labAddress)
@@ -135,23 +128,14 @@ func (l *runningLab) end() {
 // loads returns the lines of a server's metrics about sessions loaded from the store.
 func (l *runningLab) loads(name string) []string {
 	l.t.Helper()
-	log, err := os.ReadFile(filepath.Join(filepath.Dir(written(l.t, l.process, labLogs)), name+".log"))
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	log := must.Get(os.ReadFile(filepath.Join(filepath.Dir(written(l.t, l.process, labLogs)), name+".log")))(l.t)
 	admin := regexp.MustCompile(`"admin":"([^"]+)"`).FindSubmatch(log)
 	if admin == nil {
 		return nil // it hasn't started to serve
 	}
-	response, err := http.Get(fmt.Sprintf("http://%s/metrics", admin[1]))
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	response := must.Get(http.Get(fmt.Sprintf("http://%s/metrics", admin[1])))(l.t)
 	defer response.Body.Close()
-	metrics, err := io.ReadAll(response.Body)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	metrics := must.Get(io.ReadAll(response.Body))(l.t)
 	return regexp.MustCompile(`(?m)^session_store_operation_seconds_count\{operation="load".*$`).FindAllString(string(metrics), -1)
 }
 
@@ -193,10 +177,7 @@ func (l *runningLab) outOfService(name string) {
 // act sends a POST request to a route of the dashboard.
 func (l *runningLab) act(path string) {
 	l.t.Helper()
-	response, err := http.Post(l.url+path, "", nil)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	response := must.Get(http.Post(l.url+path, "", nil))(l.t)
 	defer response.Body.Close()
 	if body, _ := io.ReadAll(response.Body); response.StatusCode >= 300 {
 		l.t.Fatalf("POST %s: %d %s", path, response.StatusCode, body)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Every target that checks code covers every module.
@@ -42,10 +43,7 @@ func TestTargetsCoverEveryModule(t *testing.T) {
 func TestFuzzTargetsAreFound(t *testing.T) {
 	var want []string
 	for _, path := range walk(t, func(path string) bool { return strings.HasSuffix(path, "_test.go") }) {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
+		file := must.Get(parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution))(t)
 		for _, declaration := range file.Decls {
 			if f, ok := declaration.(*ast.FuncDecl); ok && strings.HasPrefix(f.Name.Name, "Fuzz") {
 				want = append(want, relative(t, filepath.Dir(path))+" "+f.Name.Name)
@@ -78,16 +76,9 @@ func TestForkHasItsOwnModules(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range walk(t, func(string) bool { return true }) {
 		copied := filepath.Join(dir, relative(t, path))
-		if err := os.MkdirAll(filepath.Dir(copied), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(copied, content, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.MkdirAll(filepath.Dir(copied), 0o755))
+		content := must.Get(os.ReadFile(path))(t)
+		must.Succeed(t, os.WriteFile(copied, content, 0o644))
 	}
 	in := func(dir, name string, args ...string) string {
 		command := exec.CommandContext(t.Context(), name, args...)
@@ -104,9 +95,7 @@ func TestForkHasItsOwnModules(t *testing.T) {
 	in(filepath.Join(dir, "test", "bench"), "go", "vet", "./...")
 
 	stranger := filepath.Join(dir, ".stranger")
-	if err := os.Mkdir(stranger, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.Mkdir(stranger, 0o755))
 	for name, text := range map[string]string{
 		"go.mod": "module example.com/stranger\n\ngo 1.26.0\n\nrequire " + fork + "/session v0.0.0\n\nreplace " + fork +
 			"/session => ../session\n",
@@ -130,9 +119,7 @@ func main() {
 }
 `,
 	} {
-		if err := os.WriteFile(filepath.Join(stranger, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(filepath.Join(stranger, name), []byte(text), 0o644))
 	}
 	in(stranger, "go", "mod", "tidy")
 	if got := in(stranger, "go", "run", "."); got != "valkey true\n" {
@@ -152,9 +139,7 @@ func TestForkWithABadName(t *testing.T) {
 	dir := t.TempDir()
 	makefile := filepath.Join(absolute(t, root), "Makefile")
 	const text = "module stateless-servers\n"
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text), 0o644))
 	for _, name := range []string{"", "two words", "-x", "example.com//fork"} {
 		command := exec.CommandContext(t.Context(), "make", "-s", "-f", makefile, "module", "MODULE="+name)
 		command.Dir = dir
@@ -192,19 +177,14 @@ func walk(t *testing.T, keep func(path string) bool) []string {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return paths
 }
 
 // relative returns the path relative to the root of the repository, as make and find write it: "." or "./path".
 func relative(t *testing.T, path string) string {
 	t.Helper()
-	name, err := filepath.Rel(root, path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	name := must.Get(filepath.Rel(root, path))(t)
 	if name == "." {
 		return name
 	}
@@ -213,9 +193,6 @@ func relative(t *testing.T, path string) string {
 
 func absolute(t *testing.T, path string) string {
 	t.Helper()
-	path, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	path = must.Get(filepath.Abs(path))(t)
 	return path
 }

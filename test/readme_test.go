@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 var (
@@ -27,10 +29,7 @@ var (
 
 // The programs in the pages compile.
 func TestProgramsOfPagesBuild(t *testing.T) {
-	absolute, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	absolute := must.Get(filepath.Abs(root))(t)
 	var programs [][]string
 	for _, page := range pages(t) {
 		programs = append(programs, goBlock.FindAllStringSubmatch(readPage(t, page), -1)...)
@@ -44,20 +43,13 @@ func TestProgramsOfPagesBuild(t *testing.T) {
 	for i, program := range programs {
 		name := fmt.Sprintf("program%d", i)
 		file := filepath.Join(dir, name+".go")
-		if err := os.WriteFile(file, []byte(program[1]), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(file, []byte(program[1]), 0o644))
 		replace[filepath.Join(absolute, name, "main.go")] = file
 		packages = append(packages, "./"+name)
 	}
-	description, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
+	description := must.Get(json.Marshal(map[string]any{"Replace": replace}))(t)
 	overlay := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(overlay, description, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(overlay, description, 0o644))
 	goCommand(t, append([]string{"build", "-overlay", overlay, "-o", dir + "/"}, packages...)...)
 }
 
@@ -93,10 +85,7 @@ func TestPagesNameRealCommands(t *testing.T) {
 func TestLinksOfPages(t *testing.T) {
 	files, headings, elsewhere := 0, 0, 0
 	for _, path := range walk(t, func(path string) bool { return filepath.Ext(path) == ".md" && !strings.Contains(path, "testdata") }) {
-		page, err := filepath.Rel(root, path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		page := must.Get(filepath.Rel(root, path))(t)
 		for _, found := range pageLink.FindAllStringSubmatch(fence.ReplaceAllString(readPage(t, page), ""), -1) {
 			link := found[1] + found[2]
 			if strings.Contains(link, ":") {
@@ -145,10 +134,7 @@ func anchors(page string) []string {
 // pages returns the pages for readers, relative to the folder of the module.
 func pages(t *testing.T) []string {
 	t.Helper()
-	docs, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	docs := must.Get(filepath.Glob(filepath.Join(root, "docs", "*.md")))(t)
 	list := []string{"README.md", "CONTRIBUTING.md"}
 	for _, path := range docs {
 		list = append(list, filepath.Join("docs", filepath.Base(path)))
@@ -158,9 +144,6 @@ func pages(t *testing.T) []string {
 
 func readPage(t *testing.T, page string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, page))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(filepath.Join(root, page)))(t)
 	return string(text)
 }

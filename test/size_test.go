@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // maxServerSize bounds the server's program, in bytes. Every deployment uploads it, and every instance of the fleet
@@ -22,10 +24,7 @@ func TestSizeOfTheServer(t *testing.T) {
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the server: %v\n%s", err, output)
 	}
-	file, err := os.Stat(program)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := must.Get(os.Stat(program))(t)
 	if file.Size() > maxServerSize {
 		t.Errorf("the server has %d bytes, want at most %d. Something may look methods up by name, as templates do, "+
 			"so that the linker keeps all of them. To see what:\n"+

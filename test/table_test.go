@@ -14,6 +14,7 @@ import (
 
 	"stateless-servers/session/dynamodb"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -35,19 +36,14 @@ func TestTheDeployedTableHoldsRevocations(t *testing.T) {
 // createDeployed creates the table of a variant's golden template in DynamoDB Local. It returns a client and the table's name.
 func createDeployed(t *testing.T, variant string) (*awsdynamodb.Client, string) {
 	t.Helper()
-	template, err := os.ReadFile(filepath.Join(root, "stacks", "testdata", variant+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	template := must.Get(os.ReadFile(filepath.Join(root, "stacks", "testdata", variant+".json")))(t)
 	var stack struct {
 		Resources map[string]struct {
 			Type       string
 			Properties json.RawMessage
 		}
 	}
-	if err := json.Unmarshal(template, &stack); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, json.Unmarshal(template, &stack))
 	server := storeserver.ForTest(t, storeserver.DynamoDB)
 	client := dynamodb.NewClient(aws.Config{
 		Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
@@ -70,9 +66,7 @@ func createDeployed(t *testing.T, variant string) (*awsdynamodb.Client, string) 
 			LocalSecondaryIndexes   []index
 			TimeToLiveSpecification types.TimeToLiveSpecification
 		}
-		if err := json.Unmarshal(resource.Properties, &properties); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, json.Unmarshal(resource.Properties, &properties))
 		if ttl := properties.TimeToLiveSpecification; aws.ToString(ttl.AttributeName) != "ttl" || !aws.ToBool(ttl.Enabled) {
 			t.Errorf("time to live: %s", resource.Properties)
 		}
@@ -90,9 +84,7 @@ func createDeployed(t *testing.T, variant string) (*awsdynamodb.Client, string) 
 				IndexName: &index.IndexName, KeySchema: index.KeySchema, Projection: &index.Projection,
 			})
 		}
-		if _, err := client.CreateTable(t.Context(), &input); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(client.CreateTable(t.Context(), &input))(t)
 	}
 	if tables != 1 {
 		t.Fatalf("the template has %d tables, want 1", tables)

@@ -11,16 +11,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 var quotedMessage = regexp.MustCompile("(?m)^### `(.+)`$")
 
 // Every message that docs/troubleshooting.md explains exists in the programs.
 func TestTroubleshootingQuotesRealMessages(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join(root, "docs", "troubleshooting.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := must.Get(os.ReadFile(filepath.Join(root, "docs", "troubleshooting.md")))(t)
 	literals := strings.Join(stringLiterals(t, "session", "app", "lab", "stacks"), "\x00")
 	messages := quotedMessage.FindAllStringSubmatch(string(page), -1)
 	for _, found := range messages {
@@ -60,9 +59,7 @@ func stringLiterals(t *testing.T, folders ...string) []string {
 			})
 			return nil
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 	}
 	return list
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -47,10 +48,7 @@ func TestComparePage(t *testing.T) {
 func TestPHPPage(t *testing.T) {
 	sessiontest.Long(t)
 	runPage(t, "php.md", 10)
-	folder, err := filepath.Abs(filepath.Join(root, "peers", "php"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	folder := must.Get(filepath.Abs(filepath.Join(root, "peers", "php")))(t)
 	// php-fpm leaves the process group of its server, so ending the group doesn't end it.
 	sessiontest.Await(t, "no process in peers/php", func() bool {
 		folders, err := filepath.Glob("/proc/[0-9]*/cwd")
@@ -90,14 +88,9 @@ func TestReadmeCommands(t *testing.T) {
 // newWorkshop returns a workshop without a lab.
 func newWorkshop(t *testing.T, page string) *workshop {
 	t.Helper()
-	peers, err := filepath.Abs(filepath.Join(root, "peers"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	peers := must.Get(filepath.Abs(filepath.Join(root, "peers")))(t)
 	w := &workshop{t: t, page: page, program: labProgram(t), dir: t.TempDir()}
-	if err := os.Symlink(peers, filepath.Join(w.dir, "peers")); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.Symlink(peers, filepath.Join(w.dir, "peers")))
 	return w
 }
 
@@ -143,10 +136,7 @@ func TestWorkshopComparison(t *testing.T) {
 // workshopSteps reads the page: in its console blocks, a line that begins with $ is a command, the others are output.
 func workshopSteps(t *testing.T, file string) []step {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join(root, "docs", file))
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := must.Get(os.ReadFile(filepath.Join(root, "docs", file)))(t)
 	var steps []step
 	console := false
 	for i, line := range strings.Split(string(page), "\n") {
@@ -240,9 +230,7 @@ func (w *workshop) up(arguments string) string {
 		Name: "lab up", Path: "bash", Dir: root, Args: []string{"-c", "exec " + w.program + " " + arguments + " --no-browser --addr " + anyPort},
 		Env: append(os.Environ(), "TMPDIR="+w.dir), // the servers' logs stay
 	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	must.Succeed(w.t, err)
 	output := written(w.t, w.lab, labStart)
 	w.addr = strings.TrimPrefix(written(w.t, w.lab, labAddress), "http://")
 	return output

@@ -8,13 +8,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestDefaultsAreAllowed(t *testing.T) {
-	c, err := Parse([]string{"SERVER_NAME=a"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(Parse([]string{"SERVER_NAME=a"}))(t)
 	if c.Store != StoreMemory || c.IdleTimeout != 30*time.Minute || c.KeepAlive != 75*time.Second {
 		t.Errorf("defaults: %+v", c)
 	}
@@ -119,10 +118,7 @@ func TestRenderedEnvironmentParsesBack(t *testing.T) {
 	want.ServerName, want.Store, want.ValkeyAddress, want.ValkeyTLS = "server-1", StoreValkey, "127.0.0.1:6379", true
 	want.MemcachedAddresses = []string{"a:1", "b:2"}
 	want.IdleTimeout, want.ShutdownDelay, want.AllowDelay = 90*time.Second, 0, true
-	got, err := Parse(want.Environment())
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := must.Get(Parse(want.Environment()))(t)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"stateless-servers/app/leaderboard"
 	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -89,9 +90,7 @@ func testValkeyKeepsOnlyTheBest(t *testing.T, client func(context.Context) (valk
 		record(t, board, fmt.Sprintf("player-%04d", i), i)
 	}
 	c, err := client(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	names, err := c.Do(t.Context(), c.B().Zrange().Key("leaderboard").Min("0").Max("-1").Build()).AsStrSlice()
 	if err != nil || len(names) != 1000 || slices.Contains(names, "player-0004") {
 		t.Errorf("the sorted set has %d members (%v), want the best 1000", len(names), err)
@@ -119,18 +118,12 @@ func TestFailuresAreReported(t *testing.T) {
 
 func record(t *testing.T, board leaderboard.Board, name string, score int64) {
 	t.Helper()
-	if err := board.Record(t.Context(), name, score); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, board.Record(t.Context(), name, score))
 }
 
 func top(t *testing.T, board leaderboard.Board) []leaderboard.Entry {
 	t.Helper()
-	entries, err := board.Top(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return entries
+	return must.Get(board.Top(t.Context()))(t)
 }
 
 func expect(t *testing.T, board leaderboard.Board, want []leaderboard.Entry) {
@@ -142,10 +135,7 @@ func expect(t *testing.T, board leaderboard.Board, want []leaderboard.Entry) {
 
 func valkeyClient(t *testing.T, server *storeserver.Server) func(context.Context) (valkey.Client, error) {
 	t.Helper()
-	client, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := must.Get(valkey.NewClient(valkey.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true}))(t)
 	t.Cleanup(client.Close)
 	return func(context.Context) (valkey.Client, error) { return client, nil }
 }
@@ -153,18 +143,14 @@ func valkeyClient(t *testing.T, server *storeserver.Server) func(context.Context
 func emptyValkey(t *testing.T, client func(context.Context) (valkey.Client, error)) {
 	t.Helper()
 	c, _ := client(t.Context())
-	if err := c.Do(t.Context(), c.B().Del().Key("leaderboard").Build()).Error(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, c.Do(t.Context(), c.B().Del().Key("leaderboard").Build()).Error())
 }
 
 func dynamodbBoard(t *testing.T, server *storeserver.Server) leaderboard.Board {
 	t.Helper()
 	client := dynamodb.NewClient(awsConfig(), server.Endpoint)
 	table := fmt.Sprintf("leaderboard-%d", time.Now().UnixNano())
-	if err := dynamodb.CreateTable(t.Context(), client, table); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, dynamodb.CreateTable(t.Context(), client, table))
 	return leaderboard.NewDynamoDB(client, table)
 }
 

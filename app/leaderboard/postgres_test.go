@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"stateless-servers/app/leaderboard"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -60,21 +61,15 @@ func testPostgresLockedName(t *testing.T, pool *pgxpool.Pool) {
 	fill(t, pool, 1, 1000)
 	board := leaderboard.NewPostgres(pool)
 	rise, err := pool.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer rise.Rollback(t.Context())
-	if _, err := rise.Exec(t.Context(), `UPDATE leaderboard SET score = 9999 WHERE name = 'player-0001'`); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(rise.Exec(t.Context(), `UPDATE leaderboard SET score = 9999 WHERE name = 'player-0001'`))(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if err := board.Record(ctx, "ann", 5000); err != nil { // player-0001 ranks last, but is locked
 		t.Fatal(err)
 	}
-	if err := rise.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, rise.Commit(t.Context()))
 	record(t, board, "bob", 4000) // deletes player-0002 and player-0003
 	entries := top(t, board)
 	var rows int
@@ -133,17 +128,12 @@ func testMigratePostgres(t *testing.T, pool *pgxpool.Pool) {
 func emptyPostgres(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	execute(t, pool, `DROP TABLE IF EXISTS leaderboard`)
-	if err := leaderboard.MigratePostgres(t.Context(), pool); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, leaderboard.MigratePostgres(t.Context(), pool))
 }
 
 func newPool(t *testing.T, url string) *pgxpool.Pool {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pool := must.Get(pgxpool.New(t.Context(), url))(t)
 	t.Cleanup(pool.Close)
 	return pool
 }
@@ -157,7 +147,5 @@ func fill(t *testing.T, pool *pgxpool.Pool, from, to int) {
 
 func execute(t *testing.T, pool *pgxpool.Pool, sql string) {
 	t.Helper()
-	if _, err := pool.Exec(t.Context(), sql); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(pool.Exec(t.Context(), sql))(t)
 }

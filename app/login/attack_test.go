@@ -18,6 +18,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"stateless-servers/app/login/logintest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // planted is a text of the attacker that must reach neither the visitor nor the log.
@@ -67,10 +68,7 @@ func attacks(t *testing.T) []refusal {
 			}
 		}, invalid, "unexpected signature algorithm"},
 		{"a key inside the token", func(p *logintest.Provider) {
-			own, err := rsa.GenerateKey(rand.Reader, 2048) // not in EditToken: the server waits for the token for two seconds only
-			if err != nil {
-				t.Fatal(err)
-			}
+			own := must.Get(rsa.GenerateKey(rand.Reader, 2048))(t) // not in EditToken: the server waits for the token for two seconds only
 			p.EditToken = func(token string) string {
 				return resign(t, token, jose.SigningKey{Algorithm: jose.RS256, Key: own}, &jose.SignerOptions{EmbedJWK: true})
 			}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 const issuer = "https://login.example/pool"
@@ -51,9 +52,7 @@ func newClient(t *testing.T, issuer string, provider providerFunc) *Client {
 	client, err := New(Options{
 		Issuer: issuer, ClientID: "lab", RedirectURL: "https://lab.example/login/callback", Keys: sealingtest.Keys(t, "a"),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	client.setTransport(provider)
 	return client
 }
@@ -172,9 +171,7 @@ func TestDiscoveryFailures(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				other := newClient(t, issuer, providerWith(unchanged))
 				w, address, err := other.begin(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.Succeed(t, err)
 				_, query, _ := strings.Cut(address, "?")
 				callback := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/login/callback?code=a&"+query, nil)
 				callback.AddCookie(w.Result().Cookies()[0])

@@ -18,6 +18,7 @@ import (
 	"stateless-servers/session/memory"
 	"stateless-servers/session/sealing/sealingtest"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/token"
 )
 
@@ -43,21 +44,14 @@ func newFleet(t *testing.T, store, issuer string) *fleet {
 		}
 		manager, err := session.New(shared, options)
 		if store == "token" {
-			codec, failed := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
-			if failed != nil {
-				t.Fatal(failed)
-			}
+			codec := must.Get(token.New(keys, token.Options{Issuer: "lab", Audience: "lab"}))(t)
 			manager, err = session.NewWithCodec(codec, options)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		client, err := login.New(login.Options{
 			Issuer: issuer, ClientID: logintest.ClientID, RedirectURL: redirect, Keys: keys, PlainHTTP: true,
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		server := httptest.NewServer(web.New(web.Options{
 			Server: fmt.Sprintf("server-%d", i+1), Zone: "a", Sessions: manager, Board: board, Login: client, PlainHTTP: true,
 			Logger: logger,
@@ -83,10 +77,7 @@ func (c *client) do(method, path string, headers ...string) response {
 	c.t.Helper()
 	server := c.fleet.servers[c.fleet.next%len(c.fleet.servers)]
 	c.fleet.next++
-	got, err := c.Do(c.t.Context(), method, server+path, "", headers...)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	got := must.Get(c.Do(c.t.Context(), method, server+path, "", headers...))(c.t)
 	return response(got)
 }
 
@@ -126,9 +117,5 @@ func stores(t *testing.T, test func(*testing.T, string)) {
 
 func parse(t *testing.T, address string) *url.URL {
 	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
+	return must.Get(url.Parse(address))(t)
 }

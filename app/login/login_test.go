@@ -11,6 +11,7 @@ import (
 	"stateless-servers/app/login"
 	"stateless-servers/app/login/logintest"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The requests of a login go to the servers in turn.
@@ -131,10 +132,7 @@ func TestLogoutRedirectsToTheProvider(t *testing.T) {
 		if c.Cookies()["session"] != "" || c.user() != "" {
 			t.Error("the session is alive after logout")
 		}
-		response, err := http.DefaultTransport.RoundTrip(httptest.NewRequest(http.MethodGet, address, nil))
-		if err != nil {
-			t.Fatal(err)
-		}
+		response := must.Get(http.DefaultTransport.RoundTrip(httptest.NewRequest(http.MethodGet, address, nil)))(t)
 		response.Body.Close()
 		if got := response.Header.Get("Location"); got != "http://lab.example/" {
 			t.Errorf("the provider redirects to %q (%s), want http://lab.example/", got, response.Status)
@@ -215,14 +213,10 @@ func TestClientSecret(t *testing.T) {
 			Issuer: p.Issuer, ClientID: logintest.SecretClientID, ClientSecret: secret, RedirectURL: redirect,
 			Keys: sealingtest.Keys(t, "a"), PlainHTTP: true,
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		w := httptest.NewRecorder()
 		address, err := client.Begin(w, httptest.NewRequest(http.MethodPost, "/login", nil))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		request := httptest.NewRequest(http.MethodGet, p.LogIn(t, address, "ann"), nil)
 		request.AddCookie(w.Result().Cookies()[0])
 		subject, _, err := client.Finish(httptest.NewRecorder(), request)
@@ -253,14 +247,10 @@ func TestLoginCookie(t *testing.T) {
 	client, err := login.New(login.Options{
 		Issuer: p.Issuer, ClientID: logintest.ClientID, RedirectURL: redirect, Keys: sealingtest.Keys(t, "a"),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	w := httptest.NewRecorder()
 	address, err := client.Begin(w, httptest.NewRequest(http.MethodPost, "/login", nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	cookie := w.Result().Cookies()[0]
 	if cookie.Name != "__Host-login" || !cookie.Secure || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode ||
 		cookie.Path != "/" || cookie.Domain != "" || cookie.MaxAge != int(login.Lifetime/time.Second) {

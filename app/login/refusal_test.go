@@ -17,6 +17,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/cookie"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A refusal is a login with an error, for which the server must respond with 403.
@@ -162,17 +163,13 @@ func TestNoLoginInProgress(t *testing.T) {
 	seal := func(name string, expires time.Time, state, nonce, verifier string) string {
 		t.Helper()
 		codec, err := cookie.New(sealingtest.Keys(t, "a"), name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		values := map[string]string{"state": state, "nonce": nonce, "verifier": verifier}
 		maps.DeleteFunc(values, func(_, value string) bool { return value == "" })
 		value, err := codec.Encode(session.ID{}, session.Record{
 			Values: values, Created: expires.Add(-login.Lifetime), Expires: expires, IdleExpires: expires,
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		return value
 	}
 	later, state := time.Now().Add(login.Lifetime), query.Get("state")

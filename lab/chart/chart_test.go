@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden pictures in testdata")
@@ -74,9 +76,7 @@ func TestPictures(t *testing.T) {
 			}
 			golden := filepath.Join("testdata", name+".golden.svg")
 			if *update {
-				if err := os.WriteFile(golden, []byte(file), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				must.Succeed(t, os.WriteFile(golden, []byte(file), 0o600))
 			}
 			if want, err := os.ReadFile(golden); err != nil || file != string(want) {
 				t.Errorf("the picture differs from %s (%v); -update rewrites the file", golden, err)

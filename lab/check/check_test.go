@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stateless-servers/lab/check"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // request is a line of a history; times are in milliseconds.
@@ -185,10 +186,7 @@ func TestViolations(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			replay, err := check.ReadHistory(t.Context(), strings.NewReader(history(test.requests)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			replay := must.Get(check.ReadHistory(t.Context(), strings.NewReader(history(test.requests))))(t)
 			if slices.Contains(test.requests, open) {
 				test.want.Total = 1
 			}
@@ -259,10 +257,7 @@ func hard(sessions int) string {
 }
 
 func TestSearchKeepsItsLimits(t *testing.T) {
-	replay, err := check.ReadHistory(t.Context(), strings.NewReader(hard(100)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	replay := must.Get(check.ReadHistory(t.Context(), strings.NewReader(hard(100))))(t)
 	for _, limits := range []check.Limits{{Session: time.Hour, Total: 100 * time.Millisecond}, {Session: 10 * time.Millisecond, Total: time.Hour}} {
 		if found := replay.CheckLinearizability(t.Context(), limits); found.Sessions != 100 || found.Undecided != 100 || found.Violation != "" {
 			t.Errorf("%+v: %+v", limits, found)
@@ -319,9 +314,7 @@ func TestStages(t *testing.T) {
 	receive := func(op *check.Op, r request) bool {
 		a := check.Response{Status: r.status, Server: "server-1", Received: at(r.received), Error: r.error}
 		if r.body != "" {
-			if err := a.Parse(r.kind, []byte(r.body)); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, a.Parse(r.kind, []byte(r.body)))
 		}
 		return op.Receive(a)
 	}

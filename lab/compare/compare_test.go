@@ -14,6 +14,7 @@ import (
 	"stateless-servers/lab/cost"
 	"stateless-servers/lab/load"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 const root = "../.."
@@ -21,20 +22,14 @@ const root = "../.."
 // golden reads the checked-in template of the lab's stack that the tests of package stacks keep up to date.
 func golden(t *testing.T, name string) cost.Template {
 	t.Helper()
-	template, err := cost.ReadTemplate(filepath.Join(root, "stacks", "testdata", name+".json"), labStack)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return template
+	return must.Get(cost.ReadTemplate(filepath.Join(root, "stacks", "testdata", name+".json"), labStack))(t)
 }
 
 // withProperties returns the template with other values of properties. Their keys are like "AWS::EC2::Instance.ImageId".
 func withProperties(t *testing.T, of cost.Template, values map[string]any) cost.Template {
 	t.Helper()
 	var whole map[string]any
-	if err := json.Unmarshal(of.Whole, &whole); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, json.Unmarshal(of.Whole, &whole))
 	for _, id := range slices.Sorted(maps.Keys(of.Resources)) {
 		for name, value := range values {
 			if kind, property, _ := strings.Cut(name, "."); of.Resources[id].Type == kind {
@@ -42,10 +37,7 @@ func withProperties(t *testing.T, of cost.Template, values map[string]any) cost.
 			}
 		}
 	}
-	text, err := json.Marshal(whole)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(json.Marshal(whole))(t)
 	return cost.Template{Name: of.Name, Whole: text}
 }
 
@@ -53,9 +45,7 @@ func withProperties(t *testing.T, of cost.Template, values map[string]any) cost.
 func pairs(t *testing.T, from, to []cost.Template) (Pair, Pair) {
 	t.Helper()
 	r := Report{Variants: []Variant{{Name: "from", templates: from}, {Name: "to", templates: to}}}
-	if err := r.Compare(t.Context(), root); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, r.Compare(t.Context(), root))
 	return r.Pairs[0], r.Pairs[1]
 }
 
@@ -202,19 +192,10 @@ func TestTheCDKGetsNoCredentials(t *testing.T) {
 // The checked-in templates, which lab cost uses, equal the CDK's. A value that the CDK app refuses gives an error of one line.
 func TestSynthesize(t *testing.T) {
 	sessiontest.Long(t)
-	s, err := NewSynthesizer(t.Context(), root, "", func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(NewSynthesizer(t.Context(), root, "", func(string) {}))(t)
 	folder := s.folder
-	got, err := s.Synthesize(t.Context(), "valkey")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := DefaultTemplates(root, "valkey")
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := must.Get(s.Synthesize(t.Context(), "valkey"))(t)
+	want := must.Get(DefaultTemplates(root, "valkey"))(t)
 	p, _ := pairs(t, want, got)
 	if len(p.Added)+len(p.Removed) > 0 {
 		t.Errorf("the checked-in templates lack %v and have in addition %v", p.Added, p.Removed)
@@ -230,9 +211,7 @@ func TestSynthesize(t *testing.T) {
 		strings.Contains(err.Error(), "\n") {
 		t.Errorf("got the error %v, want one line about the context value", err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, s.Close())
 	if _, err := os.Stat(folder); !os.IsNotExist(err) {
 		t.Errorf("%s still exists after Close", folder)
 	}
@@ -254,12 +233,8 @@ func TestReportHasMeasurements(t *testing.T) {
 	r := Report{Traffic: cost.Traffic{RequestsPerSecond: 1}, Variants: []Variant{{Name: "valkey"}, {Name: "valkey+shards=2"}, {Name: "cookie"}}}
 	r.AddMeasurement("valkey", Measurement{Servers: 2, Runs: 5, P50: load.Spread{Median: 1.5, Low: 1, High: 2}, P99: load.Spread{Median: 9.25, Low: 3, High: 80}, Lost: 3, Highest: 800})
 	var text, markdown bytes.Buffer
-	if err := r.WriteText(&text, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.WriteMarkdown(&markdown); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, r.WriteText(&text, 0))
+	must.Succeed(t, r.WriteMarkdown(&markdown))
 	for _, row := range []string{"| valkey | 1.50 (1.00–2.00) | 9.25 (3.00–80.00) | 0 | 3 | 800 | 0.00 |", "| valkey+shards=2 | 1.50 (", "medians of 5 runs"} {
 		if !strings.Contains(markdown.String(), row) {
 			t.Errorf("no row %s in\n%s", row, markdown.String())

@@ -8,6 +8,7 @@ import (
 
 	"stateless-servers/lab/cost"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestConfiguration(t *testing.T) {
@@ -38,20 +39,11 @@ func TestProductionIsInAFile(t *testing.T) {
 		"postgres+stage=production+certificateArn=arn:aws:acm:x:1:y/0-0": `-c config=F -c store=postgres -c certificateArn=arn:aws:acm:x:1:y/0-0 {"stage":"production"}`,
 		"valkey+stage=lab": `-c config=F -c store=valkey -c stage=lab {}`,
 	} {
-		arguments, err := contextArguments(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		arguments := must.Get(contextArguments(name))(t)
 		folder := t.TempDir()
-		got, err := inConfiguration(folder, "eu", arguments)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := must.Get(inConfiguration(folder, "eu", arguments))(t)
 		file := filepath.Join(folder, "eu.json")
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Get(os.ReadFile(file))(t)
 		if got := strings.ReplaceAll(strings.Join(got, " "), file, "F") + " " + string(text); got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", name, got, want)
 		}
@@ -61,17 +53,10 @@ func TestProductionIsInAFile(t *testing.T) {
 // A lab and production are variants of one deployment: their difference has no names in it.
 func TestCompareWithProduction(t *testing.T) {
 	sessiontest.Long(t)
-	s, err := NewSynthesizer(t.Context(), root, productionName, func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(NewSynthesizer(t.Context(), root, productionName, func(string) {}))(t)
 	defer s.Close()
 	synthesize := func(name string) []cost.Template {
-		templates, err := s.Synthesize(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return templates
+		return must.Get(s.Synthesize(t.Context(), name))(t)
 	}
 	p, _ := pairs(t, synthesize("valkey"), synthesize("valkey+stage=production"))
 	for _, change := range p.changes() {

@@ -14,15 +14,14 @@ import (
 	"time"
 
 	"stateless-servers/lab/cost"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // assembly makes a folder with one template of that text.
 func assembly(t testing.TB, text string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "StatelessLab.template.json"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(filepath.Join(dir, "StatelessLab.template.json"), []byte(text), 0o600))
 	return dir
 }
 
@@ -31,14 +30,8 @@ var usual = cost.Traffic{RequestsPerSecond: 100, Sessions: 10_000, SessionBytes:
 
 func defaultEstimator(t testing.TB) cost.Estimator {
 	t.Helper()
-	prices, err := cost.DefaultPrices()
-	if err != nil {
-		t.Fatal(err)
-	}
-	counts, err := cost.LibraryCounts()
-	if err != nil {
-		t.Fatal(err)
-	}
+	prices := must.Get(cost.DefaultPrices())(t)
+	counts := must.Get(cost.LibraryCounts())(t)
 	return cost.Estimator{Region: cost.DefaultRegion, Prices: prices, Counts: counts}
 }
 
@@ -104,9 +97,7 @@ func TestHostileTemplates(t *testing.T) {
 		writeAll(t, r)
 	}
 	r := reportOf(t, hostile...)
-	if err := r.Compare(t.Context(), root); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, r.Compare(t.Context(), root))
 	if n := len(hostile); len(r.Pairs) != n*(n-1) {
 		t.Errorf("%d pairs of %d templates, want %d", len(r.Pairs), n, n*(n-1))
 	}
@@ -132,9 +123,7 @@ func TestMarkdownEscapesLineEnds(t *testing.T) {
 	d.list([]string{"one\n- two\r- three"})
 	d.table(table{head: []string{"a\nb"}, rows: [][]string{{"c\n| d |"}}})
 	var out strings.Builder
-	if err := d.writeMarkdown(&out); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, d.writeMarkdown(&out))
 	want := "## one # two\n\none  # two\n\n- `one - two - three`\n\n| a b |\n| ---: |\n| c \\| d \\| |\n"
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
@@ -144,9 +133,7 @@ func TestMarkdownEscapesLineEnds(t *testing.T) {
 // Each variant is synthesized into its own folder below the temporary one, even if its name is "..".
 func TestOutputFoldersStayInTheTemporaryFolder(t *testing.T) {
 	s := &Synthesizer{root: t.TempDir(), folder: t.TempDir(), cdk: filepath.Join(t.TempDir(), "cdk")}
-	if err := os.WriteFile(s.cdk, []byte("#!/bin/sh\nfor a; do case $last in --output) echo \"context $a\"; esac; last=$a; done; exit 1\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(s.cdk, []byte("#!/bin/sh\nfor a; do case $last in --output) echo \"context $a\"; esac; last=$a; done; exit 1\n"), 0o700))
 	seen := map[string]bool{}
 	for _, name := range []string{"..", ".", "a+b=c,d", "a+b=c-d", `..\..`, "a+b=" + strings.Repeat("x", 10_000), "cdk-app"} {
 		_, err := s.Synthesize(t.Context(), name)

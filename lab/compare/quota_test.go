@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"stateless-servers/lab/cost"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestReportsNameTheQuotas(t *testing.T) {
@@ -15,9 +16,7 @@ func TestReportsNameTheQuotas(t *testing.T) {
 		{Name: "b", Bill: cost.Bill{Quotas: []cost.Quota{small, large}, Notes: []string{"A note."}}},
 	}}
 	var text strings.Builder
-	if err := r.WriteText(&text, 0); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, r.WriteText(&text, 0))
 	for _, want := range []string{
 		"\nall: A note.\n",
 		"\nall      Standard                       4                 12       +0\n",

@@ -8,24 +8,20 @@ import (
 	"testing"
 
 	"stateless-servers/lab/cost"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // withUpdatePolicy returns the template in which resources of the type have the update policy.
 func withUpdatePolicy(t *testing.T, of cost.Template, kind string, policy any) cost.Template {
 	t.Helper()
 	var whole map[string]any
-	if err := json.Unmarshal(of.Whole, &whole); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, json.Unmarshal(of.Whole, &whole))
 	for _, r := range whole["Resources"].(map[string]any) {
 		if r := r.(map[string]any); r["Type"] == kind {
 			r["UpdatePolicy"] = policy
 		}
 	}
-	text, err := json.Marshal(whole)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(json.Marshal(whole))(t)
 	return cost.Template{Name: of.Name, Whole: text}
 }
 
@@ -76,10 +72,7 @@ func TestOutcomesForSessions(t *testing.T) {
 		templates[test.name+" from"], templates[test.name+" to"] = []cost.Template{test.update[0]}, []cost.Template{test.update[1]}
 		updates = append(updates, Update{test.name + " from", test.name + " to"})
 	}
-	pairs, err := Differences(t.Context(), root, templates, updates)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pairs := must.Get(Differences(t.Context(), root, templates, updates))(t)
 	for i, test := range tests {
 		got := pairs[i].Sessions
 		because := slices.ContainsFunc(got.Causes, func(id string) bool { return strings.HasPrefix(id, test.because) })
@@ -92,13 +85,9 @@ func TestOutcomesForSessions(t *testing.T) {
 func TestReportSaysWhatHappensToSessions(t *testing.T) {
 	r := Report{Traffic: cost.Traffic{RequestsPerSecond: 1}, Variants: []Variant{
 		{Name: "dynamodb", templates: []cost.Template{golden(t, "dynamodb")}}, {Name: "valkey", templates: []cost.Template{golden(t, "valkey")}}}}
-	if err := r.Compare(t.Context(), root); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, r.Compare(t.Context(), root))
 	var markdown bytes.Buffer
-	if err := r.WriteMarkdown(&markdown); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, r.WriteMarkdown(&markdown))
 	for _, want := range []string{"| valkey | replaced: everyone is logged out |", "Sessions: replaced: everyone is logged out (SessionsTable"} {
 		if !strings.Contains(markdown.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, markdown.String())

@@ -14,6 +14,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // golden reads the checked-in templates of a variant that the tests of package stacks keep up to date.
@@ -21,10 +22,7 @@ func golden(t *testing.T, name string) []Template {
 	t.Helper()
 	var list []Template
 	for _, file := range []string{"network-lab-2-zones-nat-gateway", name} {
-		template, err := ReadTemplate(filepath.Join("..", "..", "stacks", "testdata", file+".json"), file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		template := must.Get(ReadTemplate(filepath.Join("..", "..", "stacks", "testdata", file+".json"), file))(t)
 		list = append(list, template)
 	}
 	return list
@@ -32,14 +30,8 @@ func golden(t *testing.T, name string) []Template {
 
 func estimator(t *testing.T) Estimator {
 	t.Helper()
-	prices, err := DefaultPrices()
-	if err != nil {
-		t.Fatal(err)
-	}
-	counts, err := LibraryCounts()
-	if err != nil {
-		t.Fatal(err)
-	}
+	prices := must.Get(DefaultPrices())(t)
+	counts := must.Get(LibraryCounts())(t)
 	return Estimator{DefaultRegion, prices, counts}
 }
 
@@ -143,10 +135,7 @@ func TestEveryResourceOfEveryVariantIsPricedOrNamed(t *testing.T) {
 		t.Fatal("no golden templates", err)
 	}
 	for _, file := range files {
-		template, err := ReadTemplate(file, file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		template := must.Get(ReadTemplate(file, file))(t)
 		var want []string
 		if filepath.Base(file) == "valkey-durable.json" {
 			want = []string{durableWrites}
@@ -179,9 +168,7 @@ func TestExtensionRateMatchesTheLibrary(t *testing.T) {
 			IdleTimeout: 1000 * time.Hour, // no session ends during the test
 			Observer:    countTouches{&touches},
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		key := session.Key[int]("k")
 		handler := manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 )
 
 var update = flag.Bool("update", false, "write counts.json")
@@ -38,10 +39,7 @@ func TestCountsMatchTheLibrary(t *testing.T) {
 		writeCounts(t, measured)
 		return
 	}
-	recorded, err := LibraryCounts()
-	if err != nil {
-		t.Fatal(err)
-	}
+	recorded := must.Get(LibraryCounts())(t)
 	for store, kinds := range measured { // lacks the stores in SKIP_STORES
 		for kind, got := range kinds {
 			if want := recorded[store][kind]; !similar(got, want) {
@@ -74,13 +72,8 @@ func sameCalls(a, b map[string]float64) bool {
 }
 
 func writeCounts(t *testing.T, c Counts) {
-	text, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile("counts.json", append(text, '\n'), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(json.MarshalIndent(c, "", "  "))(t)
+	must.Succeed(t, os.WriteFile("counts.json", append(text, '\n'), 0o644))
 }
 
 // A measuredStore is a store whose connections pass through a countingProxy.
@@ -153,9 +146,7 @@ func measureSize(t *testing.T, store measuredStore, toStore *countingProxy, size
 		PlainHTTP: true, Observer: seen, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
 		StoreTimeout: 20 * time.Second, // a busy machine must not fail the test
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	padding, value := session.Key[string]("padding"), session.Key[string]("value")
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /start", func(w http.ResponseWriter, r *http.Request) {
@@ -191,16 +182,12 @@ func measureSize(t *testing.T, store measuredStore, toStore *countingProxy, size
 	var cookie *http.Cookie
 	send := func(method, path string) {
 		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if cookie != nil {
 			request.AddCookie(cookie)
 		}
 		response, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		text, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if err != nil || response.StatusCode != http.StatusOK {

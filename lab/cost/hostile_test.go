@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // finite fails the test unless every number in the bill is finite.
@@ -40,18 +42,12 @@ func TestNumbersOfTemplatesAreBounded(t *testing.T) {
 		}
 		for _, value := range values {
 			var whole map[string]any
-			if err := json.Unmarshal(text, &whole); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, json.Unmarshal(text, &whole))
 			replaced += replaceNumbers(whole["Resources"], value)
 			spoiled, err := json.Marshal(whole)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			file := filepath.Join(t.TempDir(), "a.template.json")
-			if err := os.WriteFile(file, spoiled, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, os.WriteFile(file, spoiled, 0o600))
 			template, err := ReadTemplate(file, "a")
 			if err != nil {
 				continue
@@ -108,9 +104,7 @@ func TestTemplatesAreFilesOfBoundedLength(t *testing.T) {
 		"is not a template":  func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("[", 1<<20)), 0o600) },
 	} {
 		dir := t.TempDir()
-		if err := spoil(filepath.Join(dir, "a.template.json")); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, spoil(filepath.Join(dir, "a.template.json")))
 		if _, err := ReadAssembly(dir); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}

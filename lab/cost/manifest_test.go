@@ -5,15 +5,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Templates of stacks that were synthesized earlier, such as those of another configuration, are not part of the deployment.
 func TestAssemblyHasTheLastStacksOnly(t *testing.T) {
 	folder := t.TempDir()
 	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600))
 	}
 	const template = `{"Resources": {"R": {"Type": "AWS::EC2::VPC"}}}`
 	for _, stack := range []string{"StatelessLab", "eu-Lab", "eu-Network"} {
@@ -21,10 +21,7 @@ func TestAssemblyHasTheLastStacksOnly(t *testing.T) {
 	}
 	names := func() string {
 		t.Helper()
-		templates, err := ReadAssembly(folder)
-		if err != nil {
-			t.Fatal(err)
-		}
+		templates := must.Get(ReadAssembly(folder))(t)
 		var names []string
 		for _, read := range templates {
 			names = append(names, read.Name)

@@ -3,6 +3,8 @@ package cost
 import (
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 const header = "region,item,unit,usd,date,source,status\n"
@@ -33,13 +35,9 @@ func TestPricesThatAreNotAllowed(t *testing.T) {
 
 func TestUserPricesOverrideDefaults(t *testing.T) {
 	prices, err := DefaultPrices()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	mine, err := LoadPrices(strings.NewReader(header+"us-east-1,ipv4,hour,9,2026-01-01,contract,verified\neu-west-1,ipv4,hour,8,2026-01-01,x,verified\n"), "mine.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	both := prices.With(mine)
 	if p, _ := both.find("us-east-1", "ipv4"); p.USD != 9 {
 		t.Errorf("got %+v, want the user's price of 9", p)

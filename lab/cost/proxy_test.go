@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"math"
 	"net"
 	"strings"
@@ -23,6 +24,8 @@ import (
 	"stateless-servers/session/memory"
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/sealing"
+	"stateless-servers/session/sessiontest/must"
+	"stateless-servers/session/sessiontest/relay"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/token"
 	"stateless-servers/session/valkey"
@@ -33,45 +36,23 @@ type countingProxy struct{ up, down atomic.Int64 }
 
 // to listens on a free loopback port until the test ends, forwards connections to the server, and returns its own address.
 func (w *countingProxy) to(t *testing.T, server string) string {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			upstream, err := net.Dial("tcp", server)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			go pass(upstream, client, &w.up)
-			go pass(client, upstream, &w.down)
-		}
-	}()
-	return listener.Addr().String()
+	r, err := relay.Listen(server, func(client, server net.Conn) (up, down func()) {
+		return func() { io.Copy(countingWriter{server, &w.up}, client) }, func() { io.Copy(countingWriter{client, &w.down}, server) }
+	})
+	must.Succeed(t, err)
+	t.Cleanup(r.Close)
+	return r.Addr
 }
 
-func pass(to, from net.Conn, count *atomic.Int64) {
-	defer to.Close()
-	defer from.Close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		count.Add(int64(n))
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
+// A countingWriter counts bytes before it writes them.
+type countingWriter struct {
+	io.Writer
+	count *atomic.Int64
+}
+
+func (w countingWriter) Write(b []byte) (int, error) {
+	w.count.Add(int64(len(b)))
+	return w.Writer.Write(b)
 }
 
 func serverSide(store session.Store) func(session.Options) (*session.Manager, error) {
@@ -99,9 +80,7 @@ func openMemcached(t *testing.T, w *countingProxy) measuredStore {
 	store, err := memcached.New(memcached.Options{
 		Addresses: []string{w.to(t, storeserver.ForTest(t, storeserver.Memcached).Addr)}, Timeout: 20 * time.Second,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(func() { store.Close() })
 	return measuredStore{sessions: serverSide(store), commands: func(op session.Operation) float64 {
 		switch op.Name {
@@ -116,14 +95,9 @@ func openMemcached(t *testing.T, w *countingProxy) measuredStore {
 
 func openPostgres(t *testing.T, w *countingProxy) measuredStore {
 	server := storeserver.ForTest(t, storeserver.Postgres)
-	store, err := postgres.New(postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, w.to(t, server.Addr), 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := must.Get(postgres.New(postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, w.to(t, server.Addr), 1)}))(t)
 	t.Cleanup(store.Close)
-	if err := postgres.CreateTable(t.Context(), store.Pool()); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, postgres.CreateTable(t.Context(), store.Pool()))
 	return measuredStore{sessions: serverSide(store), commands: oneCommand}
 }
 
@@ -132,27 +106,17 @@ func openMemory(*testing.T, *countingProxy) measuredStore {
 }
 
 func openCookie(t *testing.T, _ *countingProxy) measuredStore {
-	codec, err := cookie.New(testKeys(t), "session")
-	if err != nil {
-		t.Fatal(err)
-	}
+	codec := must.Get(cookie.New(testKeys(t), "session"))(t)
 	return measuredStore{sessions: func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }}
 }
 
 func openToken(t *testing.T, _ *countingProxy) measuredStore {
-	codec, err := token.New(testKeys(t), token.Options{Issuer: "test", Audience: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	codec := must.Get(token.New(testKeys(t), token.Options{Issuer: "test", Audience: "test"}))(t)
 	return measuredStore{readOnly: true, sessions: func(o session.Options) (*session.Manager, error) { return session.NewWithCodec(codec, o) }}
 }
 
 func testKeys(t *testing.T) sealing.Keys {
-	keys, err := sealing.ParseKeys("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
+	return must.Get(sealing.ParseKeys("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="))(t)
 }
 
 func openDynamoDB(t *testing.T, w *countingProxy) measuredStore {
@@ -160,9 +124,7 @@ func openDynamoDB(t *testing.T, w *countingProxy) measuredStore {
 	m := &capacityMeter{Client: dynamodb.NewClient(aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, "http://"+w.to(t, strings.TrimPrefix(server.Endpoint, "http://")))}
-	if err := dynamodb.CreateTable(t.Context(), m.Client, "counts"); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, dynamodb.CreateTable(t.Context(), m.Client, "counts"))
 	return measuredStore{sessions: serverSide(dynamodb.New(m, dynamodb.Options{Table: "counts"})), meter: m}
 }
 
@@ -247,10 +209,7 @@ func attributeSize(value types.AttributeValue) int {
 
 // The bill computes units from the size of the item. They must equal the units that DynamoDB reported.
 func TestComputedUnitsEqualReportedOnes(t *testing.T) {
-	counts, err := LibraryCounts()
-	if err != nil {
-		t.Fatal(err)
-	}
+	counts := must.Get(LibraryCounts())(t)
 	for kind, count := range counts["dynamodb"] {
 		for i, size := range MeasuredBytes {
 			only := Counts{"dynamodb": {Read: count}} // every request is of this kind
@@ -264,10 +223,7 @@ func TestComputedUnitsEqualReportedOnes(t *testing.T) {
 }
 
 func TestCountsFileIsAsGenerated(t *testing.T) {
-	counts, err := LibraryCounts()
-	if err != nil {
-		t.Fatal(err)
-	}
+	counts := must.Get(LibraryCounts())(t)
 	for store, kinds := range counts {
 		if len(kinds[Untouched].Calls) != 0 {
 			t.Errorf("%s: a request that doesn't use its session makes the calls %v, want none", store, kinds[Untouched].Calls)

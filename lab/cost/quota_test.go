@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestVCPUsOfInstanceTypes(t *testing.T) {
@@ -24,10 +26,7 @@ func TestQuotasFollowTheConfiguration(t *testing.T) {
 	named := func(names ...string) []Template {
 		var list []Template
 		for _, name := range names {
-			template, err := ReadTemplate(filepath.Join("..", "..", "stacks", "testdata", name+".json"), name)
-			if err != nil {
-				t.Fatal(err)
-			}
+			template := must.Get(ReadTemplate(filepath.Join("..", "..", "stacks", "testdata", name+".json"), name))(t)
 			list = append(list, template)
 		}
 		return list

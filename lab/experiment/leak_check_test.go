@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stateless-servers/app/config"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // series simulates the resource usage of a server over twenty minutes: random variation, and a leak of one resource.
@@ -73,42 +74,23 @@ func TestAssertNoGrowth(t *testing.T) {
 
 // A server whose clients keep their connections open fails the leak check.
 func TestLeakIsFound(t *testing.T) {
-	env, err := testRunner(t).open(t.Context(), setup{store: config.StoreMemory, servers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	env := must.Get(testRunner(t).open(t.Context(), setup{store: config.StoreMemory, servers: 1}))(t)
 	defer env.Close()
-	url, err := env.fleet.Metrics(survivor)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := env.fleet.Server(survivor)
-	if err != nil {
-		t.Fatal(err)
-	}
+	url := must.Get(env.fleet.Metrics(survivor))(t)
+	server := must.Get(env.fleet.Server(survivor))(t)
 	meter := newMeter(url)
 	watch := func() []sample {
-		samples, err := meter.watch(t.Context(), time.Now(), time.Second)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return samples
+		return must.Get(meter.watch(t.Context(), time.Now(), time.Second))(t)
 	}
 	before := watch()
 	var during []sample
 	const length, visitors = time.Minute, 10 // the simulated length, and new connections per reading
 	for at := time.Duration(0); at < length; at += length / 30 {
 		for range visitors {
-			conn, err := net.Dial("tcp", server.Address)
-			if err != nil {
-				t.Fatal(err)
-			}
+			conn := must.Get(net.Dial("tcp", server.Address))(t)
 			defer conn.Close()
 		}
-		one, err := meter.read(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		one := must.Get(meter.read(t.Context()))(t)
 		one.at = at
 		during = append(during, one)
 	}

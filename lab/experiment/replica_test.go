@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestReplicaLagsBehind(t *testing.T) {
@@ -27,19 +29,11 @@ func TestReplicaLagsBehind(t *testing.T) {
 	defer upstream.Close()
 	const lag = 200 * time.Millisecond
 	r, address, err := newReplica(upstream.URL, "sessions", "copy", lag)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	ask := func(operation, body string) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
+		request := must.Get(http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body)))(t)
 		request.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
+		response := must.Get(http.DefaultClient.Do(request))(t)
 		response.Body.Close()
 	}
 	ask("GetItem", `{"TableName":"sessions"}`)
@@ -83,18 +77,12 @@ func TestReplicaReportsRefusedWrite(t *testing.T) {
 	}))
 	defer upstream.Close()
 	r, address, err := newReplica(upstream.URL, "sessions", "copy", time.Millisecond)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(`{"TableName":"sessions"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	request.Header.Set("X-Amz-Target", "DynamoDB_20120810.PutItem")
 	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	response.Body.Close()
 	if err := r.Close(); err == nil || !strings.Contains(err.Error(), "writing to the copy: 500") {
 		t.Errorf("got %v", err)

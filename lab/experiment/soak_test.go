@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -15,9 +16,7 @@ import (
 func TestInterruptedSoakLeavesNothing(t *testing.T) {
 	sessiontest.Long(t)
 	storeserver.SkipIfSkipped(t, "valkey")
-	if _, err := server(); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(server())(t)
 	for _, amid := range []string{"the store is paused", "the store is killed"} {
 		t.Run(amid, func(t *testing.T) {
 			t.Setenv("TMPDIR", t.TempDir())

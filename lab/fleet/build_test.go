@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // module makes a module called path with the source of ./app, and changes into a folder of it.
@@ -15,12 +17,8 @@ func module(t *testing.T, path, source string) (root string) {
 		"go.mod": "module " + path + "\n\ngo 1.26\n", "app/main.go": source, "some/where/file": "",
 	} {
 		name = filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.MkdirAll(filepath.Dir(name), 0o755))
+		must.Succeed(t, os.WriteFile(name, []byte(content), 0o600))
 	}
 	t.Chdir(filepath.Join(root, "some", "where"))
 	return root
@@ -28,20 +26,12 @@ func module(t *testing.T, path, source string) (root string) {
 
 func TestBuild(t *testing.T) {
 	root := module(t, "stateless-servers", "package main\n\nfunc main() {}\n")
-	program, err := Build(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := must.Get(Build(t.Context()))(t)
 	if filepath.Dir(filepath.Dir(program)) != root {
 		t.Errorf("%s is not in %s/.build", program, root)
 	}
-	before, err := os.Stat(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Build(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	before := must.Get(os.Stat(program))(t)
+	must.Get(Build(t.Context()))(t)
 	if after, err := os.Stat(program); err != nil || !os.SameFile(before, after) {
 		t.Errorf("the program was up to date, but was written again: %v", err)
 	}

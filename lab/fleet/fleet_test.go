@@ -19,6 +19,7 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -57,10 +58,7 @@ func newFixture(t *testing.T, options Options) *fixture {
 		defer b.mu.Unlock()
 		b.lines = append(b.lines, line)
 	}
-	f, err := New(options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must.Get(New(options))(t)
 	b.Fleet = f
 	t.Cleanup(f.Close)
 	server := httptest.NewServer(f)
@@ -71,11 +69,7 @@ func newFixture(t *testing.T, options Options) *fixture {
 
 func (b *fixture) launch(t *testing.T, n int) []Server {
 	t.Helper()
-	servers, err := b.Launch(t.Context(), n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return servers
+	return must.Get(b.Launch(t.Context(), n))(t)
 }
 
 func (b *fixture) reported(part string) bool {
@@ -86,11 +80,7 @@ func (b *fixture) reported(part string) bool {
 
 func (b *fixture) process(t *testing.T, name string) *process.Process {
 	t.Helper()
-	p, err := b.Process(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return must.Get(b.Process(name))(t)
 }
 
 func (b *fixture) names() string {
@@ -134,9 +124,7 @@ func TestKilledServerBeforeHealthChecksNotice(t *testing.T) {
 	b := newFixture(t, Options{Balancer: balancer.Options{HealthInterval: time.Hour}})
 	b.launch(t, 2)
 	victim := b.process(t, "server-1")
-	if err := b.Kill("server-1"); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, b.Kill("server-1"))
 	if victim.Ended() == nil {
 		t.Error("the process is alive after Kill")
 	}
@@ -154,9 +142,7 @@ func TestKilledServerBeforeHealthChecksNotice(t *testing.T) {
 func TestKilledServerIsRemoved(t *testing.T) {
 	b := newFixture(t, Options{RemoveDead: time.Millisecond})
 	b.launch(t, 2)
-	if err := b.Kill("server-1"); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, b.Kill("server-1"))
 	sessiontest.Await(t, "unhealthy", func() bool { return b.reported("server-1 unhealthy: connection refused") })
 	if got := b.servedBy(t, 4); !maps.Equal(got, map[string]int{"server-2": 4}) {
 		t.Errorf("after health checks noticed: %v", got)
@@ -179,10 +165,7 @@ func TestCrashIsReported(t *testing.T) {
 	if server, _ := b.Server("server-1"); server.Process != ProcessEnded {
 		t.Errorf("its process is %s, want ended", server.Process)
 	}
-	stopped, err := b.Stop("server-1") // before it is removed by itself
-	if err != nil {
-		t.Fatal(err)
-	}
+	stopped := must.Get(b.Stop("server-1"))(t) // before it is removed by itself
 	<-stopped
 	if names := b.names(); names != "" {
 		t.Errorf("left: %s", names)
@@ -201,10 +184,7 @@ func TestStopWaitsForRequestsInFlight(t *testing.T) {
 	get(t, "http://"+old.Address+"/holding")
 	b.launch(t, 1)
 
-	stopped, err := b.Stop("server-1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	stopped := must.Get(b.Stop("server-1"))(t)
 	if server, err := b.Server("server-1"); err != nil || server.State != balancer.StateDraining {
 		t.Errorf("got %+v, %v, want it draining", server, err)
 	}
@@ -257,9 +237,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	if err := processes[1].Pause(); err != nil { // it can't react to SIGTERM
 		t.Fatal(err)
 	}
-	if err := b.Kill("server-3"); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, b.Kill("server-3"))
 	b.Close()
 	for i, p := range processes {
 		if p.Ended() == nil {

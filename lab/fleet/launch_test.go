@@ -18,6 +18,7 @@ import (
 	"stateless-servers/app/config"
 	"stateless-servers/lab/balancer"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestLaunch(t *testing.T) {
@@ -84,10 +85,7 @@ func TestMaxServers(t *testing.T) {
 	if added.Load() != 3 || refused.Load() != 17 || len(b.Servers()) != 3 {
 		t.Errorf("%d added, %d refused, %d servers, want 3, 17 and 3", added.Load(), refused.Load(), len(b.Servers()))
 	}
-	stopped, err := b.Stop(b.Servers()[0].Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stopped := must.Get(b.Stop(b.Servers()[0].Name))(t)
 	<-stopped
 	if _, err := b.Add(t.Context()); err != nil {
 		t.Errorf("adding one after one was stopped: %v", err)
@@ -105,14 +103,10 @@ func TestServersRunWithoutLogs(t *testing.T) {
 		want  string
 	}{
 		{"full", func(t *testing.T, b *fixture) {
-			if err := os.Symlink("/dev/full", filepath.Join(b.options.LogDir, "server-1.log")); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, os.Symlink("/dev/full", filepath.Join(b.options.LogDir, "server-1.log")))
 		}, "no space left on device"},
 		{"gone", func(t *testing.T, b *fixture) {
-			if err := os.Remove(b.options.LogDir); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, os.Remove(b.options.LogDir))
 		}, "no such file or directory"},
 	}
 	for _, test := range tests {
@@ -121,10 +115,7 @@ func TestServersRunWithoutLogs(t *testing.T) {
 			b := newFixture(t, Options{Output: &output})
 			test.spoil(t, b)
 			b.launch(t, 1)
-			response, err := http.Get(b.url + "/crash")
-			if err != nil {
-				t.Fatal(err)
-			}
+			response := must.Get(http.Get(b.url + "/crash"))(t)
 			response.Body.Close()
 			sessiontest.Await(t, "the crash is reported", func() bool { return b.reported("server-1 ended: exit status 7: out of luck") })
 			b.mu.Lock()
@@ -178,9 +169,7 @@ func TestServersDoNotInheritTheEnvironment(t *testing.T) {
 func script(t *testing.T, lines string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+lines+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(path, []byte("#!/bin/sh\n"+lines+"\n"), 0o700))
 	return path
 }
 

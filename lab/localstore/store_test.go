@@ -14,19 +14,14 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
 func TestEmbeddedStoreExpires(t *testing.T) {
 	c := config.Default()
-	s, err := startEmbedded(&c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.Dial("tcp", c.ValkeyAddress)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(startEmbedded(&c))(t)
+	conn := must.Get(net.Dial("tcp", c.ValkeyAddress))(t)
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
 	send := func(command string) string {
@@ -34,10 +29,7 @@ func TestEmbeddedStoreExpires(t *testing.T) {
 		for _, word := range strings.Fields(command) {
 			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(word), word)
 		}
-		line, err := reader.ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
+		line := must.Get(reader.ReadString('\n'))(t)
 		return strings.TrimSpace(line)
 	}
 	if got := send("SET k v"); got != "+OK" {
@@ -71,10 +63,7 @@ func TestEmbeddedStoreExpires(t *testing.T) {
 func TestRunningValkeyIsUsed(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
 	c := config.Default()
-	s, err := Start(t.Context(), config.StoreValkey, server.Addr, &c, func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(Start(t.Context(), config.StoreValkey, server.Addr, &c, func(string) {}))(t)
 	if c.ValkeyAddress != server.Addr || c.Store != config.StoreValkey {
 		t.Errorf("got the configuration %+v, want Valkey at %s", c, server.Addr)
 	}
@@ -92,10 +81,7 @@ func TestDynamoDBHasItsTable(t *testing.T) {
 	tables := map[string]bool{}
 	for range 2 { // two fleets on one server
 		c := config.Default()
-		s, err := Start(t.Context(), config.StoreDynamoDB, "", &c, func(string) {})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := must.Get(Start(t.Context(), config.StoreDynamoDB, "", &c, func(string) {}))(t)
 		client := dynamodb.NewClient(aws.Config{
 			Region: c.Region, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 		}, c.DynamoDBEndpoint)

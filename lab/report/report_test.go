@@ -14,6 +14,7 @@ import (
 	"stateless-servers/lab/load"
 	"stateless-servers/lab/machine"
 	"stateless-servers/lab/report"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // encoded returns an encoded histogram of 1 to n ms.
@@ -21,14 +22,9 @@ func encoded(t *testing.T, n int) string {
 	t.Helper()
 	h := hdrhistogram.New(1, time.Hour.Microseconds(), 3)
 	for i := range n {
-		if err := h.RecordValue(int64(i+1) * 1000); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, h.RecordValue(int64(i+1)*1000))
 	}
-	text, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(h.Encode(hdrhistogram.V2CompressedEncodingCookieBase))(t)
 	return string(text)
 }
 
@@ -54,9 +50,7 @@ func sample(t *testing.T) load.Result {
 func written(t *testing.T, r load.Result) string {
 	t.Helper()
 	var page bytes.Buffer
-	if err := report.Write(&page, r); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, report.Write(&page, r))
 	return page.String()
 }
 
@@ -105,9 +99,7 @@ func TestVerdictComesFirst(t *testing.T) {
 			t.Errorf("the page does not begin with %q and %s", test.want, test.row[0])
 		}
 		var summary bytes.Buffer
-		if err := report.WriteMarkdown(&summary, r); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, report.WriteMarkdown(&summary, r))
 		if text := summary.String(); !strings.HasPrefix(text, "## "+test.sign+" "+test.want+"\n") || !strings.Contains(text, test.row[1]) {
 			t.Errorf("the summary does not begin with %q and %s:\n%s", test.want, test.row[1], text)
 		}
@@ -126,9 +118,7 @@ func TestSummary(t *testing.T) {
 	r.Findings[0] += "\r# lost"
 	r.Errors["time\rout"] = 3
 	delete(r.Errors, "timeout")
-	if err := report.WriteMarkdown(&summary, r); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, report.WriteMarkdown(&summary, r))
 	const want = `## ⚪ Not judged: no threshold was set.
 
 Load test of http://127.0.0.1:1/&lt;b>, 2026-11-21 12:00 UTC, measured for 10 s. **Rate missed**: 100 of 200 requests per second were sent; the figures apply to this rate.
@@ -186,10 +176,7 @@ func TestPageEscapesTexts(t *testing.T) {
 // A merged result, and one without responses, make a page, too.
 func TestPageOfOtherResults(t *testing.T) {
 	r := sample(t)
-	merged, err := load.Merge(r, r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	merged := must.Get(load.Merge(r, r))(t)
 	if page := written(t, merged); !strings.Contains(page, "<td>600</td><td>20</td>") || strings.Count(page, "linux/arm64") != 2 {
 		t.Error("the spans of two machines, or their settings, don't add up")
 	}

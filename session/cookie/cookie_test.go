@@ -14,6 +14,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/sealing"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 var (
@@ -25,29 +26,16 @@ var (
 const sealed = "AYtpbT1rbt98ljbXDJH8xjEm_GTLrVQQMlZ6ZA3UhUd0Q4yssLBmgP63Cs6wYblYNsstoDd1gj2qYyyMj5jBXvNUsWb36jbd6Z4S" +
 	"L9qJI5cpHR9vXHkTqZSbSU8yACO_3TtcssSFIEcnfdAxBU9CJQdYIU-Pq3Tu-4_vOZN1"
 
-func newRecord(values map[string]string) session.Record {
-	return session.Record{
-		Values: values, User: "ada", UserAgent: "Browser/1.0",
-		Created: start, Expires: start.Add(24 * time.Hour), IdleExpires: start.Add(30 * time.Minute),
-	}
-}
+func newRecord(values map[string]string) session.Record { return sealingtest.NewRecord(start, values) }
 
 func newCodec(t testing.TB, names, name string) *Codec {
 	t.Helper()
-	s, err := New(sealingtest.Keys(t, names), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return must.Get(New(sealingtest.Keys(t, names), name))(t)
 }
 
 func seal(t testing.TB, s *Codec, record session.Record) string {
 	t.Helper()
-	value, err := s.Encode(id, record)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return value
+	return must.Get(s.Encode(id, record))(t)
 }
 
 func isMissing(t *testing.T, s *Codec, value string) {
@@ -83,9 +71,7 @@ func TestEveryServerOpensACookie(t *testing.T) {
 			t.Fatalf("%d bytes: a cookie of %d, %v", want.Size(), len(value), err)
 		}
 		gotID, got, err := other.Decode(value, start)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if gotID != wantID || !maps.Equal(got.Values, want.Values) || got.User != want.User || got.UserAgent != want.UserAgent {
 			t.Fatalf("got %v %+v, want %v %+v", gotID, got, wantID, want)
 		}
@@ -143,28 +129,7 @@ func TestLimitDependsOnlyOnSize(t *testing.T) {
 }
 
 func TestRotation(t *testing.T) {
-	tests := []struct {
-		codec, opener string
-		opens         bool
-	}{
-		{"o", "on", true}, // first deployment: before and after
-		{"on", "o", true},
-		{"on", "no", true}, // second
-		{"no", "on", true},
-		{"no", "n", true}, // third
-		{"o", "no", true}, // a visitor who returns after all deployments
-		{"on", "n", false},
-		{"o", "n", false},
-		{"no", "o", false}, // the wrong order, see package sealing
-		{"abcdefgh", "hgfedcba", true},
-	}
-	for _, test := range tests {
-		value := seal(t, newCodec(t, test.codec, "session"), newRecord(nil))
-		_, got, err := newCodec(t, test.opener, "session").Decode(value, start)
-		if (err == nil) != test.opens || test.opens != (got.User == "ada") || !test.opens && err != session.ErrNotFound {
-			t.Errorf("sealed with %q, opened with %q: got %q, %v", test.codec, test.opener, got.User, err)
-		}
-	}
+	sealingtest.RunRotation(t, func(names string) session.Codec { return newCodec(t, names, "session") })
 }
 
 func TestExpiry(t *testing.T) {
@@ -192,13 +157,9 @@ func TestExpiry(t *testing.T) {
 func TestOlderServerKeepsKeysOfANewerOne(t *testing.T) {
 	newer, older := newCodec(t, "a", "session"), newCodec(t, "a", "session")
 	_, got, err := older.Decode(seal(t, newer, newRecord(map[string]string{"@region": "eu", "visits": "1"})), start)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	got.Values, err = session.Apply(got.Values, []session.Change{{Op: session.OpAdd, Key: "visits", N: 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	_, got, err = newer.Decode(seal(t, older, got), start)
 	if want := (map[string]string{"@region": "eu", "visits": "2"}); err != nil || !maps.Equal(got.Values, want) {
 		t.Errorf("got %v, %v, want %v", got.Values, err, want)
@@ -207,10 +168,7 @@ func TestOlderServerKeepsKeysOfANewerOne(t *testing.T) {
 
 // TestFormat pins the format of this version. A change of the format needs a new version.
 func TestFormat(t *testing.T) {
-	plain, err := encode(id, newRecord(map[string]string{"theme": `"dark"`}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	plain := must.Get(encode(id, newRecord(map[string]string{"theme": `"dark"`})))(t)
 	const want = "0102030000000000000000000000000000000000000000000000000000000020" +
 		"0000019b7ca98f2e" + "0000019b81cfeb2e" + "0000019b7cc5066e" + "03616461" + "0b42726f777365722f312e30" +
 		"1004" + "7468656d65" + "226461726b22"

@@ -11,6 +11,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sealing"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestOnlySealedCookiesAreAccepted(t *testing.T) {
@@ -36,10 +37,7 @@ func TestOnlySealedCookiesAreAccepted(t *testing.T) {
 			isMissing(t, s, value[:i]+added+value[i:])
 		}
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(value)
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := must.Get(base64.RawURLEncoding.DecodeString(value))(t)
 	if bytes.Contains(raw, []byte("ada")) || bytes.Contains(raw, []byte("dark")) {
 		t.Error("the cookie contains its values in plain text")
 	}
@@ -60,10 +58,7 @@ func TestLongValuesAreNotDecrypted(t *testing.T) {
 	for _, size := range []int{most, most + 1, 2 * most} {
 		record := newRecord(nil)
 		record.UserAgent = strings.Repeat("x", size-overhead-len(record.User)+1) // its user's length takes one byte, not two
-		plain, err := encode(id, record)
-		if err != nil {
-			t.Fatal(err)
-		}
+		plain := must.Get(encode(id, record))(t)
 		nonce := make([]byte, chacha20poly1305.NonceSizeX)
 		sealed := s.aeads[0].Seal(append([]byte{version}, nonce...), nonce, plain, s.additional)
 		if len(sealed) != size {
@@ -138,10 +133,7 @@ func TestMalformed(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	s := newCodec(f, "a", "session")
 	for _, values := range []map[string]string{nil, {"theme": `"dark"`, "visits": "7"}} {
-		plain, err := encode(id, newRecord(values))
-		if err != nil {
-			f.Fatal(err)
-		}
+		plain := must.Get(encode(id, newRecord(values)))(f)
 		f.Add(sealed, plain)
 	}
 	f.Add("", []byte{})
@@ -154,9 +146,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		again, err := encode(gotID, record)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if _, same, err := decode(again); err != nil || !maps.Equal(same.Values, record.Values) || same.User != record.User {
 			t.Fatalf("%+v was decoded as %+v, %v", record, same, err)
 		}

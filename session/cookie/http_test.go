@@ -13,6 +13,8 @@ import (
 	"stateless-servers/session/cookie"
 	"stateless-servers/session/sealing"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 const (
@@ -25,10 +27,7 @@ func newFleet(t *testing.T, name string, keys ...string) *sealingtest.Fleet {
 	t.Helper()
 	var codecs []session.Codec
 	for _, letters := range keys {
-		codec, err := cookie.New(sealingtest.Keys(t, letters), name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		codec := must.Get(cookie.New(sealingtest.Keys(t, letters), name))(t)
 		codecs = append(codecs, codec)
 	}
 	return sealingtest.NewFleet(t, serve, session.Options{CookieName: name}, codecs...)
@@ -132,4 +131,16 @@ func TestLimitations(t *testing.T) {
 	f.ExpectWith(last, 0, "/", "ada 2") // the browser keeps the cookie of the last response
 	f.Expect(0, "/logout", " 0")
 	f.ExpectWith(first, 1, "/", "ada 2") // a copy of the cookie, after logout
+}
+
+// TestServers runs the suite on servers that share only their key.
+func TestServers(t *testing.T) {
+	keys := sealingtest.Keys(t, "a")
+	sessiontest.RunServers(t, func(o session.Options) (*session.Manager, error) {
+		codec, err := cookie.New(keys, "session")
+		if err != nil {
+			return nil, err
+		}
+		return session.NewWithCodec(codec, o)
+	})
 }

@@ -10,14 +10,12 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/cookie"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The session's own idle timeout is in the cookie, where servers of the version before take it for a value.
 func TestOwnIdleTimeout(t *testing.T) {
-	codec, err := cookie.New(sealingtest.Keys(t, "a"), "session")
-	if err != nil {
-		t.Fatal(err)
-	}
+	codec := must.Get(cookie.New(sealingtest.Keys(t, "a"), "session"))(t)
 	now := time.Now().Truncate(time.Millisecond)
 	record := session.Record{
 		Values: map[string]string{"n": "7"}, User: "ada", Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour),
@@ -27,9 +25,7 @@ func TestOwnIdleTimeout(t *testing.T) {
 	earlier.IdleTimeout, earlier.Values = 0, map[string]string{"n": "7", "@timeout": "2400000"}
 	for name, r := range map[string]session.Record{"this version": record, "the version before": earlier} {
 		value, err := codec.Encode(session.ID{1}, r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		_, got, err := codec.Decode(value, now)
 		if err != nil || got.IdleTimeout != 40*time.Minute || !maps.Equal(got.Values, record.Values) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
@@ -50,10 +46,7 @@ func TestOwnIdleTimeout(t *testing.T) {
 
 // Each change sets the whole cookie again. It stays persistent, and the session keeps its limits.
 func TestRememberedLogin(t *testing.T) {
-	codec, err := cookie.New(sealingtest.Keys(t, "a"), "session")
-	if err != nil {
-		t.Fatal(err)
-	}
+	codec := must.Get(cookie.New(sealingtest.Keys(t, "a"), "session"))(t)
 	f := sealingtest.NewFleet(t, serve, session.Options{BrowserCookie: true}, codec, codec)
 	if set := f.Expect(0, "/login?user=ada", "ada 0"); set.MaxAge != 0 {
 		t.Errorf("a login that is not remembered sets the cookie %v", set)

@@ -15,6 +15,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -50,7 +51,7 @@ func testCallersClient(t *testing.T, server *storeserver.Server) {
 			c.HTTPClient, c.RetryMaxAttempts = own, 5
 			store := dynamodb.New(newClient(c), dynamodb.Options{Table: table})
 			id := session.ID{byte(len(name))}
-			check(t, store.Create(t.Context(), id, record("", nil)))
+			must.Succeed(t, store.Create(t.Context(), id, record("", nil)))
 			own.lost = 1
 			if _, err := store.Update(t.Context(), id, update(add("n", 1))); !errors.Is(err, errLost) || own.updates != 1 {
 				t.Errorf("got %v after %d updates, want one with a lost reply", err, own.updates)

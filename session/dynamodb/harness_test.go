@@ -14,6 +14,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -51,9 +52,9 @@ func openNetwork(t *testing.T, server *storeserver.Server) (*network, *dynamodb.
 	client := dynamodb.NewClient(config(), server.Endpoint)
 	var missing *types.ResourceNotFoundException
 	if _, err := client.DeleteTable(t.Context(), &sdk.DeleteTableInput{TableName: aws.String(table)}); !errors.As(err, &missing) {
-		check(t, err)
+		must.Succeed(t, err)
 	}
-	check(t, dynamodb.CreateTable(t.Context(), client, table))
+	must.Succeed(t, dynamodb.CreateTable(t.Context(), client, table))
 	n := &network{API: client}
 	n.reset()
 	return n, dynamodb.New(n, dynamodb.Options{Table: table}), client
@@ -159,11 +160,4 @@ func renewal(old, fresh session.ID, known *session.Record) session.Renewal {
 	return session.Renewal{Old: old, New: fresh, Now: now, AllowRenewed: true, Known: known, Record: session.Record{
 		User: "ada", UserAgent: "Browser/1.0", Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute),
 	}}
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -24,9 +25,8 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 	begin := func(t *testing.T) (session.ID, session.Record) {
 		t.Helper()
 		old := id()
-		check(t, store.Create(t.Context(), old, record("", values)))
-		known, err := store.Load(t.Context(), old, start)
-		check(t, err)
+		must.Succeed(t, store.Create(t.Context(), old, record("", values)))
+		known := must.Get(store.Load(t.Context(), old, start))(t)
 		n.reset()
 		return old, known
 	}
@@ -60,7 +60,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 			ExpressionAttributeNames:  map[string]string{"#v": "values"},
 			ExpressionAttributeValues: map[string]types.AttributeValue{":n": &types.AttributeValueMemberS{Value: "7"}},
 		})
-		check(t, err)
+		must.Succeed(t, err)
 		fresh := id()
 		got, err := store.Renew(t.Context(), renewal(old, fresh, &known))
 		expect(t, got, err, values)
@@ -91,13 +91,13 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		old, known := begin(t)
 		r := renewal(old, id(), &known)
 		_, err := store.Renew(t.Context(), r)
-		check(t, err)
+		must.Succeed(t, err)
 		_, err = store.Update(t.Context(), r.New, update(add("n", 1)))
-		check(t, err)
+		must.Succeed(t, err)
 		got, err := store.Renew(t.Context(), r)
 		expect(t, got, err, map[string]string{"n": "8", "theme": `"dark"`})
 		_, err = store.End(t.Context(), r.New, session.EndOptions{Now: r.Now})
-		check(t, err)
+		must.Succeed(t, err)
 		if _, err := store.Renew(t.Context(), r); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("after the new session has ended: got %v", err)
 		}
@@ -105,7 +105,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 	t.Run("a second login whose reply is lost", func(t *testing.T) {
 		old, known := begin(t)
 		_, err := store.Renew(t.Context(), renewal(old, id(), &known))
-		check(t, err)
+		must.Succeed(t, err)
 		r := renewal(old, id(), &known)
 		n.lose["put"] = 1
 		if _, err := store.Renew(t.Context(), r); !errors.Is(err, errLost) {
@@ -120,8 +120,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		n.before = func(request string) {
 			if request == "transact" && changes > 0 {
 				changes--
-				_, err := store.Update(t.Context(), old, update(add("n", 1)))
-				check(t, err)
+				must.Get(store.Update(t.Context(), old, update(add("n", 1))))(t)
 			}
 		}
 		got, err := store.Renew(t.Context(), renewal(old, id(), &known))
@@ -132,8 +131,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		r := renewal(old, id(), &known)
 		n.before = func(request string) {
 			if request == "transact" {
-				_, err := store.End(t.Context(), old, session.EndOptions{Now: r.Now})
-				check(t, err)
+				must.Get(store.End(t.Context(), old, session.EndOptions{Now: r.Now}))(t)
 			}
 		}
 		if _, err := store.Renew(t.Context(), r); !errors.Is(err, session.ErrEnded) {
@@ -150,7 +148,7 @@ func testRenewals(t *testing.T, server *storeserver.Server) {
 		}
 		n.reset()
 		old := id()
-		check(t, store.Create(t.Context(), old, record("", large)))
+		must.Succeed(t, store.Create(t.Context(), old, record("", large)))
 		r := renewal(old, id(), nil)
 		r.Record.UserAgent = strings.Repeat("a", 2000)
 		if _, err := store.Renew(t.Context(), r); !errors.Is(err, session.ErrTooLarge) {
@@ -170,6 +168,6 @@ func key(id session.ID) map[string]types.AttributeValue {
 func stored(t *testing.T, client *sdk.Client, id session.ID) map[string]types.AttributeValue {
 	t.Helper()
 	out, err := client.GetItem(t.Context(), &sdk.GetItemInput{TableName: aws.String(table), Key: key(id), ConsistentRead: aws.Bool(true)})
-	check(t, err)
+	must.Succeed(t, err)
 	return out.Item
 }

@@ -14,6 +14,7 @@ import (
 	"stateless-servers/session/dynamodb"
 	"stateless-servers/session/revocation"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -27,9 +28,7 @@ func openRevocations(t testing.TB, server *storeserver.Server) (*network, *dynam
 	if _, err := client.DeleteTable(t.Context(), &sdk.DeleteTableInput{TableName: aws.String(revocationTable)}); err != nil && !errors.As(err, &missing) {
 		t.Fatal(err)
 	}
-	if err := dynamodb.CreateRevocationTable(t.Context(), client, revocationTable); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, dynamodb.CreateRevocationTable(t.Context(), client, revocationTable))
 	n := &network{API: client}
 	n.reset()
 	return n, dynamodb.NewRevocations(n, revocationTable), client
@@ -42,15 +41,13 @@ func testRevocations(t *testing.T, server *storeserver.Server) {
 	entry := revocation.Entry{CutOff: true, ID: session.ID{1}, At: start, Expires: start.Add(time.Hour)}
 	for _, want := range []int{1, 2} {
 		n.reset()
-		_, err := list.Add(t.Context(), entry)
-		check(t, err)
+		must.Get(list.Add(t.Context(), entry))(t)
 		if got := n.count("put"); got != want || n.count("get") != 0 {
 			t.Errorf("a cut-off takes %d writes, want %d and no read", got, want)
 		}
 	}
 	n.refuse["put"] = []error{&types.ProvisionedThroughputExceededException{}}
-	_, err := list.Add(t.Context(), entry)
-	check(t, err)
+	must.Get(list.Add(t.Context(), entry))(t)
 }
 
 // BenchmarkRevocations adds an entry per iteration and reports the bytes that each takes in the table and its index.
@@ -60,15 +57,10 @@ func BenchmarkRevocations(b *testing.B) {
 	for b.Loop() {
 		entry := revocation.Entry{At: now, Expires: now.Add(24 * time.Hour)}
 		rand.Read(entry.ID[:])
-		if _, err := list.Add(b.Context(), entry); err != nil {
-			b.Fatal(err)
-		}
+		must.Get(list.Add(b.Context(), entry))(b)
 		now = now.Add(time.Millisecond)
 	}
-	output, err := client.DescribeTable(b.Context(), &sdk.DescribeTableInput{TableName: aws.String(revocationTable)})
-	if err != nil {
-		b.Fatal(err)
-	}
+	output := must.Get(client.DescribeTable(b.Context(), &sdk.DescribeTableInput{TableName: aws.String(revocationTable)}))(b)
 	bytes := *output.Table.TableSizeBytes
 	for _, index := range output.Table.LocalSecondaryIndexes {
 		bytes += *index.IndexSizeBytes

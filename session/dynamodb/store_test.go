@@ -13,6 +13,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/dynamodb"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -45,7 +46,7 @@ func testFaults(t *testing.T, configure func(*dynamodb.Store)) {
 			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 10 * time.Millisecond })
 		}
 		client := dynamodb.NewClient(config, "http://"+address)
-		check(t, dynamodb.CreateTable(t.Context(), client, table))
+		must.Succeed(t, dynamodb.CreateTable(t.Context(), client, table))
 		store := dynamodb.New(client, dynamodb.Options{Table: table})
 		configure(store)
 		return store
@@ -69,37 +70,30 @@ func TestBetweenRegionsTheLastWriterWins(t *testing.T) {
 	}}
 	visits := func(region replica, id session.ID) string {
 		t.Helper()
-		got, err := region.store.Load(t.Context(), id, now)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := must.Get(region.store.Load(t.Context(), id, now))(t)
 		return got.Values["visits"]
 	}
 
 	id := session.ID{1}
-	check(t, here.store.Create(t.Context(), id, record))
+	must.Succeed(t, here.store.Create(t.Context(), id, record))
 	here.copyTo(t, there, id)
 	for _, region := range []replica{here, there} { // both before replication
-		_, err := region.store.Update(t.Context(), id, visit)
-		check(t, err)
+		must.Get(region.store.Update(t.Context(), id, visit))(t)
 	}
 	there.copyTo(t, here, id) // the later one
 	if got := visits(here, id); got != "1" {
 		t.Errorf("after two additions in two regions, the counter is %s, want one of them lost", got)
 	}
 
-	_, err := here.store.End(t.Context(), id, session.EndOptions{Now: now})
-	check(t, err)
-	_, err = there.store.Update(t.Context(), id, visit)
-	check(t, err)
+	must.Get(here.store.End(t.Context(), id, session.EndOptions{Now: now}))(t)
+	must.Get(there.store.Update(t.Context(), id, visit))(t)
 	there.copyTo(t, here, id) // the later one
 	if got := visits(here, id); got != "2" {
 		t.Errorf("got %s visits", got)
 	}
 
 	// A change that has been replicated is not lost.
-	_, err = here.store.End(t.Context(), id, session.EndOptions{Now: now})
-	check(t, err)
+	must.Get(here.store.End(t.Context(), id, session.EndOptions{Now: now}))(t)
 	here.copyTo(t, there, id)
 	if _, err := there.store.Update(t.Context(), id, visit); !errors.Is(err, session.ErrEnded) {
 		t.Errorf("got %v of a session that ended in another region", err)
@@ -116,7 +110,7 @@ func openReplica(t *testing.T, table string) replica {
 	t.Helper()
 	server := storeserver.ForTest(t, storeserver.DynamoDB)
 	client := dynamodb.NewClient(config(), server.Endpoint)
-	check(t, dynamodb.CreateTable(t.Context(), client, table))
+	must.Succeed(t, dynamodb.CreateTable(t.Context(), client, table))
 	return replica{dynamodb.New(client, dynamodb.Options{Table: table, Replicated: true}), client, table}
 }
 
@@ -124,8 +118,6 @@ func openReplica(t *testing.T, table string) replica {
 func (r replica) copyTo(t *testing.T, other replica, id session.ID) {
 	t.Helper()
 	key := map[string]types.AttributeValue{dynamodb.KeyAttribute: &types.AttributeValueMemberS{Value: id.String()}}
-	output, err := r.client.GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &r.table, Key: key})
-	check(t, err)
-	_, err = other.client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &other.table, Item: output.Item})
-	check(t, err)
+	output := must.Get(r.client.GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &r.table, Key: key}))(t)
+	must.Get(other.client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &other.table, Item: output.Item}))(t)
 }

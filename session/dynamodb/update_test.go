@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -24,14 +25,13 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 		t.Helper()
 		ids++
 		id := session.ID{ids}
-		check(t, store.Create(t.Context(), id, record("", values)))
+		must.Succeed(t, store.Create(t.Context(), id, record("", values)))
 		n.reset()
 		return id
 	}
 	sum := func(t *testing.T, id session.ID, key string) string {
 		t.Helper()
-		got, err := store.Load(t.Context(), id, start)
-		check(t, err)
+		got := must.Get(store.Load(t.Context(), id, start))(t)
 		return got.Values[key]
 	}
 
@@ -99,8 +99,7 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 		n.before = func(request string) {
 			if request == "update" && first {
 				first = false
-				_, err := store.Update(t.Context(), id, update(add("other", 1), add("key 0", 1)))
-				check(t, err)
+				must.Get(store.Update(t.Context(), id, update(add("other", 1), add("key 0", 1))))(t)
 			}
 		}
 		got, err := store.Update(t.Context(), id, update(many(100)...))
@@ -114,8 +113,7 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 		n.before = func(request string) {
 			if request == "update" && first {
 				first = false
-				_, err := store.End(t.Context(), id, session.EndOptions{Now: start})
-				check(t, err)
+				must.Get(store.End(t.Context(), id, session.EndOptions{Now: start}))(t)
 			}
 		}
 		if _, err := store.Update(t.Context(), id, update(many(100)...)); !errors.Is(err, session.ErrEnded) {
@@ -129,9 +127,9 @@ func testManyChanges(t *testing.T, server *storeserver.Server) {
 			ExpressionAttributeNames:  map[string]string{"#v": "values", "#list": "list"},
 			ExpressionAttributeValues: map[string]types.AttributeValue{":list": &types.AttributeValueMemberL{}},
 		})
-		check(t, err)
+		must.Succeed(t, err)
 		_, err = store.Update(t.Context(), id, update(many(100)...))
-		check(t, err)
+		must.Succeed(t, err)
 		value := stored(t, client, id)["values"].(*types.AttributeValueMemberM).Value["list"]
 		if _, ok := value.(*types.AttributeValueMemberL); !ok {
 			t.Errorf("the type of a list is now %T", value)

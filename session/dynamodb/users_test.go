@@ -16,6 +16,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/dynamodb"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -72,13 +73,12 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 		ids++
 		record := record(user, map[string]string{"n": "1"})
 		record.Created = start.Add(-age)
-		check(t, store.Create(t.Context(), session.ID{ids}, record))
+		must.Succeed(t, store.Create(t.Context(), session.ID{ids}, record))
 		return session.ID{ids}
 	}
 	list := func(t *testing.T, store session.UserStore, user string, want ...session.ID) {
 		t.Helper()
-		page, err := store.UserSessions(t.Context(), user, session.PageQuery{Now: start, Limit: 1000})
-		check(t, err)
+		page := must.Get(store.UserSessions(t.Context(), user, session.PageQuery{Now: start, Limit: 1000}))(t)
 		var got []session.ID
 		for _, s := range page.Sessions {
 			got = append(got, s.ID)
@@ -93,11 +93,9 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 		lagging := dynamodb.New(late, dynamodb.Options{Table: table})
 		older, ended, renewed := begin(t, "ada", 3*time.Second), begin(t, "ada", 2*time.Second), begin(t, "ada", time.Second)
 		list(t, lagging, "ada", renewed, ended, older)
-		_, err := store.End(t.Context(), ended, session.EndOptions{Now: start})
-		check(t, err)
+		must.Get(store.End(t.Context(), ended, session.EndOptions{Now: start}))(t)
 		fresh := session.ID{200}
-		_, err = store.Renew(t.Context(), renewal(renewed, fresh, nil))
-		check(t, err)
+		must.Get(store.Renew(t.Context(), renewal(renewed, fresh, nil)))(t)
 		list(t, lagging, "ada", older) // it has no ended session, and misses the newest
 		late.held = nil
 		list(t, lagging, "ada", fresh, older)
@@ -120,7 +118,7 @@ func testUserSessions(t *testing.T, server *storeserver.Server) {
 			t.Fatalf("got %v, %v", page, err)
 		}
 		_, err = store.End(t.Context(), middle, session.EndOptions{Now: start})
-		check(t, err)
+		must.Succeed(t, err)
 		page, err = store.UserSessions(t.Context(), "cyd", session.PageQuery{Now: start, Limit: 2, Cursor: page.Next})
 		if err != nil || len(page.Sessions) != 1 || page.Sessions[0].ID != oldest || page.Next != "" {
 			t.Fatalf("got %v, %v", page, err)
@@ -187,7 +185,7 @@ func testManySessions(t *testing.T, server *storeserver.Server) {
 		}
 	})
 	manager, err := session.New(store, session.Options{PlainHTTP: true, StoreTimeout: 10 * time.Second, Now: func() time.Time { return now }})
-	check(t, err)
+	must.Succeed(t, err)
 
 	var mu sync.Mutex
 	var before []session.ID // all ids of the sessions that started before
@@ -226,7 +224,7 @@ func testManySessions(t *testing.T, server *storeserver.Server) {
 	}
 	err = manager.EndUserSessions(t.Context(), "ada")
 	others.Wait()
-	check(t, err)
+	must.Succeed(t, err)
 	alive := 0
 	together(len(before), func(i int) {
 		if _, err := store.Load(t.Context(), before[i], now); !errors.Is(err, session.ErrEnded) {

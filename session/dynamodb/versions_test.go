@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -102,8 +103,7 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 	id := func() session.ID { ids++; return session.ID{ids} }
 	put := func(t *testing.T, it map[string]types.AttributeValue) {
 		t.Helper()
-		_, err := client.PutItem(t.Context(), &sdk.PutItemInput{TableName: aws.String(table), Item: it})
-		check(t, err)
+		must.Get(client.PutItem(t.Context(), &sdk.PutItemInput{TableName: aws.String(table), Item: it}))(t)
 	}
 	values := map[string]string{"n": "7"}
 	failed := func(err error) bool {
@@ -114,10 +114,9 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 	t.Run("a session with its own idle timeout", func(t *testing.T) {
 		remembered, r := id(), record("ada", values)
 		r.IdleTimeout = 40 * time.Minute
-		check(t, store.Create(t.Context(), remembered, r))
-		check(t, updateBefore(t, client, remembered, start)) // extends by the server's timeout, and keeps the session's
-		got, err := store.Update(t.Context(), remembered, session.Update{Now: start, IdleExpires: start.Add(10 * time.Minute)})
-		check(t, err)
+		must.Succeed(t, store.Create(t.Context(), remembered, r))
+		must.Succeed(t, updateBefore(t, client, remembered, start)) // extends by the server's timeout, and keeps the session's
+		got := must.Get(store.Update(t.Context(), remembered, session.Update{Now: start, IdleExpires: start.Add(10 * time.Minute)}))(t)
 		if got.IdleTimeout != r.IdleTimeout || !got.IdleExpires.Equal(start.Add(40*time.Minute)) || got.Values["n"] != "8" {
 			t.Errorf("after an update of each version: %+v", got)
 		}
@@ -141,8 +140,7 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 		t.Run("the version before leaves alone what is "+name, func(t *testing.T) {
 			old := id()
 			put(t, itemBefore(old, record("ada", values)))
-			at, err := end(old)
-			check(t, err)
+			at := must.Get(end(old))(t)
 			it := stored(t, client, old)
 			for after, want := range map[time.Duration]error{
 				0: session.ErrEnded, session.EndedFor - time.Second: session.ErrEnded, session.EndedFor: session.ErrNotFound, time.Hour: session.ErrNotFound,
@@ -170,14 +168,13 @@ func testVersions(t *testing.T, server *storeserver.Server) {
 		old := id()
 		put(t, itemBefore(old, record("ada", values)))
 		r := renewal(old, id(), nil)
-		_, err := store.Renew(t.Context(), r)
-		check(t, err)
+		must.Get(store.Renew(t.Context(), r))(t)
 		want := itemBefore(r.New, r.Renewed(record("ada", values)))
 		if got := stored(t, client, r.New); fmt.Sprint(attributeText(got)) != fmt.Sprint(attributeText(want)) {
 			t.Errorf("got  %v\nwant %v", attributeText(got), attributeText(want))
 		}
-		check(t, updateBefore(t, client, r.New, r.Now))
-		check(t, endBefore(t, client, r.New, r.Now))
+		must.Succeed(t, updateBefore(t, client, r.New, r.Now))
+		must.Succeed(t, endBefore(t, client, r.New, r.Now))
 	})
 	t.Run("sessions of the version before", func(t *testing.T) {
 		old := id()

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A fakeConn is a connection to a node that sends the text of the Reader.
@@ -46,9 +48,7 @@ func TestRepliesAreChecked(t *testing.T) {
 			}
 			t.Run(test.name+" in "+name, func(t *testing.T) {
 				conn := newCheckedConn(&fakeConn{Reader: pieces(strings.NewReader(test.reply))})
-				if _, err := io.WriteString(conn, "gets k\r\n"); err != nil {
-					t.Fatal(err)
-				}
+				must.Get(io.WriteString(conn, "gets k\r\n"))(t)
 				got, err := io.ReadAll(conn)
 				if string(got) != test.good || (err != nil) != (test.reply != test.good) {
 					t.Errorf("%.60q… (%d bytes), %v, want %.60q…", got, len(got), err, test.good)

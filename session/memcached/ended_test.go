@@ -12,6 +12,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -30,10 +31,10 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{forwarder: forwarder, nodes: nodes{node(forwarder.Addr), node(server.Addr)}}
 	var err error
 	f.store, err = New(Options{Addresses: []string{forwarder.Addr, server.Addr}, Timeout: 2 * time.Second})
-	must(t, err)
+	must.Succeed(t, err)
 	t.Cleanup(func() { f.store.Close() })
 	f.direct, err = New(Options{Addresses: []string{server.Addr}, Timeout: 5 * time.Second})
-	must(t, err)
+	must.Succeed(t, err)
 	t.Cleanup(func() { f.direct.Close() })
 	return f
 }
@@ -53,7 +54,7 @@ func (f *fixture) create(t *testing.T, id session.ID) session.Record {
 	t.Helper()
 	now := time.Now().Truncate(time.Second)
 	record := session.Record{Values: map[string]string{"n": "7"}, Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
-	must(t, f.direct.Create(t.Context(), id, record))
+	must.Succeed(t, f.direct.Create(t.Context(), id, record))
 	return record
 }
 
@@ -61,7 +62,7 @@ func (f *fixture) add(t *testing.T, id session.ID, record session.Record) {
 	t.Helper()
 	_, err := f.direct.Update(t.Context(), id, session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
 		Changes: []session.Change{{Op: session.OpAdd, Key: "n", N: 1}}})
-	must(t, err)
+	must.Succeed(t, err)
 }
 
 func renewal(old, fresh session.ID, record session.Record) session.Renewal {
@@ -86,28 +87,23 @@ func TestRenewalThatFails(t *testing.T) {
 		{"the old session's end, then a second login", "old", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
 			other := renewal(old, f.id(false), r.Record)
 			other.AllowRenewed = true
-			_, err := f.direct.Renew(t.Context(), other)
-			must(t, err)
+			must.Get(f.direct.Renew(t.Context(), other))(t)
 		}, "7", "ended", live},
 		{"the new session's start", "new", false, nil, "7", "ended", live},
 		{"the new session's start, then the old one changes", "new", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
 			f.add(t, old, r.Record)
 		}, "8", "ended", live},
 		{"the new session's start, then the old one ends", "new", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now})
-			must(t, err)
+			must.Get(f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now}))(t)
 		}, "ended", "ended", "missing"},
 		{"the new session's start, then the old one moves", "new", true, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now, Moving: true})
-			must(t, err)
+			must.Get(f.direct.End(t.Context(), old, session.EndOptions{Now: r.Now, Moving: true}))(t)
 		}, "ended", "ended", "missing"},
 		{"the new session's start, then another renewal wins", "new", false, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.Renew(t.Context(), renewal(old, f.id(false), r.Record))
-			must(t, err)
+			must.Get(f.direct.Renew(t.Context(), renewal(old, f.id(false), r.Record)))(t)
 		}, "ended", "ended", "missing"},
 		{"the new session's start, then another login wins", "new", true, func(t *testing.T, f *fixture, old session.ID, r session.Renewal) {
-			_, err := f.direct.Renew(t.Context(), renewal(old, f.id(false), r.Record))
-			must(t, err)
+			must.Get(f.direct.Renew(t.Context(), renewal(old, f.id(false), r.Record)))(t)
 		}, "7", "ended", live},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -164,9 +160,9 @@ func TestDelayedAttemptChangesNothing(t *testing.T) {
 	record := f.create(t, old)
 	r := renewal(old, f.id(false), record)
 	oldItem, oldFound, err := f.direct.read(r.Old, r.Now)
-	must(t, err)
+	must.Succeed(t, err)
 	_, err = f.direct.Renew(t.Context(), r)
-	must(t, err)
+	must.Succeed(t, err)
 	f.add(t, r.New, record)
 	wrote := false
 	if _, done, err := f.direct.move(r, nil, oldItem, oldFound, &wrote); done || wrote || err != nil {
@@ -191,7 +187,7 @@ func TestTheLargestSessionIsRenewed(t *testing.T) {
 		update.Changes = append(update.Changes, session.Change{Op: session.OpSet, Key: key, Value: value})
 	}
 	_, err := f.direct.Update(t.Context(), id, update)
-	must(t, err)
+	must.Succeed(t, err)
 	for size := 1 << 16; size > 0; size /= 2 {
 		update.Changes = []session.Change{{Op: session.OpSet, Key: fmt.Sprint(size), Value: `"` + strings.Repeat("x", size) + `"`}}
 		if _, err := f.direct.Update(t.Context(), id, update); err != nil && !errors.Is(err, session.ErrTooLarge) {
@@ -201,7 +197,7 @@ func TestTheLargestSessionIsRenewed(t *testing.T) {
 	r := renewal(id, f.id(false), record)
 	r.Record.User, r.Record.UserAgent = strings.Repeat("a", 256), strings.Repeat("b", 200)
 	_, err = f.direct.Renew(t.Context(), r)
-	must(t, err)
+	must.Succeed(t, err)
 	again := renewal(id, f.id(false), record)
 	again.AllowRenewed = true
 	got, err := f.direct.Renew(t.Context(), again)
@@ -216,13 +212,10 @@ func TestEarlierServers(t *testing.T) {
 	moved, renewed := f.id(false), f.id(false)
 	record := f.create(t, moved)
 	f.create(t, renewed)
-	_, err := f.direct.End(t.Context(), moved, session.EndOptions{Now: record.Created, Moving: true})
-	must(t, err)
-	_, err = f.direct.Renew(t.Context(), renewal(renewed, f.id(false), record))
-	must(t, err)
+	must.Get(f.direct.End(t.Context(), moved, session.EndOptions{Now: record.Created, Moving: true}))(t)
+	must.Get(f.direct.Renew(t.Context(), renewal(renewed, f.id(false), record)))(t)
 	for _, id := range []session.ID{moved, renewed} {
-		item, err := f.direct.client.Get(f.direct.key(id))
-		must(t, err)
+		item := must.Get(f.direct.client.Get(f.direct.key(id)))(t)
 		for after, want := range map[time.Duration]error{
 			0: session.ErrEnded, session.EndedFor - time.Second: session.ErrEnded,
 			session.EndedFor: session.ErrNotFound, time.Hour / 2: session.ErrNotFound,
@@ -240,15 +233,14 @@ func TestEarlierServers(t *testing.T) {
 			text(record.Created), text(record.Expires), text(record.IdleExpires)),
 		ended: fmt.Sprintf(`{"ended":%q}`, text(record.Created.Add(time.Minute))),
 	} {
-		must(t, f.direct.client.Set(&memcache.Item{Key: f.direct.key(id), Value: []byte(value), Expiration: 3600}))
+		must.Succeed(t, f.direct.client.Set(&memcache.Item{Key: f.direct.key(id), Value: []byte(value), Expiration: 3600}))
 	}
 	f.add(t, live, record)
 	r := renewal(live, f.id(false), record)
 	if got, err := f.direct.Renew(t.Context(), r); err != nil || got.Values["n"] != "8" || got.User != "ada" {
 		t.Errorf("renewal of an earlier server's session: %v, %v", got, err)
 	}
-	item, err := f.direct.client.Get(f.direct.key(r.New))
-	must(t, err)
+	item := must.Get(f.direct.client.Get(f.direct.key(r.New)))(t)
 	if err := decodeEarlier(item.Value, record.Created); err != nil {
 		t.Errorf("an earlier server reads the new session as %v", err)
 	}
@@ -274,12 +266,5 @@ func state(_ session.Record, err error) string {
 		return "missing"
 	default:
 		return err.Error()
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

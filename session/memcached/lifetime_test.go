@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -39,10 +40,7 @@ func TestLifetime(t *testing.T) {
 // The server must interpret the expiration as intended.
 func TestItemLifetimeOnTheServer(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Memcached)
-	store, err := New(Options{Addresses: []string{server.Addr}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := must.Get(New(Options{Addresses: []string{server.Addr}}))(t)
 	t.Cleanup(func() { store.Close() })
 	now := time.Now()
 	check := func(id session.ID, want time.Duration) {
@@ -55,17 +53,11 @@ func TestItemLifetimeOnTheServer(t *testing.T) {
 	for i, span := range []time.Duration{time.Hour, 29 * day, 30 * day, 31 * day, 365 * day} {
 		id := session.ID{byte(i)}
 		record := session.Record{Created: now, Expires: now.Add(span), IdleExpires: now.Add(2 * span)}
-		if err := store.Create(t.Context(), id, record); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, store.Create(t.Context(), id, record))
 		check(id, span)
-		if _, err := store.Update(t.Context(), id, session.Update{Now: now, IdleExpires: now.Add(span / 2)}); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Update(t.Context(), id, session.Update{Now: now, IdleExpires: now.Add(span / 2)}))(t)
 		check(id, span/2)
-		if _, err := store.End(t.Context(), id, session.EndOptions{Now: now}); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.End(t.Context(), id, session.EndOptions{Now: now}))(t)
 		check(id, session.EndedFor)
 	}
 }
@@ -73,16 +65,10 @@ func TestItemLifetimeOnTheServer(t *testing.T) {
 // left returns the time for which the server will keep an item.
 func left(t *testing.T, addr, key string) time.Duration {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must.Get(net.Dial("tcp", addr))(t)
 	defer conn.Close()
 	fmt.Fprintf(conn, "mg %s t\r\n", key)
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+	line := must.Get(bufio.NewReader(conn).ReadString('\n'))(t)
 	var seconds int
 	if _, err := fmt.Sscanf(strings.TrimSpace(line), "HD t%d", &seconds); err != nil {
 		t.Fatalf("the server replied %q to the query of an item's time", line)

@@ -2,7 +2,6 @@ package memcached_test
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/memcached"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 	"stateless-servers/session/sessiontest/storeserver"
 )
@@ -43,8 +43,8 @@ func TestCallersClient(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}
 	store := memcached.NewFromClient(client, "mine:")
-	id, _ := create(t, store)
-	must(t, store.Close())
+	id, _ := sessiontest.Create(t, store)
+	must.Succeed(t, store.Close())
 	if _, err := client.Get("mine:" + id.String()); err != nil {
 		t.Errorf("the session in the caller's client: %v", err)
 	}
@@ -78,14 +78,14 @@ func TestSeveralNodes(t *testing.T) {
 	one, other := open(t, a.Addr, b.Addr), open(t, b.Addr, a.Addr)
 	var ids []session.ID
 	for range 50 {
-		id, record := create(t, one)
+		id, record := sessiontest.Create(t, one)
 		if _, err := other.Load(t.Context(), id, record.Created); err != nil {
 			t.Fatalf("the other server: %v", err)
 		}
 		ids = append(ids, id)
 	}
 	// If a node is down, only its own sessions are lost.
-	must(t, b.Kill())
+	must.Succeed(t, b.Kill())
 	var reached int
 	for _, id := range ids {
 		_, err := one.Load(t.Context(), id, time.Now())
@@ -116,9 +116,8 @@ func TestSeveralNodes(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.MemcachedTLS)
-	roots, err := server.RootCAs()
-	must(t, err)
-	create(t, newStore(t, memcached.Options{Addresses: []string{server.Addr}, TLS: true, RootCAs: roots}))
+	roots := must.Get(server.RootCAs())(t)
+	sessiontest.Create(t, newStore(t, memcached.Options{Addresses: []string{server.Addr}, TLS: true, RootCAs: roots}))
 	for name, o := range map[string]memcached.Options{"with other authorities": {TLS: true}, "without TLS": {}} {
 		o.Addresses = []string{server.Addr}
 		if err := newStore(t, o).Ping(t.Context()); err == nil {
@@ -129,25 +128,25 @@ func TestTLS(t *testing.T) {
 
 func TestOutage(t *testing.T) {
 	server := storeserver.OwnForTest(t, storeserver.Memcached)
-	must(t, server.Kill())
+	must.Succeed(t, server.Kill())
 	store := open(t, server.Addr)
-	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
+	if _, err := store.Load(sessiontest.Short(t), sessiontest.NewID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Errorf("without a server: got %v, want an error", err)
 	}
-	must(t, server.Restart(t.Context()))
-	id, record := create(t, store)
+	must.Succeed(t, server.Restart(t.Context()))
+	id, record := sessiontest.Create(t, store)
 
-	must(t, server.Pause())
-	ctx := short(t)
+	must.Succeed(t, server.Pause())
+	ctx := sessiontest.Short(t)
 	if _, err := store.Update(ctx, id, add(record)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("paused server: %v", err)
 	}
-	must(t, server.Resume())
+	must.Succeed(t, server.Resume())
 	if _, err := store.Load(t.Context(), id, record.Created); err != nil {
 		t.Errorf("after a pause: %v", err)
 	}
 
-	must(t, server.Restart(t.Context()))
+	must.Succeed(t, server.Restart(t.Context()))
 	var err error
 	for range 10 { // each old connection fails once
 		if _, err = store.Load(t.Context(), id, record.Created); errors.Is(err, session.ErrNotFound) {
@@ -165,7 +164,7 @@ func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	direct := open(t, server.Addr)
 	forwarder := storeserver.Forward(t, server.Addr)
 	store := open(t, forwarder.Addr)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	forwarder.MuteAfter("STORED") // drops the reply to cas, not the reply to gets
 	if got, err := store.Update(t.Context(), id, add(record)); err == nil {
 		t.Errorf("acknowledged without a reply: %v", got)
@@ -178,7 +177,7 @@ func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 
 func TestConflictsAreCounted(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Memcached).Addr)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	errs := make(chan error)
 	for range 8 {
 		go func() {
@@ -192,7 +191,7 @@ func TestConflictsAreCounted(t *testing.T) {
 		}()
 	}
 	for range 8 {
-		must(t, <-errs)
+		must.Succeed(t, <-errs)
 	}
 	got, err := store.Load(t.Context(), id, record.Created)
 	if err != nil || got.Values["n"] != "200" || store.Conflicts() == 0 {
@@ -204,23 +203,18 @@ func TestConflictsAreCounted(t *testing.T) {
 func TestFieldsOfOtherVersionsStay(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Memcached)
 	store, client := open(t, server.Addr), memcache.New(server.Addr)
-	id, record := create(t, store)
-	item, err := client.Get("session:" + id.String())
-	must(t, err)
+	id, record := sessiontest.Create(t, store)
+	item := must.Get(client.Get("session:" + id.String()))(t)
 	var fields map[string]json.RawMessage
-	must(t, json.Unmarshal(item.Value, &fields))
+	must.Succeed(t, json.Unmarshal(item.Value, &fields))
 	fields["region"] = json.RawMessage(`{"name":"<eu>","n":1.0}`)
-	item.Value, err = json.Marshal(fields)
-	must(t, err)
-	must(t, client.Set(item))
-	if _, err := store.Update(t.Context(), id, add(record)); err != nil {
-		t.Fatal(err)
-	}
-	item, err = client.Get(item.Key)
-	must(t, err)
-	must(t, json.Unmarshal(item.Value, &fields))
+	item.Value = must.Get(json.Marshal(fields))(t)
+	must.Succeed(t, client.Set(item))
+	must.Get(store.Update(t.Context(), id, add(record)))(t)
+	item = must.Get(client.Get(item.Key))(t)
+	must.Succeed(t, json.Unmarshal(item.Value, &fields))
 	var region struct{ Name string }
-	must(t, json.Unmarshal(fields["region"], &region))
+	must.Succeed(t, json.Unmarshal(fields["region"], &region))
 	if region.Name != "<eu>" {
 		t.Errorf("got %s", item.Value)
 	}
@@ -229,7 +223,7 @@ func TestFieldsOfOtherVersionsStay(t *testing.T) {
 // JSON may take six bytes for one. A refused item would drop the session, so it is not sent.
 func TestTooLargeAsAnItem(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Memcached).Addr)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	update := session.Update{Now: record.Created, IdleExpires: record.IdleExpires}
 	for i := range 2000 {
 		key := strings.Repeat("\x01", 120) + fmt.Sprint(i)
@@ -246,13 +240,11 @@ func TestTooLargeAsAnItem(t *testing.T) {
 // The server must accept the largest item of a session.
 func TestTheLargestSessionFits(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Memcached).Addr)
-	id, record := create(t, store)
-	value := `"` + strings.Repeat(`\"`, (store.Promises().MaxBytes-10)/2) + `"` // each byte takes two in JSON
+	id, record := sessiontest.Create(t, store)
+	value := `"` + strings.Repeat(`\"`, (store.Promises().MaxBytes-record.Size()-10)/2) + `"` // each byte takes two in JSON
 	update := session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
 		Changes: []session.Change{{Op: session.OpSet, Key: "k", Value: value}}}
-	if _, err := store.Update(t.Context(), id, update); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(store.Update(t.Context(), id, update))(t)
 	if got, err := store.Load(t.Context(), id, record.Created); err != nil || got.Values["k"] != value {
 		t.Errorf("got %d bytes, %v", got.Size(), err)
 	}
@@ -260,10 +252,10 @@ func TestTheLargestSessionFits(t *testing.T) {
 
 func TestNodeWithoutCAS(t *testing.T) {
 	port, err := process.FreePort()
-	must(t, err)
+	must.Succeed(t, err)
 	server, err := process.Start(process.Command{Name: "memcached -C", Path: "memcached",
 		Args: []string{"-u", "root", "-l", "127.0.0.1", "-p", fmt.Sprint(port), "--disable-cas"}})
-	must(t, err)
+	must.Succeed(t, err)
 	t.Cleanup(server.Kill)
 	store := open(t, fmt.Sprint("127.0.0.1:", port))
 	for range 500 {
@@ -272,8 +264,8 @@ func TestNodeWithoutCAS(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	must(t, err)
-	id, record := create(t, store)
+	must.Succeed(t, err)
+	id, record := sessiontest.Create(t, store)
 	if _, err := store.Update(t.Context(), id, add(record)); err == nil || !strings.Contains(err.Error(), "without cas") {
 		t.Errorf("got %v", err)
 	}
@@ -295,40 +287,11 @@ func open(t *testing.T, addresses ...string) *memcached.Store {
 func newStore(t *testing.T, o memcached.Options) *memcached.Store {
 	t.Helper()
 	o.Timeout = 5 * time.Second // TLS handshakes are slow on busy machines
-	store, err := memcached.New(o)
-	must(t, err)
-	t.Cleanup(func() { must(t, store.Close()) })
+	store := must.Get(memcached.New(o))(t)
+	t.Cleanup(func() { must.Succeed(t, store.Close()) })
 	return store
 }
 
-func newID() (id session.ID) {
-	rand.Read(id[:])
-	return id
-}
-
-func create(t *testing.T, store *memcached.Store) (session.ID, session.Record) {
-	t.Helper()
-	now := time.Now()
-	id, record := newID(), session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute)}
-	must(t, store.Create(t.Context(), id, record))
-	return id, record
-}
-
 func add(record session.Record) session.Update {
-	return session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
-		Changes: []session.Change{{Op: session.OpAdd, Key: "n", N: 1}}}
-}
-
-// short returns a context with the time limit of one operation.
-func short(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	return sessiontest.Change(record, sessiontest.Add("n", 1))
 }

@@ -18,6 +18,7 @@ import (
 	"stateless-servers/session/memory"
 	"stateless-servers/session/migrate"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/valkey"
 )
@@ -60,9 +61,7 @@ func TestMoveUnderLoad(t *testing.T) {
 	for i := range ids {
 		ids[i] = session.ID{byte(i), 1}
 		record := session.Record{User: "ada", Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
-		if err := old.Create(ctx, ids[i], record); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, old.Create(ctx, ids[i], record))
 	}
 	for phase, servers := range phases {
 		var group sync.WaitGroup
@@ -93,10 +92,7 @@ func TestMoveUnderLoad(t *testing.T) {
 	}
 	listed := 0
 	for query := (session.PageQuery{Now: now, Limit: 7}); ; {
-		page, err := from.(session.UserStore).UserSessions(ctx, "ada", query)
-		if err != nil {
-			t.Fatal(err)
-		}
+		page := must.Get(from.(session.UserStore).UserSessions(ctx, "ada", query))(t)
 		listed += len(page.Sessions)
 		if query.Cursor = page.Next; query.Cursor == "" {
 			break
@@ -125,9 +121,7 @@ func TestConcurrentRequestFindsAMovingSession(t *testing.T) {
 	waiting := &slow{Store: moved, began: make(chan struct{}), release: make(chan struct{})}
 	ctx, now := t.Context(), time.Now()
 	id, record := session.ID{1}, session.Record{Values: map[string]string{"n": "1"}, Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
-	if err := old.Create(ctx, id, record); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, old.Create(ctx, id, record))
 	done := make(chan error)
 	go func() {
 		_, err := migrate.Move(old, waiting).Update(ctx, id, session.Update{
@@ -154,12 +148,8 @@ func TestLogoutBeforeTheMoveIsFinal(t *testing.T) {
 	old, moved := memory.New(), memory.New()
 	ctx, now := t.Context(), time.Now()
 	id, record := session.ID{1}, session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
-	if err := old.Create(ctx, id, record); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := old.End(ctx, id, session.EndOptions{Now: now}); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, old.Create(ctx, id, record))
+	must.Get(old.End(ctx, id, session.EndOptions{Now: now}))(t)
 	for name, server := range map[string]session.Store{"prepare": migrate.Prepare(old, moved), "from": migrate.Move(old, moved)} {
 		if _, err := server.Update(ctx, id, session.Update{Now: now, IdleExpires: now.Add(time.Hour)}); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("%s: got %v, want %v", name, err, session.ErrEnded)
@@ -178,15 +168,9 @@ func TestALogoutAfterAMoveIsFinal(t *testing.T) {
 				from := migrate.Move(old, moved)
 				ctx, start := t.Context(), time.Now()
 				id, record := session.ID{1}, session.Record{Created: start, Expires: start.Add(time.Hour), IdleExpires: start.Add(time.Hour)}
-				if err := old.Create(ctx, id, record); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := from.Load(ctx, id, start.Add(mover)); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := from.End(ctx, id, session.EndOptions{Now: start.Add(ender)}); err != nil {
-					t.Fatal(err)
-				}
+				must.Succeed(t, old.Create(ctx, id, record))
+				must.Get(from.Load(ctx, id, start.Add(mover)))(t)
+				must.Get(from.End(ctx, id, session.EndOptions{Now: start.Add(ender)}))(t)
 				for after := time.Duration(0); after < 2*session.EndedFor; after += time.Second {
 					_, err := from.Load(ctx, id, start.Add(reader+after))
 					if !errors.Is(err, session.ErrEnded) && !errors.Is(err, session.ErrNotFound) {
@@ -203,8 +187,6 @@ func openDynamoDB(t *testing.T) *dynamodb.Store {
 	client := dynamodb.NewClient(aws.Config{
 		Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}, server.Endpoint)
-	if err := dynamodb.CreateTable(t.Context(), client, "migrate"); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, dynamodb.CreateTable(t.Context(), client, "migrate"))
 	return dynamodb.New(client, dynamodb.Options{Table: "migrate"})
 }

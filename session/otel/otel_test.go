@@ -20,6 +20,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
 	"stateless-servers/session/otel"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A down is a store that doesn't reply.
@@ -43,9 +44,7 @@ func newExporter(t *testing.T, attributes ...attribute.KeyValue) exporter {
 	e.observer, err = otel.NewObserver(otel.Options{
 		TracerProvider: e.tracers, MeterProvider: metric.NewMeterProvider(metric.WithReader(e.reader)), Attributes: attributes,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return e
 }
 
@@ -53,9 +52,7 @@ func newExporter(t *testing.T, attributes ...attribute.KeyValue) exporter {
 func (e exporter) histogram(t *testing.T) metricdata.Metrics {
 	t.Helper()
 	var all metricdata.ResourceMetrics
-	if err := e.reader.Collect(t.Context(), &all); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, e.reader.Collect(t.Context(), &all))
 	if len(all.ScopeMetrics) != 1 || len(all.ScopeMetrics[0].Metrics) != 1 {
 		t.Fatalf("got %+v, want one metric", all.ScopeMetrics)
 	}
@@ -76,10 +73,7 @@ func TestSpansOfARequest(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := newExporter(t, attribute.String("server.address", "sessions.example.com"))
-			manager, err := session.New(test.store, session.Options{Observer: e.observer})
-			if err != nil {
-				t.Fatal(err)
-			}
+			manager := must.Get(session.New(test.store, session.Options{Observer: e.observer}))(t)
 			handler := manager.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				session.Counter("visits").Add(r.Context(), 1)
 			}))

@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"maps"
 	"strings"
@@ -15,29 +14,30 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
 func TestOutage(t *testing.T) {
 	server := storeserver.OwnForTest(t, storeserver.Postgres)
-	must(t, server.Kill())
+	must.Succeed(t, server.Kill())
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
-	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
+	if _, err := store.Load(sessiontest.Short(t), sessiontest.NewID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Fatalf("without a server: got %v, want an error", err)
 	}
-	must(t, server.Restart(t.Context()))
-	must(t, postgres.CreateTable(t.Context(), store.Pool()))
-	id, record := create(t, store)
+	must.Succeed(t, server.Restart(t.Context()))
+	must.Succeed(t, postgres.CreateTable(t.Context(), store.Pool()))
+	id, record := sessiontest.Create(t, store)
 
-	must(t, server.Pause())
-	ctx := short(t)
+	must.Succeed(t, server.Pause())
+	ctx := sessiontest.Short(t)
 	_, err := store.Update(ctx, id, add(record, 1))
 	if err == nil || ctx.Err() == nil {
 		t.Errorf("paused server: %v, error of the context %v", err, ctx.Err())
 	}
-	must(t, server.Resume())
+	must.Succeed(t, server.Resume())
 	sessiontest.Eventually(t, func() error {
-		_, err := store.Load(short(t), id, record.Created)
+		_, err := store.Load(sessiontest.Short(t), id, record.Created)
 		return err
 	})
 }
@@ -45,52 +45,19 @@ func TestOutage(t *testing.T) {
 // A statement without a reply may have been executed, so it is not retried.
 func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
-	direct := open(t, server)
 	forwarder := storeserver.Forward(t, server.Addr)
 	store := newStore(t, postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, forwarder.Addr, 1)})
-	id, record := create(t, store)
-	// The first call prepares the statement.
-	if _, err := store.Update(t.Context(), id, add(record, 1)); err != nil {
-		t.Fatal(err)
-	}
-	forwarder.Mute(true)
-	replied := make(chan error, 1)
-	go func() {
-		_, err := store.Update(t.Context(), id, add(record, 1))
-		replied <- err
-	}()
-	sessiontest.Eventually(t, func() error {
-		got, err := direct.Load(t.Context(), id, record.Created)
-		if err == nil && got.Values["n"] != "2" {
-			err = errors.New("the statement has not been done yet")
-		}
-		return err
-	})
-	forwarder.CloseConnections()
-	forwarder.Mute(false)
-	if err := <-replied; err == nil {
-		t.Error("acknowledged without a reply")
-	}
-	sessiontest.Eventually(t, func() error {
-		_, err := store.Load(t.Context(), id, record.Created)
-		return err
-	})
-	got, err := direct.Load(t.Context(), id, record.Created)
-	if err != nil || got.Values["n"] != "2" {
-		t.Errorf("got %v, %v, want the addition once", got.Values, err)
-	}
+	sessiontest.RunLostReply(t, forwarder, open(t, server), store)
 }
 
 // A locked row delays only requests of its own session, and no addition is lost.
 func TestLockedRow(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	store := open(t, server)
-	id, record := create(t, store)
-	tx, err := store.Pool().Begin(t.Context())
-	must(t, err)
-	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
-	must(t, err)
-	if _, err := store.Update(short(t), id, add(record, 1)); err == nil {
+	id, record := sessiontest.Create(t, store)
+	tx := must.Get(store.Pool().Begin(t.Context()))(t)
+	must.Get(tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:]))(t)
+	if _, err := store.Update(sessiontest.Short(t), id, add(record, 1)); err == nil {
 		t.Error("an update of a locked row succeeded, want a timeout")
 	}
 	replies := make(chan string)
@@ -104,7 +71,7 @@ func TestLockedRow(t *testing.T) {
 		}()
 	}
 	expectWaiting(t, store, 2)
-	must(t, tx.Commit(t.Context()))
+	must.Succeed(t, tx.Commit(t.Context()))
 	if a, b := <-replies, <-replies; a+b != "4142" && a+b != "4241" {
 		t.Errorf("got %s and %s, want 41 and 42", a, b)
 	}
@@ -143,15 +110,15 @@ func TestPasswordOfEachConnection(t *testing.T) {
 		t.Errorf("without a password: %v", err)
 	}
 	set("first", nil)
-	must(t, store.Ping(t.Context()))
+	must.Succeed(t, store.Ping(t.Context()))
 	exec(t, admin, "ALTER ROLE web PASSWORD 'second'")
 	set("second", nil)
-	must(t, store.Ping(t.Context())) // the open connection stays valid
+	must.Succeed(t, store.Ping(t.Context())) // the open connection stays valid
 	if n := asks(); n != 0 {
 		t.Errorf("asked for %d passwords, want none for an open connection", n)
 	}
 	store.Pool().Reset()
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	if _, err := store.Update(t.Context(), id, add(record, 1)); err != nil || asks() != 1 {
 		t.Errorf("after the rotation: %v, asked %d times, want once for one new connection", err, asks())
 	}
@@ -164,11 +131,11 @@ func TestReadOnlyServersAreRefused(t *testing.T) {
 	admin := newStore(t, postgres.Options{URL: server.Endpoint + "&target_session_attrs=any"})
 	exec(t, admin, "ALTER ROLE postgres SET default_transaction_read_only = on")
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
-	if _, err := store.Load(t.Context(), newID(), time.Now()); err == nil || !strings.Contains(err.Error(), "read only") {
+	if _, err := store.Load(t.Context(), sessiontest.NewID(), time.Now()); err == nil || !strings.Contains(err.Error(), "read only") {
 		t.Errorf("read-only server: got %v, want an error", err)
 	}
 	exec(t, admin, "ALTER ROLE postgres SET default_transaction_read_only = off")
-	create(t, store)
+	sessiontest.Create(t, store)
 }
 
 func TestMalformedURL(t *testing.T) {
@@ -185,18 +152,18 @@ func TestMalformedURL(t *testing.T) {
 // Sessions may contain bytes that PostgreSQL's text type can't hold.
 func TestAnyBytes(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
-	id, record := newID(), newRecord()
+	id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 	record.User, record.UserAgent = "a\x00\xff", "\xfe\x00"
 	record.Values = map[string]string{"\x01": "1", "\x010": "2", "\x00": "3", "\x011": "4", "\x00\x01": "5", `\0`: "6"}
-	must(t, store.Create(t.Context(), id, record))
+	must.Succeed(t, store.Create(t.Context(), id, record))
 	changes := []session.Change{
 		{Op: session.OpAdd, Key: "\x010", N: 1}, {Op: session.OpRemove, Key: "\x00"},
 		{Op: session.OpSet, Key: "\x01", Value: `"x"`},
 	}
-	got, err := store.Update(t.Context(), id, change(record, changes...))
-	must(t, err)
+	got, err := store.Update(t.Context(), id, sessiontest.Change(record, changes...))
+	must.Succeed(t, err)
 	want, err := session.Apply(record.Values, changes)
-	must(t, err)
+	must.Succeed(t, err)
 	if !maps.Equal(got.Values, want) || got.User != record.User || got.UserAgent != record.UserAgent {
 		t.Errorf("got %q, want %q with values %q", got, record, want)
 	}
@@ -205,7 +172,7 @@ func TestAnyBytes(t *testing.T) {
 		t.Errorf("sessions of the user: %v, %v", page, err)
 	}
 	renewed, err := store.Renew(t.Context(), renewal(id, record))
-	must(t, err)
+	must.Succeed(t, err)
 	if !maps.Equal(renewed.Values, want) || renewed.User != record.User || renewed.UserAgent != record.UserAgent {
 		t.Errorf("renewed as %q, want %q with values %q", renewed, record, want)
 	}
@@ -214,15 +181,15 @@ func TestAnyBytes(t *testing.T) {
 // A value that PostgreSQL rejects is not a failure of the store, because a retry would not help.
 func TestRejectedValue(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	for _, value := range []string{"\"\xff\"", "\"\x00\""} {
-		_, err := store.Update(t.Context(), id, change(record, session.Change{Op: session.OpSet, Key: "k", Value: value}))
+		_, err := store.Update(t.Context(), id, sessiontest.Change(record, session.Change{Op: session.OpSet, Key: "k", Value: value}))
 		if !errors.Is(err, session.ErrInvalid) {
 			t.Errorf("set %q: %v, want ErrInvalid", value, err)
 		}
 		moved := record
 		moved.Values = map[string]string{"k": value}
-		if err := store.Create(t.Context(), newID(), moved); !errors.Is(err, session.ErrInvalid) {
+		if err := store.Create(t.Context(), sessiontest.NewID(), moved); !errors.Is(err, session.ErrInvalid) {
 			t.Errorf("create with %q: %v, want ErrInvalid", value, err)
 		}
 	}
@@ -235,13 +202,13 @@ func TestRejectedValue(t *testing.T) {
 func TestTheLimitIsExact(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	for over, want := range map[int]error{0: nil, 1: session.ErrTooLarge} {
-		id, record := newID(), newRecord()
+		id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 		record.User, record.UserAgent = "ünï", "agent"
 		record.Values = map[string]string{"\x00\x01": `"ü"`}
-		must(t, store.Create(t.Context(), id, record))
+		must.Succeed(t, store.Create(t.Context(), id, record))
 		rest := store.Promises().MaxBytes - record.Size() - len("k") + over
 		large := session.Change{Op: session.OpSet, Key: "k", Value: `"` + strings.Repeat("x", rest-2) + `"`}
-		_, err := store.Update(t.Context(), id, change(record, large))
+		_, err := store.Update(t.Context(), id, sessiontest.Change(record, large))
 		if !errors.Is(err, want) {
 			t.Errorf("%d bytes over the limit: got %v, want %v", over, err, want)
 		}
@@ -250,58 +217,21 @@ func TestTheLimitIsExact(t *testing.T) {
 
 func newStore(t *testing.T, o postgres.Options) *postgres.Store {
 	t.Helper()
-	store, err := postgres.New(o)
-	must(t, err)
+	store := must.Get(postgres.New(o))(t)
 	t.Cleanup(store.Close)
 	return store
 }
 
-func newID() (id session.ID) {
-	rand.Read(id[:])
-	return id
-}
-
-func newRecord() session.Record {
-	now := time.Now()
-	return session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute)}
-}
-
-func create(t *testing.T, store *postgres.Store) (session.ID, session.Record) {
-	t.Helper()
-	id, record := newID(), newRecord()
-	must(t, store.Create(t.Context(), id, record))
-	return id, record
-}
-
-func change(record session.Record, changes ...session.Change) session.Update {
-	return session.Update{Now: record.Created, IdleExpires: record.IdleExpires, Changes: changes}
-}
-
 // renewal returns a renewal that changes only the id.
 func renewal(old session.ID, record session.Record) session.Renewal {
-	return session.Renewal{Old: old, New: newID(), Now: record.Created, Record: record}
+	return session.Renewal{Old: old, New: sessiontest.NewID(), Now: record.Created, Record: record}
 }
 
 func add(record session.Record, n int64) session.Update {
-	return change(record, session.Change{Op: session.OpAdd, Key: "n", N: n})
+	return sessiontest.Change(record, session.Change{Op: session.OpAdd, Key: "n", N: n})
 }
 
 func exec(t *testing.T, store *postgres.Store, sql string) {
 	t.Helper()
-	_, err := store.Pool().Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
-	must(t, err)
-}
-
-// short returns a context with the time limit of one operation.
-func short(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Get(store.Pool().Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol))(t)
 }

@@ -11,6 +11,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -27,7 +28,7 @@ func TestConcurrentCreateTable(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	create(t, open(t, server))
+	sessiontest.Create(t, open(t, server))
 }
 
 func TestCreateTableNeedsNoPrivilegeIfTheTableExists(t *testing.T) {
@@ -36,8 +37,8 @@ func TestCreateTableNeedsNoPrivilegeIfTheTableExists(t *testing.T) {
 	exec(t, admin, "CREATE ROLE web LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO web")
 	config := admin.Pool().Config().ConnConfig
 	store := newStore(t, postgres.Options{URL: "postgres://web@" + server.Addr + "/" + config.Database + "?sslmode=disable"})
-	must(t, postgres.CreateTable(t.Context(), store.Pool()))
-	create(t, store)
+	must.Succeed(t, postgres.CreateTable(t.Context(), store.Pool()))
+	sessiontest.Create(t, store)
 	if _, err := store.Sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -62,33 +63,27 @@ func TestSweep(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	now := time.Now()
 	at := func(expires, idle time.Duration) session.ID {
-		id, record := newID(), newRecord()
+		id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 		record.Created, record.Expires, record.IdleExpires = now.Add(-1000*time.Hour), now.Add(expires), now.Add(idle)
-		must(t, store.Create(t.Context(), id, record))
+		must.Succeed(t, store.Create(t.Context(), id, record))
 		return id
 	}
 	live, justExpired := at(time.Hour, time.Minute), at(-59*time.Minute, time.Hour)
 	ended := at(time.Hour, time.Hour)
-	if _, err := store.End(t.Context(), ended, session.EndOptions{Now: now}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(store.End(t.Context(), ended, session.EndOptions{Now: now}))(t)
 	idle, absolute, longEnded := at(time.Hour, -3*time.Hour), at(-3*time.Hour, time.Hour), at(time.Hour, time.Hour)
-	if _, err := store.End(t.Context(), longEnded, session.EndOptions{Now: now.Add(-4 * time.Hour)}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(store.End(t.Context(), longEnded, session.EndOptions{Now: now.Add(-4 * time.Hour)}))(t)
 	// More sessions than one batch.
 	exec(t, store, `INSERT INTO sessions (id, created_at, expires_at, idle_expires_at, user_name, user_agent, contents)
 		SELECT int8send(n), now(), now() - interval '4 hours', now(), '', '', '{}' FROM generate_series(1, 2500) AS n`)
 
 	// While another server sweeps, Sweep deletes nothing.
-	tx, err := store.Pool().Begin(t.Context())
-	must(t, err)
-	_, err = tx.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended('sessions sweep', 0))")
-	must(t, err)
+	tx := must.Get(store.Pool().Begin(t.Context()))(t)
+	must.Get(tx.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended('sessions sweep', 0))"))(t)
 	if n, err := store.Sweep(t.Context()); n != 0 || err != nil {
 		t.Errorf("while another server sweeps: swept %d, %v, want 0", n, err)
 	}
-	must(t, tx.Rollback(t.Context()))
+	must.Succeed(t, tx.Rollback(t.Context()))
 
 	if n, err := store.Sweep(t.Context()); n != 2503 || err != nil {
 		t.Errorf("swept %d, %v, want 2503", n, err)
@@ -97,7 +92,7 @@ func TestSweep(t *testing.T) {
 		live: true, justExpired: true, ended: true, idle: false, absolute: false, longEnded: false,
 	} {
 		var there bool
-		must(t, store.Pool().QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM sessions WHERE id = $1)", id[:]).Scan(&there))
+		must.Succeed(t, store.Pool().QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM sessions WHERE id = $1)", id[:]).Scan(&there))
 		if there != want {
 			t.Errorf("session %v: exists %v, want %v", id, there, want)
 		}
@@ -108,14 +103,12 @@ func TestSweep(t *testing.T) {
 func TestSweepOfAServerWithAnotherClock(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	const ahead = 5 * time.Minute
-	id, record := newID(), newRecord()
+	id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 	record.Expires = record.Created.Truncate(time.Hour).Add(2*time.Hour - time.Second) // the last second of an hour
 	record.IdleExpires = record.Expires
-	must(t, store.Create(t.Context(), id, record))
+	must.Succeed(t, store.Create(t.Context(), id, record))
 	now := record.Expires.Add(-time.Second)
-	if _, err := postgres.SweepAt(store, t.Context(), now.Add(ahead)); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(postgres.SweepAt(store, t.Context(), now.Add(ahead)))(t)
 	if _, err := store.Load(t.Context(), id, now); err != nil {
 		t.Errorf("a live session after a sweep with a clock %v ahead: %v", ahead, err)
 	}
@@ -132,7 +125,7 @@ func TestSweepOfAServerWithAnotherClock(t *testing.T) {
 
 func TestMaintain(t *testing.T) {
 	server := storeserver.OwnForTest(t, storeserver.Postgres)
-	must(t, server.Kill())
+	must.Succeed(t, server.Kill())
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
 	ctx, stop := context.WithCancel(t.Context())
 	var failures atomic.Int64
@@ -147,8 +140,8 @@ func TestMaintain(t *testing.T) {
 		}
 		return nil
 	})
-	must(t, server.Restart(t.Context()))
-	id, record := newID(), newRecord()
+	must.Succeed(t, server.Restart(t.Context()))
+	id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 	record.Expires = record.Created.Add(-4 * time.Hour)
 	sessiontest.Eventually(t, func() error { return store.Create(t.Context(), id, record) })
 	sessiontest.Eventually(t, func() error {
@@ -166,15 +159,13 @@ func TestMaintain(t *testing.T) {
 // Writing index entries with every request would bloat the indexes of a busy table.
 func TestUpdatesWriteNoIndex(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	hour := record.Created.Truncate(time.Hour).Add(5 * time.Minute)
 	const updates = 50
 	for i := range updates {
 		u := add(record, 1)
 		u.IdleExpires = hour.Add(time.Hour + time.Duration(i)*time.Second)
-		if _, err := store.Update(t.Context(), id, u); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Update(t.Context(), id, u))(t)
 	}
 	store.Pool().Reset() // connections report their statistics when they close
 	sessiontest.Eventually(t, func() error {

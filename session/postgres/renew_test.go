@@ -9,17 +9,16 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
 // Calls that wait for a row see the state that the previous call has left, although it is newer than their statements.
 func TestRenewalOfALockedRow(t *testing.T) {
 	store := openWide(t)
-	id, record := create(t, store)
-	tx, err := store.Pool().Begin(t.Context())
-	must(t, err)
-	_, err = tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:])
-	must(t, err)
+	id, record := sessiontest.Create(t, store)
+	tx := must.Get(store.Pool().Begin(t.Context()))(t)
+	must.Get(tx.Exec(t.Context(), "UPDATE sessions SET contents = contents || '{\"n\": \"40\"}' WHERE id = $1", id[:]))(t)
 
 	type reply struct {
 		r      session.Renewal
@@ -36,7 +35,7 @@ func TestRenewalOfALockedRow(t *testing.T) {
 		}()
 	}
 	expectWaiting(t, store, 4)
-	must(t, tx.Commit(t.Context()))
+	must.Succeed(t, tx.Commit(t.Context()))
 
 	renewed := map[session.ID]int{}
 	for range 4 {
@@ -53,7 +52,7 @@ func TestRenewalOfALockedRow(t *testing.T) {
 		t.Errorf("the renewals succeeded %v times", renewed)
 	}
 	var live int
-	must(t, store.Pool().QueryRow(t.Context(), "SELECT count(*) FROM sessions WHERE NOT ended").Scan(&live))
+	must.Succeed(t, store.Pool().QueryRow(t.Context(), "SELECT count(*) FROM sessions WHERE NOT ended").Scan(&live))
 	if live != len(renewed) {
 		t.Errorf("%d sessions are live, want the %d that Renew returned", live, len(renewed))
 	}
@@ -62,14 +61,12 @@ func TestRenewalOfALockedRow(t *testing.T) {
 // An update or an end that waits for a renewal doesn't change the tombstone.
 func TestChangesWaitForARenewal(t *testing.T) {
 	store := openWide(t)
-	id, record := create(t, store)
-	if _, err := store.Update(t.Context(), id, add(record, 7)); err != nil {
-		t.Fatal(err)
-	}
+	id, record := sessiontest.Create(t, store)
+	must.Get(store.Update(t.Context(), id, add(record, 7)))(t)
 	tx, err := store.Pool().Begin(t.Context())
-	must(t, err)
+	must.Succeed(t, err)
 	_, err = tx.Exec(t.Context(), "SELECT FROM sessions WHERE id = $1 FOR UPDATE", id[:])
-	must(t, err)
+	must.Succeed(t, err)
 	r := renewal(id, record)
 	renewed := make(chan error)
 	go func() {
@@ -87,8 +84,8 @@ func TestChangesWaitForARenewal(t *testing.T) {
 		refused <- err
 	}()
 	expectWaiting(t, store, 3)
-	must(t, tx.Commit(t.Context()))
-	must(t, <-renewed)
+	must.Succeed(t, tx.Commit(t.Context()))
+	must.Succeed(t, <-renewed)
 	for range 2 {
 		if err := <-refused; !errors.Is(err, session.ErrEnded) {
 			t.Errorf("after the renewal: %v, want ErrEnded", err)
@@ -112,18 +109,12 @@ func TestLostReplyOfARenewal(t *testing.T) {
 	forwarder := storeserver.Forward(t, server.Addr)
 	store := newStore(t, postgres.Options{URL: strings.Replace(server.Endpoint, server.Addr, forwarder.Addr, 1)})
 	for _, again := range []bool{false, true} {
-		first, record := create(t, store)
-		if _, err := store.Update(t.Context(), first, add(record, 7)); err != nil {
-			t.Fatal(err)
-		}
+		first, record := sessiontest.Create(t, store)
+		must.Get(store.Update(t.Context(), first, add(record, 7)))(t)
 		// Once before, so that the statement is prepared.
-		if _, err := store.Renew(t.Context(), renewal(first, record)); err != nil {
-			t.Fatal(err)
-		}
-		id, record := create(t, store)
-		if _, err := store.Update(t.Context(), id, add(record, 7)); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Renew(t.Context(), renewal(first, record)))(t)
+		id, record := sessiontest.Create(t, store)
+		must.Get(store.Update(t.Context(), id, add(record, 7)))(t)
 		if again {
 			id = first
 		}

@@ -9,6 +9,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -29,7 +30,7 @@ func TestFaults(t *testing.T) {
 func TestWithoutPreparedStatements(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	store := newStore(t, postgres.Options{URL: server.Endpoint + "&default_query_exec_mode=exec"})
-	must(t, postgres.CreateTable(t.Context(), store.Pool()))
+	must.Succeed(t, postgres.CreateTable(t.Context(), store.Pool()))
 	sessiontest.Run(t, store)
 }
 
@@ -37,13 +38,12 @@ func TestWithoutPreparedStatements(t *testing.T) {
 func TestCallersPool(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	pool := newPool(t, server.Endpoint+"&target_session_attrs=read-write&application_name=shop")
-	store, err := postgres.NewFromPool(pool)
-	must(t, err)
-	must(t, postgres.CreateTable(t.Context(), pool))
+	store := must.Get(postgres.NewFromPool(pool))(t)
+	must.Succeed(t, postgres.CreateTable(t.Context(), pool))
 	sessiontest.Run(t, store)
 	store.Close()
 	var application string
-	must(t, store.Pool().QueryRow(t.Context(), "SHOW application_name").Scan(&application))
+	must.Succeed(t, store.Pool().QueryRow(t.Context(), "SHOW application_name").Scan(&application))
 	if application != "shop" {
 		t.Errorf("the connections belong to %q, want the caller's", application)
 	}
@@ -56,7 +56,7 @@ func TestCallersPoolFaults(t *testing.T) {
 	sessiontest.RunFaults(t, server.Addr, func(t *testing.T, address string) session.Store {
 		store, err := postgres.NewFromPool(newPool(t, strings.Replace(server.Endpoint, server.Addr, address, 1)+
 			"&target_session_attrs=read-write&connect_timeout=2"))
-		must(t, err)
+		must.Succeed(t, err)
 		return store
 	})
 }
@@ -70,8 +70,7 @@ func TestCallersPoolOfReadOnlyServers(t *testing.T) {
 
 func newPool(t *testing.T, url string) *pgxpool.Pool {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), url)
-	must(t, err)
+	pool := must.Get(pgxpool.New(t.Context(), url))(t)
 	t.Cleanup(pool.Close)
 	return pool
 }
@@ -80,6 +79,6 @@ func newPool(t *testing.T, url string) *pgxpool.Pool {
 func open(t *testing.T, server *storeserver.Server) *postgres.Store {
 	t.Helper()
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
-	must(t, postgres.CreateTable(t.Context(), store.Pool()))
+	must.Succeed(t, postgres.CreateTable(t.Context(), store.Pool()))
 	return store
 }

@@ -9,6 +9,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -22,17 +23,17 @@ func TestEndingManySessions(t *testing.T) {
 		SELECT sha256(int8send(n)), $1::timestamptz - n * interval '1 second', $1::timestamptz + interval '1 hour',
 			$1::timestamptz - interval '1 second', 'ada', '', '{}'
 		FROM generate_series(1, $2::int8) AS n`, start, expired)
-	must(t, err)
+	must.Succeed(t, err)
 	record := func(created time.Time) session.Record {
 		return session.Record{User: "ada", Created: created, Expires: created.Add(3 * time.Hour), IdleExpires: created.Add(3 * time.Hour)}
 	}
 	ids := make([]session.ID, live)
 	for i := range ids {
-		ids[i] = newID()
-		must(t, store.Create(t.Context(), ids[i], record(start.Add(-time.Duration(i)*9*time.Second))))
+		ids[i] = sessiontest.NewID()
+		must.Succeed(t, store.Create(t.Context(), ids[i], record(start.Add(-time.Duration(i)*9*time.Second))))
 	}
 	manager, err := session.New(store, session.Options{Logger: slog.New(slog.DiscardHandler), StoreTimeout: 10 * time.Second})
-	must(t, err)
+	must.Succeed(t, err)
 
 	// Each worker has a share of the sessions. It renews each some times, which keeps the session's start, ends some, and
 	// starts others.
@@ -55,7 +56,7 @@ func TestEndingManySessions(t *testing.T) {
 					}
 				}
 				if i%10 == 9 {
-					if err := store.Create(t.Context(), newID(), record(start.Add(time.Hour))); err != nil {
+					if err := store.Create(t.Context(), sessiontest.NewID(), record(start.Add(time.Hour))); err != nil {
 						t.Errorf("create: %v", err)
 					}
 				}
@@ -64,7 +65,7 @@ func TestEndingManySessions(t *testing.T) {
 	}
 	err = manager.EndUserSessions(t.Context(), "ada")
 	work.Wait()
-	must(t, err)
+	must.Succeed(t, err)
 	for i, id := range ids {
 		if _, err := store.Load(t.Context(), id, start); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("session %d: %v, want ErrEnded", i, err)
@@ -72,8 +73,7 @@ func TestEndingManySessions(t *testing.T) {
 	}
 	var started int
 	for cursor, pages := "", 0; ; pages++ {
-		page, err := store.UserSessions(t.Context(), "ada", session.PageQuery{Now: start, Cursor: cursor, Limit: session.MaxPage})
-		must(t, err)
+		page := must.Get(store.UserSessions(t.Context(), "ada", session.PageQuery{Now: start, Cursor: cursor, Limit: session.MaxPage}))(t)
 		for _, s := range page.Sessions {
 			if started++; !s.Record.Created.After(start) {
 				t.Errorf("session %v, which started at %v, is live, want it ended", s.ID, s.Record.Created)
@@ -99,8 +99,7 @@ func TestPageReadsPartOfTheIndex(t *testing.T) {
 		ANALYZE sessions`)
 	cursor, now := "", time.Now()
 	for range 10 {
-		page, err := store.UserSessions(t.Context(), "ada", session.PageQuery{Now: now, Cursor: cursor, Limit: 100})
-		must(t, err)
+		page := must.Get(store.UserSessions(t.Context(), "ada", session.PageQuery{Now: now, Cursor: cursor, Limit: 100}))(t)
 		cursor = page.Next
 	}
 	store.Pool().Reset() // connections report their statistics when they close

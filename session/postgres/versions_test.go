@@ -9,6 +9,8 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/postgres"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -47,7 +49,7 @@ func earlier(t *testing.T, store *postgres.Store, statement string, args ...any)
 	t.Helper()
 	var outcome string
 	var contents map[string]string
-	must(t, store.Pool().QueryRow(t.Context(), statement, args...).Scan(&outcome, &contents))
+	must.Succeed(t, store.Pool().QueryRow(t.Context(), statement, args...).Scan(&outcome, &contents))
 	return outcome
 }
 
@@ -55,8 +57,7 @@ func TestTombstonesOnEarlierServers(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	end := func(moving bool) func(id session.ID, record session.Record) session.ID {
 		return func(id session.ID, record session.Record) session.ID {
-			_, err := store.End(t.Context(), id, session.EndOptions{Now: record.Created, Moving: moving})
-			must(t, err)
+			must.Get(store.End(t.Context(), id, session.EndOptions{Now: record.Created, Moving: moving}))(t)
 			return id
 		}
 	}
@@ -64,14 +65,13 @@ func TestTombstonesOnEarlierServers(t *testing.T) {
 		"ended": end(false), "moving": end(true),
 		"renewed": func(id session.ID, record session.Record) session.ID {
 			r := renewal(id, record)
-			_, err := store.Renew(t.Context(), r)
-			must(t, err)
+			must.Get(store.Renew(t.Context(), r))(t)
 			return r.New
 		},
 	} {
-		id, record := newID(), newRecord()
+		id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 		record.User, record.Values = "ada "+name, map[string]string{"n": "7"}
-		must(t, store.Create(t.Context(), id, record))
+		must.Succeed(t, store.Create(t.Context(), id, record))
 		live := bury(id, record)
 		for after, want := range map[time.Duration]string{
 			0: "ended", session.EndedFor - time.Second: "ended", session.EndedFor + time.Second: "missing", time.Hour / 2: "missing",
@@ -88,9 +88,9 @@ func TestTombstonesOnEarlierServers(t *testing.T) {
 			}
 		}
 		rows, err := store.Pool().Query(t.Context(), earlierUserSessions, []byte(record.User), record.Created, 10)
-		must(t, err)
+		must.Succeed(t, err)
 		ids, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
-		must(t, err)
+		must.Succeed(t, err)
 		if len(ids) > 1 || (len(ids) == 1) != (live != id) || len(ids) == 1 && string(ids[0]) != string(live[:]) {
 			t.Errorf("%s: an earlier server lists %x, want nothing", name, ids)
 		}
@@ -111,11 +111,11 @@ func TestTombstonesOnEarlierServers(t *testing.T) {
 func TestSessionsOfEarlierServers(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
 	createEarlier := func() (session.ID, session.Record) {
-		id, record := newID(), newRecord()
+		id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 		record.User = "ada " + id.String()
 		_, err := store.Pool().Exec(t.Context(), earlierCreate, id[:], record.Created, record.Expires, record.IdleExpires,
 			[]byte(record.User), []byte{}, []string{"n"}, []string{"7"})
-		must(t, err)
+		must.Succeed(t, err)
 		return id, record
 	}
 	id, record := createEarlier()
@@ -150,9 +150,9 @@ func TestSessionsOfEarlierServers(t *testing.T) {
 // A server of an earlier version extends a session with its own idle timeout by the server's, but doesn't lose the timeout.
 func TestOwnIdleTimeoutOnEarlierServers(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Postgres))
-	id, record := newID(), newRecord()
+	id, record := sessiontest.NewID(), sessiontest.NewRecord(nil)
 	record.IdleTimeout, record.IdleExpires = 40*time.Minute, record.Created.Add(40*time.Minute)
-	must(t, store.Create(t.Context(), id, record))
+	must.Succeed(t, store.Create(t.Context(), id, record))
 	now := record.Created.Add(time.Minute).Truncate(time.Microsecond)
 	if got := earlier(t, store, earlierUpdate, id[:], now, now.Add(time.Minute)); got != "live" {
 		t.Fatalf("an earlier server updated a session that was %s", got)

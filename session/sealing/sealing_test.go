@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // newKey returns a random key as openssl prints it.
@@ -74,10 +76,7 @@ func TestParseKeysRejects(t *testing.T) {
 
 func TestPrintingShowsNoKey(t *testing.T) {
 	text, secret := newKey()
-	keys, err := ParseKeys(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := must.Get(ParseKeys(text))(t)
 	holder := struct{ keys Keys }{keys}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
 		for _, printed := range []string{fmt.Sprintf(format, keys), fmt.Sprintf(format, &keys), fmt.Sprintf(format, holder)} {
@@ -94,16 +93,10 @@ func TestPrintingShowsNoKey(t *testing.T) {
 func TestDerive(t *testing.T) {
 	a, secret := newKey()
 	b, _ := newKey()
-	keys, err := ParseKeys(a + "," + b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := must.Get(ParseKeys(a + "," + b))(t)
 	seen := map[string]bool{string(secret): true}
 	for _, purpose := range []string{"one", "other"} {
-		derived, err := keys.Derive(purpose)
-		if err != nil {
-			t.Fatal(err)
-		}
+		derived := must.Get(keys.Derive(purpose))(t)
 		for _, key := range derived {
 			if len(key) != keyBytes || seen[string(key)] {
 				t.Errorf("%s: %d bytes, seen before: %v", purpose, len(key), seen[string(key)])

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A Client sends the cookies of all servers to each server. Clones don't share cookies that they get later.
@@ -33,10 +34,7 @@ func TestClientKeepsCookies(t *testing.T) {
 	client := sessiontest.NewClient()
 	ask := func(c *sessiontest.Client, server int, path, form, want string) {
 		t.Helper()
-		got, err := c.Do(t.Context(), http.MethodPost, servers[server]+path, form)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := must.Get(c.Do(t.Context(), http.MethodPost, servers[server]+path, form))(t)
 		if got.Body != want {
 			t.Errorf("POST %s %s: sent %s, want %s", path, form, got.Body, want)
 		}
@@ -59,10 +57,7 @@ func TestClientKeepsCookies(t *testing.T) {
 func TestClientFollowsNoRedirects(t *testing.T) {
 	server := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusSeeOther))
 	defer server.Close()
-	got, err := sessiontest.NewClient().Do(t.Context(), http.MethodGet, server.URL, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := must.Get(sessiontest.NewClient().Do(t.Context(), http.MethodGet, server.URL, ""))(t)
 	if got.StatusCode != http.StatusSeeOther || got.Header.Get("Location") != "/elsewhere" {
 		t.Errorf("got %s to %q", got.Status, got.Header.Get("Location"))
 	}

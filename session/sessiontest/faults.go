@@ -34,8 +34,8 @@ func RunFaults(t *testing.T, address string, open func(t *testing.T, address str
 				if err != nil {
 					return nil, err
 				}
-				t.Cleanup(p.close)
-				return open(t, p.address()), nil
+				t.Cleanup(p.Close)
+				return open(t, p.Addr), nil
 			})
 			if err != nil {
 				t.Error(err)
@@ -294,7 +294,7 @@ func (o faultOperation) runCase(ctx context.Context, healthy, store session.Stor
 	}
 	defer faultyServer.Close()
 	// The suite runs on stores that hold other sessions.
-	user := "ada " + newID().String()
+	user := "ada " + NewID().String()
 	named := func(s faultState) faultState {
 		if s.User != "" {
 			s.User = user

@@ -21,6 +21,7 @@ const (
 
 // A fixture is two servers that share a store. Handlers can be held.
 type fixture struct {
+	ctx     context.Context
 	servers [2]*httptest.Server
 	ahead   [2]atomic.Int64 // nanoseconds that each server's clock is ahead
 	within  time.Duration   // Promises.LogoutFinalWithin
@@ -32,8 +33,8 @@ func fixtureOptions() session.Options {
 	return session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler), StoreTimeout: 20 * time.Second}
 }
 
-func newFixture(open Opener) (*fixture, error) {
-	f := &fixture{arrived: make(chan struct{}, 8), release: make(chan struct{})}
+func newFixture(ctx context.Context, open Opener) (*fixture, error) {
+	f := &fixture{ctx: ctx, arrived: make(chan struct{}, 8), release: make(chan struct{})}
 	for i := range f.servers {
 		options := fixtureOptions()
 		options.Now = func() time.Time { return time.Now().Add(time.Duration(f.ahead[i].Load())) }
@@ -161,8 +162,8 @@ func (f *fixture) client() *fixtureClient { return &fixtureClient{f, NewClient()
 func (v *fixtureClient) clone() *fixtureClient { return &fixtureClient{v.fixture, v.Clone()} }
 
 // post sends a request to a server and returns the status and, for status 200, the state.
-func (v *fixtureClient) post(ctx context.Context, server int, path string) (got state, status int, err error) {
-	response, err := v.Do(ctx, http.MethodPost, v.fixture.servers[server%2].URL+path, "")
+func (v *fixtureClient) post(server int, path string) (got state, status int, err error) {
+	response, err := v.Do(v.fixture.ctx, http.MethodPost, v.url(server, path), "")
 	if err != nil {
 		return got, 0, err
 	}
@@ -172,11 +173,22 @@ func (v *fixtureClient) post(ctx context.Context, server int, path string) (got 
 	return got, response.StatusCode, err
 }
 
-// must sends a request and returns an error unless the status is 200.
-func (v *fixtureClient) must(ctx context.Context, server int, path string) (state, error) {
-	got, status, err := v.post(ctx, server, path)
+func (v *fixtureClient) url(server int, path string) string {
+	return v.fixture.servers[server%2].URL + path
+}
+
+// send sends a request and returns an error unless the status is 200. Unlike must, it may be called in any goroutine.
+func (v *fixtureClient) send(server int, path string) (state, error) {
+	got, status, err := v.post(server, path)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("POST %s: status %d", path, status)
 	}
 	return got, err
+}
+
+// must sends a request and ends the trial unless the status is 200.
+func (v *fixtureClient) must(server int, path string) state {
+	got, err := v.send(server, path)
+	check("sending a request", err)
+	return got
 }

@@ -1,7 +1,6 @@
 package sessiontest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,10 +15,10 @@ func promiseCases() []Case {
 	noLostUpdate := func(p session.Promises) bool { return p.NoLostUpdate }
 	final := func(p session.Promises) bool { return p.LogoutIsFinal }
 	return []Case{
-		{Name: "every addition counts", Promised: noLostUpdate, Run: verifyAdditions},
-		{Name: "changes of different keys all survive", Promised: noLostUpdate, Run: verifyDifferentKeys},
-		{Name: "no update is applied after the end", Promised: final, Run: verifyEndRace},
-		{Name: "only one of several ends succeeds", Promised: final, Run: verifyEndOnce},
+		{Name: "every addition counts", Promised: noLostUpdate, Run: try(verifyAdditions)},
+		{Name: "changes of different keys all survive", Promised: noLostUpdate, Run: try(verifyDifferentKeys)},
+		{Name: "no update is applied after the end", Promised: final, Run: try(verifyEndRace)},
+		{Name: "only one of several ends succeeds", Promised: final, Run: try(verifyEndOnce)},
 	}
 }
 
@@ -49,114 +48,101 @@ func concurrently(n, goroutines int, f func(i int) error) error {
 	return all
 }
 
-func verifyAdditions(ctx context.Context, store session.Store) error {
-	const updates = 200
-	id, record, err := created(ctx, store, nil)
-	if err != nil {
+// race calls end while five goroutines each add 1 to n five times, or until the session has ended. It returns the number of
+// acknowledged additions.
+func (t trial) race(id session.ID, record session.Record, end func() error) string {
+	var acknowledged atomic.Int64
+	check("end and update", concurrently(6, 6, func(i int) error {
+		if i == 3 {
+			return end()
+		}
+		for range 5 {
+			if _, err := t.Update(t.ctx, id, Change(record, Add("n", 1))); errors.Is(err, session.ErrEnded) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			acknowledged.Add(1)
+		}
+		return nil
+	}))
+	return strconv.FormatInt(acknowledged.Load(), 10)
+}
+
+// winners calls f n times concurrently, and returns the number of calls that succeeded. The others must fail with the error lost.
+func winners(n int, lost error, f func(i int) error) int64 {
+	var won atomic.Int64
+	check("concurrently", concurrently(n, n, func(i int) error {
+		err := f(i)
+		if err == nil {
+			won.Add(1)
+		}
+		if errors.Is(err, lost) {
+			return nil
+		}
 		return err
-	}
+	}))
+	return won.Load()
+}
+
+func verifyAdditions(t trial) {
+	const updates = 200
+	id, record := t.created(nil)
 	var mu sync.Mutex
 	sums := map[string]bool{}
-	err = concurrently(updates, 8, func(int) error {
-		got, err := store.Update(ctx, id, change(record, add("n", 1)))
+	check("update", concurrently(updates, 8, func(int) error {
+		got, err := t.Update(t.ctx, id, Change(record, Add("n", 1)))
 		mu.Lock()
 		defer mu.Unlock()
 		sums[got.Values["n"]] = true
 		return err
-	})
-	if err != nil {
-		return fmt.Errorf("update: %w", err)
-	}
+	}))
 	if len(sums) != updates {
-		return fmt.Errorf("%d additions of 1 returned %d different sums", updates, len(sums))
+		fail("%d additions of 1 returned %d different sums", updates, len(sums))
 	}
-	got, err := store.Load(ctx, id, record.Created)
-	return expectValues("load", got, err, map[string]string{"n": strconv.Itoa(updates)})
+	t.load(id, record.Created).has("load", map[string]string{"n": strconv.Itoa(updates)})
 }
 
-func verifyDifferentKeys(ctx context.Context, store session.Store) error {
+func verifyDifferentKeys(t trial) {
 	const updates = 100
-	id, record, err := created(ctx, store, nil)
-	if err != nil {
-		return err
-	}
+	id, record := t.created(nil)
 	want := map[string]string{}
 	for i := range updates {
 		want[fmt.Sprint("key", i)] = strconv.Itoa(i)
 	}
-	err = concurrently(updates, 8, func(i int) error {
-		_, err := store.Update(ctx, id, change(record, set(fmt.Sprint("key", i), strconv.Itoa(i))))
+	check("update", concurrently(updates, 8, func(i int) error {
+		_, err := t.Update(t.ctx, id, Change(record, Set(fmt.Sprint("key", i), strconv.Itoa(i))))
 		return err
-	})
-	if err != nil {
-		return fmt.Errorf("update: %w", err)
-	}
-	got, err := store.Load(ctx, id, record.Created)
-	return expectValues("load", got, err, want)
+	}))
+	t.load(id, record.Created).has("load", want)
 }
 
 // verifyEndRace ends sessions while other calls update them. End must return every acknowledged update, and no update may succeed
 // after it.
-func verifyEndRace(ctx context.Context, store session.Store) error {
+func verifyEndRace(t trial) {
 	for range 20 {
-		id, record, err := created(ctx, store, map[string]string{"n": "0"})
-		if err != nil {
-			return err
-		}
-		var acknowledged atomic.Int64
+		id, record := t.created(map[string]string{"n": "0"})
 		var last session.Record
-		err = concurrently(6, 6, func(i int) error {
-			if i == 3 {
-				last, err = store.End(ctx, id, session.EndOptions{Now: record.Created})
-				return err
-			}
-			for range 5 {
-				_, err := store.Update(ctx, id, change(record, add("n", 1)))
-				if errors.Is(err, session.ErrEnded) {
-					return nil
-				}
-				if err != nil {
-					return err
-				}
-				acknowledged.Add(1)
-			}
-			return nil
+		acknowledged := t.race(id, record, func() (err error) {
+			last, err = t.End(t.ctx, id, session.EndOptions{Now: record.Created})
+			return err
 		})
-		if err != nil {
-			return err
+		if got := last.Values["n"]; got != acknowledged {
+			fail("%s updates were acknowledged, the session ended with %s", acknowledged, got)
 		}
-		if got := last.Values["n"]; got != strconv.FormatInt(acknowledged.Load(), 10) {
-			return fmt.Errorf("%d updates were acknowledged, the session ended with %s", acknowledged.Load(), got)
-		}
-		if !store.Promises().ReadYourWrites {
-			continue
-		}
-		_, err = store.Load(ctx, id, record.Created)
-		if err := expectError("load after the end", err, session.ErrEnded); err != nil {
-			return err
+		if t.Promises().ReadYourWrites {
+			t.load(id, record.Created).fails("load after the end", session.ErrEnded)
 		}
 	}
-	return nil
 }
 
-func verifyEndOnce(ctx context.Context, store session.Store) error {
-	id, record, err := created(ctx, store, nil)
-	if err != nil {
-		return err
-	}
-	var ends atomic.Int64
-	err = concurrently(8, 8, func(int) error {
-		_, err := store.End(ctx, id, session.EndOptions{Now: record.Created})
-		if err == nil {
-			ends.Add(1)
-		}
-		if errors.Is(err, session.ErrEnded) {
-			return nil
-		}
+func verifyEndOnce(t trial) {
+	id, record := t.created(nil)
+	ends := winners(8, session.ErrEnded, func(int) error {
+		_, err := t.End(t.ctx, id, session.EndOptions{Now: record.Created})
 		return err
 	})
-	if err == nil && ends.Load() != 1 {
-		err = fmt.Errorf("%d of 8 ends were told that they ended the session, want 1", ends.Load())
+	if ends != 1 {
+		fail("%d of 8 ends were told that they ended the session, want 1", ends)
 	}
-	return err
 }

@@ -1,7 +1,6 @@
 package sessiontest
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -12,177 +11,120 @@ import (
 // rememberCases are the cases for sessions with their own idle timeout, from the comments of session.Record and session.Update.
 func rememberCases() []Case {
 	return []Case{
-		{Name: "an update extends by the session's own idle timeout", Run: verifyOwnIdleTimeout},
-		{Name: "a renewal sets the idle timeout", Run: verifyRenewedIdleTimeout},
-		{Name: "a session that moves keeps its idle timeout", Run: verifyMovedIdleTimeout},
+		{Name: "an update extends by the session's own idle timeout", Run: try(verifyOwnIdleTimeout)},
+		{Name: "a renewal sets the idle timeout", Run: try(verifyRenewedIdleTimeout)},
+		{Name: "a session that moves keeps its idle timeout", Run: try(verifyMovedIdleTimeout)},
 	}
 }
 
-// ownIdleTimeout is longer than the idle timeout of newRecord.
+// ownIdleTimeout is longer than the idle timeout of NewRecord.
 const ownIdleTimeout = 40 * time.Minute
 
 // remembered returns a session with its own idle timeout.
 func remembered(user string) session.Record {
-	record := newRecord(map[string]string{"n": "1"})
+	record := NewRecord(map[string]string{"n": "1"})
 	record.User, record.IdleTimeout, record.IdleExpires = user, ownIdleTimeout, record.Created.Add(ownIdleTimeout)
 	return record
 }
 
-// expectIdle returns an error unless a call has returned the wanted values, idle timeout and IdleExpires.
-func expectIdle(call string, got session.Record, err error, values map[string]string, timeout time.Duration, expires time.Time) error {
-	if err := expectValues(call, got, err, values); err != nil {
-		return err
-	}
-	if late := got.IdleExpires.Sub(expires); got.IdleTimeout != timeout || late < 0 || late >= time.Second {
-		return fmt.Errorf("%s: got the idle timeout %v and the idle expiry %v, want %v and %v", call, got.IdleTimeout, got.IdleExpires, timeout, expires)
-	}
-	return nil
-}
-
-func verifyOwnIdleTimeout(ctx context.Context, store session.Store) error {
-	id, record := newID(), remembered("ada "+newID().String())
-	if err := store.Create(ctx, id, record); err != nil {
-		return fmt.Errorf("create: %w", err)
-	}
-	got, err := store.Load(ctx, id, record.Created)
-	if err := expectIdle("load", got, err, record.Values, ownIdleTimeout, record.IdleExpires); err != nil {
-		return err
-	}
-	many := []session.Change{add("n", 1)}
+func verifyOwnIdleTimeout(t trial) {
+	id, record := NewID(), remembered("ada "+NewID().String())
+	check("create", t.Create(t.ctx, id, record))
+	t.load(id, record.Created).isIdle("load", record.Values, ownIdleTimeout, record.IdleExpires)
+	many := []session.Change{Add("n", 1)}
 	for i := range 200 { // more than one expression of DynamoDB can have
 		many = append(many, remove(fmt.Sprint("key ", i)))
 	}
-	for i, changes := range [][]session.Change{{add("n", 1)}, nil, many} {
+	for i, changes := range [][]session.Change{{Add("n", 1)}, nil, many} {
 		now := record.Created.Add(time.Duration(i+1) * time.Minute)
 		touchAfter := time.Duration(i) * 5 * time.Minute
 		update := session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute), TouchAfter: touchAfter, Changes: changes}
 		want := now.Add(ownIdleTimeout + touchAfter)
-		got, err := store.Update(ctx, id, update)
-		if err := expectIdle(fmt.Sprintf("update %d", i), got, err, got.Values, ownIdleTimeout, want); err != nil {
-			return err
-		}
+		call, updated := fmt.Sprint("update ", i), t.update(id, update)
+		values := updated.record.Values
+		updated.isIdle(call, values, ownIdleTimeout, want)
 		// The server would use a shorter timeout. The session must outlive that.
-		got, err = store.Load(ctx, id, want.Add(-time.Second))
-		if err := expectIdle(fmt.Sprintf("load after update %d", i), got, err, got.Values, ownIdleTimeout, want); err != nil {
-			return err
-		}
+		t.load(id, want.Add(-time.Second)).isIdle("load after "+call, values, ownIdleTimeout, want)
 	}
-	if !store.Promises().ListsByUser {
-		return nil
+	if !t.Promises().ListsByUser {
+		return
 	}
-	sessions, err := list(ctx, store, record.User, record.Created, 10)
-	for _, found := range sessions {
+	for _, found := range t.list("list", record.User, record.Created, 10) {
 		if found.Record.IdleTimeout != ownIdleTimeout {
-			return fmt.Errorf("list: got the idle timeout %v, want %v", found.Record.IdleTimeout, ownIdleTimeout)
+			fail("list: got the idle timeout %v, want %v", found.Record.IdleTimeout, ownIdleTimeout)
 		}
 	}
-	return err
 }
 
-func verifyRenewedIdleTimeout(ctx context.Context, store session.Store) error {
+func verifyRenewedIdleTimeout(t trial) {
 	for _, timeout := range []time.Duration{0, ownIdleTimeout} {
-		id, old := newID(), remembered("ada")
+		id, old := NewID(), remembered("ada")
 		old.IdleTimeout = ownIdleTimeout - timeout // the other of the two
-		if err := store.Create(ctx, id, old); err != nil {
-			return fmt.Errorf("create: %w", err)
-		}
-		r, err := renewal(store, id, old, "ada")
-		if err != nil {
-			return err
-		}
+		check("create", t.Create(t.ctx, id, old))
+		r := t.renewal(id, old, "ada")
 		r.Record.IdleTimeout, r.AllowRenewed = timeout, true
 		for _, call := range []string{"renew", "renew again"} {
-			got, err := store.Renew(ctx, r)
-			if err := expectIdle(call, got, err, old.Values, timeout, r.Record.IdleExpires); err != nil {
-				return err
-			}
+			t.renew(r).isIdle(call, old.Values, timeout, r.Record.IdleExpires)
 		}
 		second := r
-		if second.New, err = newIDFor(ctx, store, id); err != nil {
-			return err
-		}
+		second.New = t.newIDFor(id)
 		for _, r := range []session.Renewal{r, second} {
-			if _, err := store.Renew(ctx, r); err != nil {
-				return fmt.Errorf("renew: %w", err)
-			}
+			t.renew(r).ok("renew")
 			now := r.Now.Add(time.Minute)
 			want := session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute)}.Extend(r.Record).IdleExpires
-			got, err := store.Update(ctx, r.New, session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute)})
-			if err := expectIdle("update the new session", got, err, old.Values, timeout, want); err != nil {
-				return err
-			}
+			t.update(r.New, session.Update{Now: now, IdleExpires: now.Add(10 * time.Minute)}).isIdle("update the new session", old.Values, timeout, want)
 		}
 	}
-	return nil
 }
 
-func verifyMovedIdleTimeout(ctx context.Context, store session.Store) error {
-	id, record := newID(), remembered("ada")
-	if err := store.Create(ctx, id, record); err != nil {
-		return fmt.Errorf("create: %w", err)
-	}
+func verifyMovedIdleTimeout(t trial) {
+	id, record := NewID(), remembered("ada")
+	check("create", t.Create(t.ctx, id, record))
 	for _, call := range []string{"end to move", "end to move again"} {
-		last, err := store.End(ctx, id, session.EndOptions{Now: record.Created, Moving: true})
-		if err := expectIdle(call, last, err, record.Values, ownIdleTimeout, record.IdleExpires); err != nil {
-			return err
-		}
+		t.end(id, session.EndOptions{Now: record.Created, Moving: true}).isIdle(call, record.Values, ownIdleTimeout, record.IdleExpires)
 	}
-	return nil
 }
 
 // verifyIdleTimeout uses sessions on servers whose clocks differ by session.MaxClockSkew: a login, a read some time later, and then
 // none for just less than a session must live, or for more than it may.
-func verifyIdleTimeout(ctx context.Context, f *fixture) error {
+func verifyIdleTimeout(f *fixture) {
 	f.ahead[1].Store(int64(session.MaxClockSkew))
 	for login, idle := range map[string]time.Duration{"/login?user=ada": 30 * time.Minute, "/login?user=ada&remember=1": 7 * 24 * time.Hour} {
-		const slow = 30 * time.Second // more than the requests take, whose time passes too
-		least, most := idle-session.MaxClockSkew-slow, idle+idle/2+session.MaxClockSkew
+		const slow = 30 * time.Second // more than the requests take, whose time passes too, and than times are rounded up
+		least, most := idle-session.MaxClockSkew-slow, idle+idle/2+session.MaxClockSkew+time.Second
 		for i, read := range []time.Duration{idle * 14 / 30, idle * 16 / 30, idle / 30, idle * 29 / 30} {
 			for _, unused := range []time.Duration{least, most} {
 				v := f.client()
-				if _, err := v.must(ctx, i, login); err != nil {
-					return err
-				}
+				v.must(i, login)
 				f.advance(read)
-				if _, err := v.must(ctx, i+1, "/read"); err != nil {
-					return err
-				}
+				v.must(i+1, "/read")
 				f.advance(unused)
-				got, err := v.must(ctx, i/2, "/read")
-				if err != nil {
-					return err
-				}
+				got := v.must(i/2, "/read")
 				if live := got.User == "ada"; live != (unused == least) {
-					return fmt.Errorf("%s, a read %v later, then unused for %v: live is %v", login, read, unused, live)
+					fail("%s, a read %v later, then unused for %v: live is %v", login, read, unused, live)
 				}
 			}
 		}
 	}
-	return nil
 }
 
 // verifyRemembered logs in with the option Remember, then uses and renews the session. It must keep the longer limits.
-func verifyRemembered(ctx context.Context, f *fixture) error {
+func verifyRemembered(f *fixture) {
 	v := f.client()
 	for server, path := range []string{"/login?user=ada&remember=1", "/read", "/visit", "/renew", "/visit", "/read"} {
-		got, status, err := v.post(ctx, server, path)
+		got, status, err := v.post(server, path)
+		check("POST "+path, err)
 		switch {
-		case err != nil:
-			return err
 		case path == "/visit" && status == http.StatusNotImplemented: // a token can't change
 			continue
 		case status != http.StatusOK:
-			return fmt.Errorf("POST %s: status %d", path, status)
+			fail("POST %s: status %d", path, status)
 		case got.User != "ada" || time.Until(got.Expires) < 6*24*time.Hour:
-			return fmt.Errorf("POST %s: got user %q until %v, want ada for 7 days at least", path, got.User, got.Expires)
+			fail("POST %s: got user %q until %v, want ada for 7 days at least", path, got.User, got.Expires)
 		}
 	}
-	if _, err := v.must(ctx, 1, "/login?user=ada"); err != nil {
-		return err
+	v.must(1, "/login?user=ada")
+	if got := v.must(0, "/read"); got.User != "ada" || time.Until(got.Expires) > 2*24*time.Hour {
+		fail("after another login, which is not remembered: got user %q until %v, want ada for a day at most", got.User, got.Expires)
 	}
-	got, err := v.must(ctx, 0, "/read")
-	if err == nil && (got.User != "ada" || time.Until(got.Expires) > 2*24*time.Hour) {
-		err = fmt.Errorf("after another login, which is not remembered: got user %q until %v, want ada for a day at most", got.User, got.Expires)
-	}
-	return err
 }

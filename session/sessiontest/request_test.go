@@ -12,6 +12,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 const (
@@ -38,10 +39,7 @@ func checkout(w http.ResponseWriter, r *http.Request) {
 // A test of a handler gives its request a session. The test of the next step reads what the handler stored.
 func ExampleRequest() {
 	t := &testing.T{} // of the test
-	manager, err := session.New(memory.New(), session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	manager := must.Get(session.New(memory.New(), session.Options{}))(t)
 	r := sessiontest.Request(t, manager, httptest.NewRequest("POST", "/checkout", nil), func(ctx context.Context) {
 		session.From(ctx).Login(ctx, "ada")
 		tea.Add(ctx, 2)
@@ -65,10 +63,7 @@ func TestRequest(t *testing.T) {
 		"a cookie": {}, "another prefix": {PlainHTTP: true, Logger: slog.New(slog.DiscardHandler)}, "a header": {TokenHeader: "X-Session"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			manager, err := session.New(memory.New(), options)
-			if err != nil {
-				t.Fatal(err)
-			}
+			manager := must.Get(session.New(memory.New(), options))(t)
 			plain := httptest.NewRequest("GET", "/", nil)
 			plain.AddCookie(&http.Cookie{Name: "theme", Value: "dark"})
 			visitor := sessiontest.Request(t, manager, plain, func(ctx context.Context) { tea.Add(ctx, 1) })
@@ -110,10 +105,7 @@ func (f *failed) Fatalf(format string, args ...any) {
 }
 
 func TestRequestFailsTheTest(t *testing.T) {
-	manager, err := session.New(memory.New(), session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	manager := must.Get(session.New(memory.New(), session.Options{}))(t)
 	for name, prepare := range map[string]func(context.Context){
 		"a long user": func(ctx context.Context) {
 			session.From(ctx).Login(ctx, "ada")

@@ -2,6 +2,7 @@ package sessiontest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // An Opener returns the Manager of one server. Two Managers of an Opener stand for two servers.
@@ -18,17 +20,17 @@ type Opener func(session.Options) (*session.Manager, error)
 type ServerCase struct {
 	Name     string
 	Promised func(session.Promises) bool
-	run      func(ctx context.Context, f *fixture) error
+	run      func(f *fixture)
 }
 
 // Run starts two servers and returns an error that describes how they fail, or nil.
 func (c ServerCase) Run(ctx context.Context, open Opener) error {
-	f, err := newFixture(open)
+	f, err := newFixture(ctx, open)
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	return c.run(ctx, f)
+	return attempt(func() { c.run(f) })
 }
 
 // ServerCases returns the cases for a whole session library: two servers, and visitors who use them over HTTP.
@@ -65,9 +67,7 @@ func ServerCases() []ServerCase {
 // that the declared promises are exact.
 func RunServers(t *testing.T, open Opener) {
 	manager, err := open(fixtureOptions())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	for _, c := range ServerCases() {
 		t.Run(c.Name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
@@ -82,162 +82,123 @@ func RunServers(t *testing.T, open Opener) {
 	}
 }
 
-func verifyVisits(ctx context.Context, f *fixture) error {
+func verifyVisits(f *fixture) {
 	v := f.client()
-	if _, err := v.must(ctx, 0, "/visit"); err != nil {
-		return err
-	}
+	v.must(0, "/visit")
 	const more = 200
-	err := concurrently(more, 16, func(i int) error {
+	check("concurrently", concurrently(more, 16, func(i int) error {
 		path := "/visit"
 		if i%4 == 0 {
 			path = "/blind" // the change is sent by the middleware
 		}
-		_, err := v.must(ctx, i, path)
+		_, err := v.send(i, path)
 		return err
-	})
-	if err != nil {
-		return err
+	}))
+	if got := v.must(1, "/read"); got.Visits != more+1 {
+		fail("%d visits were acknowledged, the counter says %d", more+1, got.Visits)
 	}
-	got, err := v.must(ctx, 1, "/read")
-	if err == nil && got.Visits != more+1 {
-		err = fmt.Errorf("%d visits were acknowledged, the counter says %d", more+1, got.Visits)
-	}
-	return err
 }
 
 // verifyShared logs in on one server and reads the session on the other.
-func verifyShared(ctx context.Context, f *fixture) error {
+func verifyShared(f *fixture) {
 	v := f.client()
-	if _, err := v.must(ctx, 0, "/login?user=ada"); err != nil {
-		return err
+	v.must(0, "/login?user=ada")
+	if got := v.must(1, "/read"); got.User != "ada" {
+		fail("the other server says that %q is logged in, want ada", got.User)
 	}
-	got, err := v.must(ctx, 1, "/read")
-	if err == nil && got.User != "ada" {
-		err = fmt.Errorf("the other server says that %q is logged in, want ada", got.User)
-	}
-	return err
 }
 
-func verifyChanges(ctx context.Context, f *fixture) error {
+func verifyChanges(f *fixture) {
 	v := f.client()
 	for server, path := range []string{"/login?user=ada", "/visit", "/cart?sku=tea"} {
-		if _, err := v.must(ctx, server, path); err != nil {
-			return err
-		}
+		v.must(server, path)
 	}
-	got, err := v.must(ctx, 1, "/read")
-	if err == nil && (got.Visits != 1 || got.Cart["tea"] != 1) {
-		err = fmt.Errorf("got %+v, want 1 visit and 1 line in the cart", got)
+	if got := v.must(1, "/read"); got.Visits != 1 || got.Cart["tea"] != 1 {
+		fail("got %+v, want 1 visit and 1 line in the cart", got)
 	}
-	return err
 }
 
-func verifyReadYourWrites(ctx context.Context, f *fixture) error {
+func verifyReadYourWrites(f *fixture) {
 	v := f.client()
 	for i := range 30 {
-		if _, err := v.must(ctx, i, "/blind"); err != nil {
-			return err
-		}
-		got, err := v.must(ctx, i+1, "/read")
-		if err != nil {
-			return err
-		}
+		v.must(i, "/blind")
+		got := v.must(i+1, "/read")
 		if got.Visits != int64(i+1) {
-			return fmt.Errorf("after visit %d the other server says %d", i+1, got.Visits)
+			fail("after visit %d the other server says %d", i+1, got.Visits)
 		}
 	}
-	return f.overtake(ctx, v, 30)
+	request := func(server int, path string) func() error {
+		return func() error {
+			_, err := v.send(server, path)
+			return err
+		}
+	}
+	f.whileHeld(request(0, "/held"), request(1, "/visit"))
+	if got := v.must(1, "/read"); got.Visits != 32 {
+		fail("after two overlapping visits to 30, the counter says %d", got.Visits)
+	}
 }
 
-// overtake starts a visit, and makes another one while the first is held in its handler. Both must count in the end.
-func (f *fixture) overtake(ctx context.Context, v *fixtureClient, before int64) error {
-	held := make(chan error, 1)
-	go func() {
-		_, err := v.must(ctx, 0, "/held")
-		held <- err
-	}()
+// whileHeld calls meanwhile while the request that held sends waits in its handler. Both must succeed.
+func (f *fixture) whileHeld(held, meanwhile func() error) {
+	done := make(chan error, 1)
+	go func() { done <- held() }()
 	select {
 	case <-f.arrived:
-	case err := <-held:
-		return fmt.Errorf("the held request ended early: %w", err)
+	case err := <-done:
+		fail("the held request ended early: %v", err)
 	}
-	_, err := v.must(ctx, 1, "/visit")
+	err := meanwhile()
 	close(f.release)
-	if heldErr := <-held; err == nil {
-		err = heldErr
-	}
-	if err != nil {
-		return err
-	}
-	got, err := v.must(ctx, 1, "/read")
-	if err == nil && got.Visits != before+2 {
-		err = fmt.Errorf("after two overlapping visits to %d, the counter says %d", before, got.Visits)
-	}
-	return err
+	check("two requests at the same time", errors.Join(err, <-done))
 }
 
-func verifyLogin(ctx context.Context, f *fixture) error {
+func verifyLogin(f *fixture) {
 	v := f.client()
-	if _, err := v.must(ctx, 0, "/visit"); err != nil {
-		return err
-	}
+	v.must(0, "/visit")
 	thief := v.clone()
-	got, err := v.must(ctx, 1, "/login?user=ada")
-	if err != nil {
-		return err
-	}
+	got := v.must(1, "/login?user=ada")
 	if got.User != "ada" || got.Visits != 1 {
-		return fmt.Errorf("after login: got %+v, want user ada with 1 visit", got)
+		fail("after login: got %+v, want user ada with 1 visit", got)
 	}
-	got, err = v.must(ctx, 0, "/read")
-	if err != nil || got.User != "ada" || got.Visits != 1 {
-		return fmt.Errorf("on the other server: got %+v, %v, want user ada with 1 visit", got, err)
+	got = v.must(0, "/read")
+	if got.User != "ada" || got.Visits != 1 {
+		fail("on the other server: got %+v, want user ada with 1 visit", got)
 	}
 	for server := range 2 {
-		if got, _, err := thief.post(ctx, server, "/read"); err != nil || got.User != "" || got.Visits != 0 {
-			return fmt.Errorf("the id from before the login: got %+v, %v, want an empty session", got, err)
+		if got, _, err := thief.post(server, "/read"); err != nil || got.User != "" || got.Visits != 0 {
+			fail("the id from before the login: got %+v, %v, want an empty session", got, err)
 		}
-		if _, status, err := thief.post(ctx, server, "/visit"); err != nil || status != http.StatusConflict {
-			return fmt.Errorf("a write with the id from before the login: status %d, %v, want 409", status, err)
+		if _, status, err := thief.post(server, "/visit"); err != nil || status != http.StatusConflict {
+			fail("a write with the id from before the login: status %d, %v, want 409", status, err)
 		}
 	}
-	return nil
 }
 
 // verifyLoginRace logs in while other requests change the old session. The new session must have every acknowledged change.
-func verifyLoginRace(ctx context.Context, f *fixture) error {
+func verifyLoginRace(f *fixture) {
 	for range 10 {
 		v := f.client()
-		if _, err := v.must(ctx, 0, "/visit"); err != nil {
-			return err
-		}
+		v.must(0, "/visit")
 		old := v.clone()
 		var acknowledged atomic.Int64
 		acknowledged.Store(1)
-		err := concurrently(9, 5, func(i int) error {
+		check("concurrently", concurrently(9, 5, func(i int) error {
 			if i == 4 {
-				_, err := v.must(ctx, 0, "/login?user=ada")
+				_, err := v.send(0, "/login?user=ada")
 				return err
 			}
-			_, status, err := old.post(ctx, i, "/visit")
+			_, status, err := old.post(i, "/visit")
 			if status == http.StatusOK {
 				acknowledged.Add(1)
 			}
 			return err
-		})
-		if err != nil {
-			return err
-		}
-		got, err := v.must(ctx, 1, "/read")
-		if err != nil {
-			return err
-		}
+		}))
+		got := v.must(1, "/read")
 		if got.User != "ada" || got.Visits != acknowledged.Load() {
-			return fmt.Errorf("after login: got %+v, want user ada with %d visits", got, acknowledged.Load())
+			fail("after login: got %+v, want user ada with %d visits", got, acknowledged.Load())
 		}
 	}
-	return nil
 }
 
 // logins returns the number of logins in the cases of repeated logins.
@@ -248,191 +209,143 @@ func logins() int {
 	return 100
 }
 
-// expectLoggedIn returns an error unless the visitor is logged in and has the cart from before the login.
-func (v *fixtureClient) expectLoggedIn(ctx context.Context, server int, when string) error {
-	got, err := v.must(ctx, server, "/read")
-	if err == nil && (got.User != "ada" || got.Cart["tea"] != 1) {
-		err = fmt.Errorf("%s: got %+v, want user ada with one line in the cart", when, got)
+// mustBeLoggedIn ends the trial unless the visitor is logged in and has the cart from before the login.
+func (v *fixtureClient) mustBeLoggedIn(server int, when string) {
+	if got := v.must(server, "/read"); got.User != "ada" || got.Cart["tea"] != 1 {
+		fail("%s: got %+v, want user ada with one line in the cart", when, got)
 	}
-	return err
 }
 
 // verifyLoginTwice submits a login twice, concurrently, on two servers. Whichever response comes last, the visitor must be logged
 // in and have the cart.
-func verifyLoginTwice(ctx context.Context, f *fixture) error {
+func verifyLoginTwice(f *fixture) {
 	for range logins() {
 		var tabs [2]*fixtureClient
 		tabs[0] = f.client()
-		if _, err := tabs[0].must(ctx, 0, "/cart?sku=tea"); err != nil {
-			return err
-		}
+		tabs[0].must(0, "/cart?sku=tea")
 		tabs[1] = tabs[0].clone()
-		err := concurrently(2, 2, func(i int) error {
-			_, err := tabs[i].must(ctx, i, "/login?user=ada")
+		check("concurrently", concurrently(2, 2, func(i int) error {
+			_, err := tabs[i].send(i, "/login?user=ada")
 			return err
-		})
-		if err != nil {
-			return err
-		}
+		}))
 		for i, tab := range tabs {
-			if err := tab.expectLoggedIn(ctx, i+1, "after two logins at the same time"); err != nil {
-				return err
-			}
+			tab.mustBeLoggedIn(i+1, "after two logins at the same time")
 		}
 	}
-	return nil
 }
 
 // verifyLoginLost drops the response of a login. The browser still has the old cookie and logs in with it again.
-func verifyLoginLost(ctx context.Context, f *fixture) error {
+func verifyLoginLost(f *fixture) {
 	for range logins() {
 		lost := f.client()
-		if _, err := lost.must(ctx, 0, "/cart?sku=tea"); err != nil {
-			return err
-		}
+		lost.must(0, "/cart?sku=tea")
 		v := lost.clone()
-		if _, err := lost.must(ctx, 0, "/login?user=ada"); err != nil {
-			return err
-		}
-		if _, err := v.must(ctx, 1, "/login?user=ada"); err != nil {
-			return err
-		}
-		if err := v.expectLoggedIn(ctx, 0, "after another login when the first response was lost"); err != nil {
-			return err
-		}
+		lost.must(0, "/login?user=ada")
+		v.must(1, "/login?user=ada")
+		v.mustBeLoggedIn(0, "after another login when the first response was lost")
 	}
-	return nil
 }
 
-func verifyLogoutRace(ctx context.Context, f *fixture) error {
+func verifyLogoutRace(f *fixture) {
 	v := f.client()
-	if _, err := v.must(ctx, 0, "/login?user=ada"); err != nil {
-		return err
-	}
-	held := make(chan error, 1)
+	v.must(0, "/login?user=ada")
 	inFlight := v.clone()
-	go func() {
-		_, status, err := inFlight.post(ctx, 0, "/held")
+	f.whileHeld(func() error {
+		_, status, err := inFlight.post(0, "/held")
 		if err == nil && status != http.StatusConflict {
 			err = fmt.Errorf("the request in flight: status %d, want 409", status)
 		}
-		held <- err
-	}()
-	select {
-	case <-f.arrived:
-	case err := <-held:
-		return fmt.Errorf("the request in flight ended early: %w", err)
-	}
-	_, err := v.must(ctx, 1, "/logout")
-	close(f.release)
-	if heldErr := <-held; err == nil {
-		err = heldErr
-	}
-	if err != nil {
 		return err
-	}
+	}, func() error {
+		_, err := v.send(1, "/logout")
+		return err
+	})
 	for server := range 2 {
-		if got, _, err := inFlight.post(ctx, server, "/read"); err != nil || got.User != "" || got.Visits != 0 {
-			return fmt.Errorf("after logout: got %+v, %v, want an empty session", got, err)
+		if got, _, err := inFlight.post(server, "/read"); err != nil || got.User != "" || got.Visits != 0 {
+			fail("after logout: got %+v, %v, want an empty session", got, err)
 		}
 	}
-	return nil
 }
 
-func verifyHangUp(ctx context.Context, f *fixture) error {
+func verifyHangUp(f *fixture) {
 	v := f.client()
-	if _, err := v.must(ctx, 0, "/visit"); err != nil {
-		return err
-	}
-	gone, hangUp := context.WithCancel(ctx)
+	v.must(0, "/visit")
+	gone, hangUp := context.WithCancel(f.ctx)
 	responded := make(chan struct{})
 	go func() {
-		v.post(gone, 0, "/held")
+		v.Do(gone, http.MethodPost, v.url(0, "/held"), "")
 		close(responded)
 	}()
 	select {
 	case <-f.arrived:
 	case <-responded:
 		hangUp()
-		return fmt.Errorf("the held request ended early")
+		fail("the held request ended early")
 	}
 	hangUp()
 	<-responded
 	close(f.release)
 	for range 500 { // the server still has to commit
-		if got, err := v.must(ctx, 1, "/read"); err != nil || got.Visits == 2 {
-			return err
+		if v.must(1, "/read").Visits == 2 {
+			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return fmt.Errorf("the change of a client that hung up is lost")
+	fail("the change of a client that hung up is lost")
 }
 
-func verifyLogoutEverywhere(ctx context.Context, f *fixture) error {
-	user := newID().String()
+func verifyLogoutEverywhere(f *fixture) {
+	user := NewID().String()
 	var visitors []*fixtureClient
 	for i := range 3 {
 		v := f.client()
-		if _, err := v.must(ctx, i, "/login?user="+user); err != nil {
-			return err
-		}
+		v.must(i, "/login?user="+user)
 		visitors = append(visitors, v)
 	}
-	if _, err := visitors[1].must(ctx, 0, "/logout/everywhere"); err != nil {
-		return err
-	}
+	visitors[1].must(0, "/logout/everywhere")
 	for i, v := range visitors {
-		if err := v.mustBeLoggedOut(ctx); err != nil {
-			return fmt.Errorf("visitor %d after logout everywhere: %w", i, err)
-		}
+		v.mustBeLoggedOut(fmt.Sprintf("visitor %d after logout everywhere", i))
 	}
 	v := f.client()
 	for server, path := range []string{"/login?user=" + user, "/read"} {
-		if got, err := v.must(ctx, server, path); err != nil || got.User != user {
-			return fmt.Errorf("a login after logout everywhere: got %+v, %v, want the user logged in", got, err)
+		if got := v.must(server, path); got.User != user {
+			fail("a login after logout everywhere: got %+v, want the user logged in", got)
 		}
 	}
-	return nil
 }
 
 // verifyCopy copies a cookie, logs its owner out, and uses the copy. It does the same with the cookie before a second login.
-func verifyCopy(ctx context.Context, f *fixture) error {
+func verifyCopy(f *fixture) {
 	for _, end := range []string{"/logout", "/login?user=eve"} {
 		v := f.client()
-		if _, err := v.must(ctx, 1, "/login?user=ada"); err != nil {
-			return err
-		}
+		v.must(1, "/login?user=ada")
 		thief := v.clone()
-		if got, err := thief.must(ctx, 1, "/read"); err != nil || got.User != "ada" {
-			return fmt.Errorf("a copy before %s: got %+v, %v", end, got, err)
+		if got := thief.must(1, "/read"); got.User != "ada" {
+			fail("a copy before %s: got %+v", end, got)
 		}
-		if _, err := v.must(ctx, 0, end); err != nil {
-			return err
-		}
-		if err := thief.mustBeLoggedOut(ctx); err != nil {
-			return fmt.Errorf("a copy after %s: %w", end, err)
-		}
+		v.must(0, end)
+		thief.mustBeLoggedOut("a copy after " + end)
 	}
-	return nil
 }
 
-// mustBeLoggedOut returns an error if server 0, which has ended the client's session, still accepts it, or if server 1 does after
+// mustBeLoggedOut ends the trial if server 0, which has ended the client's session, still accepts it, or if server 1 does after
 // the promised time. A server that doesn't know responds 503, which is not accepting it.
-func (v *fixtureClient) mustBeLoggedOut(ctx context.Context) error {
-	if got, err := v.must(ctx, 0, "/read"); err != nil || got.User != "" {
-		return fmt.Errorf("the same server: got %+v, %v, want nobody logged in", got, err)
+func (v *fixtureClient) mustBeLoggedOut(when string) {
+	if got := v.must(0, "/read"); got.User != "" {
+		fail("%s: the same server: got %+v, want nobody logged in", when, got)
 	}
 	select {
 	case <-time.After(v.fixture.within):
-	case <-ctx.Done():
+	case <-v.fixture.ctx.Done():
 	}
 	for {
-		got, status, err := v.post(ctx, 1, "/read")
-		if err != nil || status != http.StatusServiceUnavailable {
-			if err == nil && (status != http.StatusOK || got.User != "") {
-				err = fmt.Errorf("the other server: got %+v, status %d, want nobody logged in", got, status)
-			}
-			return err
+		got, status, err := v.post(1, "/read")
+		check(when, err)
+		if status == http.StatusOK && got.User == "" {
+			return
+		}
+		if status != http.StatusServiceUnavailable {
+			fail("%s: the other server: got %+v, status %d, want nobody logged in", when, got, status)
 		}
 	}
 }

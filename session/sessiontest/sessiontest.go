@@ -13,10 +13,6 @@ package sessiontest
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -72,58 +68,4 @@ func runCases(t *testing.T, store session.Store, cases []Case) {
 	}
 }
 
-// newID returns a new random id.
-func newID() (id session.ID) {
-	rand.Read(id[:])
-	return id
-}
-
-// newRecord returns a session that starts now. Times are truncated to a second, the precision of the least precise store.
-func newRecord(values map[string]string) session.Record {
-	now := time.Now().Truncate(time.Second)
-	return session.Record{
-		Values: values, UserAgent: "sessiontest",
-		Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute),
-	}
-}
-
-// change returns an update at the time of the session's start.
-func change(record session.Record, changes ...session.Change) session.Update {
-	return session.Update{Now: record.Created, IdleExpires: record.IdleExpires, Changes: changes}
-}
-
-func set(key, value string) session.Change {
-	return session.Change{Op: session.OpSet, Key: key, Value: value}
-}
 func remove(key string) session.Change { return session.Change{Op: session.OpRemove, Key: key} }
-func add(key string, n int64) session.Change {
-	return session.Change{Op: session.OpAdd, Key: key, N: n}
-}
-
-// created creates a session and returns it.
-func created(ctx context.Context, store session.Store, values map[string]string) (session.ID, session.Record, error) {
-	id, record := newID(), newRecord(values)
-	if err := store.Create(ctx, id, record); err != nil {
-		return id, record, fmt.Errorf("create: %w", err)
-	}
-	return id, record, nil
-}
-
-// expectValues returns an error unless a call has returned the wanted values.
-func expectValues(call string, got session.Record, err error, want map[string]string) error {
-	if err != nil {
-		return fmt.Errorf("%s: %w", call, err)
-	}
-	if !maps.Equal(got.Values, want) {
-		return fmt.Errorf("%s: got %v, want %v", call, got.Values, want)
-	}
-	return nil
-}
-
-// expectError returns an error unless a call has failed with the wanted error.
-func expectError(call string, got, want error) error {
-	if !errors.Is(got, want) {
-		return fmt.Errorf("%s: got %v, want %v", call, got, want)
-	}
-	return nil
-}

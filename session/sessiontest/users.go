@@ -1,8 +1,6 @@
 package sessiontest
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -14,92 +12,79 @@ import (
 func userCases() []Case {
 	byUser := func(p session.Promises) bool { return p.ListsByUser }
 	return []Case{
-		{Name: "sessions of a user", Promised: byUser, Run: verifyUser},
-		{Name: "sessions of a user, page by page", Promised: byUser, Run: verifyPages},
-		{Name: "the list has a renewed session under its new id", Promised: byUser, Run: verifyUserRenewed},
-		{Name: "a malformed cursor", Promised: byUser, Run: verifyCursors},
+		{Name: "sessions of a user", Promised: byUser, Run: try(verifyUser)},
+		{Name: "sessions of a user, page by page", Promised: byUser, Run: try(verifyPages)},
+		{Name: "the list has a renewed session under its new id", Promised: byUser, Run: try(verifyUserRenewed)},
+		{Name: "a malformed cursor", Promised: byUser, Run: try(verifyCursors)},
 	}
 }
 
-var errNoUserStore = errors.New("it promises ListsByUser and is no session.UserStore")
+// users returns the store as a session.UserStore.
+func (t trial) users() session.UserStore {
+	users, ok := t.Store.(session.UserStore)
+	if !ok {
+		fail("it promises ListsByUser and is no session.UserStore")
+	}
+	return users
+}
 
 // list returns all sessions of a user, in pages of at most limit.
-func list(ctx context.Context, store session.Store, user string, now time.Time, limit int) (all []session.UserSession, err error) {
-	users, ok := store.(session.UserStore)
-	if !ok {
-		return nil, errNoUserStore
-	}
+func (t trial) list(call, user string, now time.Time, limit int) (all []session.UserSession) {
 	const maxPages = 100_000
 	cursor := ""
 	for range maxPages {
-		page, err := users.UserSessions(ctx, user, session.PageQuery{Now: now, Cursor: cursor, Limit: limit})
-		if err != nil {
-			return nil, err
-		}
+		page, err := t.users().UserSessions(t.ctx, user, session.PageQuery{Now: now, Cursor: cursor, Limit: limit})
+		check(call, err)
 		if len(page.Sessions) > limit {
-			return nil, fmt.Errorf("a page of at most %d has %d sessions", limit, len(page.Sessions))
+			fail("%s: a page of at most %d has %d sessions", call, limit, len(page.Sessions))
 		}
 		all = append(all, page.Sessions...)
-		if page.Next == "" {
-			return all, nil
+		if cursor = page.Next; cursor == "" {
+			return all
 		}
-		cursor = page.Next
 	}
-	return nil, fmt.Errorf("the list of a user has no end after %d pages", maxPages)
+	fail("%s: the list of a user has no end after %d pages", call, maxPages)
+	return nil
 }
 
-func verifyUser(ctx context.Context, store session.Store) error {
-	ada, other := "ada "+newID().String(), "bob "+newID().String()
+func verifyUser(t trial) {
+	ada, other := "ada "+NewID().String(), "bob "+NewID().String()
 	var ids []session.ID
-	base := newRecord(map[string]string{"n": "1"})
+	base := NewRecord(map[string]string{"n": "1"})
 	for i, user := range []string{ada, ada, ada, other, ""} {
-		id, record := newID(), base
+		id, record := NewID(), base
 		record.User, record.Created, record.Expires = user, base.Created.Add(time.Duration(i)*time.Second), base.Expires.Add(time.Duration(i)*time.Second)
-		if err := store.Create(ctx, id, record); err != nil {
-			return fmt.Errorf("create: %w", err)
-		}
+		check("create", t.Create(t.ctx, id, record))
 		ids = append(ids, id)
 	}
-	expect := func(when, user string, now time.Time, want ...session.ID) error {
-		found, err := list(ctx, store, user, now, 100)
-		if err != nil {
-			return fmt.Errorf("%s: %w", when, err)
-		}
+	expect := func(when, user string, now time.Time, want ...session.ID) {
+		found := t.list(when, user, now, 100)
 		if len(found) != len(want) {
-			return fmt.Errorf("%s: got %d sessions, want %d", when, len(found), len(want))
+			fail("%s: got %d sessions, want %d", when, len(found), len(want))
 		}
 		for i, s := range found {
 			if s.ID != want[i] || s.Record.User != user || s.Record.UserAgent != base.UserAgent || s.Record.Values != nil {
-				return fmt.Errorf("%s: session %d is %v %+v, want %v", when, i, s.ID, s.Record, want[i])
+				fail("%s: session %d is %v %+v, want %v", when, i, s.ID, s.Record, want[i])
 			}
 		}
-		return nil
 	}
 	now := base.Created.Add(10 * time.Second)
-	if err := expect("list", ada, now, ids[2], ids[1], ids[0]); err != nil {
-		return err
-	}
-	if _, err := store.End(ctx, ids[1], session.EndOptions{Now: now}); err != nil {
-		return fmt.Errorf("end: %w", err)
-	}
-	if err := expect("list after one ended", ada, now, ids[2], ids[0]); err != nil {
-		return err
-	}
-	if err := expect("list of another user", other, now, ids[3]); err != nil {
-		return err
-	}
-	return expect("list when all have expired", ada, base.Expires.Add(time.Minute))
+	expect("list", ada, now, ids[2], ids[1], ids[0])
+	t.end(ids[1], session.EndOptions{Now: now}).ok("end")
+	expect("list after one ended", ada, now, ids[2], ids[0])
+	expect("list of another user", other, now, ids[3])
+	expect("list when all have expired", ada, base.Expires.Add(time.Minute))
 }
 
 // verifyPages lists sessions most of which have expired. Many have the same age.
-func verifyPages(ctx context.Context, store session.Store) error {
+func verifyPages(t trial) {
 	const sessions, liveEvery = 250, 10
-	user := "ada " + newID().String()
+	user := "ada " + NewID().String()
 	now := time.Now().Truncate(time.Second)
 	want := map[session.ID]bool{}
 	var mu sync.Mutex
-	err := concurrently(sessions, 8, func(i int) error {
-		id, record := newID(), newRecord(nil)
+	check("create", concurrently(sessions, 8, func(i int) error {
+		id, record := NewID(), NewRecord(nil)
 		record.User = user
 		record.Created = now.Add(-time.Duration(i/50) * time.Minute) // 50 of each age
 		record.Expires = record.Created.Add(time.Hour)
@@ -110,63 +95,36 @@ func verifyPages(ctx context.Context, store session.Store) error {
 			want[id] = true
 			mu.Unlock()
 		}
-		return store.Create(ctx, id, record)
-	})
-	if err != nil {
-		return fmt.Errorf("create: %w", err)
-	}
+		return t.Create(t.ctx, id, record)
+	}))
 	for _, limit := range []int{1, 7, 100, session.MaxPage} {
-		found, err := list(ctx, store, user, now, limit)
-		if err != nil {
-			return fmt.Errorf("list by %d: %w", limit, err)
-		}
-		seen := map[session.ID]bool{}
-		for _, s := range found {
+		call, seen := fmt.Sprint("list by ", limit), map[session.ID]bool{}
+		for _, s := range t.list(call, user, now, limit) {
 			if !want[s.ID] || seen[s.ID] {
-				return fmt.Errorf("list by %d: session %v is there twice, or has expired", limit, s.ID)
+				fail("%s: session %v is there twice, or has expired", call, s.ID)
 			}
 			seen[s.ID] = true
 		}
 		if len(seen) != len(want) {
-			return fmt.Errorf("list by %d: got %d live sessions, want %d", limit, len(seen), len(want))
+			fail("%s: got %d live sessions, want %d", call, len(seen), len(want))
 		}
 	}
-	return nil
 }
 
-func verifyUserRenewed(ctx context.Context, store session.Store) error {
-	id, record := newID(), newRecord(map[string]string{"n": "1"})
+func verifyUserRenewed(t trial) {
+	id, record := NewID(), NewRecord(map[string]string{"n": "1"})
 	record.User = "ada " + id.String()
-	if err := store.Create(ctx, id, record); err != nil {
-		return fmt.Errorf("create: %w", err)
+	check("create", t.Create(t.ctx, id, record))
+	r := t.renewal(id, record, record.User)
+	t.renew(r).ok("renew")
+	if found := t.list("list", record.User, r.Now, 10); len(found) != 1 || found[0].ID != r.New {
+		fail("the list has %v, want the new session alone", found)
 	}
-	r, err := renewal(store, id, record, record.User)
-	if err != nil {
-		return err
-	}
-	if _, err := store.Renew(ctx, r); err != nil {
-		return fmt.Errorf("renew: %w", err)
-	}
-	found, err := list(ctx, store, record.User, r.Now, 10)
-	if err != nil {
-		return fmt.Errorf("list: %w", err)
-	}
-	if len(found) != 1 || found[0].ID != r.New {
-		return fmt.Errorf("the list has %v, want the new session alone", found)
-	}
-	return nil
 }
 
-func verifyCursors(ctx context.Context, store session.Store) error {
-	users, ok := store.(session.UserStore)
-	if !ok {
-		return errNoUserStore
-	}
+func verifyCursors(t trial) {
 	for _, cursor := range []string{"x", "-1", "\x00", "9999999999999999999999 x", "1 2 3", `{"a":`} {
-		_, err := users.UserSessions(ctx, "ada", session.PageQuery{Now: time.Now(), Cursor: cursor, Limit: 10})
-		if err := expectError(fmt.Sprintf("cursor %q", cursor), err, session.ErrInvalid); err != nil {
-			return err
-		}
+		_, err := t.users().UserSessions(t.ctx, "ada", session.PageQuery{Now: time.Now(), Cursor: cursor, Limit: 10})
+		outcome{err: err}.fails(fmt.Sprintf("cursor %q", cursor), session.ErrInvalid)
 	}
-	return nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sealing"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestOnlySignedTokensAreAccepted(t *testing.T) {
@@ -41,10 +42,7 @@ func TestOnlySignedTokensAreAccepted(t *testing.T) {
 	isMissing(t, "oversized", s, value+strings.Repeat("A", 1<<20))
 	isMissing(t, "nested", s, base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte("["), 2900))+"..")
 	parts := strings.Split(value, ".")
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		t.Fatal(err)
-	}
+	payload := must.Get(base64.RawURLEncoding.DecodeString(parts[1]))(t)
 	for from, to := range map[string]string{`"sub":"ada"`: `"sub":"eve"`, `"clerk"`: `"owner"`, `"aud":"shop"`: `"aud":"bank"`} {
 		tampered := bytes.Replace(payload, []byte(from), []byte(to), 1)
 		if bytes.Equal(tampered, payload) {
@@ -98,9 +96,7 @@ func TestAlgorithmsAndKeys(t *testing.T) {
 
 	none := func([]byte) []byte { return nil }
 	public, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	eddsa := func(text []byte) []byte { return ed25519.Sign(private, text) }
 	hs512 := func(text []byte) []byte {
 		mac := hmac.New(sha512.New, secret)
@@ -108,9 +104,7 @@ func TestAlgorithmsAndKeys(t *testing.T) {
 		return mac.Sum(nil)
 	}
 	embedded, err := (&jose.JSONWebKey{Key: public, KeyID: kid}).MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	tests := []struct{ name, token string }{
 		{"none, unsigned", sign(header("none", kid), payload(nil), none)},
 		{"None, unsigned", sign(header("None", kid), payload(nil), none)},

@@ -10,6 +10,8 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/token"
 )
 
@@ -21,10 +23,7 @@ func newFleet(t *testing.T, keys ...string) *sealingtest.Fleet {
 	var codecs []session.Codec
 	for _, letters := range keys {
 		options := token.Options{Issuer: "https://shop.example", Audience: "shop"}
-		codec, err := token.New(sealingtest.Keys(t, letters), options)
-		if err != nil {
-			t.Fatal(err)
-		}
+		codec := must.Get(token.New(sealingtest.Keys(t, letters), options))(t)
 		codecs = append(codecs, codec)
 	}
 	return sealingtest.NewFleet(t, serve, session.Options{}, codecs...)
@@ -120,10 +119,7 @@ func TestLimitations(t *testing.T) {
 
 func TestRememberedLogin(t *testing.T) {
 	const day = 24 * time.Hour
-	codec, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "https://shop.example", Audience: "shop"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	codec := must.Get(token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "https://shop.example", Audience: "shop"}))(t)
 	f := sealingtest.NewFleet(t, serve, session.Options{BrowserCookie: true}, codec, codec)
 	if set := f.Expect(0, "/login?user=ada&role=clerk", "ada clerk"); set.MaxAge != 0 {
 		t.Errorf("a login that is not remembered sets the cookie %v", set)
@@ -138,4 +134,16 @@ func TestRememberedLogin(t *testing.T) {
 	f.Expect(0, "/", "ada clerk")
 	f.Advance(2 * time.Minute)
 	f.ExpectWith(renewed, 1, "/", " ")
+}
+
+// TestServers runs the suite on servers that share only their key.
+func TestServers(t *testing.T) {
+	keys := sealingtest.Keys(t, "a")
+	sessiontest.RunServers(t, func(o session.Options) (*session.Manager, error) {
+		codec, err := token.New(keys, token.Options{Issuer: "test", Audience: "test"})
+		if err != nil {
+			return nil, err
+		}
+		return session.NewWithCodec(codec, o)
+	})
 }

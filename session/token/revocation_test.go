@@ -13,25 +13,18 @@ import (
 	"stateless-servers/session/revocation"
 	"stateless-servers/session/sealing/sealingtest"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/token"
 )
 
 func newCodec(t *testing.T) *token.Codec {
 	t.Helper()
-	codec, err := token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "test", Audience: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return codec
+	return must.Get(token.New(sealingtest.Keys(t, "a"), token.Options{Issuer: "test", Audience: "test"}))(t)
 }
 
 func newFollower(t *testing.T, list revocation.List, options revocation.Options) *revocation.Follower {
 	t.Helper()
-	follower, err := revocation.New(list, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return follower
+	return must.Get(revocation.New(list, options))(t)
 }
 
 // TestServersWithRevocation runs the suite on servers that share their key and a list of revoked sessions.
@@ -98,10 +91,7 @@ func newRevocationServer(t *testing.T, list revocation.List, now *time.Time, acc
 	t.Helper()
 	clock := func() time.Time { return *now }
 	follower := newFollower(t, list, revocation.Options{AcceptStale: acceptStale, Now: clock})
-	manager, err := session.NewWithCodec(follower.Codec(newCodec(t)), session.Options{Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
+	manager := must.Get(session.NewWithCodec(follower.Codec(newCodec(t)), session.Options{Now: clock}))(t)
 	return &revocationServer{t, follower, manager, manager.Handler(http.HandlerFunc(serve))}
 }
 
@@ -134,9 +124,7 @@ func (s *revocationServer) expect(path string, cookie *http.Cookie, want string)
 
 func (s *revocationServer) poll() {
 	s.t.Helper()
-	if err := s.follower.Poll(s.t.Context()); err != nil {
-		s.t.Fatal(err)
-	}
+	must.Succeed(s.t, s.follower.Poll(s.t.Context()))
 }
 
 const unavailable = "Service Unavailable"
@@ -262,9 +250,7 @@ func TestBan(t *testing.T) {
 	b.poll()
 	cookie := a.expect("/login?user=ada&role=clerk", nil, "ada clerk")
 	other := a.expect("/login?user=bob&role=clerk", nil, "bob clerk")
-	if err := b.manager.EndUserSessions(t.Context(), "ada"); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, b.manager.EndUserSessions(t.Context(), "ada"))
 	b.expect("/", cookie, " ")
 	a.expect("/", cookie, "ada clerk") // until it polls
 	again := a.expect("/login?user=ada&role=clerk", nil, "ada clerk")
@@ -297,14 +283,9 @@ func TestTokensBesideOlderServers(t *testing.T) {
 	list := memory.NewRevocations()
 	s := newRevocationServer(t, list, &now, false)
 	s.poll()
-	older, err := session.NewWithCodec(newCodec(t), session.Options{Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	older := must.Get(session.NewWithCodec(newCodec(t), session.Options{Now: func() time.Time { return now }}))(t)
 	before := &revocationServer{t: t, handler: older.Handler(http.HandlerFunc(serve))}
-	if err := s.manager.EndUserSessions(t.Context(), "ada"); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, s.manager.EndUserSessions(t.Context(), "ada"))
 	before.expect("/", s.expect("/login?user=ada&role=clerk", nil, "ada clerk"), "ada clerk")
 	s.expect("/", before.expect("/login?user=bob&role=clerk", nil, "bob clerk"), "bob clerk")
 }

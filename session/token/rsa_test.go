@@ -24,6 +24,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/sealing"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/token"
 )
 
@@ -58,9 +59,7 @@ func pemKeys(t *testing.T, letters string) string {
 		} else {
 			block.Bytes, err = x509.MarshalPKIXPublicKey(&rsaKey(letter + 'a' - 'A').PublicKey)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		text.Write(pem.EncodeToMemory(block))
 	}
 	return text.String()
@@ -83,9 +82,7 @@ func newRSACodec(t *testing.T, secrets, letters string) *token.Codec {
 		keys = sealingtest.Keys(t, secrets)
 	}
 	codec, err := token.New(keys, options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return codec
 }
 
@@ -95,9 +92,7 @@ func encode(t *testing.T, codec *token.Codec) string {
 	value, err := codec.Encode(session.ID{1}, session.Record{
 		User: "ada", Values: map[string]string{"role": `"clerk"`}, Created: now, Expires: now.Add(time.Hour),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	return value
 }
 
@@ -117,9 +112,7 @@ func keySet(t *testing.T, codec *token.Codec) map[string]*rsa.PublicKey {
 	var set struct {
 		Keys []map[string]string `json:"keys"`
 	}
-	if err := json.Unmarshal(response.Body.Bytes(), &set); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, json.Unmarshal(response.Body.Bytes(), &set))
 	keys := map[string]*rsa.PublicKey{}
 	for _, key := range set.Keys {
 		if members := slices.Sorted(maps.Keys(key)); !slices.Equal(members, []string{"alg", "e", "kid", "kty", "n", "use"}) {
@@ -130,10 +123,7 @@ func keySet(t *testing.T, codec *token.Codec) map[string]*rsa.PublicKey {
 		}
 		var numbers [2]big.Int
 		for i, name := range []string{"n", "e"} {
-			bytes, err := base64.RawURLEncoding.DecodeString(key[name])
-			if err != nil {
-				t.Fatal(err)
-			}
+			bytes := must.Get(base64.RawURLEncoding.DecodeString(key[name]))(t)
 			numbers[i].SetBytes(bytes)
 		}
 		keys[key["kid"]] = &rsa.PublicKey{N: &numbers[0], E: int(numbers[1].Int64())}
@@ -161,9 +151,7 @@ func TestOthersVerifyTokens(t *testing.T) {
 		Values map[string]any `json:"values"`
 	}
 	value := encode(t, codec)
-	if _, err := parser.ParseWithClaims(value, &claims, find); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(parser.ParseWithClaims(value, &claims, find))(t)
 	if claims.Subject != "ada" || claims.ID != (session.ID{1}).String() || claims.Values["role"] != "clerk" {
 		t.Errorf("got the claims %+v", claims)
 	}
@@ -208,21 +196,14 @@ func TestRSAKeysFixTheAlgorithm(t *testing.T) {
 	if _, _, err := jwt.NewParser().ParseUnverified(value, &claims); err != nil {
 		t.Fatal(err)
 	}
-	public, err := x509.MarshalPKIXPublicKey(&rsaKey('a').PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
+	public := must.Get(x509.MarshalPKIXPublicKey(&rsaKey('a').PublicKey))(t)
 	sign := func(method jwt.SigningMethod, kid any, key any) string {
 		made := jwt.NewWithClaims(method, claims)
 		delete(made.Header, "typ")
 		if kid != nil {
 			made.Header["kid"] = kid
 		}
-		text, err := made.SignedString(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
+		return must.Get(made.SignedString(key))(t)
 	}
 	if !accepts(codec, sign(jwt.SigningMethodRS256, kid, rsaKey('a'))) {
 		t.Fatal("a token of the other library, signed with the key, is refused")
@@ -246,22 +227,14 @@ func TestRSAKeysFixTheAlgorithm(t *testing.T) {
 
 func header(t *testing.T, value string) map[string]any {
 	t.Helper()
-	text, err := base64.RawURLEncoding.DecodeString(strings.Split(value, ".")[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(base64.RawURLEncoding.DecodeString(strings.Split(value, ".")[0]))(t)
 	var header map[string]any
-	if err := json.Unmarshal(text, &header); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, json.Unmarshal(text, &header))
 	return header
 }
 
 func TestBadRSAKeys(t *testing.T) {
-	small, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
+	small := must.Get(rsa.GenerateKey(rand.Reader, 1024))(t)
 	block := func(kind string, bytes []byte) string {
 		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}))
 	}
@@ -287,17 +260,11 @@ func TestBadRSAKeys(t *testing.T) {
 			t.Errorf("the error shows the key: %v", err)
 		}
 	}
-	keys, err := token.ParseRSAKeys(good)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := must.Get(token.ParseRSAKeys(good))(t)
 	if text := fmt.Sprintf("%+v %#v", keys, token.Options{RSAKeys: keys}); strings.Contains(text, rsaKey('a').D.String()) {
 		t.Error("printing the keys shows the private key")
 	}
-	public, err := token.ParseRSAKeys(pemKeys(t, "A"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	public := must.Get(token.ParseRSAKeys(pemKeys(t, "A")))(t)
 	if _, err := token.New(sealing.Keys{}, token.Options{Audience: "a", RSAKeys: public}); err == nil {
 		t.Error("a codec without a key that signs is accepted")
 	}
@@ -305,10 +272,7 @@ func TestBadRSAKeys(t *testing.T) {
 
 // A token without an issuer has no claim "iss".
 func TestNoIssuer(t *testing.T) {
-	codec, err := token.New(sealingtest.Keys(t, "a"), token.Options{Audience: audience})
-	if err != nil {
-		t.Fatal(err)
-	}
+	codec := must.Get(token.New(sealingtest.Keys(t, "a"), token.Options{Audience: audience}))(t)
 	value := encode(t, codec)
 	var claims jwt.MapClaims
 	if _, _, err := jwt.NewParser().ParseUnverified(value, &claims); err != nil {
@@ -326,10 +290,7 @@ func TestNoIssuer(t *testing.T) {
 func TestBearer(t *testing.T) {
 	codec := newRSACodec(t, "s", "a")
 	for header, enabled := range map[string]bool{"Authorization": true, "": false} {
-		manager, err := session.NewWithCodec(codec, session.Options{TokenHeader: header})
-		if err != nil {
-			t.Fatal(err)
-		}
+		manager := must.Get(session.NewWithCodec(codec, session.Options{TokenHeader: header}))(t)
 		handler := manager.Handler(http.HandlerFunc(serve))
 		get := func(authorization string) *httptest.ResponseRecorder {
 			request := httptest.NewRequest(http.MethodGet, "/", nil)

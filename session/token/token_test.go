@@ -15,6 +15,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/sealing"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 var (
@@ -23,29 +24,16 @@ var (
 	options = Options{Issuer: "https://shop.example", Audience: "shop"}
 )
 
-func newRecord(values map[string]string) session.Record {
-	return session.Record{
-		Values: values, User: "ada", UserAgent: "Browser/1.0",
-		Created: start, Expires: start.Add(24 * time.Hour), IdleExpires: start.Add(30 * time.Minute),
-	}
-}
+func newRecord(values map[string]string) session.Record { return sealingtest.NewRecord(start, values) }
 
 func newCodec(t testing.TB, names string) *Codec {
 	t.Helper()
-	s, err := New(sealingtest.Keys(t, names), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return must.Get(New(sealingtest.Keys(t, names), options))(t)
 }
 
 func seal(t testing.TB, s *Codec, record session.Record) string {
 	t.Helper()
-	value, err := s.Encode(id, record)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return value
+	return must.Get(s.Encode(id, record))(t)
 }
 
 func isMissing(t *testing.T, name string, s *Codec, value string) {
@@ -62,10 +50,7 @@ func TestEveryServerAcceptsAToken(t *testing.T) {
 		kinds := []any{
 			rapid.String().Draw(t, "text"), rapid.Int64().Draw(t, "number"), nil, true, []any{1, "<a>"}, map[string]any{"b": 1.5},
 		}
-		text, err := json.Marshal(rapid.SampledFrom(kinds).Draw(t, "value"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Get(json.Marshal(rapid.SampledFrom(kinds).Draw(t, "value")))(t)
 		return string(text)
 	})
 	most := signer.Promises().MaxBytes
@@ -85,9 +70,7 @@ func TestEveryServerAcceptsAToken(t *testing.T) {
 			t.Fatalf("%d bytes: a token of %d, %v", want.Size(), len(value), err)
 		}
 		gotID, got, err := other.Decode(value, start)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		if gotID != wantID || !maps.Equal(got.Values, want.Values) || got.User != want.User || got.UserAgent != want.UserAgent {
 			t.Fatalf("got %v %+v, want %v %+v", gotID, got, wantID, want)
 		}
@@ -108,10 +91,7 @@ func TestClaims(t *testing.T) {
 	parts := strings.Split(seal(t, s, newRecord(map[string]string{"role": `"<clerk>"`, "shop": "7"})), ".")
 	var got []string
 	for _, part := range parts[:2] {
-		text, err := base64.RawURLEncoding.DecodeString(part)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Get(base64.RawURLEncoding.DecodeString(part))(t)
 		got = append(got, string(text))
 	}
 	want := []string{
@@ -147,23 +127,7 @@ func TestExpiry(t *testing.T) {
 }
 
 func TestRotation(t *testing.T) {
-	tests := []struct {
-		signer, opener string
-		opens          bool
-	}{
-		{"o", "on", true}, {"on", "o", true}, // first deployment: before and after
-		{"on", "no", true}, {"no", "on", true}, // second
-		{"no", "n", true}, // third
-		{"o", "no", true}, {"abcdefgh", "hgfedcba", true},
-		{"on", "n", false}, {"o", "n", false},
-		{"no", "o", false}, // the wrong order, see package sealing
-	}
-	for _, test := range tests {
-		_, got, err := newCodec(t, test.opener).Decode(seal(t, newCodec(t, test.signer), newRecord(nil)), start)
-		if (err == nil) != test.opens || test.opens != (got.User == "ada") || !test.opens && err != session.ErrNotFound {
-			t.Errorf("signed with %q, opened with %q: got %q, %v", test.signer, test.opener, got.User, err)
-		}
-	}
+	sealingtest.RunRotation(t, func(names string) session.Codec { return newCodec(t, names) })
 }
 
 func TestOtherOptionsAreRejected(t *testing.T) {
@@ -172,10 +136,7 @@ func TestOtherOptionsAreRejected(t *testing.T) {
 		{Issuer: "https://shop.example", Audience: "bank"}, {Issuer: "https://bank.example", Audience: "shop"},
 		{Issuer: "shop", Audience: "https://shop.example"}, {Audience: "shop"},
 	} {
-		s, err := New(sealingtest.Keys(t, "a"), other)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := must.Get(New(sealingtest.Keys(t, "a"), other))(t)
 		isMissing(t, fmt.Sprint(other), s, value)
 	}
 }

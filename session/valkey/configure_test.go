@@ -12,6 +12,7 @@ import (
 	client "github.com/valkey-io/valkey-go"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/valkey"
@@ -21,11 +22,9 @@ import (
 func TestSentinel(t *testing.T) {
 	sessiontest.Long(t)
 	primary := storeserver.OwnForTest(t, storeserver.Valkey)
-	replica, err := storeserver.ValkeyReplica(t.Context(), primary)
-	must(t, err)
+	replica := must.Get(storeserver.ValkeyReplica(t.Context(), primary))(t)
 	t.Cleanup(func() { replica.Close() })
-	sentinel, err := storeserver.ValkeySentinel(t.Context(), primary, "sessions")
-	must(t, err)
+	sentinel := must.Get(storeserver.ValkeySentinel(t.Context(), primary, "sessions"))(t)
 	t.Cleanup(func() { sentinel.Close() })
 
 	forwarder := storeserver.Forward(t, sentinel.Addr)
@@ -33,11 +32,9 @@ func TestSentinel(t *testing.T) {
 		o.InitAddress = []string{forwarder.Addr}
 		o.Sentinel.MasterSet = "sessions"
 	}})
-	id, record := create(t, store)
-	if _, err := store.Update(t.Context(), id, add(record)); err != nil {
-		t.Fatal(err)
-	}
-	must(t, storeserver.AwaitReplica(t.Context(), primary))
+	id, record := sessiontest.Create(t, store)
+	must.Get(store.Update(t.Context(), id, add(record)))(t)
+	must.Succeed(t, storeserver.AwaitReplica(t.Context(), primary))
 	sessiontest.Eventually(t, func() error { // as soon as the Sentinel knows the replica
 		return storeserver.Failover(t.Context(), sentinel, "sessions")
 	})
@@ -56,19 +53,17 @@ func TestSentinel(t *testing.T) {
 	}
 	before, direct := int64(0), open(t, replica.Addr)
 	sessiontest.Eventually(t, func() error { // the old primary refuses a write, or the connection is down
-		got, err := store.Update(short(t), id, add(record))
+		got, err := store.Update(sessiontest.Short(t), id, add(record))
 		before = atoi(got.Values["n"])
 		return err
 	})
 	for range 5 {
-		if _, err := store.Update(t.Context(), id, add(record)); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Update(t.Context(), id, add(record)))(t)
 	}
 	if got, err := direct.Load(t.Context(), id, record.Created); err != nil || atoi(got.Values["n"]) != before+5 || before < 2 {
 		t.Errorf("the new primary has %v, %v, want 5 additions to %d", got.Values, err, before)
 	}
-	must(t, primary.Kill())
+	must.Succeed(t, primary.Kill())
 	if _, err := store.Update(t.Context(), id, add(record)); err != nil {
 		t.Errorf("without the old primary: %v", err)
 	}
@@ -76,20 +71,20 @@ func TestSentinel(t *testing.T) {
 
 func TestUnixSocket(t *testing.T) {
 	program, err := storeserver.ValkeyProgram()
-	must(t, err)
+	must.Succeed(t, err)
 	dir, err := os.MkdirTemp("", "valkey") // t.TempDir may be too long for a socket
-	must(t, err)
+	must.Succeed(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "socket")
 	server, err := process.Start(process.Command{Name: "Valkey on a unix socket", Path: program, Dir: dir, Args: []string{
 		"--port", "0", "--unixsocket", socket, "--save", "", "--requirepass", "secret"}})
-	must(t, err)
+	must.Succeed(t, err)
 	t.Cleanup(server.Kill)
 	store := newStore(t, valkey.Options{Address: socket, Configure: func(o *client.ClientOption) {
 		o.Password = "secret"
 		o.DialCtxFn = unixDial
 	}})
-	sessiontest.Eventually(t, func() error { return store.Ping(short(t)) })
+	sessiontest.Eventually(t, func() error { return store.Ping(sessiontest.Short(t)) })
 	sessiontest.Run(t, store)
 }
 
@@ -108,11 +103,9 @@ func TestConfigureKeepsPromises(t *testing.T) {
 			return dialer.Dial("tcp", address)
 		}
 	}})
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	for range 5 {
-		if _, err := store.Update(t.Context(), id, add(record)); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Update(t.Context(), id, add(record)))(t)
 	}
 	if got, err := store.Load(t.Context(), id, record.Created); err != nil || got.Values["n"] != "5" {
 		t.Errorf("got %v, %v, want 5 additions", got.Values, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/valkey"
 )
@@ -35,7 +36,7 @@ func (r *rotating) credentials(ctx context.Context) (user, password string, err 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked++
-	password = newID().String()
+	password = sessiontest.NewID().String()
 	return "web", password, storeserver.Exec(ctx, r.server, "ACL SETUSER web on resetpass >"+password+" ~session:* +@all")
 }
 
@@ -50,7 +51,7 @@ func TestEachConnectionHasItsCredentials(t *testing.T) {
 	r := &rotating{server: server}
 	forwarder := storeserver.Forward(t, server.Addr)
 	store := newStore(t, valkey.Options{Address: forwarder.Addr, Credentials: r.credentials})
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	for i := range 5 {
 		if asked, connections := r.times(), forwarder.Accepted(); asked != connections || asked < i {
 			t.Errorf("asked for credentials %d times for %d connections", asked, connections)
@@ -73,7 +74,7 @@ func TestConnectionsAreReplacedInTime(t *testing.T) {
 	r := &rotating{server: server}
 	store := valkey.NewWithLifetime(valkey.Options{Address: server.Addr, Credentials: r.credentials}, 50*time.Millisecond)
 	t.Cleanup(store.Close)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	const requests, each = 4, 200
 	errs := make(chan error)
 	for range requests {
@@ -89,7 +90,7 @@ func TestConnectionsAreReplacedInTime(t *testing.T) {
 		}()
 	}
 	for range requests {
-		must(t, <-errs)
+		must.Succeed(t, <-errs)
 	}
 	got, err := store.Load(t.Context(), id, record.Created)
 	if err != nil || atoi(got.Values["n"]) != requests*each {
@@ -108,7 +109,7 @@ func TestReplacedConnectionRetriesNothing(t *testing.T) {
 	forwarder := storeserver.Forward(t, server.Addr)
 	store := valkey.NewWithLifetime(valkey.Options{Address: forwarder.Addr, Credentials: r.credentials}, lifetime)
 	t.Cleanup(store.Close)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	if _, err := store.Update(t.Context(), id, add(record)); err != nil { // loads the script
 		t.Fatal(err)
 	}

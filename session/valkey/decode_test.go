@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Any hash under a session's key is decoded or rejected.
@@ -120,9 +121,7 @@ func TestAnySession(t *testing.T) {
 		}
 		var id session.ID
 		rand.Read(id[:])
-		if err := store.Create(ctx, id, want); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, store.Create(ctx, id, want))
 		update := session.Update{Now: start, IdleExpires: later("new idle expires")}
 		for _, key := range rapid.SliceOfDistinct(rapid.OneOf(anyKey, rapid.SampledFrom(keys(want))), rapid.ID).Draw(t, "changed") {
 			change := session.Change{
@@ -154,10 +153,7 @@ func TestAnySession(t *testing.T) {
 			Created: start, Expires: later("renewed expires"), IdleExpires: later("renewed idle expires"),
 			IdleTimeout: anyTimeout.Draw(t, "renewed idle timeout"),
 		}, KeepValues: rapid.Bool().Draw(t, "keep values")}
-		fits, err := store.SameSlot(ctx, id)
-		if err != nil {
-			t.Fatal(err)
-		}
+		fits := must.Get(store.SameSlot(ctx, id))(t)
 		next.New = anyIDThat(fits)
 		want = next.Renewed(want)
 		expect(t, "renew", want)(store.Renew(ctx, next))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -16,10 +18,7 @@ import (
 func TestScriptsOfARenewal(t *testing.T) {
 	b := newBefore(t)
 	scripts := func() (n int) {
-		text, err := b.client.Do(t.Context(), b.client.B().Info().Section("commandstats").Build()).ToString()
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Get(b.client.Do(t.Context(), b.client.B().Info().Section("commandstats").Build()).ToString())(t)
 		for _, found := range regexp.MustCompile(`cmdstat_eval\w*:calls=(\d+)`).FindAllStringSubmatch(text, -1) {
 			calls, _ := strconv.Atoi(found[1])
 			n += calls
@@ -30,20 +29,16 @@ func TestScriptsOfARenewal(t *testing.T) {
 		t.Helper()
 		id, record := anySession()
 		record.User = ""
-		if err := b.store.Create(t.Context(), id, record); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, b.store.Create(t.Context(), id, record))
 		renewal := renewed(id, record)
 		renewal.Record.User = user
 		before := scripts()
-		if _, err := b.store.Renew(t.Context(), renewal); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(b.store.Renew(t.Context(), renewal))(t)
 		if got, want := scripts()-before, min(2, 1+len(user)); got != want {
 			t.Errorf("a renewal for the user %q ran %d scripts, want %d", user, got, want)
 		}
 	}
-	if _, err := b.store.Renew(t.Context(), renewed(anyID(), session.Record{User: "ada"})); !errors.Is(err, session.ErrNotFound) {
+	if _, err := b.store.Renew(t.Context(), renewed(sessiontest.NewID(), session.Record{User: "ada"})); !errors.Is(err, session.ErrNotFound) {
 		t.Fatal(err) // loads the scripts
 	}
 	renew("ada")
@@ -55,12 +50,10 @@ func TestRenewalToAnotherSlot(t *testing.T) {
 	store := New(Options{Address: storeserver.ValkeyCluster(t, 1, 0)[0].Addr})
 	t.Cleanup(store.Close)
 	id, record := anySession()
-	if err := store.Create(t.Context(), id, record); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, store.Create(t.Context(), id, record))
 	renewal := renewed(id, record)
 	for same := sameSlot(store.prefix, id); same(renewal.New); {
-		renewal.New = anyID()
+		renewal.New = sessiontest.NewID()
 	}
 	if _, err := store.Renew(t.Context(), renewal); !errors.Is(err, errCrossSlot) {
 		t.Errorf("got %v, want %v", err, errCrossSlot)
@@ -81,23 +74,19 @@ func TestFullServer(t *testing.T) {
 	for i := range ids {
 		ids[i], record = anySession()
 		record.User = "ada"
-		if err := store.Create(ctx, ids[i], record); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, store.Create(ctx, ids[i], record))
 	}
 	for _, command := range []string{"CONFIG SET maxmemory-policy noeviction", "CONFIG SET maxmemory 1"} {
-		if err := storeserver.Exec(ctx, server, command); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, storeserver.Exec(ctx, server, command))
 	}
 	renewal := renewed(ids[0], record)
 	_, renewErr := store.Renew(ctx, renewal)
-	_, anonymousErr := store.Renew(ctx, session.Renewal{Old: ids[0], New: anyID(), Now: record.Created,
+	_, anonymousErr := store.Renew(ctx, session.Renewal{Old: ids[0], New: sessiontest.NewID(), Now: record.Created,
 		Record: session.Record{Created: record.Created, Expires: record.Expires, IdleExpires: record.IdleExpires}})
 	_, updateErr := store.Update(ctx, ids[0], session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
 		Changes: []session.Change{{Op: session.OpAdd, Key: "n", N: 1}, {Op: session.OpRemove, Key: "a"}}})
 	for call, err := range map[string]error{
-		"renew": renewErr, "renew without a user": anonymousErr, "update": updateErr, "create": store.Create(ctx, anyID(), record),
+		"renew": renewErr, "renew without a user": anonymousErr, "update": updateErr, "create": store.Create(ctx, sessiontest.NewID(), record),
 	} {
 		if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
 			t.Errorf("%s: got %v, want an error that the server is out of memory", call, err)
@@ -134,38 +123,28 @@ func TestPhysicalExpiry(t *testing.T) {
 		}
 	}
 	id, record := anySession()
-	if err := b.store.Create(ctx, id, record); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, b.store.Create(ctx, id, record))
 	expect("a session", b.store.key(id), record.IdleExpires)
 	expect("a list", b.store.userKey(record.User), record.Expires)
 	for _, idle := range []time.Duration{20 * time.Minute, 2 * time.Hour} {
-		if _, err := b.store.Update(ctx, id, session.Update{Now: record.Created, IdleExpires: record.Created.Add(idle)}); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(b.store.Update(ctx, id, session.Update{Now: record.Created, IdleExpires: record.Created.Add(idle)}))(t)
 		expect(fmt.Sprintf("a session, extended by %v", idle), b.store.key(id), record.Created.Add(min(idle, time.Hour)))
 	}
 	renewal := renewed(id, record)
 	renewal.Record.IdleExpires = record.Created.Add(30 * time.Minute)
-	if _, err := b.store.Renew(ctx, renewal); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(b.store.Renew(ctx, renewal))(t)
 	expect("a renewed session", b.store.key(renewal.New), renewal.Record.IdleExpires)
 	expect("the note that it was renewed", b.store.key(id), record.Created.Add(session.EndedFor))
-	if _, err := b.store.End(ctx, renewal.New, session.EndOptions{Now: record.Created, Moving: true}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(b.store.End(ctx, renewal.New, session.EndOptions{Now: record.Created, Moving: true}))(t)
 	expect("the note that it moves", b.store.key(renewal.New), record.Created.Add(session.EndedFor))
 
 	// An entry stays on the list for EndedFor after its expiry.
 	for after, want := range map[time.Duration]int64{session.EndedFor - time.Second: 2, session.EndedFor + time.Second: 1} {
-		user := "ada " + anyID().String()
+		user := "ada " + sessiontest.NewID().String()
 		for _, created := range []time.Time{record.Created, record.Expires.Add(after)} {
 			r := record
 			r.User, r.Created, r.Expires, r.IdleExpires = user, created, created.Add(time.Hour), created.Add(time.Hour)
-			if err := b.store.Create(ctx, anyID(), r); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, b.store.Create(ctx, sessiontest.NewID(), r))
 		}
 		n, err := b.client.Do(ctx, b.client.B().Zcard().Key(b.store.userKey(user)).Build()).AsInt64()
 		if err != nil || n != want {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A streamConn is a connection to a server that sends the text of the Reader.
@@ -68,9 +70,7 @@ func TestRepliesAreChecked(t *testing.T) {
 			t.Run(test.name+" in "+name, func(t *testing.T) {
 				conn := newCheckedConn(streamConn{Reader: pieces(strings.NewReader(test.replies))}, false)
 				for _, b := range []byte(strings.Repeat(command, test.commands)) {
-					if _, err := conn.Write([]byte{b}); err != nil {
-						t.Fatal(err)
-					}
+					must.Get(conn.Write([]byte{b}))(t)
 				}
 				got, err := io.ReadAll(conn)
 				bad := test.good != "" || test.commands == 0
@@ -89,9 +89,7 @@ func TestRepliesAreChecked(t *testing.T) {
 // A reply to half a command is invalid.
 func TestCommandsAreCounted(t *testing.T) {
 	conn := newCheckedConn(streamConn{Reader: strings.NewReader("+a\r\n")}, false)
-	if _, err := io.WriteString(conn, command[:len(command)-1]); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(io.WriteString(conn, command[:len(command)-1]))(t)
 	if got, err := io.ReadAll(conn); err == nil {
 		t.Errorf("got the reply %q to half a command, want an error", got)
 	}
@@ -126,9 +124,7 @@ func TestPushesOfASentinel(t *testing.T) {
 		"*1\r\n>1\r\n":                     "*1\r\n",
 	} {
 		conn := newCheckedConn(streamConn{Reader: strings.NewReader(replies)}, true)
-		if _, err := io.WriteString(conn, command); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(io.WriteString(conn, command))(t)
 		if got, err := io.ReadAll(conn); string(got) != good || (err != nil) != (replies != good) {
 			t.Errorf("%q: got %q, %v, want %q", replies, got, err, good)
 		}

@@ -11,6 +11,7 @@ import (
 	"stateless-servers/session"
 	"stateless-servers/session/revocation"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/valkey"
 )
@@ -35,14 +36,13 @@ func TestExpiredRevocationsAreDeleted(t *testing.T) {
 	add := func(at, expires time.Time) session.ID {
 		entry := revocation.Entry{At: at, Expires: expires}
 		rand.Read(entry.ID[:])
-		_, err := list.Add(t.Context(), entry)
-		must(t, err)
+		must.Get(list.Add(t.Context(), entry))(t)
 		return entry.ID
 	}
 	first := add(start, start.Add(time.Hour))
 	contains := func() bool {
 		page, _, err := list.Page(t.Context(), time.Time{}, "")
-		must(t, err)
+		must.Succeed(t, err)
 		for _, entry := range page {
 			if entry.ID == first {
 				return true
@@ -71,17 +71,12 @@ func BenchmarkRevocations(b *testing.B) {
 	for b.Loop() {
 		entry := revocation.Entry{At: now, Expires: now.Add(24 * time.Hour)}
 		rand.Read(entry.ID[:])
-		if _, err := list.Add(b.Context(), entry); err != nil {
-			b.Fatal(err)
-		}
+		must.Get(list.Add(b.Context(), entry))(b)
 		now = now.Add(time.Millisecond)
 	}
 	sum := int64(0)
 	for _, key := range []string{"session:{revoked}:at", "session:{revoked}:expires"} {
-		reply, err := storeserver.Query(b.Context(), server, "MEMORY USAGE "+key+" SAMPLES 0")
-		if err != nil {
-			b.Fatal(err)
-		}
+		reply := must.Get(storeserver.Query(b.Context(), server, "MEMORY USAGE "+key+" SAMPLES 0"))(b)
 		sum += atoi(strings.TrimPrefix(reply[0], ":"))
 	}
 	b.ReportMetric(float64(sum)/float64(b.N), "storedB/entry")

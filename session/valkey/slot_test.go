@@ -2,7 +2,6 @@ package valkey
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"net/http"
@@ -13,6 +12,8 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/memory"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -39,28 +40,21 @@ func TestHashTag(t *testing.T) {
 func TestSameSlot(t *testing.T) {
 	node := storeserver.ValkeyCluster(t, 1, 0)[0]
 	slot := func(prefix string, id session.ID) int {
-		lines, err := storeserver.Query(t.Context(), node, "CLUSTER KEYSLOT "+prefix+id.String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		n, err := strconv.Atoi(strings.TrimPrefix(lines[0], ":"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
+		lines := must.Get(storeserver.Query(t.Context(), node, "CLUSTER KEYSLOT "+prefix+id.String()))(t)
+		return must.Get(strconv.Atoi(strings.TrimPrefix(lines[0], ":")))(t)
 	}
 	for _, prefix := range []string{"session:", "s", "{a}:", "a{b}c{d}", "{}:", "{}{x}:", "a{b:", "}{", "{{a}}:"} {
-		old := anyID()
+		old := sessiontest.NewID()
 		same := sameSlot(prefix, old)
 		if same == nil {
 			for range 5 {
-				if id := anyID(); slot(prefix, id) != slot(prefix, old) {
+				if id := sessiontest.NewID(); slot(prefix, id) != slot(prefix, old) {
 					t.Errorf("prefix %q: sameSlot is nil, but %v and %v are in different slots", prefix, old, id)
 				}
 			}
 			continue
 		}
-		if id := anyID(); same(id) != (slot(prefix, id) == slot(prefix, old)) {
+		if id := sessiontest.NewID(); same(id) != (slot(prefix, id) == slot(prefix, old)) {
 			t.Errorf("prefix %q: %v and %v are in the same slot: sameSlot reports %v", prefix, old, id, same(id))
 		}
 		id := anyIDThat(same)
@@ -70,14 +64,9 @@ func TestSameSlot(t *testing.T) {
 	}
 }
 
-func anyID() (id session.ID) {
-	rand.Read(id[:])
-	return id
-}
-
 // anyIDThat returns an id for which fits is true. After a million draws it returns any id.
 func anyIDThat(fits func(session.ID) bool) session.ID {
-	id := anyID()
+	id := sessiontest.NewID()
 	for n := range uint32(1 << 20) {
 		binary.BigEndian.PutUint32(id[:], n)
 		if fits == nil || fits(id) {
@@ -98,14 +87,9 @@ func (clustered) SameSlot(_ context.Context, old session.ID) (func(session.ID) b
 func BenchmarkSameSlot(b *testing.B) {
 	for name, store := range map[string]session.Store{"one node": memory.New(), "cluster": clustered{memory.New()}} {
 		b.Run(name, func(b *testing.B) {
-			manager, err := session.New(store, session.Options{})
-			if err != nil {
-				b.Fatal(err)
-			}
+			manager := must.Get(session.New(store, session.Options{}))(b)
 			server := manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if err := session.From(r.Context()).Login(r.Context(), "ada"); err != nil {
-					b.Fatal(err)
-				}
+				must.Succeed(b, session.From(r.Context()).Login(r.Context(), "ada"))
 			}))
 			cookie := ""
 			login := func() {

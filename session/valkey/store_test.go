@@ -2,8 +2,9 @@ package valkey_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
+	"net"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 	"stateless-servers/session/valkey"
 )
@@ -35,12 +37,11 @@ func TestEmbedded(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.ValkeyTLS)
-	roots, err := server.RootCAs()
-	must(t, err)
-	create(t, newStore(t, valkey.Options{Address: server.Addr, TLS: true, RootCAs: roots}))
+	roots := must.Get(server.RootCAs())(t)
+	sessiontest.Create(t, newStore(t, valkey.Options{Address: server.Addr, TLS: true, RootCAs: roots}))
 	for name, o := range map[string]valkey.Options{"with other authorities": {TLS: true}, "without TLS": {}} {
 		o.Address = server.Addr
-		if err := newStore(t, o).Ping(short(t)); err == nil {
+		if err := newStore(t, o).Ping(sessiontest.Short(t)); err == nil {
 			t.Errorf("connected %s", name)
 		}
 	}
@@ -52,7 +53,7 @@ func TestCluster(t *testing.T) {
 	sessiontest.Run(t, store)
 	// The sessions must be distributed over all nodes.
 	for range 64 {
-		create(t, store)
+		sessiontest.Create(t, store)
 	}
 	for _, node := range nodes {
 		keys, err := storeserver.Query(t.Context(), node, "DBSIZE")
@@ -67,8 +68,8 @@ func TestAdditionBeyondTheRange(t *testing.T) {
 	store := open(t, storeserver.ForTest(t, storeserver.Valkey).Addr)
 	for before, n := range map[string]int64{"-5": session.MaxCounter + 2, "5": -session.MaxCounter - 2} {
 		now := time.Now()
-		id, record := newID(), session.Record{Values: map[string]string{"n": before}, Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
-		must(t, store.Create(t.Context(), id, record))
+		id, record := sessiontest.NewID(), session.Record{Values: map[string]string{"n": before}, Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(time.Hour)}
+		must.Succeed(t, store.Create(t.Context(), id, record))
 		update := add(record)
 		update.Changes[0].N = n
 		if got, err := store.Update(t.Context(), id, update); !errors.Is(err, session.ErrCounter) {
@@ -93,7 +94,7 @@ func TestClusterFailover(t *testing.T) {
 	}
 	sessions := make([]known, 24) // on all nodes
 	for i := range sessions {
-		sessions[i].id, sessions[i].record = create(t, store)
+		sessions[i].id, sessions[i].record = sessiontest.Create(t, store)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -110,7 +111,7 @@ func TestClusterFailover(t *testing.T) {
 			cancel()
 		}
 	}()
-	must(t, storeserver.Exec(t.Context(), replica, "CLUSTER FAILOVER"))
+	must.Succeed(t, storeserver.Exec(t.Context(), replica, "CLUSTER FAILOVER"))
 	sessiontest.Eventually(t, func() error {
 		role, err := storeserver.Query(t.Context(), replica, "ROLE")
 		if err == nil && role[0] != "master" {
@@ -129,10 +130,7 @@ func TestClusterFailover(t *testing.T) {
 	<-done
 	for i := range sessions {
 		s := &sessions[i]
-		got, err := store.Load(t.Context(), s.id, s.record.Created)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := must.Get(store.Load(t.Context(), s.id, s.record.Created))(t)
 		if n := atoi(got.Values["n"]); n < s.adds.Load() || n > s.adds.Load()+s.maybe.Load() {
 			t.Errorf("%d additions were acknowledged and %d failed, the counter says %d", s.adds.Load(), s.maybe.Load(), n)
 		}
@@ -145,12 +143,10 @@ func TestFailover(t *testing.T) {
 	old, successor := storeserver.ForTest(t, storeserver.Valkey), storeserver.ForTest(t, storeserver.Valkey)
 	address := storeserver.Forward(t, old.Addr)
 	store := open(t, address.Addr)
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	replicate(t, successor, old)
 	for range 3 {
-		if _, err := store.Update(t.Context(), id, add(record)); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(store.Update(t.Context(), id, add(record)))(t)
 	}
 	sessiontest.Eventually(t, func() error {
 		got, err := open(t, successor.Addr).Load(t.Context(), id, record.Created)
@@ -160,7 +156,7 @@ func TestFailover(t *testing.T) {
 		return err
 	})
 
-	must(t, storeserver.Exec(t.Context(), successor, "REPLICAOF NO ONE"))
+	must.Succeed(t, storeserver.Exec(t.Context(), successor, "REPLICAOF NO ONE"))
 	replicate(t, old, successor)
 	// While the address still leads to the old primary, nothing is acknowledged, and connections don't pile up.
 	accepted, began := address.Accepted(), time.Now()
@@ -184,7 +180,7 @@ func TestFailover(t *testing.T) {
 	if got, err := store.Load(t.Context(), id, record.Created); err != nil || got.Values["n"] != "4" {
 		t.Errorf("got %v, %v, want the three additions and one more", got.Values, err)
 	}
-	must(t, store.Ping(t.Context()))
+	must.Succeed(t, store.Ping(t.Context()))
 }
 
 // Ping alone must detect a failover: a server that makes no writes must not continue to read from the former primary.
@@ -192,11 +188,11 @@ func TestPingFindsTheNewPrimary(t *testing.T) {
 	old, successor := storeserver.ForTest(t, storeserver.Valkey), storeserver.ForTest(t, storeserver.Valkey)
 	address := storeserver.Forward(t, old.Addr)
 	store := open(t, address.Addr)
-	must(t, store.Ping(t.Context()))
+	must.Succeed(t, store.Ping(t.Context()))
 	address.SetTarget(successor.Addr)
 	replicate(t, old, successor)
 	sessiontest.Eventually(t, func() error { return store.Ping(t.Context()) })
-	id, record := create(t, store)
+	id, record := sessiontest.Create(t, store)
 	if _, err := open(t, successor.Addr).Load(t.Context(), id, record.Created); err != nil {
 		t.Errorf("on the new primary: %v", err)
 	}
@@ -204,21 +200,21 @@ func TestPingFindsTheNewPrimary(t *testing.T) {
 
 func TestOutage(t *testing.T) {
 	server := storeserver.OwnForTest(t, storeserver.Valkey)
-	must(t, server.Kill())
+	must.Succeed(t, server.Kill())
 	store := open(t, server.Addr)
-	if _, err := store.Load(short(t), newID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
+	if _, err := store.Load(sessiontest.Short(t), sessiontest.NewID(), time.Now()); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Errorf("without a server: %v", err)
 	}
-	must(t, server.Restart(t.Context()))
-	id, record := create(t, store)
+	must.Succeed(t, server.Restart(t.Context()))
+	id, record := sessiontest.Create(t, store)
 
-	must(t, server.Pause())
-	if _, err := store.Update(short(t), id, add(record)); !errors.Is(err, context.DeadlineExceeded) {
+	must.Succeed(t, server.Pause())
+	if _, err := store.Update(sessiontest.Short(t), id, add(record)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("paused server: %v", err)
 	}
-	must(t, server.Resume())
+	must.Succeed(t, server.Resume())
 	sessiontest.Eventually(t, func() error {
-		_, err := store.Load(short(t), id, record.Created)
+		_, err := store.Load(sessiontest.Short(t), id, record.Created)
 		return err
 	})
 }
@@ -226,47 +222,16 @@ func TestOutage(t *testing.T) {
 // A script without a reply may have been executed, so it is not retried.
 func TestWriteIsNotRetriedAfterALostReply(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Valkey)
-	direct := open(t, server.Addr)
 	forwarder := storeserver.Forward(t, server.Addr)
-	store := open(t, forwarder.Addr)
-	id, record := create(t, store)
-	if _, err := store.Update(t.Context(), id, add(record)); err != nil {
-		t.Fatal(err)
-	}
-	forwarder.Mute(true)
-	done := make(chan error, 1)
-	go func() {
-		_, err := store.Update(t.Context(), id, add(record))
-		done <- err
-	}()
-	sessiontest.Eventually(t, func() error {
-		got, err := direct.Load(t.Context(), id, record.Created)
-		if err == nil && got.Values["n"] != "2" {
-			err = errors.New("the script has not run yet")
-		}
-		return err
-	})
-	forwarder.CloseConnections()
-	forwarder.Mute(false)
-	if err := <-done; err == nil {
-		t.Error("acknowledged without a reply")
-	}
-	got, err := direct.Load(t.Context(), id, record.Created)
-	if err != nil || got.Values["n"] != "2" {
-		t.Errorf("got %v, %v, want the addition once", got.Values, err)
-	}
-	sessiontest.Eventually(t, func() error {
-		_, err := store.Update(t.Context(), id, add(record))
-		return err
-	})
+	sessiontest.RunLostReply(t, forwarder, open(t, server.Addr), open(t, forwarder.Addr))
 }
 
 // replicate makes a server a replica of another and waits until replication works.
 func replicate(t *testing.T, replica, primary *storeserver.Server) {
 	t.Helper()
 	host, port := split(primary.Addr)
-	must(t, storeserver.Exec(t.Context(), primary, "CONFIG SET repl-diskless-sync-delay 0"))
-	must(t, storeserver.Exec(t.Context(), replica, "REPLICAOF "+host+" "+port))
+	must.Succeed(t, storeserver.Exec(t.Context(), primary, "CONFIG SET repl-diskless-sync-delay 0"))
+	must.Succeed(t, storeserver.Exec(t.Context(), replica, "REPLICAOF "+host+" "+port))
 	sessiontest.Eventually(t, func() error {
 		role, err := storeserver.Query(t.Context(), replica, "ROLE")
 		if err == nil && role[len(role)-2] != "connected" {
@@ -286,20 +251,16 @@ func newStore(t *testing.T, o valkey.Options) *valkey.Store {
 	return store
 }
 
-func newID() (id session.ID) {
-	rand.Read(id[:])
-	return id
-}
-
-func create(t *testing.T, store *valkey.Store) (session.ID, session.Record) {
-	t.Helper()
-	now := time.Now()
-	id, record := newID(), session.Record{Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute)}
-	must(t, store.Create(t.Context(), id, record))
-	return id, record
-}
-
 func add(record session.Record) session.Update {
-	return session.Update{Now: record.Created, IdleExpires: record.IdleExpires,
-		Changes: []session.Change{{Op: session.OpAdd, Key: "n", N: 1}}}
+	return sessiontest.Change(record, sessiontest.Add("n", 1))
+}
+
+func split(address string) (host, port string) {
+	host, port, _ = net.SplitHostPort(address)
+	return host, port
+}
+
+func atoi(text string) int64 {
+	n, _ := strconv.ParseInt(text, 10, 64)
+	return n
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -29,15 +31,13 @@ func createMany(t *testing.T, store *Store, user string, n, liveEvery int) (reco
 				if i%liveEvery != liveEvery-1 {
 					r.IdleExpires = time.Now().Add(-time.Second)
 				}
-				all[i] = anyID()
+				all[i] = sessiontest.NewID()
 				errs[w] = store.Create(t.Context(), all[i], r)
 			}
 		})
 	}
 	workers.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, errors.Join(errs...))
 	for i := liveEvery - 1; i < n; i += liveEvery {
 		live = append(live, all[i])
 	}
@@ -56,19 +56,14 @@ func TestPagesOfOneExpiry(t *testing.T) {
 			listed := map[session.ID]bool{}
 			cursor := ""
 			for pages := 0; ; pages++ {
-				page, err := store.UserSessions(t.Context(), "ada", session.PageQuery{Now: time.Now(), Cursor: cursor, Limit: 70})
-				if err != nil {
-					t.Fatal(err)
-				}
+				page := must.Get(store.UserSessions(t.Context(), "ada", session.PageQuery{Now: time.Now(), Cursor: cursor, Limit: 70}))(t)
 				for i, s := range page.Sessions {
 					if listed[s.ID] {
 						t.Fatalf("%v is listed twice", s.ID)
 					}
 					listed[s.ID] = true
 					if pages%2 == 0 && i%2 == 0 {
-						if _, err := store.End(t.Context(), s.ID, session.EndOptions{Now: time.Now()}); err != nil {
-							t.Fatal(err)
-						}
+						must.Get(store.End(t.Context(), s.ID, session.EndOptions{Now: time.Now()}))(t)
 					}
 				}
 				if cursor = page.Next; cursor == "" {
@@ -99,27 +94,17 @@ func TestListingRemovesEndedSessions(t *testing.T) {
 		var id session.ID
 		id, record = anySession()
 		record.User = "ada"
-		if err := store.Create(ctx, id, record); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, store.Create(ctx, id, record))
 		ids = append(ids, id)
 	}
-	if _, err := store.Renew(ctx, renewed(ids[0], record)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.End(ctx, ids[1], session.EndOptions{Now: record.Created}); err != nil {
-		t.Fatal(err)
-	}
-	starting := anyID()
+	must.Get(store.Renew(ctx, renewed(ids[0], record)))(t)
+	must.Get(store.End(ctx, ids[1], session.EndOptions{Now: record.Created}))(t)
+	starting := sessiontest.NewID()
 	for _, id := range []session.ID{ids[1], starting} { // ids[1] again, as if End had failed to remove it
-		if err := store.addToUserList(ctx, id, record, record.Created); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, store.addToUserList(ctx, id, record, record.Created))
 	}
 	c, err := store.Client(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if err := c.Do(ctx, c.B().Zadd().Key(store.userKey("ada")).ScoreMember().
 		ScoreMember(float64(record.Expires.UnixMilli()), "no id").Build()).Error(); err != nil {
 		t.Fatal(err)
@@ -158,22 +143,15 @@ func TestRenewalToAnEarlierPage(t *testing.T) {
 	t.Cleanup(store.Close)
 	ctx := t.Context()
 	record, _, _ := createMany(t, store, "ada", session.MaxPage, session.MaxPage+1) // all have expired by the idle timeout
-	id := anyID()
+	id := sessiontest.NewID()
 	r := record
 	r.Expires = r.Expires.Add(-time.Minute) // the last of the list
-	if err := store.Create(ctx, id, r); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, store.Create(ctx, id, r))
 	renewal := renewed(id, record)
 	renewal.Now, renewal.Record.Expires = time.Now(), record.Expires.Add(time.Minute)
 	wrapped := &overtaken{store, func() error { _, err := store.Renew(ctx, renewal); return err }}
-	manager, err := session.New(wrapped, session.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := manager.EndUserSessions(ctx, "ada"); err != nil {
-		t.Fatal(err)
-	}
+	manager := must.Get(session.New(wrapped, session.Options{}))(t)
+	must.Succeed(t, manager.EndUserSessions(ctx, "ada"))
 	if _, err := store.Load(ctx, renewal.New, time.Now()); !errors.Is(err, session.ErrEnded) {
 		t.Errorf("the renewed session: %v, want %v", err, session.ErrEnded)
 	}
@@ -191,10 +169,7 @@ func TestEndManySessions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := New(Options{Address: server.address})
 			t.Cleanup(store.Close)
-			manager, err := session.New(store, session.Options{StoreTimeout: 5 * time.Second})
-			if err != nil {
-				t.Fatal(err)
-			}
+			manager := must.Get(session.New(store, session.Options{StoreTimeout: 5 * time.Second}))(t)
 			record, _, live := createMany(t, store, "ada", 5000, server.liveEvery)
 			rand.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
 			var mu sync.Mutex

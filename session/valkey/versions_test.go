@@ -11,6 +11,8 @@ import (
 	client "github.com/valkey-io/valkey-go"
 
 	"stateless-servers/session"
+	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -25,19 +27,14 @@ type before struct {
 func newBefore(t *testing.T) before {
 	store := New(Options{Address: storeserver.ForTest(t, storeserver.Valkey).Addr})
 	t.Cleanup(store.Close)
-	c, err := store.Client(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(store.Client(t.Context()))(t)
 	return before{t, store, c}
 }
 
 func (b before) run(script, key string, args ...string) string {
 	b.t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "before", script))
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	must.Succeed(b.t, err)
 	reply, err := client.NewLuaScript(string(text)).Exec(b.t.Context(), b.client, []string{key}, args).ToString()
 	if err != nil {
 		b.t.Fatalf("%s: %v", script, err)
@@ -58,10 +55,7 @@ func (b before) create(id session.ID, r session.Record) {
 
 // replies returns the results of Load, Update and End for a session.
 func (b before) replies(id session.ID, now time.Time) [3]string {
-	fields, err := b.client.Do(b.t.Context(), b.client.B().Hgetall().Key(b.store.key(id)).Build()).AsStrMap()
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	fields := must.Get(b.client.Do(b.t.Context(), b.client.B().Hgetall().Key(b.store.key(id)).Build()).AsStrMap())(b.t)
 	load := "missing"
 	if ended, ok := fields["@ended"]; ok { // the earlier version checked no other field then
 		if until, err := strconv.ParseInt(ended, 10, 64); err != nil || now.Before(time.UnixMilli(until)) {
@@ -79,7 +73,7 @@ func (b before) replies(id session.ID, now time.Time) [3]string {
 
 func anySession() (session.ID, session.Record) {
 	now := time.Now().Truncate(time.Millisecond)
-	id := anyID()
+	id := sessiontest.NewID()
 	return id, session.Record{
 		Values: map[string]string{"n": "7", "a": `"x"`}, User: "ada " + id.String(), UserAgent: "Browser/1.0",
 		Created: now, Expires: now.Add(time.Hour), IdleExpires: now.Add(10 * time.Minute),
@@ -88,7 +82,7 @@ func anySession() (session.ID, session.Record) {
 
 func renewed(old session.ID, r session.Record) session.Renewal {
 	r.Values = nil
-	return session.Renewal{Old: old, New: anyID(), Now: r.Created, Record: r}
+	return session.Renewal{Old: old, New: sessiontest.NewID(), Now: r.Created, Record: r}
 }
 
 // Servers of the earlier version neither show nor change the state that a tombstone keeps.
@@ -109,9 +103,7 @@ func TestKeptStateIsHiddenFromTheEarlierVersion(t *testing.T) {
 		},
 	} {
 		id, record := anySession()
-		if err := b.store.Create(t.Context(), id, record); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, b.store.Create(t.Context(), id, record))
 		if err := end(id, record); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -173,9 +165,7 @@ func TestOwnIdleTimeoutOnTheEarlierVersion(t *testing.T) {
 	b := newBefore(t)
 	id, record := anySession()
 	record.IdleTimeout, record.IdleExpires = 40*time.Minute, record.Created.Add(40*time.Minute)
-	if err := b.store.Create(t.Context(), id, record); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, b.store.Create(t.Context(), id, record))
 	now := record.Created.Add(time.Minute)
 	b.run("update.lua", b.store.key(id), millis(now), millis(now.Add(time.Minute)), "400000", "add", "n", "1")
 	got, err := b.store.Load(t.Context(), id, now)

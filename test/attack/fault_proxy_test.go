@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A faultProxy forwards connections from the server to a real store, or handles them itself with a fault.
@@ -24,10 +26,7 @@ type faultProxy struct {
 // newFaultProxy listens on a free loopback port until the test ends. At first it forwards connections.
 func newFaultProxy(t *testing.T, store string) *faultProxy {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	l := &faultProxy{addr: listener.Addr().String(), store: store, listener: listener, open: map[net.Conn]bool{}}
 	l.running.Go(l.accept)
 	t.Cleanup(func() {

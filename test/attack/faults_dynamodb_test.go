@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -248,17 +249,11 @@ func createTable(t *testing.T, endpoint string) {
 		"KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],
 		"GlobalSecondaryIndexes":[{"IndexName":"owner","Projection":{"ProjectionType":"KEYS_ONLY"},
 			"KeySchema":[{"AttributeName":"owner","KeyType":"HASH"},{"AttributeName":"position","KeyType":"RANGE"}]}]}`
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	request := must.Get(http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, strings.NewReader(body)))(t)
 	request.Header.Set("X-Amz-Target", "DynamoDB_20120810.CreateTable")
 	request.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
-	created, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	created := must.Get(http.DefaultClient.Do(request))(t)
 	defer created.Body.Close()
 	if text, _ := io.ReadAll(created.Body); created.StatusCode != http.StatusOK {
 		t.Fatalf("create the table: %d %s", created.StatusCode, text)

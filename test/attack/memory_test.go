@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // With little memory the server refuses requests instead of being killed. During a flood of requests, it responds to some with 503
@@ -45,9 +46,7 @@ func TestLittleMemory(t *testing.T) {
 			f := newFlood(s.addr)
 			defer f.end()
 			f.add(t, 800)
-			if err := s.Ended(); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, s.Ended())
 			if f.statuses()[http.StatusServiceUnavailable] == 0 {
 				t.Errorf("responses with Retry-After by status: %v, want some with 503", f.statuses())
 			}
@@ -188,16 +187,10 @@ func memoryGroup(t *testing.T, limit int) []string {
 // mostMemory returns the maximum resident memory of the server, in bytes.
 func (s *server) maxResidentMemory(t *testing.T) int {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	status := must.Get(os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid())))(t)
 	for line := range strings.Lines(string(status)) {
 		if fields := strings.Fields(line); fields[0] == "VmHWM:" {
-			kilobytes, err := strconv.Atoi(fields[1])
-			if err != nil {
-				t.Fatal(err)
-			}
+			kilobytes := must.Get(strconv.Atoi(fields[1]))(t)
 			return kilobytes << 10
 		}
 	}

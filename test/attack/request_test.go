@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A malformed request gets a 4xx status and does not affect others.
@@ -69,10 +71,7 @@ func TestPaths(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"//evil.example/..", "/static/..//evil.example", "//evil.example/%2f.."} {
-		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must.Get(net.Dial("tcp", s.addr))(t)
 		conn.SetDeadline(time.Now().Add(30 * time.Second))
 		io.WriteString(conn, "GET "+path+" HTTP/1.0\r\nHost: a\r\n\r\n")
 		response, _ := io.ReadAll(conn)
@@ -92,10 +91,7 @@ func TestSlowHeaders(t *testing.T) {
 	begun := time.Now()
 	var slow []net.Conn
 	for range 50 {
-		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must.Get(net.Dial("tcp", s.addr))(t)
 		defer conn.Close()
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nX-A: ")
 		slow = append(slow, conn)

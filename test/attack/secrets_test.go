@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -35,9 +36,7 @@ func TestSecretsAreNotDisclosed(t *testing.T) {
 				responses.Write(body)
 			}
 			if name == "valkey" {
-				if err := valkey.Pause(); err != nil {
-					t.Fatal(err)
-				}
+				must.Succeed(t, valkey.Pause())
 				defer valkey.Resume()
 			}
 			for _, cookie := range []string{cookies, cookies + "x", "session=" + secret[1:] + "A", "a=b; " + cookies} {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"stateless-servers/lab/fleet"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -51,9 +52,7 @@ var serving = regexp.MustCompile(`"msg":"serving",.*"addr":"([^"]+)","admin":"([
 func startServer(t *testing.T, settings []string, under ...string) *server {
 	t.Helper()
 	program, err := fleet.Build(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	s := &server{output: &output{}}
 	arguments := append(under, program)
 	s.Process, err = process.Start(process.Command{
@@ -62,18 +61,14 @@ func startServer(t *testing.T, settings []string, under ...string) *server {
 			"PATH=" + os.Getenv("PATH"), "ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "SERVER_NAME=server-1", "SHUTDOWN_DELAY=0s",
 		}, settings...),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(s.Kill)
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if found := serving.FindStringSubmatch(s.output.String()); found != nil {
 			s.addr, s.admin = found[1], found[2]
 			return s
 		}
-		if err := s.Ended(); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, s.Ended())
 	}
 	t.Fatalf("the server doesn't respond:\n%s", s.output)
 	return nil
@@ -84,9 +79,7 @@ func startServer(t *testing.T, settings []string, under ...string) *server {
 func (s *server) send(t *testing.T, request string) (status int, body string) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", s.addr, 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	go io.WriteString(conn, request) // the server may respond before it has read the whole request
@@ -102,20 +95,14 @@ func (s *server) send(t *testing.T, request string) (status int, body string) {
 // do sends a request with headers, a list of names and values.
 func (s *server) do(t *testing.T, method, path, form string, headers ...string) *http.Response {
 	t.Helper()
-	request, err := http.NewRequestWithContext(context.Background(), method, "http://"+s.addr+path, strings.NewReader(form))
-	if err != nil {
-		t.Fatal(err)
-	}
+	request := must.Get(http.NewRequestWithContext(context.Background(), method, "http://"+s.addr+path, strings.NewReader(form)))(t)
 	if form != "" {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Add(headers[i], headers[i+1])
 	}
-	response, err := http.DefaultTransport.RoundTrip(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := must.Get(http.DefaultTransport.RoundTrip(request))(t)
 	t.Cleanup(func() { response.Body.Close() })
 	return response
 }
@@ -123,24 +110,16 @@ func (s *server) do(t *testing.T, method, path, form string, headers ...string) 
 // metrics returns the metrics of the admin server.
 func (s *server) metrics(t *testing.T) string {
 	t.Helper()
-	response, err := http.Get("http://" + s.admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := must.Get(http.Get("http://" + s.admin + "/metrics"))(t)
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(io.ReadAll(response.Body))(t)
 	return string(text)
 }
 
 // checkHealthy fails the test unless the server is running and responds.
 func (s *server) checkHealthy(t *testing.T) {
 	t.Helper()
-	if err := s.Ended(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, s.Ended())
 	if status, _ := s.send(t, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"); status != http.StatusOK {
 		t.Errorf("/healthz: %d", status)
 	}
@@ -172,14 +151,10 @@ func cookieHeader(response *http.Response) string {
 func startFails(t *testing.T, settings ...string) string {
 	t.Helper()
 	program, err := fleet.Build(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	written := &output{}
 	p, err := process.Start(process.Command{Name: "server", Path: program, Env: append(settings, "SERVER_NAME=a"), Output: written})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(p.Kill)
 	select {
 	case <-p.Done():
@@ -201,10 +176,7 @@ type clientConn struct {
 // dial opens a connection that is closed at the end of the test.
 func dial(t *testing.T, addr string) *clientConn {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must.Get(net.DialTimeout("tcp", addr, 5*time.Second))(t)
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	return &clientConn{conn, bufio.NewReader(conn)}

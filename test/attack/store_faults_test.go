@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A storeFault is a way in which a store misbehaves on a connection. Requests that need the store must get a 503.
@@ -204,9 +206,7 @@ func (v *testedServer) awaitStore(t *testing.T) (cookie string) {
 			if status, cookies = v.ask(t, n, cookie); status == http.StatusOK {
 				break
 			}
-			if err := v.Ended(); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, v.Ended())
 			if time.Now().After(deadline) {
 				t.Fatalf("%s %s: %d although the store works, want 200:\n%s", n.method, n.path, status, tail(v.output.String()))
 			}
@@ -226,9 +226,7 @@ func (v *testedServer) resetMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		return
 	}
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", v.Pid()), []byte("5"), 0o200); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", v.Pid()), []byte("5"), 0o200))
 }
 
 func (v *testedServer) maxMemoryUsed(t *testing.T) int {

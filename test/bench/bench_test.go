@@ -15,6 +15,7 @@ import (
 	"time"
 
 	store "stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -35,9 +36,7 @@ func realStores(t testing.TB) stores {
 	t.Helper()
 	s := stores{storeValkey: storeserver.ForTest(t, storeserver.Valkey).Addr,
 		storeDynamoDB: storeserver.ForTest(t, storeserver.DynamoDB).Endpoint}
-	if err := store.CreateTable(t.Context(), newDynamoDBClient(s[storeDynamoDB]), tableName); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, store.CreateTable(t.Context(), newDynamoDBClient(s[storeDynamoDB]), tableName))
 	return s
 }
 
@@ -46,10 +45,7 @@ func BenchmarkRequest(b *testing.B) {
 	s := realStores(b)
 	for _, v := range variants() {
 		b.Run(v.Name, func(b *testing.B) {
-			server, err := startServer(v, s)
-			if err != nil {
-				b.Fatal(err)
-			}
+			server := must.Get(startServer(v, s))(b)
 			defer server.end()
 			for _, l := range v.loads() {
 				b.Run(fmt.Sprintf("%s-%d", l.Route, l.Clients), func(b *testing.B) { server.benchmark(b, l) })
@@ -73,10 +69,7 @@ func TestStoreCalls(t *testing.T) {
 	s := realStores(t)
 	for _, v := range variants() {
 		t.Run(v.Name, func(t *testing.T) {
-			counts, err := countCalls(t.Context(), v, s)
-			if err != nil {
-				t.Fatal(err)
-			}
+			counts := must.Get(countCalls(t.Context(), v, s))(t)
 			got := map[string]Calls{}
 			for route, c := range counts {
 				got[route] = c.calls
@@ -96,9 +89,7 @@ func TestStoreCalls(t *testing.T) {
 		{Bytes: 1500, Interval: 20 * time.Minute, Reads: 400, Writes: 1000},
 	} {
 		got := Units{Bytes: want.Bytes, Interval: want.Interval}
-		if err := got.count(t.Context(), s[storeDynamoDB]); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, got.count(t.Context(), s[storeDynamoDB]))
 		if got != want {
 			t.Errorf("DynamoDB request units: %+v, want %+v", got, want)
 		}
@@ -126,18 +117,14 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d ratios are compared with a goal, want 3:\n%s", n, stdout)
 	}
 	text, err := os.ReadFile(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	var r struct {
 		Costs []struct {
 			Name, Route          string
 			CPU, Mallocs, Median []float64
 		}
 	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, json.Unmarshal(text, &r))
 	var got []string
 	for _, c := range r.Costs {
 		got = append(got, c.Name+" "+c.Route)

@@ -49,7 +49,7 @@ func countCalls(ctx context.Context, v variant, s stores) (map[string]count, err
 			return nil, err
 		}
 		defer proxy.Close()
-		store, take = strings.Replace(s[v.Store], u.Host, proxy.addr, 1), proxy.take
+		store, take = strings.Replace(s[v.Store], u.Host, proxy.Addr, 1), proxy.take
 	}
 	l, err := v.open(store)
 	if err != nil {

@@ -3,68 +3,34 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+
+	"stateless-servers/session/sessiontest/relay"
 )
 
 // A countingProxy forwards connections to a store and counts calls and bytes. It does not see the commands that a script calls
 // inside the store.
 type countingProxy struct {
-	addr     string
-	listener net.Listener
+	*relay.Relay
 
 	mu    sync.Mutex
 	calls Calls // by name of the command or operation
 	bytes int   // in both directions
-	conns []net.Conn
 }
 
 // startCountingProxy starts a proxy on a free loopback port. The function read reads one call and returns its name.
 func startCountingProxy(store string, read func(*bufio.Reader) (string, error)) (*countingProxy, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("start the counting proxy: %w", err)
-	}
-	p := &countingProxy{addr: listener.Addr().String(), listener: listener, calls: Calls{}}
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			upstream, err := net.Dial("tcp", store)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			p.mu.Lock()
-			p.conns = append(p.conns, client, upstream)
-			p.mu.Unlock()
-			go func() {
-				defer client.Close()
-				io.Copy(io.MultiWriter(byteCounter{p}, client), upstream)
-			}()
-			go func() {
-				defer upstream.Close()
-				p.forward(upstream, client, read)
-			}()
-		}
-	}()
-	return p, nil
-}
-
-func (p *countingProxy) Close() {
-	p.listener.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, conn := range p.conns {
-		conn.Close()
-	}
+	p := &countingProxy{calls: Calls{}}
+	var err error
+	p.Relay, err = relay.Listen(store, func(client, store net.Conn) (up, down func()) {
+		return func() { p.forward(store, client, read) }, func() { io.Copy(io.MultiWriter(byteCounter{p}, client), store) }
+	})
+	return p, err
 }
 
 // take returns the calls and bytes since the last take.

@@ -15,6 +15,7 @@ import (
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/fleet"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -52,16 +53,10 @@ func (b *tab) cookies() []*network.Cookie {
 // serveApp runs a server of the application, with sessions in its memory, until the test ends.
 func serveApp(t *testing.T) *url.URL {
 	t.Helper()
-	program, err := fleet.Build(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := must.Get(fleet.Build(t.Context()))(t)
 	c := config.Default()
 	c.ServerName, c.Addr, c.AdminAddr = "server-1", "127.0.0.1:0", "127.0.0.1:0"
-	p, err := process.Start(process.Command{Name: "server-1", Path: program, Env: c.Environment()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := must.Get(process.Start(process.Command{Name: "server-1", Path: program, Env: c.Environment()}))(t)
 	t.Cleanup(p.Kill)
 	return &url.URL{Scheme: "http", Host: awaitOutput(t, p, serverAddress)}
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 const (
@@ -31,9 +33,7 @@ func TestFilmOfAKilledServer(t *testing.T) {
 		record(t, path)
 	}
 	file, err := os.ReadFile(path + ".gif")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	film, err := gif.DecodeAll(bytes.NewReader(file))
 	if err != nil || len(film.Image) != filmSeconds || film.LoopCount != 0 || len(file) > maxFilmBytes {
 		t.Errorf("%v; the film has %d frames, %d loops and %d bytes, want %d, 0 (endless) and at most %d",
@@ -61,28 +61,16 @@ func record(t *testing.T, path string) {
 			b.click("form[action='/_lab/servers'] button")
 		}
 		<-ticker.C
-		picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-		if err != nil {
-			t.Fatal(err)
-		}
-		frame, err := png.Decode(bytes.NewReader(picture))
-		if err != nil {
-			t.Fatal(err)
-		}
+		picture := must.Get(chromedp.Run(b.ctx, chromedp.CaptureScreenshot()))(t)
+		frame := must.Get(png.Decode(bytes.NewReader(picture)))(t)
 		frames = append(frames, frame)
 	}
 	var film, still bytes.Buffer
 	animation, last := animate(frames)
-	if err := gif.EncodeAll(&film, animation); err != nil {
-		t.Fatal(err)
-	}
-	if err := png.Encode(&still, last); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, gif.EncodeAll(&film, animation))
+	must.Succeed(t, png.Encode(&still, last))
 	for name, content := range map[string][]byte{path + ".gif": film.Bytes(), path + "-still.png": still.Bytes()} {
-		if err := os.WriteFile(name, content, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, os.WriteFile(name, content, 0o644))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // row returns the selector of a server's row in the table.
@@ -25,10 +26,7 @@ func TestFleetPageIsLive(t *testing.T) {
 	b.shows("#store", "answers in")
 
 	for range 30 {
-		response, err := http.Get(l.url + "/none")
-		if err != nil {
-			t.Fatal(err)
-		}
+		response := must.Get(http.Get(l.url + "/none"))(t)
 		response.Body.Close()
 	}
 	for _, name := range []string{"server-1", "server-2", "server-3"} {
@@ -152,10 +150,7 @@ func TestFleetPageKilledNotYetNoticed(t *testing.T) {
 	b.shows(".figures", "2 of 3 requests still go to server-2")
 	b.await("document.querySelectorAll('" + row("server-2") + " button:disabled').length === 2")
 	for range 3 {
-		response, err := http.Get(l.url + "/none")
-		if err != nil {
-			t.Fatal(err)
-		}
+		response := must.Get(http.Get(l.url + "/none"))(t)
 		response.Body.Close()
 	}
 	b.shows("#failed", "1 in the last minute: 0 by servers, 1 by the load balancer")
@@ -168,9 +163,7 @@ func TestFleetPageLabStopped(t *testing.T) {
 	b.open(l.url + "/_lab")
 	b.shows(".figures", "3 of 3")
 	b.checkProblems()
-	if err := l.process.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, l.process.Stop(t.Context()))
 	b.shows("#gone", "The lab doesn’t respond.")
 	if text := evaluate[string](b, "document.querySelector('.live').innerText"); strings.Contains(text, "healthy\n") || strings.Contains(text, "3 of 3") {
 		t.Errorf("the page of a lab that has ended says %s", text)

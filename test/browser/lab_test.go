@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stateless-servers/lab/fleet"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -30,17 +31,13 @@ type server struct{ Name, State string }
 func labUp(t *testing.T, args ...string) *runningLab {
 	t.Helper()
 	program, err := fleet.BuildProgram(t.Context(), "lab", ".", "./lab")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	p, err := process.Start(process.Command{
 		Name: "lab up", Path: program, Dir: root,
 		Env:  append(os.Environ(), "TMPDIR="+t.TempDir()), // the servers' logs stay
 		Args: append([]string{"up", "--no-browser", "--addr", "127.0.0.1:0", "--health-interval", "1s"}, args...),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	l := &runningLab{t: t, process: p}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -115,10 +112,7 @@ func (l *runningLab) kill(name string) {
 // killUnnoticed kills the server. The load balancer still sends it requests.
 func (l *runningLab) killUnnoticed(name string) {
 	l.t.Helper()
-	response, err := http.Post(l.url+"/_lab/servers/"+name+"/kill", "", nil)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	response := must.Get(http.Post(l.url+"/_lab/servers/"+name+"/kill", "", nil))(l.t)
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(response.Body)

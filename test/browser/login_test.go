@@ -12,6 +12,7 @@ import (
 	"stateless-servers/app/web"
 	"stateless-servers/session"
 	"stateless-servers/session/sealing/sealingtest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/token"
 )
 
@@ -24,22 +25,16 @@ func TestLoginByAProvider(t *testing.T) {
 	p := logintest.Start(t, redirect)
 	keys := sealingtest.Keys(t, "a")
 	codec, err := token.New(keys, token.Options{Issuer: "lab", Audience: "lab"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	logger := slog.New(slog.DiscardHandler)
 	sessions, err := session.NewWithCodec(codec, session.Options{
 		PlainHTTP: true, ErrorHandler: web.ErrorHandler(logger), Logger: logger,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	client, err := login.New(login.Options{
 		Issuer: p.Issuer, ClientID: logintest.ClientID, RedirectURL: redirect, Keys: keys, PlainHTTP: true,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	server.Config.Handler = web.New(web.Options{
 		Server: "server-1", Zone: "a", Sessions: sessions, Login: client, PlainHTTP: true, Logger: logger,
 	})

@@ -8,6 +8,8 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // axe reads axe-core, which checks accessibility, from the npm package in package.json.
@@ -23,10 +25,7 @@ var axe = sync.OnceValues(func() (string, error) {
 // them.
 func (b *tab) accessibilityFaults() []string {
 	b.t.Helper()
-	program, err := axe()
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	program := must.Get(axe())(b.t)
 	const check = `axe.run(document).then(({ violations }) => violations.flatMap(({ id, help, nodes }) =>
 		nodes.map((node) => id + ": " + help + ": " + node.html + " " + node.failureSummary)))`
 	evaluate[int](b, program+";0")
@@ -98,10 +97,7 @@ func shown() []string {
 // screenshot saves a screenshot of the whole page.
 func (b *tab) screenshot(name string) {
 	b.t.Helper()
-	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	picture := must.Get(chromedp.Run(b.ctx, chromedp.FullScreenshot(100)))(b.t)
 	folders := []string{filepath.Join(root, ".build/screenshots")}
 	for _, other := range shown() {
 		if *update && name == other {
@@ -113,8 +109,6 @@ func (b *tab) screenshot(name string) {
 		if err == nil {
 			err = os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644)
 		}
-		if err != nil {
-			b.t.Fatal(err)
-		}
+		must.Succeed(b.t, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"stateless-servers/lab/load"
 	"stateless-servers/lab/machine"
 	"stateless-servers/lab/report"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // loadResult returns the result of a load test of a minute on twelve servers, two of which fail for ten seconds.
@@ -20,14 +21,9 @@ func loadResult(t *testing.T) load.Result {
 	t.Helper()
 	h := hdrhistogram.New(1, time.Hour.Microseconds(), 3)
 	for i := range 1000 {
-		if err := h.RecordValue(int64(i*i)/10 + 300); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, h.RecordValue(int64(i*i)/10+300))
 	}
-	encoded, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-	if err != nil {
-		t.Fatal(err)
-	}
+	encoded := must.Get(h.Encode(hdrhistogram.V2CompressedEncodingCookieBase))(t)
 	text, latency := string(encoded), load.Quantiles{P50: 25.28, P90: 81.3, P99: 98.4, P999: 100.1, Max: 100.1}
 	r := load.Result{
 		Requests: 60_000, OK: 59_400, Duration: 60, RateTarget: 1000, RateAchieved: 1000, Latency: latency, Service: latency,

@@ -15,6 +15,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // pageTimeout bounds how long a test waits for the page. It is long because the machine may be busy.
@@ -33,10 +35,7 @@ type tab struct {
 // newTab opens an empty page, which is closed at the end of the test.
 func newTab(t *testing.T) *tab {
 	t.Helper()
-	browser, err := chromium()
-	if err != nil {
-		t.Fatal(err)
-	}
+	browser := must.Get(chromium())(t)
 	b := &tab{t: t}
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.record))
 	t.Cleanup(cancel)
@@ -109,9 +108,7 @@ func (b *tab) checkProblems() {
 // do runs the steps within pageTimeout.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := b.withTimeout(func(ctx context.Context) error { return chromedp.Do(ctx, steps...) }); err != nil {
-		b.t.Fatal(err)
-	}
+	must.Succeed(b.t, b.withTimeout(func(ctx context.Context) error { return chromedp.Do(ctx, steps...) }))
 }
 
 // withTimeout calls run with a context that ends after pageTimeout.
@@ -157,10 +154,7 @@ func tryEvaluate[T any](b *tab, expression string) (value T, err error) {
 // open navigates to an address.
 func (b *tab) open(address string) {
 	b.t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	u := must.Get(url.Parse(address))(b.t)
 	b.mu.Lock()
 	b.origin = u.Scheme + "://" + u.Host
 	b.mu.Unlock()

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // root is the repository's folder, seen from this package.
@@ -28,10 +30,7 @@ type commandLine struct {
 // newCommandLine compiles the app once, so that the command line doesn't for each command.
 func newCommandLine(ctx context.Context, t *testing.T, environment []string) commandLine {
 	t.Helper()
-	folder, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	folder := must.Get(filepath.Abs(root))(t)
 	c := commandLine{
 		program: filepath.Join(folder, "node_modules", ".bin", "cdk"), app: filepath.Join(t.TempDir(), "cdk-app"),
 		folder: folder, output: t.TempDir(),
@@ -120,9 +119,5 @@ func shown(arguments []string) []string {
 // template reads the template that the last deploy or diff synthesized for a stack.
 func (c commandLine) template(t *testing.T, stack string) []byte {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(c.output, stack+".template.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return must.Get(os.ReadFile(filepath.Join(c.output, stack+".template.json")))(t)
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // unchecked lists properties that no emulator can check.
@@ -46,10 +48,7 @@ func TestDeploy(t *testing.T) {
 	defer stop()
 	start := time.Now()
 	a, environment, emulated := connect(ctx, t)
-	identity, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	identity := must.Get(sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil))(t)
 	number := aws.ToString(identity.Account)
 	cdk := newCommandLine(ctx, t, environment)
 	cdk.bootstrap(ctx, t, number, a.config.Region)
@@ -103,10 +102,7 @@ func connect(ctx context.Context, t *testing.T) (a account, environment []string
 	t.Helper()
 	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" {
 		t.Log("using the endpoint " + endpoint)
-		loaded, err := config.LoadDefaultConfig(ctx, config.WithBaseEndpoint(endpoint))
-		if err != nil {
-			t.Fatal(err)
-		}
+		loaded := must.Get(config.LoadDefaultConfig(ctx, config.WithBaseEndpoint(endpoint)))(t)
 		return newAccount(loaded), os.Environ(), false
 	}
 	a, environment = emulate(ctx, t)
@@ -130,15 +126,9 @@ func emulate(ctx context.Context, t *testing.T) (a account, environment []string
 // switchStore switches to another store in one update, and reads the deployment back.
 func switchStore(ctx context.Context, t *testing.T, a account, cdk commandLine, store string, options ...string) {
 	t.Helper()
-	before, err := a.events(ctx, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := must.Get(a.events(ctx, ""))(t)
 	cdk.deploy(ctx, t, append([]string{"-c", "store=" + store}, options...)...)
-	events, err := a.events(ctx, aws.ToString(before[len(before)-1].EventId))
-	if err != nil {
-		t.Fatal(err)
-	}
+	events := must.Get(a.events(ctx, aws.ToString(before[len(before)-1].EventId)))(t)
 	if err := switchedInOrder(events); err != nil {
 		t.Errorf("to %s: %v", store, err)
 	}
@@ -148,10 +138,7 @@ func switchStore(ctx context.Context, t *testing.T, a account, cdk commandLine, 
 // readBack checks every promise about the deployment with the store.
 func readBack(ctx context.Context, t *testing.T, a account, store string) {
 	t.Helper()
-	l, err := a.deployment(ctx, store)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(a.deployment(ctx, store))(t)
 	for name, err := range broken(ctx, l) {
 		t.Errorf("%s: the promise %q is broken: %v", store, name, err)
 	}
@@ -162,10 +149,7 @@ func readBack(ctx context.Context, t *testing.T, a account, store string) {
 func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, number, store string) {
 	t.Helper()
 	right := cdk.template(t, a.stackName("Lab"))
-	wrong, err := parseTemplate(right)
-	if err != nil {
-		t.Fatal(err)
-	}
+	wrong := must.Get(parseTemplate(right))(t)
 	var names []string
 	for _, p := range promises() {
 		if p.appliesTo(store) {
@@ -180,20 +164,14 @@ func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, nu
 	if err := a.apply(ctx, number, wrong); err != nil {
 		t.Fatalf("%s: deploying the broken twin: %v", store, err)
 	}
-	l, err := a.deployment(ctx, store)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(a.deployment(ctx, store))(t)
 	found := broken(ctx, l)
 	for _, name := range names {
 		if found[name] == nil {
 			t.Errorf("%s: a template that breaks the promise %q was deployed, but the check passes", store, name)
 		}
 	}
-	restored, err := parseTemplate(right)
-	if err != nil {
-		t.Fatal(err)
-	}
+	restored := must.Get(parseTemplate(right))(t)
 	if err := a.apply(ctx, number, restored); err != nil {
 		t.Fatalf("%s: undoing the broken twin: %v", store, err)
 	}
@@ -203,9 +181,6 @@ func findTwins(ctx context.Context, t *testing.T, a account, cdk commandLine, nu
 
 func inventory(ctx context.Context, t *testing.T, a account) []string {
 	t.Helper()
-	names, err := a.inventory(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	names := must.Get(a.inventory(ctx))(t)
 	return slices.Clip(names)
 }

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // startEmulator starts MiniStack, with the resource types that it lacks (emulator/resources.py), on a free loopback port until the
@@ -24,15 +26,9 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 	t.Helper()
 	port := freePort(t)
 	folder := t.TempDir()
-	output, err := os.Create(filepath.Join(folder, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	output := must.Get(os.Create(filepath.Join(folder, "log")))(t)
 	defer output.Close()
-	repository, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	repository := must.Get(filepath.Abs(root))(t)
 	emulator := exec.Command(filepath.Join(repository, ".build", "emulator", "bin", "python"), "-B",
 		filepath.Join(repository, "test", "deploy", "emulator", "emulator.py"))
 	emulator.Dir = folder
@@ -40,10 +36,7 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 		"IOT_MTLS_ENABLED=0", "PYTHONUNBUFFERED=1", "TMPDIR="+folder)
 	emulator.Stdout, emulator.Stderr = output, output
 	emulator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // on Ctrl-C the test ends it
-	stdin, err := emulator.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	stdin := must.Get(emulator.StdinPipe())(t)
 	if err := emulator.Start(); err != nil {
 		t.Fatalf("starting the emulator: %v; make test-deploy installs it", err)
 	}
@@ -89,10 +82,7 @@ func startEmulator(ctx context.Context, t *testing.T) (endpoint string) {
 // logPretended logs which resources the emulator only pretends to have.
 func logPretended(t *testing.T, path string) {
 	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := must.Get(os.Open(path))(t)
 	defer file.Close()
 	found := false
 	for lines := bufio.NewScanner(file); lines.Scan(); {
@@ -121,24 +111,13 @@ func logTail(t *testing.T, path string) {
 // connection of the port in TIME_WAIT: for about a minute the kernel gives the port only to a server that names it.
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	defer listener.Close()
-	client, err := net.Dial("tcp4", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := must.Get(net.Dial("tcp4", listener.Addr().String()))(t)
 	defer client.Close()
-	accepted, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	accepted := must.Get(listener.Accept())(t)
 	// TIME_WAIT is on the side that closes first.
-	if err := accepted.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, accepted.Close())
 	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
 		t.Fatal(err)
 	}

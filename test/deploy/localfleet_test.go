@@ -19,6 +19,7 @@ import (
 
 	"stateless-servers/session/dynamodb"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -70,18 +71,14 @@ func (f *localFleet) roll(ctx context.Context, t *testing.T, environment []strin
 			limited, cancel := context.WithTimeout(ctx, time.Minute)
 			err := f.servers[0].process.Stop(limited)
 			cancel()
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			f.servers = f.servers[1:]
 			f.visit(ctx, t)
 		}
 	}
 	known := slices.ContainsFunc(environment, func(line string) bool { return strings.HasPrefix(line, "DYNAMODB_TABLE=") })
 	if f.table != "" && !known { // the deployment has removed the table
-		if _, err := f.tables.DeleteTable(ctx, &awsdynamodb.DeleteTableInput{TableName: aws.String(f.table)}); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(f.tables.DeleteTable(ctx, &awsdynamodb.DeleteTableInput{TableName: aws.String(f.table)}))(t)
 		f.table = ""
 	}
 }
@@ -93,10 +90,7 @@ func (f *localFleet) start(ctx context.Context, t *testing.T, environment []stri
 	s := localServer{name: "server-" + strconv.Itoa(f.started)}
 	var addresses [2]string
 	for i := range addresses {
-		port, err := process.FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
+		port := must.Get(process.FreePort())(t)
 		addresses[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
 	s.url = "http://" + addresses[0]
@@ -108,9 +102,7 @@ func (f *localFleet) start(ctx context.Context, t *testing.T, environment []stri
 	for _, line := range environment {
 		key, value, _ := strings.Cut(line, "=")
 		if key == "DYNAMODB_TABLE" && f.table == "" {
-			if err := dynamodb.CreateTable(ctx, f.tables, value); err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, dynamodb.CreateTable(ctx, f.tables, value))
 			f.table = value
 		}
 		if value, given := local[key]; given {
@@ -124,9 +116,7 @@ func (f *localFleet) start(ctx context.Context, t *testing.T, environment []stri
 	}
 	t.Cleanup(s.process.Kill)
 	sessiontest.Eventually(t, func() error {
-		if err := s.process.Ended(); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, s.process.Ended())
 		response, err := sessiontest.NewClient().Do(ctx, http.MethodGet, s.url+"/readyz", "")
 		if err == nil && response.StatusCode != http.StatusOK {
 			err = fmt.Errorf("%s is not ready: %s", s.name, response.Body)
@@ -171,10 +161,7 @@ type answer struct {
 
 func (f *localFleet) do(ctx context.Context, t *testing.T, v *visitor, method, url, body string) answer {
 	t.Helper()
-	response, err := v.client.Do(ctx, method, url, body, "Accept: application/json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := must.Get(v.client.Do(ctx, method, url, body, "Accept: application/json"))(t)
 	if response.StatusCode >= 400 {
 		for _, s := range f.servers {
 			t.Logf("the end of the log of %s:\n%s", s.name, s.process.Tail())
@@ -183,9 +170,7 @@ func (f *localFleet) do(ctx context.Context, t *testing.T, v *visitor, method, u
 	}
 	var got answer
 	if strings.Contains(response.Header.Get("Content-Type"), "json") {
-		if err := json.Unmarshal([]byte(response.Body), &got); err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, json.Unmarshal([]byte(response.Body), &got))
 	}
 	return got
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -44,10 +45,7 @@ func TestMigration(t *testing.T) {
 		} else {
 			switchStore(ctx, t, a, cdk, step.store, options...)
 		}
-		l, err := a.deployment(ctx, step.store)
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := must.Get(a.deployment(ctx, step.store))(t)
 		now := map[string]string{}
 		for kind, want := range map[string]bool{dynamoTable: step.table, replicationGroup: step.cache} {
 			id, err := l.id(kind, "")
@@ -69,14 +67,8 @@ func TestMigration(t *testing.T) {
 // serverEnvironment returns the environment of the servers, as KEY=value, from the deployed launch template.
 func serverEnvironment(ctx context.Context, t *testing.T, l deployment) []string {
 	t.Helper()
-	data, err := l.launchTemplate(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	script, err := base64.StdEncoding.DecodeString(data.text("userData"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Get(l.launchTemplate(ctx))(t)
+	script := must.Get(base64.StdEncoding.DecodeString(data.text("userData")))(t)
 	_, file, found := strings.Cut(string(script), "<<'ENVIRONMENT'\n")
 	file, _, ends := strings.Cut(file, "ENVIRONMENT\n")
 	if !found || !ends {

@@ -20,6 +20,8 @@ import (
 	balancing "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // prepare starts an emulator, bootstraps the account and returns the command line. The test is a long one.
@@ -40,10 +42,7 @@ func prepareIn(t *testing.T, open func(context.Context, *testing.T) (account, []
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	t.Cleanup(stop)
 	a, environment := open(ctx, t)
-	identity, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	identity := must.Get(sts.NewFromConfig(a.config).GetCallerIdentity(ctx, nil))(t)
 	cdk := newCommandLine(ctx, t, append(environment, "CDK_VALIDATION=false"))
 	cdk.bootstrap(ctx, t, aws.ToString(identity.Account), a.config.Region)
 	return ctx, a, cdk
@@ -71,9 +70,7 @@ func (a account) expectStatus(ctx context.Context, t *testing.T, want types.Stac
 func (a account) logs(ctx context.Context, t *testing.T, action, body string) {
 	t.Helper()
 	header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {"Logs_20140328." + action}}
-	if _, err := a.call(ctx, "logs", http.MethodPost, "/", header, body); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(a.call(ctx, "logs", http.MethodPost, "/", header, body))(t)
 }
 
 // The servers of a first deployment of production fail to boot. docs/deploy.md says how to recover from that, and how to end a
@@ -84,9 +81,7 @@ func TestProductionFailsRecoversAndEnds(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "production.json")
 	const configuration = `{"store": "postgres", "stage": "production",
 		"certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"}`
-	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(file, []byte(configuration), 0o600))
 	a.stacks = "production-"
 	production := []string{"-c", "config=" + file}
 	unprotected := append(slices.Clone(production), "-c", "protect=false")
@@ -143,14 +138,8 @@ func retainedInProduction(name string) bool {
 // cluster reports whether the database is protected from deletion.
 func (a account) cluster(ctx context.Context, t *testing.T) bool {
 	t.Helper()
-	l, err := a.deployment(ctx, "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cluster, err := l.dbCluster(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(a.deployment(ctx, "postgres"))(t)
+	cluster := must.Get(l.dbCluster(ctx))(t)
 	return aws.ToBool(cluster.DeletionProtection)
 }
 
@@ -158,20 +147,14 @@ func (a account) cluster(ctx context.Context, t *testing.T) bool {
 // load balancer and the stack, and deletes the stack.
 func (a account) recoverLab(ctx context.Context, t *testing.T) {
 	t.Helper()
-	clusters, err := a.rds.DescribeDBClusters(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	clusters := must.Get(a.rds.DescribeDBClusters(ctx, nil))(t)
 	for _, cluster := range clusters.DBClusters {
 		if _, err := a.rds.ModifyDBCluster(ctx, &rds.ModifyDBClusterInput{DBClusterIdentifier: cluster.DBClusterIdentifier,
 			DeletionProtection: aws.Bool(false)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	balancers, err := a.elb.DescribeLoadBalancers(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	balancers := must.Get(a.elb.DescribeLoadBalancers(ctx, nil))(t)
 	for _, balancer := range balancers.LoadBalancers {
 		if _, err := a.elb.ModifyLoadBalancerAttributes(ctx, &elb.ModifyLoadBalancerAttributesInput{LoadBalancerArn: balancer.LoadBalancerArn,
 			Attributes: []balancing.LoadBalancerAttribute{{Key: aws.String("deletion_protection.enabled"), Value: aws.String("false")}}}); err != nil {
@@ -183,9 +166,7 @@ func (a account) recoverLab(ctx context.Context, t *testing.T) {
 		t.Fatal(err)
 	}
 	id := a.stack(ctx, t, a.stackName("Lab")).StackId
-	if _, err := a.cloudformation.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String(a.stackName("Lab"))}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(a.cloudformation.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String(a.stackName("Lab"))}))(t)
 	quickly := func(o *cloudformation.StackDeleteCompleteWaiterOptions) {
 		o.MinDelay, o.MaxDelay = 200*time.Millisecond, time.Second
 	}
@@ -195,9 +176,7 @@ func (a account) recoverLab(ctx context.Context, t *testing.T) {
 	}
 	// The emulator forgets what the rollback couldn't delete. CloudFormation deletes it with the stack.
 	for _, balancer := range balancers.LoadBalancers {
-		if _, err := a.elb.DeleteLoadBalancer(ctx, &elb.DeleteLoadBalancerInput{LoadBalancerArn: balancer.LoadBalancerArn}); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(a.elb.DeleteLoadBalancer(ctx, &elb.DeleteLoadBalancerInput{LoadBalancerArn: balancer.LoadBalancerArn}))(t)
 	}
 }
 
@@ -242,17 +221,8 @@ func TestCacheIsResized(t *testing.T) {
 // cacheAndMachine returns the name of the cache, and the version of the servers' launch template.
 func (a account) cacheAndMachine(ctx context.Context, t *testing.T, kind string) (cache, machine string) {
 	t.Helper()
-	l, err := a.deployment(ctx, "valkey")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err = l.id(kind, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	group, err := l.group(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(a.deployment(ctx, "valkey"))(t)
+	cache = must.Get(l.id(kind, ""))(t)
+	group := must.Get(l.group(ctx))(t)
 	return cache, fmt.Sprint(aws.ToString(group.LaunchTemplate.LaunchTemplateId), " ", aws.ToString(group.LaunchTemplate.Version))
 }

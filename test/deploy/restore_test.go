@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The test deploys the lab, loses a session, and restores the table by the commands of docs/restore.md.
@@ -21,13 +23,9 @@ func TestRestoreOfATable(t *testing.T) {
 	ctx, a, cdk := prepareIn(t, emulate) // on AWS a restore takes 20 minutes or more
 	cdk.deploy(ctx, t)
 	l, err := a.deployment(ctx, "dynamodb")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	table, err := l.id(dynamoTable, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	for _, id := range []string{"lost", "changed"} {
 		putSession(ctx, t, a, table, id, "old")
 	}
@@ -37,9 +35,7 @@ func TestRestoreOfATable(t *testing.T) {
 	// The stage lab has no continuous backup, and production needs HTTPS: the emulator restores without one.
 	shell.run(ctx, t, "restoring", commands[:4], "STACK=StatelessLab", "KEYS=")
 	putSession(ctx, t, a, table, "changed", "new")
-	if _, err := a.dynamodb.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: aws.String(table), Key: sessionKey("lost")}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(a.dynamodb.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: aws.String(table), Key: sessionKey("lost")}))(t)
 	shell.run(ctx, t, "copying", commands[4:5])
 	for id, want := range map[string]string{"lost": "old", "changed": "new"} {
 		if got := sessionValue(ctx, t, a, table, id); got != want {
@@ -50,20 +46,14 @@ func TestRestoreOfATable(t *testing.T) {
 	shell.run(ctx, t, "adopting", commands[5:])
 	restored := shell.variable(t, "RESTORED")
 	l, err = a.deployment(ctx, "dynamodb")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if id, err := l.id(dynamoTable, ""); err == nil {
 		t.Errorf("the stack still has the table %s", id)
 	}
 	data, err := l.launchTemplate(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	script, err := base64.StdEncoding.DecodeString(data.text("userData"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if !strings.Contains(string(script), restored) {
 		t.Errorf("the servers don't use the table %s:\n%s", restored, script)
 	}
@@ -71,24 +61,18 @@ func TestRestoreOfATable(t *testing.T) {
 		t.Errorf("in the restored table the session has the value %q, want old", got)
 	}
 	found, err := a.dynamodb.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String(restored)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	indexes := found.Table.GlobalSecondaryIndexes
 	if len(indexes) != 1 || aws.ToString(indexes[0].IndexName) != "owner" || !aws.ToBool(found.Table.DeletionProtectionEnabled) {
 		t.Errorf("the restored table has indexes %v and deletion protection %v", indexes, aws.ToBool(found.Table.DeletionProtectionEnabled))
 	}
 	ttl, err := a.dynamodb.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: aws.String(restored)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if got := ttl.TimeToLiveDescription; got.TimeToLiveStatus != types.TimeToLiveStatusEnabled || aws.ToString(got.AttributeName) != "ttl" {
 		t.Errorf("time to live of the restored table is %v of %s", got.TimeToLiveStatus, aws.ToString(got.AttributeName))
 	}
 	backups, err := a.dynamodb.DescribeContinuousBackups(ctx, &dynamodb.DescribeContinuousBackupsInput{TableName: aws.String(restored)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	if got := backups.ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus; got != types.PointInTimeRecoveryStatusEnabled {
 		t.Errorf("the continuous backup of the restored table is %s", got)
 	}
@@ -124,10 +108,7 @@ func tableCommands(t *testing.T) []string {
 // restoreCommands returns the blocks of shell commands in a section of docs/restore.md.
 func restoreCommands(t *testing.T, heading string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "docs", "restore.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(filepath.Join(root, "docs", "restore.md")))(t)
 	_, section, found := strings.Cut(string(text), "## "+heading+"\n")
 	section, _, ends := strings.Cut(section, "\n## ")
 	if !found || !ends {
@@ -155,12 +136,8 @@ func newShell(t *testing.T, cdk commandLine) shell {
 	folder := t.TempDir()
 	script := fmt.Sprintf("#!/bin/sh\nshift\nexec %q \"$@\" --app %q --output %q --require-approval never --method=direct --no-notices\n",
 		cdk.program, cdk.app, cdk.output)
-	if err := os.WriteFile(filepath.Join(folder, "npx"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(folder, "variables"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(filepath.Join(folder, "npx"), []byte(script), 0o755))
+	must.Succeed(t, os.WriteFile(filepath.Join(folder, "variables"), nil, 0o644))
 	return shell{folder, "PATH=" + folder + string(os.PathListSeparator) + os.Getenv("PATH"), cdk}
 }
 
@@ -172,9 +149,7 @@ func (s shell) run(ctx context.Context, t *testing.T, what string, blocks []stri
 	lines = append(lines, blocks...)
 	lines = append(lines, `for name in STACK KEYS TABLE RESTORED; do printf '%s=%q\n' "$name" "${!name-}"; done >`+kept)
 	script := filepath.Join(s.folder, what+".sh")
-	if err := os.WriteFile(script, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(script, []byte(strings.Join(lines, "\n")+"\n"), 0o644))
 	with := s.cdk
 	with.environment = append(with.environment[:len(with.environment):len(with.environment)], s.path, "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=")
 	t.Log(with.run(ctx, t, with.folder, 0, "bash", script))
@@ -183,10 +158,7 @@ func (s shell) run(ctx context.Context, t *testing.T, what string, blocks []stri
 // variable returns the value of a variable after the last run.
 func (s shell) variable(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.folder, "variables"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(filepath.Join(s.folder, "variables")))(t)
 	_, value, found := strings.Cut(string(text), name+"=")
 	value, _, _ = strings.Cut(value, "\n")
 	if !found || value == "" {
@@ -205,18 +177,13 @@ func putSession(ctx context.Context, t *testing.T, a account, table, id, value s
 	item := sessionKey(id)
 	item["ttl"] = &types.AttributeValueMemberN{Value: "4102444800"}
 	item["value"] = &types.AttributeValueMemberS{Value: value}
-	if _, err := a.dynamodb.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(table), Item: item}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(a.dynamodb.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(table), Item: item}))(t)
 }
 
 // sessionValue returns the value of an item of putSession, or "" if there is none.
 func sessionValue(ctx context.Context, t *testing.T, a account, table, id string) string {
 	t.Helper()
-	found, err := a.dynamodb.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String(table), Key: sessionKey(id)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	found := must.Get(a.dynamodb.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String(table), Key: sessionKey(id)}))(t)
 	value, _ := found.Item["value"].(*types.AttributeValueMemberS)
 	if value == nil {
 		return ""

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Two labs with the same store live side by side in one account and region. Commands for one don't change the other.
@@ -15,9 +17,7 @@ func TestTwoLabs(t *testing.T) {
 	cdk.deploy(ctx, t, "-c", "store=valkey")
 	first := left(empty, inventory(ctx, t, a))
 	file := filepath.Join(t.TempDir(), "second.json")
-	if err := os.WriteFile(file, []byte(`{"store": "valkey", "egress": "nat-instance"}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.WriteFile(file, []byte(`{"store": "valkey", "egress": "nat-instance"}`), 0o600))
 	cdk.deploy(ctx, t, "-c", "config="+file)
 	second := left(slices.Concat(empty, first), inventory(ctx, t, a))
 	for _, name := range []string{"stack second-Network", "stack second-Lab", "cache user second-lab-valkey", "cache user group second-lab-valkey"} {

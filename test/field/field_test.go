@@ -7,19 +7,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 const root = "../.."
 
 func TestPageIsThatOfTheResults(t *testing.T) {
-	want, err := page(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(filepath.Join(root, "docs", "field.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := must.Get(page(root))(t)
+	got := must.Get(os.ReadFile(filepath.Join(root, "docs", "field.md")))(t)
 	if !bytes.Equal(got, want) {
 		t.Error("docs/field.md differs from the results; go run ./test/field -page writes it")
 	}
@@ -51,14 +47,8 @@ func TestEveryConfigurationHasAResult(t *testing.T) {
 // The README of a peer explains every promise that its configurations break.
 func TestEveryBrokenPromiseIsExplained(t *testing.T) {
 	for _, r := range rows() {
-		res, err := r.read(root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := readPeer(root, r.peer())
-		if err != nil {
-			t.Fatal(err)
-		}
+		res := must.Get(r.read(root))(t)
+		p := must.Get(readPeer(root, r.peer()))(t)
 		explained := strings.ToLower(strings.Join(strings.Fields(p.About), " "))
 		for _, s := range res.Scenarios {
 			for _, f := range s.Findings {
@@ -76,10 +66,7 @@ func TestEveryBrokenPromiseIsExplained(t *testing.T) {
 func TestConfigurationThatCantBeBuiltIsNamed(t *testing.T) {
 	folder := t.TempDir()
 	for _, file := range []string{"peers/scs/README.md", "docs/field/scs.json"} {
-		text, err := os.ReadFile(filepath.Join(root, file))
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Get(os.ReadFile(filepath.Join(root, file)))(t)
 		writeFile(t, filepath.Join(folder, file), text)
 	}
 	writeFile(t, filepath.Join(folder, "peers/scs/scenario.yaml"), []byte("build: echo no such registry >&2; exit 3\nserver: ./server\nstore: valkey\n"))
@@ -103,10 +90,6 @@ func TestUnknownConfigurationIsRefused(t *testing.T) {
 
 func writeFile(t *testing.T, path string, text []byte) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	must.Succeed(t, os.WriteFile(path, text, 0o644))
 }

@@ -21,6 +21,7 @@ import (
 
 	"stateless-servers/session/memory"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
 
@@ -176,7 +177,5 @@ func noFault(r *recorder) error {
 
 func noError(t *testing.T, err error) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 }

@@ -4,47 +4,23 @@ import (
 	"io"
 	random "math/rand/v2"
 	"net"
-	"sync"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
+	"stateless-servers/session/sessiontest/relay"
 )
 
 // slow listens until the test ends and forwards connections to an address. It delays every message in either direction by a
 // random time below maxDelay.
 func slow(t testing.TB, to string, maxDelay time.Duration) (addr string) {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	pass := func(from, to net.Conn) {
-		running.Go(func() {
-			defer from.Close()
-			defer to.Close()
-			io.Copy(delayedConn{to, maxDelay}, from)
-		})
-	}
-	running.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", to)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			pass(client, server)
-			pass(server, client)
-		}
+	r, err := relay.Listen(to, func(client, server net.Conn) (up, down func()) {
+		return func() { io.Copy(delayedConn{server, maxDelay}, client) }, func() { io.Copy(delayedConn{client, maxDelay}, server) }
 	})
-	t.Cleanup(func() {
-		listener.Close()
-		running.Wait() // the test has closed all connections before
-	})
-	return listener.Addr().String()
+	must.Succeed(t, err)
+	t.Cleanup(r.Close)
+	return r.Addr
 }
 
 // A delayedConn delays every write by a random time below maxDelay.

@@ -5,18 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestPagesAreUpToDate(t *testing.T) {
-	pages, err := generate()
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages := must.Get(generate())(t)
 	for page, part := range pages {
 		old, err := os.ReadFile(filepath.Join(root, page))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		next, err := replace(old, part)
 		if err != nil {
 			t.Fatalf("%s: %v", page, err)

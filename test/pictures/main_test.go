@@ -6,14 +6,12 @@ import (
 	"testing"
 
 	"stateless-servers/lab/compare"
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestPicturesAreUpToDate(t *testing.T) {
 	for _, store := range compare.Stores() {
-		want, err := draw(store)
-		if err != nil {
-			t.Fatal(err)
-		}
+		want := must.Get(draw(store))(t)
 		if got, err := os.ReadFile(path(store)); err != nil || string(got) != want {
 			t.Errorf("%s is out of date: run go generate ./test/pictures (%v)", path(store), err)
 		}
@@ -28,10 +26,7 @@ func TestPictures(t *testing.T) {
 		"postgres": {">2 serverless instances<", ">0.5 to 4 ACU each<"}, "memcached": {">2 zones<"},
 		"cookie": {">sessions in cookies<", ">keys of the cookies<"}, "memory": {">sticky sessions<", ">sessions in memory<"},
 	} {
-		picture, err := draw(store)
-		if err != nil {
-			t.Fatal(err)
-		}
+		picture := must.Get(draw(store))(t)
 		for _, word := range words {
 			if !strings.Contains(picture, word) {
 				t.Errorf("%s has no %s:\n%s", store, word, picture)

@@ -9,6 +9,7 @@ import (
 	"stateless-servers/lab/compare"
 	"stateless-servers/lab/cost"
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/stacks"
 )
 
@@ -29,10 +30,7 @@ func TestEveryKeyHasAChange(t *testing.T) {
 		}
 	}
 	// A key of some stores only has an outcome for each of them.
-	results, err := readOutcomes()
-	if err != nil {
-		t.Fatal(err)
-	}
+	results := must.Get(readOutcomes())(t)
 	for _, key := range stacks.Keys() {
 		for i, k := range kinds() {
 			for _, store := range key.Stores {
@@ -56,14 +54,8 @@ func TestEveryKeyHasAChange(t *testing.T) {
 func checkOutcomes(t *testing.T, wanted func(change, kind) bool) {
 	t.Helper()
 	t.Setenv("CDK_VALIDATION", "false")
-	stored, err := readOutcomes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	computed, err := computeOutcomes(t.Context(), wanted)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stored := must.Get(readOutcomes())(t)
+	computed := must.Get(computeOutcomes(t.Context(), wanted))(t)
 	count := 0
 	for change, results := range computed {
 		for i, result := range results {
@@ -97,10 +89,7 @@ func TestRedisIsLikeValkey(t *testing.T) {
 		k.stores = []config.StoreKind{stacks.StoreRedis}
 		return k
 	}
-	stored, err := readOutcomes()
-	if err != nil {
-		t.Fatal(err)
-	}
+	stored := must.Get(readOutcomes())(t)
 	for i, k := range kinds() {
 		if k.stores[0] != config.StoreValkey {
 			continue
@@ -111,17 +100,11 @@ func TestRedisIsLikeValkey(t *testing.T) {
 			}
 			before, after := settingsOf(c, swap(k))
 			from, err := synthesize(before)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			to, err := synthesize(after)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			pairs, err := compare.Differences(t.Context(), root, map[string][]cost.Template{"from": from, "to": to}, []compare.Update{{From: "from", To: "to"}})
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			if got := pairs[0].Sessions.Result; got != stored[c.id()][i] {
 				t.Errorf("%s of redis: %s, want %s as with valkey", c.id(), got, stored[c.id()][i])
 			}
@@ -131,10 +114,7 @@ func TestRedisIsLikeValkey(t *testing.T) {
 
 // What the documentation promises of resizing.
 func TestResizingKeepsSessions(t *testing.T) {
-	results, err := readOutcomes()
-	if err != nil {
-		t.Fatal(err)
-	}
+	results := must.Get(readOutcomes())(t)
 	for _, test := range []struct {
 		change string
 		kind   int

@@ -8,26 +8,19 @@ import (
 	"testing"
 
 	"github.com/aws/jsii-runtime-go"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestReferenceIsUpToDate(t *testing.T) {
 	defer jsii.Close() // ends the Node process that importing the CDK starts
-	old, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	next, err := reference()
-	if err != nil {
-		t.Fatal(err)
-	}
+	old := must.Get(os.ReadFile(page))(t)
+	next := must.Get(reference())(t)
 	if string(old) != next {
 		t.Error("docs/configuration.md is out of date: run go generate ./test/reference")
 	}
 	for _, folder := range []string{"stacks", "app/config"} {
-		comments, err := fieldComments(filepath.Join(root, folder))
-		if err != nil {
-			t.Fatal(err)
-		}
+		comments := must.Get(fieldComments(filepath.Join(root, folder)))(t)
 		for field := range comments {
 			_, name, _ := strings.Cut(field, ".")
 			product := name == "CloudFront" || name == "DynamoDB"

@@ -20,6 +20,8 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The clients of a Provider, one without a secret and one with, and its users.
@@ -68,9 +70,7 @@ func Start(t testing.TB, redirects ...string) *Provider {
 	var err error
 	p.op, err = op.NewProvider(&op.Config{CryptoKey: key, CodeMethodS256: true}, p.store, op.StaticIssuer(p.Issuer),
 		op.WithAllowInsecure(), op.WithLogger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	server.Start()
 	t.Cleanup(server.Close)
 	return p
@@ -237,9 +237,7 @@ func (p *Provider) LogIn(t testing.TB, address, user string) (callback string) {
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	follow := func(response *http.Response, err error) *url.URL {
 		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Succeed(t, err)
 		response.Body.Close()
 		location, err := response.Location()
 		if err != nil {

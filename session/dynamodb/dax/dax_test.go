@@ -17,6 +17,7 @@ import (
 
 	"stateless-servers/session"
 	sessions "stateless-servers/session/dynamodb"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A table receives the queries.
@@ -38,10 +39,7 @@ func open(t *testing.T, endpoint string, change func(*Options)) (*Client, *sessi
 	if change != nil {
 		change(&options)
 	}
-	client, err := New(options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := must.Get(New(options))(t)
 	t.Cleanup(client.Close)
 	return client, sessions.New(client, sessions.Options{Table: "sessions", EventualReads: true})
 }
@@ -218,10 +216,7 @@ func TestWritesAreSentOnce(t *testing.T) {
 
 	// With the client's default options.
 	client.Close()
-	twin, err := New(client.options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	twin := must.Get(New(client.options))(t)
 	t.Cleanup(twin.Close)
 	twin.config.WriteRetries = 2
 	store = sessions.New(twin, sessions.Options{Table: "sessions", EventualReads: true})
@@ -236,9 +231,7 @@ func visit(t *testing.T, store session.Store) int {
 	manager, err := session.New(store, session.Options{
 		CookieName: "session", PlainHTTP: true, StoreTimeout: 2 * time.Second,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	handler := manager.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, _, err := session.From(r.Context()).Info(r.Context()); errors.Is(err, session.ErrUnavailable) {
 			w.WriteHeader(http.StatusServiceUnavailable)

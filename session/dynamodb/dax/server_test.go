@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Methods of DAX's protocol, which is documented only by its clients.
@@ -56,10 +58,7 @@ type server struct {
 // serve starts a server on the given address, or on a free loopback port. With a config, it uses TLS.
 func serve(t *testing.T, address string, config *tls.Config) *server {
 	t.Helper()
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := must.Get(net.Listen("tcp", address))(t)
 	if config != nil {
 		listener = tls.NewListener(listener, config)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"stateless-servers/session"
 	"stateless-servers/session/sealing"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Keys returns one key for each letter of names. The same letter always gives the same key.
@@ -27,11 +28,39 @@ func Keys(t testing.TB, names string) sealing.Keys {
 	for _, name := range names {
 		words = append(words, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte(string(name)), 32)))
 	}
-	keys, err := sealing.ParseKeys(strings.Join(words, ","))
-	if err != nil {
-		t.Fatal(err)
+	return must.Get(sealing.ParseKeys(strings.Join(words, ",")))(t)
+}
+
+// NewRecord returns a session of the user ada, with an idle timeout of half an hour and a lifetime of a day.
+func NewRecord(start time.Time, values map[string]string) session.Record {
+	return session.Record{
+		Values: values, User: "ada", UserAgent: "Browser/1.0",
+		Created: start, Expires: start.Add(24 * time.Hour), IdleExpires: start.Add(30 * time.Minute),
 	}
-	return keys
+}
+
+// RunRotation checks which servers accept a session of another one during the deployments that replace a key. The function
+// newCodec returns the codec with one key for each letter of names.
+func RunRotation(t *testing.T, newCodec func(names string) session.Codec) {
+	start := time.Now()
+	for _, test := range []struct {
+		codec, opener string
+		opens         bool
+	}{
+		{"o", "on", true}, {"on", "o", true}, // first deployment: before and after
+		{"on", "no", true}, {"no", "on", true}, // second
+		{"no", "n", true}, // third
+		{"o", "no", true}, // a visitor who returns after all deployments
+		{"on", "n", false}, {"o", "n", false},
+		{"no", "o", false}, // the wrong order, see package sealing
+		{"abcdefgh", "hgfedcba", true},
+	} {
+		value := must.Get(newCodec(test.codec).Encode(session.ID{1}, NewRecord(start, nil)))(t)
+		_, got, err := newCodec(test.opener).Decode(value, start)
+		if (err == nil) != test.opens || test.opens != (got.User == "ada") || !test.opens && err != session.ErrNotFound {
+			t.Errorf("encoded with %q, decoded with %q: got %q, %v", test.codec, test.opener, got.User, err)
+		}
+	}
 }
 
 // A Fleet is a number of web servers that share only their keys, and a client with a cookie jar.
@@ -50,10 +79,7 @@ func NewFleet(t *testing.T, handler http.HandlerFunc, options session.Options, c
 	options.Now = func() time.Time { return start.Add(time.Duration(f.clock.Load())) }
 	options.Logger = slog.New(slog.DiscardHandler)
 	for _, codec := range codecs {
-		manager, err := session.NewWithCodec(codec, options)
-		if err != nil {
-			t.Fatal(err)
-		}
+		manager := must.Get(session.NewWithCodec(codec, options))(t)
 		server := httptest.NewTLSServer(manager.Handler(handler))
 		t.Cleanup(server.Close)
 		f.servers = append(f.servers, server)
@@ -84,22 +110,13 @@ func (f *Fleet) ExpectWith(cookie *http.Cookie, server int, path, want string) *
 
 func (f *Fleet) expect(client *http.Client, server int, path string, cookie *http.Cookie, want string) (set *http.Cookie) {
 	f.t.Helper()
-	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, f.servers[server].URL+path, nil)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	request := must.Get(http.NewRequestWithContext(f.t.Context(), http.MethodGet, f.servers[server].URL+path, nil))(f.t)
 	if cookie != nil {
 		request.AddCookie(cookie)
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	response := must.Get(client.Do(request))(f.t)
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	body := must.Get(io.ReadAll(response.Body))(f.t)
 	got := string(body)
 	if response.StatusCode != http.StatusOK {
 		got = strconv.Itoa(response.StatusCode)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"stateless-servers/session/sessiontest"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The test binary is also the child process. PROCESS_TEST_ROLE selects its behavior.
@@ -71,10 +72,7 @@ func role(name string) []string { return append(os.Environ(), "PROCESS_TEST_ROLE
 
 func start(t *testing.T, name string) *Process {
 	t.Helper()
-	p, err := Start(Command{Name: name, Path: os.Args[0], Env: role(name)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := must.Get(Start(Command{Name: name, Path: os.Args[0], Env: role(name)}))(t)
 	t.Cleanup(p.Kill)
 	return p
 }
@@ -97,10 +95,7 @@ func TestEndedHasTheStatusAndTheLastLine(t *testing.T) {
 
 func TestOutputGoesToTheWriterAsWell(t *testing.T) {
 	var output strings.Builder
-	p, err := Start(Command{Name: "speak", Path: os.Args[0], Env: role("speak"), Output: &output})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := must.Get(Start(Command{Name: "speak", Path: os.Args[0], Env: role("speak"), Output: &output}))(t)
 	<-p.Done()
 	if got, want := output.String(), "first\nlast\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -120,15 +115,10 @@ func (f full) Write([]byte) (int, error) {
 
 func TestChildOutlivesItsLog(t *testing.T) {
 	log := full{make(chan struct{}, 1)}
-	p, err := Start(Command{Name: "talk", Path: os.Args[0], Env: role("talk"), Output: log})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := must.Get(Start(Command{Name: "talk", Path: os.Args[0], Env: role("talk"), Output: log}))(t)
 	t.Cleanup(p.Kill)
 	<-log.tried
-	if err := p.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, p.Stop(t.Context()))
 	if got, want := p.Ended().Error(), "talk ended: exit status 3: more"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -183,9 +173,7 @@ func TestStop(t *testing.T) {
 			p := start(t, test.role)
 			sessiontest.Await(t, "ready", ready(p))
 			if test.paused {
-				if err := p.Pause(); err != nil {
-					t.Fatal(err)
-				}
+				must.Succeed(t, p.Pause())
 			}
 			bound := time.Minute
 			if test.killed {
@@ -212,13 +200,9 @@ func TestPauseAndResume(t *testing.T) {
 	}
 	p := start(t, "refuse")
 	sessiontest.Await(t, "ready", ready(p))
-	if err := p.Pause(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, p.Pause())
 	sessiontest.Await(t, "paused", func() bool { return state(p.Pid()) == "T" })
-	if err := p.Resume(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, p.Resume())
 	sessiontest.Await(t, "resumed", func() bool { return state(p.Pid()) != "T" })
 	p.Kill()
 	if err := p.Pause(); err == nil {
@@ -241,20 +225,14 @@ func TestChildDiesWithAKilledParent(t *testing.T) {
 	parent := exec.Command(os.Args[0])
 	parent.Env = role("parent")
 	output, err := parent.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
+	must.Succeed(t, parent.Start())
 	defer func() {
 		_ = parent.Process.Kill()
 		_ = parent.Wait()
 	}()
 	line, err := bufio.NewReader(output).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	child, err := strconv.Atoi(strings.TrimSpace(line))
 	if err != nil {
 		t.Fatalf("the parent printed %q, want a process id", line)
@@ -262,9 +240,7 @@ func TestChildDiesWithAKilledParent(t *testing.T) {
 	if s := state(child); s == "" {
 		t.Fatal("the child ended before its parent")
 	}
-	if err := parent.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, parent.Process.Kill())
 	sessiontest.Await(t, "the child is gone", func() bool { s := state(child); return s == "" || s == "Z" })
 }
 
@@ -279,16 +255,10 @@ func state(pid int) string {
 }
 
 func TestPortTaken(t *testing.T) {
-	taken, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	for address, want := range map[string]bool{taken.Addr().String(): true, "127.0.0.1:0": false} {
-		p, err := Start(Command{Name: "listen", Path: os.Args[0], Env: append(role("listen"), "PROCESS_TEST_ADDRESS="+address)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := must.Get(Start(Command{Name: "listen", Path: os.Args[0], Env: append(role("listen"), "PROCESS_TEST_ADDRESS="+address)}))(t)
 		<-p.Done()
 		if p.PortTaken() != want {
 			t.Errorf("%s: %v after %q", address, p.PortTaken(), p.Tail())
@@ -299,18 +269,12 @@ func TestPortTaken(t *testing.T) {
 func TestFreePortCanBeBound(t *testing.T) {
 	seen := map[int]bool{}
 	for range 50 {
-		port, err := FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
+		port := must.Get(FreePort())(t)
 		if seen[port] {
 			t.Errorf("FreePort returned port %d twice", port)
 		}
 		seen[port] = true
-		listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			t.Fatal(err)
-		}
+		listener := must.Get(net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port)))(t)
 		listener.Close()
 	}
 }

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"os"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func TestCacheFetchesOnce(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
 	quiet, err := applyOptions("thing", nil)
-	must(t, err)
+	must.Succeed(t, err)
 	fetched := 0
 	fetch := func(fails bool) func(context.Context, string) error {
 		return func(_ context.Context, dir string) error {
@@ -36,7 +38,7 @@ func TestCacheFetchesOnce(t *testing.T) {
 		}()
 	}
 	for range 4 {
-		must(t, <-errs)
+		must.Succeed(t, <-errs)
 	}
 	if fetched != 2 {
 		t.Errorf("%d fetches, want the failed one and one more", fetched)

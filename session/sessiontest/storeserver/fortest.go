@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // ForTest starts a server that ends with the test or benchmark: ForTest(t, storeserver.Valkey). If the server can't be started, it
@@ -28,9 +30,7 @@ func forTest(t testing.TB, start func(context.Context, ...Option) (*Server, erro
 	if errors.Is(err, errSkipped) {
 		t.Skip(err)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, err)
 	t.Cleanup(func() {
 		if err := server.Close(); err != nil {
 			t.Error(err)

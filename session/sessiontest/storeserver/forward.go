@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"testing"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // A Forwarder forwards TCP connections to a server. It simulates network failures.
@@ -27,10 +29,7 @@ type Forwarder struct {
 // Forward returns a Forwarder to an address that listens on a free loopback port until the test ends.
 func Forward(t testing.TB, to string) *Forwarder {
 	t.Helper()
-	f, err := NewForwarder(to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must.Get(NewForwarder(to))(t)
 	t.Cleanup(f.Close)
 	return f
 }

@@ -1,21 +1,21 @@
 package storeserver
 
-import "testing"
+import (
+	"testing"
+
+	"stateless-servers/session/sessiontest/must"
+)
 
 // A forwarder refuses connections until it accepts them again, at the same address.
 func TestForwarderRefuses(t *testing.T) {
 	server := ForTest(t, Valkey)
 	forwarder := Forward(t, server.Addr)
-	if err := PingValkey(t.Context(), forwarder.Addr); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, PingValkey(t.Context(), forwarder.Addr))
 	forwarder.Refuse()
 	if err := PingValkey(t.Context(), forwarder.Addr); err == nil {
 		t.Error("a connection succeeded after Refuse")
 	}
-	if err := forwarder.Accept(); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, forwarder.Accept())
 	if err := PingValkey(t.Context(), forwarder.Addr); err != nil {
 		t.Error(err)
 	}

@@ -41,13 +41,6 @@ func startHere(t *testing.T) {
 	}
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func putKey(ctx context.Context, s *Server) error {
 	_, err := command(ctx, s, "SET here 1")
 	return err

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 func putItem(ctx context.Context, s *Server) error {
@@ -38,11 +40,9 @@ func TestServersWithTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := ForTest(t, start)
-			roots, err := s.RootCAs()
-			must(t, err)
-			conn, err := tls.Dial("tcp", s.Addr, &tls.Config{RootCAs: roots})
-			must(t, err)
-			must(t, conn.Close())
+			roots := must.Get(s.RootCAs())(t)
+			conn := must.Get(tls.Dial("tcp", s.Addr, &tls.Config{RootCAs: roots}))(t)
+			must.Succeed(t, conn.Close())
 			if conn, err := tls.Dial("tcp", s.Addr, &tls.Config{}); err == nil {
 				conn.Close()
 				t.Error("the certificate is trusted without RootCAs")

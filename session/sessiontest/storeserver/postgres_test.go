@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Server processes of PostgreSQL lead their own process groups. Pause and Kill must reach them too.
@@ -15,14 +17,14 @@ func TestPostgresProcesses(t *testing.T) {
 	startHere(t)
 	s := ForTest(t, Postgres)
 	conn, err := pgx.Connect(t.Context(), s.Endpoint)
-	must(t, err)
-	must(t, s.Pause())
+	must.Succeed(t, err)
+	must.Succeed(t, s.Pause())
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := conn.Ping(short); err == nil {
 		t.Error("a connection to a paused server replied")
 	}
-	must(t, s.Kill())
+	must.Succeed(t, s.Kill())
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		t.Skip("there is no /proc to look for processes in")
@@ -38,16 +40,15 @@ func TestPostgresURL(t *testing.T) {
 	startHere(t)
 	own := ForTest(t, Postgres)
 	t.Setenv("POSTGRES_TEST_URL", own.Endpoint)
-	s, err := Postgres(t.Context())
-	must(t, err)
+	s := must.Get(Postgres(t.Context()))(t)
 	if s.Addr != own.Addr || s.Endpoint != own.Endpoint {
 		t.Errorf("got %s, %s", s.Addr, s.Endpoint)
 	}
 	if err := s.Kill(); err == nil {
 		t.Error("Kill of an external server succeeded, want an error")
 	}
-	must(t, s.Close())
-	must(t, sql(t.Context(), own, "SELECT 1"))
+	must.Succeed(t, s.Close())
+	must.Succeed(t, sql(t.Context(), own, "SELECT 1"))
 }
 
 func putRow(ctx context.Context, s *Server) error {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
 
@@ -23,29 +24,29 @@ func TestPauseResumeKillRestart(t *testing.T) {
 			if host, _, _ := net.SplitHostPort(s.Addr); host != "127.0.0.1" {
 				t.Errorf("listens at %s", s.Addr)
 			}
-			must(t, kind.put(t.Context(), s))
+			must.Succeed(t, kind.put(t.Context(), s))
 			if holds, err := kind.holds(t.Context(), s); err != nil || !holds {
 				t.Fatalf("after a put: %v, %v", holds, err)
 			}
 
-			must(t, s.Pause())
+			must.Succeed(t, s.Pause())
 			short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			if _, err := kind.holds(short, s); err == nil {
 				t.Error("a paused server replied")
 			}
-			must(t, s.Resume())
+			must.Succeed(t, s.Resume())
 			if holds, err := kind.holds(t.Context(), s); err != nil || !holds {
 				t.Errorf("after a pause: %v, %v", holds, err)
 			}
 
-			must(t, s.Kill())
+			must.Succeed(t, s.Kill())
 			if conn, err := net.Dial("tcp", s.Addr); err == nil {
 				conn.Close()
 				t.Error("a killed server accepts connections")
 			}
 			addr := s.Addr
-			must(t, s.Restart(t.Context()))
+			must.Succeed(t, s.Restart(t.Context()))
 			if s.Addr != addr {
 				t.Errorf("restarted at %s, was at %s", s.Addr, addr)
 			}
@@ -57,7 +58,7 @@ func TestPauseResumeKillRestart(t *testing.T) {
 			if unpacked, _ := filepath.Glob(filepath.Join(dir, "sqlite*")); s.Name == "DynamoDB Local" && len(unpacked) == 0 {
 				t.Error("the server has unpacked its library outside its directory")
 			}
-			must(t, s.Close())
+			must.Succeed(t, s.Close())
 			if exists(dir) {
 				t.Errorf("%s exists after Close", dir)
 			}
@@ -73,16 +74,16 @@ func TestDurableServer(t *testing.T) {
 	t.Setenv("VALKEY_TEST_ADDRESS", "127.0.0.1:1")
 	s := ForTest(t, DurableValkey)
 	for range 3 {
-		must(t, putKey(t.Context(), s))
-		must(t, s.Kill())
-		must(t, s.Restart(t.Context()))
+		must.Succeed(t, putKey(t.Context(), s))
+		must.Succeed(t, s.Kill())
+		must.Succeed(t, s.Restart(t.Context()))
 		if holds, err := holdsKey(t.Context(), s); err != nil || !holds {
 			t.Errorf("after a restart: %v, %v", holds, err)
 		}
-		must(t, Exec(t.Context(), s, "FLUSHALL"))
+		must.Succeed(t, Exec(t.Context(), s, "FLUSHALL"))
 	}
 	dir := s.dir
-	must(t, s.Close())
+	must.Succeed(t, s.Close())
 	if exists(dir) {
 		t.Errorf("%s exists after Close", dir)
 	}
@@ -92,10 +93,7 @@ func TestExternalServer(t *testing.T) {
 	startHere(t)
 	own := ForTest(t, Valkey)
 	t.Setenv("VALKEY_TEST_ADDRESS", own.Addr)
-	s, err := Valkey(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(Valkey(t.Context()))(t)
 	if s.Addr != own.Addr || s.Endpoint != own.Addr {
 		t.Errorf("got %s, %s", s.Addr, s.Endpoint)
 	}
@@ -106,8 +104,8 @@ func TestExternalServer(t *testing.T) {
 			t.Errorf("%s of an external server succeeded, want an error", name)
 		}
 	}
-	must(t, s.Close())
-	must(t, PingValkey(t.Context(), own.Addr))
+	must.Succeed(t, s.Close())
+	must.Succeed(t, PingValkey(t.Context(), own.Addr))
 }
 
 func TestMissingProgramIsReportedInOneLine(t *testing.T) {
@@ -163,10 +161,7 @@ func TestMissingProgramIsReportedInOneLine(t *testing.T) {
 // If its port is taken, a server is started on another port, a bounded number of times.
 func TestPortTaken(t *testing.T) {
 	startHere(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	tests := []struct {
 		name   string
@@ -197,7 +192,7 @@ func TestPortTaken(t *testing.T) {
 				}
 				return
 			}
-			must(t, err)
+			must.Succeed(t, err)
 			defer s.Close()
 			if tried != 2 {
 				t.Errorf("%d attempts, want 2", tried)

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/valkey"
 	"stateless-servers/session/valkey/elasticache"
 )
@@ -37,17 +38,13 @@ func TestIAM(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before := time.Now().Add(-time.Second)
 			user, password, err := test.credentials(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			rest, ok := strings.CutPrefix(password, "sessions/?")
 			if user != "web-user" || !ok {
 				t.Fatalf("got user %q, password %q, want it to begin with the cache's name, without http://", user, password)
 			}
 			query, err := url.ParseQuery(rest)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Succeed(t, err)
 			made, err := time.Parse("20060102T150405Z", query.Get("X-Amz-Date"))
 			if err != nil || made.Before(before) || made.After(time.Now()) {
 				t.Errorf("made at %v, %v", made, err)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stateless-servers/session/sessiontest/must"
 )
 
 // Every program sends at the given rate and reports latencies.
@@ -16,9 +18,7 @@ func TestRun(t *testing.T) {
 	var text strings.Builder
 	succeeds := func(o outcome, _ int) bool { return o.sent > 0 && o.succeeded == 1 } // on a slow machine too
 	p := plan{rounds: 1, length: 2 * time.Second, minRate: 20, maxRate: 20, step: 1, sustained: succeeds}
-	if err := run(t.Context(), p, &text, io.Discard); err != nil {
-		t.Fatal(err)
-	}
+	must.Succeed(t, run(t.Context(), p, &text, io.Discard))
 	rows := strings.Split(strings.TrimSpace(text.String()), "\n")[4:]
 	if len(rows) != 3 {
 		t.Fatalf("%d programs in the report, want 3:\n%s", len(rows), text.String())
