@@ -291,9 +291,10 @@ func TestTokenIsAliveAfterLogout(t *testing.T) {
 	}
 }
 
-// The probe is repeated while the target answers 503.
+// The probe is repeated while the target answers 503, and while a load balancer answers for a server that has just died.
 func TestProbeWaitsForTarget(t *testing.T) {
 	t.Parallel()
+	failures := []int{http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout}
 	f := newFleet(t, memory.New(), 1)
 	fleet, err := url.Parse(f.url)
 	if err != nil {
@@ -301,9 +302,11 @@ func TestProbeWaitsForTarget(t *testing.T) {
 	}
 	var logins atomic.Int64
 	late := target(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/login" && logins.Add(1) <= 2 {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
+		if r.URL.Path == "/login" {
+			if n := logins.Add(1); n <= int64(len(failures)) {
+				w.WriteHeader(failures[n-1])
+				return
+			}
 		}
 		httputil.NewSingleHostReverseProxy(fleet).ServeHTTP(w, r)
 	})
