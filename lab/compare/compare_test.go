@@ -144,6 +144,14 @@ func TestListsFitTheTerminal(t *testing.T) {
 	}
 }
 
+// The page has a heading for the chart, which belongs to no other section.
+func TestChartHasAHeading(t *testing.T) {
+	page := writeAll(t, reportOf(t, hostile[0]))
+	if heading := strings.Index(page, "<h2>Cost over traffic</h2>"); heading < 0 || !strings.HasPrefix(page[heading+len("<h2>Cost over traffic</h2>"):], "<figure") {
+		t.Error("no heading stands just above the chart")
+	}
+}
+
 func TestRuleWithoutTrafficIsExplained(t *testing.T) {
 	lines := ListDiff{Added: []string{"${A} to 255.255.255.255/32: ICMP 252-86", "${A} from ${B}: TCP 6379"}}.lines()
 	if want := []string{"+ ${A} to 255.255.255.255/32: ICMP 252-86 (matches nothing: no outbound traffic)", "+ ${A} from ${B}: TCP 6379"}; !slices.Equal(lines, want) {
