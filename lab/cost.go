@@ -46,12 +46,12 @@ func newCost() *cobra.Command {
 			"Without arguments it estimates every store with default options. An argument may also be a folder with templates that\n" +
 			"npx cdk synth has written. It needs neither Node nor an AWS account. It names resources without a price and prices\n" +
 			"that are unverified. The exit status is 1 if a store, a folder, a price or a number is invalid.",
-		Example: "  lab cost                                          # every store, at 100 requests/s\n" +
+		Example: "  lab cost                     # every store\n" +
+			"  lab cost dynamodb            # one bill, line by line\n" +
+			"  lab cost cdk.out             # the stacks that npx cdk synth has written\n" +
+			"  lab cost --html cost.html    # a page with a chart of cost over traffic\n" +
 			"  lab cost dynamodb valkey --requests-per-second 2000 --sessions 200000\n" +
-			"  lab cost dynamodb                                 # one bill, line by line\n" +
-			"  lab cost cdk.out                                  # the templates that npx cdk synth has written\n" +
-			"  lab cost --prices mine.csv --region eu-west-1 --json -\n" +
-			"  lab cost --html cost.html                         # a page with a chart of cost over traffic",
+			"  lab cost --prices mine.csv --region eu-west-1 --json -",
 		ValidArgsFunction: completeStores,
 		RunE: func(c *cobra.Command, variants []string) error {
 			return runCost(o, variants, c.OutOrStdout(), c.ErrOrStderr())
@@ -68,7 +68,8 @@ func (o *costOptions) add(flags *pflag.FlagSet) {
 	add(flags, "sessions", &t.Sessions, quantity(0, 1e9), "number of live sessions")
 	add(flags, "session-bytes", &t.SessionBytes, quantity(1, 400_000), "size of a session")
 	add(flags, "reads-per-write", &t.ReadsPerWrite, quantity(0, 1_000_000), "number of requests that read their session, for each one that changes it")
-	add(flags, "untouched", &t.Untouched, share(), "share of the requests that don't use their session (0.5 is 50%)")
+	add(flags, "untouched", &t.Untouched, share(), "share of the requests that don't use their session")
+	flags.Lookup("untouched").DefValue = fmt.Sprintf("%g%%", 100*t.Untouched) // as users write it
 	add(flags, "logins", &t.Logins, share(), "share of the sessions in which somebody logs in")
 	add(flags, "response-bytes", &t.ResponseBytes, quantity(0, 1e9), "size of a response, without headers and cookies")
 	flags.StringVar(&o.region, "region", o.region, "region of the prices; the lab has those of "+cost.DefaultRegion)

@@ -48,7 +48,7 @@ func newExplore(build func(context.Context) (string, error)) *cobra.Command {
 			"session with what the answers promised. For each promise that is broken it draws the simplest schedule that breaks it.\n\n" +
 			"It explores the sample application, or any application in any language that a scenario file describes:\n\n" +
 			"  name: my application\n" +
-			"  server: node server.js     # listens on 127.0.0.1:$PORT, keeps sessions at $STORE_URL\n" +
+			"  server: node server.js     # reads PORT and STORE_URL\n" +
 			"  store: valkey\n\n" +
 			"docs/explore.md has the other lines. The exit status is 1 when a promise is broken, and when something can't be run.",
 		Example: "  lab explore\n" +
@@ -227,7 +227,7 @@ func exploreTarget(ctx context.Context, o exploreOptions, open func() (openedTar
 	view := newProgressView(stderr)
 	began := time.Now()
 	fmt.Fprintf(stdout, "%s on %s\n", t.Name, t.store)
-	fmt.Fprintf(stdout, "%-28s %24s %28s\n", "requests", "orders: broken of all", "with a failure: broken of all")
+	fmt.Fprintf(stdout, scenarioColumns+"\n", "requests", "orders: broken of all", "with a failure: broken of all")
 	o.Progress = func(p explore.Progress) {
 		rate := float64(p.Explored) / time.Since(began).Seconds()
 		if p.Ended == nil {
@@ -275,6 +275,9 @@ func exploreTarget(ctx context.Context, o exploreOptions, open func() (openedTar
 	return r, nil
 }
 
+// scenarioColumns are the name of a scenario and its counts, in the 80 columns of a terminal.
+const scenarioColumns = "%-24s  %21s  %29s"
+
 // explored writes the line of a scenario.
 func (s summary) explored(scenario explore.Scenario) {
 	counts := func(c explore.Counts) string {
@@ -287,7 +290,7 @@ func (s summary) explored(scenario explore.Scenario) {
 		}
 		return text
 	}
-	line := fmt.Sprintf("%-28s %24s %28s", scenario.Name, counts(scenario.Orders), counts(scenario.Faults))
+	line := fmt.Sprintf(scenarioColumns, scenario.Name, counts(scenario.Orders), counts(scenario.Faults))
 	if scenario.Unreached > 0 {
 		line += fmt.Sprintf("  %d not reached", scenario.Unreached)
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,5 +71,16 @@ func TestExploreRefusesBadInput(t *testing.T) {
 		if code != 1 || !strings.Contains(stderr, test.want) {
 			t.Errorf("lab explore %v: exit status %d and %q, want 1 and %q", test.args, code, stderr, test.want)
 		}
+	}
+}
+
+// The table of scenarios fits a terminal of 80 columns.
+func TestScenariosFitTheTerminal(t *testing.T) {
+	var out strings.Builder
+	summary{w: &out}.explored(explore.Scenario{Name: "visits + logout",
+		Orders: explore.Counts{Explored: 3, Complete: true}, Faults: explore.Counts{Explored: 40, Complete: true}})
+	heading := fmt.Sprintf(scenarioColumns, "requests", "orders: broken of all", "with a failure: broken of all") + "\n"
+	if want := fmt.Sprintf(scenarioColumns, "visits + logout", "0 of 3", "0 of 40") + "\n"; out.String() != want || len(want) > 80 || len(want) != len(heading) {
+		t.Errorf("got\n%s%swant\n%s, in 80 columns", heading, out.String(), want)
 	}
 }

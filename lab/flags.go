@@ -19,9 +19,10 @@ type flag struct {
 	words []string // the allowed words, or nil if there are none to list
 }
 
-// add declares a flag. Its default is the present value of the variable.
+// add declares a flag. Its default is the present value of the variable. Its help is the use, which may be empty, and the
+// allowed values.
 func add[T any](flags *pflag.FlagSet, name string, variable *T, kind allowed.Kind[T], use string) {
-	flags.Var(flag{allowed.Bind(name, variable, "", kind), kind.Words}, name, use+": "+kind.Allowed)
+	flags.Var(flag{allowed.Bind(name, variable, "", kind), kind.Words}, name, strings.TrimPrefix(use+": "+kind.Allowed, ": "))
 }
 
 func (f flag) Type() string {

@@ -42,6 +42,20 @@ func TestHelpIsComplete(t *testing.T) {
 	}
 }
 
+// The text of a flag shows its default in the syntax of the flag, and no type twice.
+func TestFlagsReadWell(t *testing.T) {
+	for _, test := range [][2]string{{"cost", "such as 50% (default 50%)"}, {"load", "requests per second: 200, or"}} {
+		c, _, err := newCommand(nil).Find(test[:1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		usage := c.Flags().FlagUsages()
+		if !strings.Contains(usage, test[1]) || strings.Contains(usage, "requests: requests") {
+			t.Errorf("the flags of %s lack %q:\n%s", test[0], test[1], usage)
+		}
+	}
+}
+
 // The workflow in docs/load.md is one of GitHub Actions, and its commands of the lab exist.
 func TestWorkflowForCI(t *testing.T) {
 	page := must.Get(os.ReadFile("../docs/load.md"))(t)

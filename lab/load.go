@@ -48,7 +48,7 @@ func newLoad() *cobra.Command {
 			"  lab load --rate 100..500 --duration 5m          # a ramp\n" +
 			"  lab load --rate 100,200,400 --duration 3m       # three rates of a minute each\n" +
 			"  lab load --mix read=80,write=20 --sessions 1000\n" +
-			"  lab load --max-p99 250ms --max-errors 0.1% --max-lost 0 --json result.json --report report.html",
+			"  lab load --max-p99 250ms --max-errors 0.1% --max-lost 0 --report report.html",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runLoad(c.Context(), o, c.OutOrStdout(), c.ErrOrStderr())
@@ -61,8 +61,9 @@ func newLoad() *cobra.Command {
 		return err == nil
 	})
 	url.Type = "address"
-	add(flags, "url", &o.URL, url, "address of the application; by default the URL in "+outputsFile)
-	add(flags, "rate", &o.Rate, allowed.Kind[load.Rate]{Type: "rate", Allowed: load.RateSyntax, Parse: load.ParseRate}, "rate of the requests")
+	add(flags, "url", &o.URL, url, "")
+	flags.Lookup("url").Usage += "; by default the URL in " + outputsFile
+	add(flags, "rate", &o.Rate, allowed.Kind[load.Rate]{Type: "rate", Allowed: load.RateSyntax, Parse: load.ParseRate}, "")
 	add(flags, "duration", &o.Duration, allowed.Duration(time.Second, 24*time.Hour), "duration of the measurement; several rates share it equally")
 	add(flags, "sessions", &o.Sessions, allowed.Number(1, 100_000), "number of virtual users, each with a session")
 	add(flags, "mix", &o.Mix, allowed.Kind[load.Mix]{Type: "weights", Allowed: load.MixSyntax, Parse: load.ParseMix}, "kinds of requests")

@@ -49,7 +49,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build fun
 		}
 	}
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(stderr, "lab: "+strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
+		text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) { // a signal
+			text = "interrupted"
+		}
+		fmt.Fprintln(stderr, "lab: "+text)
 		if errors.Is(err, errInterrupted) {
 			return 130
 		}

@@ -26,8 +26,8 @@ func newList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the experiments and their claims",
-		Long: "List writes the name of each experiment that lab run takes, and the claim that it tests. The last ones take long and\n" +
-			"are not part of lab run all. The latest results are in " + observations + ". The exit status is 0.",
+		Long: "List writes the name of each experiment that lab run takes, and the claim that it tests. soak takes longer than the\n" +
+			"others and is not part of lab run all. The latest results are in " + observations + ". The exit status is 0.",
 		Example: "  lab list\n" +
 			"  lab run server-loss",
 		Args: noArguments,
@@ -71,12 +71,12 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run NAME...|all",
 		Short: "Test claims on a real fleet, with a verdict for each",
-		Long: "Run tests the claims that lab list shows: on a fleet of real server processes behind the load balancer, with the\n" +
-			"stores' real servers, killed, drained, paused and raced as each claim needs. Every figure comes from the run, and the\n" +
-			"verdict from the figures: the claim holds, does not hold, or was not run, because of a program that isn't installed.\n\n" +
-			"All of them take some ten minutes, and each writes a page: parameters, assertions, timeline, conclusion, command. Two are\n" +
-			"not part of all: soak kills servers and restarts their store at random for --length, and scale fills each store with\n" +
-			"--sessions and measures latency and size.\n" +
+		Long: "Run tests the claims that lab list shows, on a fleet of real server processes behind the load balancer, with the\n" +
+			"stores' real servers. It kills, drains and pauses them as each claim needs. The figures of the run decide the verdict:\n" +
+			"PASS, FAIL, or NOT RUN if a program isn't installed.\n\n" +
+			"lab run all takes some ten minutes and writes a page for each experiment to " + observations + ": parameters, assertions,\n" +
+			"timeline, conclusion, command. Two are not part of all: soak kills servers and restarts their store\n" +
+			"at random for --length, and scale fills each store with --sessions and measures latency and size.\n" +
 			"The exit status is 1 unless every claim holds. Ctrl-C ends everything.",
 		Example: "  lab list\n" +
 			"  lab run server-loss\n" +
@@ -117,7 +117,7 @@ func newRun(build func(context.Context) (string, error)) *cobra.Command {
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&o.out, "out", "",
-		"write a page for each experiment, and its charts, to this `folder`; for all by default "+observations)
+		"write a page for each experiment, and its charts, to this `folder`; by default "+observations+" for all, and nothing for others")
 	flags.StringVar(&o.json, "json", "", "write all observations to this `file`, for programs")
 	add(flags, "length", &o.length, allowed.Duration(minSoakLength, maxSoakLength), "duration of soak")
 	add(flags, "seed", &o.seed, allowed.Number(0, maxSeed), "determines the faults of soak and their times; 0 draws a seed and reports it")

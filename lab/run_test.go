@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,5 +146,18 @@ func TestRefusedRuns(t *testing.T) {
 			code, stdout, stderr := lab(t, strings.Fields(test.args)...)
 			oneLine(t, code, stdout, stderr, test.want)
 		})
+	}
+}
+
+// Ctrl-C ends every command with one word, wherever it was.
+func TestInterruptedCommands(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	build := func(ctx context.Context) (string, error) {
+		interrupt()
+		return "", fmt.Errorf("go build: %w", ctx.Err())
+	}
+	var stdout, stderr strings.Builder
+	if code := run(ctx, []string{"explore"}, &stdout, &stderr, build); code != 1 || !strings.HasSuffix(stderr.String(), "\nlab: interrupted\n") {
+		t.Errorf("exit status %d, %q, want 1 and interrupted", code, stderr.String())
 	}
 }

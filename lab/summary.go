@@ -35,8 +35,8 @@ func (s summary) write(r load.Result) error {
 	fmt.Fprintf(s.w, "Requests   %d, %d ok (%.4g %%)\n", r.Requests, r.OK, percent)
 	fmt.Fprintf(s.w, "Rate       %.1f/s sent, %.1f/s target\n", r.RateAchieved, r.RateTarget)
 	if r.RateAchieved < load.SustainedShare*r.RateTarget {
-		s.warn("           RATE MISSED: %.1f %% of the requests were never sent. This machine or its connection is too slow, or too\n"+
-			"           many requests were in flight. The figures apply to the lower rate.",
+		s.warn("           RATE MISSED: %.1f %% of the requests were never sent. This machine or its connection is too slow, or too "+
+			"many requests were in flight. The figures apply to the lower rate.",
 			100*(1-r.RateAchieved/r.RateTarget))
 	}
 	fmt.Fprintf(s.w, "Latency    %s  from due\n", quantiles(r.Latency))

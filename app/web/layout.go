@@ -63,7 +63,7 @@ func errorDocument(status int, detail, server string) g.Node {
 			h.P(h.Class("where"), g.Text(detail)),
 			h.Div(h.Class("row"),
 				g.If(ended, postForm("/logout", h.Button(g.Text("Start afresh")))),
-				h.A(h.Class(toPage), h.Href("/"), g.Text("Go to the page")),
+				h.A(h.Class(toPage), h.Href("/"), g.Text("Open the application")),
 			),
 			g.If(server != "", h.P(h.Class("where"), g.Text("Answered by "+server))),
 		),

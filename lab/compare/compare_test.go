@@ -108,6 +108,47 @@ func TestTablesFitTheTerminal(t *testing.T) {
 	}
 }
 
+// A narrow terminal omits the spare column before it breaks rows apart.
+func TestTablesOmitTheSpareColumn(t *testing.T) {
+	bill := table{head: []string{"what", "resource", "USD"}, textColumns: 2, spare: 1, rows: [][]string{{"alarm", "StoreErrors", "0.50"}}}
+	for columns, want := range map[int]string{
+		24: "what   resource      USD\nalarm  StoreErrors  0.50\n", 23: "what    USD\nalarm  0.50\n",
+	} {
+		var text strings.Builder
+		if bill.writeText(&text, columns); text.String() != want {
+			t.Errorf("%d columns:\n%swant\n%s", columns, text.String(), want)
+		}
+	}
+}
+
+// The lines of an item are indented, and a command can be pasted.
+func TestListsFitTheTerminal(t *testing.T) {
+	for want, b := range map[string]block{
+		"  + resource:\n    Table\n":   {list: []string{"+ resource: Table"}},
+		"  aws get \\\n    --code 1\n": {list: []string{"aws get --code 1"}, shell: true},
+	} {
+		var text strings.Builder
+		if err := (document{b}).writeText(&text, 18); err != nil || text.String() != want {
+			t.Errorf("got %v\n%swant\n%s", err, text.String(), want)
+		}
+	}
+}
+
+// The page has a heading for the chart, which belongs to no other section.
+func TestChartHasAHeading(t *testing.T) {
+	page := writeAll(t, reportOf(t, hostile[0]))
+	if heading := strings.Index(page, "<h2>Cost over traffic</h2>"); heading < 0 || !strings.HasPrefix(page[heading+len("<h2>Cost over traffic</h2>"):], "<figure") {
+		t.Error("no heading stands just above the chart")
+	}
+}
+
+func TestRuleWithoutTrafficIsExplained(t *testing.T) {
+	lines := ListDiff{Added: []string{"${A} to 255.255.255.255/32: ICMP 252-86", "${A} from ${B}: TCP 6379"}}.lines()
+	if want := []string{"+ ${A} to 255.255.255.255/32: ICMP 252-86 (matches nothing: no outbound traffic)", "+ ${A} from ${B}: TCP 6379"}; !slices.Equal(lines, want) {
+		t.Errorf("got %q, want %q", lines, want)
+	}
+}
+
 func TestEveryStoreOfTheServerCanBeCompared(t *testing.T) {
 	for _, store := range config.StoreKinds() {
 		if !slices.Contains(Stores(), string(store)) {

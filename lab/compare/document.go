@@ -12,11 +12,12 @@ import (
 // A document holds the blocks of a report in reading order. It is rendered as text, Markdown or HTML.
 type document []block
 
-// A block is a heading, a paragraph, a list, a table or the chart. Exactly one of its fields is set.
+// A block is a heading, a paragraph, a list, a list of shell commands, a table or the chart. Exactly one of its fields is set.
 type block struct {
 	heading string
 	text    string
 	list    []string
+	shell   bool // the list has commands
 	table   *table
 	chart   bool // only in HTML
 }
@@ -25,6 +26,7 @@ type block struct {
 type table struct {
 	head        []string
 	textColumns int
+	spare       int // the column that narrow terminals omit; 0 for none
 	rows        [][]string
 }
 
@@ -56,9 +58,7 @@ func (d document) writeText(w io.Writer, columns int) error {
 		case b.table != nil:
 			b.table.writeText(w, columns)
 		case b.list != nil:
-			for _, item := range b.list {
-				fmt.Fprintf(w, "  %s\n", item)
-			}
+			writeList(w, b, columns)
 		case b.text != "":
 			fmt.Fprintln(w, wrapText(b.text, min(110, cmp.Or(columns, 110))))
 		}
@@ -66,8 +66,21 @@ func (d document) writeText(w io.Writer, columns int) error {
 	return nil
 }
 
+// writeList writes the items of a list. On a terminal the lines that follow the first one of an item are indented further, and a
+// command ends each line but the last with a backslash.
+func writeList(w io.Writer, b block, columns int) {
+	for _, item := range b.list {
+		if columns > 0 && b.shell {
+			item = strings.ReplaceAll(wrapText(item, columns-6), "\n", " \\\n    ")
+		} else if columns > 0 {
+			item = strings.ReplaceAll(wrapText(item, columns-4), "\n", "\n    ")
+		}
+		fmt.Fprintf(w, "  %s\n", item)
+	}
+}
+
 // writeText writes the table with aligned columns. If it is too wide for the columns of the terminal it breaks the head, and if it
-// still is, it writes each row as a list.
+// still is, it omits the spare column, or writes each row as a list.
 func (t table) writeText(w io.Writer, columns int) {
 	rows := append([][]string{t.head}, t.rows...)
 	widths := t.widths(rows)
@@ -86,6 +99,10 @@ func (t table) writeText(w io.Writer, columns int) {
 			}
 		}
 		rows = append(head, t.rows...)
+	}
+	if columns > 0 && sum(widths) > columns && t.spare > 0 {
+		t.without(t.spare).writeText(w, columns)
+		return
 	}
 	if columns > 0 && sum(widths) > columns {
 		name := slices.Max(t.widths([][]string{t.head}))
@@ -109,6 +126,15 @@ func (t table) writeText(w io.Writer, columns int) {
 		}
 		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
 	}
+}
+
+// without returns the table without one of its columns of text.
+func (t table) without(column int) table {
+	narrow := table{head: slices.Delete(slices.Clone(t.head), column, column+1), textColumns: t.textColumns - 1}
+	for _, row := range t.rows {
+		narrow.rows = append(narrow.rows, slices.Delete(slices.Clone(row), column, column+1))
+	}
+	return narrow
 }
 
 // widths returns the width of each column of the rows.

@@ -33,7 +33,7 @@ func (r Report) WriteHTML(w io.Writer) error {
 	for _, b := range r.document() {
 		switch {
 		case b.chart:
-			body = append(body, r.chart(), r.curveTable())
+			body = append(body, h.H2(g.Text("Cost over traffic")), r.chart(), r.curveTable())
 		case b.heading != "":
 			body = append(body, h.H2(g.Text(b.heading)))
 		case b.table != nil:

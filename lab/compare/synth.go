@@ -93,7 +93,7 @@ func NewSynthesizer(ctx context.Context, root, configuration string, progress fu
 	if runtime.GOOS == "windows" {
 		s.app += ".exe"
 	}
-	progress("Building the CDK app")
+	progress("Building the CDK app; this and the first synthesis take some minutes the first time")
 	if _, err := s.run(ctx, "go", "build", "-o", s.app, "."); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

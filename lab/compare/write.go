@@ -104,7 +104,7 @@ func (r Report) addQuotas(d *document) {
 	d.table(t)
 	d.text("Later deployments run maxServers servers for some minutes, as scaling may at any time. A new account may have a quota of " +
 		"5 vCPUs. To see yours:")
-	d.list(commands)
+	*d = append(*d, block{list: commands, shell: true})
 }
 
 // grouped returns the values of all variants, each once, and for each the names of the variants that have it, or "all".
@@ -130,7 +130,7 @@ func grouped[T comparable](variants []Variant, of func(cost.Bill) []T) (values [
 
 // addBill adds a table with every line of the bill.
 func addBill(d *document, bill cost.Bill) {
-	lines := table{head: []string{"what", "resource", "price", "unit", "quantity", "USD per month"}, textColumns: 2}
+	lines := table{head: []string{"what", "resource", "price", "unit", "quantity", "USD per month"}, textColumns: 2, spare: 1}
 	for _, l := range bill.Lines {
 		lines.rows = append(lines.rows, []string{l.What, plain(l.Resource), fmt.Sprintf("%g%s", l.Price.USD, unverifiedMark(l.Price)),
 			l.Price.Unit, fmt.Sprintf("%.6g", l.Quantity), usd(l.USD)})
@@ -240,12 +240,20 @@ func signed(d ListDiff) string { return fmt.Sprintf("+%d −%d", len(d.Added), l
 func (d ListDiff) lines() []string {
 	var list []string
 	for _, line := range d.Removed {
-		list = append(list, "- "+plain(line))
+		list = append(list, "- "+plain(line)+noTraffic(line))
 	}
 	for _, line := range d.Added {
-		list = append(list, "+ "+plain(line))
+		list = append(list, "+ "+plain(line)+noTraffic(line))
 	}
 	return list
+}
+
+// noTraffic returns a note on the rule that the CDK gives to a security group without outbound traffic, or "".
+func noTraffic(line string) string {
+	if strings.HasSuffix(line, " to 255.255.255.255/32: ICMP 252-86") {
+		return " (matches nothing: no outbound traffic)"
+	}
+	return ""
 }
 
 // hashedID matches a logical id of the CDK, whose end is a hash. The id of a rule of a security group has its port before the hash.

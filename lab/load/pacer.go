@@ -110,6 +110,9 @@ func (p *pacer) pace(ctx context.Context) (due time.Duration, measured, ok bool)
 		switch {
 		case ctx.Err() != nil, p.finished.Load():
 			p.stopped, p.interrupted = min(now, p.length), ctx.Err() != nil
+			if 0 < p.next && p.next < p.total && now-p.due(p.next) <= maxSleep { // it became due while the pacer slept
+				p.stopped = min(p.stopped, p.due(p.next))
+			}
 			return 0, false, false
 		case p.next == p.total, now > p.length+endGrace:
 			p.stopped = p.length

@@ -15,7 +15,8 @@ const (
 	// probeTimeout is the least timeout of a response to a probe, since the target may not be warm yet.
 	probeTimeout = 10 * time.Second
 
-	// A 503 says that the store or the server is not ready, which may pass in the first seconds.
+	// A probe is repeated while a server or the store is not ready, or while the load balancer sends requests to a server that
+	// has just died.
 	availableTimeout  = 10 * time.Second
 	availableInterval = 250 * time.Millisecond
 )
@@ -34,7 +35,7 @@ func probe(ctx context.Context, client client, target, user string) (p probed, e
 	ask := func(kind check.Kind, method, path string, form url.Values) (response, error) {
 		o := outgoing{kind: kind, method: method, path: path, form: form.Encode(), cookies: jar.header}
 		response := client.send(ctx, o)
-		for response.Status == http.StatusServiceUnavailable && time.Since(began) < availableTimeout && ctx.Err() == nil {
+		for response.unavailable() && time.Since(began) < availableTimeout && ctx.Err() == nil {
 			time.Sleep(availableInterval)
 			response = client.send(ctx, o)
 		}
@@ -81,7 +82,7 @@ func (r response) explain(target, request string) error {
 		return fmt.Errorf("%s doesn't answer %s (%s); lab up starts an application on this machine", target, request, r.Error)
 	case r.location != "":
 		return fmt.Errorf("%s redirects to %s: test that address", target, r.location)
-	case r.Status == http.StatusServiceUnavailable:
+	case r.unavailable():
 		return fmt.Errorf("%s answers %s with %d %s, for %v; its servers or their store are down or overloaded",
 			target, request, r.Status, http.StatusText(r.Status), availableTimeout)
 	case r.Status != http.StatusOK:
@@ -89,6 +90,11 @@ func (r response) explain(target, request string) error {
 			target, request, r.Status, http.StatusText(r.Status))
 	}
 	return nil
+}
+
+// unavailable reports whether a server, its store or the load balancer failed in a way that may pass.
+func (r response) unavailable() bool {
+	return r.Status == http.StatusBadGateway || r.Status == http.StatusServiceUnavailable || r.Status == http.StatusGatewayTimeout
 }
 
 // mustBeSession parses a response that must show a session.

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -162,6 +163,25 @@ func TestEvents(t *testing.T) {
 	for i := range want {
 		if len(got) != len(want) || got[i] != want[i] {
 			t.Fatalf("got %v, want %v", got, want)
+		}
+	}
+}
+
+// A request that became due just before an interruption doesn't count as missed, unless the pacer was behind its schedule.
+func TestInterruptionMissesNoRequest(t *testing.T) {
+	for late, missed := range map[time.Duration]int{0: 0, 40 * time.Millisecond: 0, time.Second: 50} {
+		var now time.Duration
+		p := &pacer{schedule: newSchedule(Rate{{50, 50}}, 0, time.Minute), now: func() time.Duration { return now }}
+		ctx, interrupt := context.WithCancel(t.Context())
+		for range 100 {
+			now = p.due(p.next)
+			p.pace(ctx)
+		}
+		now = p.due(p.next) + late
+		interrupt()
+		p.pace(ctx)
+		if got := p.scheduled(p.stopped) - p.next; got != missed {
+			t.Errorf("interrupted %s after a request was due: %d missed, want %d", late, got, missed)
 		}
 	}
 }

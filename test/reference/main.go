@@ -99,7 +99,7 @@ func reference() (string, error) {
 		if key.Requires != "" {
 			allowed += "; only with " + setting(key.Requires)
 		}
-		row(&text, name, key.Type, code(key.Default), allowed, costs.of(key), comment)
+		row(&text, name, key.Type, code(key.Default), allowed, costs.of(key), withoutDefault(comment, key.Default))
 	}
 	results, err := readOutcomes()
 	if err != nil {
@@ -126,7 +126,7 @@ func reference() (string, error) {
 		if comment == "" {
 			return "", fmt.Errorf("config.Config.%s has no comment", field)
 		}
-		row(&text, code(v.Name), v.Type, code(v.Default), v.Allowed, names.description(field, comment))
+		row(&text, code(v.Name), v.Type, code(v.Default), v.Allowed, withoutDefault(names.description(field, comment), v.Default))
 	}
 	return text.String(), nil
 }
@@ -231,6 +231,19 @@ func (n namer) description(name, comment string) string {
 		return word
 	})
 	return pageName.ReplaceAllString(comment, "[$1]($1)")
+}
+
+// defaultSentence matches a sentence that says no more than the column with the default.
+var defaultSentence = regexp.MustCompile(` (?:There (?:is|are) no defaults?|The default is ([^ ,:]+))\.(?: |$)`)
+
+// withoutDefault returns a description without the sentence that repeats the default of the key or variable.
+func withoutDefault(description, value string) string {
+	return strings.TrimSpace(defaultSentence.ReplaceAllStringFunc(description, func(sentence string) string {
+		if stated := defaultSentence.FindStringSubmatch(sentence)[1]; stated != value {
+			return sentence
+		}
+		return " "
+	}))
 }
 
 // commentOf returns the description of a key from the comment of its field. For keys with stores it uses the struct of the first

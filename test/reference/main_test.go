@@ -12,6 +12,20 @@ import (
 	"stateless-servers/session/sessiontest/must"
 )
 
+func TestDescriptionsDontRepeatTheDefault(t *testing.T) {
+	for _, test := range []struct{ comment, value, want string }{
+		{"The tags. There is no default.", "", "The tags."},
+		{"A switch. The default is false. Turning it on replaces it.", "false", "A switch. Turning it on replaces it."},
+		{"A switch. The default is true, because it costs nothing.", "true", "A switch. The default is true, because it costs nothing."},
+		{"A budget. The default is 0: no budget.", "0", "A budget. The default is 0: no budget."},
+		{"A switch. The default is true.", "", "A switch. The default is true."},
+	} {
+		if got := withoutDefault(test.comment, test.value); got != test.want {
+			t.Errorf("%q with the default %q becomes %q, want %q", test.comment, test.value, got, test.want)
+		}
+	}
+}
+
 func TestReferenceIsUpToDate(t *testing.T) {
 	defer jsii.Close() // ends the Node process that importing the CDK starts
 	old := must.Get(os.ReadFile(page))(t)
