@@ -56,7 +56,7 @@ func TestFlagsReadWell(t *testing.T) {
 	}
 }
 
-// The workflow in docs/load.md is one of GitHub Actions, and its commands of the lab exist.
+// The workflow in docs/load.md has the form of GitHub Actions, and its lab commands exist.
 func TestWorkflowForCI(t *testing.T) {
 	page := must.Get(os.ReadFile("../docs/load.md"))(t)
 	_, block, _ := strings.Cut(string(page), "```yaml\n")

@@ -51,7 +51,7 @@ func (s *screen) Write(p []byte) (int, error) {
 }
 
 // A line is the state of the line at the cursor.
-type line struct{ column, indent, spaces int } // spaces are those at the end, which are not written yet
+type line struct{ column, indent, spaces int } // spaces counts the spaces at the end, which are not written yet
 
 var spacesOrWord = regexp.MustCompile(`\n| +|[^ \n]+`)
 

@@ -32,7 +32,7 @@ const (
 // BalancerProps are the inputs of NewBalancer.
 type BalancerProps struct {
 	Vpc awsec2.IVpc
-	// Subnets are those of the load balancer. The default is public subnets, or with Private private ones.
+	// Subnets hold the load balancer. The default is public subnets; with Private it is private subnets.
 	Subnets *awsec2.SubnetSelection
 	// Stage keeps access logs in production for a year instead of a month.
 	Stage Stage

@@ -28,7 +28,7 @@ const (
 )
 
 // Egress selects how the servers reach AWS services outside the VPC. S3 and DynamoDB have free gateway endpoints; their
-// traffic never leaves the AWS network. Prices are those of us-east-1, on demand, for a month of 730 hours.
+// traffic never leaves the AWS network. Prices apply to us-east-1, on demand, for a month of 730 hours.
 type Egress string
 
 // The kinds of egress.

@@ -5,7 +5,7 @@ import "strings"
 // Billing selects the capacity mode of a table.
 type Billing string
 
-// The capacity modes. Prices are those of us-east-1.
+// The capacity modes. Prices apply to us-east-1.
 const (
 	// BillingOnDemand costs 0.625 USD per million writes of 1 KB and 0.125 USD per million reads of 4 KB, and nothing when
 	// idle.

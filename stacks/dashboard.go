@@ -77,7 +77,7 @@ func NewDashboard(scope constructs.Construct, id string, props *DashboardProps) 
 }
 
 // silentServers returns the alarm on servers that serve without sending metrics and logs. Each server sends every counter once a
-// minute, and also zeros. The metrics are those of five minutes, because a server's minutes are not CloudWatch's.
+// minute, and also zeros. Each metric covers five minutes, because a server's minutes begin at other times than CloudWatch's.
 func silentServers(namespace string, healthyHosts func(*awscloudwatch.MetricOptions) awscloudwatch.Metric) Alarm {
 	period := awscdk.Duration_Minutes(jsii.Number(heartbeatMinutes))
 	healthy := healthyHosts(&awscloudwatch.MetricOptions{Statistic: jsii.String("Average"), Period: period})

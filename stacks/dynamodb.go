@@ -17,7 +17,7 @@ import (
 // DynamoDBStoreProps are the inputs of NewDynamoDBStore.
 type DynamoDBStoreProps struct {
 	Vpc awsec2.IVpc
-	// Subnets are those of DAX. They need no route out of the VPC. The default is private subnets.
+	// Subnets hold the DAX cluster. They need no route out of the VPC. The default is private subnets.
 	Subnets *awsec2.SubnetSelection
 	// Stage turns on point-in-time recovery in production, and keeps the table when the stack or the store is deleted.
 	Stage Stage

@@ -23,7 +23,7 @@ const (
 // FleetProps are the inputs of NewFleet.
 type FleetProps struct {
 	Vpc awsec2.IVpc
-	// Subnets are those of the servers, which must reach AWS APIs from them. The default is private subnets.
+	// Subnets hold the servers. AWS APIs must be reachable from them. The default is private subnets.
 	Subnets  *awsec2.SubnetSelection
 	Balancer Balancer
 	// Attachments connect the servers to the parts that they use.

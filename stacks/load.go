@@ -28,7 +28,7 @@ const (
 type LoadProps struct {
 	awscdk.StackProps
 	Vpc awsec2.IVpc
-	// Subnets are those of the loaders, which must reach AWS APIs and the application from them. All loaders are in the
+	// Subnets hold the loaders. AWS APIs and the application must be reachable from them. All loaders are in the
 	// first one. The default is private subnets.
 	Subnets *awsec2.SubnetSelection
 	Lab     awscdk.Stack // its output URL is the target of the load

@@ -18,7 +18,7 @@ const memcachedPort = 11211
 // MemcachedStoreProps are the inputs of NewMemcachedStore and NewServerlessMemcachedStore.
 type MemcachedStoreProps struct {
 	Vpc awsec2.IVpc
-	// Subnets are those of the cache. They need no route out of the VPC. The default is private subnets.
+	// Subnets hold the cache. They need no route out of the VPC. The default is private subnets.
 	Subnets *awsec2.SubnetSelection
 	Config  CacheConfig
 }

@@ -32,7 +32,7 @@ var rdsCertificates string
 // PostgresStoreProps are the inputs of NewPostgresStore.
 type PostgresStoreProps struct {
 	Vpc awsec2.IVpc
-	// Subnets are those of the database. They need no route out of the VPC. The default is private subnets.
+	// Subnets hold the database. They need no route out of the VPC. The default is private subnets.
 	Subnets *awsec2.SubnetSelection
 	// Stage keeps backups in production for five weeks instead of a day, and takes a final snapshot when the stack or the
 	// store is deleted.

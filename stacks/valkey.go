@@ -36,7 +36,7 @@ func EngineRedis() CacheEngine { return CacheEngine{"redis", "7.1", "7", "defaul
 // ValkeyStoreProps are the inputs of NewValkeyStore and NewServerlessValkeyStore.
 type ValkeyStoreProps struct {
 	Vpc awsec2.IVpc
-	// Subnets are those of the cache. They need no route out of the VPC. The default is private subnets.
+	// Subnets hold the cache. They need no route out of the VPC. The default is private subnets.
 	Subnets *awsec2.SubnetSelection
 	Engine  CacheEngine
 	// Stage keeps daily snapshots for a week in production, and takes a final one when the stack or the store is deleted.

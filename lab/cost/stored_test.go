@@ -19,7 +19,7 @@ func TestStoredSizesAreThoseOfTheObservation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken := map[string]float64{} // the last row is that with the most sessions
+	taken := map[string]float64{} // the last row has the most sessions
 	for _, row := range takenRow.FindAllStringSubmatch(string(page), -1) {
 		taken[fmt.Sprint(row[1:4])], _ = strconv.ParseFloat(row[4], 64)
 	}

@@ -70,7 +70,7 @@ func (t trial) end(id session.ID, o session.EndOptions) outcome {
 
 func (t trial) renew(r session.Renewal) outcome { return outcomeOf(t.Renew(t.ctx, r)) }
 
-// An outcome is what a call of the store has returned. Its methods take the name of the call.
+// An outcome has the results of a store call. Its methods take the name of the call.
 type outcome struct {
 	record session.Record
 	err    error
