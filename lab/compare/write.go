@@ -61,12 +61,15 @@ func (r Report) addCosts(d *document) {
 		costs.rows = append(costs.rows, row)
 	}
 	d.heading("Monthly cost")
-	if len(r.Variants) == 1 {
-		d.table(costs)
-		addBill(d, r.Variants[0].Bill)
-	} else {
+	if len(r.Variants) > 1 {
 		costs.head = append(costs.head, "difference")
-		d.table(costs)
+	}
+	d.table(costs)
+	switch len(r.Variants) {
+	case 0: // no variant's template could be read
+	case 1:
+		addBill(d, r.Variants[0].Bill)
+	default:
 		d.text("The difference is from %s.", r.Variants[0].Name)
 	}
 	servers, of := grouped(r.Variants, func(b cost.Bill) []float64 { return []float64{b.Servers} })
