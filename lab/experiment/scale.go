@@ -47,12 +47,12 @@ func (e scale) Run(ctx context.Context, runner *Runner) (Observation, error) {
 		sessionBytes, valueCount, len(userAgent), e.stores[0].fill, e.stores[len(e.stores)-1].fill)
 	o.set("operations", "%d per second of each kind for %v, by the library's store, each on a random session, and %d with DynamoDB Local; "+
 		"a list has up to %d entries", e.stores[0].rate, window, e.stores[len(e.stores)-1].rate, pageEntries)
-	o.set("growth", "is that of the median in medians of a ping, which doesn't depend on the number of sessions, because the machine may "+
-		"be busier at one level than at another")
-	o.set("deletion", "a tenth more sessions expire at the start of the same operations. Valkey deletes them by itself, Memcached's "+
-		"crawler is started once a second, and so is the sweep of PostgreSQL. DynamoDB Local is not asked to")
+	o.set("growth", "at each level, a median is divided by the median of a ping, which doesn't depend on the number of sessions, because "+
+		"the machine may be busier at one level than at another")
+	o.set("deletion", "a tenth more sessions expire at the start of the same operations. Valkey deletes them by itself. Memcached's "+
+		"crawler and the sweep of PostgreSQL are started once per second. DynamoDB Local deletes nothing")
 	o.set("memory", "Valkey: used_memory; Memcached: chunks in use, with their unused ends; PostgreSQL: the table with its indexes on "+
-		"disk; DynamoDB Local doesn't tell")
+		"disk; DynamoDB Local: not measurable")
 
 	columns := []string{"store", "sessions", "failed"}
 	for _, op := range operations() {
@@ -264,8 +264,8 @@ type records struct {
 
 const valueCount = 10
 
-// userAgent is as long as that of a usual browser.
-var userAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36" + " lab"
+// userAgent is as long as a usual browser's.
+const userAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 lab"
 
 // newRecords returns sessions with the given session.Record.Size. Their values are random, so that no store compresses them.
 func newRecords(size int, user string) records {

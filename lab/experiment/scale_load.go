@@ -73,7 +73,7 @@ type operation struct {
 	do   func(ctx context.Context, s *scaled, i int) error
 }
 
-// The indexes in operations of those that are named.
+// Indexes in operations.
 const (
 	opPing  = 0
 	opLogin = 3
