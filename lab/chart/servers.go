@@ -3,6 +3,7 @@ package chart
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -12,6 +13,15 @@ var serverColours = []string{"#f6a564", "#f3d95b", "#7fc4f8", "#c9aefc", "#86d3a
 // ServerClass returns the CSS class of server number n, counted from 1. Further servers repeat the colours; their numbers tell
 // them apart.
 func ServerClass(n int) string { return fmt.Sprintf("server-%d", max(n-1, 0)%len(serverColours)) }
+
+// ServerNumber returns the number of a server that is called for example server-12, or 0 if the name has another form.
+func ServerNumber(name string) int {
+	n, err := strconv.Atoi(name[strings.LastIndex(name, "-")+1:])
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
 
 // CompareNames orders names naturally: server-2 before server-10.
 func CompareNames(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) }

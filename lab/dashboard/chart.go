@@ -34,9 +34,8 @@ type marker struct {
 
 // markerOf returns the marker of the server, which is called for example server-12.
 func markerOf(name string) marker {
-	digits := name[len(strings.TrimRight(name, "0123456789")):]
-	n, _ := strconv.Atoi(digits)
-	return marker{chart.ServerClass(n), digits}
+	n := chart.ServerNumber(name)
+	return marker{chart.ServerClass(n), strconv.Itoa(n)}
 }
 
 // draw makes the charts of the samples, with a mark for each event in their time.

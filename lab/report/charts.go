@@ -1,11 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
 	"stateless-servers/lab/chart"
 	"stateless-servers/lab/load"
@@ -77,11 +76,7 @@ func Servers(r load.Result, title string) chart.Chart {
 		layers.Series = append(layers.Series, s)
 	}
 	for i, name := range serverNames(r.Series) {
-		number, err := strconv.Atoi(name[strings.LastIndex(name, "-")+1:])
-		if err != nil {
-			number = i + 1
-		}
-		add(name, chart.ServerClass(number), func(s load.Span) int64 { return s.Servers[name] - s.Failed[name] })
+		add(name, chart.ServerClass(cmp.Or(chart.ServerNumber(name), i+1)), func(s load.Span) int64 { return s.Servers[name] - s.Failed[name] })
 	}
 	if r.OK < r.Requests {
 		add("failed", chart.FailedClass, func(s load.Span) int64 { return s.Errors })
