@@ -64,18 +64,18 @@ audit: gosec ## gosec, and known vulnerabilities of dependencies; needs the inte
 
 .PHONY: unit
 unit: ## the tests of every module, with the race detector; SHORT=-short leaves out the long ones
-	@cd session && go run ./sessiontest/withstores $(MAKE) --no-print-directory -C .. -j 2 unit-cdk unit-tests
+	@cd session && go run ./sessiontest/withstores $(MAKE) --no-print-directory -C .. -j 4 unit-tests
 
-# Beside the packages of the CDK, the deployments in the emulator, which wait most of the time.
-.PHONY: unit-cdk
+# Modules and packages are tested side by side, because most tests wait for servers.
+MODULE_TESTS := $(MODULES:%=unit-tests/%)
+.PHONY: unit-tests unit-cdk $(MODULE_TESTS)
+unit-tests: unit-cdk $(MODULE_TESTS)
+
 unit-cdk:
 	@go test $(SHORT) -timeout 30m $(CDK_PACKAGES)
-	@cd test/deploy && go test $(SHORT) -timeout 20m ./...
 
-# Most tests wait for servers, so more packages run in parallel than there are processors.
-.PHONY: unit-tests
-unit-tests:
-	@$(call each,go list ./... | grep -vE '/stacks|/synth|/reference|/deploy' | xargs -r go test $(SHORT) -race -p 4 -timeout 30m)
+$(MODULE_TESTS): unit-tests/%:
+	@cd $* && packages=$$(go list ./...) && echo "$$packages" | grep -vE '/stacks|/synth|/reference' | xargs -r go test $(SHORT) -race -p 3 -timeout 30m
 
 .PHONY: test-deploy
 test-deploy: setup $(EMULATOR)/installed ## deploy, switch stores, move sessions and destroy, in an emulator of AWS or at AWS_ENDPOINT_URL

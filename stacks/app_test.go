@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/must"
 )
 
@@ -49,7 +50,7 @@ func TestApp(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			if test.code == 0 && test.keys != nil {
-				skipIfShort(t) // validation takes most of a synthesis
+				sessiontest.Long(t) // validation takes most of a synthesis
 			}
 			context, err := json.Marshal(cdkContext(t, contextOf(t, test.keys)))
 			must.Succeed(t, err)

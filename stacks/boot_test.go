@@ -98,6 +98,7 @@ func TestScripts(t *testing.T) {
 		_, lab := synth(t, keys)
 		scripts[name] = userData(t, lab)
 	}
+	scripts["loader"] = loaderUserData(t, synthAll(t, variants["loaders"])["StatelessLoad"])
 	checkScripts(t, scripts)
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/must"
 )
 
@@ -75,8 +76,16 @@ func TestLoadersDoNotChangeTheLab(t *testing.T) {
 	}
 }
 
-// TestLoaderRuns runs the user data of a loader with the real lab, the real server and a fake AWS command line.
+// loaderUserData returns the user data of a loader.
+func loaderUserData(t *testing.T, load assertions.Template) string {
+	t.Helper()
+	return scriptOf(t, dig(t, onlyResource(t, load, "AWS::EC2::LaunchTemplate"), "Properties", "LaunchTemplateData", "UserData"))
+}
+
+// TestLoaderRuns runs the user data of a loader with the real lab, the real server and a fake AWS command line. TestScripts checks
+// the user data in short runs.
 func TestLoaderRuns(t *testing.T) {
+	sessiontest.Long(t)
 	folder := t.TempDir()
 	for _, program := range []string{"lab", "app"} {
 		build := exec.Command("go", "build", "-o", folder, "stateless-servers/"+program)
@@ -87,9 +96,7 @@ func TestLoaderRuns(t *testing.T) {
 	url := runServer(t, filepath.Join(folder, "app"))
 	load := synthAll(t, map[string]any{"loaders": "1", "loadRate": "40,50..60", "loadDuration": "10s", "loadSessions": "5",
 		"loadMix": "read=60,write=40", "loadHistory": "true"})["StatelessLoad"]
-	script := scriptOf(t, dig(t, onlyResource(t, load, "AWS::EC2::LaunchTemplate"), "Properties", "LaunchTemplateData", "UserData"))
-	checkScripts(t, map[string]string{"load": script})
-	script = strings.Replace(script, "--json", "--warmup 0s --json", 1)
+	script := strings.Replace(loaderUserData(t, load), "--json", "--warmup 0s --json", 1)
 	tests := []struct {
 		name, broken string
 		code         int

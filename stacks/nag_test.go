@@ -7,12 +7,14 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
+
+	"stateless-servers/session/sessiontest"
 )
 
 // TestNag checks every variant with the AWS Solutions rules of cdk-nag. The templates contain the suppressed rules and the
 // reasons: see suppress.
 func TestNag(t *testing.T) {
-	skipIfShort(t)
+	sessiontest.Long(t)
 	rule := assertions.Match_StringLikeRegexp(jsii.String("(AwsSolutions|CdkNag).*"))
 	for name, keys := range variants {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 )
 
 // protections returns what protects the resources of the deployment from deletion, as "type: value", and the termination
@@ -12,13 +14,10 @@ import (
 func protections(t *testing.T, keys map[string]any) []string {
 	t.Helper()
 	found := map[string]bool{}
-	app := defineStacks(t, keys)
-	for _, stack := range stacksOf(app) {
+	for _, stack := range stacksOf(defineStacks(t, keys)) {
 		protected := stack.TerminationProtection()
 		found[fmt.Sprintf("%s: %v", *stack.StackName(), protected != nil && *protected)] = true
-	}
-	for _, template := range synthAll(t, keys) {
-		for _, r := range resources(t, template) {
+		for _, r := range resources(t, assertions.Template_FromStack(stack, nil)) {
 			var value any
 			switch r.Type {
 			case loadBalancer:

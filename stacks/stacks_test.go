@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/must"
 )
 
@@ -179,14 +180,6 @@ func stacksOf(app awscdk.App) (list []awscdk.Stack) {
 	return list
 }
 
-// skipIfShort skips a slow test that seldom finds more than the others.
-func skipIfShort(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: make check runs this")
-	}
-}
-
 // cdkContext returns the context of cdk.json with the given keys added.
 func cdkContext(t *testing.T, keys map[string]any) map[string]any {
 	t.Helper()
@@ -307,7 +300,7 @@ func checkGolden(t *testing.T, name string, template assertions.Template) {
 }
 
 func TestCfnLintFindsNoErrors(t *testing.T) {
-	skipIfShort(t)
+	sessiontest.Long(t)
 	lint := requireProgram(t, "cfn-lint", "make setup")
 	setup, err := os.ReadFile("../test/setup")
 	must.Succeed(t, err)
