@@ -254,7 +254,7 @@ func TestSessionThatCantBeReadIsBroken(t *testing.T) {
 // Dalli doesn't try a server of Memcached again for a minute, and sessions are empty meanwhile.
 func TestServerThatStaysAwayFromItsStoreIsStartedAnew(t *testing.T) {
 	o := options(1)
-	o.Only, o.Parallel = "visits", 1
+	o.Only = "visits"
 	scenarios, err := explore.Explore(t.Context(), shopWith(t, map[string]string{"STAYS_AWAY": "yes"}), o)
 	if err != nil {
 		t.Fatal(err)
