@@ -93,7 +93,7 @@ func TestPairsOnEveryStoreKeepPromises(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			o := options(2)
 			// A login on Memcached has thousands of schedules, and DynamoDB Local runs about four of them per second.
-			o.MaxOrders, o.MaxFaults = 30, 30
+			o.MaxOrders, o.MaxFaults = 60, 40
 			keepsPromises(t, sample(t, kind), o)
 		})
 	}
