@@ -19,7 +19,8 @@ const shopScenario = "explore/testdata/shop/scenario.yaml"
 func TestExploreDrawsWhatIsBroken(t *testing.T) {
 	dir := t.TempDir()
 	file, page := filepath.Join(dir, "found.json"), filepath.Join(dir, "found.html")
-	code, stdout, stderr := lab(t, "explore", "--scenario", shopScenario, "--only", "visits+logout", "--max-faults", "0", "--json", file, "--report", page)
+	code, stdout, stderr := lab(t, "explore", "--scenario", shopScenario, "--only", "visits+logout", "--max-faults", "0", "--parallel", "2",
+		"--json", file, "--report", page)
 	if code != 1 {
 		t.Errorf("exit status %d for an application with a race, want 1", code)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"stateless-servers/lab/cost"
+	"stateless-servers/session/sessiontest/must"
 )
 
 // The first step of a migration adds a store, the second changes no store, and the third removes one. No step replaces anything.
@@ -20,10 +21,16 @@ func TestStepsOfAMigration(t *testing.T) {
 		}
 		return kinds
 	}
+	templates := map[string][]cost.Template{}
+	for _, name := range steps {
+		templates[name] = []cost.Template{golden(t, name)}
+	}
+	updates := []Update{{steps[0], steps[1]}, {steps[1], steps[2]}, {steps[2], steps[3]}}
+	differences := must.Get(Differences(t.Context(), root, templates, updates))(t)
 	for i, want := range []struct{ added, removed string }{
 		{"AWS::ElastiCache::ReplicationGroup", ""}, {"", ""}, {"", "AWS::DynamoDB::GlobalTable"},
 	} {
-		p, _ := pairs(t, []cost.Template{golden(t, steps[i])}, []cost.Template{golden(t, steps[i+1])})
+		p := differences[i]
 		if got := strings.Join(stores(p.Added), " "); got != want.added {
 			t.Errorf("%s to %s adds the stores %q, want %q", steps[i], steps[i+1], got, want.added)
 		}

@@ -90,7 +90,7 @@ func TestClaimsHold(t *testing.T) {
 		scaleOn(0), scaleOn(1), scaleOn(2), scaleOn(3),
 	} {
 		t.Run(e.Name(), func(t *testing.T) {
-			if !slices.Contains([]string{"sticky-imbalance", "server-loss", "cache-loss", "token-revocation"}, e.Name()) {
+			if !slices.Contains([]string{"server-loss", "token-revocation"}, e.Name()) {
 				sessiontest.Long(t)
 			}
 			t.Parallel()

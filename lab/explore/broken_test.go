@@ -31,6 +31,7 @@ func TestBrokenStoresAreFound(t *testing.T) {
 	store := startStore(t, config.StoreValkey)
 	for _, d := range defects {
 		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
 			target := serving(t, d.name, store)
 			o := options(2)
 			o.Parallel = 2

@@ -54,13 +54,16 @@ func (c *cell) close() {
 	}
 }
 
-// strangerRepeats makes the fields of the stranger's session larger than those of any run's visitor.
+// strangerRepeats makes what is added in the stranger's session more than in that of any run's visitor.
 const strangerRepeats = 9
 
 // prepareStranger gives the stranger a session.
 func (c *cell) prepareStranger(ctx context.Context) (err error) {
-	for range strangerRepeats {
+	for i := range strangerRepeats {
 		for _, r := range c.target.before(nil) {
+			if i > 0 && !r.has(adds) {
+				continue
+			}
 			if err := c.observer.must(ctx, c.stranger, r); err != nil {
 				return err
 			}
@@ -192,7 +195,8 @@ func (c *cell) recover(ctx context.Context, s Schedule) error {
 
 // readOld returns the state that the cookies from before open, after LogoutWithin if they open a session that has ended.
 func (c *cell) readOld(ctx context.Context, old *sessiontest.Client, o outcome) (state, error) {
-	for until := time.Now().Add(c.target.LogoutWithin); ; {
+	until := time.Now().Add(c.target.LogoutWithin)
+	for wait := readyPause; ; wait = min(2*wait, readyPauseMax) {
 		last := !time.Now().Before(until)
 		var unreadable *unreadableError
 		var err error
@@ -203,7 +207,7 @@ func (c *cell) readOld(ctx context.Context, old *sessiontest.Client, o outcome) 
 			return o.old, nil
 		}
 		select {
-		case <-time.After(readyPause):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

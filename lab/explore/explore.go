@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -58,7 +59,9 @@ func Explore(ctx context.Context, t Target, o Options) ([]Scenario, error) {
 	e := &exploration{Target: t, options: o}
 	defer func() {
 		for _, c := range e.cells {
-			c.close()
+			if c != nil {
+				c.close()
+			}
 		}
 	}()
 	combinations, err := t.combinations(o)
@@ -185,24 +188,32 @@ type exploration struct {
 	progress Progress
 }
 
+// startsAtATime bounds how many cells start at a time: servers of some languages compute for seconds before they are ready.
+const startsAtATime = 4
+
 func (e *exploration) startCells(ctx context.Context) error {
-	requests := max(1, e.options.Requests, strings.Count(e.options.Only, "+")+1)
+	requests := max(1, e.options.Requests)
+	if e.options.Only != "" {
+		requests = strings.Count(e.options.Only, "+") + 1
+	}
 	first, err := newCell(ctx, &e.Target, "1", requests)
 	if err != nil {
 		return err
 	}
-	e.cells = append(e.cells, first)
+	e.cells = make([]*cell, max(1, e.options.Parallel))
+	e.cells[0] = first
 	if err := first.measureLate(ctx); err != nil {
 		return err
 	}
-	for i := 1; i < e.options.Parallel; i++ {
-		c, err := newCell(ctx, &e.Target, fmt.Sprint(i+1), requests)
-		if err != nil {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(startsAtATime)
+	for i := 1; i < len(e.cells); i++ {
+		group.Go(func() (err error) {
+			e.cells[i], err = newCell(ctx, &e.Target, fmt.Sprint(i+1), requests)
 			return err
-		}
-		e.cells = append(e.cells, c)
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 // tell reports the progress.
@@ -242,14 +253,9 @@ func (e *exploration) explore(ctx context.Context, requests []Request) (Scenario
 	s.Explored, s.Broken = s.Orders.Explored+s.Faults.Explored, s.Orders.Broken+s.Faults.Broken
 	for _, result := range search.findings() {
 		f := newFinding(result, search.broken[result.Violation.Promise])
-		for range Replays {
-			again, err := e.cells[0].run(ctx, requests, f.schedule)
-			if err != nil && !errors.Is(err, errUnreached) {
-				return s, err
-			}
-			if err == nil && again.sameAs(result) {
-				f.Replayed++
-			}
+		var err error
+		if f.Replayed, err = e.replay(ctx, requests, result); err != nil {
+			return s, err
 		}
 		s.Findings = append(s.Findings, f)
 	}
@@ -257,6 +263,29 @@ func (e *exploration) explore(ctx context.Context, requests []Request) (Scenario
 		s.Shortest = &s.Findings[0]
 	}
 	return s, nil
+}
+
+// replay runs the schedule of a result again, on all cells, and returns how often the same came of it.
+func (e *exploration) replay(ctx context.Context, requests []Request, result Result) (int, error) {
+	var left, same atomic.Int64
+	left.Store(Replays)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, c := range e.cells {
+		group.Go(func() error {
+			for left.Add(-1) >= 0 {
+				again, err := c.run(ctx, requests, result.Schedule)
+				if err != nil && !errors.Is(err, errUnreached) {
+					return err
+				}
+				if err == nil && again.sameAs(result) {
+					same.Add(1)
+				}
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return int(same.Load()), err
 }
 
 // runAll runs the schedules of the search on all cells until there is none left.

@@ -80,7 +80,11 @@ func keepsPromises(t *testing.T, target explore.Target, o explore.Options) {
 }
 
 func TestPairsAndFaultsOnValkeyKeepPromises(t *testing.T) {
-	keepsPromises(t, sample(t, config.StoreValkey), options(2))
+	o := options(2)
+	if testing.Short() {
+		o.MaxFaults = 25 // of each scenario, all of single requests among them
+	}
+	keepsPromises(t, sample(t, config.StoreValkey), o)
 }
 
 func TestPairsOnEveryStoreKeepPromises(t *testing.T) {
@@ -88,7 +92,8 @@ func TestPairsOnEveryStoreKeepPromises(t *testing.T) {
 	for _, kind := range []config.StoreKind{config.StoreMemcached, config.StorePostgres, config.StoreDynamoDB} {
 		t.Run(string(kind), func(t *testing.T) {
 			o := options(2)
-			o.MaxOrders, o.MaxFaults = 60, 60 // a login on Memcached has thousands of schedules, and DynamoDB Local runs about four of them per second
+			// A login on Memcached has thousands of schedules, and DynamoDB Local runs about four of them per second.
+			o.MaxOrders, o.MaxFaults = 60, 40
 			keepsPromises(t, sample(t, kind), o)
 		})
 	}
@@ -96,11 +101,9 @@ func TestPairsOnEveryStoreKeepPromises(t *testing.T) {
 
 func TestThreesOnValkeyKeepPromises(t *testing.T) {
 	sessiontest.Long(t) // TestPairsAndFaultsOnValkeyKeepPromises is the one that -short runs
-	target, o := sample(t, config.StoreValkey), options(3)
-	o.MaxFaults = 0
-	keepsPromises(t, target, o)
-	o.MaxOrders, o.MaxFaults = 20, 20
-	keepsPromises(t, target, o)
+	o := options(3)
+	o.MaxFaults = 20
+	keepsPromises(t, sample(t, config.StoreValkey), o)
 }
 
 // shop returns the application of testdata/shop, which writes back whole sessions.
@@ -168,10 +171,11 @@ func TestRacesOfAnotherLanguageAreFound(t *testing.T) {
 }
 
 func TestEveryOrderOfRequestsThatComputeIsExplored(t *testing.T) {
-	t.Setenv("THINK", "0.15")
-	o := options(2)
+	t.Parallel()
+	target, o := shopWith(t, map[string]string{"THINK": "0.15"}), options(2)
+	target.Requests = target.Requests[:1] // so that little else computes
 	o.MaxFaults, o.Only = 0, "visits + visits"
-	scenarios, err := explore.Explore(t.Context(), shop(t), o)
+	scenarios, err := explore.Explore(t.Context(), target, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,8 +257,9 @@ func TestSessionThatCantBeReadIsBroken(t *testing.T) {
 
 // Dalli doesn't try a server of Memcached again for a minute, and sessions are empty meanwhile.
 func TestServerThatStaysAwayFromItsStoreIsStartedAnew(t *testing.T) {
+	t.Parallel()
 	o := options(1)
-	o.Only, o.Parallel = "visits", 1
+	o.Only = "visits"
 	scenarios, err := explore.Explore(t.Context(), shopWith(t, map[string]string{"STAYS_AWAY": "yes"}), o)
 	if err != nil {
 		t.Fatal(err)

@@ -27,8 +27,11 @@ type Target struct {
 }
 
 const (
-	readyTimeout = time.Minute
-	readyPause   = 5 * time.Millisecond
+	readyTimeout = 2 * time.Minute // many servers start at the same time
+	// readyPause is the first pause before a server is asked again. Each further one is twice as long, up to readyPauseMax, since
+	// the asking slows down a server that takes long.
+	readyPause    = 5 * time.Millisecond
+	readyPauseMax = 80 * time.Millisecond
 	// maxStarts bounds how often a server is started whose port another process has taken.
 	maxStarts = 3
 )
@@ -83,9 +86,7 @@ func (s *server) close() {
 func (s *server) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	ticker := time.NewTicker(readyPause)
-	defer ticker.Stop()
-	for {
+	for wait := readyPause; ; wait = min(2*wait, readyPauseMax) {
 		response, err := sessiontest.NewClient().Do(ctx, http.MethodGet, s.url+s.target.Ready, "")
 		if err == nil && response.StatusCode == http.StatusOK {
 			return nil
@@ -94,7 +95,7 @@ func (s *server) await(ctx context.Context) error {
 			err = fmt.Errorf("status %d", response.StatusCode)
 		}
 		select {
-		case <-ticker.C:
+		case <-time.After(wait):
 		case <-s.process.Done():
 			return s.process.Ended()
 		case <-ctx.Done():
@@ -215,9 +216,7 @@ func (s *server) recover(ctx context.Context) error {
 
 // awaitSessions waits until the server keeps what a request adds to a new session.
 func (s *server) awaitSessions(ctx context.Context) error {
-	ticker := time.NewTicker(readyPause)
-	defer ticker.Stop()
-	for {
+	for wait := readyPause; ; wait = min(2*wait, readyPauseMax) {
 		visitor := sessiontest.NewClient()
 		err := s.must(ctx, visitor, s.target.before(nil)[0])
 		if err == nil {
@@ -227,7 +226,7 @@ func (s *server) awaitSessions(ctx context.Context) error {
 			}
 		}
 		select {
-		case <-ticker.C:
+		case <-time.After(wait):
 		case <-s.process.Done():
 			return errors.Join(errors.New("a server ended by itself"), s.process.Ended())
 		case <-ctx.Done():

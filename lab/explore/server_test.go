@@ -105,6 +105,7 @@ func TestPopKeepsPromises(t *testing.T) {
 
 // A session in a token that can be revoked ends on every server within the announced time after its logout.
 func TestRevokedTokensKeepPromises(t *testing.T) {
+	t.Parallel()
 	store := startStore(t, config.StoreValkey)
 	revoked := func(variant string) explore.Target {
 		target := serving(t, variant, store)
