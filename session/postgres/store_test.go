@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"context"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,6 +14,16 @@ import (
 	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
+
+// The tests share a server, in which each has a database of its own.
+func TestMain(m *testing.M) {
+	// Without a server, every test fails and says what to install.
+	if server, err := storeserver.Postgres(context.Background()); err == nil {
+		defer server.Close()
+		os.Setenv("POSTGRES_TEST_URL", server.Endpoint)
+	}
+	m.Run()
+}
 
 func TestStore(t *testing.T) {
 	sessiontest.Run(t, open(t, storeserver.ForTest(t, storeserver.Postgres)))
