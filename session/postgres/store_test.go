@@ -61,8 +61,10 @@ func TestCallersPool(t *testing.T) {
 	}
 }
 
-// TestCallersPoolFaults makes every message between the caller's pool and PostgreSQL fail in every way.
+// TestCallersPoolFaults makes every message between the caller's pool and PostgreSQL fail in every way. With -short, TestFaults does
+// so for the store's own pool.
 func TestCallersPoolFaults(t *testing.T) {
+	sessiontest.Long(t)
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	open(t, server)
 	sessiontest.RunFaults(t, server.Addr, func(t *testing.T, address string) session.Store {
