@@ -112,7 +112,7 @@ func TestRenewalThatFails(t *testing.T) {
 			record := f.create(t, old)
 			r := renewal(old, fresh, record)
 			r.AllowRenewed = test.again
-			f.forwarder.MuteAfter("STORED")
+			f.forwarder.CloseAfter("STORED")
 			if got, err := f.store.Renew(t.Context(), r); err == nil {
 				t.Fatalf("acknowledged without a reply: %v", got)
 			}

@@ -78,7 +78,7 @@ func TestLockedRow(t *testing.T) {
 }
 
 func TestPasswordOfEachConnection(t *testing.T) {
-	server := storeserver.ForTest(t, storeserver.Postgres)
+	server := storeserver.OwnForTest(t, storeserver.Postgres)
 	admin := open(t, server)
 	exec(t, admin, "CREATE ROLE web LOGIN PASSWORD 'first'; GRANT ALL ON sessions TO web;")
 	// Make the server reload its authentication rules.
@@ -129,12 +129,13 @@ func TestReadOnlyServersAreRefused(t *testing.T) {
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	open(t, server)
 	admin := newStore(t, postgres.Options{URL: server.Endpoint + "&target_session_attrs=any"})
-	exec(t, admin, "ALTER ROLE postgres SET default_transaction_read_only = on")
+	database := "ALTER DATABASE " + admin.Pool().Config().ConnConfig.Database
+	exec(t, admin, database+" SET default_transaction_read_only = on")
 	store := newStore(t, postgres.Options{URL: server.Endpoint})
 	if _, err := store.Load(t.Context(), sessiontest.NewID(), time.Now()); err == nil || !strings.Contains(err.Error(), "read only") {
 		t.Errorf("read-only server: got %v, want an error", err)
 	}
-	exec(t, admin, "ALTER ROLE postgres SET default_transaction_read_only = off")
+	exec(t, admin, database+" SET default_transaction_read_only = off")
 	sessiontest.Create(t, store)
 }
 

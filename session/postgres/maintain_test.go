@@ -32,7 +32,7 @@ func TestConcurrentCreateTable(t *testing.T) {
 }
 
 func TestCreateTableNeedsNoPrivilegeIfTheTableExists(t *testing.T) {
-	server := storeserver.ForTest(t, storeserver.Postgres)
+	server := storeserver.OwnForTest(t, storeserver.Postgres)
 	admin := open(t, server)
 	exec(t, admin, "CREATE ROLE web LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO web")
 	config := admin.Pool().Config().ConnConfig
@@ -45,7 +45,7 @@ func TestCreateTableNeedsNoPrivilegeIfTheTableExists(t *testing.T) {
 }
 
 func TestCreateTableRefusesAnUnsuitableDatabase(t *testing.T) {
-	server := storeserver.ForTest(t, storeserver.Postgres)
+	server := storeserver.OwnForTest(t, storeserver.Postgres)
 	admin := newStore(t, postgres.Options{URL: server.Endpoint})
 	exec(t, admin, "CREATE TABLE sessions (id bytea, data text)")
 	if err := postgres.CreateTable(t.Context(), admin.Pool()); err == nil {

@@ -157,7 +157,8 @@ func expectWaiting(t *testing.T, store *postgres.Store, want int) {
 	sessiontest.Eventually(t, func() error {
 		var waiting int
 		err := store.Pool().QueryRow(t.Context(),
-			"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").Scan(&waiting)
+			`SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
 		if err == nil && waiting != want {
 			err = errors.New("the statements don't wait yet")
 		}

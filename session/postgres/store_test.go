@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"context"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,6 +14,16 @@ import (
 	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/storeserver"
 )
+
+// The tests share a server, in which each has a database of its own.
+func TestMain(m *testing.M) {
+	// Without a server, every test fails and says what to install.
+	if server, err := storeserver.Postgres(context.Background()); err == nil {
+		defer server.Close()
+		os.Setenv("POSTGRES_TEST_URL", server.Endpoint)
+	}
+	m.Run()
+}
 
 func TestStore(t *testing.T) {
 	sessiontest.Run(t, open(t, storeserver.ForTest(t, storeserver.Postgres)))
@@ -49,8 +61,10 @@ func TestCallersPool(t *testing.T) {
 	}
 }
 
-// TestCallersPoolFaults makes every message between the caller's pool and PostgreSQL fail in every way.
+// TestCallersPoolFaults makes every message between the caller's pool and PostgreSQL fail in every way. With -short, TestFaults does
+// so for the store's own pool.
 func TestCallersPoolFaults(t *testing.T) {
+	sessiontest.Long(t)
 	server := storeserver.ForTest(t, storeserver.Postgres)
 	open(t, server)
 	sessiontest.RunFaults(t, server.Addr, func(t *testing.T, address string) session.Store {

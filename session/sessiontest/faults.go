@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func RunFaults(t *testing.T, address string, open func(t *testing.T, address str
 			continue
 		}
 		t.Run(operation.name, func(t *testing.T) {
+			t.Parallel() // much of the time is a wait for replies
 			cases, err := operation.run(t.Context(), healthy, func(i *injector) (session.Store, error) {
 				p, err := newProxy(address, i)
 				if err != nil {
@@ -127,41 +129,52 @@ func faultOperations() []faultOperation {
 	}
 }
 
-// run injects every fault at every call of the operation. It returns the number of cases and the errors of all that failed.
+// run injects every fault at every call of the operation. It returns the number of cases and the errors of all that failed. The
+// faults run side by side, because much of their time is a wait for replies.
 func (o faultOperation) run(ctx context.Context, healthy session.Store, open func(*injector) (session.Store, error)) (cases int, broken error) {
+	faults := []Fault{Refuse, DropReply, DropReplies, Die}
+	counts, errs := make([]int, len(faults)), make([]error, len(faults))
+	var running sync.WaitGroup
+	for n, fault := range faults {
+		running.Go(func() { counts[n], errs[n] = o.runFault(ctx, healthy, open, fault) })
+	}
+	running.Wait()
+	for _, n := range counts {
+		cases += n
+	}
+	return cases, errors.Join(errs...)
+}
+
+// runFault injects the fault at every call of the operation, one case after the other.
+func (o faultOperation) runFault(
+	ctx context.Context, healthy session.Store, open func(*injector) (session.Store, error), fault Fault,
+) (cases int, broken error) {
 	const maxCalls = 50
-	for _, fault := range []Fault{Refuse, DropReply, DropReplies, Die} {
-		reached := true
-		for call := 0; reached; call++ {
-			var i injector
-			store, err := open(&i)
-			if err == nil {
-				err = o.runCase(ctx, healthy, store, &i, fault, call)
-			}
-			reached = i.reached()
-			switch {
-			case call == maxCalls:
-				return cases, errors.Join(broken, fmt.Errorf("the operation makes more than %d calls", maxCalls))
-			case reached:
-				cases++
-			case call == 0:
-				err = errors.Join(err, errors.New("the operation makes no call"))
-			}
-			if err != nil {
-				broken = errors.Join(broken, fmt.Errorf("%s at call %d: %w", fault, call+1, err))
-			}
+	for call := range maxCalls {
+		var i injector
+		store, err := open(&i)
+		if err == nil {
+			err = o.runCase(ctx, healthy, store, &i, fault, call)
+		}
+		reached := i.reached()
+		if !reached && call == 0 {
+			err = errors.Join(err, errors.New("the operation makes no call"))
+		}
+		if err != nil {
+			broken = errors.Join(broken, fmt.Errorf("%s at call %d: %w", fault, call+1, err))
+		}
+		if !reached {
+			return call, broken
 		}
 	}
-	return cases, broken
+	return maxCalls, errors.Join(broken, fmt.Errorf("%s: the operation makes more than %d calls", fault, maxCalls))
 }
 
 const tea = session.Counter("cart/tea")
 
 // faultServer returns a server with sessions in the store.
-func faultServer(store session.Store) (*httptest.Server, error) {
-	manager, err := session.New(store, session.Options{
-		PlainHTTP: true, Logger: slog.New(slog.DiscardHandler), StoreTimeout: 2 * time.Second,
-	})
+func faultServer(store session.Store, timeout time.Duration) (*httptest.Server, error) {
+	manager, err := session.New(store, session.Options{PlainHTTP: true, Logger: slog.New(slog.DiscardHandler), StoreTimeout: timeout})
 	if err != nil {
 		return nil, err
 	}
@@ -283,12 +296,17 @@ func (v faultClient) state(ctx context.Context, server *httptest.Server) (state 
 
 // runCase runs the operation with one fault, and returns an error if a promise is broken.
 func (o faultOperation) runCase(ctx context.Context, healthy, store session.Store, i *injector, fault Fault, call int) error {
-	healthyServer, err := faultServer(healthy)
+	const enough = 30 * time.Second // for every call that gets a reply, on a busy machine too
+	timeout := enough
+	if fault.noReplies() {
+		timeout = 2 * time.Second // some operations wait for it
+	}
+	healthyServer, err := faultServer(healthy, enough)
 	if err != nil {
 		return err
 	}
 	defer healthyServer.Close()
-	faultyServer, err := faultServer(store)
+	faultyServer, err := faultServer(store, timeout)
 	if err != nil {
 		return err
 	}
@@ -346,7 +364,7 @@ func (o faultOperation) runCase(ctx context.Context, healthy, store session.Stor
 	}
 	c := faultCase{
 		operation: o, before: before, after: after, old: old, client: client, acknowledged: acknowledged,
-		unknown: i.reached() && (fault == Die || fault == DropReplies),
+		unknown: i.reached() && fault.noReplies(),
 	}
 	if err := c.check(ctx, healthyServer, query); err != nil {
 		return fmt.Errorf("status %d, cookie changed %v: %w", status, client.cookie != old.cookie, err)

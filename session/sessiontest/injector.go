@@ -20,6 +20,9 @@ const (
 	Die         Fault = "die"          // the web server dies when the call has been executed: it makes no other call and sends no response
 )
 
+// noReplies reports whether the server gets no reply to the failed call and to those after it.
+func (f Fault) noReplies() bool { return f == DropReplies || f == Die }
+
 // An injector makes one of a server's calls of its store fail.
 type injector struct {
 	mu     sync.Mutex

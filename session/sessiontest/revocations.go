@@ -196,7 +196,7 @@ func refused(follower *revocation.Follower, id session.ID, record session.Record
 }
 
 func verifyListPages(t listTrial) {
-	const entries = 2*session.MaxPage + 500
+	const entries = 2*session.MaxPage + 10 // three pages
 	now := listNow()
 	id := func(i int) (id session.ID) {
 		return session.ID(sha256.Sum256([]byte(fmt.Sprint(now.UnixNano(), i))))

@@ -24,8 +24,10 @@ func TestRevocationsOnCluster(t *testing.T) {
 	sessiontest.RunList(t, open(t, storeserver.ValkeyCluster(t, 3, 0)[1].Addr).Revocations())
 }
 
-// TestRevocationsEmbedded runs the suite on miniredis, which the lab uses if there is no real server.
+// TestRevocationsEmbedded runs the suite on miniredis, which the lab uses if there is no real server. With -short, TestRevocations
+// runs it on a real server.
 func TestRevocationsEmbedded(t *testing.T) {
+	sessiontest.Long(t)
 	sessiontest.RunList(t, open(t, miniredis.RunT(t).Addr()).Revocations())
 }
 

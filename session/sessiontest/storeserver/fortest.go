@@ -26,7 +26,7 @@ func OwnForTest(t testing.TB, start func(context.Context, ...Option) (*Server, e
 func forTest(t testing.TB, start func(context.Context, ...Option) (*Server, error), own bool) *Server {
 	t.Helper()
 	server, err := start(t.Context(), WithProgress(func(line string) { t.Log(line) }),
-		func(o *options) { o.skippable, o.own = true, own })
+		func(o *options) { o.forTest, o.own = true, own })
 	if errors.Is(err, errSkipped) {
 		t.Skip(err)
 	}
@@ -42,7 +42,7 @@ func forTest(t testing.TB, start func(context.Context, ...Option) (*Server, erro
 // SkipIfSkipped skips the test if SKIP_STORES names the store. It is for tests that start servers without ForTest.
 func SkipIfSkipped(t testing.TB, store string) {
 	t.Helper()
-	if _, err := applyOptions(store, []Option{func(o *options) { o.skippable = true }}); err != nil {
+	if _, err := applyOptions(store, []Option{func(o *options) { o.forTest = true }}); err != nil {
 		t.Skip(err)
 	}
 }

@@ -22,6 +22,7 @@ type Forwarder struct {
 	target   string
 	muted    bool
 	muteWord []byte // mutes when the server sends it
+	lostWord []byte // closes the connection when the server sends it
 	accepted int
 	open     map[net.Conn]bool
 }
@@ -75,11 +76,17 @@ func (f *Forwarder) Close() {
 // SetTarget sets the address for new connections. Open connections keep their server.
 func (f *Forwarder) SetTarget(addr string) { f.locked(func() { f.target = addr }) }
 
-// Mute drops all data from servers while muted is true. Data from clients is still forwarded.
-func (f *Forwarder) Mute(muted bool) { f.locked(func() { f.muted, f.muteWord = muted, nil }) }
+// Mute drops all data from servers while muted is true. Data from clients is still forwarded. Mute(false) ends MuteAfter and CloseAfter
+// too.
+func (f *Forwarder) Mute(muted bool) {
+	f.locked(func() { f.muted, f.muteWord, f.lostWord = muted, nil, nil })
+}
 
 // MuteAfter calls Mute when a server sends the word, and drops the word too.
 func (f *Forwarder) MuteAfter(word string) { f.locked(func() { f.muteWord = []byte(word) }) }
+
+// CloseAfter closes a connection when the server sends the word on it, and drops the word.
+func (f *Forwarder) CloseAfter(word string) { f.locked(func() { f.lostWord = []byte(word) }) }
 
 // CloseConnections closes all open connections.
 func (f *Forwarder) CloseConnections() {
@@ -142,11 +149,15 @@ type replyWriter struct {
 }
 
 func (w replyWriter) Write(b []byte) (int, error) {
-	f, muted := w.forwarder, false
+	f, muted, lost := w.forwarder, false, false
 	f.locked(func() {
+		lost = f.lostWord != nil && bytes.Contains(b, f.lostWord)
 		f.muted = f.muted || f.muteWord != nil && bytes.Contains(b, f.muteWord)
 		muted = f.muted
 	})
+	if lost {
+		return 0, io.ErrClosedPipe
+	}
 	if muted {
 		return len(b), nil
 	}

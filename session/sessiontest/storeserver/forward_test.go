@@ -20,3 +20,16 @@ func TestForwarderRefuses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestForwarderClosesAfter(t *testing.T) {
+	server := ForTest(t, Valkey)
+	forwarder := Forward(t, server.Addr)
+	forwarder.CloseAfter("PONG")
+	through := &Server{Addr: forwarder.Addr}
+	must.Get(Query(t.Context(), through, "DBSIZE"))(t)
+	if err := PingValkey(t.Context(), forwarder.Addr); err == nil {
+		t.Error("the reply to PING arrived")
+	}
+	forwarder.Mute(false)
+	must.Succeed(t, PingValkey(t.Context(), forwarder.Addr))
+}

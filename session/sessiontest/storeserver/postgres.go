@@ -2,8 +2,10 @@ package storeserver
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -17,8 +19,8 @@ import (
 )
 
 // Postgres starts PostgreSQL with a new database cluster and the superuser postgres, without syncing to disk. POSTGRES_TEST_URL (a
-// connection string) names a running server instead. ctx limits the start, not the lifetime of the server. PostgreSQL refuses to
-// run as root; it then runs as the user postgres or nobody.
+// URL) names a running server instead. There, ForTest creates a database for the test. ctx limits the start, not the lifetime of the
+// server. PostgreSQL refuses to run as root; it then runs as the user postgres or nobody.
 func Postgres(ctx context.Context, list ...Option) (*Server, error) {
 	o, err := applyOptions("postgres", list)
 	if err != nil {
@@ -27,8 +29,8 @@ func Postgres(ctx context.Context, list ...Option) (*Server, error) {
 	l := launcher{name: "PostgreSQL", endpoint: func(addr string) string {
 		return "postgres://postgres@" + addr + "/postgres?sslmode=disable"
 	}}
-	if url := o.external("POSTGRES_TEST_URL"); url != "" {
-		return externalPostgres(ctx, url, l.name)
+	if address := o.external("POSTGRES_TEST_URL"); address != "" {
+		return externalPostgres(ctx, address, l.name, o.forTest)
 	}
 	bin, err := postgresPrograms()
 	if err != nil {
@@ -44,18 +46,49 @@ func Postgres(ctx context.Context, list ...Option) (*Server, error) {
 	return start(ctx, l)
 }
 
-// externalPostgres returns the running server at url. Errors don't contain the url, which may have a password.
-func externalPostgres(ctx context.Context, url, name string) (*Server, error) {
-	config, err := pgx.ParseConfig(url)
+// externalPostgres returns the running server at address, with a new database if separate is true. Errors don't contain the address,
+// which may have a password.
+func externalPostgres(ctx context.Context, address, name string, separate bool) (*Server, error) {
+	config, err := pgx.ParseConfig(address)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, externalTimeout)
 		defer cancel()
-		err = pingSQL(ctx, url, 0)
+		err = pingSQL(ctx, address, 0)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("POSTGRES_TEST_URL: no %s replies there: %s", name, strings.Join(strings.Fields(err.Error()), " "))
 	}
-	return &Server{Name: name, Addr: net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))), Endpoint: url}, nil
+	s := &Server{Name: name, Addr: net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))), Endpoint: address}
+	if !separate {
+		return s, nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme == "" {
+		return nil, fmt.Errorf("POSTGRES_TEST_URL: allowed is a URL, such as postgres://user@host:port/database")
+	}
+	database := "test_" + strings.ToLower(rand.Text())
+	// Nobody connects to template0, so it can be copied at any time.
+	if err := execSQL(ctx, address, "CREATE DATABASE "+database+" TEMPLATE template0"); err != nil {
+		return nil, fmt.Errorf("POSTGRES_TEST_URL: %w", err)
+	}
+	u.Path = "/" + database
+	s.Endpoint = u.String()
+	s.drop = func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), externalTimeout)
+		defer cancel()
+		return execSQL(ctx, address, "DROP DATABASE "+database+" WITH (FORCE)")
+	}
+	return s, nil
+}
+
+func execSQL(ctx context.Context, address, statement string) error {
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, statement)
+	return err
 }
 
 // postgresPrograms returns the directory of initdb and postgres, which on Debian is not in the PATH.
@@ -94,7 +127,7 @@ rm -rf data
 "$1/initdb" --pgdata data --username postgres --auth trust --encoding UTF8 --locale C --no-sync >initdb.log 2>&1 ||
 	{ cat initdb.log; exit 1; }
 exec "$1/postgres" -D data -p "$2" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
-	-c fsync=off -c full_page_writes=off`
+	-c fsync=off -c full_page_writes=off -c max_connections=500`
 	if account != nil {
 		// initdb reports an error.
 		uid, _ := strconv.Atoi(account.Uid)

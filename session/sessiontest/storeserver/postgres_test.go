@@ -51,6 +51,31 @@ func TestPostgresURL(t *testing.T) {
 	must.Succeed(t, sql(t.Context(), own, "SELECT 1"))
 }
 
+// Tests that share a running server have a database each, which is dropped when the test ends, even while it is in use.
+func TestPostgresDatabaseOfEachTest(t *testing.T) {
+	startHere(t)
+	own := ForTest(t, Postgres)
+	t.Setenv("POSTGRES_TEST_URL", own.Endpoint)
+	kept := ForTest(t, Postgres)
+	must.Succeed(t, putRow(t.Context(), kept))
+	var ended *Server
+	var conn *pgx.Conn
+	t.Run("test", func(t *testing.T) {
+		ended = ForTest(t, Postgres)
+		must.Succeed(t, putRow(t.Context(), ended))
+		conn = must.Get(pgx.Connect(t.Context(), ended.Endpoint))(t)
+	})
+	defer conn.Close(t.Context())
+	if err := sql(t.Context(), ended, "SELECT 1"); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("after the test: %v, want its database gone", err)
+	}
+	for name, s := range map[string]*Server{"kept": kept, "given": own} {
+		if holds, err := holdsRow(t.Context(), s); err != nil || holds != (s == kept) {
+			t.Errorf("the %s database has the table: %v, %v", name, holds, err)
+		}
+	}
+}
+
 func putRow(ctx context.Context, s *Server) error {
 	return sql(ctx, s, "CREATE TABLE here ()")
 }
@@ -64,11 +89,5 @@ func holdsRow(ctx context.Context, s *Server) (bool, error) {
 }
 
 func sql(ctx context.Context, s *Server, statement string) error {
-	conn, err := pgx.Connect(ctx, s.Endpoint)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, statement)
-	return err
+	return execSQL(ctx, s.Endpoint, statement)
 }

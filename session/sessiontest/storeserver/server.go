@@ -29,9 +29,9 @@ const (
 type Option func(*options)
 
 type options struct {
-	progress  func(string)
-	skippable bool
-	own       bool // start a server even if an environment variable names a running one
+	progress func(string)
+	own      bool // start a server even if an environment variable names a running one
+	forTest  bool // SKIP_STORES applies, and the data is separate from that of other tests where the store allows it
 }
 
 // external returns the value of the environment variable that names a running server, or "" to start one.
@@ -58,7 +58,8 @@ type Server struct {
 
 	mu       sync.Mutex
 	launcher launcher
-	dir      string // data of the server, removed by Close
+	dir      string       // data of the server, removed by Close
+	drop     func() error // removes the test's data from a running server; nil if there is nothing to remove
 	process  *process.Process
 }
 
@@ -98,15 +99,19 @@ func (s *Server) Restart(ctx context.Context) error {
 	})
 }
 
-// Close kills the server and removes its data. It does nothing if an environment variable named the server.
+// Close kills the server and removes its data. If an environment variable named the server, Close removes only what ForTest created.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.process == nil {
-		return nil
+	var err error
+	switch {
+	case s.process != nil:
+		s.process.Kill()
+		err = os.RemoveAll(s.dir)
+	case s.drop != nil:
+		err = s.drop()
 	}
-	s.process.Kill()
-	if err := os.RemoveAll(s.dir); err != nil {
+	if err != nil {
 		return fmt.Errorf("closing %s: %w", s.Name, err)
 	}
 	return nil
@@ -210,7 +215,7 @@ func applyOptions(name string, list []Option) (options, error) {
 	for _, option := range list {
 		option(&o)
 	}
-	if o.skippable && slices.Contains(strings.Split(os.Getenv("SKIP_STORES"), ","), name) {
+	if o.forTest && slices.Contains(strings.Split(os.Getenv("SKIP_STORES"), ","), name) {
 		return o, fmt.Errorf("%s: %w", name, errSkipped)
 	}
 	return o, nil

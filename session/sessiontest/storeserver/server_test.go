@@ -204,7 +204,7 @@ func TestPortTaken(t *testing.T) {
 func TestSkipStores(t *testing.T) {
 	for list, want := range map[string]bool{"": false, "dynamodb": false, "valkey": true, "dynamodb,valkey": true} {
 		t.Setenv("SKIP_STORES", list)
-		_, err := applyOptions("valkey", []Option{func(o *options) { o.skippable = true }})
+		_, err := applyOptions("valkey", []Option{func(o *options) { o.forTest = true }})
 		if (err != nil) != want {
 			t.Errorf("SKIP_STORES=%q: %v", list, err)
 		}
