@@ -34,7 +34,7 @@ func TestAddedStore(t *testing.T) {
 	programs := t.TempDir()
 	suite, server := filepath.Join(programs, "suite"), filepath.Join(programs, "server")
 	goCommand(t, "test", "-c", "-vet=off", "-overlay", overlay, "-o", suite, "stateless-servers/session/"+addedStore)
-	goCommand(t, "build", "-overlay", overlay, "-o", server, "./app")
+	goCommand(t, "build", "-ldflags=-s -w", "-overlay", overlay, "-o", server, "./app")
 
 	run := exec.CommandContext(t.Context(), suite, "-test.v", "-test.timeout=2m")
 	run.Dir = t.TempDir()
@@ -67,7 +67,7 @@ func TestAddedStore(t *testing.T) {
 func TestAddedStoreThatCannotStart(t *testing.T) {
 	overlay := overlayOfAddedStore(t)
 	server := filepath.Join(t.TempDir(), "server")
-	goCommand(t, "build", "-overlay", overlay, "-o", server, "./app")
+	goCommand(t, "build", "-ldflags=-s -w", "-overlay", overlay, "-o", server, "./app")
 	for _, test := range []struct{ store, want string }{
 		{addedStore, "open the store at STORE_URL: allowed is file:// and the absolute path of a folder"},
 		{"nosuch", `SESSION_STORE="nosuch": allowed is dynamodb`},

@@ -34,17 +34,23 @@ func TestArrows(t *testing.T) {
 		{module + "session/otel", []string{module + "session/"}},
 		{module + "session/dynamodb", []string{"github.com/aws/aws-dax-go"}},
 	}
+	command := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Deps " "}}`)
 	for _, test := range tests {
-		command := exec.Command("go", "list", "-deps", test.from)
-		command.Dir = root
-		output, err := command.Output()
-		if err != nil {
-			t.Fatalf("go list %s: %v", test.from, err)
+		command.Args = append(command.Args, test.from)
+	}
+	command.Dir = root
+	output, err := command.Output()
+	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	if err != nil || len(lines) != len(tests) {
+		t.Fatalf("%v: %v, %d packages", command, err, len(lines))
+	}
+	for i, test := range tests {
+		self, dependencies, _ := strings.Cut(lines[i], " ")
+		if !strings.HasSuffix(self, strings.TrimPrefix(test.from, ".")) {
+			t.Fatalf("go list names %s, want %s", self, test.from)
 		}
-		dependencies := strings.Fields(string(output))
-		self := dependencies[len(dependencies)-1]
-		for _, dependency := range dependencies {
-			if dependency != self && slices.ContainsFunc(test.never, func(never string) bool {
+		for dependency := range strings.FieldsSeq(dependencies) {
+			if slices.ContainsFunc(test.never, func(never string) bool {
 				return strings.HasPrefix(dependency, never)
 			}) {
 				t.Errorf("%s imports %s", self, dependency)

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,8 +31,11 @@ const root = ".."
 // labProgram builds the lab's program and returns its path.
 func labProgram(t *testing.T) string {
 	t.Helper()
-	return must.Get(fleet.BuildProgram(t.Context(), "lab", ".", "./lab"))(t)
+	return must.Get(builtLab())(t)
 }
+
+// builtLab builds the lab once for all tests.
+var builtLab = sync.OnceValues(func() (string, error) { return fleet.BuildProgram(context.Background(), "lab", ".", "./lab") })
 
 // A runningLab is a running `lab up`.
 type runningLab struct {

@@ -23,6 +23,7 @@ const faultyTable = "faults"
 // A DynamoDB that sends wrong replies or hangs causes a 503, whatever it sends.
 func TestFaultyDynamoDB(t *testing.T) {
 	sessiontest.Long(t)
+	t.Parallel()
 	store := storeserver.ForTest(t, storeserver.DynamoDB)
 	createTable(t, store.Endpoint)
 	l := newFaultProxy(t, store.Addr)

@@ -17,6 +17,7 @@ import (
 
 // A Memcached that sends wrong replies or hangs causes a 503, whatever it sends.
 func TestFaultyMemcached(t *testing.T) {
+	t.Parallel()
 	store := storeserver.ForTest(t, storeserver.Memcached)
 	l := newFaultProxy(t, store.Addr)
 	v := testedServer{proxy: l, settings: []string{"SESSION_STORE=memcached", "MEMCACHED_ADDRESSES=" + l.addr},

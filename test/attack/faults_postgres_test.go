@@ -19,6 +19,7 @@ import (
 // A PostgreSQL that sends wrong replies or hangs causes a 503, whatever it sends.
 func TestFaultyPostgres(t *testing.T) {
 	sessiontest.Long(t)
+	t.Parallel()
 	store := storeserver.ForTest(t, storeserver.Postgres)
 	l := newFaultProxy(t, store.Addr)
 	// The URL has a password so that the faults can request every kind of authentication. The real server requests none.

@@ -17,6 +17,7 @@ import (
 // A Valkey that sends wrong replies or hangs causes a 503, whatever it sends.
 func TestFaultyValkey(t *testing.T) {
 	sessiontest.Long(t)
+	t.Parallel()
 	store := storeserver.ForTest(t, storeserver.Valkey)
 	l := newFaultProxy(t, store.Addr)
 	v := testedServer{proxy: l, settings: []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + l.addr}}
@@ -115,6 +116,7 @@ func TestFaultyValkey(t *testing.T) {
 // slots already.
 func TestFaultyValkeyCluster(t *testing.T) {
 	sessiontest.Long(t)
+	t.Parallel()
 	store := storeserver.ValkeyCluster(t, 1, 0)[0]
 	l := newFaultProxy(t, store.Addr)
 	v := testedServer{proxy: l, settings: []string{"SESSION_STORE=valkey", "VALKEY_ADDRESS=" + l.addr}}

@@ -87,6 +87,7 @@ func TestPaths(t *testing.T) {
 
 // A client that sends its header slowly is disconnected after 10 seconds and delays nobody.
 func TestSlowHeaders(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, []string{"PLAIN_HTTP=true"})
 	begun := time.Now()
 	var slow []net.Conn

@@ -14,6 +14,7 @@ import (
 
 // No log line, metric or response contains a key or a cookie, even when requests fail.
 func TestSecretsAreNotDisclosed(t *testing.T) {
+	t.Parallel()
 	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
 	valkey := storeserver.OwnForTest(t, storeserver.Valkey)
 	for name, settings := range map[string][]string{

@@ -48,13 +48,15 @@ func (o *output) String() string {
 
 var serving = regexp.MustCompile(`"msg":"serving",.*"addr":"([^"]+)","admin":"([^"]+)"`)
 
+// program builds the server once for all tests.
+var program = sync.OnceValues(func() (string, error) { return fleet.Build(context.Background()) })
+
 // startServer starts a server with these environment variables, optionally under another command such as a shell.
 func startServer(t *testing.T, settings []string, under ...string) *server {
 	t.Helper()
-	program, err := fleet.Build(t.Context())
-	must.Succeed(t, err)
 	s := &server{output: &output{}}
-	arguments := append(under, program)
+	arguments := append(under, must.Get(program())(t))
+	var err error
 	s.Process, err = process.Start(process.Command{
 		Name: "server", Path: arguments[0], Args: arguments[1:], Output: s.output,
 		Env: append([]string{
@@ -150,10 +152,8 @@ func cookieHeader(response *http.Response) string {
 // startFails starts a server with settings that it must refuse, and returns its output.
 func startFails(t *testing.T, settings ...string) string {
 	t.Helper()
-	program, err := fleet.Build(t.Context())
-	must.Succeed(t, err)
 	written := &output{}
-	p, err := process.Start(process.Command{Name: "server", Path: program, Env: append(settings, "SERVER_NAME=a"), Output: written})
+	p, err := process.Start(process.Command{Name: "server", Path: must.Get(program())(t), Env: append(settings, "SERVER_NAME=a"), Output: written})
 	must.Succeed(t, err)
 	t.Cleanup(p.Kill)
 	select {

@@ -98,8 +98,8 @@ func TestCookieOverTLS(t *testing.T) {
 	}
 }
 
-func TestCookieOverPlainHTTP(t *testing.T) {
-	l, b := labUp(t), newTab(t)
+func cookieOverPlainHTTP(t *testing.T, l *runningLab) {
+	b := newTab(t)
 	b.open(l.url)
 	b.click("#visit-form button")
 	b.shows("#visits", "1")

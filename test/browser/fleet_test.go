@@ -235,8 +235,8 @@ func (b *tab) fitsOneScreen() {
 }
 
 // A server has the same colour and number on both pages.
-func TestServersLookTheSameOnBothPages(t *testing.T) {
-	l, b := labUp(t), newTab(t)
+func serversLookTheSameOnBothPages(t *testing.T, l *runningLab) {
+	b := newTab(t)
 	b.open(l.url)
 	b.click("#burst") // twenty answers, of all three
 	b.await("document.querySelectorAll('#legend li').length === 3")
@@ -254,8 +254,8 @@ func TestServersLookTheSameOnBothPages(t *testing.T) {
 
 // Another site in the same browser can neither end servers nor see them, not even under a name of its own
 // that resolves to this machine.
-func TestOtherSitesCannotReachTheFleet(t *testing.T) {
-	l, b := labUp(t), newTab(t)
+func otherSitesCannotReachTheFleet(t *testing.T, l *runningLab) {
+	b := newTab(t)
 	b.open(serve(t, "", fmt.Sprintf(`<form method="post" action="%s/_lab/servers/server-1/kill"><button>You have won</button></form>`, l.url)))
 	b.click("button")
 	b.shows("body", "the request comes from a page of another site")

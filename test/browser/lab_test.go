@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"stateless-servers/lab/fleet"
 	"stateless-servers/session/sessiontest/must"
 	"stateless-servers/session/sessiontest/process"
 )
@@ -30,10 +29,8 @@ type server struct{ Name, State string }
 // a dead server within two seconds.
 func labUp(t *testing.T, args ...string) *runningLab {
 	t.Helper()
-	program, err := fleet.BuildProgram(t.Context(), "lab", ".", "./lab")
-	must.Succeed(t, err)
 	p, err := process.Start(process.Command{
-		Name: "lab up", Path: program, Dir: root,
+		Name: "lab up", Path: must.Get(labProgram())(t), Dir: root,
 		Env:  append(os.Environ(), "TMPDIR="+t.TempDir()), // the servers' logs stay
 		Args: append([]string{"up", "--no-browser", "--addr", "127.0.0.1:0", "--health-interval", "1s"}, args...),
 	})

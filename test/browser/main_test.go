@@ -1,5 +1,5 @@
 // Package browser tests the pages in Chromium. Screenshots are saved
-// in .build/screenshots; with -update, those in the documentation are copied to docs/images. Start reading at tab_test.go.
+// in .build/screenshots, except with -short; with -update, those in the documentation are copied to docs/images. Start reading at tab_test.go.
 package browser
 
 import (
@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"stateless-servers/lab/fleet"
 )
 
 // root is the module's folder, seen from this package.
@@ -51,6 +53,9 @@ var chromium = sync.OnceValues(func() (browser struct {
 	}
 	return browser, nil
 })
+
+// labProgram builds the lab once for all tests.
+var labProgram = sync.OnceValues(func() (string, error) { return fleet.BuildProgram(context.Background(), "lab", ".", "./lab") })
 
 func TestMain(m *testing.M) {
 	flag.Parse()

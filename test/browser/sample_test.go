@@ -5,11 +5,25 @@ import (
 	"testing"
 )
 
+// These tests leave the fleet as it is, so that they share one.
+func TestWithAllServers(t *testing.T) {
+	l := labUp(t)
+	for name, test := range map[string]func(*testing.T, *runningLab){
+		"sample page script":        samplePageScript,
+		"cookie over plain HTTP":    cookieOverPlainHTTP,
+		"servers on both pages":     serversLookTheSameOnBothPages,
+		"other sites and the fleet": otherSitesCannotReachTheFleet,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, l) })
+	}
+}
+
 // A visitor logs in, fills a cart while a server is killed, and logs out, with JavaScript and without.
 func TestSamplePage(t *testing.T) {
+	l := labUp(t) // each visit kills one of its three servers
 	for _, javaScript := range []bool{true, false} {
 		t.Run(fmt.Sprintf("JavaScript %t", javaScript), func(t *testing.T) {
-			l, b := labUp(t), newTab(t)
+			b := newTab(t)
 			if !javaScript {
 				b.withoutJavaScript()
 			}
@@ -43,8 +57,8 @@ func TestSamplePage(t *testing.T) {
 }
 
 // The parts that need JavaScript: the dice, and many requests at once.
-func TestSamplePageScript(t *testing.T) {
-	l, b := labUp(t), newTab(t)
+func samplePageScript(t *testing.T, l *runningLab) {
+	b := newTab(t)
 	b.open(l.url)
 	b.click("#burst")
 	b.shows("#visits-title ~ .status", "20 of 20 acknowledged by 3 servers, 20 counted.")
@@ -56,9 +70,10 @@ func TestSamplePageScript(t *testing.T) {
 
 // A session in the memory of a server dies with it, and the page says so.
 func TestSamplePageOfALostSession(t *testing.T) {
+	l := labUp(t, "--store", "memory", "--sticky") // each visit kills one of its three servers
 	for _, javaScript := range []bool{true, false} {
 		t.Run(fmt.Sprintf("JavaScript %t", javaScript), func(t *testing.T) {
-			l, b := labUp(t, "--store", "memory", "--sticky"), newTab(t)
+			b := newTab(t)
 			if !javaScript {
 				b.withoutJavaScript()
 			}
