@@ -72,10 +72,10 @@ MODULE_TESTS := $(MODULES:%=unit-tests/%)
 unit-tests: unit-cdk $(MODULE_TESTS)
 
 unit-cdk:
-	@go test $(SHORT) -timeout 30m $(CDK_PACKAGES)
+	@go test $(SHORT) -p 2 -timeout 30m $(CDK_PACKAGES)
 
 $(MODULE_TESTS): unit-tests/%:
-	@cd $* && packages=$$(go list ./...) && echo "$$packages" | grep -vE '/stacks|/synth|/reference' | xargs -r go test $(SHORT) -race -p 3 -timeout 30m
+	@cd $* && packages=$$(go list ./...) && echo "$$packages" | grep -vE '/stacks|/synth|/reference' | xargs -r go test $(SHORT) -race -p 2 -timeout 30m
 
 .PHONY: test-deploy
 test-deploy: setup $(EMULATOR)/installed ## deploy, switch stores, move sessions and destroy, in an emulator of AWS or at AWS_ENDPOINT_URL

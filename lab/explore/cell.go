@@ -21,6 +21,9 @@ type cell struct {
 	expected state               // the session of the stranger
 }
 
+// observer begins the names of observers.
+const observer = "observer"
+
 // newCell starts the servers of a cell for runs of that many requests.
 func newCell(ctx context.Context, t *Target, name string, requests int) (*cell, error) {
 	c := &cell{target: t, servers: make([]*server, requests), stranger: sessiontest.NewClient()}
@@ -32,7 +35,7 @@ func newCell(ctx context.Context, t *Target, name string, requests int) (*cell, 
 		})
 	}
 	group.Go(func() (err error) {
-		c.observer, err = t.startServer(starting, "observer"+name)
+		c.observer, err = t.startServer(starting, observer+name)
 		return err
 	})
 	err := group.Wait()

@@ -5,11 +5,17 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
+	"time"
 
 	"stateless-servers/app/config"
 	"stateless-servers/lab/contract"
 	"stateless-servers/session/sessiontest/process"
 )
+
+// observerTimeout limits the store operations of observers. They always end, but on a busy machine not within the default of the
+// sample application.
+const observerTimeout = 5 * time.Second
 
 // Sample returns the sample application as a target: its program, and the configuration of servers on a store that runs.
 // The error says that the store keeps no session that servers share.
@@ -25,6 +31,9 @@ func Sample(program string, c config.Config) (Target, error) {
 	}
 	t.Start = func(name, storeAddr string) (string, *process.Process, error) {
 		c := c
+		if strings.HasPrefix(name, observer) {
+			c.StoreTimeout = observerTimeout
+		}
 		store := *store
 		store.Host = storeAddr
 		switch c.Store {
