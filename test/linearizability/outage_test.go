@@ -16,7 +16,7 @@ import (
 )
 
 // While the store hangs, requests that need the session get a 503 and others succeed. Afterwards the servers recover without a
-// restart. TestBounds checks how long a request waits.
+// restart. In package session, TestDeadlines checks how long a request waits.
 func TestPausedStore(t *testing.T) {
 	for _, kind := range kinds() {
 		t.Run(kind.name, func(t *testing.T) {
