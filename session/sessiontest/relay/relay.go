@@ -11,62 +11,98 @@ import (
 type Relay struct {
 	Addr string // host:port where it listens
 
-	listener net.Listener
-	running  sync.WaitGroup
+	connect func(client, server net.Conn) (up, down func())
+	running sync.WaitGroup
 
-	mu     sync.Mutex
-	conns  map[net.Conn]bool
-	closed bool
+	mu       sync.Mutex
+	listener net.Listener
+	target   string
+	accepted int
+	conns    map[net.Conn]bool
+	refusing bool
 }
 
 // Listen returns a Relay to the server at target, on a free port. For each client it calls connect with the connection of the
 // client and its own to the server. The functions that connect returns pass data to the server and to the client, each in a
 // goroutine of its own. When either returns, both connections are closed.
 func Listen(target string, connect func(client, server net.Conn) (up, down func())) (*Relay, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	r := &Relay{Addr: "127.0.0.1:0", connect: connect, target: target, conns: map[net.Conn]bool{}}
+	return r, r.Accept()
+}
+
+// Accept listens again after Refuse, on the same port.
+func (r *Relay) Accept() error {
+	listener, err := net.Listen("tcp4", r.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("listening for clients of %s: %w", target, err)
+		return fmt.Errorf("listening for connections to relay: %w", err)
 	}
-	r := &Relay{Addr: listener.Addr().String(), listener: listener, conns: map[net.Conn]bool{}}
+	r.Addr = listener.Addr().String()
+	r.locked(func() { r.listener, r.refusing = listener, false })
 	r.running.Go(func() {
 		for {
 			client, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			r.running.Go(func() { r.serve(client, target, connect) })
+			r.running.Go(func() { r.serve(client) })
 		}
 	})
-	return r, nil
+	return nil
+}
+
+// Refuse closes all connections and refuses new ones.
+func (r *Relay) Refuse() {
+	r.locked(func() { r.listener.Close(); r.refusing = true })
+	r.CloseConnections()
+}
+
+// CloseConnections closes all open connections.
+func (r *Relay) CloseConnections() {
+	r.locked(func() {
+		for conn := range r.conns {
+			conn.Close()
+		}
+	})
 }
 
 // Close closes the listener and all connections, and waits until the functions of all connections have returned.
 func (r *Relay) Close() {
-	r.listener.Close()
-	r.mu.Lock()
-	r.closed = true
-	for conn := range r.conns {
-		conn.Close()
-	}
-	r.mu.Unlock()
+	r.Refuse()
 	r.running.Wait()
 }
 
-func (r *Relay) serve(client net.Conn, target string, connect func(client, server net.Conn) (up, down func())) {
+// SetTarget sets the server for new connections. Open connections keep theirs.
+func (r *Relay) SetTarget(addr string) { r.locked(func() { r.target = addr }) }
+
+// Accepted returns the number of connections accepted so far.
+func (r *Relay) Accepted() (n int) {
+	r.locked(func() { n = r.accepted })
+	return n
+}
+
+func (r *Relay) locked(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+}
+
+func (r *Relay) serve(client net.Conn) {
 	defer r.forget(client)
+	var target string
+	r.locked(func() {
+		r.accepted++
+		target = r.target
+		if r.conns[client] = true; r.refusing {
+			client.Close()
+		}
+	})
 	server, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
 	defer r.forget(server)
-	r.mu.Lock()
-	r.conns[client], r.conns[server] = true, true
-	closed := r.closed
-	r.mu.Unlock()
-	if closed {
-		return
-	}
-	up, down := connect(client, server)
+	r.locked(func() { r.conns[server] = true })
+	up, down := r.connect(client, server)
 	var passing sync.WaitGroup
 	for _, pass := range []func(){up, down} {
 		passing.Go(func() {
@@ -80,7 +116,5 @@ func (r *Relay) serve(client net.Conn, target string, connect func(client, serve
 
 func (r *Relay) forget(conn net.Conn) {
 	conn.Close()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.conns, conn)
+	r.locked(func() { delete(r.conns, conn) })
 }
