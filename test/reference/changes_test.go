@@ -71,7 +71,7 @@ func checkOutcomes(t *testing.T, wanted func(change, kind) bool) {
 	}
 }
 
-// resizes reports whether the change is one of the size of a cache.
+// resizes reports whether the change resizes a cache.
 func resizes(c change) bool {
 	return c.not != nil && slices.Contains([]string{"shards", "replicas", "nodes"}, c.keys)
 }
