@@ -96,7 +96,9 @@ func TestLoaderRuns(t *testing.T) {
 	url := runServer(t, filepath.Join(folder, "app"))
 	load := synthAll(t, map[string]any{"loaders": "1", "loadRate": "40,50..60", "loadDuration": "10s", "loadSessions": "5",
 		"loadMix": "read=60,write=40", "loadHistory": "true"})["StatelessLoad"]
-	script := strings.Replace(loaderUserData(t, load), "--json", "--warmup 0s --json", 1)
+	script := loaderUserData(t, load)
+	checkScripts(t, map[string]string{"load": script})
+	script = strings.Replace(script, "--json", "--warmup 0s --json", 1)
 	tests := []struct {
 		name, broken string
 		code         int

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 
+	"stateless-servers/session/sessiontest"
 	"stateless-servers/session/sessiontest/must"
 )
 
@@ -135,10 +136,10 @@ func TestFixedNamesContainTheName(t *testing.T) {
 	seen := map[string]bool{}
 	everyKind := []string{"valkey", "valkey-serverless", "cognito", "cloudfront"} // of fixed names
 	for variant, keys := range variants {
-		if testing.Short() && !slices.Contains(everyKind, variant) {
-			continue
-		}
 		t.Run(variant, func(t *testing.T) {
+			if !slices.Contains(everyKind, variant) {
+				sessiontest.Long(t)
+			}
 			c := must.Get(ReadConfig(t.Context(), map[string]any{"config": writeConfig(t, name, keys)}, ""))(t)
 			for _, stack := range stacksOf(defineConfig(t, c)) {
 				for what, fixed := range fixedNames(t, stack) {

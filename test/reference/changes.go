@@ -160,9 +160,9 @@ func settingsOf(c change, k kind) (before, after settings) {
 // outcomes holds the result for each change and kind, by change.id and the index of the kind. A kind without the key has none.
 type outcomes map[string]map[int]compare.Result
 
-// computeOutcomes synthesizes the stacks before and after each change of the kinds that it is wanted for, and asks the library
+// computeOutcomes synthesizes the stacks before and after each wanted change, and asks the library
 // behind cdk diff, which has the service specification, what CloudFormation replaces.
-func computeOutcomes(ctx context.Context, wanted func(change, kind) bool) (outcomes, error) {
+func computeOutcomes(ctx context.Context, wanted func(change) bool) (outcomes, error) {
 	templates := map[string][]cost.Template{}
 	type cell struct {
 		change string
@@ -172,7 +172,7 @@ func computeOutcomes(ctx context.Context, wanted func(change, kind) bool) (outco
 	var updates []compare.Update
 	for _, c := range changes() {
 		for i, k := range kinds() {
-			if c.not != nil && c.not(k) || !wanted(c, k) {
+			if c.not != nil && c.not(k) || !wanted(c) {
 				continue
 			}
 			var names [2]string
@@ -266,7 +266,7 @@ func readOutcomes() (outcomes, error) {
 
 // writeOutcomes computes all outcomes and writes outcomesFile.
 func writeOutcomes(ctx context.Context) error {
-	results, err := computeOutcomes(ctx, func(change, kind) bool { return true })
+	results, err := computeOutcomes(ctx, func(change) bool { return true })
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func TestEveryKeyHasAChange(t *testing.T) {
 }
 
 // checkOutcomes computes outcomes anew and compares them with the file.
-func checkOutcomes(t *testing.T, wanted func(change, kind) bool) {
+func checkOutcomes(t *testing.T, wanted func(change) bool) {
 	t.Helper()
 	t.Setenv("CDK_VALIDATION", "false")
 	stored := must.Get(readOutcomes())(t)
@@ -77,12 +77,12 @@ func resizes(c change) bool {
 }
 
 func TestOutcomesOfResizingAreUpToDate(t *testing.T) {
-	checkOutcomes(t, func(c change, _ kind) bool { return resizes(c) })
+	checkOutcomes(t, resizes)
 }
 
 func TestOtherOutcomesAreUpToDate(t *testing.T) {
 	sessiontest.Long(t)
-	checkOutcomes(t, func(c change, _ kind) bool { return !resizes(c) })
+	checkOutcomes(t, func(c change) bool { return !resizes(c) })
 }
 
 // Redis OSS has the constructs of Valkey, and so the same outcomes.

@@ -26,17 +26,34 @@ type Relay struct {
 // client and its own to the server. The functions that connect returns pass data to the server and to the client, each in a
 // goroutine of its own. When either returns, both connections are closed.
 func Listen(target string, connect func(client, server net.Conn) (up, down func())) (*Relay, error) {
-	r := &Relay{Addr: "127.0.0.1:0", connect: connect, target: target, conns: map[net.Conn]bool{}}
-	return r, r.Accept()
+	listener, err := listen("127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &Relay{Addr: listener.Addr().String(), connect: connect, target: target, conns: map[net.Conn]bool{}}
+	r.begin(listener)
+	return r, nil
 }
 
 // Accept listens again after Refuse, on the same port.
 func (r *Relay) Accept() error {
-	listener, err := net.Listen("tcp4", r.Addr)
+	listener, err := listen(r.Addr)
 	if err != nil {
-		return fmt.Errorf("listening for connections to relay: %w", err)
+		return err
 	}
-	r.Addr = listener.Addr().String()
+	r.begin(listener)
+	return nil
+}
+
+func listen(addr string) (net.Listener, error) {
+	listener, err := net.Listen("tcp4", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listening for connections to relay: %w", err)
+	}
+	return listener, nil
+}
+
+func (r *Relay) begin(listener net.Listener) {
 	r.locked(func() { r.listener, r.refusing = listener, false })
 	r.running.Go(func() {
 		for {
@@ -47,7 +64,6 @@ func (r *Relay) Accept() error {
 			r.running.Go(func() { r.serve(client) })
 		}
 	})
-	return nil
 }
 
 // Refuse closes all connections and refuses new ones.

@@ -32,11 +32,14 @@ func Forward(t testing.TB, to string) *Forwarder {
 // NewForwarder returns a Forwarder to an address that listens on a free loopback port until Close.
 func NewForwarder(to string) (*Forwarder, error) {
 	f := &Forwarder{}
-	var err error
-	f.Relay, err = relay.Listen(to, func(client, server net.Conn) (up, down func()) {
+	r, err := relay.Listen(to, func(client, server net.Conn) (up, down func()) {
 		return func() { io.Copy(server, client) }, func() { io.Copy(replyWriter{f, client}, server) }
 	})
-	return f, err
+	if err != nil {
+		return nil, err
+	}
+	f.Relay = r
+	return f, nil
 }
 
 // Mute drops all data from servers while muted is true. Data from clients is still forwarded. Mute(false) ends MuteAfter and CloseAfter
